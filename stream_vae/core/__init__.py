@@ -1,0 +1,1 @@
+"""Values and arithmetic: what every room speaks in. Needs numpy at most."""

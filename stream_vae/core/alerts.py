@@ -1,0 +1,107 @@
+"""The alert event: what consumers of the alerts topic receive."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+Status = Literal["firing", "resolved"]
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSeries:
+    """The series an incident belongs to."""
+
+    key: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertWindow:
+    """The scored window behind this event."""
+
+    start: datetime
+    end: datetime
+    length: int
+    """Steps."""
+    step_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFeature:
+    """One feature at the window's newest step, in input units."""
+
+    name: str
+    unit: str
+    actual: float | None
+    """None where it was not observed."""
+    expected: float
+    expected_std: float
+    contribution: float
+    """Share of the score; all features of the model sum to 1, the listed ones are the largest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertDetector:
+    """Who raised the alert."""
+
+    name: str
+    version: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertModel:
+    """Which model judged."""
+
+    id: str
+    version: str
+    trained_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSource:
+    """Where the evidence lies: the input records of the incident so far."""
+
+    topic: str
+    partition: int
+    offset_start: int
+    offset_end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEvent:
+    """One change of one incident.
+
+    `(incident_id, sequence)` is unique: 0 opens, each update adds 1, the last one resolves.
+    All times are UTC.
+    """
+
+    incident_id: str
+    sequence: int
+    status: Status
+    severity: Severity
+    series: AlertSeries
+    starts_at: datetime
+    ends_at: datetime | None
+    """None while firing."""
+    detected_at: datetime
+    """Wall clock of the daemon."""
+    window: AlertWindow
+    score: float
+    score_peak: float
+    threshold: float
+    threshold_method: str
+    grade: float
+    """0 at the threshold .. 1 far beyond it."""
+    p_value: float
+    features: tuple[AlertFeature, ...]
+    """Largest contributions first."""
+    detector: AlertDetector
+    model: AlertModel
+    source: AlertSource
+    summary: str
+    links: dict[str, str] = field(default_factory=dict)
+    schema_version: Literal[1] = SCHEMA_VERSION

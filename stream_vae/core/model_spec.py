@@ -1,0 +1,66 @@
+"""What everything but the network itself needs to know of a trained model."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.scaling import Scaler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One measured quantity."""
+
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """Identity, inputs and calibration of one model bundle."""
+
+    id: str
+    """Operator's name for the model."""
+    version: str
+    """Content hash of the weights and architecture."""
+    trained_at: datetime
+    features: tuple[Feature, ...]
+    window_length: int
+    """T, in steps."""
+    step_seconds: float
+    """Width of the time grid; readings snap down to their step."""
+    scaler: Scaler
+    score: str
+    """Name of the default score."""
+    calibration: dict[str, NDArray[np.float64]]
+    """Score name -> evenly spaced quantiles (0 .. 1) of held-out scores, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Scores of B windows and what explains them, at each window's newest step."""
+
+    value: NDArray[np.float64]
+    """(B,) higher = more anomalous; always finite."""
+    contribution: NDArray[np.float32]
+    """(B, F) share of each feature in the score; >= 0, rows sum to 1."""
+    expected: NDArray[np.float64]
+    """(B, F) the decoder's mean, in input units."""
+    expected_std: NDArray[np.float64]
+    """(B, F) the decoder's standard deviation, in input units."""
+
+
+class Scorer(Protocol):
+    """Anything that scores windows; safe to call from one thread at a time."""
+
+    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+        """Score windows.
+
+        Args:
+            values: (B, T, F) scaled and clipped; NaN = not observed.
+            end_times: (B,) start of the newest step, nanoseconds since 1970.
+        """
+        ...

@@ -1,0 +1,29 @@
+"""Readings in columns: what decoding gives and windowing takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingBatch:
+    """N readings of F features each, in arrival order.
+
+    A reading is one time step of one series.
+    """
+
+    topic: str
+    partitions: NDArray[np.int32]
+    """(N,) input partition; files use partition 0."""
+    offsets: NDArray[np.int64]
+    """(N,) input offset; files use the row number."""
+    series: list[str]
+    """N series keys."""
+    times: NDArray[np.int64]
+    """(N,) event time, nanoseconds since 1970-01-01T00:00:00Z."""
+    values: NDArray[np.float64]
+    """(N, F) in input units; NaN = not observed. Never infinite."""
+
+    def __len__(self) -> int:
+        return len(self.series)

@@ -1,0 +1,41 @@
+"""Kafka records as they were polled: bytes, in columns."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordBatch:
+    """One poll of N records, possibly of several partitions of one topic.
+
+    Records of one partition stand in offset order.
+    """
+
+    topic: str
+    partitions: NDArray[np.int32]
+    """(N,)"""
+    offsets: NDArray[np.int64]
+    """(N,)"""
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: Callable[[int], Headers]
+    """The headers of record i; asked for rejected records only, so they cost nothing else."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why one record of a `RecordBatch` is not a reading: it goes on, untouched, elsewhere."""
+
+    index: int
+    """Position in the batch."""
+    reason: str
+    """A stable code, see `stream_vae.wire.rejections.REASONS`."""
+    detail: str

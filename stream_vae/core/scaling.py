@@ -1,0 +1,50 @@
+"""Scaling of input units to the network's units and back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaler:
+    """Standardise each feature and clip what is absurd.
+
+    The standard deviation is floored at 1 % of the training range (and above zero), so a constant
+    feature cannot dominate every score; clipping at 10 keeps a value of 1e12 from doing so.
+    """
+
+    mean: NDArray[np.float64]
+    """(F,) input units."""
+    std: NDArray[np.float64]
+    """(F,) input units, > 0."""
+    clip: float = 10.0
+    """Largest magnitude after scaling, dimensionless."""
+
+    @classmethod
+    def fit(cls, values: NDArray[np.float64], clip: float = 10.0) -> "Scaler":
+        """Fit on (N, F) values in input units; NaN = not observed and is ignored.
+
+        A feature never observed, or constant, gets a standard deviation of 1 % of its magnitude,
+        or 1 where that is zero too.
+        """
+        observed = np.isfinite(values)
+        count = np.maximum(observed.sum(axis=0), 1)
+        filled = np.where(observed, values, 0.0)
+        mean = filled.sum(axis=0) / count
+        deviation = np.where(observed, values - mean, 0.0)
+        std = np.sqrt((deviation**2).sum(axis=0) / count)
+        low = np.where(observed, values, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(observed, values, -np.inf).max(axis=0, initial=-np.inf)
+        spread = np.where(high > low, high - low, np.abs(mean))
+        floor = np.where(spread > 0, 0.01 * spread, 1.0)
+        return cls(mean=mean, std=np.maximum(std, floor), clip=clip)
+
+    def transform(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return (..., F) scaled and clipped; NaN stays NaN."""
+        scaled = (values - self.mean) / self.std
+        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+
+    def inverse(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (..., F) in input units."""
+        return scaled.astype(np.float64) * self.std + self.mean

@@ -1,0 +1,1 @@
+"""Decisions over scores: adaptive threshold, incidents, drift. Online state, in arrays."""

@@ -1,0 +1,1 @@
+"""Files: CSV in, scores, alerts and bundles out."""

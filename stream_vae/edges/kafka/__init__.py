@@ -1,0 +1,1 @@
+"""The Kafka client: consuming, transactional delivery, the embedded broker."""

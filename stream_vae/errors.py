@@ -1,0 +1,60 @@
+"""Errors, sorted by who can mend them.
+
+```
+StreamVaeError
+├── ConfigError            the operator: a setting, a bundle or a command's input is wrong (exit 2)
+│   ├── BundleError        the model bundle is missing, altered, or contradicts the configuration
+│   └── InputFileError     a CSV cannot be used; names file, line and column
+├── DecodeError            the producer: one record cannot be understood (dead letter, never fatal)
+├── KafkaUnavailableError  nobody: wait, retry, give up after a set deadline (exit 1)
+├── KafkaRefusedError      the operator: the broker refuses what was asked (exit 1, names the right)
+├── FencedError            nobody: another instance took over; restart (exit 1)
+└── ShapeError             us: a bug (crash, lose nothing, resume exactly)
+```
+"""
+
+
+class StreamVaeError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class ConfigError(StreamVaeError):
+    """An operator's mistake: says which field, what was found and what is expected."""
+
+
+class BundleError(ConfigError):
+    """A model bundle that cannot be used."""
+
+
+class InputFileError(ConfigError):
+    """An input file that cannot be used; the message names file, line and column."""
+
+
+class DecodeError(StreamVaeError):
+    """A record that cannot be understood.
+
+    Args:
+        reason: One of the stable codes in `stream_vae.wire.rejections.REASONS`.
+        detail: What was found and expected, for the dead letter's headers.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class KafkaUnavailableError(StreamVaeError):
+    """No broker answered before the deadline."""
+
+
+class KafkaRefusedError(StreamVaeError):
+    """The broker answered and refused: authorisation, a missing topic, a size limit."""
+
+
+class FencedError(StreamVaeError):
+    """Another instance with the same identity, or a newer group generation, took over."""
+
+
+class ShapeError(StreamVaeError):
+    """Arrays whose shapes contradict each other: a bug in the caller."""

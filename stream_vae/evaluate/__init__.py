@@ -1,0 +1,1 @@
+"""Measures and baselines that a detector is held against."""

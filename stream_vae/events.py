@@ -1,0 +1,226 @@
+"""Noteworthy things that happened, as values.
+
+Each is named noun + past verb. `edges.telemetry` turns each into one log line and one metric,
+and nothing else writes logs or metrics, so the two cannot disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStarted:
+    """The daemon is about to join its group."""
+
+    version: str
+    instance: str
+    model_id: str
+    model_version: str
+    device: str
+    settings: Mapping[str, object]
+    """Effective settings, secrets masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStopped:
+    """The daemon has drained, committed and closed."""
+
+    reason: str
+    duration_s: float
+    """From the stop request to the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerUnreachable:
+    """No broker answers; retried until the deadline."""
+
+    detail: str
+    waited_s: float
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerReached:
+    """A broker answers (again)."""
+
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsAssigned:
+    """Partitions joined this instance; their series warm up from nothing."""
+
+    topic: str
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsRevoked:
+    """Partitions left this instance in good order: settled work was committed."""
+
+    topic: str
+    partitions: tuple[int, ...]
+    series_forgotten: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsLost:
+    """Partitions were taken away without notice: unfinished work was dropped, uncommitted."""
+
+    topic: str
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumptionPaused:
+    """The worker is behind: partitions are paused, polling goes on."""
+
+    windows_in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumptionResumed:
+    """The worker has caught up."""
+
+    windows_in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsConsumed:
+    """A poll was decoded and windowed."""
+
+    topic: str
+    records: int
+    bytes: int
+    decode_s: float
+    assemble_s: float
+    last_event_time_s: float | None
+    """Event time of the newest reading, epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsRejected:
+    """Records went to the dead-letter topic."""
+
+    topic: str
+    reason: str
+    count: int
+    example_partition: int
+    example_offset: int
+    example_detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingsLate:
+    """Readings were older than their series' open step and went to the late topic."""
+
+    topic: str
+    count: int
+    example_series: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownFieldsIgnored:
+    """Records carry fields that are no feature of the model."""
+
+    topic: str
+    fields: tuple[str, ...]
+    """Names not reported before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsScored:
+    """The worker scored one micro-batch."""
+
+    windows: int
+    inference_s: float
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingsJudged:
+    """Verdicts were reached for one poll's readings."""
+
+    normal: int
+    anomalous: int
+    warming_up: int
+    unscorable: int
+    series_active: int
+    score_margins: tuple[float, ...]
+    """score - threshold of a few of the windows, for a histogram; bounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAbsorbed:
+    """A series stayed anomalous so long that its new level is learnt as normal."""
+
+    series: str
+    readings: int
+    """Consecutive anomalous readings that released the threshold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftDetected:
+    """Scores over all series moved (ADWIN): consider training again."""
+
+    mean_before: float
+    mean_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertDelivered:
+    """An alert event was committed to the alerts topic."""
+
+    incident_id: str
+    sequence: int
+    status: str
+    severity: str
+    series: str
+    score: float
+    threshold: float
+    latency_s: float
+    """From consuming the reading to the committed event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionCommitted:
+    """Alerts, dead letters, late readings and input offsets were committed together."""
+
+    alerts: int
+    dead_letters: int
+    late: int
+    duration_s: float
+    lag_records: Mapping[int, int]
+    """Input partition -> records not yet committed."""
+    incidents_open: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionAborted:
+    """A transaction failed and is tried again with the same outputs."""
+
+    detail: str
+
+
+Event = (
+    DaemonStarted
+    | DaemonStopped
+    | BrokerUnreachable
+    | BrokerReached
+    | PartitionsAssigned
+    | PartitionsRevoked
+    | PartitionsLost
+    | ConsumptionPaused
+    | ConsumptionResumed
+    | RecordsConsumed
+    | RecordsRejected
+    | ReadingsLate
+    | UnknownFieldsIgnored
+    | WindowsScored
+    | ReadingsJudged
+    | DriftAbsorbed
+    | DriftDetected
+    | AlertDelivered
+    | TransactionCommitted
+    | TransactionAborted
+)

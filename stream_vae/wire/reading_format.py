@@ -1,0 +1,37 @@
+"""How a record's bytes become a reading: the operator's choices."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingFormat:
+    """Where a record keeps its time, its series and its values."""
+
+    format: Literal["json", "vector"] = "json"
+    """`json`: one object per record, a field per feature. `vector`: an object with a `values` array
+    in the order of the bundle's features (parsed log vectors, embeddings)."""
+
+    timestamp_field: str = "timestamp"
+    """Field (dotted path allowed) of the event time."""
+
+    timestamp_format: Literal["auto", "rfc3339", "s", "ms", "us", "ns"] = "auto"
+    """`auto` reads text as RFC 3339 and tells the unit of a number by its size."""
+
+    series_field: str | None = None
+    """Field (dotted path allowed) of the series key; unset, the Kafka key names the series."""
+
+    values_field: str = "values"
+    """Field (dotted path allowed) of the array in the `vector` format."""
+
+    feature_fields: dict[str, str] = field(default_factory=dict)
+    """Feature name -> field (dotted path allowed), where they differ from each other."""
+
+    max_record_bytes: Annotated[int, Gt(0)] = 1_048_576
+    """Longer records are dead letters."""
+
+    max_future_s: Annotated[float, Ge(0)] = 3600.0
+    """A timestamp further ahead of the wall clock is a dead letter, so that one bad clock cannot
+    stall a series."""
