@@ -6,6 +6,7 @@ StreamVaeError
 │   ├── BundleError        the model bundle is missing, altered, or contradicts the configuration
 │   └── InputFileError     a CSV cannot be used; names file, line and column
 ├── DecodeError            the producer: one record cannot be understood (dead letter, never fatal)
+├── AlertDecodeError       the alerts topic's producer: these bytes are no alert event we know
 ├── KafkaUnavailableError  nobody: wait, retry, give up after a set deadline (exit 1)
 ├── KafkaRefusedError      the operator: the broker refuses what was asked (exit 1, names the right)
 ├── FencedError            nobody: another instance took over; restart (exit 1)
@@ -42,6 +43,10 @@ class DecodeError(StreamVaeError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class AlertDecodeError(StreamVaeError):
+    """Bytes that are no alert event, or one of a schema version this release does not know."""
 
 
 class KafkaUnavailableError(StreamVaeError):

@@ -52,6 +52,19 @@ class Scores:
     expected_std: NDArray[np.float64]
     """(B, F) the decoder's standard deviation, in input units."""
 
+    def split(self, sizes: list[int]) -> "list[Scores]":
+        """Cut into consecutive parts of these sizes, which sum to B."""
+        ends = np.cumsum(sizes)
+        return [
+            Scores(
+                value=self.value[a:b],
+                contribution=self.contribution[a:b],
+                expected=self.expected[a:b],
+                expected_std=self.expected_std[a:b],
+            )
+            for a, b in zip(ends - sizes, ends, strict=True)
+        ]
+
 
 class Scorer(Protocol):
     """Anything that scores windows; safe to call from one thread at a time."""

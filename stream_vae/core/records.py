@@ -31,6 +31,18 @@ class RecordBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputRecord:
+    """One record to be published, in the transaction that commits its input."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    partition: int
+    """Input partition it stems from: if that is lost before the commit, so is this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """Why one record of a `RecordBatch` is not a reading: it goes on, untouched, elsewhere."""
 

@@ -1,9 +1,13 @@
 """Incident state machine per series (config first, state below)."""
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Annotated
 
 from annotated_types import Ge, Le
+
+from stream_vae.core.alerts import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +49,160 @@ class IncidentConfig:
                 f"({self.critical_grade})"
             )
             raise ValueError(msg)
+
+
+class Change(Enum):
+    """What happened to an incident."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    """It became more severe."""
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedReading:
+    """One judged reading of a series, as incidents see it."""
+
+    time: int
+    """Event time, nanoseconds since 1970."""
+    offset: int
+    """Input offset."""
+    anomalous: bool
+    score: float
+    grade: float
+    """0 at the threshold .. 1 far beyond it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """An incident as of its last change."""
+
+    started_at: int
+    """Event time of its first anomalous reading, nanoseconds since 1970."""
+    last_anomalous_at: int
+    offset_start: int
+    offset_end: int
+    sequence: int
+    peak_score: float
+    peak_grade: float
+    severity: Severity
+
+
+@dataclass(slots=True)
+class _SeriesState:
+    """What is remembered of a series that is not plainly calm."""
+
+    recent: deque[JudgedReading]
+    incident: Incident | None = None
+    calm: int = 0
+    """Consecutive normal readings."""
+    resolved_at: int | None = field(default=None)
+    """Event time of the last resolution, while it still holds new incidents back."""
+
+
+class IncidentTracker:
+    """Turns anomalous readings into incidents: M of N to open, a calm run to resolve.
+
+    Only series that are not plainly calm are remembered, so the state stays small however many
+    series there are.
+    """
+
+    def __init__(self, config: IncidentConfig) -> None:
+        self._config = config
+        self._series: dict[int, _SeriesState] = {}
+
+    @property
+    def n_open(self) -> int:
+        """Incidents firing now."""
+        return sum(state.incident is not None for state in self._series.values())
+
+    def concerns(self, row: int) -> bool:
+        """Tell whether even a normal reading of this series could change something."""
+        return row in self._series
+
+    def forget(self, row: int) -> None:
+        """Drop a series without a word: its partition has left."""
+        self._series.pop(row, None)
+
+    def observe(
+        self, row: int, reading: JudgedReading, *, revises: bool = False
+    ) -> tuple[Change, Incident] | None:
+        """Take one judged reading in and say what changed, if anything did.
+
+        Args:
+            row: The series.
+            reading: Readings of one series come in arrival order.
+            revises: The reading stands for the same step as the one before it and replaces it.
+        """
+        state = self._series.get(row)
+        if state is None:
+            if not reading.anomalous:
+                return None
+            state = _SeriesState(recent=deque(maxlen=self._config.open_within))
+            self._series[row] = state
+        if revises and state.recent:
+            state.recent.pop()
+            state.calm = max(state.calm - 1, 0)
+        state.recent.append(reading)
+        state.calm = 0 if reading.anomalous else state.calm + 1
+        if state.incident is not None:
+            return self._continue(state, state.incident, reading)
+        if self._must_open(state, reading):
+            return self._open(state)
+        if not any(r.anomalous for r in state.recent) and state.resolved_at is None:
+            del self._series[row]
+        return None
+
+    def _must_open(self, state: _SeriesState, reading: JudgedReading) -> bool:
+        if state.resolved_at is not None:
+            if reading.time < state.resolved_at + int(self._config.cooldown_s * 1e9):
+                return False
+            state.resolved_at = None
+        return sum(r.anomalous for r in state.recent) >= self._config.open_after
+
+    def _open(self, state: _SeriesState) -> tuple[Change, Incident]:
+        evidence = [r for r in state.recent if r.anomalous]
+        grade = max(r.grade for r in evidence)
+        state.incident = Incident(
+            started_at=evidence[0].time,
+            last_anomalous_at=evidence[-1].time,
+            offset_start=evidence[0].offset,
+            offset_end=evidence[-1].offset,
+            sequence=0,
+            peak_score=max(r.score for r in evidence),
+            peak_grade=grade,
+            severity=self._severity(grade),
+        )
+        return Change.OPENED, state.incident
+
+    def _continue(
+        self, state: _SeriesState, incident: Incident, reading: JudgedReading
+    ) -> tuple[Change, Incident] | None:
+        if not reading.anomalous:
+            incident = replace(incident, offset_end=reading.offset)
+            if state.calm < self._config.resolve_after:
+                state.incident = incident
+                return None
+            state.incident = None
+            state.recent.clear()
+            state.resolved_at = reading.time if self._config.cooldown_s > 0 else None
+            return Change.RESOLVED, replace(incident, sequence=incident.sequence + 1)
+        grade = max(incident.peak_grade, reading.grade)
+        severity = self._severity(grade)
+        worse = severity != incident.severity
+        state.incident = replace(
+            incident,
+            last_anomalous_at=reading.time,
+            offset_end=reading.offset,
+            sequence=incident.sequence + worse,
+            peak_score=max(incident.peak_score, reading.score),
+            peak_grade=grade,
+            severity=severity,
+        )
+        return (Change.UPDATED, state.incident) if worse else None
+
+    def _severity(self, grade: float) -> Severity:
+        if grade >= self._config.critical_grade:
+            return "critical"
+        return "warning" if grade >= self._config.warning_grade else "info"

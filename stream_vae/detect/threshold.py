@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
+
+from stream_vae.detect.tail import TailFit, fit_tail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +26,190 @@ class ThresholdConfig:
     release_after: Annotated[int, Ge(1)] = 1000
     """Consecutive anomalous readings after which a series' new level is learnt as normal, so that
     a permanent change cannot lock it into alarm."""
+
+
+_FIRST_CAPACITY = 64
+_GOLDEN = 0.6180339887498949
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """B scores held against the threshold in force for each."""
+
+    threshold: NDArray[np.float64]
+    """(B,)"""
+    p_value: NDArray[np.float64]
+    """(B,) share of admitted scores expected to be at least this high; in [1e-12, 1]."""
+    anomalous: NDArray[np.bool_]
+    """(B,)"""
+    released: NDArray[np.int64]
+    """Positions in 0..B at which a series stayed anomalous so long that it began to be learnt."""
+
+
+class AdaptiveThreshold:
+    """A percentile over each series' own last admitted scores.
+
+    A score is judged first and learnt afterwards, and only if it was normal, so an anomaly cannot
+    raise the bar for itself. Far tails, where the window holds too few scores to read a percentile
+    off, follow a generalised Pareto distribution over the highest tenth (peaks over threshold;
+    Pickands 1975, fitted by probability-weighted moments, Hosking & Wallis 1987). The shape is
+    kept within [-0.25, 0.5].
+
+    The threshold is refreshed after every `refresh_every` admitted scores of a series, never by
+    the clock or the poll, so that the same scores give the same verdicts however they arrive.
+
+    Args:
+        config: See `ThresholdConfig`.
+        calibration: Ascending, evenly spaced quantiles of held-out scores: what every new series
+            starts from.
+    """
+
+    def __init__(self, config: ThresholdConfig, calibration: NDArray[np.float64]) -> None:
+        self._config = config
+        n = config.window
+        points = np.interp(
+            (np.arange(n) + 0.5) / n, np.linspace(0, 1, len(calibration)), calibration
+        )
+        # In an order without trend, so that readings replace low and high ones alike.
+        self._first_scores = points[np.argsort(np.arange(1, n + 1) * _GOLDEN % 1)].astype(
+            np.float32
+        )
+        self._first_fit = fit_tail(self._first_scores[None], config.quantile)
+        self._scores = np.empty((0, n), np.float32)  # (S, N) ring of admitted scores
+        self._head = np.empty(0, np.int32)  # (S,) next slot
+        self._pending = np.empty(0, np.int32)  # (S,) admitted since the last refresh
+        self._run = np.empty(0, np.int32)  # (S,) consecutive anomalous readings
+        self._fit = TailFit.empty()
+        self.resize(_FIRST_CAPACITY)
+
+    @property
+    def method(self) -> str:
+        """How the threshold is made, for alert events."""
+        return f"rolling percentile {self._config.quantile * 100:g} of {self._config.window} scores"
+
+    @property
+    def release_after(self) -> int:
+        """Consecutive anomalous readings after which a series' new level is learnt."""
+        return self._config.release_after
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the arrays."""
+        return (
+            sum(a.nbytes for a in (self._scores, self._head, self._pending, self._run))
+            + self._fit.nbytes
+        )
+
+    def resize(self, capacity: int) -> None:
+        """Have at least `capacity` rows."""
+        extra = capacity - len(self._head)
+        if extra <= 0:
+            return
+        n = self._config.window
+        self._scores = np.concatenate([self._scores, np.empty((extra, n), np.float32)])
+        zeros = np.zeros(extra, np.int32)
+        self._head, self._pending, self._run = (
+            np.concatenate([a, zeros]) for a in (self._head, self._pending, self._run)
+        )
+        self._fit = self._fit.grown(extra)
+
+    def start(self, rows: NDArray[np.int32]) -> None:
+        """Begin new series from the calibration."""
+        self._scores[rows] = self._first_scores
+        self._head[rows] = 0
+        self._pending[rows] = 0
+        self._run[rows] = 0
+        self._fit.set(rows, self._first_fit)
+
+    def judge(
+        self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
+    ) -> Judgement:
+        """Judge B scores and learn from the normal ones.
+
+        Args:
+            rows: (B,) series; equal ones stand together, in arrival order.
+            scores: (B,) finite.
+            revises: (B,) the score replaces the one before it and is not learnt a second time.
+        """
+        threshold = np.empty(len(rows))
+        p_value = np.empty(len(rows))
+        anomalous = np.empty(len(rows), np.bool_)
+        released = np.zeros(len(rows), np.bool_)
+        left = np.arange(len(rows))
+        # Each round takes, of every series, the scores up to its next refresh: the threshold is
+        # constant over them, so they are judged at once.
+        while len(left):
+            now = self._round(rows[left], scores[left], revises[left])
+            done = left[now.decided]
+            fit = self._fit.at(rows[done])
+            threshold[done] = fit.threshold
+            p_value[done] = fit.p_value(scores[done])
+            anomalous[done] = now.anomalous[now.decided]
+            released[done] = now.run[now.decided] == self._config.release_after
+            released[done] &= anomalous[done] & ~revises[done]
+            self._learn(rows[left], scores[left], now)
+            left = left[~now.decided]
+        return Judgement(
+            threshold=threshold,
+            p_value=p_value,
+            anomalous=anomalous,
+            released=np.flatnonzero(released),
+        )
+
+    def _round(
+        self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
+    ) -> "_Round":
+        """Judge as if no refresh came; say up to where that holds."""
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        anomalous = scores > self._fit.threshold[rows]
+        counted = np.where(anomalous & ~revises, 1, 0)
+        counted[starts] += self._run[rows[starts]]
+        count = _cumulative_sum(counted, group, starts)
+        # The count at the last normal reading is the most any normal one has seen.
+        lift = group * (int(count.max()) + 1)
+        forgiven = np.maximum.accumulate(np.where(anomalous, 0, count) + lift) - lift
+        run = count - forgiven
+        learnt = ~revises & (~anomalous | (run > self._config.release_after))
+        before = _cumulative_sum(learnt.astype(np.int64), group, starts) - learnt
+        room = self._config.refresh_every - self._pending[rows]
+        return _Round(
+            anomalous=anomalous,
+            run=run,
+            learnt=learnt,
+            learnt_before=before,
+            decided=before < room,
+        )
+
+    def _learn(self, rows: NDArray[np.int32], scores: NDArray[np.float64], now: "_Round") -> None:
+        """Remember what a round admitted and refresh the series that are due."""
+        decided = np.flatnonzero(now.decided)
+        self._run[rows[decided]] = now.run[decided]  # the last of equal rows stays
+        new = np.flatnonzero(now.decided & now.learnt)
+        n = self._config.window
+        self._scores[rows[new], (self._head[rows[new]] + now.learnt_before[new]) % n] = scores[new]
+        series, count = np.unique(rows[new], return_counts=True)
+        self._head[series] = (self._head[series] + count) % n
+        self._pending[series] += count.astype(np.int32)
+        due = series[self._pending[series] >= self._config.refresh_every]
+        if len(due):
+            self._fit.set(due, fit_tail(self._scores[due], self._config.quantile))
+            self._pending[due] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Round:
+    anomalous: NDArray[np.bool_]
+    run: NDArray[np.int64]
+    """Consecutive anomalous readings up to and with this one; 0 at a normal one."""
+    learnt: NDArray[np.bool_]
+    learnt_before: NDArray[np.int64]
+    """Admitted scores of the same series earlier in this round."""
+    decided: NDArray[np.bool_]
+
+
+def _cumulative_sum(
+    values: NDArray[np.int64], group: NDArray[np.int64], starts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    total = np.cumsum(values)
+    return total - (total[starts] - values[starts])[group]

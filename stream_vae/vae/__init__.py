@@ -1,1 +1,1 @@
-"""The LSTM seq2seq variational autoencoder: network, training, scoring, bundle. Torch lives here."""
+"""The LSTM seq2seq VAE: network, training, scoring, bundle. Torch lives here."""

@@ -1,0 +1,69 @@
+"""Keep secrets out of whatever is shown: one rule for logs, error messages and `config show`."""
+
+import re
+from collections.abc import Mapping
+
+MASK = "**********"
+
+# What the names of secrets have in common: librdkafka's, the registry's, and the usual ones.
+_REVEALING = (
+    r"pass(?:word|wd|phrase)"
+    r"|secret(?!s?[._-]?(?:dir|file|path))"
+    r"|(?:access|auth)[._-]token|token$"
+    r"|api[._-]key|key[._-]pem|keystore[._-]pem"
+    r"|user[._-]info|oauthbearer[._-]config|jaas[._-]config"
+)
+_SECRET_NAME = re.compile(_REVEALING, re.IGNORECASE)
+_ASSIGNMENT = re.compile(
+    rf"""(?P<name>[\w.-]*(?:{_REVEALING.replace("$", "")})[\w.-]*)"""
+    r"""(?P<between>["']?\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',;]+)""",
+    re.IGNORECASE,
+)
+# Greedy up to the last @ of the word: a password may itself hold an @ or a slash.
+_USER_INFO = re.compile(r"(?<=://)[^\s\"']*@")
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether a setting or librdkafka property of this name holds a secret.
+
+    >>> is_secret_name("sasl.password"), is_secret_name("ssl.key.location")
+    (True, False)
+    """
+    return _SECRET_NAME.search(name) is not None
+
+
+def mask_text(text: str) -> str:
+    """Return `text` without URL user information and without values assigned to secret names.
+
+    >>> mask_text("GET http://ann:pw@registry:8081/subjects")
+    'GET http://**********@registry:8081/subjects'
+    >>> mask_text("sasl.password=hunter2 rejected")
+    'sasl.password=********** rejected'
+    """
+    if "://" in text:
+        text = _USER_INFO.sub(f"{MASK}@", text)
+    return _ASSIGNMENT.sub(rf"\g<name>\g<between>{MASK}", text)
+
+
+def mask(value: object, name: str = "") -> object:
+    """Return `value` with every secret in it replaced by `MASK`.
+
+    Args:
+        value: Text, a number, None, or mappings and sequences of them. Objects that offer
+            `get_secret_value` (pydantic's secrets) are masked whatever their name.
+        name: What the value is called; decides for the values that are not mappings.
+
+    >>> mask({"linger.ms": 5, "sasl.password": "hunter2", "ssl.key.password": None})
+    {'linger.ms': 5, 'sasl.password': '**********', 'ssl.key.password': None}
+    """
+    if value is None:
+        return None
+    if hasattr(value, "get_secret_value") or is_secret_name(name):
+        return MASK
+    if isinstance(value, str):
+        return mask_text(value)
+    if isinstance(value, Mapping):
+        return {key: mask(entry, str(key)) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [mask(entry, name) for entry in value]
+    return value

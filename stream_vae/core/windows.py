@@ -1,0 +1,293 @@
+"""Windows of the last T steps of each series, kept in arrays and cut for a whole poll at once.
+
+Event time lies on a grid of `step_ns`. A ring buffer per series holds its last T steps, the step
+number modulo T being the slot, so no head has to be kept and a gap needs no special case: the
+skipped slots are simply not observed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.scaling import Scaler
+
+_FIRST_CAPACITY = 64
+_NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowConfig:
+    """Shape of a window and of the time grid under it."""
+
+    length: int
+    """T, in steps."""
+    step_ns: int
+    """Width of a step, nanoseconds; at least one millisecond."""
+    max_gap: int
+    """Missing steps in a row that a window bridges; a longer gap restarts warm-up."""
+    min_observed: float
+    """Smallest share of observed values with which a window is scored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """N readings placed on their series' grids, and the B windows that can be scored."""
+
+    rows: NDArray[np.int32]
+    """(N,) row of each reading's series in the tables."""
+    late: NDArray[np.bool_]
+    """(N,) older than the series' open step: not used at all."""
+    warming_up: NDArray[np.bool_]
+    """(N,) the series has not filled one window since its start or its last long gap."""
+    ready: NDArray[np.int64]
+    """(B,) positions in 0..N of the readings that end a scorable window; one series' readings
+    stand together and in arrival order."""
+    revises: NDArray[np.bool_]
+    """(B,) the reading replaced an earlier one of the same step."""
+    windows: NDArray[np.float32]
+    """(B, T, F) scaled and clipped; NaN = not observed."""
+    end_times: NDArray[np.int64]
+    """(B,) start of the newest step, nanoseconds since 1970."""
+    new_rows: NDArray[np.int32]
+    """Rows given to series seen for the first time."""
+
+
+class SeriesTable:
+    """The last T steps of every known series.
+
+    A series is a key within one input partition. Windows are cut so that each sees exactly what
+    had arrived up to its own reading: the outcome does not depend on how the stream was polled.
+    """
+
+    def __init__(self, config: WindowConfig, scaler: Scaler) -> None:
+        n_features = scaler.mean.shape[0]
+        self._config = config
+        self._scaler = scaler
+        self._row_of: dict[tuple[int, str], int] = {}
+        self._free: list[int] = []
+        self._names: list[tuple[int, str] | None] = []
+        self._values = np.empty((0, config.length, n_features), np.float32)  # (S, T, F)
+        self._last_step = np.empty(0, np.int64)  # (S,) newest step seen
+        self._first_step = np.empty(0, np.int64)  # (S,) where the current warm-up began
+        self._grow(_FIRST_CAPACITY)
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    @property
+    def capacity(self) -> int:
+        """Rows allocated; every table beside this one has as many."""
+        return self._values.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the arrays."""
+        return self._values.nbytes + self._last_step.nbytes + self._first_step.nbytes
+
+    def name(self, row: int) -> str:
+        """Return the series key of a row.
+
+        Raises:
+            KeyError: If the row is free.
+        """
+        name = self._names[row]
+        if name is None:
+            raise KeyError(row)
+        return name[1]
+
+    def forget(self, partitions: set[int]) -> NDArray[np.int32]:
+        """Free the rows of all series of these partitions and return them."""
+        gone = [name for name in self._row_of if name[0] in partitions]
+        rows = [self._row_of.pop(name) for name in gone]
+        for row in rows:
+            self._names[row] = None
+        self._free.extend(rows)
+        return np.array(rows, np.int32)
+
+    def push(self, readings: ReadingBatch) -> Assembly:
+        """Take N readings in and cut the windows that they complete.
+
+        Readings of one series must stand in arrival order. Costs a few dozen array operations
+        whatever N is.
+        """
+        if not len(readings):
+            return self._nothing()
+        rows, new_rows = self._rows(readings)
+        order = np.argsort(rows, kind="stable")
+        placed = self._place(rows[order], readings.times[order] // self._config.step_ns)
+        scaled = self._scaler.transform(readings.values[order])
+        staged = self._stage(placed, scaled)
+        ready = np.flatnonzero(placed.complete)
+        windows = staged[placed.position[ready, None] + np.arange(1 - self._config.length, 1)]
+        # Staging holds the last reading of each step; this one may have been replaced by a later
+        # one of this poll, which its window must not see.
+        windows[:, -1] = scaled[ready]
+        scorable = self._scorable(windows)
+        ready, windows = ready[scorable], windows[scorable]
+        late = np.empty(len(rows), np.bool_)
+        late[order] = placed.late
+        warming_up = np.empty(len(rows), np.bool_)
+        warming_up[order] = ~(placed.late | placed.complete)
+        return Assembly(
+            rows=rows,
+            late=late,
+            warming_up=warming_up,
+            ready=order[ready],
+            revises=placed.revises[ready],
+            windows=windows,
+            end_times=placed.step[ready] * self._config.step_ns,
+            new_rows=new_rows,
+        )
+
+    def _nothing(self) -> Assembly:
+        none = np.empty(0, np.int64)
+        return Assembly(
+            rows=none.astype(np.int32),
+            late=none.astype(np.bool_),
+            warming_up=none.astype(np.bool_),
+            ready=none,
+            revises=none.astype(np.bool_),
+            windows=np.empty((0, *self._values.shape[1:]), np.float32),
+            end_times=none,
+            new_rows=none.astype(np.int32),
+        )
+
+    def _rows(self, readings: ReadingBatch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the row of each reading's series and the rows that are new."""
+        names = list(zip(readings.partitions.tolist(), readings.series, strict=True))
+        find = self._row_of.get
+        rows = [find(name, -1) for name in names]
+        new: list[int] = []
+        if -1 in rows:
+            for i, name in enumerate(names):
+                if rows[i] < 0:
+                    row = find(name, -1)
+                    if row < 0:
+                        row = self._add(name)
+                        new.append(row)
+                    rows[i] = row
+        return np.array(rows, np.int32), np.array(new, np.int32)
+
+    def _add(self, name: tuple[int, str]) -> int:
+        if not self._free:
+            self._grow(2 * self.capacity)
+        row = self._free.pop()
+        self._row_of[name] = row
+        self._names[row] = name
+        self._values[row] = np.nan
+        self._last_step[row] = _NEVER
+        self._first_step[row] = _NEVER
+        return row
+
+    def _grow(self, capacity: int) -> None:
+        old = self.capacity
+        extra = capacity - old
+        self._values = np.concatenate(
+            [self._values, np.full((extra, *self._values.shape[1:]), np.nan, np.float32)]
+        )
+        self._last_step = np.concatenate([self._last_step, np.full(extra, _NEVER)])
+        self._first_step = np.concatenate([self._first_step, np.full(extra, _NEVER)])
+        self._names.extend([None] * extra)
+        self._free.extend(range(capacity - 1, old - 1, -1))
+
+    def _place(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> "_Placed":
+        """Find each reading's place on its series' grid; `rows` ascending, arrival order within."""
+        length, max_gap = self._config.length, self._config.max_gap
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))  # first reading of each series
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        series = rows[starts]
+        # A series never seen begins as if after an endless gap.
+        unseen = self._last_step[series] == _NEVER
+        last = np.where(unseen, steps[starts] - max_gap - 2, self._last_step[series])
+        first = np.where(unseen, last, self._first_step[series])
+
+        newest = _cumulative_max(steps, group, starts, last)  # newest step up to each reading
+        before = np.empty_like(newest)
+        before[1:] = newest[:-1]
+        before[starts] = last
+        advance = newest - before
+        restart = advance > max_gap + 1
+        began = _cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
+        late = steps < before
+        # Nothing older than a restart is looked at again, so a long gap takes T places at most.
+        moved = np.where(restart, length, np.minimum(advance, length))
+        total = np.cumsum(moved)
+        distance = total - (total[starts] - moved[starts])[group]
+        ends = np.append(starts[1:], len(rows)) - 1
+        staging_length = length + distance[ends]  # per series: its history and what came
+        base = np.cumsum(staging_length) - staging_length
+        self._last_step[series] = newest[ends]
+        self._first_step[series] = began[ends]
+        return _Placed(
+            step=steps,
+            late=late,
+            revises=(steps == before) & ~late,
+            complete=~late & (newest - began + 1 >= length),
+            position=base[group] + length - 1 + distance,
+            series=series,
+            base=base,
+            staging_length=staging_length,
+            last_before=last,
+            last_after=newest[ends],
+        )
+
+    def _stage(self, placed: "_Placed", scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Lay each series' history and its new steps out in a line, and store the new last T."""
+        length = self._config.length
+        ring = self._values.reshape(-1, self._values.shape[2])
+        span = np.arange(1 - length, 1)
+        staged = np.full((int(placed.staging_length.sum()), ring.shape[1]), np.nan, np.float32)
+        history = placed.series[:, None].astype(np.int64) * length + (
+            (placed.last_before[:, None] + span) % length
+        )
+        staged[placed.base[:, None] + np.arange(length)] = ring[history]
+        used = ~placed.late
+        staged[placed.position[used]] = scaled[used]
+        kept = placed.series[:, None].astype(np.int64) * length + (
+            (placed.last_after[:, None] + span) % length
+        )
+        newest = placed.base + placed.staging_length - 1
+        ring[kept] = staged[newest[:, None] + span]
+        return staged
+
+    def _scorable(self, windows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        observed = ~np.isnan(windows)
+        _, length, n_features = windows.shape
+        enough = max(self._config.min_observed * length * n_features, 1)
+        many: NDArray[np.bool_] = np.count_nonzero(observed, axis=(1, 2)) >= enough
+        return many & observed[:, -1].any(axis=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placed:
+    """Readings sorted by series; (N,) per reading, (G,) per series among them."""
+
+    step: NDArray[np.int64]  # (N,)
+    late: NDArray[np.bool_]  # (N,)
+    revises: NDArray[np.bool_]  # (N,)
+    complete: NDArray[np.bool_]  # (N,) T steps are there since warm-up began
+    position: NDArray[np.int64]  # (N,) place of the reading's step in staging
+    series: NDArray[np.int32]  # (G,) row
+    base: NDArray[np.int64]  # (G,) first place in staging
+    staging_length: NDArray[np.int64]  # (G,)
+    last_before: NDArray[np.int64]  # (G,) newest step before this batch
+    last_after: NDArray[np.int64]  # (G,) and after it
+
+
+def _cumulative_max(
+    values: NDArray[np.int64],
+    group: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    seeds: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Return the running maximum within each group, begun at the group's seed."""
+    seeded = values.copy()
+    seeded[starts] = np.maximum(seeded[starts], seeds)
+    low = seeded.min()
+    # Lifting each group above the one before it makes one pass over all of them possible.
+    # Steps of a millisecond within 1970..2200 and a million groups stay below 2**63.
+    lift = group * (seeded.max() - low + 1)
+    running: NDArray[np.int64] = np.maximum.accumulate(seeded - low + lift) - lift + low
+    return running

@@ -1,0 +1,118 @@
+"""The distribution of a series' recent scores: empirical body, generalised Pareto tail."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+TAIL_SHARE = 0.1
+"""Share of the scores taken for the tail fit: 100 of 1,000, few enough to be tail and many enough
+to fit two parameters."""
+
+LEAST_P = 1e-12
+"""No probability below this is claimed from a thousand scores."""
+
+_BODY_POINTS = 33
+_NEARLY_ZERO = 1e-6  # stands for the exponential limit, without a case of its own
+_LEAST_SCALE = 1e-3  # score units; a series of equal scores would else alarm at rounding noise
+_SHAPES = (-0.25, 0.5)  # beyond these 100 scores fit noise: an end point too near, or no mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailFit:
+    """Fitted distributions of S series' scores, one row each."""
+
+    threshold: NDArray[np.float64]
+    """(S,) score exceeded with the asked probability."""
+    start: NDArray[np.float64]
+    """(S,) where the tail begins: the (1 - TAIL_SHARE) quantile."""
+    scale: NDArray[np.float64]
+    """(S,) > 0, score units."""
+    shape: NDArray[np.float64]
+    """(S,) in [-0.25, 0.5]; 0 is the exponential tail, negative ones end somewhere."""
+    body: NDArray[np.float32]
+    """(S, 33) evenly spaced quantiles from 0 to 1 - TAIL_SHARE."""
+
+    @classmethod
+    def empty(cls) -> "TailFit":
+        """Return a fit of no series."""
+        none = np.empty(0)
+        body = np.empty((0, _BODY_POINTS), np.float32)
+        return cls(threshold=none, start=none, scale=none, shape=none, body=body)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the arrays."""
+        return sum(int(getattr(self, f.name).nbytes) for f in fields(self))
+
+    def grown(self, extra: int) -> "TailFit":
+        """Return a copy with `extra` rows more, unset."""
+        return TailFit(
+            **{
+                f.name: np.concatenate([old, np.empty((extra, *old.shape[1:]), old.dtype)])
+                for f in fields(self)
+                for old in [getattr(self, f.name)]
+            }
+        )
+
+    def at(self, rows: NDArray[np.int32]) -> "TailFit":
+        """Return a copy of some rows."""
+        return TailFit(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def set(self, rows: NDArray[np.int32], other: "TailFit") -> None:
+        """Overwrite rows in place with the rows, or the one row, of another fit."""
+        for f in fields(self):
+            getattr(self, f.name)[rows] = getattr(other, f.name)
+
+    def p_value(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of a score at least this high.
+
+        Args:
+            scores: (S,) one for each row.
+
+        Returns:
+            (S,) in [LEAST_P, 1].
+        """
+        rank = np.count_nonzero(self.body <= scores[:, None], axis=1)
+        left = np.clip(rank - 1, 0, _BODY_POINTS - 2)
+        at = np.arange(len(scores))
+        low, high = self.body[at, left], self.body[at, left + 1]
+        part = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
+        in_body = 1 - (1 - TAIL_SHARE) * (left + part) / (_BODY_POINTS - 1)
+        excess = np.maximum(scores - self.start, 0) / self.scale
+        left_of_end = np.maximum(1 + self.shape * excess, 0)
+        in_tail = TAIL_SHARE * np.power(left_of_end, -1 / self.shape)
+        return np.maximum(np.where(scores > self.start, in_tail, in_body), LEAST_P)
+
+
+def fit_tail(scores: NDArray[np.float32], quantile: float) -> TailFit:
+    """Fit each row's scores and read its threshold off.
+
+    Args:
+        scores: (S, N) finite, in any order; N >= 100.
+        quantile: Share of scores to lie below the threshold.
+
+    References:
+        Pickands (1975), Statistical inference using extreme order statistics.
+        Hosking & Wallis (1987), Parameter and quantile estimation for the generalized Pareto
+        distribution: probability-weighted moments, plotting positions (i - 0.35) / n.
+    """
+    ordered = np.sort(scores, axis=1)
+    n = ordered.shape[1]
+    n_tail = round(TAIL_SHARE * n)
+    start = ordered[:, n - n_tail - 1].astype(np.float64)
+    excess = ordered[:, n - n_tail :] - start[:, None]
+    mean = excess.mean(axis=1)
+    weight = 1 - (np.arange(1, n_tail + 1) - 0.35) / n_tail
+    weighted = (excess * weight).mean(axis=1)
+    spread = np.maximum(mean - 2 * weighted, 1e-12)
+    shape = np.where(mean > 0, np.clip(2 - mean / spread, *_SHAPES), 0.0)
+    shape = np.where(np.abs(shape) < _NEARLY_ZERO, _NEARLY_ZERO, shape)
+    scale = np.maximum(mean * (1 - shape), _LEAST_SCALE)  # the mean is scale / (1 - shape)
+    at = np.linspace(0, n - n_tail - 1, _BODY_POINTS).round().astype(np.int64)
+    if quantile <= 1 - TAIL_SHARE:
+        threshold = ordered[:, min(int(np.ceil(quantile * n)), n) - 1].astype(np.float64)
+    else:
+        ratio = np.log(TAIL_SHARE / (1 - quantile))
+        threshold = start + scale * np.expm1(shape * ratio) / shape
+    return TailFit(threshold=threshold, start=start, scale=scale, shape=shape, body=ordered[:, at])

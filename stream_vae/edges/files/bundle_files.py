@@ -1,0 +1,93 @@
+"""Model bundles as folders on disk."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from stream_vae.errors import BundleError
+from stream_vae.vae.bundle import Bundle
+from stream_vae.vae.bundle_format import MODEL_FILE, WEIGHTS_FILE, decode_bundle, encode_bundle
+
+_NAMES = (MODEL_FILE, WEIGHTS_FILE)
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle; `folder` then holds all of it, or is as it was.
+
+    A new folder is written beside its final name and moved there in one step. An existing one is
+    replaced only if it is empty or holds a bundle and nothing else: it is moved aside first, so a
+    crash between the two moves leaves no bundle under the name, never half of one.
+
+    Raises:
+        BundleError: If the folder cannot be written, or holds other files.
+    """
+    files = encode_bundle(bundle)
+    try:
+        _refuse_foreign(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            for name, content in files.items():
+                _write_through(staging / name, content)
+            staging.chmod(0o755)
+            _move_into_place(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise BundleError(f"bundle {folder}: cannot be written: {error}") from error
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle.
+
+    Raises:
+        BundleError: If the folder or a file is missing, unreadable, or was altered.
+    """
+    if not folder.is_dir():
+        raise BundleError(
+            f"bundle {folder}: no such folder; expected one with {MODEL_FILE} and {WEIGHTS_FILE}"
+        )
+    try:
+        files = {name: (folder / name).read_bytes() for name in _NAMES if (folder / name).exists()}
+    except OSError as error:
+        raise BundleError(f"bundle {folder}: cannot be read: {error}") from error
+    try:
+        return decode_bundle(files)
+    except BundleError as error:
+        raise BundleError(f"bundle {folder}: {error}") from error
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BundleError(f"bundle {folder}: found a file, expected a folder or nothing")
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in _NAMES)
+    if foreign:
+        raise BundleError(
+            f"bundle {folder}: found {foreign[0]!r} in it, expected an empty folder or a bundle to "
+            "replace"
+        )
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it, so that a rename cannot overtake it."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _move_into_place(staging: Path, folder: Path) -> None:
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    aside = staging.with_name(staging.name + "-old")
+    folder.rename(aside)
+    try:
+        staging.rename(folder)
+    except OSError:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside)

@@ -1,0 +1,114 @@
+"""Files the offline commands write: whole or not at all.
+
+Everything goes to a temporary name beside the target, which is renamed at the end, so that a
+command that was stopped leaves no half file that looks like a whole one.
+"""
+
+import csv
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.verdicts import Verdict, VerdictBatch
+from stream_vae.errors import ConfigError, ShapeError
+from stream_vae.wire.alerts import encode_alert
+from stream_vae.wire.timestamps import format_times
+
+SCORE_COLUMNS = ("series", "timestamp", "score", "threshold", "p_value", "verdict")
+
+_VERDICT_NAMES = np.array([verdict.name for verdict in Verdict], dtype=object)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Give a UTF-8 text file that appears at `path` only if the block ends well.
+
+    A path that is no regular file, such as `/dev/stdout`, is written to directly.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            return
+        # Behind a symbolic link the file itself is replaced, not the link.
+        target = path.resolve()
+        with _temporary_beside(target) as file:
+            yield file
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
+
+
+@contextmanager
+def _temporary_beside(target: Path) -> Iterator[TextIO]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps two commands that write the same target out of each other's way.
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class ScoresWriter:
+    """Writes one row per reading, in the order given.
+
+    Args:
+        file: As `whole_file` gives it.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._rows = csv.writer(file, lineterminator="\n")
+        self._rows.writerow(SCORE_COLUMNS)
+
+    def write(self, readings: ReadingBatch, verdicts: VerdictBatch) -> None:
+        """Write N readings and what was said of them.
+
+        Raises:
+            ShapeError: If they are not equally many.
+        """
+        if len(readings) != len(verdicts.verdict):
+            raise ShapeError(f"{len(readings)} readings and {len(verdicts.verdict)} verdicts")
+        self._rows.writerows(
+            zip(
+                readings.series,
+                format_times(readings.times),
+                _cells(verdicts.score),
+                _cells(verdicts.threshold),
+                _cells(verdicts.p_value),
+                _VERDICT_NAMES[verdicts.verdict].tolist(),
+                strict=True,
+            )
+        )
+
+
+class AlertsWriter:
+    """Writes alert events, one JSON object a line, as they are published.
+
+    Args:
+        file: As `whole_file` gives it.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, event: AlertEvent) -> None:
+        """Write one event."""
+        self._file.write(encode_alert(event).decode() + "\n")
+
+
+def _cells(numbers: NDArray[np.float64]) -> list[float | str]:
+    """Return numbers as csv writes them without loss, and empty cells for NaN."""
+    return [number if number == number else "" for number in numbers.tolist()]  # noqa: PLR0124 - NaN

@@ -1,0 +1,164 @@
+"""CSV readings to what training takes: per series, sorted, on the grid, each step once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.errors import InputFileError
+from stream_vae.wire.excerpts import printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesArrays:
+    """One series on the step grid; steps may be missing."""
+
+    key: str
+    times: NDArray[np.int64]
+    """(N,) start of each step, nanoseconds since 1970, strictly increasing."""
+    values: NDArray[np.float64]
+    """(N, F) in input units; NaN = not observed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataReport:
+    """What was found in the input, for the operator."""
+
+    rows: int
+    series: int
+    features: tuple[str, ...]
+    step_seconds: float
+    step_is_inferred: bool
+    unsorted_rows: int
+    """Rows older than a row of their series further up; they were sorted in."""
+    duplicate_rows: int
+    """Rows dropped because a later row of the series stands in the same step."""
+    snapped_rows: int
+    """Rows whose time was not on the grid and went down to their step."""
+    missing_steps: int
+    """Steps between the first and the last of a series without a row."""
+    missing_cells: dict[str, int]
+    """Feature -> cells without a value, where there are any."""
+    infinite_cells: dict[str, int]
+    """Feature -> infinite cells (taken as missing), where there are any."""
+    constant_features: tuple[str, ...]
+    """Features that never change: nothing can be learnt from them."""
+    mostly_missing_features: tuple[str, ...]
+    """Features observed in less than half of the rows."""
+
+
+def to_training_series(
+    readings: CsvReadings, step_seconds: float | None = None
+) -> tuple[list[SeriesArrays], DataReport]:
+    """Return the series in order of their first row, and the report.
+
+    Args:
+        readings: As read.
+        step_seconds: Width of the grid; None takes the most common time between neighbouring rows
+            of a series (the smaller of equally common ones).
+
+    Raises:
+        InputFileError: If a feature is never observed, or no step can be inferred.
+    """
+    _check_features(readings)
+    keys, row_lists = _rows_by_series(readings.series)
+    step_ns = _infer_step(readings, row_lists) if step_seconds is None else _as_ns(step_seconds)
+    grid = readings.times - readings.times % step_ns
+    series: list[SeriesArrays] = []
+    for key, rows in zip(keys, row_lists, strict=True):
+        kept = _last_of_each_step(rows, grid)
+        series.append(SeriesArrays(key=key, times=grid[kept], values=readings.values[kept]))
+    report = DataReport(
+        rows=len(readings),
+        series=len(series),
+        features=readings.feature_names,
+        step_seconds=step_ns / 1e9,
+        step_is_inferred=step_seconds is None,
+        unsorted_rows=sum(_count_unsorted(readings.times[rows]) for rows in row_lists),
+        duplicate_rows=len(readings) - sum(len(one.times) for one in series),
+        snapped_rows=int((grid != readings.times).sum()),
+        missing_steps=sum(_count_missing_steps(one.times, step_ns) for one in series),
+        missing_cells=_counts(readings.feature_names, readings.missing_cells),
+        infinite_cells=_counts(readings.feature_names, readings.infinite_cells),
+        constant_features=tuple(_constant_features(readings)),
+        mostly_missing_features=tuple(_mostly_missing_features(readings)),
+    )
+    return series, report
+
+
+def _check_features(readings: CsvReadings) -> None:
+    empty = np.isnan(readings.values).all(axis=0)
+    if empty.any():
+        name = readings.feature_names[int(np.argmax(empty))]
+        files = ", ".join(str(path) for path in readings.paths)
+        raise InputFileError(
+            f"{files}, column {printable(name)}: wholly empty from line 2 to the end; expected at "
+            "least one number, or a file without the column"
+        )
+
+
+def _rows_by_series(series: list[str]) -> tuple[list[str], list[NDArray[np.int64]]]:
+    """Return the keys in order of appearance and the rows of each, ascending."""
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(key, len(numbers)) for key in series], dtype=np.int64)
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(1, len(numbers)))
+    return [*numbers], np.split(order, bounds)
+
+
+def _as_ns(step_seconds: float) -> int:
+    step_ns = round(step_seconds * 1e9)
+    if step_ns < 1:
+        raise InputFileError(f"step_seconds is {step_seconds}; expected more than 0")
+    return step_ns
+
+
+def _infer_step(readings: CsvReadings, row_lists: list[NDArray[np.int64]]) -> int:
+    gaps = np.concatenate([np.diff(np.unique(readings.times[rows])) for rows in row_lists])
+    if not len(gaps):
+        files = ", ".join(str(path) for path in readings.paths)
+        raise InputFileError(
+            f"{files}, column timestamp: no series has two different times, so no step can be "
+            "inferred; expected more readings, or step_seconds set"
+        )
+    widths, counts = np.unique(gaps, return_counts=True)
+    return int(widths[np.argmax(counts)])
+
+
+def _last_of_each_step(rows: NDArray[np.int64], grid: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return rows in order of their step, of each step the one furthest down in the files."""
+    ordered = rows[np.argsort(grid[rows], kind="stable")]
+    steps = grid[ordered]
+    is_last = np.ones(len(ordered), dtype=bool)
+    is_last[:-1] = steps[1:] > steps[:-1]
+    kept: NDArray[np.int64] = ordered[is_last]
+    return kept
+
+
+def _count_unsorted(times: NDArray[np.int64]) -> int:
+    return int((times < np.maximum.accumulate(times)).sum())
+
+
+def _count_missing_steps(times: NDArray[np.int64], step_ns: int) -> int:
+    return int((times[-1] - times[0]) // step_ns) + 1 - len(times)
+
+
+def _counts(names: tuple[str, ...], counts: NDArray[np.int64]) -> dict[str, int]:
+    return {name: n for name, n in zip(names, counts.tolist(), strict=True) if n}
+
+
+def _constant_features(readings: CsvReadings) -> Iterator[str]:
+    low = np.nanmin(readings.values, axis=0)
+    high = np.nanmax(readings.values, axis=0)
+    yield from (
+        name for name, same in zip(readings.feature_names, low == high, strict=True) if same
+    )
+
+
+def _mostly_missing_features(readings: CsvReadings) -> Iterator[str]:
+    observed = (~np.isnan(readings.values)).mean(axis=0)
+    yield from (
+        name for name, share in zip(readings.feature_names, observed, strict=True) if share < 0.5
+    )

@@ -1,0 +1,123 @@
+"""A Kafka look-alike inside this process, for the demo and fast tests."""
+
+import ctypes
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import cimpl
+
+_PRODUCER = 0
+_ERROR_BYTES = 512
+
+
+class EmbeddedBroker:
+    """librdkafka's mock cluster: one broker on loopback, served by a thread of its own, no GIL.
+
+    It is NOT Kafka, so nothing about delivery can be proven on it:
+
+    * `read_committed` readers see records of open and aborted transactions.
+    * Offsets sent to a transaction are thrown away: a restarted group begins anew.
+    * An old transactional id is not fenced.
+    * A partition keeps its newest 5 MiB (or 100,000 record batches) and drops the oldest silently.
+    * There is no admin API: `AdminClient.create_topics` times out. Topics come from `topics` here;
+      any other name a client asks for springs up with 4 partitions.
+    * Classic groups wait 3 s before they hand out partitions; that delay is set to nothing here.
+
+    Confluent's Python client shows none of the mock's functions, so they are called in the C
+    library it is linked with (exported since librdkafka 1.3, declared in `rdkafka_mock.h`).
+
+    Args:
+        topics: Name -> partition count.
+
+    Example:
+        >>> from confluent_kafka import Producer
+        >>> with EmbeddedBroker({"readings": 2}) as broker:
+        ...     client = Producer({"bootstrap.servers": broker.bootstrap})
+        ...     len(client.list_topics("readings", timeout=5).topics["readings"].partitions)
+        2
+    """
+
+    def __init__(self, topics: Mapping[str, int] | None = None) -> None:
+        self._library = _declare(ctypes.CDLL(cimpl.__file__))
+        self._client = self._open()
+        self._cluster = self._library.rd_kafka_handle_mock_cluster(self._client)
+        self.bootstrap: str = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+        """host:port for any Kafka client."""
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        for name, partitions in (topics or {}).items():
+            self.create_topic(name, partitions)
+
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Create a topic.
+
+        Raises:
+            ValueError: If it exists already, or the partition count is not positive.
+        """
+        code = self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
+        if code != 0:
+            msg = f"cannot create topic {name!r} with {partitions} partitions: error {code}"
+            raise ValueError(msg)
+
+    def go_down(self) -> None:
+        """Close every connection and refuse new ones."""
+        self._library.rd_kafka_mock_broker_set_down(self._cluster, 1)
+
+    def come_up(self) -> None:
+        """Accept connections again; data and port are as before."""
+        self._library.rd_kafka_mock_broker_set_up(self._cluster, 1)
+
+    def close(self) -> None:
+        """Stop the cluster and forget its data; a second call does nothing."""
+        if self._client:
+            self._library.rd_kafka_destroy(self._client)
+            self._client = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> int | None:
+        """Start the idle client that owns the cluster."""
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        properties = self._library.rd_kafka_conf_new()
+        # Without a callback the client's own log, the mock's greeting included, goes nowhere.
+        self._library.rd_kafka_conf_set_log_cb(properties, None)
+        self._library.rd_kafka_conf_set(
+            properties, b"test.mock.num.brokers", b"1", error, _ERROR_BYTES
+        )
+        client: int | None = self._library.rd_kafka_new(_PRODUCER, properties, error, _ERROR_BYTES)
+        if not client:
+            msg = f"the embedded broker does not start: {error.value.decode()}"
+            raise OSError(msg)
+        return client
+
+
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    """State the types of the functions used; without them a 64-bit pointer is cut to 32 bits."""
+    pointer, text, number, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_size_t
+    signatures: dict[str, tuple[object, list[object]]] = {
+        "rd_kafka_conf_new": (pointer, []),
+        "rd_kafka_conf_set": (number, [pointer, text, text, text, size]),
+        "rd_kafka_conf_set_log_cb": (None, [pointer, pointer]),
+        "rd_kafka_new": (pointer, [number, pointer, text, size]),
+        "rd_kafka_destroy": (None, [pointer]),
+        "rd_kafka_handle_mock_cluster": (pointer, [pointer]),
+        "rd_kafka_mock_cluster_bootstraps": (text, [pointer]),
+        "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
+        "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    return library

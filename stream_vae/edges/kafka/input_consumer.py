@@ -1,0 +1,216 @@
+"""Consumes the input topic as a member of a group."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_vae.core.records import Headers, RecordBatch
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import translate
+from stream_vae.edges.kafka.properties import consumer_properties
+from stream_vae.errors import KafkaUnavailableError
+
+Protocol = Literal["consumer", "classic"]
+PartitionsHandler = Callable[[tuple[int, ...]], None]
+
+_UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 -- the client names its own codes so
+
+
+class InputConsumer:
+    """One member of the consumer group, subscribed to one topic.
+
+    Offsets are never committed here: they travel in the producer's transactions (KIP-447).
+    The handlers run inside `poll`, in the caller's thread.
+
+    Args:
+        config: Brokers and group.
+        topic: The input topic.
+        on_assigned: Told the partitions that joined.
+        on_revoked: Told the partitions that are about to leave; what it commits still counts.
+        on_lost: Told the partitions that are gone already.
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        topic: str,
+        *,
+        on_assigned: PartitionsHandler,
+        on_revoked: PartitionsHandler,
+        on_lost: PartitionsHandler,
+    ) -> None:
+        self._config = config
+        self._topic = topic
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._on_lost = on_lost
+        self._protocol: Protocol = "classic" if config.group_protocol == "classic" else "consumer"
+        self._assignment: set[int] = set()
+        self._paused = False
+        self._joined = False
+        self._next_offset: dict[int, int] = {}
+        self._outage: str | None = None
+        self._consumer = self._subscribe()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this member its partitions, be they none."""
+        return self._joined
+
+    @property
+    def protocol(self) -> Protocol:
+        """The group protocol in use."""
+        return self._protocol
+
+    def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
+        """Return up to `max_records` records, waiting at most `timeout_s` for that many.
+
+        Raises:
+            KafkaRefusedError: If the broker refuses the topic or the group.
+            FencedError: If another instance of the same id took over.
+        """
+        try:
+            messages = self._consumer.consume(max_records, timeout_s)
+        except KafkaException as exc:
+            raise translate(exc.args[0], f"consuming from {self._topic!r}") from exc
+        records = [message for message in messages if message.error() is None]
+        if len(records) < len(messages):
+            for message in messages:
+                error = message.error()
+                if error is not None:
+                    self._heed(error, message)
+        return self._columns(records) if records else None
+
+    @property
+    def outage(self) -> str | None:
+        """What the client last said of brokers it cannot reach; None while all is well."""
+        return self._outage
+
+    def probe(self, timeout_s: float) -> bool:
+        """Ask the brokers for a sign of life and tell whether one came."""
+        try:
+            self._consumer.list_topics(self._topic, timeout=timeout_s)
+        except KafkaException:
+            return False
+        self._outage = None
+        return True
+
+    def pause(self) -> None:
+        """Fetch nothing until `resume`; polling keeps the membership alive."""
+        self._paused = True
+        self._consumer.pause(self._partitions(self._assignment))
+
+    def resume(self) -> None:
+        """Fetch again."""
+        self._paused = False
+        self._consumer.resume(self._partitions(self._assignment))
+
+    @property
+    def paused(self) -> bool:
+        """Whether fetching is paused."""
+        return self._paused
+
+    def group_metadata(self) -> object:
+        """Return the membership, for the producer's transaction."""
+        return self._consumer.consumer_group_metadata()
+
+    def lag(self) -> dict[int, int]:
+        """Return partition -> records not yet polled.
+
+        The broker's high watermark counts transaction markers, which are no records; a partition
+        read to its end lags by 0 whatever stands there.
+        """
+        lag: dict[int, int] = {}
+        for partition in self._assignment:
+            at = self._next_offset.get(partition)
+            if at is None:
+                continue
+            _, high = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, partition), cached=True
+            )
+            lag[partition] = max(high - at, 0)
+        return lag
+
+    def close(self) -> None:
+        """Leave the group; the handlers are told of the last partitions."""
+        self._consumer.close()
+
+    def _subscribe(self) -> Consumer:
+        properties = consumer_properties(
+            self._config, self._protocol, instance=self._config.instance_id
+        )
+        consumer = Consumer({**properties, "error_cb": self._client_error})
+        consumer.subscribe(
+            [self._topic],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._lost,
+        )
+        return consumer
+
+    def _client_error(self, error: KafkaError) -> None:
+        if isinstance(translate(error, "consuming"), KafkaUnavailableError):
+            self._outage = error.str()
+
+    def _heed(self, error: KafkaError, message: Message) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- see above
+            self._next_offset[message.partition() or 0] = message.offset() or 0
+        elif error.code() in _UNSUPPORTED and self._config.group_protocol == "auto":
+            self._consumer.close()
+            self._protocol = "classic"
+            self._consumer = self._subscribe()
+        else:
+            meant = translate(error, f"consuming from {self._topic!r}")
+            if not isinstance(meant, KafkaUnavailableError):
+                raise meant
+            self._outage = error.str()
+
+    def _columns(self, messages: list[Message]) -> RecordBatch:
+        partitions = np.array([m.partition() for m in messages], np.int32)
+        offsets = np.array([m.offset() for m in messages], np.int64)
+
+        def headers(index: int) -> Headers:
+            return messages[index].headers() or []
+
+        self._next_offset.update(zip(partitions.tolist(), (offsets + 1).tolist(), strict=True))
+        return RecordBatch(
+            topic=self._topic,
+            partitions=partitions,
+            offsets=offsets,
+            keys=[m.key() for m in messages],
+            values=[m.value() for m in messages],
+            headers=headers,
+        )
+
+    def _partitions(self, partitions: set[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, p) for p in sorted(partitions)]
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._joined = True
+        new = tuple(sorted(p.partition for p in partitions))
+        self._assignment.update(new)
+        if self._paused:
+            # Assigned here rather than by the client, so that they begin paused.
+            self._consumer.incremental_assign(partitions)
+            self._consumer.pause(partitions)
+        if new:
+            self._on_assigned(new)
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = self._drop(partitions)
+        if gone:
+            self._on_revoked(gone)
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = self._drop(partitions)
+        if gone:
+            self._on_lost(gone)
+
+    def _drop(self, partitions: list[TopicPartition]) -> tuple[int, ...]:
+        gone = tuple(sorted(p.partition for p in partitions))
+        self._assignment.difference_update(gone)
+        for partition in gone:
+            self._next_offset.pop(partition, None)
+        return gone

@@ -1,0 +1,95 @@
+"""Waits for brokers and topics before anything is consumed."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
+
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import translate
+from stream_vae.edges.kafka.properties import client_properties
+from stream_vae.errors import KafkaUnavailableError
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+_REQUEST_TIMEOUT_S = 5.0
+_BROKER_DEFAULT = -1
+
+
+def await_topics(
+    config: KafkaConfig,
+    input_topic: str,
+    output_topics: Sequence[str],
+    *,
+    on_wait: Callable[[str, float], None],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Wait until brokers answer and every topic is there; create missing output topics.
+
+    Output topics get as many partitions as the input, so that a series' alerts scale with it, and
+    the brokers' default replication.
+
+    Args:
+        config: Brokers and deadline.
+        input_topic: Must be made by someone else.
+        output_topics: Made here if missing.
+        on_wait: Told what is missing and the seconds waited so far, before each retry.
+        stopping: Asked whether to give up waiting.
+
+    Returns:
+        False if `stopping` said so first.
+
+    Raises:
+        KafkaUnavailableError: If that was not so before the deadline; says what was missing.
+        KafkaRefusedError: If a topic may not be created.
+    """
+    admin = AdminClient(client_properties(config))
+    started = time.monotonic()
+    pause = _FIRST_PAUSE_S
+    while not stopping():
+        missing = _missing(admin, input_topic, output_topics)
+        if missing is None:
+            return True
+        waited = time.monotonic() - started
+        if waited > config.broker_deadline_s:
+            msg = f"gave up after {config.broker_deadline_s:g} s: {missing}"
+            raise KafkaUnavailableError(msg)
+        on_wait(missing, waited)
+        _sleep(pause, stopping)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+    return False
+
+
+def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stopping():
+        time.sleep(0.05)
+
+
+def _missing(admin: AdminClient, input_topic: str, output_topics: Sequence[str]) -> str | None:
+    """Return what is not there yet, in words, or None."""
+    try:
+        cluster: ClusterMetadata = admin.list_topics(timeout=_REQUEST_TIMEOUT_S)
+    except KafkaException as exc:
+        meant = translate(exc.args[0], "asking the brokers for their topics")
+        if isinstance(meant, KafkaUnavailableError):
+            return f"no broker answers: {exc.args[0].str()}"
+        raise meant from exc
+    if input_topic not in cluster.topics:
+        return f"the input topic {input_topic!r} does not exist"
+    wanted = [topic for topic in output_topics if topic not in cluster.topics]
+    if not wanted:
+        return None
+    partitions = len(cluster.topics[input_topic].partitions)
+    created = admin.create_topics(
+        [NewTopic(t, num_partitions=partitions, replication_factor=_BROKER_DEFAULT) for t in wanted],
+        request_timeout=_REQUEST_TIMEOUT_S,
+    )
+    for topic, future in created.items():
+        try:
+            future.result()
+        except KafkaException as exc:
+            if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translate(exc.args[0], f"creating the topic {topic!r}") from exc
+    return None

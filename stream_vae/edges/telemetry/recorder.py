@@ -1,0 +1,269 @@
+"""One event, two faces: a log line and a metric, made here and nowhere else."""
+
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from stream_vae import events
+from stream_vae.edges.telemetry.logs import Logger
+from stream_vae.edges.telemetry.metrics import Metrics
+from stream_vae.edges.telemetry.repeats import Repeats
+from stream_vae.edges.telemetry.summary import Period
+
+# An observation costs 1.4 us, so a sample of a poll's margins stands for all.
+_MARGINS_OBSERVED = 16
+_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+class Recorder:
+    """Turns events into log lines and metrics. Any thread may record.
+
+    A line is called after its event (`PartitionsAssigned` is `partitions_assigned`) and carries the
+    event's fields. Nothing is logged per reading: what happens all the time only counts, and comes
+    out as one summary line a period; repeated warnings are held back and counted.
+
+    Args:
+        registry: Where the metrics are registered; a recorder needs one of its own.
+        logger: Where the lines go.
+        summary_period_s: Time between two summary lines.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        logger: Logger,
+        summary_period_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._metrics = Metrics(registry)
+        self._logger = logger
+        self._summary_period_s = summary_period_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._period = Period()
+        self._period_began = clock()
+        self._repeats = Repeats(
+            lambda name, fields: logger.warning(name, **fields), summary_period_s
+        )
+        self._topics: dict[int, str] = {}  # partition held -> its topic
+        self._lag: dict[int, int] = {}
+        self._faces: Mapping[type[events.Event], Callable[[Any], None]] = {
+            events.DaemonStarted: self._daemon_started,
+            events.DaemonStopped: self._daemon_stopped,
+            events.BrokerUnreachable: self._broker_unreachable,
+            events.BrokerReached: self._broker_reached,
+            events.PartitionsAssigned: self._partitions_assigned,
+            events.PartitionsRevoked: self._partitions_revoked,
+            events.PartitionsLost: self._partitions_lost,
+            events.ConsumptionPaused: self._consumption_paused,
+            events.ConsumptionResumed: self._consumption_resumed,
+            events.RecordsConsumed: self._records_consumed,
+            events.RecordsRejected: self._records_rejected,
+            events.ReadingsLate: self._readings_late,
+            events.UnknownFieldsIgnored: self._unknown_fields_ignored,
+            events.WindowsScored: self._windows_scored,
+            events.ReadingsJudged: self._readings_judged,
+            events.DriftAbsorbed: self._drift_absorbed,
+            events.DriftDetected: self._drift_detected,
+            events.AlertDelivered: self._alert_delivered,
+            events.TransactionCommitted: self._transaction_committed,
+            events.TransactionAborted: self._transaction_aborted,
+        }
+
+    @property
+    def events_known(self) -> frozenset[type[events.Event]]:
+        """The kinds of events that have a face."""
+        return frozenset(self._faces)
+
+    def record(self, event: events.Event) -> None:
+        """Log and count one event."""
+        with self._lock:
+            self._faces[type(event)](event)
+
+    def tick(self) -> None:
+        """Write the summary line and held-back warnings that are due; call it once a loop."""
+        now = self._clock()
+        if now - self._period_began < self._summary_period_s:
+            return
+        with self._lock:
+            self._repeats.release(now)
+            self._summarise(now)
+
+    def _summarise(self, now: float) -> None:
+        duration_s = now - self._period_began
+        lag_records = sum(self._lag.values())
+        self._logger.info("summary", **self._period.fields(duration_s, lag_records))
+        self._period = self._period.next()
+        self._period_began = now
+
+    def _inform(self, event: events.Event) -> None:
+        self._logger.info(_name(event), **_fields(event))
+
+    def _warn(self, event: events.Event) -> None:
+        self._logger.warning(_name(event), **_fields(event))
+
+    def _warn_sparingly(self, event: events.Event, *, kind: str = "", count: int = 1) -> None:
+        self._repeats.say(_name(event), kind, count, _fields(event), self._clock())
+
+    # Life cycle
+
+    def _daemon_started(self, event: events.DaemonStarted) -> None:
+        self._period_began = self._clock()
+        self._metrics.daemon_info.labels(event.version, event.instance).set(1)
+        self._metrics.model_info.labels(event.model_id, event.model_version, event.device).set(1)
+        self._inform(event)
+
+    def _daemon_stopped(self, event: events.DaemonStopped) -> None:
+        now = self._clock()
+        self._repeats.release(now, all_kinds=True)
+        self._summarise(now)
+        self._inform(event)
+
+    def _broker_unreachable(self, event: events.BrokerUnreachable) -> None:
+        self._metrics.broker_reachable.set(0)
+        self._warn(event)
+
+    def _broker_reached(self, event: events.BrokerReached) -> None:
+        self._metrics.broker_reachable.set(1)
+        self._inform(event)
+
+    # Group
+
+    def _partitions_assigned(self, event: events.PartitionsAssigned) -> None:
+        self._topics.update(dict.fromkeys(event.partitions, event.topic))
+        self._count_rebalance("assigned")
+        self._inform(event)
+
+    def _partitions_revoked(self, event: events.PartitionsRevoked) -> None:
+        self._give_up(event.partitions)
+        self._count_rebalance("revoked")
+        self._inform(event)
+
+    def _partitions_lost(self, event: events.PartitionsLost) -> None:
+        self._give_up(event.partitions)
+        self._count_rebalance("lost")
+        self._warn(event)
+
+    def _count_rebalance(self, kind: str) -> None:
+        self._metrics.rebalances.labels(kind).inc()
+        self._metrics.partitions_assigned.set(len(self._topics))
+
+    def _give_up(self, partitions: tuple[int, ...]) -> None:
+        for partition in partitions:
+            topic = self._topics.pop(partition, None)
+            # A lag left standing would look like work that nobody does.
+            if self._lag.pop(partition, None) is not None and topic is not None:
+                self._metrics.consumer_lag.remove(topic, str(partition))
+
+    # Input
+
+    def _consumption_paused(self, event: events.ConsumptionPaused) -> None:
+        self._period.pauses += 1
+        self._metrics.consumption_pauses.inc()
+        self._metrics.consumption_paused.set(1)
+        self._warn_sparingly(event)
+
+    def _consumption_resumed(self, event: events.ConsumptionResumed) -> None:
+        self._metrics.consumption_paused.set(0)
+        self._logger.debug(_name(event), **_fields(event))
+
+    def _records_consumed(self, event: events.RecordsConsumed) -> None:
+        self._period.records += event.records
+        self._metrics.records_consumed.labels(event.topic).inc(event.records)
+        self._metrics.bytes_consumed.labels(event.topic).inc(event.bytes)
+        self._metrics.stage_seconds.labels("decode").observe(event.decode_s)
+        self._metrics.stage_seconds.labels("assemble").observe(event.assemble_s)
+        if event.last_event_time_s is not None:
+            self._metrics.newest_event_time.labels(event.topic).set(event.last_event_time_s)
+
+    def _records_rejected(self, event: events.RecordsRejected) -> None:
+        self._period.rejected += event.count
+        self._metrics.records_rejected.labels(event.topic, event.reason).inc(event.count)
+        self._warn_sparingly(event, kind=event.reason, count=event.count)
+
+    def _readings_late(self, event: events.ReadingsLate) -> None:
+        self._metrics.late_readings.labels(event.topic).inc(event.count)
+        self._warn_sparingly(event, count=event.count)
+
+    def _unknown_fields_ignored(self, event: events.UnknownFieldsIgnored) -> None:
+        self._metrics.unknown_fields.labels(event.topic).inc(len(event.fields))
+        self._warn_sparingly(event, count=len(event.fields))
+
+    # Model and decision
+
+    def _windows_scored(self, event: events.WindowsScored) -> None:
+        self._period.windows += event.windows
+        self._period.inference_s.append(event.inference_s)
+        self._metrics.windows_scored.inc(event.windows)
+        self._metrics.batch_windows.observe(event.windows)
+        self._metrics.inference_seconds.labels(event.device).observe(event.inference_s)
+
+    def _readings_judged(self, event: events.ReadingsJudged) -> None:
+        counts = {
+            "normal": event.normal,
+            "anomalous": event.anomalous,
+            "warming_up": event.warming_up,
+            "unscorable": event.unscorable,
+        }
+        self._period.readings += sum(counts.values())
+        self._period.anomalous += event.anomalous
+        self._period.warming_up += event.warming_up
+        self._period.unscorable += event.unscorable
+        self._period.series_active = event.series_active
+        for verdict, count in counts.items():
+            self._metrics.readings_judged.labels(verdict).inc(count)
+        self._metrics.series_active.set(event.series_active)
+        every = max(1, len(event.score_margins) // _MARGINS_OBSERVED)
+        for margin in event.score_margins[::every]:
+            if math.isfinite(margin):
+                self._metrics.score_margin.observe(margin)
+
+    def _drift_absorbed(self, event: events.DriftAbsorbed) -> None:
+        self._metrics.drift_absorbed.inc()
+        self._warn_sparingly(event)
+
+    def _drift_detected(self, event: events.DriftDetected) -> None:
+        self._metrics.drift_detected.inc()
+        self._warn_sparingly(event)
+
+    # Output
+
+    def _alert_delivered(self, event: events.AlertDelivered) -> None:
+        self._period.alerts += 1
+        self._metrics.alerts.labels(event.status, event.severity).inc()
+        self._metrics.alert_latency.observe(event.latency_s)
+        self._inform(event)
+
+    def _transaction_committed(self, event: events.TransactionCommitted) -> None:
+        self._period.transactions += 1
+        self._period.dead_letters += event.dead_letters
+        self._period.late += event.late
+        self._period.incidents_open = event.incidents_open
+        self._metrics.transactions.labels("committed").inc()
+        self._metrics.stage_seconds.labels("commit").observe(event.duration_s)
+        self._metrics.dead_letters.inc(event.dead_letters)
+        self._metrics.late_records.inc(event.late)
+        self._metrics.incidents_active.set(event.incidents_open)
+        for partition, lag in event.lag_records.items():
+            topic = self._topics.get(partition)
+            if topic is not None:
+                self._lag[partition] = lag
+                self._metrics.consumer_lag.labels(topic, str(partition)).set(lag)
+
+    def _transaction_aborted(self, event: events.TransactionAborted) -> None:
+        self._metrics.transactions.labels("aborted").inc()
+        self._warn_sparingly(event)
+
+
+def _name(event: events.Event) -> str:
+    return _WORD_START.sub("_", type(event).__name__).lower()
+
+
+def _fields(event: events.Event) -> dict[str, Any]:
+    return {field.name: getattr(event, field.name) for field in fields(event)}

@@ -1,0 +1,137 @@
+"""What settings there are: names, types, defaults and descriptions, read off the JSON Schema."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from stream_vae.settings.model import Settings
+
+Path = tuple[str, ...]
+Kind = Literal["section", "map", "value"]
+
+_BOUNDS = (
+    ("exclusiveMinimum", ">"),
+    ("minimum", ">="),
+    ("exclusiveMaximum", "<"),
+    ("maximum", "<="),
+)
+_TYPES = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSpec:
+    """One section, or one setting."""
+
+    path: Path
+    kind: Kind
+    """`map` takes names of the operator's own choice."""
+    expected: str
+    """The type and its bounds, in words."""
+    default: object
+    description: str
+    is_secret: bool
+
+    @property
+    def name(self) -> str:
+        """Dotted, as in messages."""
+        return ".".join(self.path)
+
+
+@cache
+def field_specs() -> Mapping[Path, FieldSpec]:
+    """Return every section and setting in the order of the schema; () is the whole."""
+    schema = Settings.model_json_schema()
+    return {spec.path: spec for spec in _walk((), schema, schema.get("$defs", {}))}
+
+
+def children(path: Path) -> Iterator[FieldSpec]:
+    """Yield what stands directly below a section."""
+    return (spec for spec in field_specs().values() if spec.path and spec.path[:-1] == path)
+
+
+def settings_table() -> list[tuple[str, str, str, str]]:
+    """Return (name, type, default, description) of every setting, as the README shows them."""
+    return [
+        (spec.name, spec.expected, _show_default(spec), spec.description)
+        for spec in field_specs().values()
+        if spec.kind != "section"
+    ]
+
+
+def markdown_table() -> str:
+    """Return `settings_table` as Markdown."""
+    lines = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+    for name, expected, default, description in settings_table():
+        cells = (f"`{name}`", expected, f"`{default}`" if default else "", description)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _walk(path: Path, schema: dict[str, Any], defs: dict[str, Any]) -> Iterator[FieldSpec]:
+    description = " ".join(schema.get("description", "").split())
+    target = _resolve(schema, defs)
+    kind: Kind = "value"
+    if "properties" in target:
+        kind = "section"
+    elif target.get("type") == "object":
+        kind = "map"
+    yield FieldSpec(
+        path=path,
+        kind=kind,
+        expected=_expected(target, defs),
+        default=schema.get("default", {} if kind == "map" else None),
+        description=description,
+        is_secret=any(option.get("writeOnly", False) for option in _options(target)),
+    )
+    for name, child in target.get("properties", {}).items():
+        yield from _walk((*path, name), child, defs)
+
+
+def _resolve(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref")
+    if reference is None:
+        return schema
+    resolved: dict[str, Any] = defs[reference.rsplit("/", 1)[-1]]
+    return resolved
+
+
+def _options(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    options: list[dict[str, Any]] = schema.get("anyOf", [schema])
+    return options
+
+
+def _expected(schema: dict[str, Any], defs: dict[str, Any]) -> str:
+    options = [_resolve(option, defs) for option in _options(schema)]
+    return " or ".join(_expected_one(option, defs) for option in options)
+
+
+def _expected_one(schema: dict[str, Any], defs: dict[str, Any]) -> str:
+    if "properties" in schema:
+        return f"a mapping with {', '.join(schema['properties'])}"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    match schema.get("type"):
+        case "object":
+            return f"mapping of {_expected(schema['additionalProperties'], defs)}"
+        case "null":
+            return "null"
+        case "array":
+            return f"list of {_expected(schema.get('items', {}), defs)}"
+        case "string" if "pattern" in schema:
+            return f"text matching `{schema['pattern']}`"
+        case "string" if schema.get("minLength"):
+            return "text, not empty"
+        case str(name):
+            bounds = " and ".join(f"{sign} {schema[key]:g}" for key, sign in _BOUNDS if key in schema)
+            return f"{_TYPES[name]} {bounds}".strip()
+        case _:
+            return "value"
+
+
+def _show_default(spec: FieldSpec) -> str:
+    if spec.default is None:
+        return ""
+    if isinstance(spec.default, bool):
+        return str(spec.default).lower()
+    return str(spec.default)

@@ -1,0 +1,184 @@
+"""The settings: every room's own config, gathered under one roof."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+from stream_vae.edges.http.config import HttpConfig
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.telemetry.config import LoggingConfig
+from stream_vae.pipeline import DetectConfig
+from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
+from stream_vae.wire.reading_format import ReadingFormat
+
+# What Kafka accepts as the name of a topic.
+Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+
+_CONFIG = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorConfig:
+    """Who raises the alerts, in the words of those who receive them."""
+
+    name: Annotated[str, MinLen(1)] = "stream-vae"
+    """Name of this deployment; part of every alert event."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    """Copied into every alert event (site, team)."""
+
+    links: dict[str, str] = field(default_factory=dict)
+    """Copied into every alert event (runbook, dashboard): name -> URL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleConfig:
+    """The trained model."""
+
+    path: Path = Path("bundle")
+    """Folder written by `stream-vae train`."""
+
+
+class _Described(BaseModel):
+    model_config = _CONFIG
+
+    reading: ReadingFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputConfig(ReadingFormat):
+    """Where readings come from, and how a record's bytes become one."""
+
+    topic: Topic = "stream-vae.readings"
+    """Topic the readings are consumed from."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the inherited fields too; pydantic reads the docstrings of this class alone."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        inherited = _Described.model_json_schema()["$defs"]["ReadingFormat"]
+        for name, spec in inherited["properties"].items():
+            schema["properties"][name].setdefault("description", spec["description"])
+        return schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputConfig:
+    """Where results go. All three topics are written in one transaction with the offsets."""
+
+    alerts_topic: Topic = "stream-vae.alerts"
+    """Alert events, JSON, keyed by series."""
+
+    dead_letter_topic: Topic = "stream-vae.dead-letters"
+    """Records that are no reading, their bytes untouched, the reason in the headers."""
+
+    late_topic: Topic = "stream-vae.late"
+    """Readings older than their series' open step, their bytes untouched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """The thread that owns the model and its device."""
+
+    device: Device = "auto"
+    """auto, cpu, cuda or cuda:N; `auto` takes CUDA where there is a device."""
+
+    max_batch: Annotated[int, Ge(1), Le(65536)] = 256
+    """Most windows scored by one call of the model."""
+
+    max_wait_ms: Annotated[float, Ge(0), Le(60_000)] = 20.0
+    """Longest wait for a batch to fill; adds to the latency of an alert."""
+
+    max_in_flight: Annotated[int, Ge(1)] = 8192
+    """Windows waiting for the model at which the input is paused."""
+
+    threads: Annotated[int, Ge(1), Le(1024)] = 1
+    """CPU threads of one call of the model. Small networks gain nothing from more."""
+
+    samples: Annotated[int, Ge(1), Le(1024)] = 1
+    """L, posterior samples per window. Costs grow with it, accuracy hardly."""
+
+    def __post_init__(self) -> None:
+        """Hold the fields against each other."""
+        if self.max_in_flight < self.max_batch:
+            msg = (
+                f"max_in_flight ({self.max_in_flight}) must be >= max_batch ({self.max_batch}), "
+                "or no batch can fill"
+            )
+            raise ValueError(msg)
+
+
+class Settings(BaseModel):
+    """Settings of stream-vae.
+
+    Defaults < YAML < secrets directory < environment (`STREAM_VAE_…`, `__` between section and
+    name) < flags. Unknown names are refused.
+    """
+
+    model_config = ConfigDict(**_CONFIG, title="stream-vae")
+
+    detector: DetectorConfig = Field(default_factory=DetectorConfig)
+    """Who raises the alerts."""
+
+    bundle: BundleConfig = Field(default_factory=BundleConfig)
+    """The trained model."""
+
+    input: InputConfig = Field(default_factory=InputConfig)
+    """Where readings come from, and how a record's bytes become one."""
+
+    output: OutputConfig = Field(default_factory=OutputConfig)
+    """Where results go."""
+
+    kafka: KafkaConfig = Field(default_factory=KafkaConfig)
+    """Brokers, group and client properties."""
+
+    detect: DetectConfig = Field(default_factory=DetectConfig)
+    """How windows are scored and judged."""
+
+    worker: WorkerConfig = Field(default_factory=WorkerConfig)
+    """The thread that owns the model and its device."""
+
+    http: HttpConfig = Field(default_factory=HttpConfig)
+    """Where probes and Prometheus find the daemon."""
+
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)
+    """What is logged, and how it looks."""
+
+    model: ArchitectureConfig = Field(default_factory=ArchitectureConfig)
+    """Shape of the network; read by `train` alone."""
+
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """How a network is fitted; read by `train` alone."""
+
+    shutdown_deadline_s: Annotated[float, Gt(0)] = 30.0
+    """Longest time from SIGTERM to the end; what is not committed by then is read again by the next
+    instance. Must be shorter than the cluster's grace period."""
+
+    @model_validator(mode="after")
+    def _hold_topics_apart(self) -> Self:
+        used: dict[str, str] = {}
+        for name, topic in (
+            ("input.topic", self.input.topic),
+            ("output.alerts_topic", self.output.alerts_topic),
+            ("output.dead_letter_topic", self.output.dead_letter_topic),
+            ("output.late_topic", self.output.late_topic),
+        ):
+            if topic in used:
+                msg = f"{used[topic]} and {name} are both {topic!r}; expected two topics"
+                raise ValueError(msg)
+            used[topic] = name
+        return self

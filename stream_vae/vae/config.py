@@ -1,0 +1,108 @@
+"""What a model looks like and how it is trained."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchitectureConfig:
+    """Shape of the network. Changing any field asks for a new training."""
+
+    window_length: Annotated[int, Ge(1), Le(4096)] = 32
+    """T, steps per window. A series is silent in warm-up for T - 1 steps, and scoring costs grow
+    with T. On server metrics at 1-minute steps 16 and 64 found less than 32."""
+
+    hidden_size: Annotated[int, Ge(1), Le(4096)] = 48
+    """H, units of each LSTM. Cost grows with H squared; 16 is enough for one feature."""
+
+    latent_size: Annotated[int, Ge(1), Le(1024)] = 8
+    """Z, dimensions of the latent. Larger ones also reconstruct anomalies; 4 suits few features."""
+
+    calendar: bool = False
+    """Give encoder and decoder the sine and cosine of the time of day and of the week (UTC). They
+    are never scored. On for data with a daily or weekly rhythm longer than the window."""
+
+    sigma_floor: Annotated[float, Gt(0), Le(10)] = 0.3
+    """Least decoder scale, in standard deviations of the training data. A tiny floor lets one
+    well-predicted feature dominate every score; a large one hides small anomalies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How a network is fitted. Nothing here matters to a trained bundle."""
+
+    epochs: Annotated[int, Ge(1)] = 12
+    """Rounds of training; after each the held-out likelihood is looked at."""
+
+    min_steps: Annotated[int, Ge(0)] = 600
+    """Least optimiser steps in all: short histories are gone over several times per epoch, since a
+    few hundred rows make only a handful of batches."""
+
+    max_steps: Annotated[int, Ge(1)] = 20_000
+    """Most optimiser steps in all; on very long histories an epoch is a random part of them."""
+
+    batch_size: Annotated[int, Ge(1)] = 128
+    """Windows per optimiser step; fewer where there are not that many."""
+
+    stride: Annotated[int, Ge(1)] = 2
+    """Steps between the starts of neighbouring training windows. Neighbours overlap almost wholly,
+    so 2 to 4 trains as well as 1 in less time."""
+
+    learning_rate: Annotated[float, Gt(0)] = 3e-3
+    """Peak of the one-cycle schedule (Adam)."""
+
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    """Decoupled L2 shrinkage per step (AdamW)."""
+
+    gradient_clip: Annotated[float, Gt(0)] = 5.0
+    """Largest norm of a gradient; keeps one wild window from throwing the weights away."""
+
+    beta: Annotated[float, Ge(0)] = 1.0
+    """Weight of the KL term; 1 is the evidence lower bound."""
+
+    annealing: Annotated[float, Ge(0), Le(1)] = 0.4
+    """Share of the training over which the KL weight rises from 0 to `beta`. Without it the latent
+    often collapses to the prior."""
+
+    free_bits: Annotated[float, Ge(0)] = 0.0
+    """KL per latent dimension that costs nothing, in nats; raise it if the latent collapses."""
+
+    denoising: Annotated[float, Ge(0)] = 0.1
+    """Standard deviation of the noise added to the encoder's input, in scaled units."""
+
+    missing_rate: Annotated[float, Ge(0), Lt(1)] = 0.02
+    """Share of values, and of whole steps, hidden from the encoder in training, so that gaps in
+    live data are nothing new to it. Hidden values are still to be reconstructed."""
+
+    patience: Annotated[int, Ge(1)] = 5
+    """Epochs without a better held-out likelihood, once the KL weight is full, that end training.
+    The best weights are kept in any case."""
+
+    validation_fraction: Annotated[float, Gt(0), Lt(1)] = 0.1
+    """Share of each series, in time order after the training part, for early stopping."""
+
+    calibration_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
+    """Share of each series at its end, held out for the quantiles of normal scores. Scores of rows
+    trained on are too low to calibrate with."""
+
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of weights, order and noise: the same input, config and seed on the same machine give
+    the same scores."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N. These networks are small: a CPU trains them in a minute."""
+
+    def __post_init__(self) -> None:
+        """Hold the fields against each other."""
+        held_out = self.validation_fraction + self.calibration_fraction
+        if held_out >= 1:
+            msg = (
+                f"validation_fraction ({self.validation_fraction}) + calibration_fraction "
+                f"({self.calibration_fraction}) leave nothing to train on; their sum must be < 1"
+            )
+            raise ValueError(msg)
+        if self.max_steps < self.min_steps:
+            msg = f"max_steps ({self.max_steps}) must be >= min_steps ({self.min_steps})"
+            raise ValueError(msg)

@@ -1,0 +1,33 @@
+"""Choice of the device that computes."""
+
+import torch
+
+from stream_vae.errors import ConfigError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device meant by `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    `auto` is the first CUDA device where there is one, else the CPU.
+
+    Raises:
+        ConfigError: If the name is none of these, or asks for a CUDA device that is not there.
+
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if name == "cpu":
+        return torch.device("cpu")
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda:0") if found else torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()) or name.endswith(":"):
+        raise ConfigError(f"device: found {name!r}, expected auto, cpu, cuda or cuda:N")
+    index = int(number or 0)
+    if index >= found:
+        raise ConfigError(
+            f"device: {name!r} was asked for, but torch {torch.__version__} sees {found} CUDA "
+            "devices here; use auto or cpu"
+        )
+    return torch.device("cuda", index)

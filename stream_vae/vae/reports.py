@@ -1,0 +1,80 @@
+"""What training tells: while it runs, and at its end."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReport:
+    """One optimiser step was taken."""
+
+    step: int
+    """From 1."""
+    steps: int
+    """Planned in all; early stopping may end sooner."""
+    epoch: int
+    """From 1."""
+    epochs: int
+    reconstruction: float
+    """Negative reconstruction log-probability, nats per observed value."""
+    kl: float
+    """KL to the prior, nats per observed value, before its weight."""
+    kl_weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReport:
+    """One epoch ended. All figures are nats per observed value."""
+
+    epoch: int
+    """From 1."""
+    epochs: int
+    step: int
+    steps: int
+    reconstruction: float
+    """Mean over the epoch's batches."""
+    kl: float
+    kl_weight: float
+    """At the epoch's end."""
+    validation_log_likelihood: float
+    """Evidence lower bound on the validation part."""
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureReport:
+    """One feature in the training data."""
+
+    name: str
+    observed_share: float
+    """Of all rows."""
+    is_constant: bool
+    """All observed values of the training part are the same, or there are none."""
+
+    @property
+    def is_mostly_missing(self) -> bool:
+        """Say whether fewer than half of its values were observed."""
+        return self.observed_share < 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingReport:
+    """How a training went."""
+
+    rows: int
+    series: int
+    features: tuple[FeatureReport, ...]
+    windows: dict[str, int]
+    """Part (training, validation, calibration) -> windows."""
+    parameters: int
+    """Numbers learned."""
+    history: tuple[EpochReport, ...]
+    best_epoch: int
+    validation_log_likelihood: float
+    """Evidence lower bound of the kept weights, nats per observed value."""
+    constant_log_likelihood: float
+    """Log-likelihood of a constant Gaussian per feature (training mean and standard deviation,
+    floored as the model's) on the same windows, nats per observed value."""
+    score: str
+    """What `auto` stands for in this bundle."""
+    calibration_quantiles: dict[str, dict[float, float]]
+    """Score -> level -> quantile of the held-out scores."""

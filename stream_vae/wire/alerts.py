@@ -1,0 +1,162 @@
+"""Alert events to bytes and back, with their CloudEvents headers and their JSON Schema.
+
+Version 1 grows by additions only: new fields may appear, none disappears or changes its meaning,
+so readers ignore what they do not know. Anything else is a new `schema_version`.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from math import isfinite
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import msgspec
+
+from stream_vae.core.alerts import SCHEMA_VERSION, AlertEvent
+from stream_vae.errors import AlertDecodeError
+from stream_vae.wire.excerpts import excerpt, printable
+
+EVENT_TYPE = "io.streamvae.anomaly.v1"
+SCHEMA_ID = "urn:streamvae:alert:v1"
+"""`$id` of the JSON Schema and `ce_dataschema` of every event."""
+
+MAX_SUMMARY_CHARACTERS = 500
+
+
+_Decodable = TypeVar("_Decodable")
+
+
+class _Envelope(msgspec.Struct):
+    """The one field every version has."""
+
+    schema_version: int
+
+
+def encode_alert(event: AlertEvent) -> bytes:
+    """Return the JSON object of an event, times as RFC 3339 UTC.
+
+    Raises:
+        ValueError: If the event could not be read back as it is: a number that is not finite (JSON
+            has none), a time not in UTC, a sequence below 0, `ends_at` that contradicts the
+            status, or a summary longer than 500 characters.
+    """
+    fault = _fault(event)
+    if fault is not None:
+        raise ValueError(f"alert event {event.incident_id}.{event.sequence}: {fault}")
+    content = _plain(event)
+    # The version first: who reads a topic by eye sees at once how to read on.
+    ordered = {"schema_version": content.pop("schema_version"), **content}
+    return msgspec.json.encode(ordered)
+
+
+def alert_headers(event: AlertEvent, deployment: str | None = None) -> list[tuple[str, bytes]]:
+    """Return the Kafka headers of an event: CloudEvents 1.0, binary content mode.
+
+    Args:
+        event: The event the record's value holds.
+        deployment: Last part of `ce_source`; the detector's name where it is not given.
+
+    References:
+        CloudEvents 1.0, Kafka protocol binding, section 3.2.
+    """
+    source = quote(deployment or event.detector.name, safe="")
+    attributes = {
+        "specversion": "1.0",
+        "type": EVENT_TYPE,
+        "source": f"/stream-vae/{source}",
+        "id": f"{event.incident_id}.{event.sequence}",
+        "subject": event.series.key,
+        "time": rfc3339(event.detected_at),
+        "dataschema": SCHEMA_ID,
+    }
+    headers = [("content-type", b"application/json")]
+    headers += [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+    return headers
+
+
+def decode_alert(data: bytes) -> AlertEvent:
+    """Return the event in a record's value; fields this release does not know are ignored.
+
+    Raises:
+        AlertDecodeError: If it is no alert event, or one of a version this release does not know.
+    """
+    version = _decode(data, _Envelope).schema_version
+    if version != SCHEMA_VERSION:
+        advice = "; upgrade stream-vae to read it" if version > SCHEMA_VERSION else ""
+        raise AlertDecodeError(
+            f"alert event of schema_version {version}; this release reads {SCHEMA_VERSION}{advice}"
+        )
+    event = _decode(data, AlertEvent)
+    fault = _fault(event)
+    if fault is not None:
+        raise AlertDecodeError(f"alert event {printable(event.incident_id)}: {fault}")
+    return event
+
+
+def alert_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of alert events, as it is shipped with the package."""
+    text = files("stream_vae.wire").joinpath("alert.schema.json").read_text(encoding="utf-8")
+    return cast("dict[str, Any]", json.loads(text))
+
+
+def rfc3339(time: datetime) -> str:
+    """Return a time as RFC 3339 UTC text.
+
+    >>> rfc3339(datetime(2026, 4, 27, 13, tzinfo=UTC))
+    '2026-04-27T13:00:00Z'
+    """
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _decode(data: bytes, kind: type[_Decodable]) -> _Decodable:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise AlertDecodeError(
+            f"no alert event: {printable(str(exc), 200)} in {excerpt(data)!r}; expected a JSON "
+            f"object as in {SCHEMA_ID}"
+        ) from exc
+
+
+def _fault(event: AlertEvent) -> str | None:
+    """Return what the types alone cannot hold, or None."""
+    for path, value in _leaves(event, ""):
+        if isinstance(value, float) and not isfinite(value):
+            return f"{path} is {value}; expected a finite number"
+        if isinstance(value, datetime) and value.utcoffset() != timedelta(0):
+            return f"{path} is {value.isoformat()}; expected a time in UTC"
+    if event.sequence < 0:
+        return f"sequence is {event.sequence}; expected 0 or more"
+    if (event.ends_at is None) != (event.status == "firing"):
+        return (
+            f"status is {event.status} and ends_at {event.ends_at}; expected both or neither open"
+        )
+    if len(event.summary) > MAX_SUMMARY_CHARACTERS:
+        return f"summary has {len(event.summary)} characters; expected at most 500"
+    return None
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield every scalar of an event with its path."""
+    if is_dataclass(value):
+        for field in fields(value):
+            yield from _leaves(getattr(value, field.name), f"{path}.{field.name}".lstrip("."))
+    elif isinstance(value, tuple):
+        for position, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{position}]")
+    else:
+        yield path, value
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    # numpy's float64 is a float to everyone but the encoder.
+    return float(value) if isinstance(value, float) else value

@@ -1,0 +1,62 @@
+"""Why a record is no reading, and the headers it carries to the dead-letter or late topic."""
+
+from stream_vae.core.records import Headers, Rejection
+from stream_vae.wire.excerpts import printable
+
+MAX_DETAIL_CHARACTERS = 300
+"""Longer details are cut: they travel in headers and logs."""
+
+REASONS: dict[str, str] = {
+    "null_value": "The record has no value (a tombstone).",
+    "too_large": "The record is longer than input.max_record_bytes.",
+    "not_utf8": "The value is not valid UTF-8.",
+    "not_json": "The value is not valid JSON.",
+    "not_an_object": "The value, or what a dotted path leads through, is not a JSON object.",
+    "too_deep": "The value is nested too deeply.",
+    "timestamp_missing": "The timestamp is absent or null.",
+    "timestamp_unparsable": "The timestamp is not in the expected format.",
+    "timestamp_out_of_range": "The timestamp is not between 1970-01-01 and 2200-01-01.",
+    "timestamp_in_future": "The timestamp is more than input.max_future_s ahead of the wall clock.",
+    "value_not_a_number": "A feature is neither a number nor null.",
+    "value_out_of_range": "A feature is infinite, or beyond what a 64-bit float holds.",
+    "values_missing": "The array of values is absent or null (vector format).",
+    "values_not_an_array": "The values are not in an array (vector format).",
+    "wrong_length": "The array of values is not as long as the model has features (vector format).",
+    "key_missing": "Nothing names the series: no key, an empty key, or no series field.",
+    "key_not_utf8": "The series key is not valid UTF-8.",
+    "key_not_text": "The series field is neither text nor an integer.",
+    "key_too_long": "The series key is longer than 1024 characters.",
+    "late": "The reading is older than the open step of its series.",
+}
+"""Stable code -> meaning. Codes are never renamed: dashboards and replay tools depend on them."""
+
+
+def rejection_headers(  # noqa: PLR0913 - one argument a header
+    original_headers: Headers,
+    rejection: Rejection,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    detector: str,
+) -> list[tuple[str, bytes | None]]:
+    """Return a rejected record's headers: the original ones first and untouched, then ours.
+
+    Args:
+        original_headers: As they came, duplicates and all.
+        rejection: Why; `late` for a reading that came too late.
+        topic: Where the record was read.
+        partition: Of `topic`.
+        offset: In `partition`.
+        detector: Name of this deployment, to tell several readers of one topic apart.
+    """
+    detail = printable(rejection.detail, MAX_DETAIL_CHARACTERS)
+    return [
+        *original_headers,
+        ("dlq.reason", rejection.reason.encode()),
+        ("dlq.detail", detail.encode()),
+        ("dlq.source.topic", topic.encode()),
+        ("dlq.source.partition", str(partition).encode()),
+        ("dlq.source.offset", str(offset).encode()),
+        ("dlq.detector", detector.encode()),
+    ]

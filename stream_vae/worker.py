@@ -1,0 +1,148 @@
+"""The worker: one thread that owns the model and its device."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.health import Heartbeat
+from stream_vae.core.model_spec import Scorer, Scores
+
+_IDLE_S = 0.5
+
+Work = TypeVar("Work")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[Work]):
+    work: Work
+    windows: NDArray[np.float32]  # (B, T, F)
+    end_times: NDArray[np.int64]  # (B,)
+
+
+class ScoringWorker(Generic[Work]):
+    """Scores jobs in the order they came, several in one call of the model where they wait.
+
+    The caller never waits: it submits, goes on polling, and collects what is finished. How much
+    may be in flight is the caller's rule.
+
+    Args:
+        scorer: Used by the worker's thread alone.
+        max_batch: Windows after which no further waiting job joins a call.
+        on_scored: Told, in the worker's thread, the windows and the seconds of each call.
+    """
+
+    def __init__(
+        self, scorer: Scorer, *, max_batch: int, on_scored: Callable[[int, float], None]
+    ) -> None:
+        self._scorer = scorer
+        self._max_batch = max_batch
+        self._on_scored = on_scored
+        self._waiting: deque[_Job[Work]] = deque()
+        self._finished: deque[tuple[Work, Scores]] = deque()
+        self._changed = threading.Condition()
+        self._windows_in_flight = 0
+        self._unfinished = 0  # jobs
+        self._stopping = False
+        self._failure: BaseException | None = None
+        self.heartbeat = Heartbeat(time.monotonic())
+        self._thread = threading.Thread(target=self._run, name="scoring-worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def windows_in_flight(self) -> int:
+        """Windows submitted and not yet collected."""
+        return self._windows_in_flight
+
+    def submit(
+        self, work: Work, windows: NDArray[np.float32], end_times: NDArray[np.int64]
+    ) -> None:
+        """Queue a job; `work` comes back with its scores."""
+        with self._changed:
+            self._waiting.append(_Job(work, windows, end_times))
+            self._windows_in_flight += len(windows)
+            self._unfinished += 1
+            self._changed.notify_all()
+
+    def collect(self) -> list[tuple[Work, Scores]]:
+        """Return the jobs finished since the last call, in the order they were submitted.
+
+        Raises:
+            BaseException: Whatever the scorer raised; nothing is scored after that.
+        """
+        with self._changed:
+            if self._failure is not None:
+                raise self._failure
+            done = list(self._finished)
+            self._finished.clear()
+            self._windows_in_flight -= sum(len(scores.value) for _, scores in done)
+            return done
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until every submitted job is finished; tell whether that was reached."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._failure is not None or self._unfinished == 0, timeout_s
+            )
+
+    def stop(self, timeout_s: float) -> None:
+        """End the thread; jobs still waiting are dropped."""
+        with self._changed:
+            self._stopping = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+
+    def _busy(self) -> bool:
+        return self._windows_in_flight > sum(len(scores.value) for _, scores in self._finished)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                jobs = self._take()
+                if jobs:
+                    self._score(jobs)
+        except BaseException as exc:  # noqa: BLE001 -- carried to the caller's thread and raised there
+            with self._changed:
+                self._failure = exc
+                self._changed.notify_all()
+
+    def _take(self) -> list[_Job[Work]]:
+        with self._changed:
+            if not self._waiting:
+                self._changed.wait(_IDLE_S)
+            self.heartbeat.beat(time.monotonic())
+            jobs: list[_Job[Work]] = []
+            n_windows = 0
+            while self._waiting and (
+                not jobs or n_windows + len(self._waiting[0].windows) <= self._max_batch
+            ):
+                jobs.append(self._waiting.popleft())
+                n_windows += len(jobs[-1].windows)
+            return jobs
+
+    def _score(self, jobs: list[_Job[Work]]) -> None:
+        started = time.perf_counter()
+        if len(jobs) == 1:
+            scores = [self._scorer.score(jobs[0].windows, jobs[0].end_times)]
+        else:
+            together = self._scorer.score(
+                np.concatenate([job.windows for job in jobs]),
+                np.concatenate([job.end_times for job in jobs]),
+            )
+            scores = together.split([len(job.windows) for job in jobs])
+        n_windows = sum(len(job.windows) for job in jobs)
+        if n_windows:
+            self._on_scored(n_windows, time.perf_counter() - started)
+        with self._changed:
+            self._finished.extend((job.work, s) for job, s in zip(jobs, scores, strict=True))
+            self._unfinished -= len(jobs)
+            self._changed.notify_all()

@@ -1,0 +1,45 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from stream_vae.core.scaling import Scaler
+
+matrices = arrays(
+    np.float64,
+    (17, 3),
+    elements=st.one_of(st.floats(-1e6, 1e6, allow_subnormal=False), st.just(float("nan"))),
+)
+
+
+@given(values=matrices)
+def test_scaler_equals_two_pass_numpy_over_observed_values(values: np.ndarray) -> None:
+    scaler = Scaler.fit(values)
+    for f in range(3):
+        seen = values[:, f][~np.isnan(values[:, f])]
+        if len(seen) == 0:
+            assert (scaler.mean[f], scaler.std[f]) == (0.0, 1.0)
+            continue
+        np.testing.assert_allclose(scaler.mean[f], seen.mean(), rtol=1e-9, atol=1e-9)
+        floor = 0.01 * (np.ptp(seen) or abs(scaler.mean[f])) or 1.0
+        np.testing.assert_allclose(scaler.std[f], max(seen.std(), floor), rtol=1e-6, atol=1e-9)
+
+
+def test_a_constant_feature_cannot_dominate() -> None:
+    """A sensor stuck at 50 that moves by 1 moves by 2 standard deviations, not by thousands."""
+    scaler = Scaler.fit(np.full((100, 1), 50.0))
+    assert scaler.transform(np.array([[51.0]]))[0, 0] == 2.0
+
+
+def test_absurd_values_are_clipped_and_missing_ones_stay_missing() -> None:
+    scaler = Scaler(mean=np.zeros(2), std=np.ones(2), clip=10.0)
+    scaled = scaler.transform(np.array([[1e12, np.nan], [-1e300, 3.0]]))
+    assert scaled[0, 0] == 10.0
+    assert np.isnan(scaled[0, 1])
+    assert scaled[1].tolist() == [-10.0, 3.0]
+
+
+@given(values=arrays(np.float64, (5, 2), elements=st.floats(-100, 100, width=32)))
+def test_inverse_undoes_transform_within_the_clip(values: np.ndarray) -> None:
+    scaler = Scaler(mean=np.array([3.0, -40.0]), std=np.array([25.0, 17.0]))
+    np.testing.assert_allclose(scaler.inverse(scaler.transform(values)), values, atol=1e-4)

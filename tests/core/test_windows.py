@@ -1,0 +1,192 @@
+"""Windows, against a plain implementation that handles one reading at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.scaling import Scaler
+from stream_vae.core.windows import Assembly, SeriesTable, WindowConfig
+
+T, F = 4, 2
+STEP = 1_000_000_000
+CONFIG = WindowConfig(length=T, step_ns=STEP, max_gap=2, min_observed=0.5)
+IDENTITY = Scaler(mean=np.zeros(F), std=np.ones(F), clip=1e6)
+
+
+def make_batch(
+    steps: list[int], series: list[str], values: NDArray[np.float64] | None = None
+) -> ReadingBatch:
+    n = len(steps)
+    if values is None:
+        values = np.arange(n * F, dtype=np.float64).reshape(n, F)
+    return ReadingBatch(
+        topic="readings",
+        partitions=np.zeros(n, np.int32),
+        offsets=np.arange(n, dtype=np.int64),
+        series=series,
+        times=np.array(steps, np.int64) * STEP + STEP // 3,
+        values=values,
+    )
+
+
+class PlainSeries:
+    """One series, one reading at a time, the way the design says it in words."""
+
+    def __init__(self) -> None:
+        self.steps: dict[int, NDArray[np.float64]] = {}
+        self.newest: int | None = None
+        self.first = 0
+
+    def push(self, step: int, value: NDArray[np.float64]) -> str | NDArray[np.float64]:
+        if self.newest is not None and step < self.newest:
+            return "late"
+        if self.newest is None or step - self.newest > CONFIG.max_gap + 1:
+            self.steps, self.first = {}, step
+        self.newest = step
+        self.steps[step] = value
+        if step - self.first + 1 < T:
+            return "warming_up"
+        missing = np.full(F, np.nan)
+        window = np.array([self.steps.get(s, missing) for s in range(step - T + 1, step + 1)])
+        observed = ~np.isnan(window)
+        if not observed[-1].any() or observed.mean() < CONFIG.min_observed:
+            return "unscorable"
+        return window
+
+
+def outcomes(assembly: Assembly) -> list[str | NDArray[np.float32]]:
+    """Return what became of each reading, in arrival order."""
+    found: list[str | NDArray[np.float32]] = []
+    ready = {int(i): b for b, i in enumerate(assembly.ready)}
+    for i in range(len(assembly.rows)):
+        if assembly.late[i]:
+            found.append("late")
+        elif assembly.warming_up[i]:
+            found.append("warming_up")
+        elif i in ready:
+            found.append(assembly.windows[ready[i]])
+        else:
+            found.append("unscorable")
+    return found
+
+
+readings = st.lists(
+    st.tuples(
+        st.integers(-2, 6),  # steps forward (or back) from the series' last reading
+        st.sampled_from(["a", "b", "c"]),
+        st.lists(st.sampled_from([1.0, 2.5, -7.0, float("nan")]), min_size=F, max_size=F),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(readings=readings, cuts=st.lists(st.integers(1, 12), min_size=1, max_size=30))
+def test_windows_equal_the_plain_ones_however_the_stream_is_cut(
+    readings: list[tuple[int, str, list[float]]], cuts: list[int]
+) -> None:
+    """Gaps, late readings, revisions and poll sizes never change what a window holds."""
+    at = {"a": 100, "b": 5_000, "c": 0}
+    stream = []
+    for moved, series, value in readings:
+        at[series] += moved
+        stream.append((at[series], series, value))
+    plain = {series: PlainSeries() for series in at}
+    expected = [plain[s].push(step, np.array(value)) for step, s, value in stream]
+    table = SeriesTable(CONFIG, IDENTITY)
+    found: list[str | NDArray[np.float32]] = []
+    begin, cut = 0, 0
+    while begin < len(stream):
+        part = stream[begin : begin + cuts[cut % len(cuts)]]
+        found += outcomes(
+            table.push(
+                make_batch(
+                    [p[0] for p in part], [p[1] for p in part], np.array([p[2] for p in part])
+                )
+            )
+        )
+        begin, cut = begin + len(part), cut + 1
+    for have, want in zip(found, expected, strict=True):
+        if isinstance(want, str):
+            assert isinstance(have, str)
+            assert have == want
+        else:
+            np.testing.assert_array_equal(have, want)
+
+
+def test_a_window_sees_the_reading_that_made_it_not_the_one_that_replaced_it() -> None:
+    """Two readings of one step in one poll: each window ends with its own reading."""
+    table = SeriesTable(CONFIG, IDENTITY)
+    table.push(make_batch([0, 1, 2], ["a"] * 3))
+    values = np.array([[10.0, 10.0], [20.0, 20.0], [30.0, 30.0]])
+    assembly = table.push(make_batch([3, 3, 4], ["a"] * 3, values))
+    assert assembly.windows[:, -1, 0].tolist() == [10.0, 20.0, 30.0]
+    assert assembly.windows[2, -2, 0] == 20.0, "the later reading of the step stays"
+    assert assembly.revises.tolist() == [False, True, False]
+
+
+def test_readings_of_one_series_come_out_together_and_in_order() -> None:
+    table = SeriesTable(CONFIG, IDENTITY)
+    for step in range(T):
+        table.push(make_batch([step, step], ["a", "b"]))
+    assembly = table.push(make_batch([4, 4, 5, 5], ["b", "a", "b", "a"]))
+    rows = assembly.rows[assembly.ready]
+    assert (np.diff(rows) != 0).sum() == 1
+    assert sorted(assembly.ready.tolist()) == [0, 1, 2, 3]
+    assert assembly.end_times.tolist() == [4 * STEP, 5 * STEP, 4 * STEP, 5 * STEP]
+
+
+def test_the_same_key_in_two_partitions_is_two_series() -> None:
+    table = SeriesTable(CONFIG, IDENTITY)
+    batch = make_batch([0, 0], ["a", "a"])
+    batch.partitions[1] = 1
+    table.push(batch)
+    assert len(table) == 2
+
+
+def test_forgotten_partitions_free_their_rows_and_start_anew() -> None:
+    """Control: the partition that stays keeps its history."""
+    table = SeriesTable(CONFIG, IDENTITY)
+    for step in range(T):
+        batch = make_batch([step, step], ["a", "b"])
+        batch.partitions[1] = 1
+        table.push(batch)
+    assert len(table.forget({1})) == 1
+    assert len(table) == 1
+    batch = make_batch([T, T], ["a", "b"])
+    batch.partitions[1] = 1
+    assembly = table.push(batch)
+    assert assembly.warming_up.tolist() == [False, True]
+
+
+def test_the_table_grows_past_its_first_capacity_without_losing_a_series() -> None:
+    table = SeriesTable(CONFIG, IDENTITY)
+    names = [f"s{i}" for i in range(500)]
+    for step in range(T):
+        assembly = table.push(make_batch([step] * 500, names))
+    assert len(assembly.ready) == 500
+    assert len(set(assembly.rows.tolist())) == 500
+    assert table.name(int(assembly.rows[123])) == "s123"
+
+
+def test_an_empty_poll_gives_no_windows() -> None:
+    table = SeriesTable(CONFIG, IDENTITY)
+    assembly = table.push(make_batch([], [], np.empty((0, F))))
+    assert assembly.windows.shape == (0, T, F)
+
+
+def test_the_name_of_a_free_row_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        SeriesTable(CONFIG, IDENTITY).name(0)
+
+
+def test_memory_stays_flat_over_a_long_stream() -> None:
+    table = SeriesTable(CONFIG, IDENTITY)
+    table.push(make_batch([0] * 10, [f"s{i}" for i in range(10)]))
+    before = table.nbytes
+    for step in range(1, 300):
+        table.push(make_batch([step] * 10, [f"s{i}" for i in range(10)]))
+    assert table.nbytes == before

@@ -1,0 +1,117 @@
+import pytest
+
+from stream_vae.detect.incidents import Change, IncidentConfig, IncidentTracker, JudgedReading
+
+SECOND = 1_000_000_000
+
+
+def play(config: IncidentConfig, pattern: str, **fields: float) -> list[tuple[int, Change, int]]:
+    """Play a pattern of `!` (anomalous) and `.` (normal); return (position, change, sequence)."""
+    tracker = IncidentTracker(config)
+    changes = []
+    for i, mark in enumerate(pattern):
+        changed = tracker.observe(7, make_reading(i, anomalous=mark == "!", **fields))
+        if changed:
+            changes.append((i, changed[0], changed[1].sequence))
+    return changes
+
+
+def make_reading(
+    i: int, *, anomalous: bool, score: float = 5.0, grade: float = 0.5
+) -> JudgedReading:
+    return JudgedReading(
+        time=i * SECOND,
+        offset=1000 + i,
+        anomalous=anomalous,
+        score=score if anomalous else 0.0,
+        grade=grade if anomalous else 0.0,
+    )
+
+
+def test_m_of_n_opens_and_a_calm_run_resolves() -> None:
+    config = IncidentConfig(open_after=2, open_within=3, resolve_after=3)
+    assert play(config, ".!.!..!....") == [(3, Change.OPENED, 0), (9, Change.RESOLVED, 1)]
+
+
+def test_fewer_than_m_of_n_never_open() -> None:
+    """Control for the test above: the marks stand one step too far apart."""
+    config = IncidentConfig(open_after=2, open_within=3, resolve_after=3)
+    assert play(config, "!..!..!..!") == []
+
+
+def test_an_incident_starts_at_its_first_anomalous_reading_and_ends_at_its_last() -> None:
+    tracker = IncidentTracker(IncidentConfig(open_after=2, open_within=4, resolve_after=2))
+    last = None
+    for i, mark in enumerate("..!.!!.."):
+        last = tracker.observe(1, make_reading(i, anomalous=mark == "!")) or last
+    assert last is not None
+    change, incident = last
+    assert change is Change.RESOLVED
+    assert (incident.started_at, incident.last_anomalous_at) == (2 * SECOND, 5 * SECOND)
+    assert (incident.offset_start, incident.offset_end) == (1002, 1007)
+    assert incident.peak_score == 5.0
+
+
+def test_cooldown_holds_a_new_incident_back() -> None:
+    pattern = "!!..!!!!!!"
+    config = IncidentConfig(open_after=2, open_within=2, resolve_after=2, cooldown_s=4)
+    assert play(config, pattern) == [
+        (1, Change.OPENED, 0),
+        (3, Change.RESOLVED, 1),
+        (7, Change.OPENED, 0),
+    ]
+    eager = IncidentConfig(open_after=2, open_within=2, resolve_after=2, cooldown_s=0)
+    assert (5, Change.OPENED, 0) in play(eager, pattern), "control: without it, at once"
+
+
+def test_growing_severity_updates_and_never_falls_back() -> None:
+    tracker = IncidentTracker(
+        IncidentConfig(open_after=1, open_within=1, warning_grade=0.3, critical_grade=0.7)
+    )
+    grades = [0.1, 0.2, 0.4, 0.1, 0.9, 0.9]
+    found = [
+        tracker.observe(1, make_reading(i, anomalous=True, grade=g)) for i, g in enumerate(grades)
+    ]
+    assert [(c[0], c[1].severity, c[1].sequence) if c else None for c in found] == [
+        (Change.OPENED, "info", 0),
+        None,
+        (Change.UPDATED, "warning", 1),
+        None,
+        (Change.UPDATED, "critical", 2),
+        None,
+    ]
+
+
+def test_a_revision_takes_its_steps_place() -> None:
+    """The step's first reading was anomalous, the one that replaced it is not: one mark less."""
+    config = IncidentConfig(open_after=2, open_within=2)
+    tracker = IncidentTracker(config)
+    tracker.observe(1, make_reading(0, anomalous=True))
+    tracker.observe(1, make_reading(0, anomalous=False), revises=True)
+    assert tracker.observe(1, make_reading(1, anomalous=True)) is None
+    control = IncidentTracker(config)
+    control.observe(1, make_reading(0, anomalous=True))
+    assert control.observe(1, make_reading(1, anomalous=True)) is not None
+
+
+def test_calm_series_are_not_remembered() -> None:
+    tracker = IncidentTracker(IncidentConfig(open_after=2, open_within=3, resolve_after=2))
+    for i, mark in enumerate("....!...!!......"):
+        tracker.observe(1, make_reading(i, anomalous=mark == "!"))
+    assert not tracker.concerns(1)
+    tracker.observe(1, make_reading(20, anomalous=True))
+    assert tracker.concerns(1)
+    tracker.forget(1)
+    assert not tracker.concerns(1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"open_after": 4, "open_within": 3}, "open_after"),
+        ({"warning_grade": 0.8, "critical_grade": 0.7}, "warning_grade"),
+    ],
+)
+def test_contradictory_settings_are_refused(fields: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        IncidentConfig(**fields)  # type: ignore[arg-type]  # a table of int and float fields
