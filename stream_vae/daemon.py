@@ -17,7 +17,7 @@ from stream_vae.core.records import RecordBatch, Rejection
 from stream_vae.core.windows import Assembly
 from stream_vae.edges.kafka.input_consumer import InputConsumer
 from stream_vae.edges.kafka.output_producer import OutputProducer
-from stream_vae.errors import FencedError, KafkaUnavailableError
+from stream_vae.errors import FencedError
 from stream_vae.events import (
     AlertDelivered,
     BrokerReached,
@@ -41,9 +41,8 @@ from stream_vae.settings import Settings
 from stream_vae.wire.readings import ReadingDecoder
 from stream_vae.worker import ScoringWorker
 
-_PROBE_PAUSE_S = 1.0
-_PROBE_TIMEOUT_S = 0.5
 _COMMIT_TRIES = 10
+_COMMIT_PAUSE_S = 0.1
 
 
 class Recorder(Protocol):
@@ -116,8 +115,6 @@ class Daemon:
         self._heartbeat = Heartbeat(time.monotonic())
         self._stopping = False
         self._committed_at = time.monotonic()
-        self._outage_since: float | None = None
-        self._probed_at = 0.0
         self._worker: ScoringWorker[_Taken] = ScoringWorker(
             scorer,
             max_batch=settings.worker.max_batch,
@@ -131,6 +128,8 @@ class Daemon:
             on_assigned=self._assigned,
             on_revoked=self._revoked,
             on_lost=self._lost,
+            on_wait=self._waiting,
+            on_back=self._reached,
         )
 
     def stop(self) -> None:
@@ -182,7 +181,6 @@ class Daemon:
         overdue = time.monotonic() - self._committed_at >= self._settings.kafka.commit_interval_s
         if self._outbox.alerts or overdue:
             self._commit()
-        self._watch_brokers()
         self._recorder.tick()
 
     def _take_in(self, records: RecordBatch) -> None:
@@ -323,7 +321,7 @@ class Daemon:
         for _ in range(_COMMIT_TRIES):
             if self._commit():
                 return
-            time.sleep(_PROBE_PAUSE_S / _COMMIT_TRIES)
+            time.sleep(_COMMIT_PAUSE_S)
         msg = "the group refuses this member's offsets; what was uncommitted is left to others"
         raise FencedError(msg)
 
@@ -363,26 +361,11 @@ class Daemon:
             PartitionsLost(topic=self._settings.input.topic, partitions=partitions)
         )
 
-    def _watch_brokers(self) -> None:
-        """Say when no broker answers, and give up after the deadline."""
-        if self._consumer.outage is None and self._outage_since is None:
-            return
-        now = time.monotonic()
-        if now - self._probed_at < _PROBE_PAUSE_S:
-            return
-        self._probed_at = now
-        since = now if self._outage_since is None else self._outage_since
-        if self._consumer.probe(_PROBE_TIMEOUT_S):
-            if self._outage_since is not None:
-                self._recorder.record(BrokerReached(waited_s=now - since))
-            self._outage_since = None
-            return
+    def _waiting(self, detail: str, waited_s: float) -> None:
         deadline = self._settings.kafka.broker_deadline_s
-        self._outage_since = since
-        detail = self._consumer.outage or "no answer"
         self._recorder.record(
-            BrokerUnreachable(detail=detail, waited_s=now - since, deadline_s=deadline)
+            BrokerUnreachable(detail=detail, waited_s=waited_s, deadline_s=deadline)
         )
-        if now - since > deadline:
-            msg = f"no broker answered for {deadline:g} s: {detail}"
-            raise KafkaUnavailableError(msg)
+
+    def _reached(self, waited_s: float) -> None:
+        self._recorder.record(BrokerReached(waited_s=waited_s))

@@ -206,8 +206,9 @@ class Pipeline:
         assembly, judged = evidence.assembly, evidence.judged
         rows = assembly.rows[assembly.ready]
         grades = self._grades(judged)
+        counted = judged.anomalous & self._deviating(evidence)
         # Calm series with calm readings cannot change an incident; only the others are visited.
-        restless = set(rows[judged.anomalous].tolist())
+        restless = set(rows[counted].tolist())
         restless.update(row for row in np.unique(rows).tolist() if self._incidents.concerns(row))
         changes: list[tuple[int, AlertEvent]] = []
         for b in np.flatnonzero(np.isin(rows, list(restless))).tolist():
@@ -215,7 +216,7 @@ class Pipeline:
             reading = JudgedReading(
                 time=int(evidence.readings.times[at]),
                 offset=int(evidence.readings.offsets[at]),
-                anomalous=bool(judged.anomalous[b]),
+                anomalous=bool(counted[b]),
                 score=float(evidence.scores.value[b]),
                 grade=float(grades[b]),
             )
@@ -232,6 +233,13 @@ class Pipeline:
         limit = np.log(self._false_alarm_share)
         beyond = (limit - np.log(judged.p_value)) / (limit - np.log(LEAST_P))
         return np.asarray(np.clip(beyond, 0, 1))
+
+    def _deviating(self, evidence: "_Evidence") -> NDArray[np.bool_]:
+        """Tell which windows' newest readings are far enough from expected to matter, (B,)."""
+        actual = evidence.readings.values[evidence.assembly.ready]
+        scores = evidence.scores
+        distance = np.abs(actual - scores.expected) / scores.expected_std
+        return np.asarray((distance >= self._incident_config.min_deviation).any(axis=1))
 
     def _alert(
         self, change: Change, incident: Incident, evidence: "_Evidence", b: int, now: datetime

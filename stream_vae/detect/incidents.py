@@ -26,6 +26,11 @@ class IncidentConfig:
     cooldown_s: Annotated[float, Ge(0)] = 0.0
     """Event time after a resolution during which the series opens no new incident."""
 
+    min_deviation: Annotated[float, Ge(0)] = 0.0
+    """Distance of actual from expected, in expected standard deviations, that at least one feature
+    must have for an anomalous reading to count. It keeps what is unusual but too small to matter
+    quiet, and ends an incident when readings are back although the window still remembers."""
+
     warning_grade: Annotated[float, Ge(0), Le(1)] = 0.3
     """Grade from which an incident is a warning; below it is info."""
 

@@ -15,7 +15,9 @@ LEAST_P = 1e-12
 _BODY_POINTS = 33
 _NEARLY_ZERO = 1e-6  # stands for the exponential limit, without a case of its own
 _LEAST_SCALE = 1e-3  # score units; a series of equal scores would else alarm at rounding noise
-_SHAPES = (-0.25, 0.5)  # beyond these 100 scores fit noise: an end point too near, or no mean
+# Below 0 the tail would have an end point, and a short or autocorrelated calibration puts it far too
+# near: every drift would look impossible. Above 0.5, 100 scores fit noise.
+_SHAPES = (0.0, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class TailFit:
     scale: NDArray[np.float64]
     """(S,) > 0, score units."""
     shape: NDArray[np.float64]
-    """(S,) in [-0.25, 0.5]; 0 is the exponential tail, negative ones end somewhere."""
+    """(S,) in (0, 0.5]; towards 0 the exponential tail."""
     body: NDArray[np.float32]
     """(S, 33) evenly spaced quantiles from 0 to 1 - TAIL_SHARE."""
 
@@ -80,8 +82,7 @@ class TailFit:
         part = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
         in_body = 1 - (1 - TAIL_SHARE) * (left + part) / (_BODY_POINTS - 1)
         excess = np.maximum(scores - self.start, 0) / self.scale
-        left_of_end = np.maximum(1 + self.shape * excess, 0)
-        in_tail = TAIL_SHARE * np.power(left_of_end, -1 / self.shape)
+        in_tail = TAIL_SHARE * np.exp(-np.log1p(self.shape * excess) / self.shape)
         return np.maximum(np.where(scores > self.start, in_tail, in_body), LEAST_P)
 
 
@@ -107,7 +108,7 @@ def fit_tail(scores: NDArray[np.float32], quantile: float) -> TailFit:
     weighted = (excess * weight).mean(axis=1)
     spread = np.maximum(mean - 2 * weighted, 1e-12)
     shape = np.where(mean > 0, np.clip(2 - mean / spread, *_SHAPES), 0.0)
-    shape = np.where(np.abs(shape) < _NEARLY_ZERO, _NEARLY_ZERO, shape)
+    shape = np.maximum(shape, _NEARLY_ZERO)
     scale = np.maximum(mean * (1 - shape), _LEAST_SCALE)  # the mean is scale / (1 - shape)
     at = np.linspace(0, n - n_tail - 1, _BODY_POINTS).round().astype(np.int64)
     if quantile <= 1 - TAIL_SHARE:

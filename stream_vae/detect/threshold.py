@@ -53,7 +53,8 @@ class AdaptiveThreshold:
     raise the bar for itself. Far tails, where the window holds too few scores to read a percentile
     off, follow a generalised Pareto distribution over the highest tenth (peaks over threshold;
     Pickands 1975, fitted by probability-weighted moments, Hosking & Wallis 1987). The shape is
-    kept within [-0.25, 0.5].
+    kept within [0, 0.5]: tails lighter than exponential are taken as exponential, which errs on
+    the quiet side (about 1 in 3,000 where 1 in 1,000 is asked of Gaussian scores).
 
     The threshold is refreshed after every `refresh_every` admitted scores of a series, never by
     the clock or the poll, so that the same scores give the same verdicts however they arrive.

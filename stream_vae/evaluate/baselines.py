@@ -31,15 +31,26 @@ class PcaWindows:
     def __init__(self, windows: Windows, explained: float = 0.9) -> None:
         flat = windows.reshape(len(windows), -1).astype(np.float64)
         self._mean = flat.mean(axis=0)
-        variance, axes = _principal_axes(flat - self._mean)
-        kept = int(np.searchsorted(np.cumsum(variance) / variance.sum(), explained)) + 1
-        self._axes = axes[:, :kept]
+        flat -= self._mean
+        variance, axes = np.linalg.eigh(flat.T @ flat / len(flat))
+        # Ascending; rounding can leave the smallest a little below zero.
+        variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
+        share = np.cumsum(variance) / variance.sum()
+        kept = int(np.searchsorted(share, explained)) + 1
+        self._axes: NDArray[np.float64] = axes[:, :kept]
+        self._variance: NDArray[np.float64] = variance[:kept]
 
     def residual(self, windows: Windows) -> Windows:
         """Return (B, T, F) windows minus their projection on the components."""
         flat = windows.reshape(len(windows), -1) - self._mean
-        rest = flat - (flat @ self._axes) @ self._axes.T
-        return rest.reshape(windows.shape).astype(np.float32)
+        rest: Windows = (flat - (flat @ self._axes) @ self._axes.T).astype(np.float32)
+        return rest.reshape(windows.shape)
+
+    def hotelling(self, windows: Windows) -> NDArray[np.float64]:
+        """Return (B,) Hotelling's T2: squared distances from the mean within the components."""
+        inside = (windows.reshape(len(windows), -1) - self._mean) @ self._axes
+        t2: NDArray[np.float64] = (inside**2 / self._variance).sum(axis=1)
+        return t2
 
 
 class NearestWindow:
@@ -61,53 +72,43 @@ class NearestWindow:
         flat = windows.reshape(len(windows), -1)
         # |x - r|^2 without |x|^2, which is the same for every r.
         nearest = (self._squared_norm - 2 * flat @ self._reference.T).argmin(axis=1)
-        return (flat - self._reference[nearest]).reshape(windows.shape)
+        rest: Windows = flat - self._reference[nearest]
+        return rest.reshape(windows.shape)
 
 
-class PcaT2Q:
-    """Hotelling's T2 inside the principal components of single steps plus Q outside them.
+class T2Q:
+    """Hotelling's T2 within the principal components plus the squared residual Q outside them.
 
-    Both are divided by their 99 % quantile on held-out steps, and added.
+    Both are divided by their 99 % quantile on held-out windows, and added.
 
     Args:
-        steps: (N, F) training steps.
-        held_out: (M, F) steps for the quantiles.
-        explained: Share of the variance that the kept components explain.
+        pca: Fitted on training windows.
+        held_out: (W, T, F) windows for the quantiles.
 
     References:
         Jackson & Mudholkar (1979), Control Procedures for Residuals Associated With Principal
         Component Analysis, Technometrics 21.
     """
 
-    def __init__(
-        self, steps: NDArray[np.float32], held_out: NDArray[np.float32], explained: float = 0.9
-    ) -> None:
-        exact = steps.astype(np.float64)
-        self._mean = exact.mean(axis=0)
-        variance, axes = _principal_axes(exact - self._mean)
-        kept = int(np.searchsorted(np.cumsum(variance) / variance.sum(), explained)) + 1
-        self._axes, self._variance = axes[:, :kept], variance[:kept]
-        self._limits = (1.0, 1.0)
+    def __init__(self, pca: PcaWindows, held_out: Windows) -> None:
+        self._pca = pca
         t2, q = self._statistics(held_out)
-        self._limits = (float(np.quantile(t2, 0.99)), float(np.quantile(q, 0.99)))
+        self._limits = np.quantile(t2, 0.99), np.quantile(q, 0.99)
 
-    def score(self, steps: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return (N,) scores of (N, F) steps; higher = more anomalous."""
-        t2, q = self._statistics(steps)
-        return t2 / max(self._limits[0], 1e-12) + q / max(self._limits[1], 1e-12)
+    def score(self, windows: Windows) -> NDArray[np.float64]:
+        """Return (B,) scores; higher = more anomalous."""
+        t2, q = self._statistics(windows)
+        return t2 / self._limits[0] + q / self._limits[1]
 
-    def _statistics(
-        self, steps: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        centred = steps - self._mean
-        inside = centred @ self._axes
-        outside = centred - inside @ self._axes.T
-        return (inside**2 / self._variance).sum(axis=1), (outside**2).sum(axis=1)
+    def _statistics(self, windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        q: NDArray[np.float64] = (self._pca.residual(windows).astype(np.float64) ** 2).sum((1, 2))
+        return self._pca.hotelling(windows), q
 
 
 def residual_variance(residual: Windows) -> NDArray[np.float64]:
     """Return (F,) mean squared residuals of held-out windows, for `score_residual`."""
-    return (residual.astype(np.float64) ** 2).mean(axis=(0, 1))
+    variance: NDArray[np.float64] = (residual.astype(np.float64) ** 2).mean(axis=(0, 1))
+    return variance
 
 
 def score_residual(
@@ -123,11 +124,5 @@ def score_residual(
         sigma=torch.from_numpy(np.sqrt(variance).astype(np.float32)).clamp(min=1e-3),
         residual_variance=torch.from_numpy(variance.astype(np.float32)),
     )
-    return score(made)[0].double().numpy()
-
-
-def _principal_axes(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return variances (D,), largest first and >= 0, and axes (D, D) as columns."""
-    covariance = centred.T @ centred / max(len(centred) - 1, 1)
-    variance, axes = np.linalg.eigh(covariance)
-    return np.maximum(variance[::-1], 0.0), axes[:, ::-1]
+    found: NDArray[np.float64] = score(made)[0].double().numpy()
+    return found

@@ -6,9 +6,7 @@ from numpy.typing import NDArray
 from stream_vae.errors import ShapeError
 
 
-def average_precision(
-    is_anomalous: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> float:
+def average_precision(is_anomalous: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """Return the area under the precision-recall curve, as a step function.
 
     Rows of equal score are taken together, so their order does not matter.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from stream_vae.settings.model import Settings
+from stream_vae.settings.model import DEVICE_PATTERN, TOPIC_PATTERN, Settings
 
 Path = tuple[str, ...]
 Kind = Literal["section", "map", "value"]
@@ -16,7 +16,16 @@ _BOUNDS = (
     ("exclusiveMaximum", "<"),
     ("maximum", "<="),
 )
-_TYPES = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false"}
+_PATTERNS = {
+    DEVICE_PATTERN: "`auto`, `cpu`, `cuda` or `cuda:N`",
+    TOPIC_PATTERN: "topic name (letters, digits, `.`, `_`, `-`; 249 at most)",
+}
+_TYPES = {
+    "integer": "integer",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,30 +112,37 @@ def _options(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _expected(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     options = [_resolve(option, defs) for option in _options(schema)]
-    return " or ".join(_expected_one(option, defs) for option in options)
+    return _either([_expected_one(option, defs) for option in options])
+
+
+def _either(choices: list[str]) -> str:
+    *most, last = choices
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _expected_one(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     if "properties" in schema:
         return f"a mapping with {', '.join(schema['properties'])}"
     if "enum" in schema:
-        return " or ".join(f"`{value}`" for value in schema["enum"])
+        return _either([f"`{value}`" for value in schema["enum"]])
     match schema.get("type"):
         case "object":
             return f"mapping of {_expected(schema['additionalProperties'], defs)}"
-        case "null":
-            return "null"
-        case "array":
-            return f"list of {_expected(schema.get('items', {}), defs)}"
-        case "string" if "pattern" in schema:
-            return f"text matching `{schema['pattern']}`"
-        case "string" if schema.get("minLength"):
-            return "text, not empty"
-        case str(name):
-            bounds = " and ".join(f"{sign} {schema[key]:g}" for key, sign in _BOUNDS if key in schema)
-            return f"{_TYPES[name]} {bounds}".strip()
+        case "string":
+            return _expected_text(schema)
         case _:
-            return "value"
+            return _expected_scalar(schema)
+
+
+def _expected_text(schema: dict[str, Any]) -> str:
+    if "pattern" in schema:
+        return _PATTERNS[schema["pattern"]]
+    return "text, not empty" if schema.get("minLength") else "text"
+
+
+def _expected_scalar(schema: dict[str, Any]) -> str:
+    bounds = " and ".join(f"{sign} {schema[key]:g}" for key, sign in _BOUNDS if key in schema)
+    return f"{_TYPES.get(schema.get('type', ''), 'value')} {bounds}".strip()
 
 
 def _show_default(spec: FieldSpec) -> str:

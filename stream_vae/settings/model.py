@@ -22,11 +22,14 @@ from stream_vae.pipeline import DetectConfig
 from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
 from stream_vae.wire.reading_format import ReadingFormat
 
-# What Kafka accepts as the name of a topic.
-Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+TOPIC_PATTERN = r"^[A-Za-z0-9._-]{1,249}$"
+DEVICE_PATTERN = r"^(auto|cpu|cuda(:[0-9]+)?)$"
+Topic = Annotated[str, StringConstraints(pattern=TOPIC_PATTERN)]
+Device = Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)]
 
-_CONFIG = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+_CONFIG = ConfigDict(
+    extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,7 @@ class WorkerConfig:
     """The thread that owns the model and its device."""
 
     device: Device = "auto"
-    """auto, cpu, cuda or cuda:N; `auto` takes CUDA where there is a device."""
+    """`auto` takes CUDA where there is a device."""
 
     max_batch: Annotated[int, Ge(1), Le(65536)] = 256
     """Most windows scored by one call of the model."""

@@ -72,7 +72,7 @@ class TrainingConfig:
     denoising: Annotated[float, Ge(0)] = 0.1
     """Standard deviation of the noise added to the encoder's input, in scaled units."""
 
-    missing_rate: Annotated[float, Ge(0), Lt(1)] = 0.02
+    missing_rate: Annotated[float, Ge(0), Lt(1)] = 0.05
     """Share of values, and of whole steps, hidden from the encoder in training, so that gaps in
     live data are nothing new to it. Hidden values are still to be reconstructed."""
 

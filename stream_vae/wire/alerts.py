@@ -40,10 +40,10 @@ def encode_alert(event: AlertEvent) -> bytes:
 
     Raises:
         ValueError: If the event could not be read back as it is: a number that is not finite (JSON
-            has none), a time not in UTC, a sequence below 0, `ends_at` that contradicts the
+            has none) or out of its range, a time not in UTC, `ends_at` that contradicts the
             status, or a summary longer than 500 characters.
     """
-    fault = _fault(event)
+    fault = next(_faults(event), None)
     if fault is not None:
         raise ValueError(f"alert event {event.incident_id}.{event.sequence}: {fault}")
     content = _plain(event)
@@ -90,7 +90,7 @@ def decode_alert(data: bytes) -> AlertEvent:
             f"alert event of schema_version {version}; this release reads {SCHEMA_VERSION}{advice}"
         )
     event = _decode(data, AlertEvent)
-    fault = _fault(event)
+    fault = next(_faults(event), None)
     if fault is not None:
         raise AlertDecodeError(f"alert event {printable(event.incident_id)}: {fault}")
     return event
@@ -121,22 +121,22 @@ def _decode(data: bytes, kind: type[_Decodable]) -> _Decodable:
         ) from exc
 
 
-def _fault(event: AlertEvent) -> str | None:
-    """Return what the types alone cannot hold, or None."""
+def _faults(event: AlertEvent) -> Iterator[str]:
+    """Yield what the types alone cannot hold."""
     for path, value in _leaves(event, ""):
         if isinstance(value, float) and not isfinite(value):
-            return f"{path} is {value}; expected a finite number"
+            yield f"{path} is {value}; expected a finite number"
         if isinstance(value, datetime) and value.utcoffset() != timedelta(0):
-            return f"{path} is {value.isoformat()}; expected a time in UTC"
+            yield f"{path} is {value.isoformat()}; expected a time in UTC"
+    for name in ("grade", "p_value"):
+        if not 0 <= getattr(event, name) <= 1:
+            yield f"{name} is {getattr(event, name)}; expected 0 to 1"
     if event.sequence < 0:
-        return f"sequence is {event.sequence}; expected 0 or more"
+        yield f"sequence is {event.sequence}; expected 0 or more"
     if (event.ends_at is None) != (event.status == "firing"):
-        return (
-            f"status is {event.status} and ends_at {event.ends_at}; expected both or neither open"
-        )
+        yield f"status is {event.status}, ends_at {event.ends_at}; expected an end if resolved only"
     if len(event.summary) > MAX_SUMMARY_CHARACTERS:
-        return f"summary has {len(event.summary)} characters; expected at most 500"
-    return None
+        yield f"summary has {len(event.summary)} characters; expected at most 500"
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream_vae.errors import DecodeError, InputFileError
 from stream_vae.wire.excerpts import excerpt
+from stream_vae.wire.readings import MAX_KEY_CHARACTERS
 from stream_vae.wire.timestamps import TimestampParser
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
@@ -91,6 +92,21 @@ def parse_times(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> N
                 f"{path}, line {lines[position]}, column timestamp: {exc.detail}"
             ) from None
     return times
+
+
+def parse_series(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> list[str]:
+    """Return N series keys as they stand.
+
+    Raises:
+        InputFileError: At the first key that is empty or too long.
+    """
+    for line, cell in zip(lines.tolist(), cells, strict=True):
+        if not 0 < len(cell) <= MAX_KEY_CHARACTERS:
+            raise InputFileError(
+                f"{path}, line {line}, column series: {len(cell)} characters; expected a key of 1 "
+                f"to {MAX_KEY_CHARACTERS}"
+            )
+    return list(cells)
 
 
 def parse_labels(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> NDArray[np.int8]:

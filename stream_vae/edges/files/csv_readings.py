@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.edges.files.csv_cells import parse_labels, parse_times, parse_values
+from stream_vae.edges.files.csv_cells import parse_labels, parse_series, parse_times, parse_values
 from stream_vae.edges.files.csv_header import CsvColumns, locate_columns
 from stream_vae.errors import InputFileError
 from stream_vae.wire.excerpts import printable
@@ -176,10 +176,7 @@ def _chunk(
     if columns.series is None:
         series = [series_of_file(path)] * len(block)
     else:
-        series = list(by_column[columns.series])
-        if not all(series):
-            line = lines[series.index("")]
-            raise InputFileError(f"{path}, line {line}, column series: empty; expected a key")
+        series = parse_series(path, lines, by_column[columns.series])
     labels = np.full(len(block), NO_LABEL, dtype=np.int8)
     if columns.label is not None:
         labels = parse_labels(path, lines, by_column[columns.label])

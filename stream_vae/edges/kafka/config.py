@@ -119,13 +119,13 @@ class KafkaConfig:
     ssl_key_password: SecretStr | None = None
     """Opens the private key, where it is encrypted."""
 
-    common: Properties = field(default_factory=dict)
+    common: Properties = field(default_factory=dict, repr=False)
     """librdkafka properties for every client, by their own names (`socket.keepalive.enable`)."""
 
-    consumer: Properties = field(default_factory=dict)
+    consumer: Properties = field(default_factory=dict, repr=False)
     """librdkafka properties for the consumer alone."""
 
-    producer: Properties = field(default_factory=dict)
+    producer: Properties = field(default_factory=dict, repr=False)
     """librdkafka properties for the producer alone."""
 
     def __post_init__(self) -> None:

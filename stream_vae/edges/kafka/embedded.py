@@ -22,7 +22,11 @@ class EmbeddedBroker:
     * A partition keeps its newest 5 MiB (or 100,000 record batches) and drops the oldest silently.
     * There is no admin API: `AdminClient.create_topics` times out. Topics come from `topics` here;
       any other name a client asks for springs up with 4 partitions.
-    * Classic groups wait 3 s before they hand out partitions; that delay is set to nothing here.
+    * A classic group waits 3 s before it hands out partitions (here that delay is none), starves
+      a second cooperative member and leaves a static member that comes back without partitions:
+      use `group.protocol=consumer`, which shares and hands over within 3 s.
+    * A fetch that finds nothing is held for all of `fetch.wait.max.ms`, though records come.
+    * A client that outlives it may hang in `close`, committing in vain: close clients first.
 
     Confluent's Python client shows none of the mock's functions, so they are called in the C
     library it is linked with (exported since librdkafka 1.3, declared in `rdkafka_mock.h`).
@@ -54,7 +58,11 @@ class EmbeddedBroker:
         Raises:
             ValueError: If it exists already, or the partition count is not positive.
         """
-        code = self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
+        code = -1
+        if partitions > 0:  # the mock itself would make a topic that nothing can be written to
+            code = self._library.rd_kafka_mock_topic_create(
+                self._cluster, name.encode(), partitions, 1
+            )
         if code != 0:
             msg = f"cannot create topic {name!r} with {partitions} partitions: error {code}"
             raise ValueError(msg)

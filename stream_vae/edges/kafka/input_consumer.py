@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from stream_vae.core.records import Headers, RecordBatch
+from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import translate
+from stream_vae.edges.kafka.errors import Operation, translated
 from stream_vae.edges.kafka.properties import consumer_properties
-from stream_vae.errors import KafkaUnavailableError
 
 Protocol = Literal["consumer", "classic"]
 PartitionsHandler = Callable[[tuple[int, ...]], None]
@@ -30,9 +30,11 @@ class InputConsumer:
         on_assigned: Told the partitions that joined.
         on_revoked: Told the partitions that are about to leave; what it commits still counts.
         on_lost: Told the partitions that are gone already.
+        on_wait: Told once a second, while no broker answers, why and for how many seconds.
+        on_back: Told, when one answers again, how many seconds that took.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- one handler for each thing that happens to a member
         self,
         config: KafkaConfig,
         topic: str,
@@ -40,9 +42,14 @@ class InputConsumer:
         on_assigned: PartitionsHandler,
         on_revoked: PartitionsHandler,
         on_lost: PartitionsHandler,
+        on_wait: Callable[[str, float], None],
+        on_back: Callable[[float], None],
     ) -> None:
         self._config = config
         self._topic = topic
+        self._operation = Operation(
+            doing=f"consuming from {topic!r}", topic=topic, group=config.group_id
+        )
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._on_lost = on_lost
@@ -51,7 +58,12 @@ class InputConsumer:
         self._paused = False
         self._joined = False
         self._next_offset: dict[int, int] = {}
-        self._outage: str | None = None
+        self._watch = BrokerWatch(
+            f"consuming from {topic!r}",
+            config.broker_deadline_s,
+            on_wait=lambda reason: on_wait(reason, self._watch.out_s),
+            on_back=on_back,
+        )
         self._consumer = self._subscribe()
 
     @property
@@ -69,12 +81,12 @@ class InputConsumer:
 
         Raises:
             KafkaRefusedError: If the broker refuses the topic or the group.
+            KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
             FencedError: If another instance of the same id took over.
         """
-        try:
+        with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
-        except KafkaException as exc:
-            raise translate(exc.args[0], f"consuming from {self._topic!r}") from exc
+        self._watch.look(self._consumer)
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
             for message in messages:
@@ -82,20 +94,6 @@ class InputConsumer:
                 if error is not None:
                     self._heed(error, message)
         return self._columns(records) if records else None
-
-    @property
-    def outage(self) -> str | None:
-        """What the client last said of brokers it cannot reach; None while all is well."""
-        return self._outage
-
-    def probe(self, timeout_s: float) -> bool:
-        """Ask the brokers for a sign of life and tell whether one came."""
-        try:
-            self._consumer.list_topics(self._topic, timeout=timeout_s)
-        except KafkaException:
-            return False
-        self._outage = None
-        return True
 
     def pause(self) -> None:
         """Fetch nothing until `resume`; polling keeps the membership alive."""
@@ -141,7 +139,7 @@ class InputConsumer:
         properties = consumer_properties(
             self._config, self._protocol, instance=self._config.instance_id
         )
-        consumer = Consumer({**properties, "error_cb": self._client_error})
+        consumer = Consumer({**properties, "error_cb": self._watch.client_error})
         consumer.subscribe(
             [self._topic],
             on_assign=self._assigned,
@@ -149,10 +147,6 @@ class InputConsumer:
             on_lost=self._lost,
         )
         return consumer
-
-    def _client_error(self, error: KafkaError) -> None:
-        if isinstance(translate(error, "consuming"), KafkaUnavailableError):
-            self._outage = error.str()
 
     def _heed(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- see above
@@ -162,17 +156,16 @@ class InputConsumer:
             self._protocol = "classic"
             self._consumer = self._subscribe()
         else:
-            meant = translate(error, f"consuming from {self._topic!r}")
-            if not isinstance(meant, KafkaUnavailableError):
-                raise meant
-            self._outage = error.str()
+            self._watch.client_error(error)
 
     def _columns(self, messages: list[Message]) -> RecordBatch:
         partitions = np.array([m.partition() for m in messages], np.int32)
         offsets = np.array([m.offset() for m in messages], np.int64)
 
         def headers(index: int) -> Headers:
-            return messages[index].headers() or []
+            found = messages[index].headers() or []
+            pairs = found.items() if isinstance(found, dict) else found
+            return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
 
         self._next_offset.update(zip(partitions.tolist(), (offsets + 1).tolist(), strict=True))
         return RecordBatch(

@@ -2,25 +2,26 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import translate
+from stream_vae.edges.kafka.errors import (
+    Operation,
+    Recovery,
+    error_of,
+    recovery,
+    translate,
+    translated,
+)
 from stream_vae.edges.kafka.properties import producer_properties
-from stream_vae.errors import KafkaUnavailableError
+from stream_vae.errors import FencedError
 
 _RETRY_PAUSE_S = 0.2
-
-_MEMBERSHIP_MOVED = frozenset(
-    {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.STALE_MEMBER_EPOCH,
-        KafkaError.REBALANCE_IN_PROGRESS,
-    }
-)
+# Short, so that a signal is heeded while brokers are away; steps are repeated to the deadline.
+_STEP_TIMEOUT_S = 5.0
 
 
 class OutputProducer:
@@ -36,7 +37,12 @@ class OutputProducer:
         self, config: KafkaConfig, transactional_id: str, on_aborted: Callable[[str], None]
     ) -> None:
         self._deadline_s = config.broker_deadline_s
-        self._step_timeout_s = config.delivery_timeout_s
+        self._operation = Operation(
+            doing="committing outputs and offsets",
+            access="Write",
+            group=config.group_id,
+            transactional_id=transactional_id,
+        )
         self._on_aborted = on_aborted
         self._producer = Producer(producer_properties(config, transactional_id=transactional_id))
 
@@ -48,11 +54,12 @@ class OutputProducer:
             KafkaRefusedError: If the broker refuses the transactional id.
         """
         deadline = time.monotonic() + self._deadline_s
-        self._insist(
-            lambda: self._producer.init_transactions(self._step_timeout_s),
-            "registering the transactional id",
-            deadline,
-        )
+        with translated(self._operation):
+            self._insist(
+                lambda: self._producer.init_transactions(_STEP_TIMEOUT_S),
+                "registering the transactional id",
+                deadline,
+            )
 
     def commit(
         self,
@@ -84,14 +91,15 @@ class OutputProducer:
             try:
                 self._attempt(records, positions, group_metadata, deadline)
             except KafkaException as exc:
-                error: KafkaError = exc.args[0]
-                if error.fatal() or not error.txn_requires_abort():
-                    raise translate(error, "committing a transaction") from exc
+                error = error_of(exc)
+                if recovery(error) is Recovery.GIVE_UP:
+                    raise translate(error, self._operation) from exc
                 self._abort(error, deadline)
-                if error.code() in _MEMBERSHIP_MOVED:
+                meant = translate(error, self._operation)
+                if isinstance(meant, FencedError):
                     return False
-                if not _passing(error) or time.monotonic() > deadline:
-                    raise translate(error, "committing a transaction") from exc
+                if time.monotonic() > deadline:
+                    raise meant from exc
                 time.sleep(_RETRY_PAUSE_S)
             else:
                 return True
@@ -107,38 +115,41 @@ class OutputProducer:
         group_metadata: Callable[[], object],
         deadline: float,
     ) -> None:
-        failed: list[KafkaError] = []
+        failed: list[tuple[KafkaError, str]] = []
 
-        def delivered(error: KafkaError | None, _: object) -> None:
+        def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
-                failed.append(error)
+                failed.append((error, message.topic() or ""))
 
         self._producer.begin_transaction()
         for record in records:
             self._produce(record, delivered)
         self._insist(
             lambda: self._producer.send_offsets_to_transaction(
-                positions, group_metadata(), self._step_timeout_s
+                positions, group_metadata(), _STEP_TIMEOUT_S
             ),
             "adding offsets to the transaction",
             deadline,
         )
         try:
             self._insist(
-                lambda: self._producer.commit_transaction(self._step_timeout_s),
+                lambda: self._producer.commit_transaction(_STEP_TIMEOUT_S),
                 "committing a transaction",
                 deadline,
             )
         except KafkaException:
             # The commit only says that something was not delivered; the report says why.
-            refused = [e for e in failed if not _passing(e)]
-            if refused:
-                self._abort(refused[0], deadline)
-                raise translate(refused[0], "publishing") from None
+            for error, topic in failed:
+                if recovery(error) is Recovery.GIVE_UP:
+                    self._abort(error, deadline)
+                    operation = replace(
+                        self._operation, doing=f"publishing to {topic!r}", topic=topic
+                    )
+                    raise translate(error, operation) from None
             raise
 
     def _produce(
-        self, record: OutputRecord, delivered: Callable[[KafkaError | None, object], None]
+        self, record: OutputRecord, delivered: Callable[[KafkaError | None, Message], None]
     ) -> None:
         while True:
             try:
@@ -160,12 +171,11 @@ class OutputProducer:
             try:
                 step()
             except KafkaException as exc:
-                error: KafkaError = exc.args[0]
-                if not error.retriable():
+                error = error_of(exc)
+                if recovery(error) is not Recovery.RETRY:
                     raise
                 if time.monotonic() > deadline:
-                    msg = f"{doing}: no broker answered within {self._deadline_s:g} s: {error.str()}"
-                    raise KafkaUnavailableError(msg) from exc
+                    raise translate(error, replace(self._operation, doing=doing)) from exc
                 time.sleep(_RETRY_PAUSE_S)
             else:
                 return
@@ -173,21 +183,7 @@ class OutputProducer:
     def _abort(self, error: KafkaError, deadline: float) -> None:
         self._on_aborted(error.str())
         self._insist(
-            lambda: self._producer.abort_transaction(self._step_timeout_s),
+            lambda: self._producer.abort_transaction(_STEP_TIMEOUT_S),
             "aborting a transaction",
             deadline,
         )
-
-
-def _passing(error: KafkaError) -> bool:
-    """Tell whether the same records may go through in a new transaction."""
-    return error.retriable() or error.code() in {
-        KafkaError._TIMED_OUT,  # noqa: SLF001 -- the client names its own codes so
-        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
-        KafkaError._PURGE_QUEUE,  # noqa: SLF001
-        KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError.INVALID_TXN_STATE,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.CONCURRENT_TRANSACTIONS,
-    }

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import translate
@@ -70,7 +71,7 @@ def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
 def _missing(admin: AdminClient, input_topic: str, output_topics: Sequence[str]) -> str | None:
     """Return what is not there yet, in words, or None."""
     try:
-        cluster: ClusterMetadata = admin.list_topics(timeout=_REQUEST_TIMEOUT_S)
+        cluster = admin.list_topics(timeout=_REQUEST_TIMEOUT_S)
     except KafkaException as exc:
         meant = translate(exc.args[0], "asking the brokers for their topics")
         if isinstance(meant, KafkaUnavailableError):
@@ -83,7 +84,10 @@ def _missing(admin: AdminClient, input_topic: str, output_topics: Sequence[str])
         return None
     partitions = len(cluster.topics[input_topic].partitions)
     created = admin.create_topics(
-        [NewTopic(t, num_partitions=partitions, replication_factor=_BROKER_DEFAULT) for t in wanted],
+        [
+            NewTopic(t, num_partitions=partitions, replication_factor=_BROKER_DEFAULT)
+            for t in wanted
+        ],
         request_timeout=_REQUEST_TIMEOUT_S,
     )
     for topic, future in created.items():

@@ -1,0 +1,66 @@
+"""The `stream-vae` program: its commands, and what becomes of their errors."""
+
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from stream_vae import __version__
+from stream_vae.errors import ConfigError, StreamVaeError
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+COMMANDS = ("demo", "train", "score", "run", "alerts", "feed")
+GROUPS = ("config", "model")
+
+_HELP = """Streaming anomaly detection for Kafka with an LSTM seq2seq variational autoencoder.
+
+Try it: `stream-vae demo`. With your own data: `train` on a CSV of normal operation, `score` more
+of it, then `run` the daemon against your Kafka, `feed` it and watch its `alerts`.
+"""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stream-vae {__version__}")
+        raise typer.Exit
+
+
+def build_app(names: Iterable[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
+    """Return the program with these commands."""
+    app = typer.Typer(help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def _program(
+        *,
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=_show_version, is_eager=True, help="Print the version."
+            ),
+        ] = False,
+    ) -> None:
+        """Hold the options that stand before a command."""
+
+    for name in names:
+        module: Any = import_module(f"stream_vae.commands.{name}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
+
+
+def main() -> None:
+    """Run the program; exit 0 if all went well, 1 if not, 2 on bad input or configuration."""
+    # Importing torch takes seconds: a command that does without need not wait for it.
+    asked = [name for name in sys.argv[1:2] if name in (*COMMANDS, *GROUPS)]
+    try:
+        (build_app(asked) if asked else build_app())()
+    except StreamVaeError as exc:
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(exc), err=True)
+        sys.exit(EXIT_BAD_INPUT if isinstance(exc, ConfigError) else EXIT_FAILED)

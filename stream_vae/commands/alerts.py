@@ -1,0 +1,105 @@
+"""`stream-vae alerts`: an alert consumer for the terminal and for pipes."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from stream_vae.commands.broker_notices import BrokerNotices
+from stream_vae.commands.options import ConfigOption, SecretsOption
+from stream_vae.edges.kafka.alert_reader import TopicRecord, read_alerts
+from stream_vae.errors import AlertDecodeError
+from stream_vae.settings import load_settings
+from stream_vae.wire.alert_deduplicator import AlertDeduplicator
+from stream_vae.wire.alert_text import format_alert
+from stream_vae.wire.alerts import decode_alert
+
+
+def alerts(
+    *,
+    bootstrap: Annotated[
+        str | None,
+        typer.Option(help="host:port of some brokers; overrides kafka.bootstrap_servers."),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="The alerts topic; overrides output.alerts_topic.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C instead of ending.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each event as it stands, one JSON object a line.")
+    ] = False,
+    from_beginning: Annotated[
+        bool,
+        typer.Option(
+            "--from-beginning/--new",
+            help="Begin with the oldest event kept, or with the next one published (follows).",
+        ),
+    ] = True,
+    config: ConfigOption = None,
+    secrets_dir: SecretsOption = None,
+) -> None:
+    """Print the alert events of a topic, one line each.
+
+    Only committed events are read and each (incident, sequence) is shown once. A record that is no
+    alert event is told on stderr and counted. TLS and passwords come from the configuration, as
+    for `run`. Lines go to stdout, all else to stderr, so the output can be piped.
+
+    Example: stream-vae alerts --bootstrap localhost:9092 --topic stream-vae.alerts --follow
+
+    Example: stream-vae alerts --json | jq 'select(.severity == "critical").series.key'
+    """
+    flags = {"kafka.bootstrap_servers": bootstrap, "output.alerts_topic": topic}
+    settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
+    console = Console(stderr=True, soft_wrap=True)
+    printer = _Printer(console, as_json=as_json)
+    try:
+        for record in read_alerts(
+            settings.kafka,
+            settings.output.alerts_topic,
+            follow=follow or not from_beginning,
+            from_beginning=from_beginning,
+            on_wait=BrokerNotices(console),
+        ):
+            printer.show(record)
+    except KeyboardInterrupt:
+        pass  # how a reader that follows is meant to end
+    console.print(printer.tally(), highlight=False)
+
+
+class _Printer:
+    """Turns records into lines and counts what it met."""
+
+    def __init__(self, console: Console, *, as_json: bool) -> None:
+        self._console = console
+        self._as_json = as_json
+        self._seen = AlertDeduplicator()
+        self._shown = self._repeated = self._undecodable = 0
+
+    def show(self, record: TopicRecord) -> None:
+        """Print a record's event, unless it was printed before or is none."""
+        try:
+            event = decode_alert(record.value or b"")
+        except AlertDecodeError as exc:
+            self._undecodable += 1
+            place = f"partition {record.partition}, offset {record.offset}"
+            self._console.print(f"{place}: {exc}", markup=False, highlight=False)
+            return
+        if not self._seen.is_new(event):
+            self._repeated += 1
+            return
+        self._shown += 1
+        # The bytes themselves: fields that only a newer release knows are not lost.
+        as_it_stands = msgspec.json.format(record.value or b"", indent=-1).decode()
+        typer.echo(as_it_stands if self._as_json else format_alert(event))
+
+    def tally(self) -> str:
+        """Return the closing line."""
+        parts = [f"{self._shown:,} alert events"]
+        if self._repeated:
+            parts.append(f"{self._repeated:,} repeated ones left out")
+        if self._undecodable:
+            parts.append(f"{self._undecodable:,} records that are no alert event")
+        return ", ".join(parts)

@@ -1,0 +1,57 @@
+"""`stream-vae config`: check, show and describe settings. Nothing is started or contacted."""
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from stream_vae.commands.options import ConfigOption, SecretsOption
+from stream_vae.settings import Settings, load_settings, markdown_table, to_json, to_yaml
+
+app = typer.Typer(
+    name="config",
+    help="Check, show and describe settings; nothing is started or contacted.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def check(config: ConfigOption = None, secrets_dir: SecretsOption = None) -> None:
+    """Say whether the settings can be used; exit 2 with everything that is wrong if not."""
+    loaded = load_settings(config=config, secrets_dir=secrets_dir)
+    n_set = sum(origin != "default" for origin in loaded.origins.values())
+    typer.echo(f"settings can be used: {n_set} set, {len(loaded.origins) - n_set} defaults")
+
+
+@app.command()
+def show(
+    config: ConfigOption = None,
+    secrets_dir: SecretsOption = None,
+    output_format: Annotated[
+        Literal["yaml", "json"], typer.Option("--format", help="How to print them.")
+    ] = "yaml",
+) -> None:
+    """Print the effective settings, secrets masked, and what set each of them."""
+    loaded = load_settings(config=config, secrets_dir=secrets_dir)
+    typer.echo(to_yaml(loaded) if output_format == "yaml" else to_json(loaded))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the YAML file, for editors and CI."""
+    typer.echo(schema_text())
+
+
+@app.command(hidden=True)
+def table() -> None:
+    """Print all settings as a Markdown table (the README's)."""
+    typer.echo(markdown_table())
+
+
+def schema_text() -> str:
+    """Return the JSON Schema as it is kept in `configs/stream-vae.schema.json`."""
+    content = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Settings.model_json_schema(),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)

@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_vae.settings import Settings, load_settings
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="YAML file [default: what STREAM_VAE_CONFIG names]."),
+]
+SecretsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--secrets-dir",
+        help="Folder with one file per secret [default: what STREAM_VAE_SECRETS_DIR names].",
+    ),
+]
+
+
+def load_command_settings(config: Path | None, overrides: Mapping[str, object]) -> Settings:
+    """Return the effective settings of a command.
+
+    Args:
+        config: YAML file, if one was given.
+        overrides: Dotted name -> value of a flag; None if it was not given.
+
+    Raises:
+        ConfigError: If anything about them is wrong; says what, all at once.
+    """
+    return load_settings(config=config, overrides=overrides).settings

@@ -1,0 +1,194 @@
+"""`stream-vae run`: the composition root of the daemon."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import torch
+import typer
+from prometheus_client import CollectorRegistry
+
+from stream_vae import __version__
+from stream_vae.commands.options import ConfigOption, SecretsOption
+from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.health import Health
+from stream_vae.daemon import Daemon
+from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.edges.http.server import HealthServer
+from stream_vae.edges.kafka.output_producer import OutputProducer
+from stream_vae.edges.kafka.startup import await_topics
+from stream_vae.edges.telemetry.logs import LibraryHandler, Logger, build_logger
+from stream_vae.edges.telemetry.recorder import Recorder
+from stream_vae.errors import ConfigError, StreamVaeError
+from stream_vae.events import (
+    BrokerUnreachable,
+    DaemonStarted,
+    DaemonStopped,
+    TransactionAborted,
+)
+from stream_vae.pipeline import Origin, Pipeline
+from stream_vae.settings import LoadedSettings, Settings, load_settings
+from stream_vae.vae.bundle import Bundle
+from stream_vae.vae.scoring import WindowScorer
+from stream_vae.wire.readings import ReadingDecoder
+
+EXIT_FAILED = 1
+
+
+def run(
+    config: ConfigOption = None,
+    secrets_dir: SecretsOption = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Model bundle; overrides bundle.path.")
+    ] = None,
+) -> None:
+    """Run the daemon: consume readings, score windows, publish alert events.
+
+    Alerts, dead letters, late readings and the input's offsets are committed in one Kafka
+    transaction. SIGTERM or Ctrl-C drains, commits and exits 0; a second one exits at once.
+
+    Example: stream-vae run --config configs/sensors.yaml
+    """
+    loaded = load_settings(
+        config=config, overrides={"bundle.path": bundle}, secrets_dir=secrets_dir
+    )
+    settings = loaded.settings
+    model = load_bundle(settings.bundle.path)
+    if settings.detect.score not in ("auto", *model.spec.calibration):
+        msg = (
+            f"detect.score: found {settings.detect.score!r}, expected auto or one the bundle is "
+            f"calibrated for: {sorted(model.spec.calibration)}"
+        )
+        raise ConfigError(msg)
+    torch.set_num_threads(settings.worker.threads)
+    scorer = WindowScorer(
+        model,
+        score=settings.detect.score,
+        device=settings.worker.device,
+        samples=settings.worker.samples,
+        max_batch=settings.worker.max_batch,
+    )
+    logger = build_logger(settings.logging, sys.stdout)
+    logging.getLogger().addHandler(LibraryHandler(logger))
+    _Service(loaded, model, scorer, logger).serve()
+
+
+class _Service:
+    """The daemon with its endpoint, its signals and its deadlines around it."""
+
+    def __init__(
+        self, loaded: LoadedSettings, model: Bundle, scorer: WindowScorer, logger: Logger
+    ) -> None:
+        self._settings: Settings = loaded.settings
+        self._shown_settings = loaded.masked()
+        self._model = model
+        self._scorer = scorer
+        self._log_failure = logger.error
+        registry = CollectorRegistry()
+        self._recorder = Recorder(
+            registry, logger, self._settings.logging.summary_period_s, time.monotonic
+        )
+        self._daemon: Daemon | None = None
+        self._stop_asked_at: float | None = None
+        self._http = HealthServer(self._settings.http, registry, self._liveness, self._readiness)
+
+    def serve(self) -> None:
+        """Serve until told to stop; ends the process with a code other than 0 on failure."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_stop)
+        if self._settings.http.enabled:
+            self._http.start()
+        reason = "stopped"
+        try:
+            self._work()
+        except StreamVaeError as exc:
+            reason = type(exc).__name__
+            self._log_failure("daemon_failed", error=reason, detail=str(exc))
+            raise
+        except Exception:
+            reason = "crashed"
+            self._log_failure("daemon_crashed", exc_info=True)
+            raise
+        finally:
+            began = self._stop_asked_at or time.monotonic()
+            self._recorder.record(DaemonStopped(reason=reason, duration_s=time.monotonic() - began))
+            self._http.stop()
+
+    def _work(self) -> None:
+        settings, spec = self._settings, self._model.spec
+        instance = settings.kafka.instance_id or f"{os.uname().nodename}-{uuid.uuid4().hex[:8]}"
+        self._recorder.record(
+            DaemonStarted(
+                version=__version__,
+                instance=instance,
+                model_id=spec.id,
+                model_version=spec.version,
+                device=str(self._scorer.device),
+                settings=self._shown_settings,
+            )
+        )
+        output = settings.output
+        found = await_topics(
+            settings.kafka,
+            settings.input.topic,
+            (output.alerts_topic, output.dead_letter_topic, output.late_topic),
+            on_wait=lambda detail, waited: self._recorder.record(
+                BrokerUnreachable(
+                    detail=detail, waited_s=waited, deadline_s=settings.kafka.broker_deadline_s
+                )
+            ),
+            stopping=lambda: self._stop_asked_at is not None,
+        )
+        if not found:
+            return
+        producer = OutputProducer(
+            settings.kafka,
+            f"{settings.kafka.group_id}.{instance}",
+            on_aborted=lambda detail: self._recorder.record(TransactionAborted(detail=detail)),
+        )
+        producer.open()
+        detector = AlertDetector(
+            name=settings.detector.name, version=__version__, instance=instance
+        )
+        origin = Origin(
+            detector=detector, labels=settings.detector.labels, links=settings.detector.links
+        )
+        self._daemon = Daemon(
+            settings,
+            scorer=self._scorer,
+            pipeline=Pipeline(spec, settings.detect, origin),
+            decoder=ReadingDecoder([feature.name for feature in spec.features], settings.input),
+            producer=producer,
+            recorder=self._recorder,
+            device=str(self._scorer.device),
+        )
+        if self._stop_asked_at is None:
+            self._daemon.run()
+
+    def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
+        if self._stop_asked_at is not None:
+            os._exit(128 + number)
+        self._stop_asked_at = time.monotonic()
+        if self._daemon is not None:
+            self._daemon.stop()
+        # Whatever hangs, the process ends before the cluster loses patience and kills it.
+        deadline = threading.Timer(self._settings.shutdown_deadline_s, os._exit, (EXIT_FAILED,))
+        deadline.daemon = True
+        deadline.start()
+
+    def _liveness(self) -> Health:
+        if self._daemon is None:
+            return Health(is_ok=True, reason="waiting for the brokers")
+        return self._daemon.liveness()
+
+    def _readiness(self) -> Health:
+        if self._daemon is None:
+            return Health(is_ok=False, reason="waiting for the brokers")
+        return self._daemon.readiness()

@@ -1,0 +1,77 @@
+"""Tells an outage of the brokers from a quiet topic, for clients that only wait."""
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from stream_vae.edges.kafka.errors import error_of, translate
+from stream_vae.errors import KafkaUnavailableError
+
+_PROBE_PAUSE_S = 1.0
+_PROBE_TIMEOUT_S = 0.5
+
+
+class BrokerWatch:
+    """Asks the brokers for a sign of life while the client complains.
+
+    Args:
+        doing: What the client is at, in gerund form, for messages.
+        deadline_s: How long an outage may last.
+        on_wait: Told once a second why, while no broker answers.
+        on_back: Told, when one answers again, the seconds it took.
+    """
+
+    def __init__(
+        self,
+        doing: str,
+        deadline_s: float,
+        on_wait: Callable[[str], None],
+        on_back: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._doing = doing
+        self._deadline_s = deadline_s
+        self._on_wait = on_wait
+        self._on_back = on_back
+        self._suspected = False
+        self._out_since: float | None = None
+        self._probed_at = 0.0
+
+    @property
+    def out_s(self) -> float:
+        """Seconds since the first vain probe of this outage; 0 while there is none."""
+        return 0.0 if self._out_since is None else time.monotonic() - self._out_since
+
+    def client_error(self, error: KafkaError) -> None:
+        """Take note of an error that has no call to be raised from (the client's `error_cb`).
+
+        Raises:
+            KafkaRefusedError: If it is one that time does not mend, such as refused credentials.
+        """
+        reason = translate(error, self._doing)
+        if not isinstance(reason, KafkaUnavailableError):
+            raise reason
+        self._suspected = True
+
+    def look(self, client: Consumer) -> None:
+        """Probe, at most once a second and only while an outage is suspected.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered for `deadline_s`.
+        """
+        now = time.monotonic()
+        if not self._suspected or now - self._probed_at < _PROBE_PAUSE_S:
+            return
+        self._probed_at = now
+        try:
+            client.list_topics(timeout=_PROBE_TIMEOUT_S)
+        except KafkaException as exc:
+            self._out_since = self._out_since or now
+            reason = translate(error_of(exc), self._doing)
+            if now - self._out_since > self._deadline_s:
+                raise reason from exc
+            self._on_wait(str(reason))
+        else:
+            if self._out_since is not None:
+                self._on_back(now - self._out_since)
+            self._suspected, self._out_since = False, None

@@ -1,0 +1,193 @@
+"""librdkafka properties, from `KafkaConfig`.
+
+Three layers, the later one wins: tuned defaults < the operator's pass-through maps < what exactly-
+once delivery and the typed settings fix. `KafkaConfig` already refuses pass-through entries of the
+third layer, so nothing an operator wrote is dropped in silence.
+"""
+
+import logging
+from typing import Any, Literal
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from stream_vae.edges.kafka.config import TYPED_PROPERTIES, KafkaConfig
+from stream_vae.errors import ConfigError
+
+ClientProperties = dict[str, Any]
+"""What a client's constructor takes: property values, and a logger or callbacks."""
+
+CLIENT_LOG = logging.getLogger("stream_vae.edges.kafka.client")
+"""librdkafka's own messages; without it they would go to stderr, past every log format."""
+
+# Where nobody asked for logs, Python itself would print warnings to stderr.
+CLIENT_LOG.addHandler(logging.NullHandler())
+
+LARGEST_RECORD_BYTES = 16 * 1024 * 1024
+"""A dead letter carries its record's bytes untouched, so 10 MB in must be possible as 10 MB out
+(the topics' `max.message.bytes` permitting)."""
+
+_PREFETCH_KBYTES = 16 * 1024
+_SEND_QUEUE_KBYTES = 64 * 1024
+_LONGEST_HEARTBEAT_MS = 3_000
+_LONGEST_POLL_GAP_S = 300.0
+
+
+def client_properties(config: KafkaConfig, *, instance: str | None = None) -> ClientProperties:
+    """Return what every client needs: brokers, security and where its log goes.
+
+    Args:
+        config: The operator's settings.
+        instance: Name the brokers log and count quotas by.
+    """
+    properties: ClientProperties = {
+        "client.id": f"stream-vae-{instance}" if instance else "stream-vae",
+        "socket.keepalive.enable": True,
+        # Brokers drop idle connections by design; each would be a line in the log.
+        "log.connection.close": False,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 5_000,
+        # New partitions and topics are seen after a minute instead of five.
+        "topic.metadata.refresh.interval.ms": 60_000,
+        **config.common,
+        "bootstrap.servers": config.bootstrap_servers,
+        "security.protocol": config.security_protocol,
+        "logger": CLIENT_LOG,
+    }
+    return properties | _typed_security(config)
+
+
+def consumer_properties(
+    config: KafkaConfig, protocol: Literal["consumer", "classic"], *, instance: str | None
+) -> ClientProperties:
+    """Return the daemon's consumer: group member, read committed, commits nothing by itself.
+
+    Membership is static only with a configured `instance_id`: a static member that leaves keeps
+    its partitions for a session, which helps a pod that comes back under its name and would stall
+    the partitions of a name that was drawn at random.
+
+    Args:
+        config: The operator's settings.
+        protocol: What `group_protocol` came to for these brokers.
+        instance: The instance's name, configured or drawn, for the brokers' logs.
+    """
+    properties = _reading(config, instance) | _group(config, protocol)
+    return properties | {
+        "group.id": config.group_id,
+        "auto.offset.reset": config.start,
+        "logger": CLIENT_LOG,
+    }
+
+
+def reader_properties(config: KafkaConfig) -> ClientProperties:
+    """Return a plain reader: read committed, assigned by hand, member of no group."""
+    return _reading(config, "reader") | {
+        # The client insists on a name; without subscribe and commit no broker hears of it, so no
+        # right on a group is needed.
+        "group.id": f"{config.group_id}-reader",
+        "auto.offset.reset": "earliest",
+    }
+
+
+def producer_properties(
+    config: KafkaConfig, *, transactional_id: str | None = None, instance: str | None = None
+) -> ClientProperties:
+    """Return an idempotent producer, transactional if it is given an id."""
+    delivery_s = config.delivery_timeout_s
+    if transactional_id is not None:
+        # librdkafka refuses records that outlive their transaction.
+        delivery_s = min(delivery_s, config.transaction_timeout_s)
+    properties: ClientProperties = {
+        **client_properties(config, instance=instance),
+        # A transaction waits for its records, so a long linger would only delay the commit.
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "message.max.bytes": LARGEST_RECORD_BYTES,
+        "queue.buffering.max.kbytes": _SEND_QUEUE_KBYTES,
+        **config.producer,
+        **_typed_security(config),
+        "enable.idempotence": True,
+        "message.timeout.ms": _ms(delivery_s),
+        "logger": CLIENT_LOG,
+    }
+    if transactional_id is not None:
+        properties["transactional.id"] = transactional_id
+        properties["transaction.timeout.ms"] = _ms(config.transaction_timeout_s)
+    return properties
+
+
+def verify_properties(config: KafkaConfig) -> None:
+    """Let librdkafka judge the settings, without needing a broker.
+
+    Raises:
+        ConfigError: If a pass-through name or value is unknown to it, or a file of keys or
+            certificates cannot be used; the message is librdkafka's, which names the property.
+    """
+    protocols: tuple[Literal["consumer", "classic"], ...] = ("consumer", "classic")
+    wanted = [each for each in protocols if config.group_protocol in {"auto", each}]
+    try:
+        for protocol in wanted:
+            Consumer(consumer_properties(config, protocol, instance="check")).close()
+        Consumer(reader_properties(config)).close()
+        Producer(producer_properties(config, transactional_id="check")).close()
+    except KafkaException as exc:
+        msg = f"kafka: {exc.args[0].str()}"
+        raise ConfigError(msg) from exc
+
+
+def _reading(config: KafkaConfig, instance: str | None) -> ClientProperties:
+    """Return what both kinds of consumers need."""
+    return {
+        **client_properties(config, instance=instance),
+        # Memory is bounded by kilobytes alone; when full, ask again soon: the default pause of a
+        # second would starve a consumer that empties 16 MiB in less.
+        "queued.min.messages": 100_000,
+        "queued.max.messages.kbytes": _PREFETCH_KBYTES,
+        "fetch.queue.backoff.ms": 20,
+        "fetch.wait.max.ms": 100,
+        # Bounds of one answer; a broker sends a single larger record nevertheless.
+        "fetch.max.bytes": LARGEST_RECORD_BYTES,
+        "max.partition.fetch.bytes": 4 * 1024 * 1024,
+        "message.max.bytes": LARGEST_RECORD_BYTES,
+        # A misspelt topic must be an error, not a new topic nobody writes to.
+        "allow.auto.create.topics": False,
+        **config.consumer,
+        **_typed_security(config),
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # Only so is it known that nothing but transaction markers is left of a partition.
+        "enable.partition.eof": True,
+        "logger": CLIENT_LOG,
+    }
+
+
+def _group(config: KafkaConfig, protocol: Literal["consumer", "classic"]) -> ClientProperties:
+    """Return membership; in the `consumer` protocol the broker sets the session's length."""
+    longest_s = max(_LONGEST_POLL_GAP_S, config.session_timeout_s)
+    properties: ClientProperties = {"group.protocol": protocol}
+    if "max.poll.interval.ms" not in config.common | config.consumer:
+        properties["max.poll.interval.ms"] = _ms(longest_s)
+    if config.instance_id is not None:
+        properties["group.instance.id"] = config.instance_id
+    if protocol == "classic":
+        session_ms = _ms(config.session_timeout_s)
+        properties |= {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": max(1, min(_LONGEST_HEARTBEAT_MS, session_ms // 3)),
+        }
+    return properties
+
+
+def _typed_security(config: KafkaConfig) -> ClientProperties:
+    """Return the typed credentials, opened: only the client sees them."""
+    properties: ClientProperties = {}
+    for name, attribute in TYPED_PROPERTIES.items():
+        value = getattr(config, attribute)
+        if value is not None and name != "sasl.mechanisms":
+            properties[name] = value if isinstance(value, str) else value.get_secret_value()
+    return properties
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

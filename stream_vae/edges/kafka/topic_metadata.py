@@ -1,0 +1,51 @@
+"""Which partitions a topic has, patiently asked."""
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from stream_vae.edges.kafka.errors import Operation, error_of, translate
+from stream_vae.errors import KafkaUnavailableError
+
+_ATTEMPT_S = 2.0
+_PAUSE_S = 0.2
+
+
+def topic_partitions(
+    client: Consumer | Producer,
+    operation: Operation,
+    *,
+    deadline_s: float,
+    on_wait: Callable[[str], None] | None = None,
+) -> list[int]:
+    """Return the partitions of `operation.topic`, waiting until a broker answers.
+
+    Args:
+        client: Who asks.
+        operation: Names the topic, and what is about to be done with it.
+        deadline_s: Longest wait for brokers.
+        on_wait: Told after each vain attempt why it was vain.
+
+    Raises:
+        KafkaUnavailableError: If no broker answered in time.
+        KafkaRefusedError: If the topic does not exist or may not be seen.
+    """
+    topic = operation.topic or ""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        try:
+            known = client.list_topics(topic, timeout=min(_ATTEMPT_S, deadline_s)).topics[topic]
+        except KafkaException as exc:
+            reason = translate(error_of(exc), operation)
+            if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:
+                raise reason from exc
+        else:
+            if known.error is None:
+                return sorted(known.partitions)
+            reason = translate(known.error, operation)
+            if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:
+                raise reason
+        if on_wait is not None:
+            on_wait(str(reason))
+        time.sleep(_PAUSE_S)

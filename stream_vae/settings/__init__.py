@@ -1,0 +1,28 @@
+"""Settings: gathered from every source, checked as a whole, the only reader of the environment."""
+
+from stream_vae.settings.fields import markdown_table, settings_table
+from stream_vae.settings.load import LoadedSettings, load_settings
+from stream_vae.settings.model import (
+    BundleConfig,
+    DetectorConfig,
+    InputConfig,
+    OutputConfig,
+    Settings,
+    WorkerConfig,
+)
+from stream_vae.settings.show import to_json, to_yaml
+
+__all__ = [
+    "BundleConfig",
+    "DetectorConfig",
+    "InputConfig",
+    "LoadedSettings",
+    "OutputConfig",
+    "Settings",
+    "WorkerConfig",
+    "load_settings",
+    "markdown_table",
+    "settings_table",
+    "to_json",
+    "to_yaml",
+]

@@ -1,0 +1,255 @@
+import csv
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
+from stream_vae.errors import InputFileError
+from stream_vae.wire.timestamps import format_times
+
+HOUR_NS = 3600 * 10**9
+NAN = float("nan")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def write(folder: Path, text: str | bytes, name: str = "pump-7.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def read(
+    folder: Path, text: str | bytes, feature_names: Sequence[str] | None = None
+) -> CsvReadings:
+    return read_csv([write(folder, text)], feature_names)
+
+
+def test_columns_are_read_by_name(folder: Path) -> None:
+    readings = read(
+        folder,
+        "flow,label,series,timestamp, speed \n"
+        "1.5,0,a,1970-01-01T00:00:00Z,-2\n"
+        "2.5,1,b,1970-01-01 01:00:00,3e2\n",
+    )
+    assert readings.feature_names == ("flow", "speed")
+    assert readings.times.tolist() == [0, HOUR_NS]
+    assert readings.series == ["a", "b"]
+    assert readings.values.tolist() == [[1.5, -2], [2.5, 300]]
+    assert readings.labels is not None
+    assert readings.labels.tolist() == [0, 1]
+    assert readings.lines.tolist() == [2, 3]
+    assert readings.ignored_columns == ()
+
+
+def test_a_file_without_series_is_one_series_named_after_it(folder: Path) -> None:
+    readings = read(folder, "timestamp,flow\n0,1\n3600,2\n")
+    assert readings.series == ["pump-7", "pump-7"]
+    assert readings.times.tolist() == [0, HOUR_NS]
+    assert readings.labels is None
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NaN", "nan", "NA", "n/a", "null", "None"])
+def test_missing_cells_are_not_observed_and_counted(folder: Path, cell: str) -> None:
+    readings = read(folder, f"timestamp,flow,speed\n0,{cell},1\n1,2,3\n")
+    np.testing.assert_array_equal(readings.values, [[NAN, 1], [2, 3]])
+    assert readings.missing_cells.tolist() == [1, 0]
+    assert readings.infinite_cells.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e400"])
+def test_infinite_cells_are_not_observed_and_counted_apart(folder: Path, cell: str) -> None:
+    readings = read(folder, f"timestamp,flow,speed\n0,1,{cell}\n1,2,3\n")
+    np.testing.assert_array_equal(readings.values, [[1, NAN], [2, 3]])
+    assert readings.missing_cells.tolist() == [0, 0]
+    assert readings.infinite_cells.tolist() == [0, 1]
+
+
+def test_several_files_follow_each_other(folder: Path) -> None:
+    first = write(folder, "timestamp,flow,speed\n0,1,2\n", "a.csv")
+    second = write(folder, "speed,timestamp,flow,label\n4,1,3,1\n", "b.csv")
+    readings = read_csv([first, second])
+    assert readings.values.tolist() == [[1, 2], [3, 4]]
+    assert readings.series == ["a", "b"]
+    assert readings.file_numbers.tolist() == [0, 1]
+    assert readings.lines.tolist() == [2, 2]
+    assert readings.labels is not None
+    assert readings.labels.tolist() == [-1, 1]
+
+
+def test_a_model_takes_its_features_in_its_order_and_ignores_others(folder: Path) -> None:
+    text = "timestamp,note,flow,speed\n0,any text,1,2\n"
+    readings = read(folder, text, feature_names=["speed", "flow"])
+    assert readings.feature_names == ("speed", "flow")
+    assert readings.values.tolist() == [[2, 1]]
+    assert readings.ignored_columns == ("note",)
+
+
+def test_a_byte_order_mark_blank_lines_and_windows_line_ends_do_no_harm(folder: Path) -> None:
+    readings = read(folder, b"\xef\xbb\xbftimestamp,flow\r\n0,1\r\n\r\n1,2\r\n")
+    assert readings.values.tolist() == [[1], [2]]
+    assert readings.lines.tolist() == [2, 4]
+
+
+def test_quoted_cells_may_span_lines(folder: Path) -> None:
+    readings = read(folder, 'timestamp,series,flow\n0,"a\nb",1\n1,c,2\n')
+    assert readings.series == ["a\nb", "c"]
+    assert readings.lines.tolist() == [2, 4]
+
+
+def test_gzip_is_unpacked_by_name(folder: Path) -> None:
+    path = write(folder, gzip.compress(b"timestamp,flow\n0,1\n"), "pump-9.csv.gz")
+    readings = read_csv([path])
+    assert readings.series == ["pump-9"]
+    assert readings.values.tolist() == [[1]]
+
+
+def test_batches_cover_each_row_once_in_file_order(folder: Path) -> None:
+    readings = read(folder, "timestamp,flow\n" + "".join(f"{n},{n}\n" for n in range(7)))
+    batches = list(readings.iter_batches(3))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    assert np.concatenate([batch.offsets for batch in batches]).tolist() == list(range(7))
+    assert np.concatenate([batch.values for batch in batches]).tolist() == readings.values.tolist()
+    assert [name for batch in batches for name in batch.series] == readings.series
+    assert {batch.topic for batch in batches} == {"pump-7.csv"}
+    assert all(batch.partitions.tolist() == [0] * len(batch) for batch in batches)
+
+
+def test_more_rows_than_one_chunk_are_all_read(folder: Path) -> None:
+    rows = 10_000
+    text = "timestamp,flow\n" + "".join(f"{n},{n if n != 9_000 else ''}\n" for n in range(rows))
+    readings = read(folder, text)
+    assert len(readings) == rows
+    assert readings.lines[-1] == rows + 1
+    assert np.flatnonzero(np.isnan(readings.values[:, 0])).tolist() == [9_000]
+    assert readings.missing_cells.tolist() == [1]
+
+
+GOOD = "timestamp,flow\n0,1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "pump-7.csv: empty; expected a header"),
+        ("timestamp,flow\n", "pump-7.csv: no reading below the header"),
+        ("time,flow\n0,1\n", "line 1: no column timestamp; found 'time', 'flow'"),
+        ("timestamp;flow\n0;1\n", "no column timestamp; found 'timestamp;flow'"),
+        ("timestamp,label\n0,1\n", "line 1: no feature"),
+        ("timestamp,flow,flow\n0,1,2\n", "line 1: column 'flow' stands there more than once"),
+        (",timestamp,flow\n0,1,2\n", "line 1, column 1: no name"),
+        (GOOD + "1,2,3\n", "line 3: 3 cells; expected 2"),
+        (GOOD + "1\n", "line 3: 1 cells; expected 2"),
+        (GOOD + "1,warm\n", 'line 3, column flow: found "warm"; expected a number'),
+        (GOOD + "1,1_000\n", 'line 3, column flow: found "1_000"'),
+        (GOOD + '1,"1,5"\n', 'line 3, column flow: found "1,5"'),
+        (GOOD + "noon,1\n", 'line 3, column timestamp: timestamp "noon"; expected'),
+        (GOOD + ",1\n", 'line 3, column timestamp: timestamp ""; expected'),
+        (GOOD + "1969-12-31,1\n", "line 3, column timestamp: timestamp"),
+        ("timestamp,flow,series\n0,1,\n", "line 2, column series: 0 characters"),
+        ("timestamp,flow,label\n0,1,yes\n", 'line 2, column label: found "yes"; expected 0 or 1'),
+        (GOOD.encode() + b"1,\xff\n", "line 3: byte 0xff is not UTF-8"),
+        (GOOD + '1,"2\n', "line 3: unexpected end of data"),
+        (GOOD + "1," + "2" * 200_000 + "\n", "line 3: field larger than field limit"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused_with_the_place(
+    folder: Path, text: str | bytes, told: str
+) -> None:
+    with pytest.raises(InputFileError) as caught:
+        read(folder, text)
+    assert str(folder / "pump-7.csv") in str(caught.value)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("features", "told"),
+    [
+        (["flow", "speed"], "no column 'speed'; found 'flow'"),
+        (["x", "y"], "no column 'x', 'y'; found 'flow'"),
+    ],
+)
+def test_a_file_that_lacks_the_models_features_is_refused(
+    folder: Path, features: list[str], told: str
+) -> None:
+    with pytest.raises(InputFileError) as caught:
+        read(folder, GOOD, feature_names=features)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("header", ["timestamp,speed", "timestamp,flow,speed"])
+def test_training_files_must_have_the_same_features(folder: Path, header: str) -> None:
+    first = write(folder, GOOD, "a.csv")
+    cells = ",".join("1" for _ in header.split(","))
+    second = write(folder, f"{header}\n{cells}\n", "b.csv")
+    with pytest.raises(InputFileError, match="'speed'") as caught:
+        read_csv([first, second])
+    assert "b.csv, line 1" in str(caught.value)
+
+
+def test_files_that_cannot_be_opened_are_refused(folder: Path) -> None:
+    with pytest.raises(InputFileError, match=r"absent\.csv: cannot be read: No such file"):
+        read_csv([folder / "absent.csv"])
+    with pytest.raises(InputFileError, match="cannot be read: Is a directory"):
+        read_csv([folder])
+    with pytest.raises(InputFileError, match="no input file"):
+        read_csv([])
+
+
+def test_broken_gzip_files_are_refused(folder: Path) -> None:
+    whole = gzip.compress(GOOD.encode() * 50)
+    for broken in (GOOD.encode(), whole[:-12], whole[:30] + b"\x00" * 8 + whole[38:]):
+        with pytest.raises(InputFileError, match=r"pump\.csv\.gz: not a whole gzip file"):
+            read_csv([write(folder, broken, "pump.csv.gz")])
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='timestamp,flow\n01"', max_size=60))
+def test_any_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes | str
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "any.csv"
+    start = b"timestamp,flow\n0,1\n"
+    path.write_bytes(start + (content.encode() if isinstance(content, str) else content))
+    try:
+        readings = read_csv([path])
+    except InputFileError:
+        return
+    assert len(readings) >= 1
+    assert not np.isinf(readings.values).any()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(min_value=0, max_value=10**18),
+            st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=5),
+            st.floats(allow_infinity=False),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_written_tables_are_read_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str, float]]
+) -> None:
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    times = [time for time, _, _ in rows]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["timestamp", "series", "flow"])
+        writer.writerows(
+            (text, series, value)
+            for text, (_, series, value) in zip(format_times(np.array(times)), rows, strict=True)
+        )
+    readings = read_csv([path])
+    assert readings.times.tolist() == times
+    assert readings.series == [series for _, series, _ in rows]
+    np.testing.assert_array_equal(readings.values[:, 0], [value for _, _, value in rows])

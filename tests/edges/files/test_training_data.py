@@ -1,0 +1,146 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.edges.files.training_data import to_training_series
+from stream_vae.errors import InputFileError
+
+S = 10**9
+NAN = float("nan")
+
+
+def make_readings(
+    rows: Sequence[tuple[str, float, float, float]],
+    infinite: Sequence[int] = (0, 0),
+) -> CsvReadings:
+    """Rows of (series, seconds, flow, speed)."""
+    values = np.array([row[2:] for row in rows], dtype=np.float64).reshape(len(rows), 2)
+    return CsvReadings(
+        feature_names=("flow", "speed"),
+        times=np.array([round(row[1] * S) for row in rows], dtype=np.int64),
+        series=[row[0] for row in rows],
+        values=values,
+        labels=None,
+        paths=(Path("water.csv"),),
+        file_numbers=np.zeros(len(rows), dtype=np.int32),
+        lines=np.arange(2, 2 + len(rows), dtype=np.int64),
+        missing_cells=np.isnan(values).sum(axis=0),
+        infinite_cells=np.array(infinite, dtype=np.int64),
+        ignored_columns=(),
+    )
+
+
+def test_each_series_is_sorted_and_stands_on_the_grid_once_a_step() -> None:
+    series, report = to_training_series(
+        make_readings(
+            [
+                ("b", 20, 1, 9),
+                ("a", 10, 2, 9),
+                ("b", 0, 3, 9),  # unsorted
+                ("a", 24, 4, 9),  # snaps to 20
+                ("b", 10, 5, 9),  # unsorted
+                ("a", 21, 6, 9),  # unsorted, snaps to 20: the later row wins
+                ("a", 50, 7, 9),  # steps 30 and 40 are missing
+            ]
+        ),
+        step_seconds=10,
+    )
+    assert [one.key for one in series] == ["b", "a"]
+    assert (series[0].times // S).tolist() == [0, 10, 20]
+    assert series[0].values[:, 0].tolist() == [3, 5, 1]
+    assert (series[1].times // S).tolist() == [10, 20, 50]
+    assert series[1].values[:, 0].tolist() == [2, 6, 7]
+    assert report.rows == 7
+    assert report.series == 2
+    assert report.step_seconds == 10
+    assert not report.step_is_inferred
+    assert report.unsorted_rows == 3
+    assert report.duplicate_rows == 1
+    assert report.snapped_rows == 2
+    assert report.missing_steps == 2
+    assert report.constant_features == ("speed",)
+
+
+def test_clean_data_has_nothing_to_report() -> None:
+    """Control for the counts above."""
+    _, report = to_training_series(make_readings([("a", 10 * n, n, -n) for n in range(5)]))
+    assert report.step_seconds == 10
+    assert report.step_is_inferred
+    assert report.unsorted_rows == report.duplicate_rows == report.snapped_rows == 0
+    assert report.missing_steps == 0
+    assert report.missing_cells == report.infinite_cells == {}
+    assert report.constant_features == report.mostly_missing_features == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step"),
+    [
+        ([0, 60, 120, 300, 360], 60),
+        # Unsorted and repeated times are not steps.
+        ([120, 0, 0, 60, 60], 60),
+        # Of equally common ones the smaller: no reading is lost to a too coarse grid.
+        ([0, 60, 90], 30),
+        ([0, 0.25, 0.5], 0.25),
+    ],
+)
+def test_the_most_common_time_between_rows_is_the_step(seconds: list[float], step: float) -> None:
+    _, report = to_training_series(make_readings([("a", at, 1, 2) for at in seconds]))
+    assert report.step_seconds == step
+
+
+def test_steps_are_not_inferred_across_series() -> None:
+    rows = [("a", 0.0, 1.0, 2.0), ("b", 1.0, 1.0, 2.0), ("a", 60.0, 1.0, 2.0)]
+    _, report = to_training_series(make_readings(rows))
+    assert report.step_seconds == 60
+
+
+def test_missing_and_infinite_cells_are_counted_by_feature() -> None:
+    rows = [("a", 10.0 * n, NAN if n < 3 else float(n), float(n)) for n in range(5)]
+    _, report = to_training_series(make_readings(rows, infinite=[0, 2]))
+    assert report.missing_cells == {"flow": 3}
+    assert report.infinite_cells == {"speed": 2}
+    assert report.mostly_missing_features == ("flow",)
+
+
+def test_a_wholly_empty_feature_is_refused() -> None:
+    with pytest.raises(InputFileError, match=r"water\.csv, column speed: wholly empty"):
+        to_training_series(make_readings([("a", 0, 1, NAN), ("a", 1, 2, NAN)]))
+
+
+def test_a_step_that_cannot_be_inferred_is_refused() -> None:
+    readings = make_readings([("a", 5, 1, 2), ("b", 7, 1, 2)])
+    with pytest.raises(InputFileError, match="no step can be inferred"):
+        to_training_series(readings)
+    series, _ = to_training_series(readings, step_seconds=1)
+    assert [one.times.tolist() for one in series] == [[5 * S], [7 * S]]
+
+
+def test_a_step_of_no_width_is_refused() -> None:
+    with pytest.raises(InputFileError, match="expected more than 0"):
+        to_training_series(make_readings([("a", 5, 1, 2)]), step_seconds=0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50)), min_size=1, max_size=30),
+    st.integers(min_value=1, max_value=7),
+)
+def test_every_step_holds_the_last_row_that_fell_into_it(
+    rows: list[tuple[str, int]], step: int
+) -> None:
+    """Against a plain dictionary, row by row."""
+    readings = make_readings([(key, at, number, 1) for number, (key, at) in enumerate(rows)])
+    expected: dict[str, dict[int, float]] = {}
+    for number, (key, at) in enumerate(rows):
+        expected.setdefault(key, {})[at - at % step] = number
+    series, report = to_training_series(readings, step_seconds=step)
+    assert [one.key for one in series] == list(expected)
+    for one in series:
+        found = dict(zip((one.times // S).tolist(), one.values[:, 0].tolist(), strict=True))
+        assert found == expected[one.key]
+        assert (np.diff(one.times) > 0).all()
+    assert report.duplicate_rows == len(rows) - sum(map(len, expected.values()))

@@ -1,0 +1,394 @@
+"""Sources stand above each other; what is wrong in any of them is refused, and named."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_vae.errors import ConfigError
+from stream_vae.settings import LoadedSettings, Settings, load_settings
+from stream_vae.settings.fields import FieldSpec, field_specs
+
+WriteYaml = Callable[[str], Path]
+LEAVES = [spec for spec in field_specs().values() if spec.kind == "value"]
+
+
+@pytest.fixture
+def write_yaml(tmp_path: Path) -> WriteYaml:
+    def write(text: str) -> Path:
+        file = tmp_path / "stream-vae.yaml"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return write
+
+
+def load(
+    environ: Mapping[str, str] | None = None,
+    *,
+    config: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    secrets_dir: Path | None = None,
+) -> LoadedSettings:
+    return load_settings(config, overrides, environ or {}, secrets_dir)
+
+
+def refusal(environ: Mapping[str, str] | None = None, **sources: Any) -> str:
+    with pytest.raises(ConfigError) as info:
+        load(environ, **sources)
+    return str(info.value)
+
+
+# Precedence
+
+
+def test_nothing_given_is_all_defaults() -> None:
+    loaded = load()
+    assert loaded.settings == Settings()
+    assert set(loaded.origins.values()) == {"default"}
+
+
+@pytest.mark.parametrize("given", range(16))
+def test_the_highest_source_wins_and_is_named(given: int, tmp_path: Path) -> None:
+    """All 16 subsets of the four sources; each gives another number of threads."""
+    has_yaml, has_secret, has_variable, has_flag = (bool(given & 1 << bit) for bit in range(4))
+    config = tmp_path / "c.yaml"
+    config.write_text("worker:\n  threads: 2\n" if has_yaml else "worker:\n")
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    if has_secret:
+        (secrets / "worker__threads").write_text("3\n")
+    environ = {"STREAM_VAE_WORKER__THREADS": "4"} if has_variable else {}
+    overrides = {"worker.threads": 5 if has_flag else None}
+    loaded = load(environ, config=config, secrets_dir=secrets, overrides=overrides)
+    expected = (1, "default")
+    if has_yaml:
+        expected = (2, f"{config}:2")
+    if has_secret:
+        expected = (3, f"secret {secrets / 'worker__threads'}")
+    if has_variable:
+        expected = (4, "environment STREAM_VAE_WORKER__THREADS")
+    if has_flag:
+        expected = (5, "command line")
+    assert (loaded.settings.worker.threads, loaded.origins["worker.threads"]) == expected
+
+
+def test_maps_of_several_sources_are_joined(write_yaml: WriteYaml) -> None:
+    config = write_yaml("kafka:\n  producer: {linger.ms: 1, batch.size: 2}\n")
+    environ = {
+        "STREAM_VAE_KAFKA__PRODUCER": '{"linger.ms": 5, "compression.type": "lz4"}',
+        "STREAM_VAE_KAFKA__GROUP_ID": "pumps",
+    }
+    loaded = load(environ, config=config)
+    assert loaded.settings.kafka.producer == {
+        "linger.ms": 5,
+        "batch.size": 2,
+        "compression.type": "lz4",
+    }
+    assert loaded.settings.kafka.group_id == "pumps"
+    assert loaded.origins["kafka.producer.batch.size"] == f"{config}:2"
+    assert loaded.origins["kafka.producer.linger.ms"] == "environment STREAM_VAE_KAFKA__PRODUCER"
+
+
+def test_librdkafka_properties_can_be_named_in_the_environment() -> None:
+    loaded = load({"STREAM_VAE_KAFKA__CONSUMER__FETCH_MIN_BYTES": "5"})
+    assert loaded.settings.kafka.consumer == {"fetch.min.bytes": "5"}
+
+
+def test_labels_named_in_the_environment_keep_their_underscores() -> None:
+    loaded = load({"STREAM_VAE_DETECTOR__LABELS__COST_CENTRE": "7"})
+    assert loaded.settings.detector.labels == {"cost_centre": "7"}
+
+
+def test_a_section_can_be_given_as_json() -> None:
+    loaded = load({"STREAM_VAE_HTTP": '{"port": 0, "enabled": false}'})
+    assert (loaded.settings.http.port, loaded.settings.http.enabled) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in LEAVES if spec.default is not None], ids=lambda spec: spec.name
+)
+def test_every_setting_can_be_given_by_the_environment(spec: FieldSpec) -> None:
+    """The default, written as text, gives the default again; its origin shows that it was read."""
+    text = str(spec.default).lower() if isinstance(spec.default, bool) else str(spec.default)
+    variable = "STREAM_VAE_" + "__".join(spec.path).upper()
+    loaded = load({variable: text})
+    assert loaded.settings == Settings()
+    assert loaded.origins[spec.name] == f"environment {variable}"
+
+
+def test_settings_that_are_unset_by_default_can_be_given_by_the_environment() -> None:
+    texts = {"kafka.sasl_mechanism": "PLAIN"}
+    names = [spec.name for spec in LEAVES if spec.default is None]
+    environ = {
+        f"STREAM_VAE_{name.replace('.', '__').upper()}": texts.get(name, "x") for name in names
+    }
+    loaded = load({**environ, "STREAM_VAE_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"})
+    assert len(names) > 5
+    assert all(loaded.origins[name].startswith("environment ") for name in names)
+
+
+def test_the_file_is_found_by_the_environment(write_yaml: WriteYaml) -> None:
+    config = write_yaml("detector: {name: pumps}")
+    assert load({"STREAM_VAE_CONFIG": str(config)}).settings.detector.name == "pumps"
+
+
+def test_the_flag_beats_the_file_the_environment_names(
+    write_yaml: WriteYaml, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("detector: {name: fans}")
+    environ = {"STREAM_VAE_CONFIG": str(write_yaml("detector: {name: pumps}"))}
+    assert load(environ, config=other).settings.detector.name == "fans"
+
+
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_VAE_DETECTOR__NAME", "pumps")
+    assert load_settings().settings.detector.name == "pumps"
+
+
+# Secrets
+
+
+def test_a_mounted_secret_is_read(tmp_path: Path) -> None:
+    """As Kubernetes mounts them: links into a hidden folder, and a line end from `echo`."""
+    hidden = tmp_path / "..2026"
+    hidden.mkdir()
+    (hidden / "kafka__sasl_password").write_text("hunter2\n")
+    (tmp_path / "..data").symlink_to(hidden)
+    (tmp_path / "kafka__sasl_password").symlink_to(Path("..data") / "kafka__sasl_password")
+    environ = {
+        "STREAM_VAE_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "STREAM_VAE_KAFKA__SASL_MECHANISM": "PLAIN",
+        "STREAM_VAE_KAFKA__SASL_USERNAME": "ann",
+        "STREAM_VAE_SECRETS_DIR": str(tmp_path),
+    }
+    password = load(environ).settings.kafka.sasl_password
+    assert password is not None
+    assert password.get_secret_value() == "hunter2"
+
+
+def test_a_secrets_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    message = refusal(secrets_dir=tmp_path / "none")
+    assert message.endswith(
+        "cannot be read: No such file or directory; expected a directory of secrets"
+    )
+
+
+def test_a_secret_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kafka__sasl_password").write_bytes(b"\xff\xfe")
+    assert "expected a file of UTF-8 text" in refusal(secrets_dir=tmp_path)
+
+
+def test_no_message_shows_a_secret(tmp_path: Path, write_yaml: WriteYaml) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "kafka__sasl_pasword").write_text("hunter2")
+    config = write_yaml(
+        "kafka:\n"
+        "  ssl_key_password: [hunter2]\n"
+        "  sasl_password: {hunter2: hunter2}\n"
+        "  common: {sasl.password: [hunter2], acks: hunter2}\n"
+        "  bootstrap_servers: [https://ann:hunter2@b]\n"
+        "  producer: [hunter2]\n"
+    )
+    environ = {
+        "STREAM_VAE_KAFKA__CONSUMER": "{hunter2",
+        "STREAM_VAE_DETECTOR__LINKS": '["hunter2"]',
+        "STREAM_VAE_WORKER__DEVICE": "https://ann:hunter2@b",
+    }
+    message = refusal(environ, config=config, secrets_dir=tmp_path / "secrets")
+    assert "hunter2" not in message
+    for name in ("ssl_key_password", "sasl_password", "sasl.password", "producer", "device"):
+        assert f"{name} (" in message, f"control: {name} is refused at all"
+
+
+# Misspelt names
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("STREAM_VAE_WORKR__THREADS", "STREAM_VAE_WORKER__THREADS"),
+        ("STREAM_VAE_WORKER__TREADS", "STREAM_VAE_WORKER__THREADS"),
+        ("STREAM_VAE_WORKER_THREADS", "STREAM_VAE_WORKER__THREADS"),
+        ("STREAM_VAE_THREADS", "STREAM_VAE_WORKER__THREADS"),
+        ("STREAM_VAE_SHUTDOWN_DEADLINE", "STREAM_VAE_SHUTDOWN_DEADLINE_S"),
+        ("STREAM_VAE_HTTP_PORT", "STREAM_VAE_HTTP__PORT"),
+        ("STREAM_VAE_CONFG", None),
+    ],
+)
+def test_a_misspelt_variable_is_refused(wrong: str, right: str | None) -> None:
+    message = refusal({wrong: "1"})
+    hint = f"; did you mean {right}?" if right else ""
+    assert message.startswith(f"{wrong} (environment {wrong}): no such setting{hint}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("workr: {threads: 2}", "workr ({}:1): no such setting; did you mean worker?"),
+        (
+            "worker:\n  treads: 2",
+            "worker.treads ({}:2): no such setting; did you mean worker.threads?",
+        ),
+        ("threads: 2", "threads ({}:1): no such setting; did you mean worker.threads?"),
+        (
+            "worker.threads: 2",
+            "worker.threads ({}:1): no such setting; did you mean worker.threads?",
+        ),
+        (
+            "detect:\n  incident:\n    open_aftr: 2",
+            "detect.incident.open_aftr ({}:3): no such setting; did you mean "
+            "detect.incident.open_after?",
+        ),
+        ("zzz: 1", "zzz ({}:1): no such setting"),
+    ],
+)
+def test_a_misspelt_key_is_refused(text: str, expected: str, write_yaml: WriteYaml) -> None:
+    config = write_yaml(text)
+    assert refusal(config=config) == expected.format(config)
+
+
+def test_a_misspelt_secret_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kafka__sasl_pasword").write_text("x")
+    assert "did you mean kafka__sasl_password?" in refusal(secrets_dir=tmp_path)
+
+
+def test_a_misspelt_flag_is_refused() -> None:
+    assert "did you mean bundle.path?" in refusal(overrides={"bundle.pth": "x"})
+
+
+@given(data=st.data(), spec=st.sampled_from(LEAVES))
+def test_no_misspelt_name_is_ever_ignored(data: st.DataObject, spec: FieldSpec) -> None:
+    """Leave out, double or exchange any letter of any name."""
+    name = "__".join(spec.path).upper()
+    at = data.draw(st.integers(0, len(name) - 1))
+    wrong = data.draw(
+        st.sampled_from(
+            [
+                name[:at] + name[at + 1 :],
+                name[:at] + "X" + name[at:],
+                name[:at] + "X" + name[at + 1 :],
+            ]
+        )
+    )
+    names = {"__".join(each.path).upper() for each in LEAVES}
+    if wrong not in names:
+        assert "no such setting" in refusal({f"STREAM_VAE_{wrong}": "1"})
+
+
+def test_what_kubernetes_tells_of_services_is_tolerated() -> None:
+    """A service called stream-vae, or stream-vae-ui, puts these into each pod around it."""
+    environ = {
+        "STREAM_VAE_SERVICE_HOST": "10.0.0.7",
+        "STREAM_VAE_SERVICE_PORT": "8080",
+        "STREAM_VAE_SERVICE_PORT_METRICS": "8080",
+        "STREAM_VAE_PORT": "tcp://10.0.0.7:8080",
+        "STREAM_VAE_PORT_8080_TCP": "tcp://10.0.0.7:8080",
+        "STREAM_VAE_PORT_8080_TCP_ADDR": "10.0.0.7",
+        "STREAM_VAE_UI_PORT": "tcp://10.0.0.8:80",
+    }
+    assert load(environ).settings == Settings()
+
+
+def test_variables_of_others_and_of_the_tests_are_tolerated() -> None:
+    environ = {"STREAM_VAE_TEST_BOOTSTRAP": "b:1", "STREAM_VAEX": "1", "HOME": "/", "WORKER": "1"}
+    assert load(environ).settings == Settings()
+
+
+# Wrong values
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "http: {port: many}",
+            "http.port ({}:1): found 'many', expected integer >= 0 and <= 65535",
+        ),
+        (
+            "http: {port: 70000}",
+            "http.port ({}:1): found 70000, expected integer >= 0 and <= 65535",
+        ),
+        ("http: {port: 1.5}", "http.port ({}:1): found 1.5, expected integer >= 0 and <= 65535"),
+        ("http: {port: true}", "http.port ({}:1): found true, expected integer >= 0 and <= 65535"),
+        ("http: {port: null}", "http.port ({}:1): found null, expected integer >= 0 and <= 65535"),
+        ("http: {enabled: maybe}", "http.enabled ({}:1): found 'maybe', expected true or false"),
+        ("http: 8080", "http ({}:1): found 8080, expected a mapping with enabled, host, port, "),
+        ("http: [1]", "http ({}:1): found a list, expected a mapping with enabled, host, port, "),
+        ("http: {host: ''}", "http.host ({}:1): found '', expected text, not empty"),
+        ("input: {topic: a b}", "input.topic ({}:1): found 'a b', expected topic name (letters, "),
+        ("input: {format: xml}", "input.format ({}:1): found 'xml', expected `json` or `vector`"),
+        ("worker: {device: gpu}", "worker.device ({}:1): found 'gpu', expected `auto`, `cpu`, "),
+        ("worker: {max_wait_ms: .nan}", "worker.max_wait_ms ({}:1): found NaN, expected number"),
+        (
+            "shutdown_deadline_s: .inf",
+            "shutdown_deadline_s ({}:1): found Infinity, expected number",
+        ),
+        ("shutdown_deadline_s: 0", "shutdown_deadline_s ({}:1): found 0, expected number > 0"),
+        (
+            "detector: {name: 2026-01-31}",
+            "detector.name ({}:1): found 2026-01-31 (date), expected text, not empty",
+        ),
+        ("detector: {labels: {a: [1]}}", "detector.labels.a ({}:1): found a list, expected text"),
+        ("detector: {labels: {1: a}}", "detector.labels ({}:1): found the name 1, expected text"),
+        ("detector: {labels: x}", "detector.labels ({}:1): found 'x', expected mapping of text"),
+        ("kafka: {common: {a.b: [1]}}", "kafka.common.a.b ({}:1): found a list, expected text, "),
+    ],
+)
+def test_a_wrong_value_is_refused(text: str, expected: str, write_yaml: WriteYaml) -> None:
+    config = write_yaml(text)
+    assert refusal(config=config).startswith(expected.format(config))
+
+
+def test_a_wrong_value_in_the_environment_names_the_variable() -> None:
+    assert refusal({"STREAM_VAE_HTTP__PORT": "many"}) == (
+        "http.port (environment STREAM_VAE_HTTP__PORT): found 'many', expected integer >= 0 and "
+        "<= 65535"
+    )
+
+
+def test_a_wrong_value_that_is_overridden_does_no_harm(write_yaml: WriteYaml) -> None:
+    config = write_yaml("http: {port: many}")
+    assert load({"STREAM_VAE_HTTP__PORT": "1"}, config=config).settings.http.port == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "detect:\n  incident:\n    open_after: 5",
+            "detect.incident ({}:3): open_after (5) of open_within (3) readings can never be",
+        ),
+        (
+            "worker:\n  max_in_flight: 9",
+            "worker ({}:2): max_in_flight (9) must be >= max_batch (256)",
+        ),
+        ("kafka:\n  common: {group.id: x}", "kafka ({}:2): common: group.id is set by the daemon"),
+        (
+            "output:\n  late_topic: t\n  alerts_topic: t",
+            "settings: output.alerts_topic and output.late_topic are both 't'; expected two topics",
+        ),
+    ],
+)
+def test_contradictions_are_refused(text: str, expected: str, write_yaml: WriteYaml) -> None:
+    config = write_yaml(text)
+    assert refusal(config=config).startswith(expected.format(config))
+
+
+def test_an_empty_section_is_all_defaults(write_yaml: WriteYaml) -> None:
+    """What is left when an operator comments every line of a section out."""
+    config = write_yaml("kafka:\n  # group_id: x\ndetector:\n  labels:\n")
+    assert load(config=config).settings == Settings()
+
+
+def test_everything_wrong_is_told_at_once(write_yaml: WriteYaml) -> None:
+    config = write_yaml("htp: {}\nhttp: {port: many}\ndetect: {incident: {open_after: 9}}\n")
+    message = refusal({"STREAM_VAE_TYPO": "1", "STREAM_VAE_WORKER__THREADS": "0"}, config=config)
+    lines = message.splitlines()
+    assert lines[0] == "5 settings cannot be used:"
+    for name in ("htp", "http.port", "detect.incident", "STREAM_VAE_TYPO", "worker.threads"):
+        assert sum(line.startswith(f"  {name} (") for line in lines) == 1
