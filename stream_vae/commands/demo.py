@@ -94,7 +94,7 @@ def demo(
 
     Example: stream-vae demo --out /tmp/demo
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -226,6 +226,7 @@ def _write_files(out: Path, rest: ReadingBatch, offline: _Offline) -> None:
         score=offline.verdicts.score,
         threshold=offline.verdicts.threshold,
         incidents=[(_time(i.starts_at), _time(i.ends_at or i.starts_at)) for i in _last(offline)],
+        trained_on=_TRAINED_ON,
     )
     draw(picture, max_gap_ns=round(6 * _STEP_S * 1e9)).savefig(out / "anomalies.png", dpi=110)
 
@@ -311,7 +312,7 @@ def _receive(settings: Settings, n_expected: int, bar: Progress) -> list[AlertEv
         event = decode_alert(record.value or b"")
         if seen.is_new(event):
             received.append(event)
-            bar.console.print(escape(format_alert(event)), highlight=False)
+            bar.console.print(escape(format_alert(event)), highlight=False, soft_wrap=True)
             bar.update(task, completed=len(received))
     return received
 
@@ -339,7 +340,9 @@ def _is_found(event: AlertEvent, start: int, end: int) -> bool:
 
 def _incident_table(received: list[AlertEvent], offline: _Offline, rest: ReadingBatch) -> Table:
     """Return one row an incident: when, how high, and what was expected at its peak."""
-    table = Table("start", "end", "peak score", "expected", "actual", "known event")
+    table = Table(
+        "start", "end", "peak score", "expected", "actual", "known event", title="Incidents"
+    )
     for event in {event.incident_id: event for event in received}.values():
         start = _time(event.starts_at)
         end = _time(event.ends_at) if event.ends_at else int(rest.times[-1])
@@ -372,7 +375,7 @@ def _closing_table(
     table = Table(show_header=False)
     table.add_row("readings streamed", f"{len(rest)}, {rate:.0f} per second (paced at {_RATE:g})")
     table.add_row("windows scored", str(int(np.isfinite(offline.verdicts.score).sum())))
-    table.add_row("alert events", f"{len(received)}, of which offline gave {len(offline.alerts)}")
+    table.add_row("alert events", f"{len(received)} (offline: {len(offline.alerts)})")
     table.add_row("incidents", str(len(incidents)))
     table.add_row("known events found", f"{sum(found)} of {len(found)}")
     table.add_row("whole demo", f"{seconds:.0f} s")

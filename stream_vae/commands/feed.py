@@ -40,7 +40,7 @@ def feed(
         str | None, typer.Option(help="Topic to publish to; overrides input.topic.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Readings per second [default: as fast as it goes].")
+        float | None, typer.Option(help="Readings per second; unset, as fast as it goes.")
     ] = None,
     speed: Annotated[
         float | None,
@@ -48,7 +48,7 @@ def feed(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(help="Series of files without a column `series` [default: the file's name]."),
+        typer.Option(help="Series of files without a column `series`; unset, the file's name."),
     ] = None,
     config: ConfigOption = None,
     secrets_dir: SecretsOption = None,

@@ -14,13 +14,14 @@ _REVEALING = (
     r"|user[._-]info|oauthbearer[._-]config|jaas[._-]config"
 )
 _SECRET_NAME = re.compile(_REVEALING, re.IGNORECASE)
+# Texts may be as long as a record and come from anyone, so no pattern may look at a character more
+# than a bounded number of times.
 _ASSIGNMENT = re.compile(
-    rf"""(?P<name>[\w.-]*(?:{_REVEALING.replace("$", "")})[\w.-]*)"""
-    r"""(?P<between>["']?\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',;]+)""",
+    rf"""(?P<name>(?:{_REVEALING.replace("$", "")})[\w.-]{{0,40}}["']?\s{{0,9}}[=:]\s{{0,9}})"""
+    r"""(?:"[^"]*"|'[^']*'|[^\s"',;]+)""",
     re.IGNORECASE,
 )
-# Greedy up to the last @ of the word: a password may itself hold an @ or a slash.
-_USER_INFO = re.compile(r"(?<=://)[^\s\"']*@")
+_WORD = re.compile(r"[^\s\"']+")
 
 
 def is_secret_name(name: str) -> bool:
@@ -41,8 +42,8 @@ def mask_text(text: str) -> str:
     'sasl.password=********** rejected'
     """
     if "://" in text:
-        text = _USER_INFO.sub(f"{MASK}@", text)
-    return _ASSIGNMENT.sub(rf"\g<name>\g<between>{MASK}", text)
+        text = _WORD.sub(_mask_user_info, text)
+    return _ASSIGNMENT.sub(rf"\g<name>{MASK}", text)
 
 
 def mask(value: object, name: str = "") -> object:
@@ -67,3 +68,10 @@ def mask(value: object, name: str = "") -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [mask(entry, name) for entry in value]
     return value
+
+
+def _mask_user_info(word: re.Match[str]) -> str:
+    scheme, separator, rest = word[0].partition("://")
+    # The last @ ends it: a password may itself hold an @ or a slash.
+    _, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}{MASK}@{host}" if at else word[0]

@@ -15,8 +15,8 @@ LEAST_P = 1e-12
 _BODY_POINTS = 33
 _NEARLY_ZERO = 1e-6  # stands for the exponential limit, without a case of its own
 _LEAST_SCALE = 1e-3  # score units; a series of equal scores would else alarm at rounding noise
-# Below 0 the tail would have an end point, and a short or autocorrelated calibration puts it far too
-# near: every drift would look impossible. Above 0.5, 100 scores fit noise.
+# Below 0 the tail would have an end point, and a short or autocorrelated calibration puts it far
+# too near: every drift would look impossible. Above 0.5, 100 scores fit noise.
 _SHAPES = (0.0, 0.5)
 
 

@@ -34,6 +34,8 @@ class SeriesPicture:
     """(N,)"""
     incidents: Sequence[tuple[int, int]]
     """Start and end of each, nanoseconds since 1970."""
+    trained_on: tuple[int, int]
+    """Start and end of the training data, nanoseconds since 1970."""
 
 
 def draw(picture: SeriesPicture, max_gap_ns: int) -> Figure:
@@ -64,26 +66,23 @@ def draw(picture: SeriesPicture, max_gap_ns: int) -> Figure:
     score.plot(dates, scores, color=_ORANGE, lw=1.0, label="score")
     score.plot(dates, threshold, color=_RED, lw=1.0, ls="--", label="threshold")
     score.set_ylabel("score (higher = more anomalous)")
+    score.set_yscale("symlog", linthresh=1.0)  # an outage scores a hundred times a small peak
     for axes in (signal, score):
-        _shade(axes, picture.incidents)
+        _shade(axes, [picture.trained_on], _GREY, "trained on, not streamed")
+        _shade(axes, picture.incidents, _RED, "incident")
         axes.grid(color=_GREY, alpha=0.2)
-        axes.legend(loc="lower right", fontsize="small")
+    signal.legend(loc="center", fontsize="small")
+    score.legend(loc="upper center", fontsize="small", ncols=4)
     locator = mdates.AutoDateLocator()
     score.xaxis.set_major_locator(locator)
     score.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
     return figure
 
 
-def _shade(axes: Axes, incidents: Sequence[tuple[int, int]]) -> None:
-    for i, (start, end) in enumerate(incidents):
-        axes.axvspan(
-            _dates(np.array([start]))[0],
-            _dates(np.array([end]))[0],
-            color=_RED,
-            alpha=0.15,
-            lw=0,
-            label="incident" if i == 0 else None,
-        )
+def _shade(axes: Axes, spans: Sequence[tuple[int, int]], color: str, label: str) -> None:
+    for i, span in enumerate(spans):
+        start, end = _dates(np.array(span))
+        axes.axvspan(start, end, color=color, alpha=0.15, label=label if i == 0 else None)
 
 
 def _broken(

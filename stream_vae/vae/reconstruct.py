@@ -10,7 +10,7 @@ from torch import Tensor
 from stream_vae.errors import ShapeError
 from stream_vae.vae.bundle import Bundle, build_network
 from stream_vae.vae.calendar import calendar_inputs
-from stream_vae.vae.scores import Reconstruction
+from stream_vae.vae.scores import SCORES, Reconstruction
 
 SMALLEST_BATCH = 8
 """Below this the matrix kernels add in another order and the last bits differ."""
@@ -131,21 +131,29 @@ class Reconstructor:
         probe[rng.random(probe.shape) < 0.1] = np.nan
         times = rng.integers(0, 2**60, self.max_batch)
         reference = self._reconstruct(probe, times, self.max_batch)
-        sizes = []
+        sizes = [self.max_batch]
         size = SMALLEST_BATCH
         while size < self.max_batch:
-            # The end of the probe, so that a window's place differs too.
-            made = self._reconstruct(probe[-size:], times[-size:], size)
-            if _equal_tail(made, reference, size):
+            # From an odd row and up to the last one: a window's place must not matter either.
+            places = [slice(at, at + size) for at in {0, min(3, self.max_batch - size)}]
+            places.append(slice(self.max_batch - size, self.max_batch))
+            if all(
+                _equal(self._reconstruct(probe[rows], times[rows], size), reference, rows)
+                for rows in places
+            ):
                 sizes.append(size)
             size *= 2
-        return (*sizes, self.max_batch)
+        return tuple(sorted(sizes))
 
 
-def _equal_tail(made: Reconstructed, reference: Reconstructed, size: int) -> bool:
-    residual = reference.reconstruction.squared_residual[-size:]
-    return torch.equal(made.reconstruction.squared_residual, residual) and torch.equal(
-        made.newest_mean, reference.newest_mean[-size:]
+def _equal(made: Reconstructed, reference: Reconstructed, rows: slice) -> bool:
+    """Say whether means and every score are those of the reference's rows, bit for bit."""
+    return torch.equal(made.newest_mean, reference.newest_mean[rows]) and all(
+        torch.equal(found, expected[rows])
+        for score in SCORES.values()
+        for found, expected in zip(
+            score(made.reconstruction), score(reference.reconstruction), strict=True
+        )
     )
 
 

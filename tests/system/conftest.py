@@ -1,11 +1,13 @@
-"""One real Kafka broker for the whole run."""
+"""One real Kafka broker and one small model for the whole run."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.system.broker import BrokerUnavailableError, KafkaCluster, RealKafka
+from tests.system.harness import Topics, train_small_bundle
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,15 @@ def own_kafka(kafka: KafkaCluster) -> Iterator[RealKafka]:
         pytest.skip("STREAM_VAE_TEST_BOOTSTRAP names a broker that tests must not kill")
     yield kafka
     kafka.start()
+
+
+@pytest.fixture
+def topics(kafka: KafkaCluster) -> Topics:
+    """Topics of one partition and a group that no other test has."""
+    return Topics.create(kafka)
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained bundle: 3 features, windows of 8 steps of a minute."""
+    return train_small_bundle(tmp_path_factory.mktemp("model") / "bundle")

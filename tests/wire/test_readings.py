@@ -79,6 +79,7 @@ def test_no_records_are_no_readings() -> None:
 
 VECTOR = ReadingFormat(format="vector")
 BY_FIELD = ReadingFormat(series_field="device.id")
+NESTED_VECTOR = ReadingFormat(format="vector", values_field="v.x")
 SHORT = ReadingFormat(max_record_bytes=40)
 DEEP = b'"x":' + b"[" * 100_000 + b"]" * 100_000
 
@@ -121,6 +122,8 @@ BAD_RECORDS: list[tuple[str, bytes | None, ReadingFormat]] = [
     ("value_out_of_range", b'{"timestamp":1,"values":[1,2,Infinity]}', VECTOR),
     ("values_missing", b'{"timestamp":1}', VECTOR),
     ("values_missing", b'{"timestamp":1,"values":null}', VECTOR),
+    ("values_missing", b'{"timestamp":1}', NESTED_VECTOR),
+    ("values_missing", b'{"timestamp":1,"v":{}}', NESTED_VECTOR),
     ("values_not_an_array", b'{"timestamp":1,"values":{}}', VECTOR),
     ("wrong_length", b'{"timestamp":1,"values":[1,2]}', VECTOR),
     ("wrong_length", b'{"timestamp":1,"values":[1,2,3,4]}', VECTOR),
@@ -142,7 +145,7 @@ def test_bad_records_get_their_reason_and_leave_their_neighbours_alone(
     reason: str, raw: bytes | None, fmt: ReadingFormat
 ) -> None:
     assert only_reason(decode(raw, fmt=fmt)) == reason
-    good = b'{"timestamp":1,"flow":1,"values":[1,2,3],"device":{"id":"a"}}'
+    good = b'{"timestamp":1,"flow":1,"values":[1,2,3],"v":{"x":[1,2,3]},"device":{"id":"a"}}'
     fmt = ReadingFormat() if reason == "too_large" else fmt
     raw = b"x" * 2**20 + b"x" if reason == "too_large" else raw
     decoded = decode(good, raw, good, fmt=fmt)
@@ -248,6 +251,8 @@ def test_a_record_at_the_size_limit_is_read() -> None:
     """Control: one byte more is too large."""
     raw = reading(b'"flow":1')
     assert only_values(decode(raw, fmt=ReadingFormat(max_record_bytes=len(raw))))[0] == 1
+    beside_null = decode(raw, None, fmt=ReadingFormat(max_record_bytes=len(raw)))
+    assert beside_null.index.tolist() == [0]
     fmt = ReadingFormat(max_record_bytes=len(raw) - 1)
     assert only_reason(decode(raw, fmt=fmt)) == "too_large"
 

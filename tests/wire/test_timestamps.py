@@ -78,6 +78,7 @@ def test_rfc3339_text_is_read_to_the_nanosecond(text: str, expected: int) -> Non
         ("1969-12-31T23:59:59Z", "timestamp_out_of_range"),
         ("1970-01-01T00:00:00+00:01", "timestamp_out_of_range"),
         ("2200-01-01T00:00:00Z", "timestamp_out_of_range"),
+        ("2199-12-31T23:30:00-01:00", "timestamp_out_of_range"),
         ("9999-12-31T23:59:59Z", "timestamp_out_of_range"),
         (-1, "timestamp_out_of_range"),
         (-0.5, "timestamp_out_of_range"),
@@ -157,6 +158,13 @@ def test_a_line_break_cannot_shift_times_to_neighbours() -> None:
     times = TimestampParser("auto").parse([good, good])
     assert times is not None
     assert times.tolist() == [NOON_1, NOON_1]
+
+
+def test_integers_beside_fractions_keep_their_last_digit() -> None:
+    nanoseconds = 1_700_000_000_123_456_789
+    times = TimestampParser("ns").parse([nanoseconds, 0.5])
+    assert times is None or times[0] == nanoseconds
+    assert TimestampParser("ns").parse_one(nanoseconds) == nanoseconds
 
 
 @given(instants)

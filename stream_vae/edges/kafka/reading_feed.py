@@ -138,9 +138,10 @@ class _Feed:
         topic = self._operation.topic or ""
         while True:
             try:
-                self._producer.produce(
-                    topic, reading.value, reading.key, on_delivery=self._delivered
-                )
+                with translated(self._operation):
+                    self._producer.produce(
+                        topic, reading.value, reading.key, on_delivery=self._delivered
+                    )
             except BufferError:
                 self._serve(_LONGEST_NAP_S)
             else:

@@ -98,11 +98,8 @@ def test_secrets_are_masked(log_format: str) -> None:
 def test_secrets_are_masked_in_tracebacks() -> None:
     stream = io.StringIO()
     logger = build_logger(LoggingConfig(), stream)
-    try:
-        message = "no answer from https://ann:hunter2@b:1"
-        raise RuntimeError(message)
-    except RuntimeError:
-        logger.error("daemon_crashed", exc_info=True)
+    failure = RuntimeError("no answer from https://ann:hunter2@b:1")
+    logger.error("daemon_crashed", exc_info=failure)
     line = json.loads(stream.getvalue())
     assert "RuntimeError: no answer from https://**********@b:1" in line["exception"]
     assert "hunter2" not in stream.getvalue()
@@ -155,14 +152,12 @@ def test_values_that_json_cannot_hold_become_ones_it_can() -> None:
 
 def test_what_libraries_log_becomes_lines_of_ours() -> None:
     stream = io.StringIO()
-    library = logging.Logger("some.library")
+    library = logging.getLogger("some.library")
+    library.propagate = False
     library.addHandler(LibraryHandler(build_logger(LoggingConfig(), stream)))
     library.info("not worth a line")
     library.warning("lost %s of %d", "https://ann:hunter2@b", 3)
-    try:
-        raise ValueError(3)
-    except ValueError:
-        library.exception("crashed")
+    library.error("crashed", exc_info=ValueError(3))
     first, second = (json.loads(line) for line in stream.getvalue().splitlines())
     assert (first["level"], first["event"], first["library"], first["message"]) == (
         "warning",

@@ -1,0 +1,83 @@
+"""Factories that many tests use."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.model_spec import Feature, ModelSpec, Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.scaling import Scaler
+from stream_vae.pipeline import DetectConfig, Origin, Pipeline
+
+T, F = 8, 3
+STEP_NS = 1_000_000_000
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class MeanSquareScorer:
+    """The simplest real scorer: mean square of the observed values, expecting 0 ± 1."""
+
+    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+        squares = np.nan_to_num(values.astype(np.float64)) ** 2
+        per_feature = squares.sum(axis=1)
+        total = np.maximum(per_feature.sum(axis=1, keepdims=True), 1e-12)
+        observed = (~np.isnan(values)).sum(axis=(1, 2))
+        n = len(end_times)
+        return Scores(
+            value=per_feature.sum(axis=1) / np.maximum(observed, 1),
+            contribution=(per_feature / total).astype(np.float32),
+            expected=np.zeros((n, F)),
+            expected_std=np.ones((n, F)),
+        )
+
+
+def make_spec() -> ModelSpec:
+    """Return a model of F standard normal features, T steps of a second."""
+    noise = np.random.default_rng(1).normal(size=(20_000, T * F))
+    return ModelSpec(
+        id="squares",
+        version="1",
+        trained_at=NOW,
+        features=tuple(Feature(name=f"f{i}", unit="V") for i in range(F)),
+        window_length=T,
+        step_seconds=1.0,
+        scaler=Scaler(mean=np.zeros(F), std=np.ones(F), clip=100.0),
+        score="mean_square",
+        calibration={"mean_square": np.quantile((noise**2).mean(axis=1), np.linspace(0, 1, 1001))},
+    )
+
+
+@pytest.fixture
+def scorer() -> MeanSquareScorer:
+    return MeanSquareScorer()
+
+
+@pytest.fixture
+def make_pipeline() -> Callable[..., Pipeline]:
+    def make(config: DetectConfig | None = None) -> Pipeline:
+        detector = AlertDetector(name="test", version="0", instance="i")
+        return Pipeline(make_spec(), config or DetectConfig(), Origin(detector=detector))
+
+    return make
+
+
+@pytest.fixture
+def make_readings() -> Callable[..., ReadingBatch]:
+    def make(
+        steps: list[int], series: list[str], values: NDArray[np.float64], first_offset: int = 0
+    ) -> ReadingBatch:
+        n = len(steps)
+        return ReadingBatch(
+            topic="readings",
+            partitions=np.zeros(n, np.int32),
+            offsets=np.arange(first_offset, first_offset + n),
+            series=series,
+            times=np.array(steps, np.int64) * STEP_NS,
+            values=values,
+        )
+
+    return make
