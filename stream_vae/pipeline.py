@@ -208,8 +208,7 @@ class Pipeline:
         grades = self._grades(judged)
         counted = judged.anomalous & self._deviating(evidence)
         # Calm series with calm readings cannot change an incident; only the others are visited.
-        restless = set(rows[counted].tolist())
-        restless.update(row for row in np.unique(rows).tolist() if self._incidents.concerns(row))
+        restless = {*rows[counted].tolist(), *self._incidents.restless}
         changes: list[tuple[int, AlertEvent]] = []
         for b in np.flatnonzero(np.isin(rows, list(restless))).tolist():
             at = int(assembly.ready[b])

@@ -15,6 +15,9 @@ from stream_vae.wire.alert_deduplicator import AlertDeduplicator
 from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import decode_alert
 
+_MOST_TOLD = 10
+"""A topic of something else altogether must not flood the terminal; the rest is counted."""
+
 
 def alerts(
     *,
@@ -43,9 +46,9 @@ def alerts(
 ) -> None:
     """Print the alert events of a topic, one line each.
 
-    Only committed events are read and each (incident, sequence) is shown once. A record that is no
-    alert event is told on stderr and counted. TLS and passwords come from the configuration, as
-    for `run`. Lines go to stdout, all else to stderr, so the output can be piped.
+    Only committed events are read and each (incident, sequence) is shown once. Records that are no
+    alert event are counted, the first ten told on stderr. TLS and passwords come from the
+    configuration, as for `run`. Events go to stdout, all else to stderr, so they can be piped.
 
     Example: stream-vae alerts --bootstrap localhost:9092 --topic stream-vae.alerts --follow
 
@@ -84,16 +87,19 @@ class _Printer:
             event = decode_alert(record.value or b"")
         except AlertDecodeError as exc:
             self._undecodable += 1
-            place = f"partition {record.partition}, offset {record.offset}"
-            self._console.print(f"{place}: {exc}", markup=False, highlight=False)
+            if self._undecodable <= _MOST_TOLD:
+                place = f"partition {record.partition}, offset {record.offset}"
+                self._console.print(f"{place}: {exc}", markup=False, highlight=False)
             return
         if not self._seen.is_new(event):
             self._repeated += 1
             return
         self._shown += 1
-        # The bytes themselves: fields that only a newer release knows are not lost.
-        as_it_stands = msgspec.json.format(record.value or b"", indent=-1).decode()
-        typer.echo(as_it_stands if self._as_json else format_alert(event))
+        if self._as_json:
+            # The bytes themselves: fields that only a newer release knows are not lost.
+            typer.echo(msgspec.json.format(record.value or b"", indent=-1))
+        else:
+            typer.echo(format_alert(event))
 
     def tally(self) -> str:
         """Return the closing line."""

@@ -1,13 +1,14 @@
 """Windows of the last T steps of each series, kept in arrays and cut for a whole poll at once.
 
-Event time lies on a grid of `step_ns`. A ring buffer per series holds its last T steps, the step
-number modulo T being the slot, so no head has to be kept and a gap needs no special case: the
-skipped slots are simply not observed.
+Event time lies on a grid of `step_ns`. Each series holds its last T steps in a line, newest last;
+a poll's steps are laid out behind them, and windows are cut from that. Whole lines are copied,
+which costs less than finding single steps in a ring.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_vae.core.readings import ReadingBatch
@@ -118,10 +119,9 @@ class SeriesTable:
         order = np.argsort(rows, kind="stable")
         placed = self._place(rows[order], readings.times[order] // self._config.step_ns)
         scaled = self._scaler.transform(readings.values[order])
-        staged = self._stage(placed, scaled)
         ready = np.flatnonzero(placed.complete)
-        windows = staged[placed.position[ready, None] + np.arange(1 - self._config.length, 1)]
-        # Staging holds the last reading of each step; this one may have been replaced by a later
+        windows = self._slide(placed, scaled, ready)
+        # The line holds the last reading of each step; this one may have been replaced by a later
         # one of this poll, which its window must not see.
         windows[:, -1] = scaled[ready]
         scorable = self._scorable(windows)
@@ -216,8 +216,6 @@ class SeriesTable:
         total = np.cumsum(moved)
         distance = total - (total[starts] - moved[starts])[group]
         ends = np.append(starts[1:], len(rows)) - 1
-        staging_length = length + distance[ends]  # per series: its history and what came
-        base = np.cumsum(staging_length) - staging_length
         self._last_step[series] = newest[ends]
         self._first_step[series] = began[ends]
         return _Placed(
@@ -225,32 +223,28 @@ class SeriesTable:
             late=late,
             revises=(steps == before) & ~late,
             complete=~late & (newest - began + 1 >= length),
-            position=base[group] + length - 1 + distance,
+            group=group,
+            distance=distance,
             series=series,
-            base=base,
-            staging_length=staging_length,
-            last_before=last,
-            last_after=newest[ends],
+            moved=distance[ends],
         )
 
-    def _stage(self, placed: "_Placed", scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Lay each series' history and its new steps out in a line, and store the new last T."""
-        length = self._config.length
-        ring = self._values.reshape(-1, self._values.shape[2])
-        span = np.arange(1 - length, 1)
-        staged = np.full((int(placed.staging_length.sum()), ring.shape[1]), np.nan, np.float32)
-        history = placed.series[:, None].astype(np.int64) * length + (
-            (placed.last_before[:, None] + span) % length
-        )
-        staged[placed.base[:, None] + np.arange(length)] = ring[history]
+    def _slide(
+        self, placed: "_Placed", scaled: NDArray[np.float32], ready: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Move the series on and return the windows that end at the ready readings."""
+        length, n_features = self._config.length, scaled.shape[1]
+        n_places = length + placed.moved  # (G,) a series' history and the places it moves on
+        base = np.cumsum(n_places) - n_places
+        line = np.full((int(n_places.sum()), n_features), np.nan, np.float32)
+        # (places, T, F) without a copy: entry base + d is the series' window d places on.
+        windows = np.moveaxis(sliding_window_view(line, length, axis=0, writeable=True), -1, 1)
+        windows[base] = self._values[placed.series]
+        first = base[placed.group] + placed.distance  # (N,) where each reading's window begins
         used = ~placed.late
-        staged[placed.position[used]] = scaled[used]
-        kept = placed.series[:, None].astype(np.int64) * length + (
-            (placed.last_after[:, None] + span) % length
-        )
-        newest = placed.base + placed.staging_length - 1
-        ring[kept] = staged[newest[:, None] + span]
-        return staged
+        line[first[used] + length - 1] = scaled[used]
+        self._values[placed.series] = windows[base + placed.moved]
+        return windows[first[ready]]
 
     def _scorable(self, windows: NDArray[np.float32]) -> NDArray[np.bool_]:
         observed = ~np.isnan(windows)
@@ -268,12 +262,10 @@ class _Placed:
     late: NDArray[np.bool_]  # (N,)
     revises: NDArray[np.bool_]  # (N,)
     complete: NDArray[np.bool_]  # (N,) T steps are there since warm-up began
-    position: NDArray[np.int64]  # (N,) place of the reading's step in staging
+    group: NDArray[np.int64]  # (N,) position of the series in `series`
+    distance: NDArray[np.int64]  # (N,) places on from the newest step before this batch
     series: NDArray[np.int32]  # (G,) row
-    base: NDArray[np.int64]  # (G,) first place in staging
-    staging_length: NDArray[np.int64]  # (G,)
-    last_before: NDArray[np.int64]  # (G,) newest step before this batch
-    last_after: NDArray[np.int64]  # (G,) and after it
+    moved: NDArray[np.int64]  # (G,) places the series moves on in all
 
 
 def _cumulative_max(

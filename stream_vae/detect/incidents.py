@@ -1,6 +1,7 @@
 """Incident state machine per series (config first, state below)."""
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Annotated
@@ -122,9 +123,10 @@ class IncidentTracker:
         """Incidents firing now."""
         return sum(state.incident is not None for state in self._series.values())
 
-    def concerns(self, row: int) -> bool:
-        """Tell whether even a normal reading of this series could change something."""
-        return row in self._series
+    @property
+    def restless(self) -> Collection[int]:
+        """Series of which even a normal reading could change something."""
+        return self._series.keys()
 
     def forget(self, row: int) -> None:
         """Drop a series without a word: its partition has left."""

@@ -189,7 +189,8 @@ class AdaptiveThreshold:
         new = np.flatnonzero(now.decided & now.learnt)
         n = self._config.window
         self._scores[rows[new], (self._head[rows[new]] + now.learnt_before[new]) % n] = scores[new]
-        series, count = np.unique(rows[new], return_counts=True)
+        starts = np.flatnonzero(np.diff(rows[new], prepend=-1))
+        series, count = rows[new][starts], np.diff(starts, append=len(new))
         self._head[series] = (self._head[series] + count) % n
         self._pending[series] += count.astype(np.int32)
         due = series[self._pending[series] >= self._config.refresh_every]

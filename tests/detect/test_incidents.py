@@ -98,11 +98,11 @@ def test_calm_series_are_not_remembered() -> None:
     tracker = IncidentTracker(IncidentConfig(open_after=2, open_within=3, resolve_after=2))
     for i, mark in enumerate("....!...!!......"):
         tracker.observe(1, make_reading(i, anomalous=mark == "!"))
-    assert not tracker.concerns(1)
+    assert not tracker.restless
     tracker.observe(1, make_reading(20, anomalous=True))
-    assert tracker.concerns(1)
+    assert 1 in tracker.restless
     tracker.forget(1)
-    assert not tracker.concerns(1)
+    assert not tracker.restless
 
 
 @pytest.mark.parametrize(

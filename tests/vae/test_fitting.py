@@ -36,16 +36,16 @@ def make_fitting(training: TrainingConfig = TRAINING, n_windows: int = 20) -> Fi
 
 
 @pytest.mark.parametrize(
-    ("n_windows", "changes", "expected"),
+    ("n_windows", "training", "expected"),
     [
-        (20, {}, Plan(epochs=4, steps_per_epoch=3, batch_size=7)),
-        (20, {"min_steps": 41}, Plan(epochs=4, steps_per_epoch=11, batch_size=7)),
-        (20, {"max_steps": 8}, Plan(epochs=4, steps_per_epoch=2, batch_size=7)),
-        (3, {}, Plan(epochs=4, steps_per_epoch=1, batch_size=3)),
+        (20, TRAINING, Plan(epochs=4, steps_per_epoch=3, batch_size=7)),
+        (20, replace(TRAINING, min_steps=41), Plan(epochs=4, steps_per_epoch=11, batch_size=7)),
+        (20, replace(TRAINING, max_steps=8), Plan(epochs=4, steps_per_epoch=2, batch_size=7)),
+        (3, TRAINING, Plan(epochs=4, steps_per_epoch=1, batch_size=3)),
     ],
 )
-def test_plan_by_hand(n_windows: int, changes: dict[str, int], expected: Plan) -> None:
-    assert plan_steps(n_windows, replace(TRAINING, **changes)) == expected
+def test_plan_by_hand(n_windows: int, training: TrainingConfig, expected: Plan) -> None:
+    assert plan_steps(n_windows, training) == expected
 
 
 def test_each_pass_takes_every_window_once() -> None:

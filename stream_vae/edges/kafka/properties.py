@@ -5,22 +5,16 @@ once delivery and the typed settings fix. `KafkaConfig` already refuses pass-thr
 third layer, so nothing an operator wrote is dropped in silence.
 """
 
-import logging
 from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from stream_vae.edges.kafka.client_log import CLIENT_LOG
 from stream_vae.edges.kafka.config import TYPED_PROPERTIES, KafkaConfig
 from stream_vae.errors import ConfigError
 
 ClientProperties = dict[str, Any]
 """What a client's constructor takes: property values, and a logger or callbacks."""
-
-CLIENT_LOG = logging.getLogger("stream_vae.edges.kafka.client")
-"""librdkafka's own messages; without it they would go to stderr, past every log format."""
-
-# Where nobody asked for logs, Python itself would print warnings to stderr.
-CLIENT_LOG.addHandler(logging.NullHandler())
 
 LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 """A dead letter carries its record's bytes untouched, so 10 MB in must be possible as 10 MB out

@@ -32,10 +32,12 @@ def topic_partitions(
         KafkaRefusedError: If the topic does not exist or may not be seen.
     """
     topic = operation.topic or ""
+    # Several attempts even before a short deadline, so that the wait is told of.
+    attempt_s = min(_ATTEMPT_S, deadline_s / 4)
     deadline = time.monotonic() + deadline_s
     while True:
         try:
-            known = client.list_topics(topic, timeout=min(_ATTEMPT_S, deadline_s)).topics[topic]
+            known = client.list_topics(topic, timeout=attempt_s).topics[topic]
         except KafkaException as exc:
             reason = translate(error_of(exc), operation)
             if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:

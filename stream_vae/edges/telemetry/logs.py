@@ -14,6 +14,7 @@ from stream_vae.edges.telemetry.config import LoggingConfig
 # Texts come from the stream (series keys, broken records) and may be as long as a record.
 MAX_TEXT = 500
 MAX_ENTRIES = 100
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class Logger(Protocol):
@@ -53,7 +54,7 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
     logger: Logger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(config.level),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),
         context_class=dict,
         cache_logger_on_first_use=True,
     )

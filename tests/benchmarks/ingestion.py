@@ -1,0 +1,52 @@
+"""What it costs to bring a reading from the broker into a window."""
+
+import time
+import uuid
+
+from stream_vae.core.windows import SeriesTable, WindowConfig
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.input_consumer import InputConsumer
+from stream_vae.wire.reading_format import ReadingFormat
+from stream_vae.wire.readings import ReadingDecoder
+from tests.benchmarks.workload import NAMES, STEP_NS, T, Workload
+from tests.system.broker import RealKafka
+
+
+def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
+    """Consume, decode and window the stream in one thread, without a model."""
+    topic = kafka.new_topic("ingestion")
+    kafka.produce(topic, workload.records(), timeout_s=120)
+    consumer = InputConsumer(
+        KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=uuid.uuid4().hex, start="earliest"),
+        topic,
+        on_assigned=lambda _: None,
+        on_revoked=lambda _: None,
+        on_lost=lambda _: None,
+        on_wait=lambda *_: None,
+        on_back=lambda _: None,
+    )
+    decoder = ReadingDecoder(NAMES, ReadingFormat())
+    spec = workload.bundle.spec
+    table = SeriesTable(
+        WindowConfig(length=T, step_ns=STEP_NS, max_gap=8, min_observed=0.5), spec.scaler
+    )
+    spent = dict.fromkeys(("consume", "decode", "window"), 0.0)
+    n_readings = n_windows = 0
+    while n_readings < workload.n_readings // workload.n_series * workload.n_series:
+        at = [time.perf_counter()]
+        records = consumer.poll(500, 0.05)
+        if records is None:
+            continue
+        at.append(time.perf_counter())
+        decoded = decoder.decode(records, time.time_ns() + 10**18)
+        at.append(time.perf_counter())
+        n_windows += len(table.push(decoded.readings).windows)
+        at.append(time.perf_counter())
+        n_readings += len(decoded.readings)
+        if n_windows:  # measured once every series is warm
+            for name, begin, end in zip(spent, at, at[1:], strict=False):
+                spent[name] += end - begin
+    consumer.close()
+    per_reading = {name: seconds / n_windows * 1e6 for name, seconds in spent.items()}
+    parts = ", ".join(f"{name} {us:.2f}" for name, us in per_reading.items())
+    return {"ingestion per reading": f"{sum(per_reading.values()):.2f} us ({parts})"}

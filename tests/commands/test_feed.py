@@ -1,0 +1,126 @@
+"""`stream-vae feed` against a broker."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from stream_vae.commands.feed import feed
+from stream_vae.edges.kafka.alert_reader import TopicRecord, read_alerts
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.embedded import EmbeddedBroker
+from stream_vae.errors import ConfigError, InputFileError
+
+ROWS = """timestamp,series,flow,level,label
+2026-01-01T00:01:00Z,b,2.5,,0
+2026-01-01T00:00:00Z,a,1.5,3,1
+2026-01-01T00:02:00Z,a,nan,4,0
+"""
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker({"readings": 1}) as broker:
+        yield broker
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "pumps.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def run(*arguments: str | Path) -> Result:
+    app = typer.Typer()
+    app.command()(feed)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def published(broker: EmbeddedBroker) -> list[TopicRecord]:
+    config = KafkaConfig(bootstrap_servers=broker.bootstrap)
+    return list(read_alerts(config, "readings", follow=False))
+
+
+def content(records: list[TopicRecord]) -> list[tuple[bytes | None, dict[str, Any]]]:
+    return [(r.key, json.loads(r.value or b"null")) for r in records]
+
+
+def test_each_row_is_a_record_keyed_by_its_series(broker: EmbeddedBroker, table: Path) -> None:
+    """Missing cells are left out, the label is not published."""
+    result = run("--input", table, "--bootstrap", broker.bootstrap, "--topic", "readings")
+
+    assert result.exit_code == 0
+    assert "3 readings published to readings" in result.stderr
+    assert content(published(broker)) == [
+        (b"b", {"timestamp": "2026-01-01T00:01:00Z", "flow": 2.5}),
+        (b"a", {"timestamp": "2026-01-01T00:00:00Z", "flow": 1.5, "level": 3.0}),
+        (b"a", {"timestamp": "2026-01-01T00:02:00Z", "level": 4.0}),
+    ]
+
+
+def test_with_a_speed_rows_go_out_in_the_order_of_their_times(
+    broker: EmbeddedBroker, table: Path
+) -> None:
+    """Control: without it, as the test above shows, they go out in file order."""
+    run(
+        "--input", table, "--bootstrap", broker.bootstrap, "--topic", "readings",
+        "--speed", "100000",
+    )  # fmt: skip
+
+    times = [record["timestamp"] for _, record in content(published(broker))]
+    assert times == sorted(times)
+    assert len(times) == 3
+
+
+@pytest.mark.parametrize(("flags", "expected"), [((), b"pumps"), (("--key", "p7"), b"p7")])
+def test_a_file_without_series_is_one_series(
+    broker: EmbeddedBroker, tmp_path: Path, flags: tuple[str, ...], expected: bytes
+) -> None:
+    path = tmp_path / "pumps.csv"
+    path.write_text("timestamp,flow\n0,1\n1,2\n")
+
+    run("--input", path, "--bootstrap", broker.bootstrap, "--topic", "readings", *flags)
+
+    assert [record.key for record in published(broker)] == [expected, expected]
+
+
+def test_a_key_does_not_rename_the_series_a_file_names(broker: EmbeddedBroker, table: Path) -> None:
+    run(
+        "--input", table, "--bootstrap", broker.bootstrap, "--topic", "readings", "--key", "p7"
+    )  # fmt: skip
+
+    assert [record.key for record in published(broker)] == [b"b", b"a", b"a"]
+
+
+def test_records_look_as_the_configuration_says(
+    broker: EmbeddedBroker, table: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"kafka: {{bootstrap_servers: '{broker.bootstrap}'}}\n"
+        "input: {topic: readings, format: vector, timestamp_format: ms, series_field: host}\n"
+    )
+
+    run("--input", table, "--config", config)
+
+    assert content(published(broker))[0] == (
+        b"b",
+        {"timestamp": 1_767_225_660_000, "host": "b", "values": [2.5, None]},
+    )
+
+
+def test_two_paces_are_the_operators_mistake(table: Path) -> None:
+    result = run("--input", table, "--rate", "5", "--speed", "5")
+
+    assert isinstance(result.exception, ConfigError)
+
+
+def test_an_unusable_file_is_refused_before_any_broker_is_asked(tmp_path: Path) -> None:
+    result = run("--input", tmp_path / "absent.csv", "--bootstrap", "127.0.0.1:1")
+
+    assert isinstance(result.exception, InputFileError)

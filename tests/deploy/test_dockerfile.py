@@ -1,0 +1,110 @@
+"""The image runs as nobody in particular and hands signals to the daemon itself."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from stream_vae.cli import build_app
+from stream_vae.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+STATEFULSET = ROOT / "deploy" / "kustomize" / "base" / "statefulset.yaml"
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def final_stage() -> list[tuple[str, str]]:
+    steps = instructions()
+    last = max(at for at, (word, _) in enumerate(steps) if word == "FROM")
+    return steps[last:]
+
+
+def last(word: str) -> str:
+    return [rest for step, rest in final_stage() if step == word][-1]
+
+
+def environment() -> dict[str, str]:
+    return dict(re.findall(r"([A-Z_]+)=(\S+)", last("ENV")))
+
+
+def pod() -> Any:
+    manifest = yaml.safe_load(STATEFULSET.read_text(encoding="utf-8"))
+    return manifest["spec"]["template"]["spec"]
+
+
+def test_the_entry_point_is_the_program_itself() -> None:
+    """A shell in between would swallow SIGTERM, and the daemon would never drain."""
+    assert json.loads(last("ENTRYPOINT")) == ["stream-vae"]
+    assert json.loads(last("CMD"))[0] == "run"
+
+
+def test_the_command_is_one_the_program_knows() -> None:
+    command, *arguments = json.loads(last("CMD"))
+    result = CliRunner().invoke(build_app(), [command, "--help"])
+    assert result.exit_code == 0
+    options = [word for word in arguments if word.startswith("--")]
+    assert options == ["--config"]
+    assert "--config" in re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+
+
+def test_the_configuration_lies_where_the_pod_mounts_it() -> None:
+    mounts = [mount["mountPath"] for mount in pod()["containers"][0]["volumeMounts"]]
+    assert json.loads(last("CMD"))[-1] in mounts
+
+
+def test_the_user_is_a_number_and_not_root() -> None:
+    """Kubernetes can only see that a user is not root if it is a number."""
+    user, group = last("USER").split(":")
+    security = pod()["securityContext"]
+    assert (int(user), int(group)) == (security["runAsUser"], security["runAsGroup"])
+    assert int(user) >= 10000
+
+
+def test_caches_lie_on_the_scratch_volume() -> None:
+    variables = environment()
+    for name in ("HOME", "MPLCONFIGDIR", "TORCH_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH"):
+        assert Path(variables[name]).is_relative_to("/tmp")  # noqa: S108 -- the image's
+
+
+def test_the_settings_of_the_image_are_real() -> None:
+    ours = {name: value for name, value in environment().items() if name.startswith("STREAM_VAE_")}
+    settings = load_settings(environ=ours).settings
+    assert settings.http.host == "0.0.0.0"  # noqa: S104 -- a container's own network
+    assert last("EXPOSE") == str(settings.http.port)
+
+
+def test_torch_is_asked_for_as_the_package_does() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (wanted,) = (name for name in project["dependencies"] if name.startswith("torch"))
+    assert any(f'"{wanted}"' in rest for word, rest in instructions() if word == "RUN")
+
+
+def test_the_license_label_is_the_projects() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f'licenses="{project["license"]}"' in last("LABEL")
+    (version,) = (rest for word, rest in final_stage() if word == "ARG" and "VERSION" in rest)
+    assert version == f"VERSION={project['version']}"
+
+
+@pytest.mark.parametrize("stage", ["build", "final"])
+def test_what_is_copied_exists_and_is_not_ignored(stage: str) -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    steps = instructions()[: -len(final_stage())] if stage == "build" else final_stage()
+    copied = [rest.split() for word, rest in steps if word == "COPY"]
+    sources = [name for words in copied for name in words[:-1] if not words[0].startswith("--from")]
+    assert bool(sources) is (stage == "build")
+    for name in sources:
+        path = name.removeprefix("./")
+        assert (ROOT / path).exists()
+        assert f"!{path}" in ignored

@@ -1,0 +1,116 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream_vae.core.model_spec import Feature
+from stream_vae.edges.files import bundle_files
+from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
+from stream_vae.errors import BundleError
+from stream_vae.vae.bundle import Bundle
+from stream_vae.vae.bundle_format import MODEL_FILE, WEIGHTS_FILE, encode_bundle
+from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
+from stream_vae.vae.series import TrainingSeries
+from stream_vae.vae.training import train
+
+
+def make_bundle(seed: int) -> Bundle:
+    series = TrainingSeries(
+        key="a",
+        times=np.arange(60, dtype=np.int64) * 10**9,
+        values=np.random.default_rng(seed).normal(size=(60, 2)),
+    )
+    return train(
+        [series],
+        features=[Feature(name="x"), Feature(name="y")],
+        step_seconds=1.0,
+        architecture=ArchitectureConfig(window_length=3, hidden_size=4, latent_size=2),
+        training=TrainingConfig(epochs=1, min_steps=0, seed=seed, device="cpu"),
+        model_id="test",
+        now=datetime(2024, 1, 2, tzinfo=UTC),
+    ).bundle
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return make_bundle(0)
+
+
+def test_saved_bundle_is_loaded_unchanged(bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "pump"
+    save_bundle(bundle, folder)
+    assert encode_bundle(load_bundle(folder)) == encode_bundle(bundle)
+    assert [path.name for path in folder.parent.iterdir()] == ["pump"]
+    assert {path.name for path in folder.iterdir()} == {MODEL_FILE, WEIGHTS_FILE}
+
+
+def test_existing_bundle_is_replaced_whole(bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "pump"
+    folder.mkdir()
+    save_bundle(bundle, folder)
+    other = make_bundle(1)
+    save_bundle(other, folder)
+    assert load_bundle(folder).spec.version == other.spec.version != bundle.spec.version
+    assert [path.name for path in tmp_path.iterdir()] == ["pump"]
+
+
+def test_failure_while_writing_leaves_the_old_bundle(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the second file: the old bundle stands, nothing else is left behind."""
+    folder = tmp_path / "pump"
+    save_bundle(bundle, folder)
+    write = bundle_files._write_through
+    written: list[Path] = []
+
+    def write_one(path: Path, content: bytes) -> None:
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, content)
+
+    monkeypatch.setattr(bundle_files, "_write_through", write_one)
+    with pytest.raises(BundleError, match=r"pump: cannot be written: .*No space left"):
+        save_bundle(make_bundle(1), folder)
+    assert load_bundle(folder).spec.version == bundle.spec.version
+    assert [path.name for path in tmp_path.iterdir()] == ["pump"]
+
+
+def test_foreign_files_are_never_removed(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match=r"found 'thesis.txt' in it, expected an empty folder"):
+        save_bundle(bundle, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_file_in_the_place_of_the_folder_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "pump").write_text("")
+    with pytest.raises(BundleError, match="found a file, expected a folder or nothing"):
+        save_bundle(bundle, tmp_path / "pump")
+    with pytest.raises(BundleError, match="no such folder"):
+        load_bundle(tmp_path / "pump")
+
+
+def test_absent_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"bundle .*gone: no such folder; expected one with"):
+        load_bundle(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, WEIGHTS_FILE])
+def test_missing_or_altered_file_is_refused_by_folder_and_name(
+    bundle: Bundle, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "pump"
+    save_bundle(bundle, folder)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-20])
+    with pytest.raises(BundleError, match=rf"bundle .*pump: {name}: truncated"):
+        load_bundle(folder)
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=rf"bundle .*pump: {name}: missing"):
+        load_bundle(folder)
+    (folder / name).mkdir()
+    with pytest.raises(BundleError, match=r"bundle .*pump: cannot be read"):
+        load_bundle(folder)

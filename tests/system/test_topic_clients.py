@@ -1,0 +1,191 @@
+"""The reader, the feed and the error translation against real Kafka."""
+
+import uuid
+from typing import Literal
+
+import numpy as np
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from stream_vae.edges.kafka.alert_reader import read_alerts
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation, Recovery, error_of, recovery, translate
+from stream_vae.edges.kafka.properties import consumer_properties, producer_properties
+from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
+from stream_vae.errors import FencedError, KafkaRefusedError
+from tests.system.broker import KafkaCluster, RealKafka
+
+pytestmark = pytest.mark.kafka
+
+
+def config_for(kafka: KafkaCluster) -> KafkaConfig:
+    return KafkaConfig(
+        bootstrap_servers=kafka.bootstrap,
+        group_id=f"group-{uuid.uuid4().hex[:8]}",
+        start="earliest",
+        broker_deadline_s=30.0,
+    )
+
+
+def transactional(kafka: KafkaCluster, identity: str) -> Producer:
+    producer = Producer(producer_properties(config_for(kafka), transactional_id=identity))
+    producer.init_transactions(20)
+    return producer
+
+
+def transact(producer: Producer, topic: str, value: bytes, *, commit: bool) -> None:
+    producer.begin_transaction()
+    producer.produce(topic, value)
+    producer.flush(10)
+    if commit:
+        producer.commit_transaction(20)
+    else:
+        producer.abort_transaction(20)
+
+
+@pytest.mark.parametrize("last_is_committed", [True, False])
+def test_reading_ends_after_transaction_markers(
+    kafka: KafkaCluster, last_is_committed: bool
+) -> None:
+    """The topic's end is a marker, never a record; aborted records are passed over in silence."""
+    topic = kafka.new_topic("markers", partitions=2)
+    producer = transactional(kafka, topic)
+    transact(producer, topic, b"first", commit=True)
+    transact(producer, topic, b"second", commit=False)
+    transact(producer, topic, b"third", commit=last_is_committed)
+
+    records = list(read_alerts(config_for(kafka), topic, follow=False))
+
+    expected = {b"first", b"third"} if last_is_committed else {b"first"}
+    assert {record.value for record in records} == expected
+    assert len(kafka.consume_all(topic, isolation="read_uncommitted")) == 3
+
+
+def test_reading_ends_before_an_open_transaction(kafka: KafkaCluster) -> None:
+    """Control: once it is committed, the same reading shows it."""
+    topic = kafka.new_topic("open")
+    producer = transactional(kafka, topic)
+    transact(producer, topic, b"done", commit=True)
+    producer.begin_transaction()
+    producer.produce(topic, b"open")
+    producer.flush(10)
+
+    before = [r.value for r in read_alerts(config_for(kafka), topic, follow=False)]
+    producer.commit_transaction(20)
+    after = [r.value for r in read_alerts(config_for(kafka), topic, follow=False)]
+
+    assert before == [b"done"]
+    assert after == [b"done", b"open"]
+
+
+def test_a_topic_that_does_not_exist_is_refused_by_name(kafka: KafkaCluster) -> None:
+    config = config_for(kafka)
+
+    with pytest.raises(KafkaRefusedError, match="topic 'nowhere' does not exist"):
+        list(read_alerts(config, "nowhere", follow=False))
+    with pytest.raises(KafkaRefusedError, match="topic 'nowhere' does not exist"):
+        publish_readings(config, "nowhere", [])
+
+
+def test_a_reading_too_large_for_the_topic_is_refused_by_name(kafka: KafkaCluster) -> None:
+    """Control: the topic takes a smaller one. Random bytes, since the broker weighs compressed."""
+    topic = kafka.new_topic("narrow", max_message_bytes="2000")
+    random = np.random.default_rng(1).bytes(16_000)
+
+    for size, fits in [(500, True), (16_000, False)]:
+        reading = EncodedReading(key=b"s", value=random[:size], time_ns=0)
+        if fits:
+            assert publish_readings(config_for(kafka), topic, [reading]) == 1
+            continue
+        with pytest.raises(KafkaRefusedError, match=f"raise max.message.bytes of topic '{topic}'"):
+            publish_readings(config_for(kafka), topic, [reading])
+
+
+def test_a_feed_rides_over_a_broker_restart_without_loss_or_repetition(
+    own_kafka: RealKafka,
+) -> None:
+    topic = own_kafka.new_topic("restart", partitions=2)
+    values = [f"v{i}".encode() for i in range(2000)]
+
+    def readings() -> list[EncodedReading]:
+        return [
+            EncodedReading(key=b"s%d" % (i % 3), value=value, time_ns=i)
+            for i, value in enumerate(values)
+        ]
+
+    acknowledged_at_kill: list[int] = []
+
+    def kill_once(acknowledged: int) -> None:
+        if not acknowledged_at_kill:
+            acknowledged_at_kill.append(acknowledged)
+            own_kafka.kill()
+            own_kafka.start()
+
+    n = publish_readings(
+        config_for(own_kafka), topic, readings(), pace=Pace(rate=2000), on_progress=kill_once
+    )
+
+    assert acknowledged_at_kill[0] < n == len(values)
+    arrived = list(read_alerts(config_for(own_kafka), topic, follow=False))
+    assert sorted(r.value or b"" for r in arrived) == sorted(values)
+
+
+def test_an_older_producer_of_the_same_identity_is_fenced(kafka: KafkaCluster) -> None:
+    topic = kafka.new_topic("fenced")
+    older = transactional(kafka, topic)
+    transact(older, topic, b"older", commit=True)
+    newer = transactional(kafka, topic)
+    transact(newer, topic, b"newer", commit=True)
+
+    with pytest.raises(KafkaException) as caught:
+        transact(older, topic, b"too late", commit=True)
+
+    error = error_of(caught.value)
+    operation = Operation(doing="committing", transactional_id=topic)
+    assert isinstance(translate(error, operation), FencedError)
+    assert recovery(error) is Recovery.GIVE_UP
+    assert [m.value() for m in kafka.consume_all(topic)] == [b"older", b"newer"]
+
+
+def test_offsets_of_a_member_that_left_abort_the_transaction(kafka: KafkaCluster) -> None:
+    """A late acknowledgement after the group moved on commits nothing."""
+    topic = kafka.new_topic("left")
+    kafka.produce(topic, [(None, b"a")])
+    config = config_for(kafka)
+    consumer = Consumer(consumer_properties(config, "consumer", instance="i"))
+    consumer.subscribe([topic])
+    while not [m for m in consumer.consume(1, 5) if m.error() is None]:
+        pass
+    metadata = consumer.consumer_group_metadata()
+    consumer.close()
+    producer = transactional(kafka, topic)
+    producer.begin_transaction()
+
+    with pytest.raises(KafkaException) as caught:
+        producer.send_offsets_to_transaction([TopicPartition(topic, 0, 1)], metadata, 20)
+
+    error = error_of(caught.value)
+    assert isinstance(translate(error, "committing"), FencedError)
+    assert recovery(error) is Recovery.ABORT
+    producer.abort_transaction(20)
+    assert kafka.committed(config.group_id, topic) == {0: -1001}
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_record_of_ten_megabytes_passes_the_daemons_own_clients(
+    kafka: KafkaCluster, protocol: Literal["consumer", "classic"]
+) -> None:
+    """Incompressible, so that neither side is let off by its compression."""
+    topic = kafka.new_topic("large", max_message_bytes="15000000")
+    value = np.random.default_rng(1).bytes(10_000_000)
+    config = config_for(kafka)
+    publish_readings(config, topic, [EncodedReading(key=b"s", value=value, time_ns=0)])
+    consumer = Consumer(consumer_properties(config, protocol, instance="i"))
+    consumer.subscribe([topic])
+
+    found: list[bytes | None] = []
+    while not found:
+        found = [m.value() for m in consumer.consume(1, 20) if m.error() is None]
+    consumer.close()
+
+    assert found == [value]
