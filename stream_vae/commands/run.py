@@ -41,6 +41,10 @@ from stream_vae.wire.readings import ReadingDecoder
 
 EXIT_FAILED = 1
 
+# The worker needs the interpreter's lock for microseconds between two operations of the model; with
+# the default of 5 ms it would wait that long for the poll loop each time.
+_SWITCH_INTERVAL_S = 2e-4
+
 
 def run(
     config: ConfigOption = None,
@@ -68,6 +72,7 @@ def run(
         )
         raise ConfigError(msg)
     torch.set_num_threads(settings.worker.threads)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     scorer = WindowScorer(
         model,
         score=settings.detect.score,

@@ -244,7 +244,8 @@ class SeriesTable:
         used = ~placed.late
         line[first[used] + length - 1] = scaled[used]
         self._values[placed.series] = windows[base + placed.moved]
-        return windows[first[ready]]
+        cut: NDArray[np.float32] = windows[first[ready]]
+        return cut
 
     def _scorable(self, windows: NDArray[np.float32]) -> NDArray[np.bool_]:
         observed = ~np.isnan(windows)
