@@ -10,13 +10,13 @@ from stream_vae.settings import Settings, load_settings
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="YAML file [default: what STREAM_VAE_CONFIG names]."),
+    typer.Option("--config", "-c", help="YAML file (default: what STREAM_VAE_CONFIG names)."),
 ]
 SecretsOption = Annotated[
     Path | None,
     typer.Option(
         "--secrets-dir",
-        help="Folder with one file per secret [default: what STREAM_VAE_SECRETS_DIR names].",
+        help="Folder with one file per secret (default: what STREAM_VAE_SECRETS_DIR names).",
     ),
 ]
 

@@ -44,10 +44,10 @@ def train(
         int | None, typer.Option(help="Overrides training.seed; same seed, same model.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The model's id in alert events [default: folder name].")
+        str | None, typer.Option(help="The model's id in alert events (default: folder name).")
     ] = None,
     step_seconds: Annotated[
-        float | None, typer.Option(help="Width of the time grid [default: inferred].")
+        float | None, typer.Option(help="Width of the time grid (default: inferred).")
     ] = None,
     unit: Annotated[
         list[str] | None, typer.Option(help="FEATURE=UNIT, shown in alerts; repeat for more.")

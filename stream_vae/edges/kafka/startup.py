@@ -9,7 +9,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import translate
-from stream_vae.edges.kafka.properties import client_properties
+from stream_vae.edges.kafka.properties import LARGEST_RECORD_BYTES, client_properties
 from stream_vae.errors import KafkaUnavailableError
 
 _FIRST_PAUSE_S = 0.5
