@@ -4,68 +4,26 @@
 `decide` judges the scores; `observe` does the three in a row. No I/O, no clock: `now` comes in.
 """
 
-import hashlib
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
-from stream_vae.core.alerts import (
-    AlertDetector,
-    AlertEvent,
-    AlertFeature,
-    AlertModel,
-    AlertSeries,
-    AlertSource,
-    AlertWindow,
-)
+from stream_vae.alerting import AlertWriter, Evidence, Origin
+from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import Assembly, SeriesTable, WindowConfig
+from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.drift import DriftWatch
-from stream_vae.detect.incidents import (
-    Change,
-    Incident,
-    IncidentConfig,
-    IncidentTracker,
-    JudgedReading,
-)
+from stream_vae.detect.incidents import IncidentTracker, JudgedReading
 from stream_vae.detect.tail import LEAST_P
-from stream_vae.detect.threshold import AdaptiveThreshold, Judgement, ThresholdConfig
+from stream_vae.detect.threshold import AdaptiveThreshold, Judgement
 from stream_vae.events import DriftAbsorbed, DriftDetected, Event, ReadingsJudged
 
 _MARGINS_TOLD = 64
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectConfig:
-    """How windows are scored and judged."""
-
-    score: str = "auto"
-    """Name of the score; `auto` takes the one the bundle was given at training."""
-
-    max_gap: Annotated[int, Ge(0)] = 8
-    """Missing steps in a row that a window bridges; a longer gap restarts warm-up."""
-
-    min_observed: Annotated[float, Gt(0), Le(1)] = 0.5
-    """Smallest share of observed values with which a window is scored."""
-
-    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
-    incident: IncidentConfig = field(default_factory=IncidentConfig)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """What alert events say of where they come from."""
-
-    detector: AlertDetector
-    labels: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +35,6 @@ class Outcome:
     """Positions of the readings that came too late for their step."""
     alerts: tuple[AlertEvent, ...]
     events: tuple[Event, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evidence:
-    """What a batch's decisions rest on."""
-
-    readings: ReadingBatch
-    assembly: Assembly
-    scores: Scores
-    judged: Judgement
 
 
 class Pipeline:
@@ -102,9 +50,7 @@ class Pipeline:
     """
 
     def __init__(self, spec: ModelSpec, config: DetectConfig, origin: Origin) -> None:
-        self._spec = spec
-        self._origin = origin
-        self._incident_config = config.incident
+        self._min_deviation = config.incident.min_deviation
         self._false_alarm_share = 1 - config.threshold.quantile
         self._series = SeriesTable(
             WindowConfig(
@@ -118,6 +64,12 @@ class Pipeline:
         score = spec.score if config.score == "auto" else config.score
         self._threshold = AdaptiveThreshold(config.threshold, spec.calibration[score])
         self._incidents = IncidentTracker(config.incident)
+        self._writer = AlertWriter(
+            spec,
+            origin,
+            threshold_method=self._threshold.method,
+            max_features=config.incident.max_features,
+        )
         self._drift = DriftWatch()
 
     @property
@@ -165,7 +117,7 @@ class Pipeline:
         rows = assembly.rows[assembly.ready]
         judged = self._threshold.judge(rows, scores.value, assembly.revises)
         verdicts = _verdicts(assembly, scores, judged)
-        evidence = _Evidence(readings=readings, assembly=assembly, scores=scores, judged=judged)
+        evidence = Evidence(readings=readings, assembly=assembly, scores=scores, judged=judged)
         alerts = self._alerts(evidence, now)
         return Outcome(
             verdicts=verdicts,
@@ -202,7 +154,7 @@ class Pipeline:
                 events.append(DriftDetected(mean_before=moved[0], mean_after=moved[1]))
         return tuple(events)
 
-    def _alerts(self, evidence: "_Evidence", now: datetime) -> list[AlertEvent]:
+    def _alerts(self, evidence: Evidence, now: datetime) -> list[AlertEvent]:
         assembly, judged = evidence.assembly, evidence.judged
         rows = assembly.rows[assembly.ready]
         grades = self._grades(judged)
@@ -223,7 +175,7 @@ class Pipeline:
                 int(rows[b]), reading, revises=bool(assembly.revises[b])
             )
             if changed:
-                changes.append((at, self._alert(*changed, evidence, b, now)))
+                changes.append((at, self._writer.write(*changed, evidence, b, now)))
         changes.sort(key=lambda change: change[0])  # arrival order over all series
         return [event for _, event in changes]
 
@@ -233,107 +185,12 @@ class Pipeline:
         beyond = (limit - np.log(judged.p_value)) / (limit - np.log(LEAST_P))
         return np.asarray(np.clip(beyond, 0, 1))
 
-    def _deviating(self, evidence: "_Evidence") -> NDArray[np.bool_]:
+    def _deviating(self, evidence: Evidence) -> NDArray[np.bool_]:
         """Tell which windows' newest readings are far enough from expected to matter, (B,)."""
         actual = evidence.readings.values[evidence.assembly.ready]
         scores = evidence.scores
         distance = np.abs(actual - scores.expected) / scores.expected_std
-        return np.asarray((distance >= self._incident_config.min_deviation).any(axis=1))
-
-    def _alert(
-        self, change: Change, incident: Incident, evidence: "_Evidence", b: int, now: datetime
-    ) -> AlertEvent:
-        readings, scores, judged = evidence.readings, evidence.scores, evidence.judged
-        at = int(evidence.assembly.ready[b])
-        key = readings.series[at]
-        features = self._features(readings.values[at], scores, b)
-        resolved = change is Change.RESOLVED
-        step_ns = round(self._spec.step_seconds * 1e9)
-        end = int(evidence.assembly.end_times[b])
-        return AlertEvent(
-            incident_id=incident_id(self._origin.detector.name, key, incident.started_at),
-            sequence=incident.sequence,
-            status="resolved" if resolved else "firing",
-            severity=incident.severity,
-            series=AlertSeries(key=key, labels=self._origin.labels),
-            starts_at=_utc(incident.started_at),
-            ends_at=_utc(incident.last_anomalous_at) if resolved else None,
-            detected_at=now,
-            window=AlertWindow(
-                start=_utc(end - (self._spec.window_length - 1) * step_ns),
-                end=_utc(end),
-                length=self._spec.window_length,
-                step_seconds=self._spec.step_seconds,
-            ),
-            score=float(scores.value[b]),
-            score_peak=incident.peak_score,
-            threshold=float(judged.threshold[b]),
-            threshold_method=self._threshold.method,
-            grade=incident.peak_grade,
-            p_value=float(judged.p_value[b]),
-            features=features,
-            detector=self._origin.detector,
-            model=AlertModel(
-                id=self._spec.id, version=self._spec.version, trained_at=self._spec.trained_at
-            ),
-            source=AlertSource(
-                topic=readings.topic,
-                partition=int(readings.partitions[at]),
-                offset_start=incident.offset_start,
-                offset_end=incident.offset_end,
-            ),
-            summary=_summary(key, features[0], resolved=resolved),
-            links=self._origin.links,
-        )
-
-    def _features(
-        self, actual: NDArray[np.float64], scores: Scores, b: int
-    ) -> tuple[AlertFeature, ...]:
-        contribution = scores.contribution[b].astype(np.float64)
-        largest = np.argsort(-contribution, kind="stable")[: self._incident_config.max_features]
-        return tuple(
-            AlertFeature(
-                name=self._spec.features[f].name,
-                unit=self._spec.features[f].unit,
-                actual=None if np.isnan(actual[f]) else float(actual[f]),
-                expected=float(scores.expected[b, f]),
-                expected_std=float(scores.expected_std[b, f]),
-                contribution=float(contribution[f]),
-            )
-            for f in largest.tolist()
-        )
-
-
-def incident_id(detector: str, series: str, started_at: int) -> str:
-    """Return the id of an incident: a function of who, what and when alone.
-
-    A replay, or a second daemon that does the same work, gives the same id.
-
-    Args:
-        detector: The detector's name.
-        series: The series key.
-        started_at: Event time of the first anomalous reading, nanoseconds since 1970.
-
-    >>> incident_id("plant", "pump-7", 1_700_000_000_000_000_000)
-    '1c1531a0c4e6e32ee626debb5ff14ba7'
-    """
-    identity = f"{len(detector)}:{detector}{len(series)}:{series}{started_at}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
-
-
-def _utc(time: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=time // 1000)
-
-
-def _summary(key: str, top: AlertFeature, *, resolved: bool) -> str:
-    if resolved:
-        return f"{key[:200]} is back to normal"
-    actual = "not observed" if top.actual is None else f"{top.actual:.4g}"
-    unit = f" {top.unit[:20]}" if top.unit else ""
-    return (
-        f"{key[:200]}: {top.name[:100]} {actual}, expected {top.expected:.4g} "
-        f"± {top.expected_std:.2g}{unit}, {top.contribution:.0%} of the score"
-    )
+        return np.asarray((distance >= self._min_deviation).any(axis=1))
 
 
 def _verdicts(assembly: Assembly, scores: Scores, judged: Judgement) -> VerdictBatch:

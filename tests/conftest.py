@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream_vae.alerting import Origin
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.model_spec import Feature, ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
-from stream_vae.pipeline import DetectConfig, Origin, Pipeline
+from stream_vae.detect.config import DetectConfig
+from stream_vae.pipeline import Pipeline
 
 T, F = 8, 3
 STEP_NS = 1_000_000_000

@@ -11,13 +11,14 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stream_vae.alerting import incident_id
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.model_spec import Scorer
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
-from stream_vae.detect.incidents import IncidentConfig
+from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.events import DriftAbsorbed, ReadingsJudged
-from stream_vae.pipeline import DetectConfig, Pipeline, incident_id
+from stream_vae.pipeline import Pipeline
 from stream_vae.wire.alerts import alert_schema, encode_alert
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 import yaml
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from rich.table import Table
 from river.datasets import WaterFlow
 
 from stream_vae import __version__
+from stream_vae.alerting import Origin
 from stream_vae.commands.train import train_with_progress
 from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.model_spec import Feature
@@ -34,8 +34,9 @@ from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import StreamVaeError
 from stream_vae.evaluate.plots import SeriesPicture, draw
-from stream_vae.pipeline import Origin, Pipeline
+from stream_vae.pipeline import Pipeline
 from stream_vae.settings import Settings, load_settings
+from stream_vae.vae.device import limit_threads
 from stream_vae.vae.scoring import WindowScorer
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator
 from stream_vae.wire.alert_text import format_alert
@@ -97,7 +98,7 @@ def demo(
     console = Console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+    limit_threads(1)
     training, rest = _water_flow()
     topics = {"demo.readings": 1, "demo.alerts": 1, "demo.dead-letters": 1, "demo.late": 1}
     with EmbeddedBroker(topics) as broker:

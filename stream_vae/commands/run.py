@@ -11,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import torch
 import typer
 from prometheus_client import CollectorRegistry
 
 from stream_vae import __version__
+from stream_vae.alerting import Origin
 from stream_vae.commands.options import ConfigOption, SecretsOption
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Health
@@ -33,9 +33,10 @@ from stream_vae.events import (
     DaemonStopped,
     TransactionAborted,
 )
-from stream_vae.pipeline import Origin, Pipeline
+from stream_vae.pipeline import Pipeline
 from stream_vae.settings import LoadedSettings, Settings, load_settings
 from stream_vae.vae.bundle import Bundle
+from stream_vae.vae.device import limit_threads
 from stream_vae.vae.scoring import WindowScorer
 from stream_vae.wire.readings import ReadingDecoder
 
@@ -71,7 +72,7 @@ def run(
             f"calibrated for: {sorted(model.spec.calibration)}"
         )
         raise ConfigError(msg)
-    torch.set_num_threads(settings.worker.threads)
+    limit_threads(settings.worker.threads)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     scorer = WindowScorer(
         model,

@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream_vae import __version__
+from stream_vae.alerting import Origin
 from stream_vae.commands.options import ConfigOption, load_command_settings
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
-from stream_vae.pipeline import Origin, Pipeline
+from stream_vae.pipeline import Pipeline
+from stream_vae.vae.device import limit_threads
 from stream_vae.vae.scoring import WindowScorer
 
 _BATCH_ROWS = 4096
@@ -44,6 +46,7 @@ def score(
     Example: stream-vae score --bundle bundle/ --input week.csv --output scores.csv
     """
     settings = load_command_settings(config, {"detect.score": score_name})
+    limit_threads(settings.worker.threads)
     model = load_bundle(bundle)
     scorer = WindowScorer(
         model,

@@ -25,6 +25,7 @@ from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.training_data import DataReport, SeriesArrays, to_training_series
 from stream_vae.errors import ConfigError
 from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
+from stream_vae.vae.device import limit_threads
 from stream_vae.vae.reports import BatchReport, EpochReport, TrainingReport
 from stream_vae.vae.series import TrainingSeries
 from stream_vae.vae.training import TrainedModel
@@ -62,6 +63,7 @@ def train(
     Example: stream-vae train --input pumps.csv --bundle bundle/ --unit flow=L/s
     """
     settings = load_command_settings(config, {"training.seed": seed})
+    limit_threads(settings.worker.threads)
     console = Console()
     readings = read_csv(input_files)
     series, data = to_training_series(readings, step_seconds)

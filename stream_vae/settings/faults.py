@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stream_vae.core.masking import MASK, is_secret_name, mask_text
 from stream_vae.errors import ConfigError
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
+from stream_vae.settings.model import NESTING
 
 _MAX_SHOWN = 80
 
@@ -28,6 +29,10 @@ class Fault:
         return f"{place or self.source or 'settings'}: {self.text}"
 
 
+class UnreadableError(Exception):
+    """A source that cannot be read at all; its arguments are the faults."""
+
+
 def refuse(faults: Sequence[Fault]) -> ConfigError:
     """Return the error that tells of all faults at once."""
     lines = [str(fault) for fault in faults]
@@ -37,17 +42,15 @@ def refuse(faults: Sequence[Fault]) -> ConfigError:
 
 
 def unusable_value(spec: FieldSpec, path: Path, value: object, source: str) -> Fault:
-    """Return the fault of a value of the wrong type, or out of bounds."""
+    """Return the fault of a value of the wrong type, or out of bounds.
+
+    `path` is that of `spec`, or of an entry of the map that `spec` is.
+    """
     is_secret = spec.is_secret or is_secret_name(path[-1])
-    text = f"found {MASK if is_secret else show(value)}, expected {expected_at(spec, path)}"
+    is_entry = len(path) > len(spec.path)
+    expected = spec.expected.removeprefix("mapping of ") if is_entry else spec.expected
+    text = f"found {MASK if is_secret else show(value)}, expected {expected}"
     return Fault(where=".".join(path), source=source, text=text)
-
-
-def expected_at(spec: FieldSpec, path: Path) -> str:
-    """Return what is expected at `path`, which is `spec` or an entry of it."""
-    return (
-        spec.expected.removeprefix("mapping of ") if len(path) > len(spec.path) else spec.expected
-    )
 
 
 def show(value: object) -> str:
@@ -68,6 +71,7 @@ def nearest(path: Path) -> FieldSpec | None:
     >>> nearest(("kafka", "grup_id")).name, nearest(("http_port",)).name
     ('kafka.group_id', 'http.port')
     """
+    path = tuple(NESTING.join(path).split(NESTING))
     specs = {known: spec for known, spec in field_specs().items() if known}
     flat = {_flatten(known): spec for known, spec in specs.items()}
     if (same := flat.get(_flatten(path))) is not None:

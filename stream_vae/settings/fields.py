@@ -54,9 +54,10 @@ def field_specs() -> Mapping[Path, FieldSpec]:
     return {spec.path: spec for spec in _walk((), schema, schema.get("$defs", {}))}
 
 
-def children(path: Path) -> Iterator[FieldSpec]:
-    """Yield what stands directly below a section."""
-    return (spec for spec in field_specs().values() if spec.path and spec.path[:-1] == path)
+def is_setting(path: Path) -> bool:
+    """Say whether there is a section, setting or map's entry at `path`."""
+    above = field_specs().get(path[:-1])
+    return path in field_specs() or (above is not None and above.kind == "map")
 
 
 def settings_table() -> list[tuple[str, str, str, str]]:

@@ -1,7 +1,7 @@
 """Bring all sources together; refuse everything that is wrong with them at once."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -10,21 +10,30 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from stream_vae.core.masking import mask
-from stream_vae.settings.faults import Fault, refuse, unusable_value
+from stream_vae.settings.faults import Fault, UnreadableError, nearest, refuse, unusable_value
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import Settings
 from stream_vae.settings.sources import (
     CONFIG_VARIABLE,
     SECRETS_VARIABLE,
-    Given,
-    Layer,
-    environment_layer,
-    flags_layer,
-    secrets_layer,
-    yaml_layer,
+    FlagsSource,
+    SecretsSource,
+    Source,
+    TextSource,
+    VariablesSource,
+    spell,
 )
+from stream_vae.settings.yaml_file import YamlSource
 
 DEFAULT_ORIGIN = "default"
+_UNKNOWN_NAME = ("extra_forbidden", "unexpected_keyword_argument")
+_BROKEN_RULE = "value_error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    value: object
+    source: Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,79 +73,109 @@ def load_settings(
     """
     if environ is None:
         environ = os.environ  # noqa: TID251 -- the one place that reads the environment
-    layers = list(_layers(config, overrides or {}, environ, secrets_dir))
-    faults = [fault for layer in layers for fault in layer.faults]
-    given: dict[Path, Given] = {}
-    for layer in layers:
-        given.update(layer.given)
-    faults += _mistaken_booleans(given)
+    sources = _read(config, overrides or {}, environ, secrets_dir)
+    given = {
+        path: _Given(value=value, source=source)
+        for source in sources
+        for path, value in _leaves(source(), ())
+    }
+    faults = list(_mistaken_booleans(given))
     try:
-        settings = Settings.model_validate(_nest(given))
+        ordered = tuple(reversed(sources))  # the library wants the highest first
+        settings = Settings(_build_sources=(ordered, {}))  # type: ignore[call-arg]  # not a field
     except ValidationError as exc:
-        faults += _translate(exc, given, already=faults)
+        faults += _translate(exc, given)
     if faults:
         raise refuse(faults)
     return LoadedSettings(settings=settings, origins=_origins(given))
 
 
-def _layers(
+def _read(
     config: FilePath | None,
     overrides: Mapping[str, object],
     environ: Mapping[str, str],
     secrets_dir: FilePath | None,
-) -> Iterator[Layer]:
-    config_text = environ.get(CONFIG_VARIABLE)
-    secrets_text = environ.get(SECRETS_VARIABLE)
-    if config is not None or config_text:
-        yield yaml_layer(config or FilePath(str(config_text)))
-    if secrets_dir is not None or secrets_text:
-        yield secrets_layer(secrets_dir or FilePath(str(secrets_text)))
-    yield environment_layer(environ)
-    yield flags_layer(overrides)
+) -> list[Source]:
+    """Return the sources, lowest first; refuse all that cannot be read."""
+    wanted: tuple[tuple[Callable[[Any], Source], object], ...] = (
+        (YamlSource, config or environ.get(CONFIG_VARIABLE)),
+        (SecretsSource, secrets_dir or environ.get(SECRETS_VARIABLE)),
+        (VariablesSource, environ),
+        (FlagsSource, overrides),
+    )
+    sources: list[Source] = []
+    faults: list[Fault] = []
+    for source, place in wanted:
+        try:
+            if place:
+                sources.append(source(place))
+        except UnreadableError as exc:
+            faults += exc.args
+    if faults:
+        # What the others give would look contradictory without what could not be read.
+        raise refuse(faults)
+    return sources
 
 
-def _nest(given: Mapping[Path, Given]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for path, each in given.items():
-        place = nested
-        for name in path[:-1]:
-            place = place.setdefault(name, {})
-        place[path[-1]] = each.value
-    return nested
+def _leaves(values: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, object]]:
+    """Yield single settings, entries of maps, and whatever stands where neither can."""
+    for name, value in values.items():
+        here = (*path, name)
+        spec = field_specs().get(here)
+        if spec is not None and spec.kind != "value" and isinstance(value, dict):
+            yield from _leaves(value, here)
+        else:
+            yield here, value
 
 
-def _mistaken_booleans(given: Mapping[Path, Given]) -> Iterator[Fault]:
+def _mistaken_booleans(given: Mapping[Path, _Given]) -> Iterator[Fault]:
     """Yield what pydantic would let pass: it reads true as the number 1."""
     for path, each in given.items():
         spec = field_specs().get(path)
         is_number = spec is not None and spec.expected.startswith(("integer", "number"))
         if spec is not None and is_number and isinstance(each.value, bool):
-            yield unusable_value(spec, path, each.value, each.source)
+            yield unusable_value(spec, path, each.value, each.source.origin(path))
 
 
-def _translate(
-    error: ValidationError, given: Mapping[Path, Given], already: list[Fault]
-) -> Iterator[Fault]:
-    told = {fault.where for fault in already}
-    for details in error.errors(include_url=False):
-        fault = _fault(details, given)
-        if fault.where not in told or not fault.where:
+def _translate(error: ValidationError, given: Mapping[Path, _Given]) -> Iterator[Fault]:
+    """Yield one fault for each setting, misspelt names first."""
+    details = error.errors(include_url=False)
+    told = set()
+    for each in sorted(details, key=lambda each: each["type"] not in _UNKNOWN_NAME):
+        fault = _fault(each, given)
+        if fault.where not in told:
             told.add(fault.where)
             yield fault
 
 
-def _fault(details: ErrorDetails, given: Mapping[Path, Given]) -> Fault:
-    spec, path = _locate(tuple(str(part) for part in details["loc"]))
-    if spec.kind == "section":
+def _fault(details: ErrorDetails, given: Mapping[Path, _Given]) -> Fault:
+    location = tuple(str(part) for part in details["loc"])
+    if details["type"] in _UNKNOWN_NAME:
+        return _unknown_name(location, given[location].source)
+    spec, path = _locate(location)
+    if details["type"] == _BROKEN_RULE:
         # A rule over several fields: the message itself says what was found and expected.
-        beneath = {each.source for at, each in given.items() if at[: len(path)] == path}
+        beneath = {each.source.origin(at) for at, each in given.items() if at[: len(path)] == path}
         return Fault(
             where=".".join(path),
             source=", ".join(sorted(beneath)) if path else "",
             text=details["msg"].removeprefix("Value error, "),
         )
-    source = given[path].source if path in given else DEFAULT_ORIGIN
-    return unusable_value(spec, path, details["input"], source)
+    source = given[path].source
+    origin = source.origin(path)
+    is_json = isinstance(source, TextSource) and spec.kind != "value" and spec.path == path
+    if is_json and isinstance(details["input"], str):
+        return Fault(
+            where=spec.name, source=origin, text=f"found no JSON, expected {spec.expected}"
+        )
+    return unusable_value(spec, path, details["input"], origin)
+
+
+def _unknown_name(path: Path, source: Source) -> Fault:
+    meant = nearest(path)
+    hint = "" if meant is None else f"; did you mean {spell(meant.path, source)}?"
+    text = f"no such setting{hint}"
+    return Fault(where=spell(path, source), source=source.origin(path), text=text)
 
 
 def _locate(location: Path) -> tuple[FieldSpec, Path]:
@@ -147,14 +186,15 @@ def _locate(location: Path) -> tuple[FieldSpec, Path]:
     return spec, location[: length + 1] if spec.kind == "map" else location[:length]
 
 
-def _origins(given: Mapping[Path, Given]) -> dict[str, str]:
+def _origins(given: Mapping[Path, _Given]) -> dict[str, str]:
     origins: dict[str, str] = {}
     for path, spec in field_specs().items():
         if spec.kind == "section":
             continue
         entries = [at for at in given if spec.kind == "map" and at[: len(path)] == path]
         for entry in entries:
-            origins[".".join(entry)] = given[entry].source
+            origins[".".join(entry)] = given[entry].source.origin(entry)
         if not entries:
-            origins[spec.name] = given[path].source if path in given else DEFAULT_ORIGIN
+            is_given = path in given
+            origins[spec.name] = given[path].source.origin(path) if is_given else DEFAULT_ORIGIN
     return origins

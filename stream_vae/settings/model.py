@@ -5,31 +5,23 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, StringConstraints, model_validator
 from pydantic_core import CoreSchema
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.telemetry.config import LoggingConfig
-from stream_vae.pipeline import DetectConfig
 from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
 from stream_vae.wire.reading_format import ReadingFormat
 
+PREFIX = "STREAM_VAE_"
+NESTING = "__"
 TOPIC_PATTERN = r"^[A-Za-z0-9._-]{1,249}$"
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:[0-9]+)?)$"
 Topic = Annotated[str, StringConstraints(pattern=TOPIC_PATTERN)]
 Device = Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)]
-
-_CONFIG = ConfigDict(
-    extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +46,7 @@ class BundleConfig:
     """Folder written by `stream-vae train`."""
 
 
-class _Described(BaseModel):
-    model_config = _CONFIG
-
+class _Described(BaseModel, use_attribute_docstrings=True):
     reading: ReadingFormat
 
 
@@ -125,14 +115,23 @@ class WorkerConfig:
             raise ValueError(msg)
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Settings of stream-vae.
 
     Defaults < YAML < secrets directory < environment (`STREAM_VAE_…`, `__` between section and
     name) < flags. Unknown names are refused.
     """
 
-    model_config = ConfigDict(**_CONFIG, title="stream-vae")
+    model_config = SettingsConfigDict(
+        title="stream-vae",
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTING,
+        case_sensitive=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
 
     detector: DetectorConfig = Field(default_factory=DetectorConfig)
     """Who raises the alerts."""
@@ -170,6 +169,18 @@ class Settings(BaseModel):
     shutdown_deadline_s: Annotated[float, Gt(0)] = 30.0
     """Longest time from SIGTERM to the end; what is not committed by then is read again by the next
     instance. Must be shorter than the cluster's grace period."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let a bare `Settings()` be all defaults; `load_settings` brings sources of its own."""
+        return (init_settings,)
 
     @model_validator(mode="after")
     def _hold_topics_apart(self) -> Self:

@@ -1,20 +1,28 @@
-"""Where settings come from: YAML, a secrets directory, the environment, the command line."""
+"""Secrets, environment and flags, read by pydantic-settings; each can say where a value stood."""
 
-import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path as FilePath
+from typing import Any, get_type_hints
 
-from stream_vae.settings.faults import Fault, expected_at, nearest, show
-from stream_vae.settings.fields import FieldSpec, Path, field_specs
-from stream_vae.settings.yaml_file import read_yaml
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    EnvSettingsSource,
+    InitSettingsSource,
+    NestedSecretsSettingsSource,
+    SecretsSettingsSource,
+    SettingsError,
+)
 
-PREFIX = "STREAM_VAE_"
+from stream_vae.settings.faults import Fault, UnreadableError
+from stream_vae.settings.fields import Path, field_specs, is_setting
+from stream_vae.settings.model import NESTING, PREFIX, Settings
+from stream_vae.settings.yaml_file import YamlSource
+
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS_VARIABLE = f"{PREFIX}SECRETS_DIR"
 _TEST_PREFIX = f"{PREFIX}TEST_"
-_NESTING = "__"
 _PROPERTY_MAPS = (("kafka", "common"), ("kafka", "consumer"), ("kafka", "producer"))
 
 # Kubernetes tells each pod of the services around it in variables of this form; a service called
@@ -23,79 +31,123 @@ _SERVICE_NAME = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP
 _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """One value, and what gave it."""
+class TextSource(EnvSettingsSource):
+    """Texts whose names nest by `__`; maps and sections are JSON."""
 
-    value: object
-    source: str
+    def _take(self, texts: Mapping[str, str | None]) -> None:
+        """Sort out texts, by lower-case name without the prefix, that are no settings.
 
+        The library would pass over most of them without a word.
+        """
+        known: dict[str, str | None] = {}
+        self._strays: dict[str, str | None] = {}
+        self._names: dict[Path, str] = {}
+        for name, text in sorted(texts.items()):
+            path = _with_dots(tuple(name.split(NESTING)))
+            if is_setting(path):
+                known[self.env_prefix.lower() + NESTING.join(path)] = text
+            else:
+                path = (name,)
+                self._strays[name] = text
+            self._names[path] = name
+        self.env_vars = known
 
-@dataclass(slots=True)
-class Layer:
-    """All that one source gives, by path; entries of maps have a path of their own."""
+    def __call__(self) -> dict[str, Any]:
+        """Return what is given; a misspelt name stays in one piece."""
+        return {**super().__call__(), **self._strays}
 
-    given: dict[Path, Given] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    def _name(self, path: Path) -> str:
+        """Return the name of the text that gave a setting, alone or within a section's JSON."""
+        above = (path[:length] for length in range(len(path), 0, -1))
+        return next(self._names[each] for each in above if each in self._names)
 
+    def next_field(
+        self,
+        field: FieldInfo | Any | None,
+        key: str,
+        case_sensitive: bool | None = None,
+    ) -> FieldInfo | None:
+        """Look into standard dataclasses; the library looks into pydantic's models alone."""
+        kind = field.annotation if isinstance(field, FieldInfo) else field
+        hints = get_type_hints(kind, include_extras=True) if is_dataclass(kind) else {}
+        return FieldInfo.from_annotation(hints[key]) if key in hints else None
 
-SourceOf = Callable[[Path], str]
-SpellingOf = Callable[[Path], str]
-
-
-def yaml_layer(file: FilePath) -> Layer:
-    """Return what a YAML file gives."""
-    read = read_yaml(file)
-    layer = Layer(faults=read.faults)
-
-    def source_of(path: Path) -> str:
-        return f"{file}:{read.lines[path]}" if path in read.lines else str(file)
-
-    _place(layer, (), read.content, source_of, ".".join)
-    return layer
-
-
-def secrets_layer(directory: FilePath) -> Layer:
-    """Return what a directory of one file per setting gives (`kafka__sasl_password`)."""
-    layer = Layer()
-    try:
-        files = sorted(directory.iterdir())
-    except OSError as exc:
-        text = f"cannot be read: {exc.strerror}; expected a directory of secrets"
-        layer.faults.append(Fault(where=str(directory), text=text))
-        return layer
-    for file in files:
-        # Kubernetes mounts hold hidden links and folders beside the secrets.
-        if file.name.startswith(".") or not file.is_file():
-            continue
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Leave what is no JSON to the model, which says where it is refused."""
         try:
-            text = file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError):
-            fault = Fault(where=str(file), text="cannot be read; expected a file of UTF-8 text")
-            layer.faults.append(fault)
-            continue
-        _place_named(layer, file.name, text, f"secret {file}", _spell_secret)
-    return layer
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
-def environment_layer(environ: Mapping[str, str]) -> Layer:
-    """Return what the environment variables of our prefix give."""
-    layer = Layer()
-    for name, value in sorted(environ.items()):
-        if name.startswith(PREFIX) and not _is_not_ours(name, value):
-            rest = name.removeprefix(PREFIX)
-            _place_named(layer, rest, value, f"environment {name}", _spell_variable)
-    return layer
+class VariablesSource(TextSource):
+    """What environment variables give."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings, case_sensitive=False)
+        ours = {
+            name.removeprefix(PREFIX).lower(): text
+            for name, text in environ.items()
+            if name.startswith(PREFIX) and not _is_not_ours(name, text)
+        }
+        self._take(ours)
+
+    def origin(self, path: Path) -> str:
+        """Return `environment NAME`."""
+        return f"environment {PREFIX}{self._name(path).upper()}"
 
 
-def flags_layer(overrides: Mapping[str, object]) -> Layer:
-    """Return what the command line gives: dotted names; None means not given."""
-    layer = Layer()
-    for name, value in overrides.items():
-        if value is not None:
-            path = _split_map_entry(tuple(name.split(".")))
-            _place(layer, path, value, lambda _: "command line", ".".join)
-    return layer
+class SecretsSource(TextSource, NestedSecretsSettingsSource):
+    """What a directory of one file per setting gives (`kafka__sasl_password`).
+
+    Raises:
+        UnreadableError: If anything in it cannot be read.
+    """
+
+    def __init__(self, directory: FilePath | str) -> None:
+        directory = FilePath(directory)
+        if faults := list(_unreadable_secrets(directory)):
+            raise UnreadableError(*faults)
+        self._directory = directory
+        unnested = SecretsSettingsSource(Settings, directory)
+        try:
+            super().__init__(unnested, secrets_case_sensitive=False, secrets_prefix="")
+        except (SettingsError, OSError, UnicodeDecodeError) as exc:
+            raise UnreadableError(Fault(where=str(directory), text=str(exc))) from exc
+        self._take(self.env_vars)
+
+    def origin(self, path: Path) -> str:
+        """Return `secret FILE`."""
+        return f"secret {self._directory / self._name(path)}"
+
+
+class FlagsSource(InitSettingsSource):
+    """What the command line gives: dotted names; None means not given."""
+
+    def __init__(self, overrides: Mapping[str, object]) -> None:
+        nested: dict[str, Any] = {}
+        for name, value in overrides.items():
+            if value is not None:
+                *sections, last = _split(name)
+                place = nested
+                for section in sections:
+                    place = place.setdefault(section, {})
+                place[last] = value
+        super().__init__(Settings, nested)
+
+    def origin(self, _: Path) -> str:
+        """Return `command line`."""
+        return "command line"
+
+
+Source = YamlSource | SecretsSource | VariablesSource | FlagsSource
+
+
+def spell(path: Path, source: Source) -> str:
+    """Return how a setting is called in a source."""
+    if isinstance(source, VariablesSource):
+        return PREFIX + NESTING.join(path).upper()
+    return (NESTING if isinstance(source, SecretsSource) else ".").join(path)
 
 
 def _is_not_ours(name: str, value: str) -> bool:
@@ -106,83 +158,38 @@ def _is_not_ours(name: str, value: str) -> bool:
     return name.endswith("PORT") and _SERVICE_URL.match(value) is not None
 
 
-def _place_named(layer: Layer, name: str, text: str, source: str, spelling_of: SpellingOf) -> None:
-    """Place a text whose name nests by `__`; maps and sections are given as JSON."""
-    path = _split_map_entry(tuple(name.lower().split(_NESTING)))
-    spec = field_specs().get(path)
-    value: object = text
-    if spec is not None and spec.kind != "value":
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as exc:
-            wanted = f"expected JSON: {spec.expected} ({exc.msg} at column {exc.colno})"
-            layer.faults.append(
-                Fault(where=spec.name, source=source, text=f"found no JSON, {wanted}")
-            )
-            return
-    _place(layer, path, value, lambda _: source, spelling_of)
+def _with_dots(path: Path) -> Path:
+    """Write librdkafka's properties with the dots that names of variables cannot hold."""
+    if path[:-1] in _PROPERTY_MAPS:
+        return (*path[:-1], path[-1].replace("_", "."))
+    return path
 
 
-def _split_map_entry(parts: Path) -> Path:
-    """Return the path of an entry of a map, whose own name may hold dots.
-
-    In names that cannot hold dots, `_` stands for them in librdkafka's properties, all of which
-    are written with dots.
-    """
+def _split(name: str) -> Path:
+    """Return the path of a dotted name; entries of maps may hold dots themselves."""
+    parts = tuple(name.split("."))
     for length in range(1, len(parts)):
         spec = field_specs().get(parts[:length])
         if spec is not None and spec.kind == "map":
-            entry = ".".join(parts[length:])
-            if parts[:length] in _PROPERTY_MAPS:
-                entry = entry.replace("_", ".")
-            return (*parts[:length], entry)
+            return (*parts[:length], ".".join(parts[length:]))
     return parts
 
 
-def _place(
-    layer: Layer, path: Path, value: object, source_of: SourceOf, spelling_of: SpellingOf
-) -> None:
-    """Take `value` apart down to single settings and entries of maps."""
-    spec = field_specs().get(path)
-    parent = field_specs().get(path[:-1])
-    is_entry = parent is not None and parent.kind == "map"
-    if spec is None and not is_entry:
-        layer.faults.append(_unknown(path, source_of(path), spelling_of))
-    elif spec is None or spec.kind == "value":
-        layer.given[path] = Given(value=value, source=source_of(path))
-    elif value is None:
-        return  # a section whose every line is commented out
-    elif isinstance(value, Mapping):
-        for name, entry in value.items():
-            if isinstance(name, str):
-                _place(layer, (*path, name), entry, source_of, spelling_of)
-            else:
-                layer.faults.append(_name_not_text(path, name, source_of(path)))
-    else:
-        layer.faults.append(_no_mapping(spec, path, value, source_of(path)))
-
-
-def _unknown(path: Path, source: str, spelling_of: SpellingOf) -> Fault:
-    meant = nearest(path)
-    text = "no such setting"
-    if meant is not None:
-        text += f"; did you mean {spelling_of(meant.path)}?"
-    return Fault(where=spelling_of(path), source=source, text=text)
-
-
-def _name_not_text(path: Path, name: object, source: str) -> Fault:
-    text = f"found the name {show(name)}, expected text (put it in quotes)"
-    return Fault(where=".".join(path), source=source, text=text)
-
-
-def _no_mapping(spec: FieldSpec, path: Path, value: object, source: str) -> Fault:
-    text = f"found {show(value)}, expected {expected_at(spec, path)}"
-    return Fault(where=".".join(path), source=source, text=text)
-
-
-def _spell_variable(path: Path) -> str:
-    return PREFIX + _NESTING.join(path).upper()
-
-
-def _spell_secret(path: Path) -> str:
-    return _NESTING.join(path)
+def _unreadable_secrets(directory: FilePath) -> Iterator[Fault]:
+    """Yield what the library would pass over, or fail on without saying where."""
+    try:
+        files = sorted(directory.iterdir())
+    except OSError as exc:
+        text = f"cannot be read: {exc.strerror}; expected a directory of secrets"
+        yield Fault(where=str(directory), text=text)
+        return
+    for file in files:
+        # Kubernetes mounts hold hidden links and folders beside the secrets.
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        if not file.resolve().is_relative_to(directory.resolve()):
+            yield Fault(where=str(file), text="is a link to a file outside of the directory")
+        try:
+            file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            yield Fault(where=str(file), text="cannot be read; expected a file of UTF-8 text")

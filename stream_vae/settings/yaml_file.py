@@ -1,68 +1,103 @@
-"""A YAML file with the line of each of its keys."""
+"""A YAML file that knows the line of each of its keys."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path as FilePath
+from typing import Any
 
 import yaml
+from pydantic_settings import YamlConfigSettingsSource
 
-from stream_vae.settings.faults import Fault
-from stream_vae.settings.fields import Path
+from stream_vae.settings.faults import Fault, UnreadableError
+from stream_vae.settings.fields import Path, field_specs
+from stream_vae.settings.model import Settings
 
-_MERGE_KEY = "<<"
-
-
-@dataclass(slots=True, kw_only=True)
-class YamlFile:
-    """What a file says; `faults` tells what it cannot mean."""
-
-    content: object = None
-    lines: dict[Path, int] = field(default_factory=dict)
-    """1-based."""
-    faults: list[Fault] = field(default_factory=list)
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_NULL_TAG = "tag:yaml.org,2002:null"
 
 
-def read_yaml(file: FilePath) -> YamlFile:
-    """Read a file; whatever is wrong with it comes back as faults with line and column."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as exc:
-        return _failed(str(file), f"byte {exc.start} is not UTF-8, expected a text file")
-    except OSError as exc:
-        return _failed(str(file), f"cannot be read: {exc.strerror}; expected a YAML file")
-    read = YamlFile()
-    try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        if node is not None:
-            _note_keys(node, (), str(file), read)
-            read.content = loader.construct_document(node)
-    except yaml.MarkedYAMLError as exc:
-        mark = exc.problem_mark or exc.context_mark
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        return _failed(place, f"not YAML: {exc.problem or exc.context}")
-    except yaml.YAMLError as exc:
-        return _failed(str(file), f"not YAML: {' '.join(str(exc).split())}")
-    except RecursionError:
-        return _failed(str(file), "nested too deeply, or an alias refers to itself")
-    return read
+class YamlSource(YamlConfigSettingsSource):
+    """What a YAML file gives.
+
+    Raises:
+        UnreadableError: If the file cannot be read, or is no YAML that can be meant; with line and
+            column.
+    """
+
+    def __init__(self, file: FilePath | str) -> None:
+        file = FilePath(file)
+        self._file = file
+        self._lines: dict[Path, int] = {}
+        try:
+            faults = list(self._misread(file.read_text(encoding="utf-8")))
+            if not faults:
+                super().__init__(Settings, file)
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as exc:
+            faults = [_fault(file, exc)]
+        if faults:
+            raise UnreadableError(*faults)
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what is given; sections with every line commented out are not."""
+        return _without_empty_sections(super().__call__(), ())
+
+    def origin(self, path: Path) -> str:
+        """Return `FILE:LINE`."""
+        return f"{self._file}:{self._lines[path]}" if path in self._lines else str(self._file)
+
+    def _misread(self, text: str) -> Iterator[Fault]:
+        """Keep the line of each key; yield what the library would fail on, or pass over."""
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not self._file.is_file():
+            yield Fault(where=str(self._file), text="is a pipe or a device, expected a file")
+        elif isinstance(node, yaml.MappingNode):
+            yield from self._note_keys(node, ())
+        elif node is not None and node.tag != _NULL_TAG:
+            yield Fault(where=str(self._file), text="expected a mapping of settings")
+
+    def _note_keys(self, node: yaml.Node, path: Path) -> Iterator[Fault]:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        names: set[str] = set()
+        for key, value in pairs:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE_TAG:
+                continue
+            here = (*path, key.value)
+            line = key.start_mark.line + 1
+            if key.tag != _TEXT_TAG:
+                text = f"found the name {key.value}, expected text (put it in quotes)"
+                yield Fault(where=".".join(path), source=f"{self._file}:{line}", text=text)
+            if key.value in names:
+                place = f"{self._file}:{line}:{key.start_mark.column + 1}"
+                text = f"{'.'.join(here)} is given twice, first in line {self._lines[here]}"
+                yield Fault(where=place, text=text)
+            names.add(key.value)
+            self._lines.setdefault(here, line)
+            yield from self._note_keys(value, here)
 
 
-def _failed(where: str, text: str) -> YamlFile:
-    return YamlFile(faults=[Fault(where=where, text=text)])
+def _fault(file: FilePath, exc: Exception) -> Fault:
+    where = str(file)
+    match exc:
+        case UnicodeDecodeError():
+            text = f"byte {exc.start} is not UTF-8, expected a text file"
+        case OSError():
+            text = f"cannot be read: {exc.strerror}; expected a YAML file"
+        case RecursionError():
+            text = "nested too deeply, or an alias refers to itself"
+        case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
+            where = f"{file}:{mark.line + 1}:{mark.column + 1}"
+            text = f"not YAML: {exc.problem}"
+        case _:
+            text = f"not YAML: {' '.join(str(exc).split())}"
+    return Fault(where=where, text=text)
 
 
-def _note_keys(node: yaml.Node, path: Path, file: str, read: YamlFile) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    first_lines: dict[str, int] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode) or key.value == _MERGE_KEY:
+def _without_empty_sections(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    kept = {}
+    for name, value in values.items():
+        here = (*path, name)
+        spec = field_specs().get(here)
+        if value is None and spec is not None and spec.kind != "value":
             continue
-        line, column = key.start_mark.line + 1, key.start_mark.column + 1
-        here = (*path, key.value)
-        if key.value in first_lines:
-            text = f"{'.'.join(here)} is given twice, first in line {first_lines[key.value]}"
-            read.faults.append(Fault(where=f"{file}:{line}:{column}", text=text))
-        first_lines.setdefault(key.value, line)
-        read.lines[here] = line
-        _note_keys(value, here, file, read)
+        kept[name] = _without_empty_sections(value, here) if isinstance(value, dict) else value
+    return kept

@@ -5,6 +5,15 @@ import torch
 from stream_vae.errors import ConfigError
 
 
+def limit_threads(threads: int) -> None:
+    """Let torch use so many CPU threads in this process.
+
+    These networks are small: more than one thread gains nothing, and where other work shares the
+    cores the threads wait for each other (training took eight times as long with two).
+    """
+    torch.set_num_threads(threads)
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device meant by `auto`, `cpu`, `cuda` or `cuda:N`.
 

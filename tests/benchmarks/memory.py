@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from stream_vae.alerting import Origin
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.pipeline import DetectConfig, Origin, Pipeline
+from stream_vae.detect.config import DetectConfig
+from stream_vae.pipeline import Pipeline
 from stream_vae.vae.scoring import WindowScorer
 from tests.benchmarks.workload import START_NS, F, Workload
 from tests.system.broker import RealKafka

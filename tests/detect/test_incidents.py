@@ -1,6 +1,7 @@
 import pytest
 
-from stream_vae.detect.incidents import Change, IncidentConfig, IncidentTracker, JudgedReading
+from stream_vae.detect.config import IncidentConfig
+from stream_vae.detect.incidents import Change, IncidentTracker, JudgedReading
 
 SECOND = 1_000_000_000
 

@@ -3,7 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_vae.detect.threshold import AdaptiveThreshold, Judgement, ThresholdConfig
+from stream_vae.detect.config import ThresholdConfig
+from stream_vae.detect.threshold import AdaptiveThreshold, Judgement
 
 CALIBRATION = np.quantile(np.random.default_rng(0).normal(size=50_000), np.linspace(0, 1, 1001))
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_vae.settings.yaml_file import YamlFile, read_yaml
+from stream_vae.settings.faults import UnreadableError
+from stream_vae.settings.yaml_file import YamlSource
 
 
 @pytest.fixture
@@ -12,28 +13,32 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "c.yaml"
 
 
-def read(file: Path, text: str) -> YamlFile:
+def read(file: Path, text: str) -> YamlSource:
     file.write_text(text, encoding="utf-8")
-    return read_yaml(file)
+    return YamlSource(file)
 
 
-def fault(file: Path, text: str) -> str:
-    faults = read(file, text).faults
-    assert len(faults) == 1
-    return str(faults[0])
+def fault(file: Path, text: str | None = None) -> str:
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(UnreadableError) as info:
+        YamlSource(file)
+    (only,) = info.value.args
+    return str(only)
 
 
 def test_keys_know_their_lines(file: Path) -> None:
     found = read(file, "a: 1\n\nb:\n  # why\n  c: {d: 2}\n")
-    assert found.content == {"a": 1, "b": {"c": {"d": 2}}}
-    assert found.lines == {("a",): 1, ("b",): 3, ("b", "c"): 5, ("b", "c", "d"): 5}
-    assert found.faults == []
+    assert found() == {"a": 1, "b": {"c": {"d": 2}}}
+    lines = {("a",): 1, ("b",): 3, ("b", "c"): 5, ("b", "c", "d"): 5}
+    assert {path: found.origin(path) for path in lines} == {
+        path: f"{file}:{line}" for path, line in lines.items()
+    }
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
 def test_a_file_that_says_nothing_is_no_fault(file: Path, text: str) -> None:
-    found = read(file, text)
-    assert (found.content, found.faults) == (None, [])
+    assert read(file, text)() == {}
 
 
 @pytest.mark.parametrize(
@@ -60,13 +65,15 @@ def test_a_key_given_twice_is_a_fault(file: Path) -> None:
 
 def test_one_name_in_two_sections_is_no_fault(file: Path) -> None:
     """Control for the test above."""
-    assert read(file, "a: {device: 1}\nb: {device: 2}\n").faults == []
+    assert read(file, "a: {device: 1}\nb: {device: 2}\n")() == {
+        "a": {"device": 1},
+        "b": {"device": 2},
+    }
 
 
 def test_anchors_and_merges_work(file: Path) -> None:
     found = read(file, "a: &x {p: 1}\nb: {<<: *x, q: 2}\n")
-    assert found.content == {"a": {"p": 1}, "b": {"p": 1, "q": 2}}
-    assert found.faults == []
+    assert found() == {"a": {"p": 1}, "b": {"p": 1, "q": 2}}
 
 
 def test_an_alias_to_itself_is_a_fault(file: Path) -> None:
@@ -74,19 +81,18 @@ def test_an_alias_to_itself_is_a_fault(file: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
-    found = read_yaml(tmp_path / "none.yaml")
-    assert str(found.faults[0]) == (
+    assert fault(tmp_path / "none.yaml") == (
         f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory; expected a YAML file"
     )
 
 
 def test_a_directory_is_a_fault(tmp_path: Path) -> None:
-    assert "cannot be read: Is a directory" in str(read_yaml(tmp_path).faults[0])
+    assert "cannot be read: Is a directory" in fault(tmp_path)
 
 
 def test_a_file_that_is_no_text_is_a_fault(file: Path) -> None:
     file.write_bytes(b"a: \xff")
-    assert str(read_yaml(file).faults[0]) == (f"{file}: byte 3 is not UTF-8, expected a text file")
+    assert fault(file) == f"{file}: byte 3 is not UTF-8, expected a text file"
 
 
 def test_control_characters_are_a_fault(file: Path) -> None:

@@ -85,8 +85,14 @@ def _missing(admin: AdminClient, input_topic: str, output_topics: Sequence[str])
     partitions = len(cluster.topics[input_topic].partitions)
     created = admin.create_topics(
         [
-            NewTopic(t, num_partitions=partitions, replication_factor=_BROKER_DEFAULT)
-            for t in wanted
+            NewTopic(
+                topic,
+                num_partitions=partitions,
+                replication_factor=_BROKER_DEFAULT,
+                # A dead letter must fit, whatever the input topic let through.
+                config={"max.message.bytes": str(LARGEST_RECORD_BYTES)},
+            )
+            for topic in wanted
         ],
         request_timeout=_REQUEST_TIMEOUT_S,
     )

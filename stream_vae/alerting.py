@@ -1,0 +1,167 @@
+"""From a changed incident and its evidence to the alert event that explains it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import (
+    AlertDetector,
+    AlertEvent,
+    AlertFeature,
+    AlertModel,
+    AlertSeries,
+    AlertSource,
+    AlertWindow,
+)
+from stream_vae.core.model_spec import ModelSpec, Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.windows import Assembly
+from stream_vae.detect.incidents import Change, Incident
+from stream_vae.detect.threshold import Judgement
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What alert events say of where they come from."""
+
+    detector: AlertDetector
+    labels: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a batch's decisions rest on."""
+
+    readings: ReadingBatch
+    assembly: Assembly
+    scores: Scores
+    judged: Judgement
+
+
+class AlertWriter:
+    """Writes alert events for one model and detector.
+
+    Args:
+        spec: Names and units of the features, identity of the model.
+        origin: Copied into every event.
+        threshold_method: How thresholds are made, in words.
+        max_features: Features listed, largest contribution first.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, origin: Origin, *, threshold_method: str, max_features: int
+    ) -> None:
+        self._spec = spec
+        self._origin = origin
+        self._threshold_method = threshold_method
+        self._max_features = max_features
+
+    def write(
+        self, change: Change, incident: Incident, evidence: Evidence, b: int, now: datetime
+    ) -> AlertEvent:
+        """Return the alert event of an incident's change.
+
+        Args:
+            change: What happened to it.
+            incident: The incident after the change.
+            evidence: The batch whose window brought the change about.
+            b: That window's position in the batch.
+            now: Wall clock.
+        """
+        readings, scores, judged = evidence.readings, evidence.scores, evidence.judged
+        at = int(evidence.assembly.ready[b])
+        key = readings.series[at]
+        features = self._features(readings.values[at], scores, b)
+        resolved = change is Change.RESOLVED
+        step_ns = round(self._spec.step_seconds * 1e9)
+        end = int(evidence.assembly.end_times[b])
+        return AlertEvent(
+            incident_id=incident_id(self._origin.detector.name, key, incident.started_at),
+            sequence=incident.sequence,
+            status="resolved" if resolved else "firing",
+            severity=incident.severity,
+            series=AlertSeries(key=key, labels=self._origin.labels),
+            starts_at=_utc(incident.started_at),
+            ends_at=_utc(incident.last_anomalous_at) if resolved else None,
+            detected_at=now,
+            window=AlertWindow(
+                start=_utc(end - (self._spec.window_length - 1) * step_ns),
+                end=_utc(end),
+                length=self._spec.window_length,
+                step_seconds=self._spec.step_seconds,
+            ),
+            score=float(scores.value[b]),
+            score_peak=incident.peak_score,
+            threshold=float(judged.threshold[b]),
+            threshold_method=self._threshold_method,
+            grade=incident.peak_grade,
+            p_value=float(judged.p_value[b]),
+            features=features,
+            detector=self._origin.detector,
+            model=AlertModel(
+                id=self._spec.id, version=self._spec.version, trained_at=self._spec.trained_at
+            ),
+            source=AlertSource(
+                topic=readings.topic,
+                partition=int(readings.partitions[at]),
+                offset_start=incident.offset_start,
+                offset_end=incident.offset_end,
+            ),
+            summary=_summary(key, features[0], resolved=resolved),
+            links=self._origin.links,
+        )
+
+    def _features(
+        self, actual: NDArray[np.float64], scores: Scores, b: int
+    ) -> tuple[AlertFeature, ...]:
+        contribution = scores.contribution[b].astype(np.float64)
+        largest = np.argsort(-contribution, kind="stable")[: self._max_features]
+        return tuple(
+            AlertFeature(
+                name=self._spec.features[f].name,
+                unit=self._spec.features[f].unit,
+                actual=None if np.isnan(actual[f]) else float(actual[f]),
+                expected=float(scores.expected[b, f]),
+                expected_std=float(scores.expected_std[b, f]),
+                contribution=float(contribution[f]),
+            )
+            for f in largest.tolist()
+        )
+
+
+def incident_id(detector: str, series: str, started_at: int) -> str:
+    """Return the id of an incident: a function of who, what and when alone.
+
+    A replay, or a second daemon that does the same work, gives the same id.
+
+    Args:
+        detector: The detector's name.
+        series: The series key.
+        started_at: Event time of the first anomalous reading, nanoseconds since 1970.
+
+    >>> incident_id("plant", "pump-7", 1_700_000_000_000_000_000)
+    '1c1531a0c4e6e32ee626debb5ff14ba7'
+    """
+    identity = f"{len(detector)}:{detector}{len(series)}:{series}{started_at}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _utc(time: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=time // 1000)
+
+
+def _summary(key: str, top: AlertFeature, *, resolved: bool) -> str:
+    if resolved:
+        return f"{key[:200]} is back to normal"
+    actual = "not observed" if top.actual is None else f"{top.actual:.4g}"
+    unit = f" {top.unit[:20]}" if top.unit else ""
+    return (
+        f"{key[:200]}: {top.name[:100]} {actual}, expected {top.expected:.4g} "
+        f"± {top.expected_std:.2g}{unit}, {top.contribution:.0%} of the score"
+    )

@@ -1,0 +1,87 @@
+"""How windows are judged: settings of thresholds and incidents."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdConfig:
+    """How high a score must be, judged by the series' own recent scores."""
+
+    quantile: Annotated[float, Gt(0.5), Lt(1.0)] = 0.999
+    """Share of normal scores below the threshold; 0.999 asks for 1 false reading in 1,000."""
+
+    window: Annotated[int, Ge(100)] = 1000
+    """Admitted scores remembered per series; 4 bytes each."""
+
+    refresh_every: Annotated[int, Ge(1)] = 16
+    """Admitted scores between two refreshes of the threshold."""
+
+    release_after: Annotated[int, Ge(1)] = 1000
+    """Consecutive anomalous readings after which a series' new level is learnt as normal, so that
+    a permanent change cannot lock it into alarm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentConfig:
+    """When anomalous readings become an incident and when it is over."""
+
+    open_after: Annotated[int, Ge(1), Le(64)] = 2
+    """Anomalous readings (M) among the last `open_within` that open an incident."""
+
+    open_within: Annotated[int, Ge(1), Le(64)] = 3
+    """Readings (N) looked back on."""
+
+    resolve_after: Annotated[int, Ge(1)] = 5
+    """Consecutive normal readings that resolve it."""
+
+    cooldown_s: Annotated[float, Ge(0)] = 0.0
+    """Event time after a resolution during which the series opens no new incident."""
+
+    min_deviation: Annotated[float, Ge(0)] = 0.0
+    """Distance of actual from expected, in expected standard deviations, that at least one feature
+    must have for an anomalous reading to count. It keeps what is unusual but too small to matter
+    quiet, and ends an incident when readings are back although the window still remembers."""
+
+    warning_grade: Annotated[float, Ge(0), Le(1)] = 0.3
+    """Grade from which an incident is a warning; below it is info."""
+
+    critical_grade: Annotated[float, Ge(0), Le(1)] = 0.7
+    """Grade from which an incident is critical."""
+
+    max_features: Annotated[int, Ge(1)] = 10
+    """Features listed in an alert event, largest contribution first."""
+
+    def __post_init__(self) -> None:
+        """Hold the fields against each other."""
+        if self.open_after > self.open_within:
+            msg = (
+                f"open_after ({self.open_after}) of open_within ({self.open_within}) readings can "
+                "never be reached; open_after must be <= open_within"
+            )
+            raise ValueError(msg)
+        if self.warning_grade > self.critical_grade:
+            msg = (
+                f"warning_grade ({self.warning_grade}) must be <= critical_grade "
+                f"({self.critical_grade})"
+            )
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectConfig:
+    """How windows are scored and judged."""
+
+    score: str = "auto"
+    """Name of the score; `auto` takes the one the bundle was given at training."""
+
+    max_gap: Annotated[int, Ge(0)] = 8
+    """Missing steps in a row that a window bridges; a longer gap restarts warm-up."""
+
+    min_observed: Annotated[float, Gt(0), Le(1)] = 0.5
+    """Smallest share of observed values with which a window is scored."""
+
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
+    incident: IncidentConfig = field(default_factory=IncidentConfig)

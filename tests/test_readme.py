@@ -1,0 +1,49 @@
+"""What the README says of settings, schema, metrics and reasons is what the program has."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from stream_vae.edges.telemetry.metrics import Metrics
+from stream_vae.settings import markdown_table
+from stream_vae.wire.alerts import alert_schema
+from stream_vae.wire.rejections import REASONS
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def names_in_backticks() -> set[str]:
+    return set(re.findall(r"`([^`\n]+)`", README))
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    """Mend it by pasting the output of `stream-vae config table`."""
+    inside = README.split("<!-- settings: stream-vae config table -->\n")[1]
+    inside = inside.split("<!-- end of settings -->")[0]
+    assert inside.strip() == markdown_table().strip()
+
+
+@pytest.mark.parametrize("field", sorted(alert_schema()["properties"]))
+def test_every_field_of_an_alert_event_is_explained(field: str) -> None:
+    assert field in names_in_backticks()
+
+
+@pytest.mark.parametrize("reason", sorted(set(REASONS) - {"late"}))
+def test_every_reason_of_a_dead_letter_is_listed(reason: str) -> None:
+    assert reason in names_in_backticks()
+
+
+def test_every_metric_is_listed_and_every_listed_metric_is_there() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    real = set()
+    for family in registry.collect():
+        name = family.name.removeprefix("stream_vae_")
+        real.add(f"{name}_total" if family.type == "counter" else name)
+    table = README.split("| Metric (`stream_vae_…`)")[1].split("\n\n")[0]
+    listed = set()
+    for row in table.splitlines()[2:]:
+        listed.update(re.findall(r"`([a-z_]+)`", row.split("|")[1]))
+    assert listed == real
