@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,29 +10,33 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 import yaml
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from river.datasets import WaterFlow
 
 from stream_vae import __version__
 from stream_vae.alerting import Origin
+from stream_vae.commands.demo_report import (
+    FEATURE,
+    STEP_S,
+    TRAINED_ON,
+    Offline,
+    closing_table,
+    incident_table,
+    write_files,
+)
 from stream_vae.commands.train import train_with_progress
 from stream_vae.core.alerts import AlertDetector, AlertEvent
-from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.verdicts import VerdictBatch
 from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
-from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
+from stream_vae.edges.files.outputs import AlertsWriter, whole_file
 from stream_vae.edges.files.training_data import SeriesArrays
 from stream_vae.edges.kafka.alert_reader import read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import StreamVaeError
-from stream_vae.evaluate.plots import SeriesPicture, draw
 from stream_vae.pipeline import Pipeline
 from stream_vae.settings import Settings, load_settings
 from stream_vae.vae.device import limit_threads
@@ -44,25 +47,9 @@ from stream_vae.wire.alerts import decode_alert
 from stream_vae.wire.reading_encoder import ReadingEncoder
 
 _SERIES = "pipeline-branch"
-_FEATURE = Feature(name="flow", unit="L/s")
-_STEP_S = 3600.0
 _RATE = 300.0
 _ALERT_WAIT_S = 30.0
 
-
-def _ns(time: str) -> int:
-    return int(np.datetime64(time, "ns").astype(np.int64))
-
-
-_TRAINED_ON = (_ns("2022-04-04T00:00"), _ns("2022-04-24T00:00"))
-
-_KNOWN_EVENTS = (
-    ("low flow", _ns("2022-03-24T07:00"), _ns("2022-03-25T00:00")),
-    ("low flow", _ns("2022-03-29T06:00"), _ns("2022-03-29T18:00")),
-    ("pumping peak", _ns("2022-04-03T04:00"), _ns("2022-04-03T04:00")),
-    ("low flow", _ns("2022-04-27T13:00"), _ns("2022-04-28T03:00")),
-)
-"""The four segments that the data set's description names, located by eye."""
 
 _DETECTION: dict[str, Any] = {
     "detect": {
@@ -111,8 +98,8 @@ def demo(
         )
         trained = train_with_progress(
             [training],
-            features=[_FEATURE],
-            step_seconds=_STEP_S,
+            features=[FEATURE],
+            step_seconds=STEP_S,
             architecture=settings.model,
             training=settings.training,
             model_id="water-flow",
@@ -121,7 +108,7 @@ def demo(
         save_bundle(trained.bundle, settings.bundle.path)
         console.rule("2. Score the rest offline, to have something to hold the stream against")
         offline = _score_offline(settings, rest)
-        _write_files(out, rest, offline)
+        write_files(out, rest, offline)
         console.print(f"{len(offline.alerts)} alert events expected")
         console.rule("3. Stream the rest through the daemon")
         received, rate = _stream(settings, config, out, rest, len(offline.alerts), console)
@@ -129,24 +116,12 @@ def demo(
         for event in received:
             AlertsWriter(file).write(event)
     console.rule("4. What was found")
-    console.print(_incident_table(received, offline, rest))
-    console.print(_closing_table(received, offline, rest, rate, time.monotonic() - started))
+    console.print(incident_table(received, offline, rest))
+    console.print(closing_table(received, offline, rest, rate, time.monotonic() - started))
     _tell_next(console, out)
     if [_essence(event) for event in received] != [_essence(event) for event in offline.alerts]:
         msg = "the streamed alert events differ from the offline ones"
         raise StreamVaeError(msg)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Offline:
-    """What the pipeline says of the streamed readings, with what the model expected."""
-
-    verdicts: VerdictBatch
-    alerts: tuple[AlertEvent, ...]
-    expected: NDArray[np.float64]
-    """(N,) input units; NaN where no window was scored."""
-    expected_std: NDArray[np.float64]
-    """(N,) input units."""
 
 
 def _water_flow() -> tuple[SeriesArrays, ReadingBatch]:
@@ -154,7 +129,7 @@ def _water_flow() -> tuple[SeriesArrays, ReadingBatch]:
     rows = [(round(x["Time"].timestamp()) * 10**9, flow) for x, flow in WaterFlow()]
     times = np.array([time for time, _ in rows], np.int64)
     values = np.array([flow for _, flow in rows])[:, None]
-    clean = (times >= _TRAINED_ON[0]) & (times < _TRAINED_ON[1])
+    clean = (times >= TRAINED_ON[0]) & (times < TRAINED_ON[1])
     n = int((~clean).sum())
     rest = ReadingBatch(
         topic="demo.readings",
@@ -195,7 +170,7 @@ def _write_config(out: Path, bootstrap: str) -> Path:
     return path
 
 
-def _score_offline(settings: Settings, rest: ReadingBatch) -> _Offline:
+def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     model = load_bundle(settings.bundle.path)
     scorer = WindowScorer(model, device=settings.worker.device)
     detector = AlertDetector(name=settings.detector.name, version=__version__, instance="offline")
@@ -206,30 +181,12 @@ def _score_offline(settings: Settings, rest: ReadingBatch) -> _Offline:
     expected = np.full((2, len(rest)), np.nan)
     expected[0, assembly.ready] = scores.expected[:, 0]
     expected[1, assembly.ready] = scores.expected_std[:, 0]
-    return _Offline(
+    return Offline(
         verdicts=outcome.verdicts,
         alerts=outcome.alerts,
         expected=expected[0],
         expected_std=expected[1],
     )
-
-
-def _write_files(out: Path, rest: ReadingBatch, offline: _Offline) -> None:
-    with whole_file(out / "scores.csv") as file:
-        ScoresWriter(file).write(rest, offline.verdicts)
-    picture = SeriesPicture(
-        title="Water flow through a pipeline branch: what the daemon saw",
-        label=f"{_FEATURE.name} [{_FEATURE.unit}]",
-        times=rest.times,
-        actual=rest.values[:, 0],
-        expected=offline.expected,
-        expected_std=offline.expected_std,
-        score=offline.verdicts.score,
-        threshold=offline.verdicts.threshold,
-        incidents=[(_time(i.starts_at), _time(i.ends_at or i.starts_at)) for i in _last(offline)],
-        trained_on=_TRAINED_ON,
-    )
-    draw(picture, max_gap_ns=round(6 * _STEP_S * 1e9)).savefig(out / "anomalies.png", dpi=110)
 
 
 def _stream(
@@ -278,7 +235,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress) -> None:
-    encoder = ReadingEncoder([_FEATURE.name], load_settings(environ={}).settings.input)
+    encoder = ReadingEncoder([FEATURE.name], load_settings(environ={}).settings.input)
     task = bar.add_task("readings published", total=len(rest))
     readings = (
         EncodedReading(
@@ -323,64 +280,6 @@ def _essence(event: AlertEvent) -> dict[str, object]:
     fields = {name: getattr(event, name) for name in AlertEvent.__slots__}
     del fields["detected_at"], fields["detector"]
     return fields
-
-
-def _last(offline: _Offline) -> list[AlertEvent]:
-    """Return the last event of each incident."""
-    return list({event.incident_id: event for event in offline.alerts}.values())
-
-
-def _time(when: datetime) -> int:
-    return round(when.timestamp()) * 10**9
-
-
-def _is_found(event: AlertEvent, start: int, end: int) -> bool:
-    incident_end = _time(event.ends_at) if event.ends_at else end
-    return _time(event.starts_at) <= end and incident_end >= start
-
-
-def _incident_table(received: list[AlertEvent], offline: _Offline, rest: ReadingBatch) -> Table:
-    """Return one row an incident: when, how high, and what was expected at its peak."""
-    table = Table(
-        "start", "end", "peak score", "expected", "actual", "known event", title="Incidents"
-    )
-    for event in {event.incident_id: event for event in received}.values():
-        start = _time(event.starts_at)
-        end = _time(event.ends_at) if event.ends_at else int(rest.times[-1])
-        inside = np.flatnonzero((rest.times >= start) & (rest.times <= end))
-        deviation = np.abs(rest.values[inside, 0] - offline.expected[inside])
-        peak = inside[int(np.nanargmax(deviation))]
-        known = [name for name, a, b in _KNOWN_EVENTS if _is_found(event, a, b)]
-        table.add_row(
-            f"{event.starts_at:%Y-%m-%d %H:%M}Z",
-            f"{event.ends_at:%Y-%m-%d %H:%M}Z" if event.ends_at else "still firing",
-            f"{event.score_peak:.1f} > {event.threshold:.1f}",
-            f"{offline.expected[peak]:.1f} ± {offline.expected_std[peak]:.1f} {_FEATURE.unit}",
-            f"{rest.values[peak, 0]:.1f} {_FEATURE.unit}",
-            ", ".join(known) or "none: a false alarm",
-        )
-    return table
-
-
-def _closing_table(
-    received: list[AlertEvent],
-    offline: _Offline,
-    rest: ReadingBatch,
-    rate: float,
-    seconds: float,
-) -> Table:
-    incidents = list({event.incident_id: event for event in received}.values())
-    found = [
-        any(_is_found(event, start, end) for event in incidents) for _, start, end in _KNOWN_EVENTS
-    ]
-    table = Table(show_header=False)
-    table.add_row("readings streamed", f"{len(rest)}, {rate:.0f} per second (paced at {_RATE:g})")
-    table.add_row("windows scored", str(int(np.isfinite(offline.verdicts.score).sum())))
-    table.add_row("alert events", f"{len(received)} (offline: {len(offline.alerts)})")
-    table.add_row("incidents", str(len(incidents)))
-    table.add_row("known events found", f"{sum(found)} of {len(found)}")
-    table.add_row("whole demo", f"{seconds:.0f} s")
-    return table
 
 
 def _tell_next(console: Console, out: Path) -> None:
