@@ -25,6 +25,7 @@ from stream_vae.events import (
     ConsumptionPaused,
     ConsumptionResumed,
     Event,
+    HistoryLost,
     PartitionsAssigned,
     PartitionsLost,
     PartitionsRevoked,
@@ -41,6 +42,7 @@ from stream_vae.settings import Settings
 from stream_vae.wire.readings import ReadingDecoder
 from stream_vae.worker import ScoringWorker
 
+_PAUSE_AFTER_S = 0.5
 _COMMIT_TRIES = 10
 _COMMIT_PAUSE_S = 0.1
 
@@ -115,6 +117,7 @@ class Daemon:
         self._heartbeat = Heartbeat(time.monotonic())
         self._stopping = False
         self._committed_at = time.monotonic()
+        self._had_room_at = time.monotonic()
         self._worker: ScoringWorker[_Taken] = ScoringWorker(
             scorer,
             max_batch=settings.worker.max_batch,
@@ -128,6 +131,7 @@ class Daemon:
             on_assigned=self._assigned,
             on_revoked=self._revoked,
             on_lost=self._lost,
+            on_history_lost=self._history_lost,
             on_wait=self._waiting,
             on_back=self._reached,
         )
@@ -170,14 +174,14 @@ class Daemon:
     def _turn(self) -> None:
         """Go round once: take records in, bring finished work out."""
         self._heartbeat.beat(time.monotonic())
-        records = self._consumer.poll(
-            self._settings.kafka.poll_records, self._settings.worker.max_wait_ms / 1000
-        )
-        if records is not None:
-            self._take_in(records)
+        if self._may_poll():
+            records = self._consumer.poll(
+                self._settings.kafka.poll_records, self._settings.worker.max_wait_ms / 1000
+            )
+            if records is not None:
+                self._take_in(records)
         for taken, scores in self._worker.collect():
             self._decide(taken, scores)
-        self._regulate()
         overdue = time.monotonic() - self._committed_at >= self._settings.kafka.commit_interval_s
         if self._outbox.alerts or overdue:
             self._commit()
@@ -256,15 +260,29 @@ class Daemon:
                 )
             )
 
-    def _regulate(self) -> None:
-        """Pause fetching while the worker is far behind, resume when it has caught up."""
+    def _may_poll(self) -> bool:
+        """Tell whether to poll now; if the worker is behind, wait a moment or pause fetching.
+
+        Catching up on a backlog, the worker is always behind, but moves on: then a wait of some
+        milliseconds is enough. Pausing throws away what the client has fetched ahead, and fetching
+        again takes half a second, so it is kept for a worker that does not come round for long.
+        """
         waiting, limit = self._worker.windows_in_flight, self._settings.worker.max_in_flight
-        if not self._consumer.paused and waiting > limit:
+        if self._consumer.paused:
+            if waiting <= limit // 2:
+                self._consumer.resume()
+                self._recorder.record(ConsumptionResumed(windows_in_flight=waiting))
+            return True
+        now = time.monotonic()
+        if waiting <= limit:
+            self._had_room_at = now
+            return True
+        if now - self._had_room_at > _PAUSE_AFTER_S:
             self._consumer.pause()
             self._recorder.record(ConsumptionPaused(windows_in_flight=waiting))
-        elif self._consumer.paused and waiting <= limit // 2:
-            self._consumer.resume()
-            self._recorder.record(ConsumptionResumed(windows_in_flight=waiting))
+            return True
+        self._worker.wait_finished(self._settings.worker.max_wait_ms / 1000)
+        return False
 
     def _commit(self) -> bool:
         """Commit what is settled; tell whether the group still stood when it was."""
@@ -359,6 +377,16 @@ class Daemon:
         self._pipeline.forget(set(partitions))
         self._recorder.record(
             PartitionsLost(topic=self._settings.input.topic, partitions=partitions)
+        )
+
+    def _history_lost(self, partition: int, wanted: int, oldest: int) -> None:
+        self._recorder.record(
+            HistoryLost(
+                topic=self._settings.input.topic,
+                partition=partition,
+                wanted_offset=wanted,
+                oldest_offset=oldest,
+            )
         )
 
     def _waiting(self, detail: str, waited_s: float) -> None:

@@ -72,6 +72,16 @@ class PartitionsLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLost:
+    """The input topic no longer holds what comes next; reading goes on with its oldest record."""
+
+    topic: str
+    partition: int
+    wanted_offset: int
+    oldest_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumptionPaused:
     """The worker is behind: partitions are paused, polling goes on."""
 
@@ -210,6 +220,7 @@ Event = (
     | PartitionsAssigned
     | PartitionsRevoked
     | PartitionsLost
+    | HistoryLost
     | ConsumptionPaused
     | ConsumptionResumed
     | RecordsConsumed

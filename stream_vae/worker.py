@@ -93,6 +93,13 @@ class ScoringWorker(Generic[Work]):
                 lambda: self._failure is not None or self._unfinished == 0, timeout_s
             )
 
+    def wait_finished(self, timeout_s: float) -> None:
+        """Wait until something can be collected, but no longer than `timeout_s`."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._failure is not None or len(self._finished) > 0, timeout_s
+            )
+
     def stop(self, timeout_s: float) -> None:
         """End the thread; jobs still waiting are dropped."""
         with self._changed:

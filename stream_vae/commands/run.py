@@ -82,7 +82,9 @@ def run(
         max_batch=settings.worker.max_batch,
     )
     logger = build_logger(settings.logging, sys.stdout)
-    logging.getLogger().addHandler(LibraryHandler(logger))
+    logging.getLogger().addHandler(
+        LibraryHandler(logger, settings.logging.summary_period_s, time.monotonic)
+    )
     _Service(loaded, model, scorer, logger).serve()
 
 

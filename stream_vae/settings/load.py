@@ -189,12 +189,9 @@ def _locate(location: Path) -> tuple[FieldSpec, Path]:
 def _origins(given: Mapping[Path, _Given]) -> dict[str, str]:
     origins: dict[str, str] = {}
     for path, spec in field_specs().items():
-        if spec.kind == "section":
-            continue
-        entries = [at for at in given if spec.kind == "map" and at[: len(path)] == path]
-        for entry in entries:
-            origins[".".join(entry)] = given[entry].source.origin(entry)
-        if not entries:
-            is_given = path in given
-            origins[spec.name] = given[path].source.origin(path) if is_given else DEFAULT_ORIGIN
+        if spec.kind != "section":
+            entries = [at for at in given if at[: len(path)] == path]
+            origins |= {".".join(at): given[at].source.origin(at) for at in entries}
+            if not entries:
+                origins[spec.name] = DEFAULT_ORIGIN
     return origins

@@ -43,7 +43,10 @@ class TextSource(EnvSettingsSource):
         self._strays: dict[str, str | None] = {}
         self._names: dict[Path, str] = {}
         for name, text in sorted(texts.items()):
-            path = _with_dots(tuple(name.split(NESTING)))
+            path = tuple(name.split(NESTING))
+            if path[:-1] in _PROPERTY_MAPS:
+                # librdkafka's properties hold dots, which names of variables cannot.
+                path = (*path[:-1], path[-1].replace("_", "."))
             if is_setting(path):
                 known[self.env_prefix.lower() + NESTING.join(path)] = text
             else:
@@ -128,11 +131,7 @@ class FlagsSource(InitSettingsSource):
         nested: dict[str, Any] = {}
         for name, value in overrides.items():
             if value is not None:
-                *sections, last = _split(name)
-                place = nested
-                for section in sections:
-                    place = place.setdefault(section, {})
-                place[last] = value
+                _put(nested, (), name, value)
         super().__init__(Settings, nested)
 
     def origin(self, _: Path) -> str:
@@ -151,42 +150,34 @@ def spell(path: Path, source: Source) -> str:
 
 
 def _is_not_ours(name: str, value: str) -> bool:
-    if name in {CONFIG_VARIABLE, SECRETS_VARIABLE} or name.startswith(_TEST_PREFIX):
-        return True
-    if _SERVICE_NAME.search(name):
-        return True
-    return name.endswith("PORT") and _SERVICE_URL.match(value) is not None
+    return (
+        name in {CONFIG_VARIABLE, SECRETS_VARIABLE}
+        or name.startswith(_TEST_PREFIX)
+        or _SERVICE_NAME.search(name) is not None
+        or (name.endswith("PORT") and _SERVICE_URL.match(value) is not None)
+    )
 
 
-def _with_dots(path: Path) -> Path:
-    """Write librdkafka's properties with the dots that names of variables cannot hold."""
-    if path[:-1] in _PROPERTY_MAPS:
-        return (*path[:-1], path[-1].replace("_", "."))
-    return path
-
-
-def _split(name: str) -> Path:
-    """Return the path of a dotted name; entries of maps may hold dots themselves."""
-    parts = tuple(name.split("."))
-    for length in range(1, len(parts)):
-        spec = field_specs().get(parts[:length])
-        if spec is not None and spec.kind == "map":
-            return (*parts[:length], ".".join(parts[length:]))
-    return parts
+def _put(into: dict[str, Any], at: Path, name: str, value: object) -> None:
+    """Nest a value by its dotted name; the names of a map's entries may hold dots themselves."""
+    head, _, rest = name.partition(".")
+    spec = field_specs().get(at)
+    if rest and (spec is None or spec.kind == "section"):
+        _put(into.setdefault(head, {}), (*at, head), rest, value)
+    else:
+        into[name] = value
 
 
 def _unreadable_secrets(directory: FilePath) -> Iterator[Fault]:
     """Yield what the library would pass over, or fail on without saying where."""
     try:
-        files = sorted(directory.iterdir())
+        # Kubernetes mounts hold hidden links and folders beside the secrets.
+        files = [file for file in sorted(directory.iterdir()) if not file.name.startswith(".")]
     except OSError as exc:
         text = f"cannot be read: {exc.strerror}; expected a directory of secrets"
         yield Fault(where=str(directory), text=text)
         return
-    for file in files:
-        # Kubernetes mounts hold hidden links and folders beside the secrets.
-        if file.name.startswith(".") or not file.is_file():
-            continue
+    for file in filter(FilePath.is_file, files):
         if not file.resolve().is_relative_to(directory.resolve()):
             yield Fault(where=str(file), text="is a link to a file outside of the directory")
         try:

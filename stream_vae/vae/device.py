@@ -6,10 +6,11 @@ from stream_vae.errors import ConfigError
 
 
 def limit_threads(threads: int) -> None:
-    """Let torch use so many CPU threads in this process.
+    """Let torch compute with this many CPU threads in this process; call it before anything else.
 
-    These networks are small: more than one thread gains nothing, and where other work shares the
-    cores the threads wait for each other (training took eight times as long with two).
+    One is the best choice for networks of this size: two gain a quarter on idle cores and lose a
+    factor of ten or more on busy ones, where they wait for each other after every small product.
+    The count is part of "the same machine": another one may change the last bits of a score.
     """
     torch.set_num_threads(threads)
 
@@ -40,13 +41,3 @@ def resolve_device(name: str) -> torch.device:
             "devices here; use auto or cpu"
         )
     return torch.device("cuda", index)
-
-
-def use_threads(count: int) -> None:
-    """Let torch compute with `count` CPU threads in this process; call it before anything else.
-
-    One is the best choice for networks of this size: two gain a quarter on idle cores and lose a
-    factor of ten or more on busy ones, where they wait for each other after every small product.
-    The count is part of "the same machine": another one may change the last bits of a score.
-    """
-    torch.set_num_threads(count)

@@ -19,6 +19,10 @@ from stream_vae.vae.series import WindowSet
 _MAX_VALIDATION_WINDOWS = 4096
 _VALIDATION_BATCH = 256
 
+_SIGMA_RATE = 10.0
+"""Learning rate of the scales over that of the weights. At 1 they are still falling when training
+ends: on four server machines that cost 0.2 to 0.4 nats per value of held-out likelihood."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
@@ -116,12 +120,7 @@ class Fitting:
         self._rng = np.random.default_rng(training.seed)
         self._noise = torch.Generator(device).manual_seed(training.seed)
         self._queue: NDArray[np.int64] = np.empty(0, np.int64)
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-        )
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, max_lr=training.learning_rate, total_steps=self.plan.steps
-        )
+        self._optimizer, self._schedule = _optimizer(self.network, training, self.plan)
         self._step = 0
 
     def step(self) -> BatchReport:
@@ -267,6 +266,23 @@ def _epoch_report(reports: list[BatchReport], likelihood: float, *, is_best: boo
         validation_log_likelihood=likelihood,
         is_best=is_best,
     )
+
+
+def _optimizer(
+    network: SequenceVae, training: TrainingConfig, plan: Plan
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Return AdamW under a one-cycle schedule, with a faster rate for the scales."""
+    scales = [network.raw_sigma]
+    weights = [tensor for tensor in network.parameters() if tensor is not network.raw_sigma]
+    rates = [training.learning_rate, _SIGMA_RATE * training.learning_rate]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": weights, "lr": rates[0], "weight_decay": training.weight_decay},
+            {"params": scales, "lr": rates[1], "weight_decay": 0.0},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=plan.steps)
+    return optimizer, schedule
 
 
 def _initial_network(n_features: int, architecture: ArchitectureConfig, seed: int) -> SequenceVae:

@@ -112,13 +112,13 @@ def baseline_scores(machine: Machine, *, window_length: int, seed: int) -> Metho
     calibration, targets = _windows(held_out, window_length), _windows(test, window_length)
     pca = PcaWindows(windows[:: TrainingConfig().stride])
     nearest = NearestWindow(windows, most=REFERENCE_WINDOWS, rng=np.random.default_rng(seed))
-    yield "PCA T2+Q windows", _in_batches(T2Q(pca, calibration).score, targets)
-    models: dict[str, WindowModel] = {"PCA 90 % windows": pca, "1-NN windows": nearest}
+    yield "PCA T2+Q", _in_batches(T2Q(pca, calibration).score, targets)
+    models: dict[str, WindowModel] = {"PCA 90 %": pca, "1-NN": nearest}
     for name, model in models.items():
         variance = residual_variance(_in_batches(model.residual, calibration))
         residual = _in_batches(model.residual, targets)
-        for score in ("reconstruction_error", "recency"):
-            yield f"{name}, {score}", score_residual(SCORES[score], residual, variance)
+        yield name, score_residual(SCORES["reconstruction_error"], residual, variance)
+        yield f"{name} recency", score_residual(SCORES["recency"], residual, variance)
 
 
 def main() -> int:
@@ -152,11 +152,11 @@ def main() -> int:
 def _table(
     title: str, found: dict[str, dict[str, list[tuple[float, float]]]], number: int
 ) -> Table:
-    table = Table(title=f"SMD, {title}")
+    table = Table(title=f"SMD, {title}; all methods on windows")
     table.add_column("method")
     for machine in next(iter(found.values())):
         table.add_column(machine, justify="right")
-    table.add_column("mean ± spread over seeds", justify="right")
+    table.add_column("mean ± over seeds", justify="right")
     for method, per_machine in found.items():
         values = np.array([[point[number] for point in points] for points in per_machine.values()])
         over_seeds = values.mean(axis=0)

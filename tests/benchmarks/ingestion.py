@@ -22,6 +22,7 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
         on_assigned=lambda _: None,
         on_revoked=lambda _: None,
         on_lost=lambda _: None,
+        on_history_lost=lambda *_: None,
         on_wait=lambda *_: None,
         on_back=lambda _: None,
     )

@@ -1,5 +1,7 @@
 """Sources stand above each other; what is wrong in any of them is refused, and named."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,17 @@ def test_maps_of_several_sources_are_joined(write_yaml: WriteYaml) -> None:
     assert loaded.origins["kafka.producer.linger.ms"] == "environment STREAM_VAE_KAFKA__PRODUCER"
 
 
+def test_one_property_beats_the_json_of_its_section() -> None:
+    environ = {
+        "STREAM_VAE_KAFKA": '{"producer": {"linger.ms": 1, "batch.size": 2}}',
+        "STREAM_VAE_KAFKA__PRODUCER__LINGER_MS": "3",
+    }
+    loaded = load(environ)
+    assert loaded.settings.kafka.producer == {"batch.size": 2, "linger.ms": "3"}
+    origins = [loaded.origins[f"kafka.producer.{name}"] for name in ("batch.size", "linger.ms")]
+    assert origins == [f"environment {name}" for name in environ]
+
+
 def test_librdkafka_properties_can_be_named_in_the_environment() -> None:
     loaded = load({"STREAM_VAE_KAFKA__CONSUMER__FETCH_MIN_BYTES": "5"})
     assert loaded.settings.kafka.consumer == {"fetch.min.bytes": "5"}
@@ -183,6 +196,15 @@ def test_a_secret_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert "expected a file of UTF-8 text" in refusal(secrets_dir=tmp_path)
 
 
+def test_a_secret_that_is_a_link_out_of_the_directory_is_refused(tmp_path: Path) -> None:
+    """The library would pass over it without a word."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "elsewhere").write_text("2")
+    (tmp_path / "secrets" / "worker__threads").symlink_to(tmp_path / "elsewhere")
+    message = refusal(secrets_dir=tmp_path / "secrets")
+    assert message.endswith("worker__threads: is a link to a file outside of the directory")
+
+
 def test_no_message_shows_a_secret(tmp_path: Path, write_yaml: WriteYaml) -> None:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "kafka__sasl_pasword").write_text("hunter2")
@@ -255,6 +277,19 @@ def test_a_misspelt_key_is_refused(text: str, expected: str, write_yaml: WriteYa
 def test_a_misspelt_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kafka__sasl_pasword").write_text("x")
     assert "did you mean kafka__sasl_password?" in refusal(secrets_dir=tmp_path)
+
+
+def test_a_variable_below_a_single_setting_is_refused() -> None:
+    """The library would take the one and pass over the other."""
+    environ = {"STREAM_VAE_WORKER__THREADS": "2", "STREAM_VAE_WORKER__THREADS__MAX": "3"}
+    assert refusal(environ).startswith("STREAM_VAE_WORKER__THREADS__MAX (environment ")
+
+
+def test_a_misspelt_name_in_json_is_refused() -> None:
+    assert refusal({"STREAM_VAE_HTTP": '{"prt": 0}'}) == (
+        "STREAM_VAE_HTTP__PRT (environment STREAM_VAE_HTTP): no such setting; "
+        "did you mean STREAM_VAE_HTTP__PORT?"
+    )
 
 
 def test_a_misspelt_flag_is_refused() -> None:
@@ -392,3 +427,26 @@ def test_everything_wrong_is_told_at_once(write_yaml: WriteYaml) -> None:
     assert lines[0] == "5 settings cannot be used:"
     for name in ("htp", "http.port", "detect.incident", "STREAM_VAE_TYPO", "worker.threads"):
         assert sum(line.startswith(f"  {name} (") for line in lines) == 1
+
+
+def test_nothing_is_judged_while_a_source_cannot_be_read(tmp_path: Path) -> None:
+    """The password would look contradictory without the file that says what it is for."""
+    environ = {"STREAM_VAE_KAFKA__SASL_PASSWORD": "x"}
+    assert "sasl_password is set, but" in refusal(environ), "control"
+    message = refusal(environ, config=tmp_path / "none.yaml", secrets_dir=tmp_path / "none")
+    assert [line.split(": ")[1] for line in message.splitlines()[1:]] == ["cannot be read"] * 2
+
+
+# Cost
+
+
+def test_settings_load_neither_the_model_nor_the_statistics() -> None:
+    """`config check` in an init container starts in a fraction of a second."""
+    script = (
+        "import sys; import stream_vae.settings; "
+        "print([name for name in ('pydantic', 'river', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "['pydantic']"

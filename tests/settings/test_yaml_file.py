@@ -1,5 +1,7 @@
 """A file that is no configuration is refused with the place where it goes wrong."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,23 @@ def test_a_file_that_is_no_text_is_a_fault(file: Path) -> None:
 
 def test_control_characters_are_a_fault(file: Path) -> None:
     assert "not YAML" in fault(file, "a: \x00\n")
+
+
+def test_a_date_that_there_is_not_is_a_fault(file: Path) -> None:
+    assert fault(file, "a: 2026-13-01\n") == f"{file}: not YAML: month must be in 1..12"
+
+
+@pytest.mark.parametrize("text", ["- 1\n", "hello\n"])
+def test_a_file_of_something_else_is_a_fault(file: Path, text: str) -> None:
+    assert fault(file, text) == f"{file}: expected a mapping of settings"
+
+
+def test_a_pipe_is_a_fault(tmp_path: Path) -> None:
+    """The library would pass over it without a word."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("http: {port: 1}\n",))
+    writer.start()
+    message = fault(pipe)
+    writer.join()
+    assert message == f"{pipe}: is a pipe or a device, expected a file"

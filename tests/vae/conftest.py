@@ -12,12 +12,12 @@ from stream_vae.core.scaling import Scaler
 from stream_vae.vae.bundle import Bundle, TrainingSummary
 from stream_vae.vae.bundle_format import with_version
 from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
-from stream_vae.vae.device import use_threads
+from stream_vae.vae.device import limit_threads
 from stream_vae.vae.network import SequenceVae
 from stream_vae.vae.scores import SCORES
 
 # Threads that wait for each other make these tiny products many times slower on a busy machine.
-use_threads(1)
+limit_threads(1)
 
 MakeBundle = Callable[..., Bundle]
 

@@ -4,7 +4,14 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    Message,
+    TopicPartition,
+)
 
 from stream_vae.core.records import Headers, RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
@@ -16,6 +23,8 @@ Protocol = Literal["consumer", "classic"]
 PartitionsHandler = Callable[[tuple[int, ...]], None]
 
 _UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 -- the client names its own codes so
+
+_REQUEST_TIMEOUT_S = 10.0
 
 
 class InputConsumer:
@@ -30,6 +39,8 @@ class InputConsumer:
         on_assigned: Told the partitions that joined.
         on_revoked: Told the partitions that are about to leave; what it commits still counts.
         on_lost: Told the partitions that are gone already.
+        on_history_lost: Told partition, offset wanted and oldest offset kept, where the topic no
+            longer has what comes next; reading goes on with the oldest.
         on_wait: Told once a second, while no broker answers, why and for how many seconds.
         on_back: Told, when one answers again, how many seconds that took.
     """
@@ -42,6 +53,7 @@ class InputConsumer:
         on_assigned: PartitionsHandler,
         on_revoked: PartitionsHandler,
         on_lost: PartitionsHandler,
+        on_history_lost: Callable[[int, int, int], None],
         on_wait: Callable[[str, float], None],
         on_back: Callable[[float], None],
     ) -> None:
@@ -53,6 +65,7 @@ class InputConsumer:
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._on_lost = on_lost
+        self._on_history_lost = on_history_lost
         self._protocol: Protocol = "classic" if config.group_protocol == "classic" else "consumer"
         self._assignment: set[int] = set()
         self._paused = False
@@ -155,8 +168,28 @@ class InputConsumer:
             self._consumer.close()
             self._protocol = "classic"
             self._consumer = self._subscribe()
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see above
+            self._find_start(message.partition() or 0)
         else:
             self._watch.client_error(error)
+
+    def _find_start(self, partition: int) -> None:
+        """Begin where the group says, or at the oldest record kept if that is gone.
+
+        The client could reset by itself (`auto.offset.reset`), but then it would hide lost history.
+        """
+        here = TopicPartition(self._topic, partition)
+        with translated(self._operation):
+            committed = self._consumer.committed([here], timeout=_REQUEST_TIMEOUT_S)[0].offset
+            wanted = self._next_offset.get(partition, committed)
+            start = OFFSET_END if self._config.start == "latest" else OFFSET_BEGINNING
+            if wanted >= 0:
+                start = OFFSET_BEGINNING
+                bounds = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+                self._on_history_lost(partition, wanted, bounds[0] if bounds else 0)
+            # Fetching has ended for this partition, so it cannot be sought in; taken anew, it can.
+            self._consumer.incremental_unassign([here])
+            self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
 
     def _columns(self, messages: list[Message]) -> RecordBatch:
         partitions = np.array([m.partition() for m in messages], np.int32)

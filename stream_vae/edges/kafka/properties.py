@@ -67,7 +67,8 @@ def consumer_properties(
     properties = _reading(config, instance) | _group(config, protocol)
     return properties | {
         "group.id": config.group_id,
-        "auto.offset.reset": config.start,
+        # Where to begin is the consumer's own decision, so that lost history is told.
+        "auto.offset.reset": "error",
         "logger": CLIENT_LOG,
     }
 

@@ -2,7 +2,9 @@
 
 import logging
 import math
-from collections.abc import Mapping, MutableMapping
+import re
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import nullcontext
 from typing import Any, Protocol, TextIO
 
 import msgspec
@@ -10,10 +12,12 @@ import structlog
 
 from stream_vae.core.masking import mask
 from stream_vae.edges.telemetry.config import LoggingConfig
+from stream_vae.edges.telemetry.repeats import Repeats
 
 # Texts come from the stream (series keys, broken records) and may be as long as a record.
 MAX_TEXT = 500
 MAX_ENTRIES = 100
+_DIGITS = re.compile(r"\d+")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -62,21 +66,38 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
 
 
 class LibraryHandler(logging.Handler):
-    """Sends what libraries log through the standard library to our logger."""
+    """Sends what libraries log through the standard library to our logger, repeats held back.
 
-    def __init__(self, logger: Logger) -> None:
+    Messages that differ in digits alone (ports, durations) are of one kind.
+
+    Args:
+        logger: Where the lines go.
+        period_s: Least time between two lines of one kind.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, logger: Logger, period_s: float, clock: Callable[[], float]) -> None:
         super().__init__(logging.WARNING)
-        self._logger = logger
+        writers = {"warning": logger.warning, "error": logger.error}
+        self._repeats = Repeats(
+            lambda level, fields: writers[level]("library_logged", **fields), period_s
+        )
+        self._clock = clock
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one `library_logged` line."""
-        write = self._logger.error if record.levelno >= logging.ERROR else self._logger.warning
-        write(
-            "library_logged",
-            library=record.name,
-            message=record.getMessage(),
-            exc_info=record.exc_info,
-        )
+        """Write a `library_logged` line, or hold it back; write held-back ones that are due."""
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        message = record.getMessage()
+        fields = {"library": record.name, "message": message, "exc_info": record.exc_info}
+        now = self._clock()
+        self._repeats.say(level, f"{record.name} {_DIGITS.sub('', message)}", 1, fields, now)
+        self._repeats.release(now)
+
+    def close(self) -> None:
+        """Write what is held back."""
+        with self.lock or nullcontext():
+            self._repeats.release(self._clock(), all_kinds=True)
+        super().close()
 
 
 _Fields = MutableMapping[str, Any]

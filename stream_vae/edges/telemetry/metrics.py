@@ -65,6 +65,11 @@ class Metrics:
             "topic",
             "reason",
         )
+        self.history_lost = self._counter(
+            "history_lost_records_total",
+            "Input offsets that the topic dropped before they were read.",
+            "topic",
+        )
         self.late_readings = self._counter(
             "late_readings_total", "Readings older than their series' open step.", "topic"
         )

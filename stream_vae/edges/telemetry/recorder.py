@@ -61,6 +61,7 @@ class Recorder:
             events.PartitionsAssigned: self._partitions_assigned,
             events.PartitionsRevoked: self._partitions_revoked,
             events.PartitionsLost: self._partitions_lost,
+            events.HistoryLost: self._history_lost,
             events.ConsumptionPaused: self._consumption_paused,
             events.ConsumptionResumed: self._consumption_resumed,
             events.RecordsConsumed: self._records_consumed,
@@ -148,6 +149,11 @@ class Recorder:
     def _partitions_lost(self, event: events.PartitionsLost) -> None:
         self._give_up(event.partitions)
         self._count_rebalance("lost")
+        self._warn(event)
+
+    def _history_lost(self, event: events.HistoryLost) -> None:
+        lost = max(event.oldest_offset - event.wanted_offset, 0)
+        self._metrics.history_lost.labels(event.topic).inc(lost)
         self._warn(event)
 
     def _count_rebalance(self, kind: str) -> None:

@@ -18,8 +18,8 @@ class _Held:
 class Repeats:
     """Holds back lines of one kind, so that a broken producer cannot flood the logs.
 
-    Kinds are few by construction (an event and a stable reason), so memory is bounded. A line
-    tells in `count` how many occurrences it stands for; all lines together tell of each one once.
+    A line tells in `count` how many occurrences it stands for; all lines together tell of each one
+    once. A kind without occurrences for a whole period is forgotten, which bounds memory.
 
     Args:
         write: Takes the event name and the fields of a line.
@@ -49,9 +49,12 @@ class Repeats:
 
     def release(self, now: float, *, all_kinds: bool = False) -> None:
         """Write what was held back for a whole period, or everything."""
-        for held in self._held.values():
-            if held.waiting and (all_kinds or now - held.said_at >= self._period_s):
+        for key, held in list(self._held.items()):
+            is_due = now - held.said_at >= self._period_s
+            if held.waiting and (all_kinds or is_due):
                 self._tell(held, now)
+            elif is_due:
+                del self._held[key]
 
     def _tell(self, held: _Held, now: float) -> None:
         fields = {**held.fields, "count": held.waiting}

@@ -154,7 +154,7 @@ def test_what_libraries_log_becomes_lines_of_ours() -> None:
     stream = io.StringIO()
     library = logging.getLogger("some.library")
     library.propagate = False
-    library.addHandler(LibraryHandler(build_logger(LoggingConfig(), stream)))
+    library.addHandler(LibraryHandler(build_logger(LoggingConfig(), stream), 60, lambda: 0.0))
     library.info("not worth a line")
     library.warning("lost %s of %d", "https://ann:hunter2@b", 3)
     library.error("crashed", exc_info=ValueError(3))
@@ -167,6 +167,46 @@ def test_what_libraries_log_becomes_lines_of_ours() -> None:
     )
     assert (second["level"], second["message"]) == ("error", "crashed")
     assert "ValueError: 3" in second["exception"]
+
+
+def connect_failure(port: int, name: str = "rdkafka") -> logging.LogRecord:
+    message = "Connect to %s:%d failed: refused (after %dms)"
+    return logging.LogRecord(name, logging.ERROR, "", 1, message, ("b", port, port % 7), None)
+
+
+def test_repeated_lines_of_libraries_are_held_back_and_counted() -> None:
+    """An outage: a client tells of every failed attempt, each with another port and duration."""
+    stream, seconds = io.StringIO(), iter([0.0, 1.0, 2.0, 2.5, 61.0, 62.0, 63.0])
+    handler = LibraryHandler(build_logger(LoggingConfig(), stream), 60, lambda: next(seconds))
+    for port in (9092, 9093, 9094):
+        handler.handle(connect_failure(port))
+    handler.handle(connect_failure(9092, name="other"))
+    handler.handle(connect_failure(9095))
+    handler.handle(connect_failure(9096))
+    handler.close()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = [(line["library"], line["message"].split()[2], line["count"]) for line in lines]
+    assert told == [
+        ("rdkafka", "b:9092", 1),
+        ("other", "b:9092", 1),
+        ("rdkafka", "b:9095", 3),
+        ("rdkafka", "b:9096", 1),
+    ]
+
+
+def test_other_lines_of_libraries_are_not_held_back() -> None:
+    """Control for the test above; and what was held back comes with whatever is logged next."""
+    stream, seconds = io.StringIO(), iter([0.0, 1.0, 61.0])
+    handler = LibraryHandler(build_logger(LoggingConfig(), stream), 60, lambda: next(seconds))
+    handler.handle(connect_failure(9092))
+    handler.handle(connect_failure(9093))
+    handler.handle(logging.LogRecord("rdkafka", logging.WARNING, "", 1, "back", (), None))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["level"], line["count"]) for line in lines] == [
+        ("error", 1),
+        ("warning", 1),
+        ("error", 1),
+    ]
 
 
 def test_two_loggers_do_not_disturb_each_other() -> None:

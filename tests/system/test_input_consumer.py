@@ -1,0 +1,107 @@
+"""Where consuming begins, on a real broker."""
+
+import time
+import uuid
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.input_consumer import InputConsumer
+from tests.system.broker import KafkaCluster, Record
+
+pytestmark = pytest.mark.kafka
+
+
+class Member:
+    """A member of a fresh group, and the history it was told to have lost."""
+
+    def __init__(self, kafka: KafkaCluster, topic: str, group: str, start: str) -> None:
+        self.lost: list[tuple[int, int, int]] = []
+        self.consumer = InputConsumer(
+            KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=group, start=start),  # type: ignore[arg-type]  # parametrised text
+            topic,
+            on_assigned=lambda _: None,
+            on_revoked=lambda _: None,
+            on_lost=lambda _: None,
+            on_history_lost=lambda *what: self.lost.append(what),
+            on_wait=lambda *_: None,
+            on_back=lambda _: None,
+        )
+
+    def read(self, n: int, timeout_s: float = 20.0) -> list[bytes | None]:
+        """Return the values of the first n records, or what came in time."""
+        values: list[bytes | None] = []
+        deadline = time.monotonic() + timeout_s
+        while len(values) < n and time.monotonic() < deadline:
+            records: RecordBatch | None = self.consumer.poll(100, 0.1)
+            values += records.values if records else []
+        return values
+
+
+def numbered(begin: int, end: int) -> list[Record]:
+    return [(b"k", b"%d" % i) for i in range(begin, end)]
+
+
+def commit(kafka: KafkaCluster, topic: str, group: str, offset: int) -> None:
+    consumer = kafka.consumer(**{"group.id": group})
+    consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+    consumer.close()
+
+
+def delete_before(kafka: KafkaCluster, topic: str, offset: int) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    futures = admin.delete_records([TopicPartition(topic, 0, offset)])
+    for future in futures.values():
+        future.result(20)
+
+
+def test_a_new_group_begins_with_the_oldest_record_if_asked_to(kafka: KafkaCluster) -> None:
+    topic = kafka.new_topic("start")
+    kafka.produce(topic, numbered(0, 5))
+    member = Member(kafka, topic, uuid.uuid4().hex, "earliest")
+    assert member.read(5) == [b"0", b"1", b"2", b"3", b"4"]
+    assert member.lost == [], "a new group has lost nothing"
+    member.consumer.close()
+
+
+def test_a_new_group_begins_with_the_next_record_by_default(kafka: KafkaCluster) -> None:
+    topic = kafka.new_topic("start")
+    kafka.produce(topic, numbered(0, 5))
+    member = Member(kafka, topic, uuid.uuid4().hex, "latest")
+    deadline = time.monotonic() + 20
+    while member.consumer.lag() != {0: 0} and time.monotonic() < deadline:
+        assert member.read(1, 0.2) == []
+    kafka.produce(topic, numbered(5, 7))
+    assert member.read(2) == [b"5", b"6"]
+    member.consumer.close()
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+def test_lost_history_is_told_and_reading_goes_on_with_what_is_left(
+    kafka: KafkaCluster, start: str
+) -> None:
+    topic, group = kafka.new_topic("lost"), uuid.uuid4().hex
+    kafka.produce(topic, numbered(0, 10))
+    commit(kafka, topic, group, 3)
+    delete_before(kafka, topic, 6)
+    member = Member(kafka, topic, group, start)
+    assert member.read(4) == [b"6", b"7", b"8", b"9"]
+    assert member.lost == [(0, 3, 6)]
+    member.consumer.close()
+
+
+def test_a_committed_offset_that_is_still_there_is_where_reading_goes_on(
+    kafka: KafkaCluster,
+) -> None:
+    """Control for the test above."""
+    topic, group = kafka.new_topic("kept"), uuid.uuid4().hex
+    kafka.produce(topic, numbered(0, 10))
+    commit(kafka, topic, group, 7)
+    delete_before(kafka, topic, 6)
+    member = Member(kafka, topic, group, "earliest")
+    assert member.read(3) == [b"7", b"8", b"9"]
+    assert member.lost == []
+    member.consumer.close()
