@@ -14,6 +14,9 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
 from stream_vae.pipeline import Pipeline
+from stream_vae.vae.device import limit_threads
+
+limit_threads(1)
 
 T, F = 8, 3
 STEP_NS = 1_000_000_000

@@ -58,7 +58,7 @@ _DETECTION: dict[str, Any] = {
             "open_after": 1,
             "open_within": 1,
             "resolve_after": 3,
-            "min_deviation": 5.0,
+            "min_deviation": 10.0,
         },
     },
     "model": {"window_length": 12, "hidden_size": 16, "latent_size": 4, "calendar": True},
