@@ -352,7 +352,9 @@ class Daemon:
 
     def _assigned(self, partitions: tuple[int, ...]) -> None:
         self._recorder.record(
-            PartitionsAssigned(topic=self._settings.input.topic, partitions=partitions)
+            PartitionsAssigned(
+                topic=self._settings.input.topic, partitions=partitions, state="cold"
+            )
         )
 
     def _revoked(self, partitions: tuple[int, ...]) -> None:

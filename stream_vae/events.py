@@ -48,10 +48,12 @@ class BrokerReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsAssigned:
-    """Partitions joined this instance; their series warm up from nothing."""
+    """Partitions joined this instance."""
 
     topic: str
     partitions: tuple[int, ...]
+    state: str
+    """`cold`: nothing is remembered of their series, which warm up again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
