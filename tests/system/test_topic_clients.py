@@ -33,6 +33,12 @@ def transactional(kafka: KafkaCluster, identity: str) -> Producer:
     return producer
 
 
+def member(config: KafkaConfig, protocol: Literal["consumer", "classic"]) -> Consumer:
+    """Return the daemon's consumer, beginning with the oldest record by itself."""
+    properties = consumer_properties(config, protocol, instance="i")
+    return Consumer({**properties, "auto.offset.reset": "earliest"})
+
+
 def transact(producer: Producer, topic: str, value: bytes, *, commit: bool) -> None:
     producer.begin_transaction()
     producer.produce(topic, value)
@@ -152,7 +158,7 @@ def test_offsets_of_a_member_that_left_abort_the_transaction(kafka: KafkaCluster
     topic = kafka.new_topic("left")
     kafka.produce(topic, [(None, b"a")])
     config = config_for(kafka)
-    consumer = Consumer(consumer_properties(config, "consumer", instance="i"))
+    consumer = member(config, "consumer")
     consumer.subscribe([topic])
     while not [m for m in consumer.consume(1, 5) if m.error() is None]:
         pass
@@ -180,7 +186,7 @@ def test_a_record_of_ten_megabytes_passes_the_daemons_own_clients(
     value = np.random.default_rng(1).bytes(10_000_000)
     config = config_for(kafka)
     publish_readings(config, topic, [EncodedReading(key=b"s", value=value, time_ns=0)])
-    consumer = Consumer(consumer_properties(config, protocol, instance="i"))
+    consumer = member(config, protocol)
     consumer.subscribe([topic])
 
     found: list[bytes | None] = []
