@@ -185,8 +185,8 @@ class InputConsumer:
             start = OFFSET_END if self._config.start == "latest" else OFFSET_BEGINNING
             if wanted >= 0:
                 start = OFFSET_BEGINNING
-                bounds = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
-                self._on_history_lost(partition, wanted, bounds[0] if bounds else 0)
+                oldest, _ = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+                self._on_history_lost(partition, wanted, oldest)
             # Fetching has ended for this partition, so it cannot be sought in; taken anew, it can.
             self._consumer.incremental_unassign([here])
             self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
