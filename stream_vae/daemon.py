@@ -22,6 +22,7 @@ from stream_vae.events import (
     AlertDelivered,
     BrokerReached,
     BrokerUnreachable,
+    ConsumptionDelayed,
     ConsumptionPaused,
     ConsumptionResumed,
     Event,
@@ -134,11 +135,16 @@ class Daemon:
             on_history_lost=self._history_lost,
             on_wait=self._waiting,
             on_back=self._reached,
+            on_delay=self._delayed,
         )
 
     def stop(self) -> None:
         """Ask `run` to drain, commit and return; safe from a signal handler."""
         self._stopping = True
+
+    def beat(self) -> None:
+        """Show a sign of life, from within a step that takes long for a reason that is told."""
+        self._heartbeat.beat(time.monotonic())
 
     def liveness(self) -> Health:
         """Tell whether the poll loop and the worker still come round."""
@@ -149,10 +155,12 @@ class Daemon:
         )
 
     def readiness(self) -> Health:
-        """Tell whether the model is loaded and the group has been joined."""
-        if self._consumer.joined:
-            return Health(is_ok=True, reason="model loaded, group joined")
-        return Health(is_ok=False, reason="waiting for the consumer group")
+        """Tell whether readings can be judged: a broker answers and the group has been joined."""
+        if not self._consumer.reachable:
+            return Health(is_ok=False, reason="no broker answers")
+        if not self._consumer.joined:
+            return Health(is_ok=False, reason="waiting for the consumer group")
+        return Health(is_ok=True, reason="model loaded, group joined")
 
     def run(self) -> None:
         """Work until `stop`; then drain, commit and leave the group.
@@ -167,6 +175,10 @@ class Daemon:
             self._settle_all()
             self._commit_surely()
             self._consumer.close()
+        except BaseException:
+            # Others take the partitions over at once instead of after a session.
+            self._consumer.abandon()
+            raise
         finally:
             self._worker.stop(timeout_s=1.0)
             self._producer.close()
@@ -180,6 +192,11 @@ class Daemon:
             )
             if records is not None:
                 self._take_in(records)
+            ends = self._consumer.take_ends()
+            if ends:
+                # Settled as soon as all before it is: the group's offsets stand at the end, past
+                # transaction markers, and a group that began with the latest record knows where.
+                self._ledger.settle(self._ledger.track(ends))
         for taken, scores in self._worker.collect():
             self._decide(taken, scores)
         overdue = time.monotonic() - self._committed_at >= self._settings.kafka.commit_interval_s
@@ -292,10 +309,7 @@ class Daemon:
             return True
         started = time.perf_counter()
         if not self._producer.commit(
-            self._outbox.records(),
-            self._settings.input.topic,
-            offsets,
-            self._consumer.group_metadata,
+            self._outbox.records(), self._settings.input.topic, offsets, self._consumer
         ):
             return False
         self._ledger.committed(offsets)
@@ -395,6 +409,12 @@ class Daemon:
         deadline = self._settings.kafka.broker_deadline_s
         self._recorder.record(
             BrokerUnreachable(detail=detail, waited_s=waited_s, deadline_s=deadline)
+        )
+
+    def _delayed(self, detail: str, waited_s: float) -> None:
+        deadline = self._settings.kafka.broker_deadline_s
+        self._recorder.record(
+            ConsumptionDelayed(detail=detail, waited_s=waited_s, deadline_s=deadline)
         )
 
     def _reached(self, waited_s: float) -> None:

@@ -47,6 +47,15 @@ class BrokerReached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumptionDelayed:
+    """Brokers answer, but the input cannot be consumed yet; tried again until the deadline."""
+
+    detail: str
+    waited_s: float
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsAssigned:
     """Partitions joined this instance."""
 
@@ -219,6 +228,7 @@ Event = (
     | DaemonStopped
     | BrokerUnreachable
     | BrokerReached
+    | ConsumptionDelayed
     | PartitionsAssigned
     | PartitionsRevoked
     | PartitionsLost

@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from stream_vae.alerting import incident_id
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.model_spec import Scorer
+from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, IncidentConfig
@@ -128,6 +129,41 @@ def test_an_absurd_value_gives_a_finite_event(
     fired = [event for event in outcome.alerts if event.series.key == "s0"]
     assert fired[0].features[0].actual == 1e12
     for event in fired:
+        assert_valid(event)
+
+
+def test_the_largest_numbers_there_are_give_a_finite_event(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    """In units of the expected deviation they are beyond float64."""
+
+    class Sharp:
+        def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+            scores = scorer.score(values, end_times)
+            return dataclasses.replace(scores, expected_std=scores.expected_std / 4)
+
+    stream = make_stream(make_readings, n_series=2)
+    stream.values[130:150:2] = 1.7e308
+    outcome = make_pipeline().observe(stream, Sharp(), NOW)
+    fired = [event for event in outcome.alerts if event.series.key == "s0"]
+    assert fired[0].features[0].actual == 1.7e308
+    for event in fired:
+        assert_valid(event)
+
+
+def test_a_summary_cannot_steer_a_terminal(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    """Keys come from the stream, and a summary is what people print."""
+    key = "\x1b[2Jpump" + "\u202e" * 200
+    stream = make_stream(make_readings, n_series=2)
+    stream = dataclasses.replace(stream, series=[key] * len(stream))
+    stream = dataclasses.replace(stream, times=np.arange(len(stream)) * 10**9)
+    alerts = make_pipeline().observe(stream, scorer, NOW).alerts
+    assert {event.status for event in alerts} == {"firing", "resolved"}
+    for event in alerts:
+        assert event.series.key == key, "the key itself is told as it came"
+        assert event.summary.isprintable()
         assert_valid(event)
 
 

@@ -2,13 +2,12 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from stream_vae import __version__
 from stream_vae.alerting import Origin
 from stream_vae.commands.options import ConfigOption, SecretsOption
+from stream_vae.commands.stop_signals import heed_stop_signals
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Health
 from stream_vae.daemon import Daemon
@@ -28,7 +28,9 @@ from stream_vae.edges.telemetry.logs import LibraryHandler, Logger, build_logger
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.events import (
+    BrokerReached,
     BrokerUnreachable,
+    ConsumptionDelayed,
     DaemonStarted,
     DaemonStopped,
     TransactionAborted,
@@ -41,6 +43,7 @@ from stream_vae.vae.scoring import WindowScorer
 from stream_vae.wire.readings import ReadingDecoder
 
 EXIT_FAILED = 1
+_LAST_WORD_S = 1.0
 
 # The worker needs the interpreter's lock for microseconds between two operations of the model; with
 # the default of 5 ms it would wait that long for the poll loop each time.
@@ -109,8 +112,7 @@ class _Service:
 
     def serve(self) -> None:
         """Serve until told to stop; ends the process with a code other than 0 on failure."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._asked_to_stop)
+        heed_stop_signals(self._asked_to_stop)
         if self._settings.http.enabled:
             self._http.start()
         reason = "stopped"
@@ -125,8 +127,7 @@ class _Service:
             self._log_failure("daemon_crashed", exc_info=True)
             raise
         finally:
-            began = self._stop_asked_at or time.monotonic()
-            self._recorder.record(DaemonStopped(reason=reason, duration_s=time.monotonic() - began))
+            self._tell_stopped(reason)
             self._http.stop()
 
     def _work(self) -> None:
@@ -147,11 +148,9 @@ class _Service:
             settings.kafka,
             settings.input.topic,
             (output.alerts_topic, output.dead_letter_topic, output.late_topic),
-            on_wait=lambda detail, waited: self._recorder.record(
-                BrokerUnreachable(
-                    detail=detail, waited_s=waited, deadline_s=settings.kafka.broker_deadline_s
-                )
-            ),
+            on_wait=self._waiting,
+            on_back=self._reached,
+            on_missing=self._delayed,
             stopping=lambda: self._stop_asked_at is not None,
         )
         if not found:
@@ -160,6 +159,8 @@ class _Service:
             settings.kafka,
             f"{settings.kafka.group_id}.{instance}",
             on_aborted=lambda detail: self._recorder.record(TransactionAborted(detail=detail)),
+            on_wait=self._waiting,
+            on_back=self._reached,
         )
         producer.open()
         detector = AlertDetector(
@@ -180,16 +181,40 @@ class _Service:
         if self._stop_asked_at is None:
             self._daemon.run()
 
-    def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
+    def _asked_to_stop(self, number: int) -> None:
         if self._stop_asked_at is not None:
             os._exit(128 + number)
         self._stop_asked_at = time.monotonic()
         if self._daemon is not None:
             self._daemon.stop()
-        # Whatever hangs, the process ends before the cluster loses patience and kills it.
-        deadline = threading.Timer(self._settings.shutdown_deadline_s, os._exit, (EXIT_FAILED,))
-        deadline.daemon = True
-        deadline.start()
+        _after(self._settings.shutdown_deadline_s, self._give_up)
+
+    def _give_up(self) -> None:
+        """End the process, whatever hangs, before the cluster loses patience and kills it."""
+        _after(_LAST_WORD_S, lambda: os._exit(EXIT_FAILED))
+        self._tell_stopped("shutdown deadline passed")
+        os._exit(EXIT_FAILED)
+
+    def _tell_stopped(self, reason: str) -> None:
+        began = self._stop_asked_at or time.monotonic()
+        self._recorder.record(DaemonStopped(reason=reason, duration_s=time.monotonic() - began))
+
+    def _waiting(self, detail: str, waited_s: float) -> None:
+        if self._daemon is not None:
+            self._daemon.beat()
+        deadline = self._settings.kafka.broker_deadline_s
+        self._recorder.record(
+            BrokerUnreachable(detail=detail, waited_s=waited_s, deadline_s=deadline)
+        )
+
+    def _reached(self, waited_s: float) -> None:
+        self._recorder.record(BrokerReached(waited_s=waited_s))
+
+    def _delayed(self, detail: str, waited_s: float) -> None:
+        deadline = self._settings.kafka.broker_deadline_s
+        self._recorder.record(
+            ConsumptionDelayed(detail=detail, waited_s=waited_s, deadline_s=deadline)
+        )
 
     def _liveness(self) -> Health:
         if self._daemon is None:
@@ -200,3 +225,9 @@ class _Service:
         if self._daemon is None:
             return Health(is_ok=False, reason="waiting for the brokers")
         return self._daemon.readiness()
+
+
+def _after(seconds: float, action: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()

@@ -44,6 +44,14 @@ def test_check_tells_everything_that_is_wrong(tmp_path: Path) -> None:
     assert "found 'many', expected integer" in lines[3]
 
 
+def test_check_refuses_what_the_kafka_client_does_not_know(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("kafka: {consumer: {fetch.min.byts: 1}}\n")
+    result = run("check", "--config", str(file))
+    assert isinstance(result.exception, ConfigError)
+    assert "fetch.min.byts" in str(result.exception)
+
+
 def test_check_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = run("check", "--config", str(tmp_path / "none.yaml"))
     assert isinstance(result.exception, ConfigError)

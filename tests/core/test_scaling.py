@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -29,6 +30,23 @@ def test_a_constant_feature_cannot_dominate() -> None:
     """A sensor stuck at 50 that moves by 1 moves by 2 standard deviations, not by thousands."""
     scaler = Scaler.fit(np.full((100, 1), 50.0))
     assert scaler.transform(np.array([[51.0]]))[0, 0] == 2.0
+
+
+@pytest.mark.parametrize("absurd", [1e200, 1.7e308])
+def test_absurd_training_values_keep_the_scaler_finite(absurd: float) -> None:
+    """Squares, sums and spreads of such values overflow; the other feature must not notice."""
+    values = np.random.default_rng(0).normal(size=(50, 2))
+    clean = Scaler.fit(values)
+    values[3:6, 1] = absurd, absurd, -absurd
+    scaler = Scaler.fit(values)
+    assert np.isfinite([scaler.mean, scaler.std]).all()
+    assert (scaler.mean[0], scaler.std[0]) == (clean.mean[0], clean.std[0])
+    assert scaler.std[1] > absurd / 10
+
+
+def test_a_value_beyond_float64_after_scaling_is_clipped_too() -> None:
+    scaler = Scaler(mean=np.zeros(1), std=np.full(1, 0.5), clip=10.0)
+    assert scaler.transform(np.array([[1.7e308], [-1.7e308]])).ravel().tolist() == [10.0, -10.0]
 
 
 def test_absurd_values_are_clipped_and_missing_ones_stay_missing() -> None:

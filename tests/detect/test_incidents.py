@@ -18,10 +18,11 @@ def play(config: IncidentConfig, pattern: str, **fields: float) -> list[tuple[in
 
 
 def make_reading(
-    i: int, *, anomalous: bool, score: float = 5.0, grade: float = 0.5
+    i: int, *, anomalous: bool, score: float = 5.0, grade: float = 0.5, into_step: int = 0
 ) -> JudgedReading:
     return JudgedReading(
-        time=i * SECOND,
+        step=i * SECOND,
+        time=i * SECOND + into_step,
         offset=1000 + i,
         anomalous=anomalous,
         score=score if anomalous else 0.0,
@@ -88,11 +89,41 @@ def test_a_revision_takes_its_steps_place() -> None:
     config = IncidentConfig(open_after=2, open_within=2)
     tracker = IncidentTracker(config)
     tracker.observe(1, make_reading(0, anomalous=True))
-    tracker.observe(1, make_reading(0, anomalous=False), revises=True)
+    tracker.observe(1, make_reading(0, anomalous=False))
     assert tracker.observe(1, make_reading(1, anomalous=True)) is None
     control = IncidentTracker(config)
     control.observe(1, make_reading(0, anomalous=True))
     assert control.observe(1, make_reading(1, anomalous=True)) is not None
+
+
+def test_a_reading_takes_no_other_steps_place() -> None:
+    """Step 1's first reading could not be scored: its second one replaces nothing judged."""
+    tracker = IncidentTracker(IncidentConfig(open_after=2, open_within=2))
+    tracker.observe(1, make_reading(0, anomalous=True))
+    assert tracker.observe(1, make_reading(1, anomalous=True, into_step=7)) is not None
+
+
+@pytest.mark.parametrize("pattern", ["!.!", "!..!", "!.!!..!"])
+def test_revisions_of_one_step_give_no_incident_id_twice(pattern: str) -> None:
+    """All readings stand in one step, at the same time: detector, key and start are the same."""
+    config = IncidentConfig(open_after=1, open_within=1, resolve_after=1)
+    tracker = IncidentTracker(config)
+    readings = [make_reading(0, anomalous=mark == "!") for mark in pattern]
+    changes = [change for r in readings if (change := tracker.observe(1, r))]
+    assert [change for change, _ in changes] == [Change.OPENED, Change.RESOLVED]
+    assert tracker.observe(1, make_reading(1, anomalous=False)) is None
+    assert not tracker.restless
+    assert tracker.observe(1, make_reading(2, anomalous=True)) is not None, "control: a later step"
+
+
+def test_an_incident_never_ends_before_it_starts() -> None:
+    """A step's second reading may carry an earlier time than its first."""
+    tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1, resolve_after=1))
+    tracker.observe(1, make_reading(0, anomalous=True, into_step=9))
+    tracker.observe(1, make_reading(0, anomalous=True, into_step=1))
+    resolved = tracker.observe(1, make_reading(1, anomalous=False))
+    assert resolved is not None
+    assert resolved[1].last_anomalous_at == resolved[1].started_at == 9
 
 
 def test_calm_series_are_not_remembered() -> None:

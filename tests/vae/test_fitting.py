@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from stream_vae.errors import ConfigError
 from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
 from stream_vae.vae.fitting import Fitting, Listeners, Plan, fit, held_out_batches, plan_steps
 from stream_vae.vae.reports import BatchReport, EpochReport
@@ -116,6 +117,12 @@ def test_training_does_not_stop_while_the_kl_weight_rises() -> None:
     history = fit(make_fitting(training), make_windows(6, 1), Listeners()).history
     assert len(history) == 12
     assert not all(report.is_best for report in history)
+
+
+def test_a_training_that_diverges_is_the_operators_to_mend() -> None:
+    training = replace(TRAINING, learning_rate=1e30)
+    with pytest.raises(ConfigError, match=r"training\.learning_rate"):
+        fit(make_fitting(training), make_windows(6, 1), Listeners())
 
 
 def test_hidden_values_are_still_to_be_reconstructed() -> None:

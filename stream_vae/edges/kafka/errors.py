@@ -172,6 +172,10 @@ _TOO_LARGE = frozenset(
         KafkaError.INVALID_MSG_SIZE,
     }
 )
+_REFUSALS_OF_GROUPS = frozenset(
+    {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.GROUP_MAX_SIZE_REACHED}
+)
+_UNSUPPORTED = frozenset({KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE})
 _LOCAL_REFUSALS = frozenset(
     {
         *_TOPIC_MISSING,
@@ -185,12 +189,26 @@ _LOCAL_REFUSALS = frozenset(
 )
 
 
+def unveiled(error: KafkaError) -> KafkaError:
+    """Return a fatal error under the code it stands for.
+
+    A consumer meets it as `_FATAL`: only the text tells which, beginning with that of the code.
+    """
+    if error.code() != KafkaError._FATAL:
+        return error
+    told = error.str().removeprefix("Fatal error: ")
+    known = _SUPERSEDED | _GENERATION_PASSED | _UNSUPPORTED | _REFUSALS_OF_GROUPS
+    meant = (code for code in known if told.startswith(KafkaError(code).str()))
+    return KafkaError(next(meant, error.code()), error.str(), True)
+
+
 def recovery(error: KafkaError) -> Recovery:
     """Say what the caller can do about an error.
 
     librdkafka's own verdict (`fatal`, `txn_requires_abort`, `retriable`) stands above the code:
     only the client knows in which state it is.
     """
+    error = unveiled(error)
     code = error.code()
     if error.fatal() or code in _SUPERSEDED:
         return Recovery.GIVE_UP
@@ -212,6 +230,7 @@ def translate(error: KafkaError, operation: Operation | str) -> StreamVaeError:
     """
     if isinstance(operation, str):
         operation = Operation(doing=operation)
+    error = unveiled(error)
     message = f"{operation.doing}: {error.name()}: {error.str()}"
     advice = _advice(error, operation)
     return _kind(error)(f"{message}; {advice}" if advice else message)
@@ -261,6 +280,9 @@ def _advice(error: KafkaError, operation: Operation) -> str:
         ),
         KafkaError.CLUSTER_AUTHORIZATION_FAILED: "needs IdempotentWrite on the cluster",
         KafkaError.POLICY_VIOLATION: f"the brokers' policy for {topic} forbids it",
+        KafkaError.UNRELEASED_INSTANCE_ID: (
+            "it is a live rival, or this instance before it was killed, until its session is over"
+        ),
     }
     if code in by_code:
         return by_code[code]

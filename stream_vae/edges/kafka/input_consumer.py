@@ -1,6 +1,8 @@
 """Consumes the input topic as a member of a group."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
@@ -16,15 +18,15 @@ from confluent_kafka import (
 from stream_vae.core.records import Headers, RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import Operation, translated
+from stream_vae.edges.kafka.errors import Operation, translate, translated, unveiled
 from stream_vae.edges.kafka.properties import consumer_properties
 
 Protocol = Literal["consumer", "classic"]
 PartitionsHandler = Callable[[tuple[int, ...]], None]
 
-_UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 -- the client names its own codes so
-
+_REJOIN_PAUSE_S = 1.0
 _REQUEST_TIMEOUT_S = 10.0
+_UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 -- the client names its own codes so
 
 
 class InputConsumer:
@@ -43,6 +45,8 @@ class InputConsumer:
             longer has what comes next; reading goes on with the oldest.
         on_wait: Told once a second, while no broker answers, why and for how many seconds.
         on_back: Told, when one answers again, how many seconds that took.
+        on_delay: Told why the group cannot be joined yet although brokers answer, and for how many
+            seconds that has been so.
     """
 
     def __init__(  # noqa: PLR0913 -- one handler for each thing that happens to a member
@@ -56,6 +60,7 @@ class InputConsumer:
         on_history_lost: Callable[[int, int, int], None],
         on_wait: Callable[[str, float], None],
         on_back: Callable[[float], None],
+        on_delay: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
         self._config = config
         self._topic = topic
@@ -66,11 +71,14 @@ class InputConsumer:
         self._on_revoked = on_revoked
         self._on_lost = on_lost
         self._on_history_lost = on_history_lost
+        self._on_delay = on_delay
         self._protocol: Protocol = "classic" if config.group_protocol == "classic" else "consumer"
         self._assignment: set[int] = set()
         self._paused = False
         self._joined = False
         self._next_offset: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._refused_since: float | None = None
         self._watch = BrokerWatch(
             f"consuming from {topic!r}",
             config.broker_deadline_s,
@@ -85,9 +93,9 @@ class InputConsumer:
         return self._joined
 
     @property
-    def protocol(self) -> Protocol:
-        """The group protocol in use."""
-        return self._protocol
+    def reachable(self) -> bool:
+        """Whether a broker answers, as far as is known."""
+        return self._watch.out_s == 0
 
     def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
         """Return up to `max_records` records, waiting at most `timeout_s` for that many.
@@ -108,6 +116,16 @@ class InputConsumer:
                     self._heed(error, message)
         return self._columns(records) if records else None
 
+    def take_ends(self) -> dict[int, int]:
+        """Return input partition -> its end, where that was reached since the last call.
+
+        Between the last record and the end stand transaction markers alone. Where nothing was
+        committed yet, the end is where a group that starts at the latest record begins.
+        """
+        ends = {p: end for p, end in self._ends.items() if self._next_offset.get(p) == end}
+        self._ends.clear()
+        return ends
+
     def pause(self) -> None:
         """Fetch nothing until `resume`; polling keeps the membership alive."""
         self._paused = True
@@ -126,6 +144,17 @@ class InputConsumer:
     def group_metadata(self) -> object:
         """Return the membership, for the producer's transaction."""
         return self._consumer.consumer_group_metadata()
+
+    def committed(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return input partition -> the group's committed offset, where there is one.
+
+        Raises:
+            KafkaException: If no broker answered; for the producer, which retries its steps.
+        """
+        found = self._consumer.committed(
+            self._partitions(set(partitions)), timeout=_REQUEST_TIMEOUT_S
+        )
+        return {at.partition: at.offset for at in found if at.offset >= 0}
 
     def lag(self) -> dict[int, int]:
         """Return partition -> records not yet polled.
@@ -148,6 +177,12 @@ class InputConsumer:
         """Leave the group; the handlers are told of the last partitions."""
         self._consumer.close()
 
+    def abandon(self) -> None:
+        """Leave the group without a word to the handlers; harmless after `close`."""
+        self._on_revoked = self._on_lost = lambda _: None
+        with suppress(RuntimeError):
+            self._consumer.close()
+
     def _subscribe(self) -> Consumer:
         properties = consumer_properties(
             self._config, self._protocol, instance=self._config.instance_id
@@ -156,20 +191,22 @@ class InputConsumer:
         consumer.subscribe(
             [self._topic],
             on_assign=self._assigned,
-            on_revoke=self._revoked,
-            on_lost=self._lost,
+            on_revoke=lambda _, partitions: self._left(partitions, self._on_revoked),
+            on_lost=lambda _, partitions: self._left(partitions, self._on_lost),
         )
         return consumer
 
     def _heed(self, error: KafkaError, message: Message) -> None:
+        error = unveiled(error)
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- see above
-            self._next_offset[message.partition() or 0] = message.offset() or 0
+            self._reach_end(message.partition() or 0, message.offset() or 0)
         elif error.code() in _UNSUPPORTED and self._config.group_protocol == "auto":
-            self._consumer.close()
             self._protocol = "classic"
-            self._consumer = self._subscribe()
+            self._join_again("the brokers do not offer the protocol `consumer`: taking `classic`")
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see above
             self._find_start(message.partition() or 0)
+        elif error.code() == KafkaError.UNRELEASED_INSTANCE_ID:
+            self._await_name(error)
         else:
             self._watch.client_error(error)
 
@@ -191,6 +228,28 @@ class InputConsumer:
             self._consumer.incremental_unassign([here])
             self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
 
+    def _reach_end(self, partition: int, offset: int) -> None:
+        if partition in self._assignment and offset > self._next_offset.get(partition, -1):
+            self._next_offset[partition] = self._ends[partition] = offset
+
+    def _await_name(self, error: KafkaError) -> None:
+        """Join again while the group holds this name for its former self, which may be dead.
+
+        Until that session is over the group cannot tell; only a live rival outlasts the deadline.
+        """
+        why = translate(error, self._operation)
+        self._refused_since = self._refused_since or time.monotonic()
+        if time.monotonic() - self._refused_since > self._config.broker_deadline_s:
+            raise why
+        time.sleep(_REJOIN_PAUSE_S)
+        self._join_again(str(why))
+
+    def _join_again(self, why: str) -> None:
+        waited = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
+        self._on_delay(why, waited)
+        self._consumer.close()
+        self._consumer = self._subscribe()
+
     def _columns(self, messages: list[Message]) -> RecordBatch:
         partitions = np.array([m.partition() for m in messages], np.int32)
         offsets = np.array([m.offset() for m in messages], np.int64)
@@ -200,7 +259,10 @@ class InputConsumer:
             pairs = found.items() if isinstance(found, dict) else found
             return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
 
-        self._next_offset.update(zip(partitions.tolist(), (offsets + 1).tolist(), strict=True))
+        after = dict(zip(partitions.tolist(), (offsets + 1).tolist(), strict=True))
+        for partition, offset in after.items():
+            # The end may have been reached by the same poll: it stands behind these records.
+            self._next_offset[partition] = max(offset, self._next_offset.get(partition, 0))
         return RecordBatch(
             topic=self._topic,
             partitions=partitions,
@@ -215,6 +277,7 @@ class InputConsumer:
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = True
+        self._refused_since = None
         new = tuple(sorted(p.partition for p in partitions))
         self._assignment.update(new)
         if self._paused:
@@ -224,19 +287,10 @@ class InputConsumer:
         if new:
             self._on_assigned(new)
 
-    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        gone = self._drop(partitions)
-        if gone:
-            self._on_revoked(gone)
-
-    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        gone = self._drop(partitions)
-        if gone:
-            self._on_lost(gone)
-
-    def _drop(self, partitions: list[TopicPartition]) -> tuple[int, ...]:
+    def _left(self, partitions: list[TopicPartition], tell: PartitionsHandler) -> None:
         gone = tuple(sorted(p.partition for p in partitions))
         self._assignment.difference_update(gone)
         for partition in gone:
             self._next_offset.pop(partition, None)
-        return gone
+        if gone:
+            tell(gone)

@@ -1,10 +1,11 @@
 """Publishes outputs and input offsets together, or not at all."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -16,27 +17,44 @@ from stream_vae.edges.kafka.errors import (
     translate,
     translated,
 )
-from stream_vae.edges.kafka.properties import producer_properties
-from stream_vae.errors import FencedError
+from stream_vae.edges.kafka.transactional_client import ClientHungError, TransactionalClient
+from stream_vae.errors import FencedError, StreamVaeError
 
 _RETRY_PAUSE_S = 0.2
-# Short, so that a signal is heeded while brokers are away; steps are repeated to the deadline.
-_STEP_TIMEOUT_S = 5.0
+
+
+class GroupMember(Protocol):
+    """The consumer whose input is committed."""
+
+    def group_metadata(self) -> object:
+        """Return the membership as it is now."""
+
+    def committed(self, partitions: Iterable[int]) -> Mapping[int, int]:
+        """Return input partition -> the group's committed offset, where there is one."""
 
 
 class OutputProducer:
-    """A transactional producer (KIP-98, KIP-447).
+    """A transactional producer whose transactions carry the input's offsets (KIP-447).
 
     Args:
         config: Brokers and deadlines.
         transactional_id: A later producer of the same id fences this one.
         on_aborted: Told why a transaction is tried again.
+        on_wait: Told, while no broker takes the next step, why and for how many seconds.
+        on_back: Told, when one takes it, how many seconds that took.
     """
 
     def __init__(
-        self, config: KafkaConfig, transactional_id: str, on_aborted: Callable[[str], None]
+        self,
+        config: KafkaConfig,
+        transactional_id: str,
+        *,
+        on_aborted: Callable[[str], None],
+        on_wait: Callable[[str, float], None],
+        on_back: Callable[[float], None],
     ) -> None:
         self._deadline_s = config.broker_deadline_s
+        self._transaction_timeout_s = config.transaction_timeout_s
         self._operation = Operation(
             doing="committing outputs and offsets",
             access="Write",
@@ -44,7 +62,9 @@ class OutputProducer:
             transactional_id=transactional_id,
         )
         self._on_aborted = on_aborted
-        self._producer = Producer(producer_properties(config, transactional_id=transactional_id))
+        self._client = TransactionalClient(
+            config, self._operation, on_wait=on_wait, on_back=on_back
+        )
 
     def open(self) -> None:
         """Register the transactional id; fences whoever held it.
@@ -53,20 +73,15 @@ class OutputProducer:
             KafkaUnavailableError: If no broker answered before the deadline.
             KafkaRefusedError: If the broker refuses the transactional id.
         """
-        deadline = time.monotonic() + self._deadline_s
         with translated(self._operation):
-            self._insist(
-                lambda: self._producer.init_transactions(_STEP_TIMEOUT_S),
-                "registering the transactional id",
-                deadline,
-            )
+            self._client.open(time.monotonic() + self._deadline_s)
 
     def commit(
         self,
         records: Sequence[OutputRecord],
         topic: str,
         offsets: Mapping[int, int],
-        group_metadata: Callable[[], object],
+        group: GroupMember,
     ) -> bool:
         """Publish records and commit the offsets of their input in one transaction.
 
@@ -74,7 +89,7 @@ class OutputProducer:
             records: What to publish; may be empty.
             topic: The input topic.
             offsets: Input partition -> next offset.
-            group_metadata: Gives the consumer's current membership.
+            group: Whose offsets they are.
 
         Returns:
             False if the group moved under the transaction, which was aborted: poll the consumer,
@@ -88,31 +103,36 @@ class OutputProducer:
         deadline = time.monotonic() + self._deadline_s
         positions = [TopicPartition(topic, p, offset) for p, offset in sorted(offsets.items())]
         while True:
+            began = time.monotonic()
             try:
-                self._attempt(records, positions, group_metadata, deadline)
+                self._attempt(records, positions, group, deadline)
+            except ClientHungError:
+                must_renew = True
             except KafkaException as exc:
-                error = error_of(exc)
-                if recovery(error) is Recovery.GIVE_UP:
-                    raise translate(error, self._operation) from exc
-                self._abort(error, deadline)
-                meant = translate(error, self._operation)
-                if isinstance(meant, FencedError):
+                error = self._undo(error_of(exc), deadline)
+                failure = translate(error, self._operation)
+                must_renew = error.fatal() and self._was_timed_out(failure, began)
+                if not must_renew and recovery(error) is Recovery.GIVE_UP:
+                    raise failure from exc
+                if not must_renew and isinstance(failure, FencedError):
                     return False
                 if time.monotonic() > deadline:
-                    raise meant from exc
-                time.sleep(_RETRY_PAUSE_S)
+                    raise failure from exc
             else:
                 return True
+            if must_renew and self._begin_anew(offsets, group, deadline):
+                return True
+            time.sleep(_RETRY_PAUSE_S)
 
     def close(self) -> None:
         """Let go of the client; a transaction still open is aborted by the broker."""
-        self._producer.flush(0)
+        self._client.close()
 
     def _attempt(
         self,
         records: Sequence[OutputRecord],
         positions: list[TopicPartition],
-        group_metadata: Callable[[], object],
+        group: GroupMember,
         deadline: float,
     ) -> None:
         failed: list[tuple[KafkaError, str]] = []
@@ -121,69 +141,56 @@ class OutputProducer:
             if error is not None:
                 failed.append((error, message.topic() or ""))
 
-        self._producer.begin_transaction()
+        self._client.begin()
         for record in records:
-            self._produce(record, delivered)
-        self._insist(
-            lambda: self._producer.send_offsets_to_transaction(
-                positions, group_metadata(), _STEP_TIMEOUT_S
-            ),
-            "adding offsets to the transaction",
-            deadline,
-        )
+            self._client.publish(record, delivered)
+        self._client.add_offsets(positions, group.group_metadata(), deadline)
         try:
-            self._insist(
-                lambda: self._producer.commit_transaction(_STEP_TIMEOUT_S),
-                "committing a transaction",
-                deadline,
-            )
+            self._client.commit(deadline)
         except KafkaException:
             # The commit only says that something was not delivered; the report says why.
             for error, topic in failed:
                 if recovery(error) is Recovery.GIVE_UP:
-                    self._abort(error, deadline)
-                    operation = replace(
-                        self._operation, doing=f"publishing to {topic!r}", topic=topic
-                    )
-                    raise translate(error, operation) from None
+                    self._undo(error, deadline)
+                    doing = f"publishing to {topic!r}"
+                    raise translate(
+                        error, replace(self._operation, doing=doing, topic=topic)
+                    ) from None
             raise
 
-    def _produce(
-        self, record: OutputRecord, delivered: Callable[[KafkaError | None, Message], None]
-    ) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    value=record.value,
-                    key=record.key,
-                    headers=list(record.headers),
-                    on_delivery=delivered,
-                )
-            except BufferError:
-                self._producer.poll(0.1)  # the local queue is full: let some of it go
-            else:
-                return
-
-    def _insist(self, step: Callable[[], object], doing: str, deadline: float) -> None:
-        """Repeat a step while its failure may pass by itself."""
-        while True:
-            try:
-                step()
-            except KafkaException as exc:
-                error = error_of(exc)
-                if recovery(error) is not Recovery.RETRY:
-                    raise
-                if time.monotonic() > deadline:
-                    raise translate(error, replace(self._operation, doing=doing)) from exc
-                time.sleep(_RETRY_PAUSE_S)
-            else:
-                return
-
-    def _abort(self, error: KafkaError, deadline: float) -> None:
+    def _undo(self, error: KafkaError, deadline: float) -> KafkaError:
+        """Abort after a failure; return the one that counts, since aborting may fail worse."""
+        if error.fatal():
+            return error
         self._on_aborted(error.str())
-        self._insist(
-            lambda: self._producer.abort_transaction(_STEP_TIMEOUT_S),
-            "aborting a transaction",
-            deadline,
-        )
+        try:
+            self._client.abort(deadline)
+        except KafkaException as exc:
+            return error_of(exc)
+        return error
+
+    def _was_timed_out(self, failure: StreamVaeError, began: float) -> bool:
+        """Tell whether it was the broker that ended the transaction begun then, by its timeout.
+
+        It raises the epoch as a rival of the same id would, so the client cannot tell the two
+        apart. Taking the id back from a rival commits nothing twice: the group refuses the offsets
+        of the one whose membership has passed.
+        """
+        lasted_s = time.monotonic() - began
+        return isinstance(failure, FencedError) and lasted_s >= self._transaction_timeout_s
+
+    def _begin_anew(self, offsets: Mapping[int, int], group: GroupMember, deadline: float) -> bool:
+        """Take a new client, which ends what the old one had open.
+
+        Returns:
+            True if that had been committed after all: the group's offsets tell.
+        """
+        committed: dict[int, int] = {}
+        with translated(self._operation):
+            self._client.renew(deadline)
+            self._client.insist(
+                lambda: committed.update(group.committed(offsets)),
+                "asking for the group's offsets",
+                deadline,
+            )
+        return committed == offsets

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -18,12 +19,14 @@ _REQUEST_TIMEOUT_S = 5.0
 _BROKER_DEFAULT = -1
 
 
-def await_topics(
+def await_topics(  # noqa: PLR0913 -- one handler for each thing that may be waited for
     config: KafkaConfig,
     input_topic: str,
     output_topics: Sequence[str],
     *,
     on_wait: Callable[[str, float], None],
+    on_back: Callable[[float], None],
+    on_missing: Callable[[str, float], None],
     stopping: Callable[[], bool],
 ) -> bool:
     """Wait until brokers answer and every topic is there; create missing output topics.
@@ -35,7 +38,10 @@ def await_topics(
         config: Brokers and deadline.
         input_topic: Must be made by someone else.
         output_topics: Made here if missing.
-        on_wait: Told what is missing and the seconds waited so far, before each retry.
+        on_wait: Told, before each retry, why no broker answers and the seconds waited so far.
+        on_back: Told, once one answers, how many seconds that took.
+        on_missing: Told, before each retry, what is missing although brokers answer, and the
+            seconds waited so far.
         stopping: Asked whether to give up waiting.
 
     Returns:
@@ -48,18 +54,31 @@ def await_topics(
     admin = AdminClient(client_properties(config))
     started = time.monotonic()
     pause = _FIRST_PAUSE_S
+    is_away = False
     while not stopping():
-        missing = _missing(admin, input_topic, output_topics)
-        if missing is None:
-            return True
+        lack = _lack(admin, input_topic, output_topics)
         waited = time.monotonic() - started
-        if waited > config.broker_deadline_s:
-            msg = f"gave up after {config.broker_deadline_s:g} s: {missing}"
+        if is_away and (lack is None or not lack.is_of_brokers):
+            on_back(waited)
+        if lack is None:
+            return True
+        is_away = lack.is_of_brokers
+        left = config.broker_deadline_s - waited
+        if left <= 0:
+            msg = f"gave up after {config.broker_deadline_s:g} s: {lack.detail}"
             raise KafkaUnavailableError(msg)
-        on_wait(missing, waited)
-        _sleep(pause, stopping)
+        (on_wait if is_away else on_missing)(lack.detail, waited)
+        _sleep(min(pause, left), stopping)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """What is not there yet."""
+
+    detail: str
+    is_of_brokers: bool
 
 
 def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
@@ -68,17 +87,16 @@ def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _missing(admin: AdminClient, input_topic: str, output_topics: Sequence[str]) -> str | None:
-    """Return what is not there yet, in words, or None."""
+def _lack(admin: AdminClient, input_topic: str, output_topics: Sequence[str]) -> _Lack | None:
     try:
         cluster = admin.list_topics(timeout=_REQUEST_TIMEOUT_S)
     except KafkaException as exc:
         meant = translate(exc.args[0], "asking the brokers for their topics")
         if isinstance(meant, KafkaUnavailableError):
-            return f"no broker answers: {exc.args[0].str()}"
+            return _Lack(f"no broker answers: {exc.args[0].str()}", is_of_brokers=True)
         raise meant from exc
     if input_topic not in cluster.topics:
-        return f"the input topic {input_topic!r} does not exist"
+        return _Lack(f"the input topic {input_topic!r} does not exist", is_of_brokers=False)
     wanted = [topic for topic in output_topics if topic not in cluster.topics]
     if not wanted:
         return None

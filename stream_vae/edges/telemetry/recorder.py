@@ -58,6 +58,7 @@ class Recorder:
             events.DaemonStopped: self._daemon_stopped,
             events.BrokerUnreachable: self._broker_unreachable,
             events.BrokerReached: self._broker_reached,
+            events.ConsumptionDelayed: self._warn_sparingly,
             events.PartitionsAssigned: self._partitions_assigned,
             events.PartitionsRevoked: self._partitions_revoked,
             events.PartitionsLost: self._partitions_lost,

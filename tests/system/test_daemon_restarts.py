@@ -1,0 +1,190 @@
+"""Daemons that stop, die and share, on a real broker: nothing lost, nothing twice."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.system.broker import KafkaCluster, RealKafka
+from tests.system.harness import (
+    DaemonProcess,
+    Topics,
+    as_records,
+    make_config,
+    sine_values,
+    with_anomaly,
+)
+from tests.system.test_daemon import await_processed, identities, read_alerts
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+POISON = [(b"k", b"poison %d" % i) for i in range(40)]
+
+
+def stream(n_series: int, n: int) -> list[tuple[bytes, bytes]]:
+    """Return n steps of some series, each with anomalies, step by step, with poison in between."""
+    series = [
+        as_records(with_anomaly(sine_values(n, seed=i), at=n // 2 + 3 * i), f"s{i}")
+        for i in range(n_series)
+    ]
+    mixed = [record for step in zip(*series, strict=True) for record in step]
+    every = len(mixed) // len(POISON)
+    for i, poison in enumerate(POISON):
+        mixed.insert(i * (every + 1), poison)
+    return mixed
+
+
+def assert_each_once(kafka: KafkaCluster, topics: Topics) -> None:
+    """No alert event and no dead letter stands twice, and no dead letter is missing."""
+    alerts = Counter(identities(read_alerts(kafka, topics)))
+    assert alerts
+    assert max(alerts.values()) == 1
+    letters = Counter(message.value() for message in kafka.consume_all(topics.dead_letters))
+    assert letters == Counter(value for _, value in POISON)
+
+
+def test_a_restart_repeats_nothing_and_leaves_nothing_out(
+    kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path
+) -> None:
+    records = stream(4, 100)
+    config = make_config(tmp_path, kafka, topics, small_bundle)
+    half = len(records) // 2
+    kafka.produce(topics.input, records[:half])
+    with DaemonProcess(config) as first:
+        await_processed(first, half)
+        assert first.stop() == 0
+    assert kafka.committed(topics.group, topics.input) == {0: half}
+    kafka.produce(topics.input, records[half:])
+    with DaemonProcess(config) as second:
+        await_processed(second, len(records) - half)
+        assert second.find("partitions_assigned")[0]["state"] == "cold"
+        assert second.stop() == 0
+    assert kafka.committed(topics.group, topics.input) == {0: len(records)}
+    assert_each_once(kafka, topics)
+
+
+def test_sigkill_in_mid_stream_repeats_nothing_and_loses_nothing(
+    kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path
+) -> None:
+    records = stream(4, 150)
+    small_polls = {"kafka.poll_records": 20, "kafka.transaction_timeout_s": 3.0}
+    config = make_config(tmp_path, kafka, topics, small_bundle, small_polls)
+    for _ in range(2):
+        kafka.produce(topics.input, records[: len(records) // 4])
+        records = records[len(records) // 4 :]
+        with DaemonProcess(config) as daemon:
+            daemon.wait_for("records_rejected", 60)
+            daemon.sigkill()
+    kafka.produce(topics.input, records)
+    total = sum(1 for _ in kafka.consume_all(topics.input))
+    with DaemonProcess(config) as last:
+        while kafka.committed(topics.group, topics.input) != {0: total}:
+            last.wait_for("summary", 30, count=len(last.find("summary")) + 1)
+        assert last.stop() == 0
+    assert_each_once(kafka, topics)
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_two_daemons_share_partitions_and_one_takes_over(
+    kafka: KafkaCluster, small_bundle: Path, tmp_path: Path, protocol: str
+) -> None:
+    topics = Topics.create(kafka, partitions=4)
+    overrides = {"kafka.group_protocol": protocol, "kafka.session_timeout_s": 6.0}
+    configs = [make_config(tmp_path, kafka, topics, small_bundle, overrides) for _ in range(2)]
+    records = stream(12, 60)
+    with DaemonProcess(configs[0]) as one, DaemonProcess(configs[1]) as two:
+        for daemon in (one, two):
+            daemon.wait_for("partitions_assigned", 60)
+        kafka.produce(topics.input, records[:400])
+        await_processed(two, 1)
+        assert one.stop() == 0
+        kafka.produce(topics.input, records[400:])
+        while sum(kafka.committed(topics.group, topics.input).values()) < len(records):
+            two.wait_for("summary", 30, count=len(two.find("summary")) + 1)
+        assert two.stop() == 0
+    assert_each_once(kafka, topics)
+
+
+def test_a_daemon_waits_for_its_broker_and_says_so(
+    own_kafka: RealKafka, topics: Topics, small_bundle: Path, tmp_path: Path
+) -> None:
+    config = make_config(tmp_path, own_kafka, topics, small_bundle)
+    own_kafka.produce(topics.input, stream(2, 40))
+    own_kafka.kill()
+    with DaemonProcess(config) as daemon:
+        daemon.wait_for("broker_unreachable", 60)
+        own_kafka.start()
+        await_processed(daemon, 80 + len(POISON))
+        assert daemon.stop() == 0
+
+
+def test_a_daemon_gives_up_on_brokers_after_the_deadline(
+    own_kafka: RealKafka, topics: Topics, small_bundle: Path, tmp_path: Path
+) -> None:
+    overrides = {"kafka.broker_deadline_s": 2.0}
+    config = make_config(tmp_path, own_kafka, topics, small_bundle, overrides)
+    own_kafka.kill()
+    with DaemonProcess(config) as daemon:
+        assert daemon.wait(60) == 1
+        assert "gave up after 2 s" in daemon.find("daemon_failed")[0]["detail"]
+
+
+def test_a_broker_restart_under_a_running_daemon_changes_nothing(
+    own_kafka: RealKafka, topics: Topics, small_bundle: Path, tmp_path: Path
+) -> None:
+    records = stream(4, 100)
+    config = make_config(tmp_path, own_kafka, topics, small_bundle)
+    with DaemonProcess(config) as daemon:
+        own_kafka.produce(topics.input, records[:200])
+        await_processed(daemon, 200)
+        own_kafka.kill()
+        own_kafka.start()
+        own_kafka.produce(topics.input, records[200:])
+        await_processed(daemon, len(records), timeout_s=90)
+        assert daemon.stop() == 0
+    assert own_kafka.committed(topics.group, topics.input) == {0: len(records)}
+    assert_each_once(own_kafka, topics)
+
+
+def test_of_two_daemons_with_one_name_the_older_ends_and_says_why(
+    kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path
+) -> None:
+    overrides = {"kafka.instance_id": "stream-vae-0", "kafka.group_protocol": "classic"}
+    config = make_config(tmp_path, kafka, topics, small_bundle, overrides)
+    other = make_config(tmp_path, kafka, topics, small_bundle, overrides)
+    kafka.produce(topics.input, stream(2, 40))
+    with DaemonProcess(config) as older:
+        await_processed(older, 120)
+        with DaemonProcess(other) as newer:
+            newer.wait_for("partitions_assigned", 60)
+            kafka.produce(topics.input, as_records(sine_values(20, seed=1), "late"))
+            assert older.wait(60) == 1
+            assert older.find("daemon_failed")[0]["error"] == "FencedError"
+            assert newer.exit_code is None
+            assert newer.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"kafka.group_idd": "x"}, ("kafka.group_idd", "group_id")),
+        ({"worker.max_batch": -1}, ("worker.max_batch", "-1")),
+        ({"bundle.path": "/nowhere"}, ("/nowhere",)),
+        ({"detect.score": "best"}, ("detect.score", "best", "recency")),
+    ],
+    ids=["unknown key", "out of range", "no bundle", "unknown score"],
+)
+def test_an_operators_mistake_ends_with_exit_2_before_anything_starts(
+    kafka: KafkaCluster,
+    topics: Topics,
+    small_bundle: Path,
+    tmp_path: Path,
+    overrides: dict[str, object],
+    words: tuple[str, ...],
+) -> None:
+    with DaemonProcess(make_config(tmp_path, kafka, topics, small_bundle, overrides)) as daemon:
+        assert daemon.wait(60) == 2
+        told = "\n".join(daemon.stray_lines)
+        assert daemon.find("daemon_started") == []
+    for word in words:
+        assert word in told
