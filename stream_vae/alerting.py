@@ -21,6 +21,7 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.windows import Assembly
 from stream_vae.detect.incidents import Change, Incident
 from stream_vae.detect.threshold import Judgement
+from stream_vae.wire.excerpts import printable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -157,11 +158,12 @@ def _utc(time: int) -> datetime:
 
 
 def _summary(key: str, top: AlertFeature, *, resolved: bool) -> str:
+    key = printable(key, 200)  # who prints a summary must not run what a stream wrote
     if resolved:
-        return f"{key[:200]} is back to normal"
+        return f"{key} is back to normal"
     actual = "not observed" if top.actual is None else f"{top.actual:.4g}"
-    unit = f" {top.unit[:20]}" if top.unit else ""
+    unit = f" {printable(top.unit, 20)}" if top.unit else ""
     return (
-        f"{key[:200]}: {top.name[:100]} {actual}, expected {top.expected:.4g} "
+        f"{key}: {printable(top.name)} {actual}, expected {top.expected:.4g} "
         f"± {top.expected_std:.2g}{unit}, {top.contribution:.0%} of the score"
     )

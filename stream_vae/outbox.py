@@ -4,9 +4,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.records import OutputRecord, RecordBatch, Rejection
+from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
+from stream_vae.edges.kafka.properties import LARGEST_RECORD_BYTES
 from stream_vae.wire.alerts import alert_headers, encode_alert
 from stream_vae.wire.rejections import rejection_headers
+
+LARGEST_ASIDE_BYTES = LARGEST_RECORD_BYTES - 64 * 1024
+"""Of a record that is put aside; the rest is for the headers that say why."""
+
+_HEADER_BYTES = 10  # two lengths, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +74,19 @@ class Outbox:
         self.late = [r for r in self.late if r.partition not in partitions]
 
     def _aside(self, records: RecordBatch, rejection: Rejection, output: str) -> OutputRecord:
-        """Return the record as it came, with headers that say why it is put aside."""
+        """Return the record as it came, with headers that say why it is put aside.
+
+        One too large to be published, which compression lets through a topic, is told of only: the
+        daemon must not stop for it.
+        """
         i = rejection.index
         partition = int(records.partitions[i])
+        key, value, original = records.keys[i], records.values[i], records.headers(i)
+        size = _size(key, value, original)
+        if size > LARGEST_ASIDE_BYTES:
+            key, value, original = None, None, [("dlq.omitted", f"{size} bytes".encode())]
         headers = rejection_headers(
-            records.headers(i),
+            original,
             rejection,
             topic=records.topic,
             partition=partition,
@@ -81,8 +95,13 @@ class Outbox:
         )
         return OutputRecord(
             topic=self._topics[output],
-            key=records.keys[i],
-            value=records.values[i],
+            key=key,
+            value=value,
             headers=headers,
             partition=partition,
         )
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    names = sum(len(name.encode()) + len(text or b"") + _HEADER_BYTES for name, text in headers)
+    return len(key or b"") + len(value or b"") + names

@@ -165,15 +165,14 @@ class Pipeline:
         for b in np.flatnonzero(np.isin(rows, list(restless))).tolist():
             at = int(assembly.ready[b])
             reading = JudgedReading(
+                step=int(assembly.end_times[b]),
                 time=int(evidence.readings.times[at]),
                 offset=int(evidence.readings.offsets[at]),
                 anomalous=bool(counted[b]),
                 score=float(evidence.scores.value[b]),
                 grade=float(grades[b]),
             )
-            changed = self._incidents.observe(
-                int(rows[b]), reading, revises=bool(assembly.revises[b])
-            )
+            changed = self._incidents.observe(int(rows[b]), reading)
             if changed:
                 changes.append((at, self._writer.write(*changed, evidence, b, now)))
         changes.sort(key=lambda change: change[0])  # arrival order over all series
@@ -189,7 +188,8 @@ class Pipeline:
         """Tell which windows' newest readings are far enough from expected to matter, (B,)."""
         actual = evidence.readings.values[evidence.assembly.ready]
         scores = evidence.scores
-        distance = np.abs(actual - scores.expected) / scores.expected_std
+        with np.errstate(over="ignore"):  # infinitely far is far enough
+            distance = np.abs(actual - scores.expected) / scores.expected_std
         return np.asarray((distance >= self._min_deviation).any(axis=1))
 
 

@@ -108,9 +108,6 @@ class ScoringWorker(Generic[Work]):
             self._changed.notify_all()
         self._thread.join(timeout_s)
 
-    def _busy(self) -> bool:
-        return self._windows_in_flight > sum(len(scores.value) for _, scores in self._finished)
-
     def _run(self) -> None:
         try:
             while not self._stopping:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from stream_vae.commands.options import ConfigOption, SecretsOption
+from stream_vae.edges.kafka.properties import verify_properties
 from stream_vae.settings import Settings, load_settings, markdown_table, to_json, to_yaml
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 def check(config: ConfigOption = None, secrets_dir: SecretsOption = None) -> None:
     """Say whether the settings can be used; exit 2 with everything that is wrong if not."""
     loaded = load_settings(config=config, secrets_dir=secrets_dir)
+    verify_properties(loaded.settings.kafka)
     n_set = sum(origin != "default" for origin in loaded.origins.values())
     typer.echo(f"settings can be used: {n_set} set, {len(loaded.origins) - n_set} defaults")
 

@@ -216,7 +216,10 @@ def _stream(
             code = daemon.wait(timeout=settings.shutdown_deadline_s + 5)
         finally:
             daemon.kill()
-    console.print(f"daemon told to stop (SIGTERM): drained, committed, exit code {code}")
+    if code != 0:
+        msg = f"the daemon was told to stop and ended with exit code {code}; its log: {log}"
+        raise StreamVaeError(msg)
+    console.print("daemon told to stop (SIGTERM): drained, committed, exit code 0")
     return received, rate
 
 

@@ -31,18 +31,24 @@ class Scaler:
         observed = np.isfinite(values)
         count = np.maximum(observed.sum(axis=0), 1)
         filled = np.where(observed, values, 0.0)
+        # In units of a power of two: no square overflows, and no bit is lost on the way.
+        _, power = np.frexp(np.abs(filled).max(axis=0, initial=0.0))
+        filled = np.ldexp(filled, -power)
         mean = filled.sum(axis=0) / count
-        deviation = np.where(observed, values - mean, 0.0)
+        deviation = np.where(observed, filled - mean, 0.0)
         std = np.sqrt((deviation**2).sum(axis=0) / count)
-        low = np.where(observed, values, np.inf).min(axis=0, initial=np.inf)
-        high = np.where(observed, values, -np.inf).max(axis=0, initial=-np.inf)
+        low = np.where(observed, filled, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(observed, filled, -np.inf).max(axis=0, initial=-np.inf)
         spread = np.where(high > low, high - low, np.abs(mean))
         floor = np.where(spread > 0, 0.01 * spread, 1.0)
-        return cls(mean=mean, std=np.maximum(std, floor), clip=clip)
+        return cls(
+            mean=np.ldexp(mean, power), std=np.ldexp(np.maximum(std, floor), power), clip=clip
+        )
 
     def transform(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return (..., F) scaled and clipped; NaN stays NaN."""
-        scaled = (values - self.mean) / self.std
+        with np.errstate(over="ignore"):  # what becomes infinite is clipped with the rest
+            scaled = (values - self.mean) / self.std
         return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
 
     def inverse(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from stream_vae.core.alerts import Severity
@@ -22,6 +22,8 @@ class Change(Enum):
 class JudgedReading:
     """One judged reading of a series, as incidents see it."""
 
+    step: int
+    """Start of its step; a second reading of the newest step replaces the first."""
     time: int
     """Event time, nanoseconds since 1970."""
     offset: int
@@ -55,8 +57,8 @@ class _SeriesState:
     incident: Incident | None = None
     calm: int = 0
     """Consecutive normal readings."""
-    resolved_at: int | None = field(default=None)
-    """Event time of the last resolution, while it still holds new incidents back."""
+    resolved: JudgedReading | None = None
+    """What resolved the last incident, while it still holds new ones back."""
 
 
 class IncidentTracker:
@@ -84,15 +86,12 @@ class IncidentTracker:
         """Drop a series without a word: its partition has left."""
         self._series.pop(row, None)
 
-    def observe(
-        self, row: int, reading: JudgedReading, *, revises: bool = False
-    ) -> tuple[Change, Incident] | None:
+    def observe(self, row: int, reading: JudgedReading) -> tuple[Change, Incident] | None:
         """Take one judged reading in and say what changed, if anything did.
 
         Args:
             row: The series.
             reading: Readings of one series come in arrival order.
-            revises: The reading stands for the same step as the one before it and replaces it.
         """
         state = self._series.get(row)
         if state is None:
@@ -100,7 +99,9 @@ class IncidentTracker:
                 return None
             state = _SeriesState(recent=deque(maxlen=self._config.open_within))
             self._series[row] = state
-        if revises and state.recent:
+        if state.resolved is not None and state.resolved.step == reading.step:
+            return None  # an incident opened in this step again could get the same id again
+        if state.recent and state.recent[-1].step == reading.step:
             state.recent.pop()
             state.calm = max(state.calm - 1, 0)
         state.recent.append(reading)
@@ -109,15 +110,15 @@ class IncidentTracker:
             return self._continue(state, state.incident, reading)
         if self._must_open(state, reading):
             return self._open(state)
-        if not any(r.anomalous for r in state.recent) and state.resolved_at is None:
+        if not any(r.anomalous for r in state.recent) and state.resolved is None:
             del self._series[row]
         return None
 
     def _must_open(self, state: _SeriesState, reading: JudgedReading) -> bool:
-        if state.resolved_at is not None:
-            if reading.time < state.resolved_at + int(self._config.cooldown_s * 1e9):
+        if state.resolved is not None:
+            if reading.time < state.resolved.time + int(self._config.cooldown_s * 1e9):
                 return False
-            state.resolved_at = None
+            state.resolved = None
         return sum(r.anomalous for r in state.recent) >= self._config.open_after
 
     def _open(self, state: _SeriesState) -> tuple[Change, Incident]:
@@ -125,7 +126,7 @@ class IncidentTracker:
         grade = max(r.grade for r in evidence)
         state.incident = Incident(
             started_at=evidence[0].time,
-            last_anomalous_at=evidence[-1].time,
+            last_anomalous_at=max(r.time for r in evidence),
             offset_start=evidence[0].offset,
             offset_end=evidence[-1].offset,
             sequence=0,
@@ -145,14 +146,14 @@ class IncidentTracker:
                 return None
             state.incident = None
             state.recent.clear()
-            state.resolved_at = reading.time if self._config.cooldown_s > 0 else None
+            state.resolved = reading
             return Change.RESOLVED, replace(incident, sequence=incident.sequence + 1)
         grade = max(incident.peak_grade, reading.grade)
         severity = self._severity(grade)
         worse = severity != incident.severity
         state.incident = replace(
             incident,
-            last_anomalous_at=reading.time,
+            last_anomalous_at=max(incident.last_anomalous_at, reading.time),
             offset_end=reading.offset,
             sequence=incident.sequence + worse,
             peak_score=max(incident.peak_score, reading.score),

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stream_vae.errors import ConfigError
 from stream_vae.vae.calendar import calendar_inputs
 from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
 from stream_vae.vae.likelihood import gaussian_nll, masked_sum, standard_normal_kl
@@ -223,6 +224,9 @@ def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted
     """Train to the end, or until held-out likelihood has not risen for `patience` epochs.
 
     The weights that explained the validation windows best are kept.
+
+    Raises:
+        ConfigError: If training diverges.
     """
     held_out = [fitting.batch(validation, which) for which in held_out_batches(len(validation))]
     history: list[EpochReport] = []
@@ -234,6 +238,11 @@ def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted
             if listeners.batch is not None:
                 listeners.batch(reports[-1])
         likelihood = fitting.log_likelihood(held_out)
+        if not math.isfinite(likelihood):
+            raise ConfigError(
+                f"training diverged: found a held-out log-likelihood of {likelihood}, expected a "
+                "finite one; lower training.learning_rate"
+            )
         is_best = all(likelihood > past.validation_log_likelihood for past in history)
         if is_best:
             state = fitting.network.state_dict()

@@ -6,12 +6,12 @@ from stream_vae.detect.incidents import Change, IncidentTracker, JudgedReading
 SECOND = 1_000_000_000
 
 
-def play(config: IncidentConfig, pattern: str, **fields: float) -> list[tuple[int, Change, int]]:
+def play(config: IncidentConfig, pattern: str) -> list[tuple[int, Change, int]]:
     """Play a pattern of `!` (anomalous) and `.` (normal); return (position, change, sequence)."""
     tracker = IncidentTracker(config)
     changes = []
     for i, mark in enumerate(pattern):
-        changed = tracker.observe(7, make_reading(i, anomalous=mark == "!", **fields))
+        changed = tracker.observe(7, make_reading(i, anomalous=mark == "!"))
         if changed:
             changes.append((i, changed[0], changed[1].sequence))
     return changes
