@@ -221,7 +221,7 @@ class Daemon:
             assembly=assembly,
             polled_at=time.monotonic(),
         )
-        self._worker.submit(taken, assembly.windows, assembly.end_times)
+        self._worker.submit(taken, assembly.windows, assembly.end_times, n_readings=len(records))
         times = decoded.readings.times
         self._recorder.record(
             RecordsConsumed(
@@ -284,11 +284,11 @@ class Daemon:
         milliseconds is enough. Pausing throws away what the client has fetched ahead, and fetching
         again takes half a second, so it is kept for a worker that does not come round for long.
         """
-        waiting, limit = self._worker.windows_in_flight, self._settings.worker.max_in_flight
+        waiting, limit = self._worker.readings_in_flight, self._settings.worker.max_in_flight
         if self._consumer.paused:
             if waiting <= limit // 2:
                 self._consumer.resume()
-                self._recorder.record(ConsumptionResumed(windows_in_flight=waiting))
+                self._recorder.record(ConsumptionResumed(readings_in_flight=waiting))
             return True
         now = time.monotonic()
         if waiting <= limit:
@@ -296,7 +296,7 @@ class Daemon:
             return True
         if now - self._had_room_at > _PAUSE_AFTER_S:
             self._consumer.pause()
-            self._recorder.record(ConsumptionPaused(windows_in_flight=waiting))
+            self._recorder.record(ConsumptionPaused(readings_in_flight=waiting))
             return True
         self._worker.wait_finished(self._settings.worker.max_wait_ms / 1000)
         return False

@@ -96,14 +96,14 @@ class HistoryLost:
 class ConsumptionPaused:
     """The worker is behind: partitions are paused, polling goes on."""
 
-    windows_in_flight: int
+    readings_in_flight: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumptionResumed:
     """The worker has caught up."""
 
-    windows_in_flight: int
+    readings_in_flight: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +212,7 @@ class TransactionCommitted:
     late: int
     duration_s: float
     lag_records: Mapping[int, int]
-    """Input partition -> records not yet committed."""
+    """Input partition -> records not yet polled."""
     incidents_open: int
 
 

@@ -21,6 +21,7 @@ from stream_vae.detect.drift import DriftWatch
 from stream_vae.detect.incidents import IncidentTracker, JudgedReading
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold import AdaptiveThreshold, Judgement
+from stream_vae.errors import ConfigError
 from stream_vae.events import DriftAbsorbed, DriftDetected, Event, ReadingsJudged
 
 _MARGINS_TOLD = 64
@@ -47,6 +48,9 @@ class Pipeline:
         spec: The model's inputs and calibration.
         config: See `DetectConfig`.
         origin: Copied into every alert event.
+
+    Raises:
+        ConfigError: If the bundle has no calibration for the score.
     """
 
     def __init__(self, spec: ModelSpec, config: DetectConfig, origin: Origin) -> None:
@@ -62,6 +66,12 @@ class Pipeline:
             spec.scaler,
         )
         score = spec.score if config.score == "auto" else config.score
+        if score not in spec.calibration:
+            msg = (
+                f"detect.score: found {score!r}, expected auto or one the bundle is calibrated "
+                f"for: {sorted(spec.calibration)}"
+            )
+            raise ConfigError(msg)
         self._threshold = AdaptiveThreshold(config.threshold, spec.calibration[score])
         self._incidents = IncidentTracker(config.incident)
         self._writer = AlertWriter(

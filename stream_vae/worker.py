@@ -23,6 +23,7 @@ class _Job(Generic[Work]):
     work: Work
     windows: NDArray[np.float32]  # (B, T, F)
     end_times: NDArray[np.int64]  # (B,)
+    n_readings: int
 
 
 class ScoringWorker(Generic[Work]):
@@ -44,9 +45,9 @@ class ScoringWorker(Generic[Work]):
         self._max_batch = max_batch
         self._on_scored = on_scored
         self._waiting: deque[_Job[Work]] = deque()
-        self._finished: deque[tuple[Work, Scores]] = deque()
+        self._finished: deque[tuple[_Job[Work], Scores]] = deque()
         self._changed = threading.Condition()
-        self._windows_in_flight = 0
+        self._readings_in_flight = 0
         self._unfinished = 0  # jobs
         self._stopping = False
         self._failure: BaseException | None = None
@@ -58,17 +59,29 @@ class ScoringWorker(Generic[Work]):
         self._thread.start()
 
     @property
-    def windows_in_flight(self) -> int:
-        """Windows submitted and not yet collected."""
-        return self._windows_in_flight
+    def readings_in_flight(self) -> int:
+        """Readings submitted and not yet collected, with or without a window."""
+        return self._readings_in_flight
 
     def submit(
-        self, work: Work, windows: NDArray[np.float32], end_times: NDArray[np.int64]
+        self,
+        work: Work,
+        windows: NDArray[np.float32],
+        end_times: NDArray[np.int64],
+        *,
+        n_readings: int,
     ) -> None:
-        """Queue a job; `work` comes back with its scores."""
+        """Queue a job; `work` comes back with its scores.
+
+        Args:
+            work: Anything.
+            windows: (B, T, F)
+            end_times: (B,)
+            n_readings: What the job counts for in `readings_in_flight`.
+        """
         with self._changed:
-            self._waiting.append(_Job(work, windows, end_times))
-            self._windows_in_flight += len(windows)
+            self._waiting.append(_Job(work, windows, end_times, n_readings))
+            self._readings_in_flight += n_readings
             self._unfinished += 1
             self._changed.notify_all()
 
@@ -83,8 +96,8 @@ class ScoringWorker(Generic[Work]):
                 raise self._failure
             done = list(self._finished)
             self._finished.clear()
-            self._windows_in_flight -= sum(len(scores.value) for _, scores in done)
-            return done
+            self._readings_in_flight -= sum(job.n_readings for job, _ in done)
+            return [(job.work, scores) for job, scores in done]
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until every submitted job is finished; tell whether that was reached."""
@@ -147,6 +160,6 @@ class ScoringWorker(Generic[Work]):
         if n_windows:
             self._on_scored(n_windows, time.perf_counter() - started)
         with self._changed:
-            self._finished.extend((job.work, s) for job, s in zip(jobs, scores, strict=True))
+            self._finished.extend(zip(jobs, scores, strict=True))
             self._unfinished -= len(jobs)
             self._changed.notify_all()

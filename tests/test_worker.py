@@ -33,7 +33,7 @@ class FirstValueScorer:
 
 def submit(worker: ScoringWorker[int], number: int, n_windows: int) -> None:
     windows = np.full((n_windows, 2, 1), number, np.float32)
-    worker.submit(number, windows, np.zeros(n_windows, np.int64))
+    worker.submit(number, windows, np.zeros(n_windows, np.int64), n_readings=n_windows + 1)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_jobs_come_back_in_order_each_with_its_own_scores(worker: ScoringWorker[
     assert [work for work, _ in done] == list(range(20))
     for work, scores in done:
         assert scores.value.tolist() == [work] * (work % 4)
-    assert worker.windows_in_flight == 0
+    assert worker.readings_in_flight == 0
     worker.stop(5)
 
 
@@ -77,12 +77,12 @@ def test_in_flight_counts_what_was_not_collected(
     worker.start()
     submit(worker, 1, 3)
     submit(worker, 2, 5)
-    assert worker.windows_in_flight == 8
+    assert worker.readings_in_flight == 10
     assert not worker.wait_idle(0.05)
     scorer.gate.set()
     assert worker.wait_idle(5)
     worker.collect()
-    assert worker.windows_in_flight == 0
+    assert worker.readings_in_flight == 0
     worker.stop(5)
 
 

@@ -211,7 +211,7 @@ def _stream(
             with _progress(console) as bar:
                 _publish(settings.kafka, settings.input.topic, rest, bar)
                 rate = len(rest) / (time.monotonic() - began)
-                received = _receive(settings, n_expected, bar)
+                _show_alerts(settings, n_expected, bar)
             daemon.terminate()
             code = daemon.wait(timeout=settings.shutdown_deadline_s + 5)
         finally:
@@ -220,7 +220,9 @@ def _stream(
         msg = f"the daemon was told to stop and ended with exit code {code}; its log: {log}"
         raise StreamVaeError(msg)
     console.print("daemon told to stop (SIGTERM): drained, committed, exit code 0")
-    return received, rate
+    # All that stands in the topic, so that an event too many could not hide.
+    records = read_alerts(settings.kafka, settings.output.alerts_topic, follow=False)
+    return [decode_alert(record.value or b"") for record in records], rate
 
 
 def _await_assignment(daemon: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -259,7 +261,8 @@ def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress)
     )
 
 
-def _receive(settings: Settings, n_expected: int, bar: Progress) -> list[AlertEvent]:
+def _show_alerts(settings: Settings, n_expected: int, bar: Progress) -> None:
+    """Print alert events as they come in, until as many came as are expected."""
     task = bar.add_task("alert events received", total=n_expected)
     seen = AlertDeduplicator()
     received: list[AlertEvent] = []
@@ -275,7 +278,6 @@ def _receive(settings: Settings, n_expected: int, bar: Progress) -> list[AlertEv
             received.append(event)
             bar.console.print(escape(format_alert(event)), highlight=False, soft_wrap=True)
             bar.update(task, completed=len(received))
-    return received
 
 
 def _essence(event: AlertEvent) -> dict[str, object]:

@@ -23,10 +23,11 @@ from stream_vae.daemon import Daemon
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.kafka.output_producer import OutputProducer
+from stream_vae.edges.kafka.properties import verify_properties
 from stream_vae.edges.kafka.startup import await_topics
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger, build_logger
 from stream_vae.edges.telemetry.recorder import Recorder
-from stream_vae.errors import ConfigError, StreamVaeError
+from stream_vae.errors import StreamVaeError
 from stream_vae.events import (
     BrokerReached,
     BrokerUnreachable,
@@ -69,12 +70,8 @@ def run(
     )
     settings = loaded.settings
     model = load_bundle(settings.bundle.path)
-    if settings.detect.score not in ("auto", *model.spec.calibration):
-        msg = (
-            f"detect.score: found {settings.detect.score!r}, expected auto or one the bundle is "
-            f"calibrated for: {sorted(model.spec.calibration)}"
-        )
-        raise ConfigError(msg)
+    verify_properties(settings.kafka)
+    decoder = ReadingDecoder([feature.name for feature in model.spec.features], settings.input)
     limit_threads(settings.worker.threads)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     scorer = WindowScorer(
@@ -88,19 +85,25 @@ def run(
     logging.getLogger().addHandler(
         LibraryHandler(logger, settings.logging.summary_period_s, time.monotonic)
     )
-    _Service(loaded, model, scorer, logger).serve()
+    _Service(loaded, model, scorer, decoder, logger).serve()
 
 
 class _Service:
     """The daemon with its endpoint, its signals and its deadlines around it."""
 
     def __init__(
-        self, loaded: LoadedSettings, model: Bundle, scorer: WindowScorer, logger: Logger
+        self,
+        loaded: LoadedSettings,
+        model: Bundle,
+        scorer: WindowScorer,
+        decoder: ReadingDecoder,
+        logger: Logger,
     ) -> None:
         self._settings: Settings = loaded.settings
         self._shown_settings = loaded.masked()
         self._model = model
         self._scorer = scorer
+        self._decoder = decoder
         self._log_failure = logger.error
         registry = CollectorRegistry()
         self._recorder = Recorder(
@@ -173,7 +176,7 @@ class _Service:
             settings,
             scorer=self._scorer,
             pipeline=Pipeline(spec, settings.detect, origin),
-            decoder=ReadingDecoder([feature.name for feature in spec.features], settings.input),
+            decoder=self._decoder,
             producer=producer,
             recorder=self._recorder,
             device=str(self._scorer.device),

@@ -94,10 +94,10 @@ class WorkerConfig:
     """Most windows scored by one call of the model."""
 
     max_wait_ms: Annotated[float, Ge(0), Le(60_000)] = 20.0
-    """Longest wait for a batch to fill; adds to the latency of an alert."""
+    """Longest wait for a poll's records to gather into a batch; adds to the latency of an alert."""
 
     max_in_flight: Annotated[int, Ge(1)] = 8192
-    """Windows waiting for the model at which the input is paused."""
+    """Records waiting for the model at which the daemon stops taking more in."""
 
     threads: Annotated[int, Ge(1), Le(1024)] = 1
     """CPU threads of one call of the model. Small networks gain nothing from more."""

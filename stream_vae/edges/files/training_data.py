@@ -10,6 +10,8 @@ from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.errors import InputFileError
 from stream_vae.wire.excerpts import printable
 
+_SMALLEST_STEP_NS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesArrays:
@@ -65,6 +67,10 @@ def to_training_series(
     _check_features(readings)
     keys, row_lists = _rows_by_series(readings.series)
     step_ns = _infer_step(readings, row_lists) if step_seconds is None else _as_ns(step_seconds)
+    if step_ns < _SMALLEST_STEP_NS:
+        raise InputFileError(
+            f"step is {step_ns / 1e9:g} s; expected at least a millisecond: give step_seconds"
+        )
     grid = readings.times - readings.times % step_ns
     series: list[SeriesArrays] = []
     for key, rows in zip(keys, row_lists, strict=True):

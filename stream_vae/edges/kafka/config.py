@@ -91,7 +91,7 @@ class KafkaConfig:
     """Give up (exit 1) after so long without any broker, at start or later."""
 
     delivery_timeout_s: Annotated[float, Ge(1)] = 60.0
-    """Longest wait for one transaction's steps before it is tried again."""
+    """Longest wait for a broker to acknowledge one record, within the transaction's time."""
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Transport and authentication."""

@@ -255,7 +255,11 @@ class InputConsumer:
         offsets = np.array([m.offset() for m in messages], np.int64)
 
         def headers(index: int) -> Headers:
-            found = messages[index].headers() or []
+            try:
+                found = messages[index].headers() or []
+            except (SystemError, UnicodeDecodeError):
+                # A name that is not UTF-8: this client can neither read nor write it.
+                return [("dlq.headers", b"unreadable")]
             pairs = found.items() if isinstance(found, dict) else found
             return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
 

@@ -118,6 +118,10 @@ def _lack(admin: AdminClient, input_topic: str, output_topics: Sequence[str]) ->
         try:
             future.result()
         except KafkaException as exc:
-            if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise translate(exc.args[0], f"creating the topic {topic!r}") from exc
+            if exc.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue
+            meant = translate(exc.args[0], f"creating the topic {topic!r}")
+            if isinstance(meant, KafkaUnavailableError):
+                return _Lack(str(meant), is_of_brokers=False)
+            raise meant from exc
     return None

@@ -137,7 +137,7 @@ class Metrics:
         )
         self.partitions_assigned = self._gauge("partitions_assigned", "Partitions held now.")
         self.consumer_lag = self._gauge(
-            "consumer_lag_records", "Input records not yet committed.", "topic", "partition"
+            "consumer_lag_records", "Input records not yet polled.", "topic", "partition"
         )
         self.broker_reachable = self._gauge(
             "broker_reachable", "0 while no broker answers, else 1."

@@ -60,7 +60,8 @@ def test_a_member_of_a_kip_848_group_delivers_in_transactions(broker: EmbeddedBr
     for i in range(30):
         feed.produce("readings", f"v{i}".encode(), f"k{i}".encode())
     assert feed.flush(10) == 0
-    consumer = Consumer(consumer_properties(config, "consumer", instance="pod-0"))
+    properties = consumer_properties(config, "consumer", instance="pod-0")
+    consumer = Consumer({**properties, "auto.offset.reset": "earliest"})
     producer = Producer(producer_properties(config, transactional_id="tx"))
     reader = Consumer(reader_properties(config))
     try:
