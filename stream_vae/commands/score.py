@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -14,6 +15,7 @@ from stream_vae import __version__
 from stream_vae.alerting import Origin
 from stream_vae.commands.options import ConfigOption, load_command_settings
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.verdicts import Verdict
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
@@ -67,7 +69,8 @@ def score(
         ),
     )
     readings = read_csv(input_files, [feature.name for feature in model.spec.features])
-    n_alerts = 0
+    n_alerts = n_late = 0
+    counts = np.zeros(len(Verdict), np.int64)
     console = Console(stderr=True)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
@@ -77,9 +80,17 @@ def score(
         for batch in readings.iter_batches(_BATCH_ROWS):
             outcome = pipeline.observe(batch, scorer, datetime.now(UTC))
             scores_file.write(batch, outcome.verdicts)
+            counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
+            n_late += len(outcome.late)
             for event in outcome.alerts:
                 n_alerts += 1
                 if alerts_file:
                     alerts_file.write(event)
             bar.advance(task)
-    console.print(f"{len(readings):,} readings scored, {n_alerts} alert events; see {output}")
+    told = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
+    console.print(f"{len(readings):,} readings: {told}; {n_alerts} alert events; see {output}")
+    if n_late:
+        console.print(
+            f"[bold yellow]warning:[/] {n_late:,} readings came after a later one of their series "
+            "and were not scored, as the daemon would not; sort the file by time"
+        )

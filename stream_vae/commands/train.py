@@ -137,6 +137,8 @@ def report_table(data: DataReport, report: TrainingReport) -> Table:
     """Return the closing report of a training."""
     table = Table(title="Training report", show_header=False, title_justify="left")
     table.add_row("rows", f"{data.rows:,} in {data.series:,} series")
+    if data.snapped_rows:
+        table.add_row("rows off the grid, snapped down", f"{data.snapped_rows:,}")
     step = f"{data.step_seconds:g} s{' (inferred)' if data.step_is_inferred else ''}"
     table.add_row("step", f"{step}, {data.missing_steps:,} steps missing")
     handled = {
@@ -153,6 +155,9 @@ def report_table(data: DataReport, report: TrainingReport) -> Table:
         table.add_row("constant features", _shortened(data.constant_features))
     if data.mostly_missing_features:
         table.add_row("mostly missing features", _shortened(data.mostly_missing_features))
+    if data.uneven_features:
+        advice = "levels differ between series, yet one scale serves all: train one bundle a kind"
+        table.add_row("uneven features", f"{_shortened(data.uneven_features)} ({advice})")
     windows = ", ".join(f"{part} {count:,}" for part, count in report.windows.items())
     table.add_row("windows", windows)
     table.add_row("epochs", f"{len(report.history)}, best {report.best_epoch}")

@@ -72,7 +72,7 @@ def draw(picture: SeriesPicture, max_gap_ns: int) -> Figure:
         _shade(axes, picture.incidents, _RED, "incident")
         axes.grid(color=_GREY, alpha=0.2)
     signal.legend(loc="center", fontsize="small")
-    score.legend(loc="upper center", fontsize="small", ncols=4)
+    score.legend(loc="center", fontsize="small")
     locator = mdates.AutoDateLocator()
     score.xaxis.set_major_locator(locator)
     score.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))

@@ -15,13 +15,16 @@ def format_alert(event: AlertEvent) -> str:
     2026-04-27 13:00Z  FIRING    critical  pump-7  score 9.1 > 3.2 (p 1e-12)  flow 24.3, ...
     ```
     """
-    relation = ">" if event.score > event.threshold else "<="
+    scores = f"score {event.score:.3g} > {event.threshold:.3g} (p {event.p_value:.1g})"
+    if event.status == "resolved":
+        # Readings may be back while the window still remembers: its score would seem to contradict.
+        scores = f"peak score {event.score_peak:.3g}"
     parts = [
         _minute(event.window.end),
         f"{event.status.upper():<8}",
         f"{event.severity:<8}",
         printable(event.series.key),
-        f"score {event.score:.3g} {relation} {event.threshold:.3g} (p {event.p_value:.1g})",
+        scores,
     ]
     if event.features:
         parts.append(_feature(event.features[0]))

@@ -15,7 +15,7 @@ def test_an_event_is_one_readable_line() -> None:
     )
 
 
-def test_a_resolution_shows_the_score_back_below_its_threshold() -> None:
+def test_a_resolution_tells_the_peak_of_what_is_over() -> None:
     end = EVENT.window.end + timedelta(seconds=30)
     event = replace(
         EVENT,
@@ -27,7 +27,7 @@ def test_a_resolution_shows_the_score_back_below_its_threshold() -> None:
         features=(),
     )
     assert format_alert(event) == (
-        "2026-04-27 13:00:30Z  RESOLVED  info      pump-7  score 1 <= 3.25 (p 1e-12)"
+        "2026-04-27 13:00:30Z  RESOLVED  info      pump-7  peak score 11.5"
     )
 
 

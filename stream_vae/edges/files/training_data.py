@@ -49,6 +49,8 @@ class DataReport:
     """Features that never change: nothing can be learnt from them."""
     mostly_missing_features: tuple[str, ...]
     """Features observed in less than half of the rows."""
+    uneven_features: tuple[str, ...]
+    """Features whose level differs so much between series that one scale does not fit all."""
 
 
 def to_training_series(
@@ -90,6 +92,7 @@ def to_training_series(
         infinite_cells=_counts(readings.feature_names, readings.infinite_cells),
         constant_features=tuple(_constant_features(readings)),
         mostly_missing_features=tuple(_mostly_missing_features(readings)),
+        uneven_features=tuple(_uneven_features(readings.feature_names, series)),
     )
     return series, report
 
@@ -168,3 +171,15 @@ def _mostly_missing_features(readings: CsvReadings) -> Iterator[str]:
     yield from (
         name for name, share in zip(readings.feature_names, observed, strict=True) if share < 0.5
     )
+
+
+def _uneven_features(names: tuple[str, ...], series: list[SeriesArrays]) -> Iterator[str]:
+    """Yield features of which most of the variance lies between the series, not within them."""
+    for f, name in enumerate(names):
+        columns = [one.values[:, f] for one in series]
+        observed = [column[~np.isnan(column)] for column in columns]
+        observed = [column for column in observed if len(column)]
+        within = sum(float(((column - column.mean()) ** 2).sum()) for column in observed)
+        everything = np.concatenate(observed) if observed else np.zeros(1)
+        if within < 0.5 * float(((everything - everything.mean()) ** 2).sum()):
+            yield name

@@ -144,3 +144,14 @@ def test_every_step_holds_the_last_row_that_fell_into_it(
         assert found == expected[one.key]
         assert (np.diff(one.times) > 0).all()
     assert report.duplicate_rows == len(rows) - sum(map(len, expected.values()))
+
+
+def test_features_whose_level_differs_between_series_are_told() -> None:
+    """Flow moves by 2 around 50 and 80; speed moves alike in both."""
+    rows = [
+        (name, i * 10.0, base + 2 * (i % 2), 5.0 * (i % 3))
+        for name, base in (("a", 50.0), ("b", 80.0))
+        for i in range(12)
+    ]
+    _, report = to_training_series(make_readings(rows))
+    assert report.uneven_features == ("flow",)
