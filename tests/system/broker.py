@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.system.cluster import LARGEST_RECORD_BYTES, BrokerUnavailableError, KafkaCluster, Record
@@ -64,7 +65,9 @@ group.consumer.heartbeat.interval.ms=500
 class RealKafka(KafkaCluster):
     """Our own broker process; port and data stay the same over `kill` and `start`."""
 
-    def __init__(self, directory: Path, class_path: str, java: str) -> None:
+    def __init__(
+        self, directory: Path, class_path: str, java: str, properties: Mapping[str, str]
+    ) -> None:
         self._directory = directory
         self._java = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path]
@@ -72,20 +75,23 @@ class RealKafka(KafkaCluster):
         port, controller_port = _free_ports(2)
         super().__init__(f"127.0.0.1:{port}")
         self._config = directory / "server.properties"
-        self._config.write_text(
-            _PROPERTIES.format(
-                port=port,
-                controller_port=controller_port,
-                data=directory / "data",
-                largest=LARGEST_RECORD_BYTES,
-                session_ms=int(SESSION_TIMEOUT_S * 1000),
-            )
+        text = _PROPERTIES.format(
+            port=port,
+            controller_port=controller_port,
+            data=directory / "data",
+            largest=LARGEST_RECORD_BYTES,
+            session_ms=int(SESSION_TIMEOUT_S * 1000),
         )
+        self._config.write_text(text + "".join(f"{k}={v}\n" for k, v in properties.items()))
         atexit.register(self.kill)
 
     @classmethod
-    def create(cls, directory: Path) -> "RealKafka":
+    def create(cls, directory: Path, properties: Mapping[str, str] | None = None) -> "RealKafka":
         """Fetch what is needed (a download the first time), format the storage and start.
+
+        Args:
+            directory: For its data and its log.
+            properties: Of the broker, beyond those of a small one.
 
         Raises:
             BrokerUnavailableError: If packages, network, space or ports are missing.
@@ -95,7 +101,7 @@ class RealKafka(KafkaCluster):
             # A free port can be taken between looking and binding, so a start is tried again.
             home = directory / f"attempt-{attempt}"
             home.mkdir(parents=True)
-            broker = cls(home, class_path, java)
+            broker = cls(home, class_path, java, properties or {})
             try:
                 broker._format()
                 broker.start()

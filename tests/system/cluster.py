@@ -137,7 +137,13 @@ class KafkaCluster:
         try:
             partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
             wanted = [TopicPartition(topic, p) for p in partitions]
-            return {p.partition: p.offset for p in consumer.committed(wanted, timeout=10)}
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    return {p.partition: p.offset for p in consumer.committed(wanted, timeout=10)}
+                except KafkaException:  # a broker that has just started may not know its groups yet
+                    if time.monotonic() > deadline:
+                        raise
         finally:
             consumer.close()
 

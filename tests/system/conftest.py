@@ -8,6 +8,7 @@ import pytest
 
 from tests.system.broker import BrokerUnavailableError, KafkaCluster, RealKafka
 from tests.system.harness import Topics, train_small_bundle
+from tests.system.scene import Scene
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,12 @@ def own_kafka(kafka: KafkaCluster) -> Iterator[RealKafka]:
 def topics(kafka: KafkaCluster) -> Topics:
     """Topics of one partition and a group that no other test has."""
     return Topics.create(kafka)
+
+
+@pytest.fixture
+def scene(kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path) -> Scene:
+    """Everything a daemon needs, for this test alone."""
+    return Scene(kafka=kafka, topics=topics, bundle=small_bundle, directory=tmp_path)
 
 
 @pytest.fixture(scope="session")

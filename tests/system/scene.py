@@ -1,5 +1,6 @@
 """One test's stage: its topics, the daemons that work on them, and what they leave behind."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,14 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.system.cluster import KafkaCluster, Record
-from tests.system.harness import DaemonProcess, Topics, make_config
+from tests.system.harness import (
+    DaemonProcess,
+    Topics,
+    as_records,
+    make_config,
+    sine_values,
+    with_anomaly,
+)
 
 
 def poison(begin: int, end: int) -> list[Record]:
@@ -18,6 +26,17 @@ def poison(begin: int, end: int) -> list[Record]:
     Dead letters show which input offsets a daemon's transactions covered, and how often.
     """
     return [(b"k%d" % (i % 7), b"poison %d" % i) for i in range(begin, end)]
+
+
+def mixed_stream(n_series: int, n_steps: int) -> list[Record]:
+    """Return readings step by step, an anomaly in the middle of each series, poison after each."""
+    series = [
+        as_records(with_anomaly(sine_values(n_steps, seed=i), n_steps // 2 + i), f"s{i}")
+        for i in range(n_series)
+    ]
+    readings = [record for step in zip(*series, strict=True) for record in step]
+    pairs = zip(readings, poison(0, len(readings)), strict=True)
+    return [record for pair in pairs for record in pair]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +79,11 @@ class Scene:
             logs = "\n".join(daemon.tail() for daemon in daemons)
             msg = f"{exc}; committed {self.committed()}. Log:\n{logs}"
             raise AssertionError(msg) from exc
+
+    def alert_identities(self) -> list[tuple[str, int]]:
+        """Return what makes each committed alert event unique, in the order of the topic."""
+        events = [json.loads(m.value() or b"") for m in self.kafka.consume_all(self.topics.alerts)]
+        return [(event["incident_id"], event["sequence"]) for event in events]
 
     def dead_letters(self) -> list[bytes | None]:
         """Return the committed dead letters' values, sorted by their number."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.broker import KafkaCluster, RealKafka
+from tests.system.broker import KafkaCluster
 from tests.system.harness import (
     DaemonProcess,
     Topics,
@@ -105,47 +105,6 @@ def test_two_daemons_share_partitions_and_one_takes_over(
     assert_each_once(kafka, topics)
 
 
-def test_a_daemon_waits_for_its_broker_and_says_so(
-    own_kafka: RealKafka, topics: Topics, small_bundle: Path, tmp_path: Path
-) -> None:
-    config = make_config(tmp_path, own_kafka, topics, small_bundle)
-    own_kafka.produce(topics.input, stream(2, 40))
-    own_kafka.kill()
-    with DaemonProcess(config) as daemon:
-        daemon.wait_for("broker_unreachable", 60)
-        own_kafka.start()
-        await_processed(daemon, 80 + len(POISON))
-        assert daemon.stop() == 0
-
-
-def test_a_daemon_gives_up_on_brokers_after_the_deadline(
-    own_kafka: RealKafka, topics: Topics, small_bundle: Path, tmp_path: Path
-) -> None:
-    overrides = {"kafka.broker_deadline_s": 2.0}
-    config = make_config(tmp_path, own_kafka, topics, small_bundle, overrides)
-    own_kafka.kill()
-    with DaemonProcess(config) as daemon:
-        assert daemon.wait(60) == 1
-        assert "gave up after 2 s" in daemon.find("daemon_failed")[0]["detail"]
-
-
-def test_a_broker_restart_under_a_running_daemon_changes_nothing(
-    own_kafka: RealKafka, topics: Topics, small_bundle: Path, tmp_path: Path
-) -> None:
-    records = stream(4, 100)
-    config = make_config(tmp_path, own_kafka, topics, small_bundle)
-    with DaemonProcess(config) as daemon:
-        own_kafka.produce(topics.input, records[:200])
-        await_processed(daemon, 200)
-        own_kafka.kill()
-        own_kafka.start()
-        own_kafka.produce(topics.input, records[200:])
-        await_processed(daemon, len(records), timeout_s=90)
-        assert daemon.stop() == 0
-    assert own_kafka.committed(topics.group, topics.input) == {0: len(records)}
-    assert_each_once(own_kafka, topics)
-
-
 def test_of_two_daemons_with_one_name_the_older_ends_and_says_why(
     kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path
 ) -> None:
@@ -162,29 +121,3 @@ def test_of_two_daemons_with_one_name_the_older_ends_and_says_why(
             assert older.find("daemon_failed")[0]["error"] == "FencedError"
             assert newer.exit_code is None
             assert newer.stop() == 0
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        ({"kafka.group_idd": "x"}, ("kafka.group_idd", "group_id")),
-        ({"worker.max_batch": -1}, ("worker.max_batch", "-1")),
-        ({"bundle.path": "/nowhere"}, ("/nowhere",)),
-        ({"detect.score": "best"}, ("detect.score", "best", "recency")),
-    ],
-    ids=["unknown key", "out of range", "no bundle", "unknown score"],
-)
-def test_an_operators_mistake_ends_with_exit_2_before_anything_starts(
-    kafka: KafkaCluster,
-    topics: Topics,
-    small_bundle: Path,
-    tmp_path: Path,
-    overrides: dict[str, object],
-    words: tuple[str, ...],
-) -> None:
-    with DaemonProcess(make_config(tmp_path, kafka, topics, small_bundle, overrides)) as daemon:
-        assert daemon.wait(60) == 2
-        told = "\n".join(daemon.stray_lines)
-        assert daemon.find("daemon_started") == []
-    for word in words:
-        assert word in told

@@ -15,6 +15,7 @@ from stream_vae.errors import KafkaUnavailableError
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+_METADATA_TIMEOUT_S = 2.0  # short, so that an absent broker is told of soon
 _REQUEST_TIMEOUT_S = 5.0
 _BROKER_DEFAULT = -1
 
@@ -89,7 +90,7 @@ def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
 
 def _lack(admin: AdminClient, input_topic: str, output_topics: Sequence[str]) -> _Lack | None:
     try:
-        cluster = admin.list_topics(timeout=_REQUEST_TIMEOUT_S)
+        cluster = admin.list_topics(timeout=_METADATA_TIMEOUT_S)
     except KafkaException as exc:
         meant = translate(exc.args[0], "asking the brokers for their topics")
         if isinstance(meant, KafkaUnavailableError):
