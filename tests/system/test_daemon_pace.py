@@ -14,7 +14,12 @@ def test_a_daemon_behind_its_input_pauses_goes_on_and_drains_when_told_to_stop(
     """Whatever it has consumed it finishes and commits; the rest it leaves where it is."""
     records = mixed_stream(5, 300)
     kafka.produce(scene.topics.input, records)
-    slow = {"worker__samples": 1024, "worker__max_batch": 16, "worker__max_in_flight": 16}
+    slow = {
+        "worker__samples": 1024,
+        "worker__max_batch": 16,
+        "worker__max_in_flight": 16,
+        "logging__summary_period_s": 0.1,
+    }
     with scene.daemon(**slow, kafka__poll_records=150) as daemon:
         daemon.wait_for("consumption_paused", 60)
         daemon.wait_for("consumption_resumed", 60, count=2)
