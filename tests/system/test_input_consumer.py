@@ -105,3 +105,19 @@ def test_a_committed_offset_that_is_still_there_is_where_reading_goes_on(
     assert member.read(3) == [b"7", b"8", b"9"]
     assert member.lost == []
     member.consumer.close()
+
+
+def test_an_error_from_before_a_rebalance_neither_stops_nor_repeats_anything(
+    kafka: KafkaCluster,
+) -> None:
+    """It may be under way while its partition leaves, and even when that has come back."""
+    topic = kafka.new_topic("stale")
+    kafka.produce(topic, numbered(0, 5))
+    member = Member(kafka, topic, uuid.uuid4().hex, "earliest")
+    assert len(member.read(5)) == 5
+    for partition in (0, 7):
+        member.consumer._find_start(partition)
+    kafka.produce(topic, numbered(5, 7))
+    assert member.read(2) == [b"5", b"6"]
+    assert member.lost == []
+    member.consumer.close()

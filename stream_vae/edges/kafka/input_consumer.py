@@ -159,8 +159,7 @@ class InputConsumer:
     def lag(self) -> dict[int, int]:
         """Return partition -> records not yet polled.
 
-        The broker's high watermark counts transaction markers, which are no records; a partition
-        read to its end lags by 0 whatever stands there.
+        The high watermark counts transaction markers; a partition read to its end lags by 0.
         """
         lag: dict[int, int] = {}
         for partition in self._assignment:
@@ -215,15 +214,19 @@ class InputConsumer:
 
         The client could reset by itself (`auto.offset.reset`), but then it would hide lost history.
         """
+        if partition not in self._assignment:
+            return  # it left while its error was under way
         here = TopicPartition(self._topic, partition)
         with translated(self._operation):
             committed = self._consumer.committed([here], timeout=_REQUEST_TIMEOUT_S)[0].offset
             wanted = self._next_offset.get(partition, committed)
             start = OFFSET_END if self._config.start == "latest" else OFFSET_BEGINNING
             if wanted >= 0:
-                start = OFFSET_BEGINNING
-                oldest, _ = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
-                self._on_history_lost(partition, wanted, oldest)
+                oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+                # Between the two it is an error from before the partition left and came back.
+                start = wanted if oldest <= wanted <= end else OFFSET_BEGINNING
+                if start != wanted:
+                    self._on_history_lost(partition, wanted, oldest)
             # Fetching has ended for this partition, so it cannot be sought in; taken anew, it can.
             self._consumer.incremental_unassign([here])
             self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
@@ -233,10 +236,7 @@ class InputConsumer:
             self._next_offset[partition] = self._ends[partition] = offset
 
     def _await_name(self, error: KafkaError) -> None:
-        """Join again while the group holds this name for its former self, which may be dead.
-
-        Until that session is over the group cannot tell; only a live rival outlasts the deadline.
-        """
+        """Join again while the group holds this name, for a rival or for our dead former self."""
         why = translate(error, self._operation)
         self._refused_since = self._refused_since or time.monotonic()
         if time.monotonic() - self._refused_since > self._config.broker_deadline_s:
