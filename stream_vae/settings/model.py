@@ -84,6 +84,35 @@ class OutputConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StateConfig:
+    """What is remembered of the series, and how it outlives this instance."""
+
+    changelog: bool = True
+    """Keep the state in a compacted topic, written in the daemon's transactions. Without it every
+    restart warms up anew and forgets open incidents."""
+
+    topic: Topic | None = None
+    """The compacted topic; unset, `<kafka.group_id>-changelog`. Every group needs its own."""
+
+    snapshot_interval_s: Annotated[float, Gt(0)] = 60.0
+    """Time in which every changed series is written once; a restart reads that much input again."""
+
+    memory_budget_mb: Annotated[float, Gt(0)] = 512.0
+    """Memory for the state of all series of this instance; beyond it the longest idle are
+    forgotten, those that never filled a window first."""
+
+    series_ttl_s: Annotated[float, Gt(0)] = 604_800.0
+    """Time without a reading after which a series is forgotten."""
+
+    history_age_s: Annotated[float, Gt(0)] = 86_400.0
+    """How far back the input is re-read to warm up (`kafka.start: history`, or a model of another
+    shape)."""
+
+    history_readings: Annotated[int, Ge(1)] = 200_000
+    """Most records per partition re-read to warm up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
     """The thread that owns the model and its device."""
 
@@ -150,6 +179,9 @@ class Settings(BaseSettings):
 
     detect: DetectConfig = Field(default_factory=DetectConfig)
     """How windows are scored and judged."""
+
+    state: StateConfig = Field(default_factory=StateConfig)
+    """What is remembered of the series."""
 
     worker: WorkerConfig = Field(default_factory=WorkerConfig)
     """The thread that owns the model and its device."""
