@@ -160,6 +160,7 @@ def _write_config(out: Path, bootstrap: str) -> Path:
             "start": "earliest",
             "broker_deadline_s": 30.0,
         },
+        "state": {"changelog": False},  # the embedded broker compacts nothing and makes no topic
         "http": {"port": 0},
         "worker": {"device": "cpu"},
         "logging": {"format": "json", "summary_period_s": 5.0},

@@ -23,6 +23,7 @@ from stream_vae.daemon import Daemon
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.kafka.output_producer import OutputProducer
+from stream_vae.edges.kafka.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.properties import verify_properties
 from stream_vae.edges.kafka.startup import await_topics
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger, build_logger
@@ -146,11 +147,10 @@ class _Service:
                 settings=self._shown_settings,
             )
         )
-        output = settings.output
         found = await_topics(
             settings.kafka,
             settings.input.topic,
-            (output.alerts_topic, output.dead_letter_topic, output.late_topic),
+            _owned_topics(settings),
             on_wait=self._waiting,
             on_back=self._reached,
             on_missing=self._delayed,
@@ -228,6 +228,17 @@ class _Service:
         if self._daemon is None:
             return Health(is_ok=False, reason="waiting for the brokers")
         return self._daemon.readiness()
+
+
+def _owned_topics(settings: Settings) -> list[OwnedTopic]:
+    topics = [
+        OwnedTopic(name=settings.output.alerts_topic, kind="alerts"),
+        OwnedTopic(name=settings.output.dead_letter_topic, kind="dead_letters"),
+        OwnedTopic(name=settings.output.late_topic, kind="late"),
+    ]
+    if settings.changelog_topic is not None:
+        topics.append(OwnedTopic(name=settings.changelog_topic, kind="changelog"))
+    return topics
 
 
 def _after(seconds: float, action: Callable[[], None]) -> None:

@@ -1,5 +1,6 @@
 """The settings: every room's own config, gathered under one roof."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -214,6 +215,24 @@ class Settings(BaseSettings):
         """Let a bare `Settings()` be all defaults; `load_settings` brings sources of its own."""
         return (init_settings,)
 
+    @property
+    def changelog_topic(self) -> str | None:
+        """The topic that keeps the state; None if none does."""
+        if not self.state.changelog:
+            return None
+        return self.state.topic or f"{self.kafka.group_id}-changelog"
+
+    @model_validator(mode="after")
+    def _name_a_changelog_topic(self) -> Self:
+        topic = self.changelog_topic
+        if topic is not None and not re.fullmatch(TOPIC_PATTERN, topic):
+            msg = (
+                f"kafka.group_id ({self.kafka.group_id!r}) makes no topic name: expected letters, "
+                "digits, '.', '_' and '-', 239 at most; set state.topic"
+            )
+            raise ValueError(msg)
+        return self
+
     @model_validator(mode="after")
     def _hold_topics_apart(self) -> Self:
         used: dict[str, str] = {}
@@ -222,7 +241,10 @@ class Settings(BaseSettings):
             ("output.alerts_topic", self.output.alerts_topic),
             ("output.dead_letter_topic", self.output.dead_letter_topic),
             ("output.late_topic", self.output.late_topic),
+            ("state.topic", self.changelog_topic),
         ):
+            if topic is None:
+                continue
             if topic in used:
                 msg = f"{used[topic]} and {name} are both {topic!r}; expected two topics"
                 raise ValueError(msg)

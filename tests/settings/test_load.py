@@ -407,11 +407,39 @@ def test_a_wrong_value_that_is_overridden_does_no_harm(write_yaml: WriteYaml) ->
             "output:\n  late_topic: t\n  alerts_topic: t",
             "settings: output.alerts_topic and output.late_topic are both 't'; expected two topics",
         ),
+        (
+            "output:\n  alerts_topic: g-changelog\nkafka: {group_id: g}",
+            "settings: output.alerts_topic and state.topic are both 'g-changelog'; expected two",
+        ),
+        (
+            "input: {topic: t}\nstate: {topic: t}",
+            "settings: input.topic and state.topic are both 't'; expected two topics",
+        ),
+        (
+            "kafka: {group_id: night shift}",
+            "settings: kafka.group_id ('night shift') makes no topic name: expected letters",
+        ),
     ],
 )
 def test_contradictions_are_refused(text: str, expected: str, write_yaml: WriteYaml) -> None:
     config = write_yaml(text)
     assert refusal(config=config).startswith(expected.format(config))
+
+
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        ("kafka: {group_id: pumps}", "pumps-changelog"),
+        ("kafka: {group_id: night shift}\nstate: {topic: night}", "night"),
+        ("kafka: {group_id: night shift}\nstate: {changelog: false}", None),
+        ("state: {changelog: false, topic: stream-vae.readings}", None),
+    ],
+    ids=["by the group", "by name", "none", "none though named"],
+)
+def test_the_changelog_topic_follows_the_group_unless_it_is_named(
+    text: str, topic: str | None, write_yaml: WriteYaml
+) -> None:
+    assert load(config=write_yaml(text)).settings.changelog_topic == topic
 
 
 def test_an_empty_section_is_all_defaults(write_yaml: WriteYaml) -> None:

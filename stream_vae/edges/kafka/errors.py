@@ -37,7 +37,7 @@ class Operation:
     doing: str
     """In gerund form: `reading the input topic`."""
     topic: str | None = None
-    access: Literal["Read", "Write"] = "Read"
+    access: Literal["Read", "Write", "Create", "DescribeConfigs"] = "Read"
     """The right on the topic that the operation needs."""
     group: str | None = None
     transactional_id: str | None = None

@@ -55,6 +55,11 @@ def test_missing_rights_are_the_operators_and_retrying_is_pointless(name: str) -
     [
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, READING, "needs Read and Describe on topic 'readi"),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, WRITING, "needs Write and Describe on topic 'aler"),
+        (
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            Operation(doing="describing", topic="dead", access="DescribeConfigs"),
+            "needs DescribeConfigs and Describe on topic 'dead'",
+        ),
         (KafkaError.GROUP_AUTHORIZATION_FAILED, READING, "needs Read and Describe on group 'farm'"),
         (
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
