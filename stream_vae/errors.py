@@ -4,7 +4,8 @@
 StreamVaeError
 ├── ConfigError            the operator: a setting, a bundle or a command's input is wrong (exit 2)
 │   ├── BundleError        the model bundle is missing, altered, or contradicts the configuration
-│   └── InputFileError     a CSV cannot be used; names file, line and column
+│   ├── InputFileError     a CSV cannot be used; names file, line and column
+│   └── StateError         saved state is damaged, or newer than this release
 ├── DecodeError            the producer: one record cannot be understood (dead letter, never fatal)
 ├── AlertDecodeError       the alerts topic's producer: these bytes are no alert event we know
 ├── KafkaUnavailableError  nobody: wait, retry, give up after a set deadline (exit 1)
@@ -29,6 +30,10 @@ class BundleError(ConfigError):
 
 class InputFileError(ConfigError):
     """An input file that cannot be used; the message names file, line and column."""
+
+
+class StateError(ConfigError):
+    """Saved state that cannot be used: it is damaged, or a newer release wrote it."""
 
 
 class DecodeError(StreamVaeError):

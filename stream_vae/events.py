@@ -62,7 +62,43 @@ class PartitionsAssigned:
     topic: str
     partitions: tuple[int, ...]
     state: str
-    """`cold`: nothing is remembered of their series, which warm up again."""
+    """`restoring`: what is remembered of their series is read now; `cold`: nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRestored:
+    """A partition has gone live."""
+
+    topic: str
+    partition: int
+    state: str
+    """`restored`; `carried over` from another model: windows kept, thresholds begun anew;
+    `history`: warmed up by what the input holds; `cold`: nothing was found."""
+    series: int
+    """Read from the changelog."""
+    replayed: int
+    """Input records read again, outputs suppressed."""
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreProgressed:
+    """Partitions are on their way back."""
+
+    topic: str
+    partitions: tuple[int, ...]
+    series: int
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesForgotten:
+    """Series made room for others or had no reading for their time to live."""
+
+    count: int
+    reason: str
+    """`idle` or `memory`."""
+    example_series: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +203,7 @@ class ReadingsJudged:
     warming_up: int
     unscorable: int
     series_active: int
+    incidents_open: int
     score_margins: tuple[float, ...]
     """score - threshold of a few of the windows, for a histogram; bounded."""
 
@@ -210,10 +247,11 @@ class TransactionCommitted:
     alerts: int
     dead_letters: int
     late: int
+    state_records: int
+    state_bytes: int
     duration_s: float
     lag_records: Mapping[int, int]
     """Input partition -> records not yet polled."""
-    incidents_open: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +268,9 @@ Event = (
     | BrokerReached
     | ConsumptionDelayed
     | PartitionsAssigned
+    | StateRestored
+    | RestoreProgressed
+    | SeriesForgotten
     | PartitionsRevoked
     | PartitionsLost
     | HistoryLost

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream_vae.alerting import Origin
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.model_spec import Feature, ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
-from stream_vae.pipeline import Pipeline
+from stream_vae.pipeline.alerting import Origin
+from stream_vae.pipeline.line import Pipeline
 from stream_vae.vae.device import limit_threads
 
 limit_threads(1)
@@ -82,6 +82,7 @@ def make_readings() -> Callable[..., ReadingBatch]:
             offsets=np.arange(first_offset, first_offset + n),
             series=series,
             times=np.array(steps, np.int64) * STEP_NS,
+            arrivals=np.array(steps, np.int64) * STEP_NS,
             values=values,
         )
 

@@ -16,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from river.datasets import WaterFlow
 
 from stream_vae import __version__
-from stream_vae.alerting import Origin
 from stream_vae.commands.demo_report import (
     FEATURE,
     STEP_S,
@@ -37,7 +36,8 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import StreamVaeError
-from stream_vae.pipeline import Pipeline
+from stream_vae.pipeline.alerting import Origin
+from stream_vae.pipeline.line import Pipeline
 from stream_vae.settings import Settings, load_settings
 from stream_vae.vae.device import limit_threads
 from stream_vae.vae.scoring import WindowScorer
@@ -137,6 +137,7 @@ def _water_flow() -> tuple[SeriesArrays, ReadingBatch]:
         offsets=np.arange(n),
         series=[_SERIES] * n,
         times=times[~clean],
+        arrivals=times[~clean],
         values=values[~clean],
     )
     return SeriesArrays(key=_SERIES, times=times[clean], values=values[clean]), rest

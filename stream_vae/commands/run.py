@@ -14,12 +14,11 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from stream_vae import __version__
-from stream_vae.alerting import Origin
 from stream_vae.commands.options import ConfigOption, SecretsOption
 from stream_vae.commands.stop_signals import heed_stop_signals
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Health
-from stream_vae.daemon import Daemon
+from stream_vae.daemon.loop import Daemon
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.kafka.output_producer import OutputProducer
@@ -37,7 +36,9 @@ from stream_vae.events import (
     DaemonStopped,
     TransactionAborted,
 )
-from stream_vae.pipeline import Pipeline
+from stream_vae.pipeline.alerting import Origin
+from stream_vae.pipeline.line import Pipeline
+from stream_vae.pipeline.series_memory import StateShape
 from stream_vae.settings import LoadedSettings, Settings, load_settings
 from stream_vae.vae.bundle import Bundle
 from stream_vae.vae.device import limit_threads
@@ -172,12 +173,17 @@ class _Service:
         origin = Origin(
             detector=detector, labels=settings.detector.labels, links=settings.detector.links
         )
+        shape = StateShape.of(spec, settings.detect)
+        capacity = int(settings.state.memory_budget_mb * 2**20 / shape.series_bytes)
         self._daemon = Daemon(
             settings,
+            spec=spec,
             scorer=self._scorer,
-            pipeline=Pipeline(spec, settings.detect, origin),
+            score=spec.score if settings.detect.score == "auto" else settings.detect.score,
+            pipeline=Pipeline(spec, settings.detect, origin, capacity),
             decoder=self._decoder,
             producer=producer,
+            changelog=settings.changelog_topic,
             recorder=self._recorder,
             device=str(self._scorer.device),
         )

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream_vae import __version__
-from stream_vae.alerting import Origin
 from stream_vae.commands.options import ConfigOption, load_command_settings
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.verdicts import Verdict
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
-from stream_vae.pipeline import Pipeline
+from stream_vae.pipeline.alerting import Origin
+from stream_vae.pipeline.line import Pipeline
 from stream_vae.vae.device import limit_threads
 from stream_vae.vae.scoring import WindowScorer
 

@@ -7,6 +7,7 @@ from typing import Final, Literal
 SCHEMA_VERSION: Final = 1
 
 Status = Literal["firing", "resolved"]
+Kind = Literal["anomaly", "silence"]
 Severity = Literal["info", "warning", "critical"]
 
 
@@ -96,12 +97,15 @@ class AlertEvent:
     threshold_method: str
     grade: float
     """0 at the threshold .. 1 far beyond it."""
-    p_value: float
+    p_value: float | None
+    """None where no window was judged: a silence, or a series that is forgotten."""
     features: tuple[AlertFeature, ...]
-    """Largest contributions first."""
+    """Largest contributions first; empty where no window was judged."""
     detector: AlertDetector
     model: AlertModel
     source: AlertSource
     summary: str
+    kind: Kind = "anomaly"
+    """`silence`: the series stopped; score and threshold are seconds without a reading."""
     links: dict[str, str] = field(default_factory=dict)
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -22,8 +22,22 @@ class ReadingBatch:
     """N series keys."""
     times: NDArray[np.int64]
     """(N,) event time, nanoseconds since 1970-01-01T00:00:00Z."""
+    arrivals: NDArray[np.int64]
+    """(N,) Kafka's time of the record, not later than the clock; files use the event time."""
     values: NDArray[np.float64]
     """(N, F) in input units; NaN = not observed. Never infinite."""
 
     def __len__(self) -> int:
         return len(self.series)
+
+    def take(self, which: NDArray[np.int64]) -> "ReadingBatch":
+        """Return some of the readings, by position."""
+        return ReadingBatch(
+            topic=self.topic,
+            partitions=self.partitions[which],
+            offsets=self.offsets[which],
+            series=[self.series[i] for i in which.tolist()],
+            times=self.times[which],
+            arrivals=self.arrivals[which],
+            values=self.values[which],
+        )

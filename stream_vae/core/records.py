@@ -21,6 +21,10 @@ class RecordBatch:
     """(N,)"""
     offsets: NDArray[np.int64]
     """(N,)"""
+    timestamps: NDArray[np.int64]
+    """(N,) Kafka's time of each record, nanoseconds since 1970; 0 where it has none."""
+    timed_by_broker: bool
+    """Whether that is when the broker appended it, not what the producer says."""
     keys: list[bytes | None]
     values: list[bytes | None]
     headers: Callable[[int], Headers]
@@ -40,6 +44,8 @@ class OutputRecord:
     headers: Headers
     partition: int
     """Input partition it stems from: if that is lost before the commit, so is this."""
+    to_partition: int | None = None
+    """Partition it goes to; unset, its key decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from stream_vae.core.columns import Columns
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 
-_FIRST_CAPACITY = 64
 _NEVER = np.iinfo(np.int64).min
 
 
@@ -51,71 +51,64 @@ class Assembly:
     """(B, T, F) scaled and clipped; NaN = not observed."""
     end_times: NDArray[np.int64]
     """(B,) start of the newest step, nanoseconds since 1970."""
-    new_rows: NDArray[np.int32]
-    """Rows given to series seen for the first time."""
+
+
+def row_type(length: int, n_features: int) -> np.dtype[np.void]:
+    """Return what is remembered of a series here.
+
+    values: its last T steps, scaled, NaN = not observed; last_step: the newest seen; first_step:
+    where the current warm-up began.
+    """
+    return np.dtype(
+        [("values", "<f4", (length, n_features)), ("last_step", "<i8"), ("first_step", "<i8")]
+    )
 
 
 class SeriesTable:
     """The last T steps of every known series.
 
-    A series is a key within one input partition. Windows are cut so that each sees exactly what
-    had arrived up to its own reading: the outcome does not depend on how the stream was polled.
+    Windows are cut so that each sees exactly what had arrived up to its own reading: the outcome
+    does not depend on how the stream was polled.
+
+    Args:
+        config: Shape and grid.
+        scaler: Of the model.
+        capacity: Rows; memory is used only for those that were started once.
     """
 
-    def __init__(self, config: WindowConfig, scaler: Scaler) -> None:
-        n_features = scaler.mean.shape[0]
+    def __init__(self, config: WindowConfig, scaler: Scaler, capacity: int) -> None:
         self._config = config
         self._scaler = scaler
-        self._row_of: dict[tuple[int, str], int] = {}
-        self._free: list[int] = []
-        self._names: list[tuple[int, str] | None] = []
-        self._values = np.empty((0, config.length, n_features), np.float32)  # (S, T, F)
-        self._last_step = np.empty(0, np.int64)  # (S,) newest step seen
-        self._first_step = np.empty(0, np.int64)  # (S,) where the current warm-up began
-        self._grow(_FIRST_CAPACITY)
+        self.state = Columns(row_type(config.length, scaler.mean.shape[0]), capacity)
+        self._values: NDArray[np.float32] = self.state["values"]  # (S, T, F)
+        self._last_step: NDArray[np.int64] = self.state["last_step"]  # (S,)
+        self._first_step: NDArray[np.int64] = self.state["first_step"]  # (S,)
 
-    def __len__(self) -> int:
-        return len(self._row_of)
+    def start(self, rows: NDArray[np.int32]) -> None:
+        """Begin new series."""
+        self._values[rows] = np.nan
+        self._last_step[rows] = _NEVER
+        self._first_step[rows] = _NEVER
 
-    @property
-    def capacity(self) -> int:
-        """Rows allocated; every table beside this one has as many."""
-        return self._values.shape[0]
+    def step_start(self, time: int) -> int:
+        """Return the start of the step that a time falls into, nanoseconds since 1970."""
+        return time // self._config.step_ns * self._config.step_ns
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes held by the arrays."""
-        return self._values.nbytes + self._last_step.nbytes + self._first_step.nbytes
+    def newest_step(self, row: int) -> int:
+        """Return the start of the newest step of a series, nanoseconds since 1970."""
+        return max(int(self._last_step[row]), 0) * self._config.step_ns
 
-    def name(self, row: int) -> str:
-        """Return the series key of a row.
-
-        Raises:
-            KeyError: If the row is free.
-        """
-        name = self._names[row]
-        if name is None:
-            raise KeyError(row)
-        return name[1]
-
-    def forget(self, partitions: set[int]) -> NDArray[np.int32]:
-        """Free the rows of all series of these partitions and return them."""
-        gone = [name for name in self._row_of if name[0] in partitions]
-        rows = [self._row_of.pop(name) for name in gone]
-        for row in rows:
-            self._names[row] = None
-        self._free.extend(rows)
-        return np.array(rows, np.int32)
-
-    def push(self, readings: ReadingBatch) -> Assembly:
+    def push(self, rows: NDArray[np.int32], readings: ReadingBatch) -> Assembly:
         """Take N readings in and cut the windows that they complete.
 
-        Readings of one series must stand in arrival order. Costs a few dozen array operations
-        whatever N is.
+        Costs a few dozen array operations whatever N is.
+
+        Args:
+            rows: (N,) row of each reading's series, started before.
+            readings: Those of one series in arrival order.
         """
         if not len(readings):
             return self._nothing()
-        rows, new_rows = self._rows(readings)
         order = np.argsort(rows, kind="stable")
         placed = self._place(rows[order], readings.times[order] // self._config.step_ns)
         scaled = self._scaler.transform(readings.values[order])
@@ -138,7 +131,6 @@ class SeriesTable:
             revises=placed.revises[ready],
             windows=windows,
             end_times=placed.step[ready] * self._config.step_ns,
-            new_rows=new_rows,
         )
 
     def _nothing(self) -> Assembly:
@@ -151,46 +143,7 @@ class SeriesTable:
             revises=none.astype(np.bool_),
             windows=np.empty((0, *self._values.shape[1:]), np.float32),
             end_times=none,
-            new_rows=none.astype(np.int32),
         )
-
-    def _rows(self, readings: ReadingBatch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the row of each reading's series and the rows that are new."""
-        names = list(zip(readings.partitions.tolist(), readings.series, strict=True))
-        find = self._row_of.get
-        rows = [find(name, -1) for name in names]
-        new: list[int] = []
-        if -1 in rows:
-            for i, name in enumerate(names):
-                if rows[i] < 0:
-                    row = find(name, -1)
-                    if row < 0:
-                        row = self._add(name)
-                        new.append(row)
-                    rows[i] = row
-        return np.array(rows, np.int32), np.array(new, np.int32)
-
-    def _add(self, name: tuple[int, str]) -> int:
-        if not self._free:
-            self._grow(2 * self.capacity)
-        row = self._free.pop()
-        self._row_of[name] = row
-        self._names[row] = name
-        self._values[row] = np.nan
-        self._last_step[row] = _NEVER
-        self._first_step[row] = _NEVER
-        return row
-
-    def _grow(self, capacity: int) -> None:
-        old = self.capacity
-        extra = capacity - old
-        self._values = np.concatenate(
-            [self._values, np.full((extra, *self._values.shape[1:]), np.nan, np.float32)]
-        )
-        self._last_step = np.concatenate([self._last_step, np.full(extra, _NEVER)])
-        self._first_step = np.concatenate([self._first_step, np.full(extra, _NEVER)])
-        self._names.extend([None] * extra)
-        self._free.extend(range(capacity - 1, old - 1, -1))
 
     def _place(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> "_Placed":
         """Find each reading's place on its series' grid; `rows` ascending, arrival order within."""

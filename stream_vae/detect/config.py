@@ -5,6 +5,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from stream_vae.core.alerts import Severity
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdConfig:
@@ -71,6 +73,21 @@ class IncidentConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceConfig:
+    """When a series that stops becomes an incident of its own (`kind: silence`)."""
+
+    intervals: Annotated[float, Ge(0)] = 10.0
+    """Times the series' usual interval between two readings that it may be silent; 0 turns this
+    off."""
+
+    at_least_s: Annotated[float, Ge(0)] = 300.0
+    """Shortest silence that is told of, by the wall clock."""
+
+    severity: Severity = "warning"
+    """Severity of such an incident."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetectConfig:
     """How windows are scored and judged."""
 
@@ -85,3 +102,4 @@ class DetectConfig:
 
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
     incident: IncidentConfig = field(default_factory=IncidentConfig)
+    silence: SilenceConfig = field(default_factory=SilenceConfig)

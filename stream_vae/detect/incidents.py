@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from stream_vae.core.alerts import Severity
+from stream_vae.core.incidents import Incident, IncidentState, JudgedReading
 from stream_vae.detect.config import IncidentConfig
 
 
@@ -18,47 +19,14 @@ class Change(Enum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedReading:
-    """One judged reading of a series, as incidents see it."""
-
-    step: int
-    """Start of its step; a second reading of the newest step replaces the first."""
-    time: int
-    """Event time, nanoseconds since 1970."""
-    offset: int
-    """Input offset."""
-    anomalous: bool
-    score: float
-    grade: float
-    """0 at the threshold .. 1 far beyond it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
-    """An incident as of its last change."""
-
-    started_at: int
-    """Event time of its first anomalous reading, nanoseconds since 1970."""
-    last_anomalous_at: int
-    offset_start: int
-    offset_end: int
-    sequence: int
-    peak_score: float
-    peak_grade: float
-    severity: Severity
-
-
 @dataclass(slots=True)
 class _SeriesState:
-    """What is remembered of a series that is not plainly calm."""
+    """An `IncidentState` at work."""
 
     recent: deque[JudgedReading]
     incident: Incident | None = None
     calm: int = 0
-    """Consecutive normal readings."""
     resolved: JudgedReading | None = None
-    """What resolved the last incident, while it still holds new ones back."""
 
 
 class IncidentTracker:
@@ -82,16 +50,48 @@ class IncidentTracker:
         """Series of which even a normal reading could change something."""
         return self._series.keys()
 
+    def incident(self, row: int) -> Incident | None:
+        """Return the open incident of a series, if there is one."""
+        state = self._series.get(row)
+        return state.incident if state else None
+
     def forget(self, row: int) -> None:
         """Drop a series without a word: its partition has left."""
         self._series.pop(row, None)
 
-    def observe(self, row: int, reading: JudgedReading) -> tuple[Change, Incident] | None:
+    def save(self, row: int) -> IncidentState | None:
+        """Return what is remembered of a series; None if it is plainly calm."""
+        state = self._series.get(row)
+        if state is None:
+            return None
+        return IncidentState(
+            recent=tuple(state.recent),
+            incident=state.incident,
+            calm=state.calm,
+            resolved=state.resolved,
+        )
+
+    def load(self, row: int, saved: IncidentState | None) -> None:
+        """Remember of a series what was saved."""
+        self._series.pop(row, None)
+        if saved is not None:
+            self._series[row] = _SeriesState(
+                recent=deque(saved.recent, maxlen=self._config.open_within),
+                incident=saved.incident,
+                calm=saved.calm,
+                resolved=saved.resolved,
+            )
+
+    def observe(
+        self, row: int, reading: JudgedReading, *, replayed: bool = False
+    ) -> tuple[Change, Incident] | None:
         """Take one judged reading in and say what changed, if anything did.
 
         Args:
             row: The series.
             reading: Readings of one series come in arrival order.
+            replayed: What this reading changed was published when it was read first, and has been
+                loaded: nothing changes, even if it should look otherwise now.
         """
         state = self._series.get(row)
         if state is None:
@@ -107,8 +107,8 @@ class IncidentTracker:
         state.recent.append(reading)
         state.calm = 0 if reading.anomalous else state.calm + 1
         if state.incident is not None:
-            return self._continue(state, state.incident, reading)
-        if self._must_open(state, reading):
+            return self._continue(state, state.incident, reading, replayed=replayed)
+        if self._must_open(state, reading) and not replayed:
             return self._open(state)
         if not any(r.anomalous for r in state.recent) and state.resolved is None:
             del self._series[row]
@@ -137,11 +137,11 @@ class IncidentTracker:
         return Change.OPENED, state.incident
 
     def _continue(
-        self, state: _SeriesState, incident: Incident, reading: JudgedReading
+        self, state: _SeriesState, incident: Incident, reading: JudgedReading, *, replayed: bool
     ) -> tuple[Change, Incident] | None:
         if not reading.anomalous:
             incident = replace(incident, offset_end=reading.offset)
-            if state.calm < self._config.resolve_after:
+            if replayed or state.calm < self._config.resolve_after:
                 state.incident = incident
                 return None
             state.incident = None
@@ -149,7 +149,7 @@ class IncidentTracker:
             state.resolved = reading
             return Change.RESOLVED, replace(incident, sequence=incident.sequence + 1)
         grade = max(incident.peak_grade, reading.grade)
-        severity = self._severity(grade)
+        severity = incident.severity if replayed else self._severity(grade)
         worse = severity != incident.severity
         state.incident = replace(
             incident,

@@ -1,9 +1,12 @@
 """The distribution of a series' recent scores: empirical body, generalised Pareto tail."""
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stream_vae.core.columns import Columns
 
 TAIL_SHARE = 0.1
 """Share of the scores taken for the tail fit: 100 of 1,000, few enough to be tail and many enough
@@ -18,6 +21,16 @@ _LEAST_SCALE = 1e-3  # score units; a series of equal scores would else alarm at
 # Below 0 the tail would have an end point, and a short or autocorrelated calibration puts it far
 # too near: every drift would look impossible. Above 0.5, 100 scores fit noise.
 _SHAPES = (0.0, 0.5)
+
+
+FIT: Final = (
+    ("threshold", "<f8"),
+    ("start", "<f8"),
+    ("scale", "<f8"),
+    ("shape", "<f8"),
+    ("body", "<f4", (_BODY_POINTS,)),
+)
+"""Fields of one row of a `TailFit`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +49,9 @@ class TailFit:
     """(S, 33) evenly spaced quantiles from 0 to 1 - TAIL_SHARE."""
 
     @classmethod
-    def empty(cls) -> "TailFit":
-        """Return a fit of no series."""
-        none = np.empty(0)
-        body = np.empty((0, _BODY_POINTS), np.float32)
-        return cls(threshold=none, start=none, scale=none, shape=none, body=body)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held by the arrays."""
-        return sum(int(getattr(self, f.name).nbytes) for f in fields(self))
-
-    def grown(self, extra: int) -> "TailFit":
-        """Return a copy with `extra` rows more, unset."""
-        return TailFit(
-            **{
-                f.name: np.concatenate([old, np.empty((extra, *old.shape[1:]), old.dtype)])
-                for f in fields(self)
-                for old in [getattr(self, f.name)]
-            }
-        )
+    def within(cls, state: Columns) -> "TailFit":
+        """Return the fits that lie in the columns `FIT` of a table, without copying them out."""
+        return cls(**{f.name: state[f.name] for f in fields(cls)})
 
     def at(self, rows: NDArray[np.int32]) -> "TailFit":
         """Return a copy of some rows."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.columns import Columns
 from stream_vae.detect.config import ThresholdConfig
-from stream_vae.detect.tail import TailFit, fit_tail
+from stream_vae.detect.tail import FIT, TailFit, fit_tail
 
-_FIRST_CAPACITY = 64
 _GOLDEN = 0.6180339887498949
 
 
@@ -24,6 +24,19 @@ class Judgement:
     """(B,)"""
     released: NDArray[np.int64]
     """Positions in 0..B at which a series stayed anomalous so long that it began to be learnt."""
+
+
+def row_type(window: int) -> np.dtype[np.void]:
+    """Return what is remembered of a series here; `window` is N."""
+    return np.dtype(
+        [
+            ("scores", "<f4", (window,)),
+            ("head", "<i4"),
+            ("pending", "<i4"),
+            ("run", "<i4"),
+            *FIT,
+        ]
+    )
 
 
 class AdaptiveThreshold:
@@ -43,9 +56,12 @@ class AdaptiveThreshold:
         config: See `ThresholdConfig`.
         calibration: Ascending, evenly spaced quantiles of held-out scores: what every new series
             starts from.
+        capacity: Series; memory is used only for those that were started once.
     """
 
-    def __init__(self, config: ThresholdConfig, calibration: NDArray[np.float64]) -> None:
+    def __init__(
+        self, config: ThresholdConfig, calibration: NDArray[np.float64], capacity: int
+    ) -> None:
         self._config = config
         n = config.window
         points = np.interp(
@@ -56,12 +72,12 @@ class AdaptiveThreshold:
             np.float32
         )
         self._first_fit = fit_tail(self._first_scores[None], config.quantile)
-        self._scores = np.empty((0, n), np.float32)  # (S, N) ring of admitted scores
-        self._head = np.empty(0, np.int32)  # (S,) next slot
-        self._pending = np.empty(0, np.int32)  # (S,) admitted since the last refresh
-        self._run = np.empty(0, np.int32)  # (S,) consecutive anomalous readings
-        self._fit = TailFit.empty()
-        self.resize(_FIRST_CAPACITY)
+        self.state = Columns(row_type(n), capacity)
+        self._scores: NDArray[np.float32] = self.state["scores"]  # (S, N) ring of admitted scores
+        self._head: NDArray[np.int32] = self.state["head"]  # (S,) next slot
+        self._pending: NDArray[np.int32] = self.state["pending"]  # (S,) admitted since a refresh
+        self._run: NDArray[np.int32] = self.state["run"]  # (S,) consecutive anomalous readings
+        self._fit = TailFit.within(self.state)
 
     @property
     def method(self) -> str:
@@ -73,27 +89,6 @@ class AdaptiveThreshold:
         """Consecutive anomalous readings after which a series' new level is learnt."""
         return self._config.release_after
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes held by the arrays."""
-        return (
-            sum(a.nbytes for a in (self._scores, self._head, self._pending, self._run))
-            + self._fit.nbytes
-        )
-
-    def resize(self, capacity: int) -> None:
-        """Have at least `capacity` rows."""
-        extra = capacity - len(self._head)
-        if extra <= 0:
-            return
-        n = self._config.window
-        self._scores = np.concatenate([self._scores, np.empty((extra, n), np.float32)])
-        zeros = np.zeros(extra, np.int32)
-        self._head, self._pending, self._run = (
-            np.concatenate([a, zeros]) for a in (self._head, self._pending, self._run)
-        )
-        self._fit = self._fit.grown(extra)
-
     def start(self, rows: NDArray[np.int32]) -> None:
         """Begin new series from the calibration."""
         self._scores[rows] = self._first_scores
@@ -101,6 +96,10 @@ class AdaptiveThreshold:
         self._pending[rows] = 0
         self._run[rows] = 0
         self._fit.set(rows, self._first_fit)
+
+    def in_force(self, row: int) -> float:
+        """Return the threshold of a series."""
+        return float(self._fit.threshold[row])
 
     def judge(
         self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]

@@ -72,7 +72,7 @@ def load_settings(
             message tells of everything that was found.
     """
     if environ is None:
-        environ = os.environ  # noqa: TID251 -- the one place that reads the environment
+        environ = os.environ
     sources = _read(config, overrides or {}, environ, secrets_dir)
     given = {
         path: _Given(value=value, source=source)

@@ -15,8 +15,13 @@ def format_alert(event: AlertEvent) -> str:
     2026-04-27 13:00Z  FIRING    critical  pump-7  score 9.1 > 3.2 (p 1e-12)  flow 24.3, ...
     ```
     """
-    scores = f"score {event.score:.3g} > {event.threshold:.3g} (p {event.p_value:.1g})"
-    if event.status == "resolved":
+    if event.kind == "silence":
+        scores = f"no reading for {event.score:.0f} s, {event.threshold:.0f} s allowed"
+    elif event.p_value is None:
+        scores = printable(event.summary, 200)
+    else:
+        scores = f"score {event.score:.3g} > {event.threshold:.3g} (p {event.p_value:.1g})"
+    if event.status == "resolved" and event.p_value is not None:
         # Readings may be back while the window still remembers: its score would seem to contradict.
         scores = f"peak score {event.score_peak:.3g}"
     parts = [

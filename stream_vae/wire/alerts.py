@@ -129,8 +129,9 @@ def _faults(event: AlertEvent) -> Iterator[str]:
         if isinstance(value, datetime) and value.utcoffset() != timedelta(0):
             yield f"{path} is {value.isoformat()}; expected a time in UTC"
     for name in ("grade", "p_value"):
-        if not 0 <= getattr(event, name) <= 1:
-            yield f"{name} is {getattr(event, name)}; expected 0 to 1"
+        share = getattr(event, name)
+        if share is not None and not 0 <= share <= 1:
+            yield f"{name} is {share}; expected 0 to 1"
     if event.sequence < 0:
         yield f"sequence is {event.sequence}; expected 0 or more"
     if (event.ends_at is None) != (event.status == "firing"):

@@ -77,13 +77,18 @@ class ReadingDecoder:
         faults: _Faults = {}
         index, records = self._parse(batch.values, faults)
         series = self._series(batch.keys, index, records, faults)
-        times = self._times(index, records, now_ns, faults)
+        known = batch.timestamps[index]
+        arrivals = np.where(known > 0, np.minimum(known, now_ns), now_ns)
+        # The broker's clock, where there is one, judges the same when the record is read again.
+        clock = arrivals if batch.timed_by_broker else np.full_like(arrivals, now_ns)
+        times = self._times(index, records, clock, faults)
         values = self._values(records)
         unknown = self._unknown_fields(batch.values[int(index[0])]) if len(index) else ()
         if faults:
             kept = np.array([row not in faults for row in index.tolist()], dtype=bool)
             series = [name for name, keep in zip(series, kept.tolist(), strict=True) if keep]
             index, times, values = index[kept], times[kept], values[kept]
+            arrivals = arrivals[kept]
         return Decoded(
             readings=ReadingBatch(
                 topic=batch.topic,
@@ -91,6 +96,7 @@ class ReadingDecoder:
                 offsets=batch.offsets[index],
                 series=series,
                 times=times,
+                arrivals=arrivals,
                 values=values,
             ),
             index=index,
@@ -180,7 +186,7 @@ class ReadingDecoder:
         self,
         index: NDArray[np.int64],
         records: list[msgspec.Struct],
-        now_ns: int,
+        clock: NDArray[np.int64],
         faults: _Faults,
     ) -> NDArray[np.int64]:
         raw = list(map(self._layout.time_of, records))
@@ -192,8 +198,8 @@ class ReadingDecoder:
                     times[position] = self._parser.parse_one(raw[position])
                 except DecodeError as fault:
                     faults.setdefault(row, fault)
-        for position in np.flatnonzero(times > now_ns + self._max_future_ns).tolist():
-            ahead_s = (int(times[position]) - now_ns) / 1e9
+        for position in np.flatnonzero(times > clock + self._max_future_ns).tolist():
+            ahead_s = (int(times[position]) - int(clock[position])) / 1e9
             detail = (
                 f"timestamp {excerpt(raw[position])} is {ahead_s:.0f} s ahead of the clock; "
                 f"expected at most {self._max_future_ns / 1e9:g} s"

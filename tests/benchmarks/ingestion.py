@@ -3,6 +3,7 @@
 import time
 import uuid
 
+from stream_vae.core.series_index import SeriesIndex
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.input_consumer import InputConsumer
@@ -29,8 +30,11 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
     decoder = ReadingDecoder(NAMES, ReadingFormat())
     spec = workload.bundle.spec
     table = SeriesTable(
-        WindowConfig(length=T, step_ns=STEP_NS, max_gap=8, min_observed=0.5), spec.scaler
+        WindowConfig(length=T, step_ns=STEP_NS, max_gap=8, min_observed=0.5),
+        spec.scaler,
+        workload.n_series,
     )
+    index = SeriesIndex(workload.n_series)
     spent = dict.fromkeys(("consume", "decode", "window"), 0.0)
     n_readings = n_windows = 0
     while n_readings < workload.n_readings // workload.n_series * workload.n_series:
@@ -41,7 +45,12 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
         at.append(time.perf_counter())
         decoded = decoder.decode(records, time.time_ns() + 10**18)
         at.append(time.perf_counter())
-        n_windows += len(table.push(decoded.readings).windows)
+        readings = decoded.readings
+        names = list(zip(readings.partitions.tolist(), readings.series, strict=True))
+        rows, new = index.rows(names)
+        table.start(new)
+        n_windows += len(table.push(rows, readings).windows)
+        index.see(rows, readings.arrivals, readings.offsets)
         at.append(time.perf_counter())
         n_readings += len(decoded.readings)
         if n_windows:  # measured once every series is warm

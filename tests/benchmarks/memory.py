@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from stream_vae.alerting import Origin
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig
-from stream_vae.pipeline import Pipeline
+from stream_vae.pipeline.alerting import Origin
+from stream_vae.pipeline.line import Pipeline
 from stream_vae.vae.scoring import WindowScorer
 from tests.benchmarks.workload import START_NS, F, Workload
 from tests.system.broker import RealKafka
@@ -26,7 +26,8 @@ def measure_memory(workload: Workload, _: RealKafka) -> dict[str, str]:
         offsets=np.arange(_SERIES),
         series=[f"series-{i}" for i in range(_SERIES)],
         times=np.full(_SERIES, START_NS),
+        arrivals=np.full(_SERIES, START_NS),
         values=np.zeros((_SERIES, F)),
     )
     pipeline.observe(readings, WindowScorer(workload.bundle), datetime.now(UTC))
-    return {"state per series": f"{pipeline.nbytes / pipeline.n_series:,.0f} bytes"}
+    return {"state per series": f"{pipeline.memory.shape.series_bytes:,} bytes"}

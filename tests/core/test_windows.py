@@ -1,13 +1,13 @@
 """Windows, against a plain implementation that handles one reading at a time."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
+from stream_vae.core.series_index import SeriesIndex
 from stream_vae.core.windows import Assembly, SeriesTable, WindowConfig
 
 T, F = 4, 2
@@ -28,8 +28,23 @@ def make_batch(
         offsets=np.arange(n, dtype=np.int64),
         series=series,
         times=np.array(steps, np.int64) * STEP + STEP // 3,
+        arrivals=np.array(steps, np.int64) * STEP,
         values=values,
     )
+
+
+class Table:
+    """Index and windows together, as the pipeline uses them."""
+
+    def __init__(self) -> None:
+        self.index = SeriesIndex(1000)
+        self.windows = SeriesTable(CONFIG, IDENTITY, 1000)
+
+    def push(self, readings: ReadingBatch) -> Assembly:
+        names = list(zip(readings.partitions.tolist(), readings.series, strict=True))
+        rows, new = self.index.rows(names)
+        self.windows.start(new)
+        return self.windows.push(rows, readings)
 
 
 class PlainSeries:
@@ -96,7 +111,7 @@ def test_windows_equal_the_plain_ones_however_the_stream_is_cut(
         stream.append((at[series], series, value))
     plain = {series: PlainSeries() for series in at}
     expected = [plain[s].push(step, np.array(value)) for step, s, value in stream]
-    table = SeriesTable(CONFIG, IDENTITY)
+    table = Table()
     found: list[str | NDArray[np.float32]] = []
     begin, cut = 0, 0
     while begin < len(stream):
@@ -119,7 +134,7 @@ def test_windows_equal_the_plain_ones_however_the_stream_is_cut(
 
 def test_a_window_sees_the_reading_that_made_it_not_the_one_that_replaced_it() -> None:
     """Two readings of one step in one poll: each window ends with its own reading."""
-    table = SeriesTable(CONFIG, IDENTITY)
+    table = Table()
     table.push(make_batch([0, 1, 2], ["a"] * 3))
     values = np.array([[10.0, 10.0], [20.0, 20.0], [30.0, 30.0]])
     assembly = table.push(make_batch([3, 3, 4], ["a"] * 3, values))
@@ -129,7 +144,7 @@ def test_a_window_sees_the_reading_that_made_it_not_the_one_that_replaced_it() -
 
 
 def test_readings_of_one_series_come_out_together_and_in_order() -> None:
-    table = SeriesTable(CONFIG, IDENTITY)
+    table = Table()
     for step in range(T):
         table.push(make_batch([step, step], ["a", "b"]))
     assembly = table.push(make_batch([4, 4, 5, 5], ["b", "a", "b", "a"]))
@@ -139,54 +154,7 @@ def test_readings_of_one_series_come_out_together_and_in_order() -> None:
     assert assembly.end_times.tolist() == [4 * STEP, 5 * STEP, 4 * STEP, 5 * STEP]
 
 
-def test_the_same_key_in_two_partitions_is_two_series() -> None:
-    table = SeriesTable(CONFIG, IDENTITY)
-    batch = make_batch([0, 0], ["a", "a"])
-    batch.partitions[1] = 1
-    table.push(batch)
-    assert len(table) == 2
-
-
-def test_forgotten_partitions_free_their_rows_and_start_anew() -> None:
-    """Control: the partition that stays keeps its history."""
-    table = SeriesTable(CONFIG, IDENTITY)
-    for step in range(T):
-        batch = make_batch([step, step], ["a", "b"])
-        batch.partitions[1] = 1
-        table.push(batch)
-    assert len(table.forget({1})) == 1
-    assert len(table) == 1
-    batch = make_batch([T, T], ["a", "b"])
-    batch.partitions[1] = 1
-    assembly = table.push(batch)
-    assert assembly.warming_up.tolist() == [False, True]
-
-
-def test_the_table_grows_past_its_first_capacity_without_losing_a_series() -> None:
-    table = SeriesTable(CONFIG, IDENTITY)
-    names = [f"s{i}" for i in range(500)]
-    for step in range(T):
-        assembly = table.push(make_batch([step] * 500, names))
-    assert len(assembly.ready) == 500
-    assert len(set(assembly.rows.tolist())) == 500
-    assert table.name(int(assembly.rows[123])) == "s123"
-
-
 def test_an_empty_poll_gives_no_windows() -> None:
-    table = SeriesTable(CONFIG, IDENTITY)
+    table = Table()
     assembly = table.push(make_batch([], [], np.empty((0, F))))
     assert assembly.windows.shape == (0, T, F)
-
-
-def test_the_name_of_a_free_row_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        SeriesTable(CONFIG, IDENTITY).name(0)
-
-
-def test_memory_stays_flat_over_a_long_stream() -> None:
-    table = SeriesTable(CONFIG, IDENTITY)
-    table.push(make_batch([0] * 10, [f"s{i}" for i in range(10)]))
-    before = table.nbytes
-    for step in range(1, 300):
-        table.push(make_batch([step] * 10, [f"s{i}" for i in range(10)]))
-    assert table.nbytes == before

@@ -1,7 +1,8 @@
 import pytest
 
+from stream_vae.core.incidents import JudgedReading
 from stream_vae.detect.config import IncidentConfig
-from stream_vae.detect.incidents import Change, IncidentTracker, JudgedReading
+from stream_vae.detect.incidents import Change, IncidentTracker
 
 SECOND = 1_000_000_000
 

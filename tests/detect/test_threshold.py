@@ -10,8 +10,7 @@ CALIBRATION = np.quantile(np.random.default_rng(0).normal(size=50_000), np.linsp
 
 
 def make_threshold(n_series: int = 1, **overrides: float) -> AdaptiveThreshold:
-    threshold = AdaptiveThreshold(ThresholdConfig(**overrides), CALIBRATION)  # type: ignore[arg-type]  # one dict of int and float fields
-    threshold.resize(n_series)
+    threshold = AdaptiveThreshold(ThresholdConfig(**overrides), CALIBRATION, n_series)  # type: ignore[arg-type]  # one dict of int and float fields
     threshold.start(np.arange(n_series, dtype=np.int32))
     return threshold
 
@@ -87,11 +86,3 @@ def test_verdicts_do_not_depend_on_how_scores_are_batched(
     for name in ("threshold", "p_value", "anomalous"):
         joined = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(joined, getattr(whole, name))
-
-
-def test_memory_stays_flat_over_a_long_stream() -> None:
-    threshold = make_threshold()
-    before = threshold.nbytes
-    for _ in range(50):
-        judge(threshold, np.random.default_rng(0).normal(size=200))
-    assert threshold.nbytes == before

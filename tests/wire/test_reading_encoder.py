@@ -37,6 +37,8 @@ def test_encoded_readings_are_decoded_as_they_were(
         topic="readings",
         partitions=np.zeros(1, dtype=np.int32),
         offsets=np.zeros(1, dtype=np.int64),
+        timestamps=np.zeros(1, np.int64),
+        timed_by_broker=False,
         keys=[None],
         values=[raw],
         headers=lambda _: [],

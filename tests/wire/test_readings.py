@@ -26,6 +26,8 @@ def make_batch(
         topic="readings",
         partitions=np.full(n, 3, dtype=np.int32),
         offsets=np.arange(100, 100 + n, dtype=np.int64),
+        timestamps=np.zeros(n, np.int64),
+        timed_by_broker=False,
         keys=[b"pump-7"] * n if keys is None else list(keys),
         values=list(values),
         headers=lambda _: [],

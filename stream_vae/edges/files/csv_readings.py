@@ -66,6 +66,7 @@ class CsvReadings:
                 offsets=offsets,
                 series=self.series[rows],
                 times=self.times[rows],
+                arrivals=self.times[rows],
                 values=self.values[rows],
             )
 

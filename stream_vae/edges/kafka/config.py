@@ -72,8 +72,9 @@ class KafkaConfig:
     """`consumer` is KIP-848 (Kafka 4.0 and newer), `classic` the cooperative-sticky protocol;
     `auto` takes `consumer` where the brokers offer it."""
 
-    start: Literal["latest", "earliest"] = "latest"
-    """Where a group without committed offsets begins."""
+    start: Literal["latest", "earliest", "history"] = "latest"
+    """Where a group without committed offsets begins; `history` is `latest`, warmed up by what the
+    topic holds (see `state.history_age_s`)."""
 
     poll_records: Annotated[int, Gt(0)] = 500
     """Most records taken by one poll."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Literal
 
-import numpy as np
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -15,11 +14,13 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from stream_vae.core.records import Headers, RecordBatch
+from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translate, translated, unveiled
 from stream_vae.edges.kafka.properties import consumer_properties
+from stream_vae.edges.kafka.record_columns import record_columns
+from stream_vae.errors import KafkaUnavailableError
 
 Protocol = Literal["consumer", "classic"]
 PartitionsHandler = Callable[[tuple[int, ...]], None]
@@ -74,6 +75,7 @@ class InputConsumer:
         self._on_delay = on_delay
         self._protocol: Protocol = "classic" if config.group_protocol == "classic" else "consumer"
         self._assignment: set[int] = set()
+        self._held: set[int] = set()
         self._paused = False
         self._joined = False
         self._next_offset: dict[int, int] = {}
@@ -132,9 +134,27 @@ class InputConsumer:
         self._consumer.pause(self._partitions(self._assignment))
 
     def resume(self) -> None:
-        """Fetch again."""
+        """Fetch again, except what is held."""
         self._paused = False
-        self._consumer.resume(self._partitions(self._assignment))
+        self._consumer.resume(self._partitions(self._assignment - self._held))
+
+    def hold(self, partitions: Iterable[int]) -> None:
+        """Fetch nothing from these partitions until `release`."""
+        self._held.update(partitions)
+        self._consumer.pause(self._partitions(set(partitions)))
+
+    def release(self, partition: int, begin: int | None = None) -> None:
+        """Fetch from a partition that was held.
+
+        Args:
+            partition: Still assigned.
+            begin: Where; unset, where the group says.
+        """
+        self._held.discard(partition)
+        if begin is not None:
+            self._take_anew(TopicPartition(self._topic, partition, begin))
+        elif not self._paused:
+            self._consumer.resume(self._partitions({partition}))
 
     @property
     def paused(self) -> bool:
@@ -155,6 +175,47 @@ class InputConsumer:
             self._partitions(set(partitions)), timeout=_REQUEST_TIMEOUT_S
         )
         return {at.partition: at.offset for at in found if at.offset >= 0}
+
+    def ask_committed(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return input partition -> the group's committed offset, where there is one.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered, or a transaction of theirs is still open.
+            KafkaRefusedError: If the broker refuses the group.
+        """
+        with translated(self._operation):
+            return self.committed(partitions)
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """Ask for the oldest offset kept and the next one of the input.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered.
+            KafkaRefusedError: If the broker refuses the topic.
+        """
+        with translated(self._operation):
+            oldest, end = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, partition), timeout=_REQUEST_TIMEOUT_S
+            )
+        return oldest, end
+
+    def is_at_end(self, partition: int) -> bool:
+        """Tell whether a broker says that every record of a partition has been polled."""
+        try:
+            return self._next_offset.get(partition, -1) >= self.bounds(partition)[1]
+        except KafkaUnavailableError:
+            return False
+
+    def offset_at(self, partition: int, time_ns: int) -> int | None:
+        """Return the offset of the first record since a time, or None if there is none.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered.
+        """
+        wanted = TopicPartition(self._topic, partition, time_ns // 1_000_000)
+        with translated(self._operation):
+            found = self._consumer.offsets_for_times([wanted], timeout=_REQUEST_TIMEOUT_S)[0]
+        return found.offset if found.offset >= 0 else None
 
     def lag(self) -> dict[int, int]:
         """Return partition -> records not yet polled.
@@ -220,16 +281,21 @@ class InputConsumer:
         with translated(self._operation):
             committed = self._consumer.committed([here], timeout=_REQUEST_TIMEOUT_S)[0].offset
             wanted = self._next_offset.get(partition, committed)
-            start = OFFSET_END if self._config.start == "latest" else OFFSET_BEGINNING
+            start = OFFSET_BEGINNING if self._config.start == "earliest" else OFFSET_END
             if wanted >= 0:
                 oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
                 # Between the two it is an error from before the partition left and came back.
                 start = wanted if oldest <= wanted <= end else OFFSET_BEGINNING
                 if start != wanted:
                     self._on_history_lost(partition, wanted, oldest)
-            # Fetching has ended for this partition, so it cannot be sought in; taken anew, it can.
-            self._consumer.incremental_unassign([here])
-            self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
+            self._take_anew(TopicPartition(self._topic, partition, start))
+
+    def _take_anew(self, at: TopicPartition) -> None:
+        """Begin elsewhere; while nothing is fetched of a partition, it cannot be sought in."""
+        self._consumer.incremental_unassign([at])
+        self._consumer.incremental_assign([at])
+        if self._paused or at.partition in self._held:
+            self._consumer.pause([at])
 
     def _reach_end(self, partition: int, offset: int) -> None:
         if partition in self._assignment and offset > self._next_offset.get(partition, -1):
@@ -251,30 +317,12 @@ class InputConsumer:
         self._consumer = self._subscribe()
 
     def _columns(self, messages: list[Message]) -> RecordBatch:
-        partitions = np.array([m.partition() for m in messages], np.int32)
-        offsets = np.array([m.offset() for m in messages], np.int64)
-
-        def headers(index: int) -> Headers:
-            try:
-                found = messages[index].headers() or []
-            except (SystemError, UnicodeDecodeError):
-                # A name that is not UTF-8: this client can neither read nor write it.
-                return [("dlq.headers", b"unreadable")]
-            pairs = found.items() if isinstance(found, dict) else found
-            return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
-
-        after = dict(zip(partitions.tolist(), (offsets + 1).tolist(), strict=True))
+        batch = record_columns(self._topic, messages)
+        after = dict(zip(batch.partitions.tolist(), (batch.offsets + 1).tolist(), strict=True))
         for partition, offset in after.items():
             # The end may have been reached by the same poll: it stands behind these records.
             self._next_offset[partition] = max(offset, self._next_offset.get(partition, 0))
-        return RecordBatch(
-            topic=self._topic,
-            partitions=partitions,
-            offsets=offsets,
-            keys=[m.key() for m in messages],
-            values=[m.value() for m in messages],
-            headers=headers,
-        )
+        return batch
 
     def _partitions(self, partitions: set[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, p) for p in sorted(partitions)]
@@ -284,9 +332,9 @@ class InputConsumer:
         self._refused_since = None
         new = tuple(sorted(p.partition for p in partitions))
         self._assignment.update(new)
+        # Assigned here rather than by the client, so that they can begin paused.
+        self._consumer.incremental_assign(partitions)
         if self._paused:
-            # Assigned here rather than by the client, so that they begin paused.
-            self._consumer.incremental_assign(partitions)
             self._consumer.pause(partitions)
         if new:
             self._on_assigned(new)
@@ -294,6 +342,7 @@ class InputConsumer:
     def _left(self, partitions: list[TopicPartition], tell: PartitionsHandler) -> None:
         gone = tuple(sorted(p.partition for p in partitions))
         self._assignment.difference_update(gone)
+        self._held.difference_update(gone)
         for partition in gone:
             self._next_offset.pop(partition, None)
         if gone:

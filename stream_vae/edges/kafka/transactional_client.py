@@ -13,6 +13,7 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, Recovery, error_of, recovery, translate
 from stream_vae.edges.kafka.properties import producer_properties
 
+_ANY = -1
 _RETRY_PAUSE_S = 0.2
 # Short, so that waiting is told of while brokers are away; steps are repeated to the deadline.
 _STEP_TIMEOUT_S = 5.0
@@ -86,6 +87,7 @@ class TransactionalClient:
                     value=record.value,
                     key=record.key,
                     headers=list(record.headers),
+                    partition=_ANY if record.to_partition is None else record.to_partition,
                     on_delivery=on_delivery,
                 )
             except BufferError:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_RESTORES = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 # Nats above the threshold; below 0 is normal.
 _MARGINS = (-5.0, -2.0, -1.0, -0.5, -0.2, -0.1, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0)
 
@@ -34,6 +35,8 @@ class Metrics:
             self.transactions.labels(result)
         for change in ("assigned", "revoked", "lost"):
             self.rebalances.labels(change)
+        for reason in ("idle", "memory"):
+            self.series_forgotten.labels(reason)
         for status in ("firing", "resolved"):
             for severity in ("info", "warning", "critical"):
                 self.alerts.labels(status, severity)
@@ -112,6 +115,11 @@ class Metrics:
             _MARGINS,
         )
         self.series_active = self._gauge("series_active", "Series held in memory.")
+        self.series_forgotten = self._counter(
+            "series_forgotten_total",
+            "Series forgotten: idle for their time to live, or to make room in memory.",
+            "reason",
+        )
         self.drift_absorbed = self._counter(
             "drift_absorbed_total", "Series whose new level was learnt as normal."
         )
@@ -127,6 +135,10 @@ class Metrics:
         self.incidents_active = self._gauge("incidents_active", "Incidents firing now.")
         self.dead_letters = self._counter("dead_letters_total", "Dead letters committed.")
         self.late_records = self._counter("late_records_total", "Late records committed.")
+        self.state_records = self._counter(
+            "state_records_total", "Records of series' state committed to the changelog."
+        )
+        self.state_bytes = self._counter("state_bytes_total", "Bytes of the values of those.")
         self.transactions = self._counter(
             "transactions_total", "Kafka transactions by result.", "result"
         )
@@ -134,6 +146,12 @@ class Metrics:
     def _group(self) -> None:
         self.rebalances = self._counter(
             "rebalances_total", "Changes of this instance's partitions.", "event"
+        )
+        self.restore_seconds = self._histogram(
+            "restore_seconds", "From being assigned a partition to going live.", _RESTORES
+        )
+        self.records_replayed = self._counter(
+            "records_replayed_total", "Input records read again to bring state up to date.", "topic"
         )
         self.partitions_assigned = self._gauge("partitions_assigned", "Partitions held now.")
         self.consumer_lag = self._gauge(

@@ -60,6 +60,9 @@ class Recorder:
             events.BrokerReached: self._broker_reached,
             events.ConsumptionDelayed: self._warn_sparingly,
             events.PartitionsAssigned: self._partitions_assigned,
+            events.RestoreProgressed: self._inform,
+            events.StateRestored: self._state_restored,
+            events.SeriesForgotten: self._series_forgotten,
             events.PartitionsRevoked: self._partitions_revoked,
             events.PartitionsLost: self._partitions_lost,
             events.HistoryLost: self._history_lost,
@@ -141,6 +144,15 @@ class Recorder:
         self._topics.update(dict.fromkeys(event.partitions, event.topic))
         self._count_rebalance("assigned")
         self._inform(event)
+
+    def _state_restored(self, event: events.StateRestored) -> None:
+        self._metrics.restore_seconds.observe(event.duration_s)
+        self._metrics.records_replayed.labels(event.topic).inc(event.replayed)
+        self._inform(event)
+
+    def _series_forgotten(self, event: events.SeriesForgotten) -> None:
+        self._metrics.series_forgotten.labels(event.reason).inc(event.count)
+        self._warn_sparingly(event, kind=event.reason, count=event.count)
 
     def _partitions_revoked(self, event: events.PartitionsRevoked) -> None:
         self._give_up(event.partitions)
@@ -225,7 +237,9 @@ class Recorder:
         self._period.series_active = event.series_active
         for verdict, count in counts.items():
             self._metrics.readings_judged.labels(verdict).inc(count)
+        self._period.incidents_open = event.incidents_open
         self._metrics.series_active.set(event.series_active)
+        self._metrics.incidents_active.set(event.incidents_open)
         every = max(1, len(event.score_margins) // _MARGINS_OBSERVED)
         for margin in event.score_margins[::every]:
             if math.isfinite(margin):
@@ -251,12 +265,12 @@ class Recorder:
         self._period.transactions += 1
         self._period.dead_letters += event.dead_letters
         self._period.late += event.late
-        self._period.incidents_open = event.incidents_open
+        self._metrics.state_records.inc(event.state_records)
+        self._metrics.state_bytes.inc(event.state_bytes)
         self._metrics.transactions.labels("committed").inc()
         self._metrics.stage_seconds.labels("commit").observe(event.duration_s)
         self._metrics.dead_letters.inc(event.dead_letters)
         self._metrics.late_records.inc(event.late)
-        self._metrics.incidents_active.set(event.incidents_open)
         for partition, lag in event.lag_records.items():
             topic = self._topics.get(partition)
             if topic is not None:

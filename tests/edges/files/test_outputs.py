@@ -23,6 +23,7 @@ def make_readings(series: list[str], times: list[int]) -> ReadingBatch:
         offsets=np.arange(n, dtype=np.int64),
         series=series,
         times=np.array(times, dtype=np.int64),
+        arrivals=np.array(times, dtype=np.int64),
         values=np.zeros((n, 3)),
     )
 

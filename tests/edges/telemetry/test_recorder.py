@@ -266,7 +266,7 @@ def test_the_summary_tells_the_period() -> None:
         bench.record(make_event(events.WindowsScored, windows=6, inference_s=seconds))
     bench.record(make_event(events.RecordsConsumed, records=900))
     judged = {"normal": 880, "anomalous": 7, "warming_up": 5, "unscorable": 8}
-    bench.record(make_event(events.ReadingsJudged, **judged, series_active=12))
+    bench.record(make_event(events.ReadingsJudged, **judged, series_active=12, incidents_open=1))
     bench.record(rejected(3), make_event(events.AlertDelivered))
     bench.record(
         make_event(
@@ -274,7 +274,6 @@ def test_the_summary_tells_the_period() -> None:
             dead_letters=3,
             late=2,
             lag_records={0: 40, 1: 2},
-            incidents_open=1,
         )
     )
     bench.wait(PERIOD_S)
@@ -317,8 +316,7 @@ def test_there_is_one_summary_a_period_and_each_counts_anew() -> None:
 def test_what_stands_still_is_told_again_in_the_next_summary() -> None:
     """Series and incidents are what there is, not what happened."""
     bench = Bench()
-    bench.record(make_event(events.ReadingsJudged, series_active=12))
-    bench.record(make_event(events.TransactionCommitted, incidents_open=2))
+    bench.record(make_event(events.ReadingsJudged, series_active=12, incidents_open=2))
     bench.wait(60.0)
     bench.wait(60.0)
     second = bench.log.named("summary")[1]

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Scores
-from stream_vae.worker import ScoringWorker
+from stream_vae.daemon.worker import ScoringWorker
 
 
 class FirstValueScorer:

@@ -43,10 +43,12 @@ class Outbox:
         self.alerts: list[WaitingAlert] = []
         self.dead_letters: list[OutputRecord] = []
         self.late: list[OutputRecord] = []
+        self.state: list[OutputRecord] = []
 
     def records(self) -> list[OutputRecord]:
         """Return all records to publish."""
-        return [alert.record for alert in self.alerts] + self.dead_letters + self.late
+        alerts = [alert.record for alert in self.alerts]
+        return alerts + self.dead_letters + self.late + self.state
 
     def add_alert(self, event: AlertEvent, polled_at: float) -> None:
         """Add an alert event, keyed by its series."""
@@ -72,6 +74,7 @@ class Outbox:
         self.alerts = [a for a in self.alerts if a.record.partition not in partitions]
         self.dead_letters = [r for r in self.dead_letters if r.partition not in partitions]
         self.late = [r for r in self.late if r.partition not in partitions]
+        self.state = [r for r in self.state if r.partition not in partitions]
 
     def _aside(self, records: RecordBatch, rejection: Rejection, output: str) -> OutputRecord:
         """Return the record as it came, with headers that say why it is put aside.

@@ -10,19 +10,22 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.alerting import AlertWriter, Evidence, Origin
 from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.incidents import JudgedReading
 from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.series_index import SeriesName
 from stream_vae.core.verdicts import Verdict, VerdictBatch
-from stream_vae.core.windows import Assembly, SeriesTable, WindowConfig
+from stream_vae.core.windows import Assembly
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.drift import DriftWatch
-from stream_vae.detect.incidents import IncidentTracker, JudgedReading
 from stream_vae.detect.tail import LEAST_P
-from stream_vae.detect.threshold import AdaptiveThreshold, Judgement
-from stream_vae.errors import ConfigError
+from stream_vae.detect.threshold import Judgement
 from stream_vae.events import DriftAbsorbed, DriftDetected, Event, ReadingsJudged
+from stream_vae.pipeline.alerting import AlertWriter, Evidence, Origin
+from stream_vae.pipeline.replay import ReplayFilter
+from stream_vae.pipeline.series_memory import DEFAULT_CAPACITY, Capture, SavedSeries, SeriesMemory
+from stream_vae.pipeline.upkeep import Changes, Upkeep
 
 _MARGINS_TOLD = 64
 
@@ -34,8 +37,13 @@ class Outcome:
     verdicts: VerdictBatch
     late: NDArray[np.int64]
     """Positions of the readings that came too late for their step."""
-    alerts: tuple[AlertEvent, ...]
+    changes: Changes
     events: tuple[Event, ...]
+
+    @property
+    def alerts(self) -> tuple[AlertEvent, ...]:
+        """The alert events."""
+        return self.changes.alerts
 
 
 class Pipeline:
@@ -48,54 +56,42 @@ class Pipeline:
         spec: The model's inputs and calibration.
         config: See `DetectConfig`.
         origin: Copied into every alert event.
+        capacity: Most series remembered.
 
     Raises:
         ConfigError: If the bundle has no calibration for the score.
     """
 
-    def __init__(self, spec: ModelSpec, config: DetectConfig, origin: Origin) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        config: DetectConfig,
+        origin: Origin,
+        capacity: int = DEFAULT_CAPACITY,
+    ) -> None:
         self._min_deviation = config.incident.min_deviation
         self._false_alarm_share = 1 - config.threshold.quantile
-        self._series = SeriesTable(
-            WindowConfig(
-                length=spec.window_length,
-                step_ns=round(spec.step_seconds * 1e9),
-                max_gap=config.max_gap,
-                min_observed=config.min_observed,
-            ),
-            spec.scaler,
-        )
-        score = spec.score if config.score == "auto" else config.score
-        if score not in spec.calibration:
-            msg = (
-                f"detect.score: found {score!r}, expected auto or one the bundle is calibrated "
-                f"for: {sorted(spec.calibration)}"
-            )
-            raise ConfigError(msg)
-        self._threshold = AdaptiveThreshold(config.threshold, spec.calibration[score])
-        self._incidents = IncidentTracker(config.incident)
-        self._writer = AlertWriter(
+        self.memory = SeriesMemory(spec, config, capacity)
+        self.replayed = ReplayFilter()
+        writer = AlertWriter(
             spec,
             origin,
-            threshold_method=self._threshold.method,
+            threshold_method=self.memory.threshold.method,
             max_features=config.incident.max_features,
         )
+        self._writer = writer
+        self.upkeep = Upkeep(self.memory, writer, config.silence)
         self._drift = DriftWatch()
 
     @property
     def n_series(self) -> int:
         """Series known now."""
-        return len(self._series)
+        return len(self.memory.index)
 
     @property
     def n_open_incidents(self) -> int:
-        """Incidents firing now."""
-        return self._incidents.n_open
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held by the series' arrays."""
-        return self._series.nbytes + self._threshold.nbytes
+        """Incidents firing now, of both kinds."""
+        return self.memory.incidents.n_open + len(self.memory.silences.open_rows)
 
     def observe(self, readings: ReadingBatch, scorer: Scorer, now: datetime) -> Outcome:
         """Take N readings in and say what they mean."""
@@ -103,37 +99,73 @@ class Pipeline:
         scores = scorer.score(assembly.windows, assembly.end_times)
         return self.decide(readings, assembly, scores, now)
 
+    def lack_of_room(self, readings: ReadingBatch) -> int:
+        """Return how many series must be forgotten before these readings can be assembled."""
+        index = self.memory.index
+        if index.n_free >= len(readings):
+            return 0
+        return max(index.n_new(_names(readings)) - index.n_free, 0)
+
     def assemble(self, readings: ReadingBatch) -> Assembly:
-        """Place N readings and cut the windows that can be scored."""
-        assembly = self._series.push(readings)
-        self._threshold.resize(self._series.capacity)
-        self._threshold.start(assembly.new_rows)
+        """Place N readings and cut the windows that can be scored; make room first."""
+        index = self.memory.index
+        rows = self.memory.rows(_names(readings))
+        assembly = self.memory.windows.push(rows, readings)
+        index.see(rows, readings.arrivals, readings.offsets)
+        index.established[rows[~(assembly.late | assembly.warming_up)]] = True
+        index.changed[rows] = True
+        index.hand_out(rows)
         return assembly
 
-    def forget(self, partitions: set[int]) -> int:
+    def capture(self, rows: NDArray[np.int32]) -> Capture:
+        """Take series out between two assemblies; `complete` it between the same two decisions."""
+        self.memory.index.hand_out(rows)
+        self.memory.index.changed[rows] = False
+        return self.memory.capture(rows)
+
+    def complete(self, capture: Capture) -> SavedSeries:
+        """Return the captured series as they were then."""
+        self.memory.index.take_back()
+        return self.memory.complete(capture)
+
+    def forget_partitions(self, partitions: set[int]) -> int:
         """Drop the series of partitions that left; return how many there were.
 
         Nothing assembled from these partitions may be waiting for `decide`.
         """
-        rows = self._series.forget(partitions)
-        for row in rows.tolist():
-            self._incidents.forget(row)
-        return len(rows)
+        self.replayed.forget(partitions)
+        return len(self.memory.release(self.memory.index.of_partitions(partitions)))
 
     def decide(
-        self, readings: ReadingBatch, assembly: Assembly, scores: Scores, now: datetime
+        self,
+        readings: ReadingBatch,
+        assembly: Assembly,
+        scores: Scores,
+        now: datetime,
+        *,
+        replayed: bool = False,
     ) -> Outcome:
-        """Judge scored windows; assemblies must be decided in the order they were made."""
+        """Judge scored windows; assemblies must be decided in the order they were made.
+
+        Args:
+            readings: What was assembled.
+            assembly: What came of it.
+            scores: Of its windows.
+            now: Wall clock.
+            replayed: These readings were decided before, by whoever had the partition then: learn
+                from them, but publish nothing.
+        """
+        self.memory.index.take_back()
         rows = assembly.rows[assembly.ready]
-        judged = self._threshold.judge(rows, scores.value, assembly.revises)
+        judged = self.memory.threshold.judge(rows, scores.value, assembly.revises)
         verdicts = _verdicts(assembly, scores, judged)
         evidence = Evidence(readings=readings, assembly=assembly, scores=scores, judged=judged)
-        alerts = self._alerts(evidence, now)
+        changes = self._changes(evidence, now, replayed=replayed)
         return Outcome(
             verdicts=verdicts,
             late=np.flatnonzero(assembly.late),
-            alerts=tuple(alerts),
-            events=self._events(rows, scores, judged, verdicts),
+            changes=changes,
+            events=() if replayed else self._events(rows, scores, judged, verdicts),
         )
 
     def _events(
@@ -151,11 +183,15 @@ class Pipeline:
                 warming_up=int(count[Verdict.WARMING_UP]),
                 unscorable=int(count[Verdict.UNSCORABLE]),
                 series_active=self.n_series,
+                incidents_open=self.n_open_incidents,
                 score_margins=tuple((scores.value - judged.threshold)[:_MARGINS_TOLD].tolist()),
             )
         ]
         events += [
-            DriftAbsorbed(series=self._series.name(row), readings=self._threshold.release_after)
+            DriftAbsorbed(
+                series=self.memory.index.name(row)[1],
+                readings=self.memory.threshold.release_after,
+            )
             for row in rows[judged.released].tolist()
         ]
         if len(rows):
@@ -164,16 +200,30 @@ class Pipeline:
                 events.append(DriftDetected(mean_before=moved[0], mean_after=moved[1]))
         return tuple(events)
 
-    def _alerts(self, evidence: Evidence, now: datetime) -> list[AlertEvent]:
+    def _changes(self, evidence: Evidence, now: datetime, *, replayed: bool) -> Changes:
+        found: list[tuple[int, int, AlertEvent]] = []  # position of the reading, row, event
+        if not replayed:
+            found += self.upkeep.returned(evidence, now)
+        found += self._incident_changes(evidence, now, replayed=replayed)
+        found.sort(key=lambda change: change[0])  # arrival order over all series
+        names = {row: self.memory.index.name(row) for _, row, _ in found}
+        return Changes(
+            alerts=tuple(event for _, _, event in found),
+            incidents={name: self.memory.incidents_of(row) for row, name in names.items()},
+        )
+
+    def _incident_changes(
+        self, evidence: Evidence, now: datetime, *, replayed: bool
+    ) -> list[tuple[int, int, AlertEvent]]:
         assembly, judged = evidence.assembly, evidence.judged
         rows = assembly.rows[assembly.ready]
         grades = self._grades(judged)
         counted = judged.anomalous & self._deviating(evidence)
         # Calm series with calm readings cannot change an incident; only the others are visited.
-        restless = {*rows[counted].tolist(), *self._incidents.restless}
-        changes: list[tuple[int, AlertEvent]] = []
+        restless = {*rows[counted].tolist(), *self.memory.incidents.restless}
+        changes: list[tuple[int, int, AlertEvent]] = []
         for b in np.flatnonzero(np.isin(rows, list(restless))).tolist():
-            at = int(assembly.ready[b])
+            at, row = int(assembly.ready[b]), int(rows[b])
             reading = JudgedReading(
                 step=int(assembly.end_times[b]),
                 time=int(evidence.readings.times[at]),
@@ -182,11 +232,14 @@ class Pipeline:
                 score=float(evidence.scores.value[b]),
                 grade=float(grades[b]),
             )
-            changed = self._incidents.observe(int(rows[b]), reading)
+            if replayed and self.replayed.knows_incidents(
+                self.memory.index.name(row), reading.offset
+            ):
+                continue
+            changed = self.memory.incidents.observe(row, reading, replayed=replayed)
             if changed:
-                changes.append((at, self._writer.write(*changed, evidence, b, now)))
-        changes.sort(key=lambda change: change[0])  # arrival order over all series
-        return [event for _, event in changes]
+                changes.append((at, row, self._writer.write(*changed, evidence, b, now)))
+        return changes
 
     def _grades(self, judged: Judgement) -> NDArray[np.float64]:
         """Return (B,) how far beyond the threshold, on the scale of log probability."""
@@ -201,6 +254,10 @@ class Pipeline:
         with np.errstate(over="ignore"):  # infinitely far is far enough
             distance = np.abs(actual - scores.expected) / scores.expected_std
         return np.asarray((distance >= self._min_deviation).any(axis=1))
+
+
+def _names(readings: ReadingBatch) -> list[SeriesName]:
+    return list(zip(readings.partitions.tolist(), readings.series, strict=True))
 
 
 def _verdicts(assembly: Assembly, scores: Scores, judged: Judgement) -> VerdictBatch:

@@ -15,11 +15,14 @@ from stream_vae.core.alerts import (
     AlertSeries,
     AlertSource,
     AlertWindow,
+    Kind,
+    Severity,
 )
+from stream_vae.core.incidents import Incident, Silence
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.windows import Assembly
-from stream_vae.detect.incidents import Change, Incident
+from stream_vae.detect.incidents import Change
 from stream_vae.detect.threshold import Judgement
 from stream_vae.wire.excerpts import printable
 
@@ -43,6 +46,19 @@ class Evidence:
     assembly: Assembly
     scores: Scores
     judged: Judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stillness:
+    """A series of which an incident changes without a reading."""
+
+    key: str
+    topic: str
+    partition: int
+    last_step: int
+    """Start of its newest step, nanoseconds since 1970."""
+    silent_s: float
+    """Seconds without a reading so far."""
 
 
 class AlertWriter:
@@ -80,8 +96,6 @@ class AlertWriter:
         key = readings.series[at]
         features = self._features(readings.values[at], scores, b)
         resolved = change is Change.RESOLVED
-        step_ns = round(self._spec.step_seconds * 1e9)
-        end = int(evidence.assembly.end_times[b])
         return AlertEvent(
             incident_id=incident_id(self._origin.detector.name, key, incident.started_at),
             sequence=incident.sequence,
@@ -91,12 +105,7 @@ class AlertWriter:
             starts_at=_utc(incident.started_at),
             ends_at=_utc(incident.last_anomalous_at) if resolved else None,
             detected_at=now,
-            window=AlertWindow(
-                start=_utc(end - (self._spec.window_length - 1) * step_ns),
-                end=_utc(end),
-                length=self._spec.window_length,
-                step_seconds=self._spec.step_seconds,
-            ),
+            window=self._window(int(evidence.assembly.end_times[b])),
             score=float(scores.value[b]),
             score_peak=incident.peak_score,
             threshold=float(judged.threshold[b]),
@@ -105,9 +114,7 @@ class AlertWriter:
             p_value=float(judged.p_value[b]),
             features=features,
             detector=self._origin.detector,
-            model=AlertModel(
-                id=self._spec.id, version=self._spec.version, trained_at=self._spec.trained_at
-            ),
+            model=self._model,
             source=AlertSource(
                 topic=readings.topic,
                 partition=int(readings.partitions[at]),
@@ -116,6 +123,115 @@ class AlertWriter:
             ),
             summary=_summary(key, features[0], resolved=resolved),
             links=self._origin.links,
+        )
+
+    def write_forgotten(
+        self, still: Stillness, incident: Incident, threshold: float, now: datetime
+    ) -> AlertEvent:
+        """Return the last event of an incident whose series is forgotten."""
+        started_at = incident.started_at
+        return self._write_still(
+            still,
+            now,
+            kind="anomaly",
+            incident_id=incident_id(self._origin.detector.name, still.key, started_at),
+            sequence=incident.sequence + 1,
+            severity=incident.severity,
+            starts_at=started_at,
+            ends_at=incident.last_anomalous_at,
+            score=incident.peak_score,
+            threshold=threshold,
+            threshold_method=self._threshold_method,
+            grade=incident.peak_grade,
+            offsets=(incident.offset_start, incident.offset_end),
+            summary=f"{printable(still.key, 200)} is forgotten: no reading for long",
+        )
+
+    def write_silence(
+        self, still: Stillness, silence: Silence, severity: Severity, now: datetime, *, ended: bool
+    ) -> AlertEvent:
+        """Return the event that opens or resolves the incident of a series that stopped."""
+        name = f"{self._origin.detector.name}:silence"
+        told = f"no reading for {still.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
+        return self._write_still(
+            still,
+            now,
+            kind="silence",
+            incident_id=incident_id(name, still.key, silence.since),
+            sequence=int(ended),
+            severity=severity,
+            starts_at=silence.since,
+            ends_at=still.last_step if ended else None,
+            score=still.silent_s,
+            threshold=silence.allowed_s,
+            threshold_method="seconds without a reading",
+            grade=1.0,
+            offsets=(silence.offset, silence.offset),
+            summary=f"{printable(still.key, 200)} "
+            + ("sends readings again" if ended else f"is silent: {told}"),
+        )
+
+    def _write_still(  # noqa: PLR0913 -- the fields in which these events differ
+        self,
+        still: Stillness,
+        now: datetime,
+        *,
+        kind: Kind,
+        incident_id: str,
+        sequence: int,
+        severity: Severity,
+        starts_at: int,
+        ends_at: int | None,
+        score: float,
+        threshold: float,
+        threshold_method: str,
+        grade: float,
+        offsets: tuple[int, int],
+        summary: str,
+    ) -> AlertEvent:
+        return AlertEvent(
+            kind=kind,
+            incident_id=incident_id,
+            sequence=sequence,
+            status="firing" if ends_at is None else "resolved",
+            severity=severity,
+            series=AlertSeries(key=still.key, labels=self._origin.labels),
+            starts_at=_utc(starts_at),
+            ends_at=None if ends_at is None else _utc(ends_at),
+            detected_at=now,
+            window=self._window(still.last_step),
+            score=score,
+            score_peak=score,
+            threshold=threshold,
+            threshold_method=threshold_method,
+            grade=grade,
+            p_value=None,
+            features=(),
+            detector=self._origin.detector,
+            model=self._model,
+            source=AlertSource(
+                topic=still.topic,
+                partition=still.partition,
+                offset_start=offsets[0],
+                offset_end=offsets[1],
+            ),
+            summary=summary,
+            links=self._origin.links,
+        )
+
+    @property
+    def _model(self) -> AlertModel:
+        spec = self._spec
+        return AlertModel(id=spec.id, version=spec.version, trained_at=spec.trained_at)
+
+    def _window(self, end: int) -> AlertWindow:
+        """Return the window whose newest step starts at `end`."""
+        step_ns = round(self._spec.step_seconds * 1e9)
+        return AlertWindow(
+            start=_utc(end - (self._spec.window_length - 1) * step_ns),
+            end=_utc(end),
+            length=self._spec.window_length,
+            step_seconds=self._spec.step_seconds,
         )
 
     def _features(

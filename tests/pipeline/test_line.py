@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_vae.alerting import incident_id
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.events import DriftAbsorbed, ReadingsJudged
-from stream_vae.pipeline import Pipeline
+from stream_vae.pipeline.alerting import incident_id
+from stream_vae.pipeline.line import Pipeline
 from stream_vae.wire.alerts import alert_schema, encode_alert
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -207,7 +207,7 @@ def test_forgotten_partitions_leave_no_incident_behind(
     stream = make_stream(make_readings)
     pipeline.observe(cut(stream, 0, 65 * 4), scorer, NOW)
     assert (pipeline.n_series, pipeline.n_open_incidents) == (4, 1)
-    assert pipeline.forget({0}) == 4
+    assert pipeline.forget_partitions({0}) == 4
     assert (pipeline.n_series, pipeline.n_open_incidents) == (0, 0)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
-from stream_vae.outbox import LARGEST_ASIDE_BYTES, Outbox
+from stream_vae.daemon.outbox import LARGEST_ASIDE_BYTES, Outbox
 
 TOPICS = {"alerts": "a", "dead_letters": "d", "late": "l"}
 
@@ -14,6 +14,8 @@ def put_aside(value: bytes | None, key: bytes | None = b"k", headers: Headers = 
         topic="readings",
         partitions=np.array([3, 4], np.int32),
         offsets=np.array([7, 9]),
+        timestamps=np.zeros(2, np.int64),
+        timed_by_broker=False,
         keys=[b"other", key],
         values=[b"{}", value],
         headers=lambda i: headers if i == 1 else [],
@@ -64,6 +66,8 @@ def test_what_stems_from_a_lost_partition_is_dropped() -> None:
         topic="readings",
         partitions=np.array([0, 1], np.int32),
         offsets=np.array([5, 6]),
+        timestamps=np.zeros(2, np.int64),
+        timed_by_broker=False,
         keys=[None, None],
         values=[b"x", b"y"],
         headers=lambda _: [],

@@ -1,0 +1,70 @@
+"""What is remembered of a series' incidents."""
+
+from dataclasses import dataclass
+
+from stream_vae.core.alerts import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedReading:
+    """One judged reading of a series, as incidents see it."""
+
+    step: int
+    """Start of its step; a second reading of the newest step replaces the first."""
+    time: int
+    """Event time, nanoseconds since 1970."""
+    offset: int
+    """Input offset."""
+    anomalous: bool
+    score: float
+    grade: float
+    """0 at the threshold .. 1 far beyond it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """An incident as of its last change."""
+
+    started_at: int
+    """Event time of its first anomalous reading, nanoseconds since 1970."""
+    last_anomalous_at: int
+    offset_start: int
+    offset_end: int
+    sequence: int
+    peak_score: float
+    peak_grade: float
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentState:
+    """What is remembered of a series that is not plainly calm."""
+
+    recent: tuple[JudgedReading, ...]
+    incident: Incident | None
+    calm: int
+    """Consecutive normal readings."""
+    resolved: JudgedReading | None
+    """What resolved the last incident, while it still holds new ones back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """An open incident of a series that stopped."""
+
+    since: int
+    """Event time of its last step, nanoseconds since 1970."""
+    offset: int
+    """Input offset of its last reading."""
+    arrived: int
+    """Kafka's time of its last reading, nanoseconds since 1970."""
+    allowed_s: float
+    """Seconds without a reading that were allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesIncidents:
+    """The incidents of one series, of both kinds, as they are kept in the changelog."""
+
+    anomaly: IncidentState | None
+    silence: Silence | None

@@ -1,0 +1,221 @@
+"""Which row each series has in the tables, and which must make room when they are full."""
+
+from collections.abc import Collection, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.columns import Columns
+
+SeriesName = tuple[int, str]
+"""Input partition and key: what a series is."""
+
+NAME_BYTES = 320
+"""Estimate of what a key of some twenty characters costs in the index: text, tuple, two slots."""
+
+ROW = np.dtype(
+    [
+        ("arrived", "<i8"),
+        ("offset", "<i8"),
+        ("epoch", "<i8"),
+        ("count", "<i4"),
+        ("interval", "<f4"),
+        ("established", "?"),
+    ]
+)
+"""What is remembered of a series here.
+
+arrived: Kafka's time of its newest reading, nanoseconds since 1970; offset: of that reading;
+epoch: time of the reading that began the current count of `EPOCH`; count: readings so far;
+interval: mean seconds between two readings in the last full epoch, 0 = none yet; established:
+whether it has ever filled a window.
+"""
+
+EPOCH = 16
+"""Readings over which the usual interval is measured."""
+
+
+class SeriesIndex:
+    """Rows of the known series, at most `capacity` of them.
+
+    Rows of work that is under way are not given up. Work is taken back in the order in which it
+    was handed out.
+
+    Args:
+        capacity: Rows; memory is used only for those that were given out once.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.state = Columns(ROW, capacity)
+        self.arrived: NDArray[np.int64] = self.state["arrived"]
+        self.offset: NDArray[np.int64] = self.state["offset"]
+        self.epoch: NDArray[np.int64] = self.state["epoch"]
+        self.count: NDArray[np.int32] = self.state["count"]
+        self.interval: NDArray[np.float32] = self.state["interval"]
+        self.established: NDArray[np.bool_] = self.state["established"]
+        self.changed: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
+        self._partition: NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self._last_work: NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self._handed_out = 0
+        self._done = 0
+        self._row_of: dict[SeriesName, int] = {}
+        self._names: list[SeriesName | None] = []
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    @property
+    def n_free(self) -> int:
+        """Rows that new series can have."""
+        return self.capacity - len(self._row_of)
+
+    def name(self, row: int) -> SeriesName:
+        """Return partition and key of a row.
+
+        Raises:
+            KeyError: If the row is free.
+        """
+        name = self._names[row] if row < len(self._names) else None
+        if name is None:
+            raise KeyError(row)
+        return name
+
+    def find(self, name: SeriesName) -> int | None:
+        """Return the row of a series, or None if it is not known."""
+        return self._row_of.get(name)
+
+    def used(self) -> NDArray[np.int32]:
+        """Return all rows in use."""
+        return np.fromiter(self._row_of.values(), np.int32, len(self._row_of))
+
+    def within(self, rows: NDArray[np.int32], partitions: Collection[int]) -> NDArray[np.int32]:
+        """Return those of some rows in use that belong to these partitions."""
+        return rows[np.isin(self._partition[rows], list(partitions))]
+
+    def changed_rows(self, partitions: Collection[int]) -> NDArray[np.int32]:
+        """Return the rows of these partitions that were handed out since they were saved."""
+        rows = self.used()
+        return self.within(rows[self.changed[rows]], partitions)
+
+    def n_new(self, names: Iterable[SeriesName]) -> int:
+        """Return how many of these series are not known yet."""
+        return len(set(names) - self._row_of.keys())
+
+    def rows(self, names: list[SeriesName]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the row of each series, and the rows that are new.
+
+        Raises:
+            IndexError: If there is no room; `evict` first.
+        """
+        find = self._row_of.get
+        rows = [find(name, -1) for name in names]
+        new: list[int] = []
+        if -1 in rows:
+            for i, name in enumerate(names):
+                if rows[i] < 0:
+                    row = find(name, -1)
+                    if row < 0:
+                        row = self._add(name)
+                        new.append(row)
+                    rows[i] = row
+        return np.array(rows, np.int32), np.array(new, np.int32)
+
+    def hand_out(self, rows: NDArray[np.int32]) -> None:
+        """Note that new work uses these rows."""
+        self._handed_out += 1
+        self._last_work[rows] = self._handed_out
+
+    def take_back(self) -> None:
+        """Note that the oldest work under way is done."""
+        self._done += 1
+
+    def see(
+        self, rows: NDArray[np.int32], arrivals: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> None:
+        """Note readings; those of one series in arrival order.
+
+        Args:
+            rows: (N,)
+            arrivals: (N,) Kafka's time of each record, nanoseconds since 1970.
+            offsets: (N,)
+        """
+        if not len(rows):
+            return
+        order = np.argsort(rows, kind="stable")
+        starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
+        count = np.diff(starts, append=len(rows))
+        series, times = rows[order[starts]], arrivals[order]
+        ends = starts + count - 1
+        newest = np.maximum.reduceat(times, starts)
+        self.arrived[series] = np.maximum(newest, self.arrived[series])
+        self.offset[series] = offsets[order[ends]]
+        # An epoch ends with reading 17, 33, ... wherever polls are cut.
+        before = self.count[series].astype(np.int64)
+        last = (before + count - 1) // EPOCH * EPOCH  # readings before the newest boundary
+        crossed = last >= before
+        boundary = times[np.where(crossed, starts + last - before, 0)]
+        earlier = last - EPOCH >= before
+        begun = np.where(
+            earlier, times[np.where(earlier, starts + last - EPOCH - before, 0)], self.epoch[series]
+        )
+        measured = crossed & (last >= EPOCH)
+        interval = np.maximum(boundary - begun, 1) / (EPOCH * 1e9)
+        self.interval[series] = np.where(measured, interval, self.interval[series])
+        self.epoch[series] = np.where(crossed, boundary, self.epoch[series])
+        self.count[series] = before + count
+
+    def idle_since(self, before_ns: int) -> NDArray[np.int32]:
+        """Return the rows not in use by work that had no reading since then."""
+        rows = self._at_rest()
+        return rows[self.arrived[rows] < before_ns]
+
+    def victims(self, n: int, spared: Iterable[int]) -> NDArray[np.int32]:
+        """Return up to `n` rows to be given up, the longest idle first.
+
+        Series that never filled a window come before all others: a flood of new keys makes room
+        for itself, and the known ones stay.
+
+        Args:
+            n: How many.
+            spared: Rows to be kept.
+        """
+        rows = self._at_rest()
+        rows = rows[~np.isin(rows, list(spared))]
+        order = np.lexsort((self.arrived[rows], self.established[rows]))
+        return rows[order[:n]]
+
+    def _at_rest(self) -> NDArray[np.int32]:
+        rows = self.used()
+        return rows[self._last_work[rows] <= self._done]
+
+    def release(self, rows: NDArray[np.int32]) -> list[SeriesName]:
+        """Free rows; return the names they had."""
+        names = [self.name(row) for row in rows.tolist()]
+        for row, name in zip(rows.tolist(), names, strict=True):
+            del self._row_of[name]
+            self._names[row] = None
+        self.changed[rows] = False
+        self._free.extend(rows.tolist())
+        return names
+
+    def of_partitions(self, partitions: Collection[int]) -> NDArray[np.int32]:
+        """Return the rows of all series of these partitions."""
+        return self.within(self.used(), partitions)
+
+    def _add(self, name: SeriesName) -> int:
+        if self._free:
+            row = self._free.pop()
+        else:
+            row = len(self._names)
+            if row == self.capacity:
+                raise IndexError(f"all {self.capacity} rows are in use")
+            self._names.append(None)
+        self._row_of[name] = row
+        self._names[row] = name
+        self.state.load(np.array([row]), np.zeros((), ROW))
+        self._last_work[row] = 0
+        self._partition[row] = name[0]
+        self.changed[row] = False
+        return row

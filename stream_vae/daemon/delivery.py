@@ -1,0 +1,182 @@
+"""Outputs, state and the offsets of their input, on their way into one transaction."""
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from stream_vae.core.ledger import OffsetLedger
+from stream_vae.daemon.changelog import ChangelogWriter
+from stream_vae.daemon.outbox import Outbox
+from stream_vae.edges.kafka.input_consumer import InputConsumer
+from stream_vae.edges.kafka.output_producer import OutputProducer
+from stream_vae.errors import FencedError
+from stream_vae.events import AlertDelivered, Event, TransactionCommitted
+from stream_vae.pipeline.series_memory import SavedSeries
+from stream_vae.pipeline.upkeep import Changes
+from stream_vae.settings import Settings
+from stream_vae.wire.snapshots import Checkpoint
+
+_COMMIT_TRIES = 10
+_COMMIT_PAUSE_S = 0.1
+
+
+class Recorder(Protocol):
+    """Where events go: logs and metrics."""
+
+    def record(self, event: Event) -> None:
+        """Take one event."""
+
+    def tick(self) -> None:
+        """Do what is due by the clock."""
+
+
+class Delivery:
+    """Collects what settled work gives and commits it together with the work's offsets.
+
+    Args:
+        settings: Checked settings.
+        consumer: Whose offsets are committed.
+        producer: Opened transactional producer.
+        changelog: Makes records of state; None where none is kept.
+        recorder: Takes events.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        consumer: InputConsumer,
+        producer: OutputProducer,
+        changelog: ChangelogWriter | None,
+        recorder: Recorder,
+    ) -> None:
+        self._topic = settings.input.topic
+        self._interval_s = settings.kafka.commit_interval_s
+        self._consumer = consumer
+        self._producer = producer
+        self._changelog = changelog
+        self._recorder = recorder
+        self.ledger = OffsetLedger()
+        self.outbox = Outbox(
+            settings.detector.name,
+            {
+                "alerts": settings.output.alerts_topic,
+                "dead_letters": settings.output.dead_letter_topic,
+                "late": settings.output.late_topic,
+            },
+        )
+        self._committed: dict[int, int] = {}
+        self._committed_at = time.monotonic()
+
+    def begin(self, partition: int, committed: int) -> None:
+        """Note what the group has committed of a partition that was assigned."""
+        self._committed[partition] = committed
+
+    def add_changes(self, changes: Changes, positions: Mapping[int, int], polled_at: float) -> None:
+        """Add alert events and the state that goes with them.
+
+        Args:
+            changes: What changed.
+            positions: Input partition -> offset before which all readings were considered.
+            polled_at: Monotonic seconds.
+        """
+        for alert in changes.alerts:
+            self.outbox.add_alert(alert, polled_at)
+        if self._changelog is None:
+            return
+        for name, incidents in changes.incidents.items():
+            self.outbox.state.append(
+                self._changelog.incidents(name, incidents, positions.get(name[0], 0))
+            )
+        for name in changes.forgotten:
+            self.outbox.state += self._changelog.forgotten(name, positions.get(name[0], 0))
+
+    def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
+        """Add saved series, which hold all readings before the positions."""
+        if self._changelog is not None:
+            self.outbox.state += self._changelog.saved(saved, positions)
+
+    def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """Add from where each partition must be read again."""
+        if self._changelog is not None:
+            for partition, checkpoint in checkpoints.items():
+                self.outbox.state.append(self._changelog.checkpoint(partition, checkpoint))
+
+    def add_model(self, partition: int) -> None:
+        """Add what lets another model make use of a partition's rows."""
+        if self._changelog is not None:
+            self.outbox.state.append(self._changelog.model(partition))
+
+    def commit_if_due(self) -> None:
+        """Commit if an alert waits or the interval is over."""
+        overdue = time.monotonic() - self._committed_at >= self._interval_s
+        if self.outbox.alerts or overdue:
+            self.commit()
+
+    def commit(self) -> bool:
+        """Commit what is settled; tell whether the group still stood when it was."""
+        self._committed_at = time.monotonic()
+        settled = self.ledger.committable()
+        records = self.outbox.records()
+        # State may have moved where no offset did: those go along as they stand, so that a member
+        # the group has left behind cannot publish it.
+        stems = {record.partition for record in records}
+        offsets = {p: at for p, at in self._committed.items() if p in stems} | settled
+        if not offsets:
+            return True
+        started = time.perf_counter()
+        if not self._producer.commit(records, self._topic, offsets, self._consumer):
+            return False
+        self.ledger.committed(settled)
+        self._committed.update(settled)
+        self._tell_committed(time.perf_counter() - started)
+        self.outbox.clear()
+        return True
+
+    def commit_surely(self) -> None:
+        """Commit what is settled while the partitions are still ours, or fail.
+
+        Raises:
+            FencedError: If the group no longer takes the offsets; the next owner starts from the
+                last ones it took.
+        """
+        for _ in range(_COMMIT_TRIES):
+            if self.commit():
+                return
+            time.sleep(_COMMIT_PAUSE_S)
+        msg = "the group refuses this member's offsets; what was uncommitted is left to others"
+        raise FencedError(msg)
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Forget partitions that left, with whatever of them is not committed."""
+        self.ledger.revoke(partitions)
+        self.outbox.drop(partitions)
+        for partition in partitions:
+            self._committed.pop(partition, None)
+
+    def _tell_committed(self, duration_s: float) -> None:
+        now = time.monotonic()
+        for alert in self.outbox.alerts:
+            self._recorder.record(
+                AlertDelivered(
+                    incident_id=alert.event.incident_id,
+                    sequence=alert.event.sequence,
+                    status=alert.event.status,
+                    severity=alert.event.severity,
+                    series=alert.event.series.key,
+                    score=alert.event.score,
+                    threshold=alert.event.threshold,
+                    latency_s=now - alert.polled_at,
+                )
+            )
+        self._recorder.record(
+            TransactionCommitted(
+                alerts=len(self.outbox.alerts),
+                dead_letters=len(self.outbox.dead_letters),
+                late=len(self.outbox.late),
+                state_records=len(self.outbox.state),
+                state_bytes=sum(len(record.value or b"") for record in self.outbox.state),
+                duration_s=duration_s,
+                lag_records=self._consumer.lag(),
+            )
+        )

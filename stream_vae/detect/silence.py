@@ -1,0 +1,52 @@
+"""Series that stop: an incident of its own kind, driven by the wall clock."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.incidents import Silence
+from stream_vae.detect.config import SilenceConfig
+
+
+class SilenceWatch:
+    """Tells which series have been without a reading for too long, and remembers that it did.
+
+    Args:
+        config: See `SilenceConfig`.
+        step_seconds: Width of the time grid; no series is expected more often.
+    """
+
+    def __init__(self, config: SilenceConfig, step_seconds: float) -> None:
+        self._config = config
+        self._step_seconds = step_seconds
+        self._open: dict[int, Silence] = {}
+
+    @property
+    def open_rows(self) -> Collection[int]:
+        """Series that are silent and were told of."""
+        return self._open.keys()
+
+    def allowed_s(self, intervals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (S,) seconds a series may be without a reading; infinite while nobody can tell.
+
+        Args:
+            intervals: (S,) usual seconds between two readings, 0 = not known yet.
+        """
+        if not self._config.intervals:
+            return np.full(len(intervals), np.inf)
+        usual = np.maximum(intervals.astype(np.float64), self._step_seconds)
+        allowed = np.maximum(self._config.intervals * usual, self._config.at_least_s)
+        return np.where(intervals > 0, allowed, np.inf)
+
+    def get(self, row: int) -> Silence | None:
+        """Return the open silence of a series, if there is one."""
+        return self._open.get(row)
+
+    def open(self, row: int, silence: Silence) -> None:
+        """Note that a silence was told of."""
+        self._open[row] = silence
+
+    def close(self, row: int) -> Silence | None:
+        """Forget the silence of a series; return it."""
+        return self._open.pop(row, None)

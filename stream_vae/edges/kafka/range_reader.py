@@ -1,0 +1,111 @@
+"""Reads ranges of a topic's partitions, beside the group and without it."""
+
+from contextlib import suppress
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.edges.kafka.broker_watch import BrokerWatch
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation, translated
+from stream_vae.edges.kafka.properties import reader_properties
+from stream_vae.edges.kafka.record_columns import record_columns
+
+
+class RangeReader:
+    """Fetches several ranges at once; memory is bounded by the client's queue.
+
+    Only committed records are seen. A range ends where no record before its end is left, be there
+    transaction markers, or the end of the partition.
+
+    Args:
+        config: Brokers.
+        topic: The topic.
+        watch: Told of errors and absent brokers.
+    """
+
+    def __init__(self, config: KafkaConfig, topic: str, watch: BrokerWatch) -> None:
+        self._topic = topic
+        self._watch = watch
+        self._operation = Operation(doing=f"reading {topic!r}", topic=topic)
+        properties = {**reader_properties(config), "auto.offset.reset": "earliest"}
+        with translated(self._operation):
+            self._consumer = Consumer({**properties, "error_cb": watch.client_error})
+        self._ends: dict[int, int] = {}
+        self._finished: list[int] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to read."""
+        return not self._ends and not self._finished
+
+    def add(self, partition: int, begin: int | None, end: int) -> None:
+        """Begin to read a range.
+
+        Args:
+            partition: Not being read.
+            begin: First offset; None or one no longer there: the oldest record kept.
+            end: Offset behind the last.
+        """
+        start = OFFSET_BEGINNING if begin is None else begin
+        if end <= 0 or (begin is not None and begin >= end):
+            self._finished.append(partition)
+            return
+        self._ends[partition] = end
+        with translated(self._operation):
+            self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
+
+    def remove(self, partition: int) -> None:
+        """Read no more of a partition; harmless if it is not being read."""
+        if self._ends.pop(partition, None) is not None:
+            with translated(self._operation):
+                self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
+        with suppress(ValueError):
+            self._finished.remove(partition)
+
+    def poll(self, max_records: int) -> RecordBatch | None:
+        """Return records that have come, without waiting.
+
+        Raises:
+            KafkaRefusedError: If the broker refuses the topic.
+            KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
+        """
+        if not self._ends:
+            return None
+        with translated(self._operation):
+            messages = self._consumer.consume(max_records, 0)
+        self._watch.look(self._consumer)
+        records = [message for message in messages if self._is_wanted(message)]
+        return record_columns(self._topic, records) if records else None
+
+    def take_finished(self) -> list[int]:
+        """Return the partitions whose range has been read, all records having been returned."""
+        done, self._finished = self._finished, []
+        return done
+
+    def close(self) -> None:
+        """Let go of the client."""
+        with suppress(KafkaException, RuntimeError):
+            self._consumer.close()
+
+    def _is_wanted(self, message: Message) -> bool:
+        """Tell whether a message is a record of its range; notice where that ends."""
+        error, partition, offset = message.error(), message.partition(), message.offset()
+        end = self._ends.get(partition if partition is not None else -1)
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the client's public name for it
+            self._watch.client_error(error)
+            return False
+        if partition is None or offset is None or end is None:
+            return False  # of a range that was given up
+        if offset >= end or (error is None and offset == end - 1):
+            self._finished.append(partition)
+            del self._ends[partition]
+            self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
+        return error is None and offset < end

@@ -1,0 +1,1 @@
+"""The straight line from readings to alert events, and what is remembered on the way."""

@@ -1,0 +1,153 @@
+"""What happens to series without a reading: they fall silent, expire, or make room for others."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.incidents import SeriesIncidents, Silence
+from stream_vae.core.series_index import SeriesName
+from stream_vae.detect.config import SilenceConfig
+from stream_vae.pipeline.alerting import AlertWriter, Evidence, Stillness
+from stream_vae.pipeline.series_memory import SeriesMemory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What became of incidents and series, to be published and remembered together."""
+
+    alerts: tuple[AlertEvent, ...] = ()
+    incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
+    """Of the series with an alert event, as they are now."""
+    forgotten: tuple[SeriesName, ...] = ()
+
+
+class Upkeep:
+    """Looks after the series in memory by the clock.
+
+    Args:
+        memory: Of the pipeline.
+        writer: Of alert events.
+        config: See `SilenceConfig`.
+    """
+
+    def __init__(self, memory: SeriesMemory, writer: AlertWriter, config: SilenceConfig) -> None:
+        self._memory = memory
+        self._writer = writer
+        self._severity = config.severity
+
+    def make_room(self, n: int, topic: str, now: datetime) -> Changes:
+        """Forget the `n` series that are missed least, those in use excepted.
+
+        Series with an open incident are spared as long as there are others.
+        """
+        index = self._memory.index
+        firing = [
+            row for row in self._memory.incidents.restless if self._memory.incidents.incident(row)
+        ]
+        victims = index.victims(n, [*firing, *self._memory.silences.open_rows])
+        if len(victims) < n:
+            victims = index.victims(n, ())
+        return self._forget(victims, topic, now)
+
+    def expire(
+        self, idle_since_ns: int, partitions: Collection[int], topic: str, now: datetime
+    ) -> Changes:
+        """Forget the series of these partitions without a reading since then."""
+        index = self._memory.index
+        return self._forget(index.within(index.idle_since(idle_since_ns), partitions), topic, now)
+
+    def overdue(self, now_ns: int, partitions: Collection[int]) -> set[int]:
+        """Return which of these partitions have series that seem to have stopped."""
+        rows = self._overdue(now_ns, partitions)
+        return {self._memory.index.name(row)[0] for row in rows.tolist()}
+
+    def watch_silence(
+        self, now_ns: int, partitions: Collection[int], topic: str, now: datetime
+    ) -> Changes:
+        """Open incidents for the series of these partitions that have stopped.
+
+        Args:
+            now_ns: Wall clock, nanoseconds since 1970.
+            partitions: Those of which every record there is has been taken in.
+            topic: The input topic.
+            now: Wall clock.
+        """
+        index, silences = self._memory.index, self._memory.silences
+        alerts: list[AlertEvent] = []
+        changed: dict[SeriesName, SeriesIncidents] = {}
+        for row in self._overdue(now_ns, partitions).tolist():
+            still = self._still(row, topic, (now_ns - int(index.arrived[row])) / 1e9)
+            silence = Silence(
+                since=still.last_step,
+                offset=int(index.offset[row]),
+                arrived=int(index.arrived[row]),
+                allowed_s=float(silences.allowed_s(index.interval[[row]])[0]),
+            )
+            silences.open(row, silence)
+            alerts.append(
+                self._writer.write_silence(still, silence, self._severity, now, ended=False)
+            )
+            changed[index.name(row)] = self._memory.incidents_of(row)
+        return Changes(alerts=tuple(alerts), incidents=changed)
+
+    def returned(self, evidence: Evidence, now: datetime) -> list[tuple[int, int, AlertEvent]]:
+        """Resolve the silence of the series that send readings again.
+
+        Returns:
+            Position of the reading, row and event of each.
+        """
+        silences, rows = self._memory.silences, evidence.assembly.rows
+        changes: list[tuple[int, int, AlertEvent]] = []
+        for at in np.flatnonzero(np.isin(rows, list(silences.open_rows))).tolist():
+            silence = silences.close(int(rows[at]))
+            if silence is None:
+                continue  # an earlier reading of this poll ended it
+            readings = evidence.readings
+            still = Stillness(
+                key=readings.series[at],
+                topic=readings.topic,
+                partition=int(readings.partitions[at]),
+                last_step=self._memory.windows.step_start(int(readings.times[at])),
+                silent_s=max((int(readings.arrivals[at]) - silence.arrived) / 1e9, 0.0),
+            )
+            event = self._writer.write_silence(still, silence, self._severity, now, ended=True)
+            changes.append((at, int(rows[at]), event))
+        return changes
+
+    def _forget(self, rows: NDArray[np.int32], topic: str, now: datetime) -> Changes:
+        """Drop series; what they leave open is resolved, since nobody would do it later."""
+        alerts: list[AlertEvent] = []
+        for row in rows.tolist():
+            still = self._still(row, topic, 0.0)
+            incident = self._memory.incidents.incident(row)
+            if incident is not None:
+                threshold = self._memory.threshold.in_force(row)
+                alerts.append(self._writer.write_forgotten(still, incident, threshold, now))
+            silence = self._memory.silences.get(row)
+            if silence is not None:
+                still = self._still(row, topic, silence.allowed_s)
+                alerts.append(
+                    self._writer.write_silence(still, silence, self._severity, now, ended=True)
+                )
+        return Changes(alerts=tuple(alerts), forgotten=tuple(self._memory.release(rows)))
+
+    def _still(self, row: int, topic: str, silent_s: float) -> Stillness:
+        partition, key = self._memory.index.name(row)
+        return Stillness(
+            key=key,
+            topic=topic,
+            partition=partition,
+            last_step=self._memory.windows.newest_step(row),
+            silent_s=silent_s,
+        )
+
+    def _overdue(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
+        index, silences = self._memory.index, self._memory.silences
+        rows = index.used()
+        silent_s = (now_ns - index.arrived[rows]) / 1e9
+        over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
+        return over[~np.isin(over, list(silences.open_rows))]
