@@ -57,7 +57,7 @@ def test_a_restart_repeats_nothing_and_leaves_nothing_out(
     kafka.produce(topics.input, records[half:])
     with DaemonProcess(config) as second:
         await_processed(second, len(records) - half)
-        assert second.find("partitions_assigned")[0]["state"] == "cold"
+        assert second.find("state_restored")[0]["state"] == "restored"
         assert second.stop() == 0
     assert kafka.committed(topics.group, topics.input) == {0: len(records)}
     assert_each_once(kafka, topics)
