@@ -17,6 +17,7 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection
 from stream_vae.errors import DecodeError
 from stream_vae.wire.excerpts import excerpt, printable
+from stream_vae.wire.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from stream_vae.wire.reading_format import ReadingFormat
 from stream_vae.wire.record_layout import RecordLayout
 from stream_vae.wire.salvage import salvage
@@ -115,7 +116,7 @@ class ReadingDecoder:
         if self._is_plain(raws):
             try:
                 return np.arange(len(raws)), [decode_one(raw) for raw in raws]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 pass
         rows: list[int] = []
         records: list[msgspec.Struct] = []
@@ -129,16 +130,19 @@ class ReadingDecoder:
         return np.array(rows, dtype=np.int64), records
 
     def _is_plain(self, raws: list[bytes | None]) -> bool:
-        """Tell whether no record is null, too large, or worth a check of its UTF-8.
+        """Tell whether no record is null, too large, or worth a check of its UTF-8 or nesting.
 
         msgspec skips over unknown fields without looking at their encoding. Joining is safe here:
         ASCII beside ASCII stays what it is.
         """
-        try:
-            joined = b"".join(raws)  # type: ignore[arg-type]  # None raises, which is the question
-        except TypeError:
-            return False
-        return joined.isascii() and max(map(len, raws), default=0) <= self._max_bytes  # type: ignore[arg-type]  # no None here
+        present = [raw for raw in raws if raw is not None]
+        longest = max(map(len, present), default=0)
+        return (
+            len(present) == len(raws)
+            and longest <= self._max_bytes
+            and (longest <= MAX_NESTING or not any(map(may_be_too_deep, present)))
+            and b"".join(present).isascii()
+        )
 
     def _parse_one(self, raw: bytes | None) -> msgspec.Struct:
         if raw is None:
@@ -151,9 +155,11 @@ class ReadingDecoder:
         except UnicodeDecodeError as exc:
             detail = f"byte 0x{raw[exc.start]:02x} at position {exc.start}; expected UTF-8"
             raise DecodeError("not_utf8", detail) from None
+        if is_too_deep(raw):
+            raise DecodeError("too_deep", f"nested deeper than {MAX_NESTING} levels")
         try:
             return self._decode_one(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             return salvage(raw, self._layout)
 
     def _series(
@@ -218,7 +224,7 @@ class ReadingDecoder:
             return ()
         try:
             document = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             return ()
         new: dict[str, None] = {}
         for path in self._layout.unknown_fields(document):
