@@ -21,7 +21,7 @@ from stream_vae.wire.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from stream_vae.wire.reading_format import ReadingFormat
 from stream_vae.wire.record_layout import RecordLayout
 from stream_vae.wire.salvage import salvage
-from stream_vae.wire.timestamps import TimestampParser
+from stream_vae.wire.timestamps import END_NS, TimestampParser
 
 MAX_KEY_CHARACTERS = 1024
 """Keys name series in state, metrics and alerts, so their length is bounded."""
@@ -63,7 +63,8 @@ class ReadingDecoder:
     def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
         self._layout = RecordLayout(feature_names, fmt)
         self._max_bytes = fmt.max_record_bytes
-        self._max_future_ns = round(fmt.max_future_s * 1e9)
+        # No time lies further ahead, and int64 holds what clock and limit come to.
+        self._max_future_ns = round(min(fmt.max_future_s * 1e9, END_NS))
         self._decode_one = msgspec.json.Decoder(self._layout.record_type).decode
         self._parser = TimestampParser(fmt.timestamp_format)
         self._reported: set[str] = set()
@@ -204,7 +205,7 @@ class ReadingDecoder:
                     times[position] = self._parser.parse_one(raw[position])
                 except DecodeError as fault:
                     faults.setdefault(row, fault)
-        for position in np.flatnonzero(times > clock + self._max_future_ns).tolist():
+        for position in np.flatnonzero(times - clock > self._max_future_ns).tolist():
             ahead_s = (int(times[position]) - int(clock[position])) / 1e9
             detail = (
                 f"timestamp {excerpt(raw[position])} is {ahead_s:.0f} s ahead of the clock; "
