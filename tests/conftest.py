@@ -63,9 +63,10 @@ def scorer() -> MeanSquareScorer:
 
 @pytest.fixture
 def make_pipeline() -> Callable[..., Pipeline]:
-    def make(config: DetectConfig | None = None) -> Pipeline:
+    def make(config: DetectConfig | None = None, **more: int) -> Pipeline:
         detector = AlertDetector(name="test", version="0", instance="i")
-        return Pipeline(make_spec(), config or DetectConfig(), Origin(detector=detector))
+        origin = Origin(detector=detector)
+        return Pipeline(make_spec(), config or DetectConfig(), origin, **more)
 
     return make
 

@@ -127,6 +127,11 @@ class SeriesIndex:
         self._handed_out += 1
         self._last_work[rows] = self._handed_out
 
+    def reserve(self, names: Iterable[SeriesName]) -> None:
+        """Note that the next work to be handed out uses these series, as far as they are known."""
+        rows = [row for name in names if (row := self._row_of.get(name)) is not None]
+        self._last_work[rows] = self._handed_out + 1
+
     def take_back(self) -> None:
         """Note that the oldest work under way is done."""
         self._done += 1

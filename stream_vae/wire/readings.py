@@ -17,10 +17,11 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection
 from stream_vae.errors import DecodeError
 from stream_vae.wire.excerpts import excerpt, printable
+from stream_vae.wire.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from stream_vae.wire.reading_format import ReadingFormat
 from stream_vae.wire.record_layout import RecordLayout
 from stream_vae.wire.salvage import salvage
-from stream_vae.wire.timestamps import TimestampParser
+from stream_vae.wire.timestamps import END_NS, TimestampParser
 
 MAX_KEY_CHARACTERS = 1024
 """Keys name series in state, metrics and alerts, so their length is bounded."""
@@ -62,7 +63,8 @@ class ReadingDecoder:
     def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
         self._layout = RecordLayout(feature_names, fmt)
         self._max_bytes = fmt.max_record_bytes
-        self._max_future_ns = round(fmt.max_future_s * 1e9)
+        # No time lies further ahead, and int64 holds what clock and limit come to.
+        self._max_future_ns = round(min(fmt.max_future_s * 1e9, END_NS))
         self._decode_one = msgspec.json.Decoder(self._layout.record_type).decode
         self._parser = TimestampParser(fmt.timestamp_format)
         self._reported: set[str] = set()
@@ -115,7 +117,7 @@ class ReadingDecoder:
         if self._is_plain(raws):
             try:
                 return np.arange(len(raws)), [decode_one(raw) for raw in raws]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 pass
         rows: list[int] = []
         records: list[msgspec.Struct] = []
@@ -129,16 +131,19 @@ class ReadingDecoder:
         return np.array(rows, dtype=np.int64), records
 
     def _is_plain(self, raws: list[bytes | None]) -> bool:
-        """Tell whether no record is null, too large, or worth a check of its UTF-8.
+        """Tell whether no record is null, too large, or worth a check of its UTF-8 or nesting.
 
         msgspec skips over unknown fields without looking at their encoding. Joining is safe here:
         ASCII beside ASCII stays what it is.
         """
-        try:
-            joined = b"".join(raws)  # type: ignore[arg-type]  # None raises, which is the question
-        except TypeError:
-            return False
-        return joined.isascii() and max(map(len, raws), default=0) <= self._max_bytes  # type: ignore[arg-type]  # no None here
+        present = [raw for raw in raws if raw is not None]
+        longest = max(map(len, present), default=0)
+        return (
+            len(present) == len(raws)
+            and longest <= self._max_bytes
+            and (longest <= MAX_NESTING or not any(map(may_be_too_deep, present)))
+            and b"".join(present).isascii()
+        )
 
     def _parse_one(self, raw: bytes | None) -> msgspec.Struct:
         if raw is None:
@@ -151,9 +156,11 @@ class ReadingDecoder:
         except UnicodeDecodeError as exc:
             detail = f"byte 0x{raw[exc.start]:02x} at position {exc.start}; expected UTF-8"
             raise DecodeError("not_utf8", detail) from None
+        if is_too_deep(raw):
+            raise DecodeError("too_deep", f"nested deeper than {MAX_NESTING} levels")
         try:
             return self._decode_one(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             return salvage(raw, self._layout)
 
     def _series(
@@ -198,7 +205,7 @@ class ReadingDecoder:
                     times[position] = self._parser.parse_one(raw[position])
                 except DecodeError as fault:
                     faults.setdefault(row, fault)
-        for position in np.flatnonzero(times > clock + self._max_future_ns).tolist():
+        for position in np.flatnonzero(times - clock > self._max_future_ns).tolist():
             ahead_s = (int(times[position]) - int(clock[position])) / 1e9
             detail = (
                 f"timestamp {excerpt(raw[position])} is {ahead_s:.0f} s ahead of the clock; "
@@ -218,7 +225,7 @@ class ReadingDecoder:
             return ()
         try:
             document = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             return ()
         new: dict[str, None] = {}
         for path in self._layout.unknown_fields(document):

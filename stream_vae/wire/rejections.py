@@ -12,7 +12,7 @@ REASONS: dict[str, str] = {
     "not_utf8": "The value is not valid UTF-8.",
     "not_json": "The value is not valid JSON.",
     "not_an_object": "The value, or what a dotted path leads through, is not a JSON object.",
-    "too_deep": "The value is nested too deeply.",
+    "too_deep": "The value is nested deeper than 500 levels.",
     "timestamp_missing": "The timestamp is absent or null.",
     "timestamp_unparsable": "The timestamp is not in the expected format.",
     "timestamp_out_of_range": "The timestamp is not between 1970-01-01 and 2200-01-01.",

@@ -23,7 +23,7 @@ def salvage(raw: bytes, layout: RecordLayout) -> msgspec.Struct:
     """Return the record as the layout's type.
 
     Args:
-        raw: Valid UTF-8.
+        raw: Valid UTF-8, not nested too deeply.
         layout: Where the record's parts stand.
 
     Raises:
@@ -46,8 +46,6 @@ def salvage(raw: bytes, layout: RecordLayout) -> msgspec.Struct:
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
         document = json.loads(raw.decode(), parse_int=_parse_int)
-    except RecursionError:
-        raise DecodeError("too_deep", f"{len(raw)} bytes nested too deeply to read") from None
     except ValueError as exc:
         detail = f"{printable(str(exc), 80)} in {excerpt(raw)!r}; expected one JSON object"
         raise DecodeError("not_json", detail) from None

@@ -223,3 +223,23 @@ def test_counts_of_verdicts_sum_to_the_readings(
 def test_an_incident_id_tells_detectors_series_and_starts_apart() -> None:
     ids = {incident_id(*who) for who in [("a", "bc", 1), ("ab", "c", 1), ("a", "bc", 2)]}
     assert len(ids) == 3
+
+
+def test_room_for_new_series_is_not_made_of_those_that_just_sent(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    """The longest idle series may be in the very poll that asks for room."""
+    pipeline = make_pipeline(capacity=4)
+    for step, name in enumerate("abcd"):
+        pipeline.observe(make_readings([step], [name], np.zeros((1, F))), scorer, NOW)
+    both = make_readings([9, 9], ["a", "e"], np.zeros((2, F)))
+    assert pipeline.lack_of_room(both) == 1
+    forgotten = pipeline.upkeep.make_room(1, "readings", NOW).forgotten
+    assert forgotten == ((0, "b"),)
+    pipeline.observe(both, scorer, NOW)
+    assert pipeline.n_series == 4
+    alone = make_readings([10], ["f"], np.zeros((1, F)))
+    assert pipeline.lack_of_room(alone) == 1
+    pipeline.upkeep.make_room(1, "readings", NOW)
+    assert pipeline.memory.index.find((0, "a")) is not None
+    assert pipeline.memory.index.find((0, "c")) is None, "control: reserved for that poll alone"

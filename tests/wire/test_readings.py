@@ -265,6 +265,15 @@ def test_a_timestamp_at_the_future_limit_is_read() -> None:
     assert len(decoded.readings) == 1
 
 
+@pytest.mark.parametrize("max_future_s", [8e9, 1e11, 1e300])
+def test_a_limit_beyond_all_time_lets_every_time_pass(max_future_s: float) -> None:
+    """Nanoseconds of such limits are beyond int64, alone or added to the clock."""
+    far = b'{"timestamp":"2199-12-31T23:59:59Z"}'
+    decoded = decode(far, fmt=ReadingFormat(max_future_s=max_future_s))
+    assert len(decoded.readings) == 1
+    assert only_reason(decode(far)) == "timestamp_in_future", "control"
+
+
 def test_what_was_found_is_told_in_bounded_printable_text() -> None:
     hostile = b'"flow":"' + b"\\u001b[2J" + b"x" * 5000 + b'"'
     [rejection] = decode(reading(hostile)).rejections

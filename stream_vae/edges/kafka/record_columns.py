@@ -4,8 +4,12 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from stream_vae.core.records import Headers, RecordBatch
+from stream_vae.wire.timestamps import END_NS
 
 _NS_PER_MS = 1_000_000
+_END_MS = (
+    END_NS // _NS_PER_MS
+)  # producers may send any int64, of which nanoseconds hold a millionth
 
 
 def record_columns(topic: str, messages: list[Message]) -> RecordBatch:
@@ -25,7 +29,9 @@ def record_columns(topic: str, messages: list[Message]) -> RecordBatch:
         topic=topic,
         partitions=np.array([m.partition() for m in messages], np.int32),
         offsets=np.array([m.offset() for m in messages], np.int64),
-        timestamps=np.array([max(time, 0) for _, time in timestamps], np.int64) * _NS_PER_MS,
+        timestamps=np.array(
+            [min(max(time, 0), _END_MS) * _NS_PER_MS for _, time in timestamps], np.int64
+        ),
         timed_by_broker=bool(timestamps) and timestamps[0][0] == TIMESTAMP_LOG_APPEND_TIME,
         keys=[m.key() for m in messages],
         values=[m.value() for m in messages],

@@ -1,0 +1,60 @@
+"""Every number a pipeline remembers, whatever remembers it."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from stream_vae.pipeline.line import Pipeline
+
+
+def unsound_numbers(pipeline: Pipeline) -> list[str]:
+    """Return where a number in the state of a known series is infinite or, unlawfully, NaN."""
+    index = pipeline.memory.index
+    windows = pipeline.memory.windows.state["values"]  # where NaN means "not observed"
+    rows = index.used()
+    faults = []
+    for path, number in _numbers(pipeline, ""):
+        # Rows of tables that belong to no series hold whatever was there.
+        of_series = number.ndim > 0 and len(number) == index.capacity
+        known = number[rows] if of_series else number
+        bad = np.isinf(known) if number is windows else ~np.isfinite(known)
+        if bad.any():
+            faults.append(f"{path}: {np.asarray(known)[bad][:3]}")
+    return faults
+
+
+def _numbers(value: Any, path: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    if isinstance(value, np.ndarray | np.floating | float):
+        array = np.asarray(value)
+        if array.dtype.kind == "f":
+            yield path, array
+    for name, part in _parts(value):
+        yield from _numbers(part, path + name)
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    home = type(value).__module__
+    if isinstance(value, Mapping):
+        yield from (("[]", item) for item in value.values())
+    elif isinstance(value, list | tuple | deque | set):
+        yield from (("[]", item) for item in value)
+    elif home.startswith("stream_vae.") and not isinstance(value, Enum):
+        yield from ((f".{name}", getattr(value, name)) for name in _attributes(value))
+    elif home.startswith("river."):
+        for name in ("estimation", "total", "variance", "width"):
+            yield f".{name}", getattr(value, name)
+
+
+def _attributes(value: Any) -> list[str]:
+    if is_dataclass(value):
+        return [field.name for field in fields(value)]
+    return list(vars(value))
+
+
+def paths_of_numbers(pipeline: Pipeline) -> set[str]:
+    """Return the paths looked at, to prove that there are any."""
+    return {path for path, _ in _numbers(pipeline, "")}

@@ -1,0 +1,111 @@
+"""Hostile records, briefly; `python -m tests.fuzz` sends a million."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_vae.core.model_spec import Scores
+from stream_vae.vae.bundle import Bundle
+from stream_vae.wire.readings import Decoded, ReadingDecoder
+from tests.fuzz.gauntlet import Gauntlet, train_bundle
+from tests.fuzz.hostility import KINDS
+from tests.fuzz.layouts import LAYOUTS, Layout
+from tests.fuzz.state import paths_of_numbers
+from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL, HostileStream
+
+N_POLLS = 8
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return train_bundle()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_hostile_records_are_accounted_for_and_harm_nobody(layout: Layout, bundle: Bundle) -> None:
+    """No crash, no unsound number, accepted + rejected = sent, clean series undisturbed."""
+    gauntlet = Gauntlet(layout, bundle, seed=11)
+    for _ in range(N_POLLS):
+        gauntlet.run_poll()
+    gauntlet.look()
+    tally = gauntlet.tally
+    assert tally.hostile == N_POLLS * HOSTILE_A_POLL
+    assert tally.sent.total() == tally.outcomes.total()
+    assert tally.rejected(CLEAN) == 0
+    rejected = sum(tally.rejected(kind) for kind in KINDS)
+    assert 0 < rejected < tally.hostile, "control: some are readings, some are not"
+    assert tally.alerts
+
+
+def test_the_same_seed_makes_the_same_records() -> None:
+    for layout in LAYOUTS:
+        one, two, other = (HostileStream(layout, seed).poll() for seed in (3, 3, 4))
+        assert one.records.values == two.records.values
+        assert one.records.keys == two.records.keys
+        assert one.records.values != other.records.values, "control"
+
+
+def test_what_is_looked_at_holds_every_part_that_remembers(bundle: Bundle) -> None:
+    gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
+    for _ in range(4):
+        gauntlet.run_poll()
+    paths = " ".join(paths_of_numbers(gauntlet.pipeline))
+    for part in ("windows.state", "index.state", "threshold.state", "_adwin.", "peak_score"):
+        assert part in paths
+
+
+class TestControls:
+    """The same run fails where a law is broken."""
+
+    def test_a_record_swallowed(self, bundle: Bundle) -> None:
+        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
+        gauntlet._decoder = _Spoilt(gauntlet._decoder, lambda d: {"rejections": d.rejections[1:]})
+        with pytest.raises(AssertionError):
+            gauntlet.run_poll()
+
+    def test_a_record_read_in_place_of_another(self, bundle: Bundle) -> None:
+        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
+        gauntlet._decoder = _Spoilt(gauntlet._decoder, lambda d: {"index": d.index[::-1]})
+        with pytest.raises(AssertionError):
+            gauntlet.run_poll()
+
+    def test_a_neighbour_that_matters(self, bundle: Bundle) -> None:
+        """Scores that hang on the company in the batch, in the last bits alone."""
+        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
+        scorer = gauntlet._scorer
+
+        class Sociable:
+            def score(self, values: Any, end_times: Any) -> Scores:
+                scores = scorer.score(values, end_times)
+                return dataclasses.replace(scores, value=scores.value + 1e-9 * len(values))
+
+        gauntlet._scorer = Sociable()
+        gauntlet.run_poll()  # no series has a window yet that is full
+        with pytest.raises(AssertionError, match="score"):
+            gauntlet.run_poll()
+
+    @pytest.mark.parametrize("number", [np.nan, np.inf])
+    def test_an_unsound_number_remembered(self, bundle: Bundle, number: float) -> None:
+        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
+        gauntlet.run_poll()
+        gauntlet.look()
+        gauntlet.pipeline.memory.threshold.state["scores"][0, 3] = number
+        with pytest.raises(AssertionError, match=r"threshold\.state"):
+            gauntlet.look()
+
+
+class _Spoilt(ReadingDecoder):
+    """Changes what a real decoder found."""
+
+    def __init__(
+        self, decoder: ReadingDecoder, change: Callable[[Decoded], dict[str, Any]]
+    ) -> None:
+        self._decoder = decoder
+        self._change = change
+
+    def decode(self, *args: Any) -> Decoded:
+        decoded = self._decoder.decode(*args)
+        return dataclasses.replace(decoded, **self._change(decoded))
