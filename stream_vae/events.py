@@ -17,6 +17,10 @@ class DaemonStarted:
     model_id: str
     model_version: str
     device: str
+    series_capacity: int
+    """Series that the memory budget holds."""
+    series_bytes: int
+    """Memory of each."""
     settings: Mapping[str, object]
     """Effective settings, secrets masked."""
 

@@ -27,7 +27,7 @@ from stream_vae.edges.kafka.properties import verify_properties
 from stream_vae.edges.kafka.startup import await_topics
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger, build_logger
 from stream_vae.edges.telemetry.recorder import Recorder
-from stream_vae.errors import StreamVaeError
+from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.events import (
     BrokerReached,
     BrokerUnreachable,
@@ -111,6 +111,8 @@ class _Service:
         self._recorder = Recorder(
             registry, logger, self._settings.logging.summary_period_s, time.monotonic
         )
+        self._series_bytes = StateShape.of(model.spec, self._settings.detect).series_bytes
+        self._capacity = _capacity(self._settings, self._series_bytes)
         self._daemon: Daemon | None = None
         self._stop_asked_at: float | None = None
         self._http = HealthServer(self._settings.http, registry, self._liveness, self._readiness)
@@ -145,6 +147,8 @@ class _Service:
                 model_id=spec.id,
                 model_version=spec.version,
                 device=str(self._scorer.device),
+                series_capacity=self._capacity,
+                series_bytes=self._series_bytes,
                 settings=self._shown_settings,
             )
         )
@@ -173,14 +177,12 @@ class _Service:
         origin = Origin(
             detector=detector, labels=settings.detector.labels, links=settings.detector.links
         )
-        shape = StateShape.of(spec, settings.detect)
-        capacity = int(settings.state.memory_budget_mb * 2**20 / shape.series_bytes)
         self._daemon = Daemon(
             settings,
             spec=spec,
             scorer=self._scorer,
             score=spec.score if settings.detect.score == "auto" else settings.detect.score,
-            pipeline=Pipeline(spec, settings.detect, origin, capacity),
+            pipeline=Pipeline(spec, settings.detect, origin, self._capacity),
             decoder=self._decoder,
             producer=producer,
             changelog=settings.changelog_topic,
@@ -234,6 +236,21 @@ class _Service:
         if self._daemon is None:
             return Health(is_ok=False, reason="waiting for the brokers")
         return self._daemon.readiness()
+
+
+def _capacity(settings: Settings, series_bytes: int) -> int:
+    """Return how many series the memory budget holds."""
+    capacity = int(settings.state.memory_budget_mb * 2**20 / series_bytes)
+    # Those of one poll must find room beside those of another that is being scored.
+    least = 2 * settings.kafka.poll_records
+    if capacity < least:
+        msg = (
+            f"state.memory_budget_mb: found {settings.state.memory_budget_mb:g}, which holds "
+            f"{capacity} series of {series_bytes} bytes; expected {least} at least, twice "
+            f"kafka.poll_records: {least * series_bytes / 2**20:.1f}"
+        )
+        raise ConfigError(msg)
+    return capacity
 
 
 def _owned_topics(settings: Settings) -> list[OwnedTopic]:

@@ -99,9 +99,16 @@ class SeriesIndex:
         rows = self.used()
         return self.within(rows[self.changed[rows]], partitions)
 
-    def n_new(self, names: Iterable[SeriesName]) -> int:
-        """Return how many of these series are not known yet."""
-        return len(set(names) - self._row_of.keys())
+    def lack_of_room(self, names: list[SeriesName]) -> int:
+        """Return how many series must be forgotten before these can be given rows.
+
+        Those among them that are known are kept: to forget one of them would make no room.
+        """
+        if self.n_free >= len(names):
+            return 0
+        known = [row for name in names if (row := self._row_of.get(name)) is not None]
+        self._last_work[known] = self._handed_out + 1
+        return max(len(set(names) - self._row_of.keys()) - self.n_free, 0)
 
     def rows(self, names: list[SeriesName]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the row of each series, and the rows that are new.
@@ -126,11 +133,6 @@ class SeriesIndex:
         """Note that new work uses these rows."""
         self._handed_out += 1
         self._last_work[rows] = self._handed_out
-
-    def reserve(self, names: Iterable[SeriesName]) -> None:
-        """Note that the next work to be handed out uses these series, as far as they are known."""
-        rows = [row for name in names if (row := self._row_of.get(name)) is not None]
-        self._last_work[rows] = self._handed_out + 1
 
     def take_back(self) -> None:
         """Note that the oldest work under way is done."""

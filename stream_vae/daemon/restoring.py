@@ -35,6 +35,7 @@ from stream_vae.wire.snapshots import (
 )
 
 _CHUNK = 2000
+_LARGEST_SHARE = 4  # of the rows, for one chunk
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class Restorer:
         self._input = input_reader
         self._make_room = make_room
         self._now_ns = now_ns
+        self._chunk = min(_CHUNK, pipeline.memory.index.capacity // _LARGEST_SHARE)
         self._under_way: dict[int, Restoration] = {}
         self._waiting: list[int] = []
         self._loaded: list[int] = []
@@ -134,7 +136,7 @@ class Restorer:
             StateError: If the changelog cannot be used; says what to do.
         """
         if self._changelog is not None:
-            found = self._changelog.poll(_CHUNK)
+            found = self._changelog.poll(self._chunk)
             if found is not None:
                 self._load(found)
             self._loaded += self._changelog.take_finished()
@@ -235,8 +237,8 @@ class Restorer:
         shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
         offsets, states = decode_rows(values, shape.row)
         memory, ours = self._pipeline.memory, self._pipeline.memory.shape
-        lacking = memory.index.n_new(names) - memory.index.n_free
-        if lacking > 0:
+        lacking = memory.index.lack_of_room(names)
+        if lacking:
             self._make_room(lacking)
         if head.model == self._model and shape == ours:
             memory.load(names, states)
@@ -290,8 +292,8 @@ class Restorer:
             name = (one.partition, key)
             # Of a series saved after its incidents were, nothing was restless any more.
             if offset >= self._pipeline.replayed.saved_at(name):
-                if self._pipeline.memory.index.find(name) is None:
-                    self._make_room(1 - self._pipeline.memory.index.n_free)
+                if self._pipeline.memory.index.lack_of_room([name]):
+                    self._make_room(1)
                 self._pipeline.memory.load_incidents(name, incidents)
                 self._pipeline.replayed.note_incidents(name, offset)
         one.incidents = {}

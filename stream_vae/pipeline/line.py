@@ -100,16 +100,8 @@ class Pipeline:
         return self.decide(readings, assembly, scores, now)
 
     def lack_of_room(self, readings: ReadingBatch) -> int:
-        """Return how many series must be forgotten before these readings can be assembled.
-
-        Those that the readings are of are kept: to forget one of them would make no room.
-        """
-        index = self.memory.index
-        if index.n_free >= len(readings):
-            return 0
-        names = _names(readings)
-        index.reserve(names)
-        return max(index.n_new(names) - index.n_free, 0)
+        """Return how many series must be forgotten before these readings can be assembled."""
+        return self.memory.index.lack_of_room(_names(readings))
 
     def assemble(self, readings: ReadingBatch) -> Assembly:
         """Place N readings and cut the windows that can be scored; make room first."""

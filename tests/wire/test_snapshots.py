@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stream_vae.errors import StateError
+from stream_vae.wire.snapshots import (
+    SCHEMA_VERSION,
+    Checkpoint,
+    RowHead,
+    decode_rows,
+    decode_value,
+    encode_rows,
+    encode_value,
+    head_of,
+)
+
+ROW = np.dtype([("values", "<f4", (3, 2)), ("step", "<i8"), ("known", "?")])
+HEAD = RowHead(model=b"12345678", length=3, n_features=2, scores=100)
+
+
+def make_rows(n: int) -> NDArray[np.void]:
+    rows = np.zeros(n, ROW)
+    rows["values"] = np.random.default_rng(3).normal(size=(n, 3, 2))
+    rows["values"][:1, 1, 1] = np.nan
+    rows["step"] = np.arange(n) - 2**62
+    rows["known"] = np.arange(n) % 2 == 0
+    return rows
+
+
+def encode(n: int = 4) -> list[bytes]:
+    return encode_rows(HEAD, np.arange(n) * 10, make_rows(n))
+
+
+def test_rows_come_back_bit_for_bit() -> None:
+    values = encode()
+    assert {head_of(value) for value in values} == {HEAD}
+    offsets, rows = decode_rows(values, ROW)
+    assert offsets.tolist() == [0, 10, 20, 30]
+    assert rows.tobytes() == make_rows(4).tobytes()
+
+
+def test_no_rows_are_no_records() -> None:
+    assert encode(0) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(at=st.integers(0, 10_000), flip=st.integers(1, 255), keep=st.integers(0, 10_000))
+def test_a_damaged_row_is_refused(at: int, flip: int, keep: int) -> None:
+    value = bytearray(encode()[1])
+    value[at % len(value)] ^= flip
+    with pytest.raises(StateError):
+        head_of(bytes(value))
+    with pytest.raises(StateError):
+        head_of(encode()[1][: keep % len(value)])
+
+
+def test_rows_of_a_newer_release_are_refused_and_say_so() -> None:
+    value = bytearray(encode()[0])
+    value[2:4] = (SCHEMA_VERSION + 1).to_bytes(2, "little")
+    with pytest.raises(StateError, match="newer release"):
+        head_of(bytes(value))
+
+
+def test_a_row_of_another_length_than_its_head_says_is_refused() -> None:
+    with pytest.raises(StateError, match="bytes long"):
+        decode_rows(encode(), np.dtype([("values", "<f4", (4, 2))]))
+
+
+def test_values_come_back_with_what_stands_beside_them() -> None:
+    checkpoint = Checkpoint(offset=7, clock_ns=2**62)
+    assert decode_value(encode_value(checkpoint, at=3), Checkpoint) == (checkpoint, {"at": 3})
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "cannot be read"),
+        (b"[]", "cannot be read"),
+        (b'{"schema_version":1}', "cannot be read"),
+        (b'{"schema_version":1,"value":{"offset":"x"}}', "cannot be read"),
+        (b'{"schema_version":99,"value":{}}', "newer release"),
+    ],
+)
+def test_damaged_or_newer_values_are_refused(data: bytes, why: str) -> None:
+    with pytest.raises(StateError, match=why):
+        decode_value(data, Checkpoint)
