@@ -21,6 +21,8 @@ def decode_below(frames: int, raw: bytes) -> list[str]:
         topic="readings",
         partitions=np.zeros(1, np.int32),
         offsets=np.zeros(1, np.int64),
+        timestamps=np.zeros(1, np.int64),
+        timed_by_broker=False,
         keys=[b"pump-7"],
         values=[raw],
         headers=lambda _: [],
