@@ -5,6 +5,7 @@ equal those of one undisturbed daemon; 1: they differ.
 """
 
 import argparse
+import logging
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.system.chaos.chaos_run import Options, run_chaos
+from tests.system.chaos.schedule import Kind
 
 
 def main() -> int:
@@ -23,7 +25,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--daemons", type=int, default=3)
     parser.add_argument("--series", type=int, default=200)
-    parser.add_argument("--readings-per-fault", type=int, default=800)
+    parser.add_argument("--readings-per-fault", type=int, default=1200)
+    parser.add_argument(
+        "--kinds", default=",".join(k.name for k in Kind), help="of faults (default: %(default)s)"
+    )
     parser.add_argument("--protocol", choices=["consumer", "classic"], default="consumer")
     parser.add_argument(
         "--control",
@@ -32,6 +37,8 @@ def main() -> int:
     )
     parser.add_argument("--keep", action="store_true", help="keep data and logs of an equal run")
     arguments = parser.parse_args()
+    # Clients of the harness lose the broker too; their complaints would drown the progress.
+    logging.getLogger("stream_vae.tests").addHandler(logging.NullHandler())
     console = Console(highlight=False, markup=False, soft_wrap=True)
     began = time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="stream-vae-chaos-"))
@@ -42,6 +49,7 @@ def main() -> int:
             n_daemons=arguments.daemons,
             n_series=arguments.series,
             readings_per_fault=arguments.readings_per_fault,
+            kinds=tuple(Kind[name] for name in arguments.kinds.split(",")),
             protocol=arguments.protocol,
             broken_order=arguments.control,
         ),

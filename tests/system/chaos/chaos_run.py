@@ -23,14 +23,16 @@ from tests.system.chaos.schedule import (
     SESSION_TIMEOUT_S,
     TRANSACTION_TIMEOUT_S,
     Fault,
+    Kind,
     draw_schedule,
 )
 from tests.system.chaos.stream import N_PARTITIONS, StreamRecord, build_stream
 from tests.system.harness import DaemonProcess, Topics, make_config
+from tests.system.scene import await_true
 
 _DRAIN_WITHIN_S = 120.0
 _ORACLE_PER_S = 500.0  # slower than that it does not work
-_PER_S = 260.0
+_PER_S = 260.0  # readings of a fault last as long as a fault on average
 _LOOK_S = 0.5
 _EXTRA = "extra"
 _ORACLE = "oracle"
@@ -66,7 +68,8 @@ class Options:
     seed: int
     n_daemons: int = 3
     n_series: int = 200
-    readings_per_fault: int = 800
+    readings_per_fault: int = 1200
+    kinds: tuple[Kind, ...] = tuple(Kind)
     protocol: Literal["consumer", "classic"] = "consumer"
     broken_order: bool = False
     """The control: output published before, and apart from, the offsets."""
@@ -112,7 +115,7 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
         AssertionError: If a daemon ends again and again, or the input cannot be worked off.
     """
     began = time.monotonic()
-    schedule = draw_schedule(options.seed, options.n_faults, options.n_daemons)
+    schedule = draw_schedule(options.seed, options.n_faults, options.n_daemons, options.kinds)
     recording = load_recording()
     tell(f"readings: {recording.origin}")
     chunks = build_stream(
@@ -199,6 +202,8 @@ def _run_daemons(
             fleet.release(name)
         player = FaultPlayer(fleet, stage.names, _EXTRA, stage.proxies, stage.broker)
         feed = Feed(stage.broker, topics.input, stage.chunks, per_s=_PER_S, first_ms=stage.first_ms)
+        feed.release(0)
+        await_true(fleet.have_all_joined, "every daemon has partitions", _DRAIN_WITHIN_S)
         for i, fault in enumerate(schedule):
             feed.release(i)
             came = player.play(fault)
@@ -209,6 +214,7 @@ def _run_daemons(
         feed.finish()
         _drain(stage, topics, fleet)
         fleet.stop()
+        _check_input(stage, topics)
         return collect(stage.broker, topics), fleet
     finally:
         fleet.close()
@@ -227,6 +233,17 @@ def _drain(stage: _Stage, topics: Topics, fleet: Fleet) -> None:
         logs = "\n".join(f"{name}:\n{fleet.tail(name)}" for name in stage.names)
         assert time.monotonic() < deadline, f"{committed}, expected {stage.ends}\n{logs}"
         time.sleep(_LOOK_S)
+
+
+def _check_input(stage: _Stage, topics: Topics) -> None:
+    """Make sure that the feed gave the daemons what the oracle got, in spite of the faults."""
+    arrived: dict[int, list[bytes | None]] = {partition: [] for partition in stage.ends}
+    sent: dict[int, list[bytes | None]] = {partition: [] for partition in stage.ends}
+    for message in stage.broker.consume_all(topics.input, timeout_s=_DRAIN_WITHIN_S):
+        arrived[message.partition() or 0].append(message.value())
+    for record in stage.stream:
+        sent[record.partition].append(record.value)
+    assert arrived == sent, "the feed failed: the input is not the oracle's"
 
 
 def _config(stage: _Stage, topics: Topics, name: str) -> Path:

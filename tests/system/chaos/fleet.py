@@ -146,6 +146,15 @@ class Fleet:
         """Take a request back, if it still stands."""
         (self._members[name].requests / what).unlink(missing_ok=True)
 
+    def have_all_joined(self) -> bool:
+        """Tell whether every daemon that is to run has been given partitions once."""
+        self.check()
+        return all(
+            "partitions_assigned" in self.tail(name, 1000)
+            for name, member in self._members.items()
+            if member.wanted
+        )
+
     def check(self) -> None:
         """Raise CrashLoopError if a daemon ends again and again by itself."""
         assert self._nursery.poll() is None, "the nursery ended; see nursery.log"

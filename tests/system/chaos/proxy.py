@@ -17,7 +17,7 @@ class Network(Enum):
 
     UP = "up"
     CUT = "cut"
-    """Open connections are reset, new ones closed at once."""
+    """Connections are closed, new ones at once."""
     STALLED = "stalled"
     """Nothing passes and nobody is told; what was sent arrives when the network is up again."""
 

@@ -22,6 +22,7 @@ COLUMNS = {"cpu": 0, "load_1": 1, "load_15": 3, "memory": 5, "disk": 13, "networ
 
 _DEFAULT = Path(__file__).parents[3].parent / "shared" / "data"
 _TRAINED_STEPS = 3000
+_LEAST_LEAD = 16  # steps: a window is full before the first anomaly
 _TRAINED_AT = datetime(2026, 1, 31, tzinfo=UTC)
 
 
@@ -35,16 +36,20 @@ class Recording:
     """Machine -> (N, F), for training."""
     stream: dict[str, NDArray[np.float64]]
     """Machine -> (N, F), with anomalies."""
+    anomalies: dict[str, NDArray[np.int64]]
+    """Machine -> where in its stream anomalies begin."""
 
     def stretch(self, i: int, n: int) -> NDArray[np.float64]:
         """Return (n, F): series i of the stream, a stretch of one machine's recording.
 
-        Each series begins elsewhere; past its end a recording begins again.
+        It begins shortly before one of the anomalies; past its end a recording begins again.
         """
-        machine = list(self.stream)[i % len(self.stream)]
-        values = self.stream[machine]
-        first = (i * 7919) % len(values)
-        return np.take(values, np.arange(first, first + n), axis=0, mode="wrap")
+        machines = list(self.stream)
+        machine, turn = machines[i % len(machines)], i // len(machines)
+        begins = self.anomalies[machine]
+        lead = _LEAST_LEAD + turn // len(begins)  # no two series are alike
+        first = int(begins[turn % len(begins)]) - lead
+        return np.take(self.stream[machine], np.arange(first, first + n), axis=0, mode="wrap")
 
 
 def load_recording() -> Recording:
@@ -57,6 +62,7 @@ def load_recording() -> Recording:
         features=tuple(COLUMNS),
         normal={m: _read(folder / "train" / f"{m}.txt.gz")[:_TRAINED_STEPS] for m in MACHINES},
         stream={m: _read(folder / "test" / f"{m}.txt.gz") for m in MACHINES},
+        anomalies={m: _begins(folder / "test_label" / f"{m}.txt") for m in MACHINES},
     )
 
 
@@ -84,14 +90,21 @@ def _read(path: Path) -> NDArray[np.float64]:
     return np.loadtxt(path, delimiter=",", usecols=list(COLUMNS.values()))
 
 
+def _begins(path: Path) -> NDArray[np.int64]:
+    labels = np.loadtxt(path, dtype=np.int64)
+    return np.flatnonzero(np.diff(labels, prepend=0) == 1)
+
+
 def _sines(origin: str) -> Recording:
     machines = {f"m{i}": sine_values(20_000, seed=i) for i in range(4)}
-    for i, values in enumerate(machines.values()):
-        for at in range(40 + i, len(values), 97):
+    begins = {name: np.arange(40 + i, 20_000, 97) for i, name in enumerate(machines)}
+    for name, values in machines.items():
+        for at in begins[name].tolist():
             values[:] = with_anomaly(values, at)
     return Recording(
         origin=origin,
         features=("flow", "level", "pressure"),
         normal={f"m{i}": sine_values(_TRAINED_STEPS, seed=100 + i) for i in range(4)},
         stream=machines,
+        anomalies=begins,
     )

@@ -1,5 +1,6 @@
 """Which fault comes when: drawn once from a seed, so that any run can be repeated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,7 +27,7 @@ class Kind(StrEnum):
     SCALE = "an instance joins or leaves"
     KILL_ALL = "SIGKILL of all daemons and restart"
     BROKER_KILL = "broker SIGKILL and restart"
-    NETWORK_CUT = "connections reset and refused"
+    NETWORK_CUT = "connections closed and refused"
     NETWORK_STALL = "connections silent"
     NETWORK_SLOW = "connections slow"
     WORKER_SLOW = "worker slow"
@@ -50,20 +51,22 @@ class Fault:
     """Seconds of delay, or by which the clock jumps."""
 
 
-def draw_schedule(seed: int, n_faults: int, n_daemons: int) -> tuple[Fault, ...]:
+def draw_schedule(
+    seed: int, n_faults: int, n_daemons: int, kinds: Sequence[Kind] = tuple(Kind)
+) -> tuple[Fault, ...]:
     """Return the faults of a run; each kind comes once before any comes again.
 
     >>> draw_schedule(1, 20, 3)[:5] == draw_schedule(1, 5, 3)
     True
     """
     rng = np.random.default_rng([seed, 1])
-    kinds: list[Kind] = []
-    while len(kinds) < n_faults:
-        kinds += [list(Kind)[i] for i in rng.permutation(len(Kind))]
+    order: list[Kind] = []
+    while len(order) < n_faults:
+        order += [kinds[i] for i in rng.permutation(len(kinds))]
     # Every fault draws from a generator of its own: a longer schedule begins as a shorter one.
     return tuple(
         _draw(kind, n_daemons, np.random.default_rng([seed, 2, i]))
-        for i, kind in enumerate(kinds[:n_faults])
+        for i, kind in enumerate(order[:n_faults])
     )
 
 
