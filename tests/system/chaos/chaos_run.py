@@ -57,6 +57,7 @@ _DAEMON: dict[str, object] = {
     "detect.threshold.window": 100,
     "detect.threshold.release_after": 60,
     "detect.incident.resolve_after": 3,
+    "detect.silence.intervals": 0,  # it depends on the wall clock
 }
 
 
@@ -150,7 +151,7 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
         n_alerts=len(oracle.alerts),
         n_dead_letters=len(oracle.dead_letters),
         n_late=len(oracle.late),
-        n_state=len(oracle.state),
+        n_restored=len(oracle.state),
         duration_s=time.monotonic() - began,
         differences=[*found, *oddities(fleet.ends, fleet.logs)],
         logs=directory,

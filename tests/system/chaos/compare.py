@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tests.system.chaos.outputs import Aside, Outputs
+from tests.system.chaos.state import State
 from tests.system.chaos.stream import StreamRecord
 
 MOST_SHOWN = 12
@@ -35,7 +36,7 @@ def differences(
         *_asides("dead letter", oracle.dead_letters, run.dead_letters),
         *_asides("late reading", oracle.late, run.late),
         *_listed("committed offset", _unlike(dict(ends), run.committed)),
-        *_listed("restored value", _unlike(oracle.state, run.state)),
+        *_listed("restored value of a series", _in_another_state(oracle.state, run.state)),
     ]
 
 
@@ -102,6 +103,14 @@ def _in_other_words(
 
 def _asides(what: str, expected: Sequence[Aside], found: Sequence[Aside]) -> list[str]:
     return _compared(what, expected, found)
+
+
+def _in_another_state(expected: State, found: State) -> list[str]:
+    return [
+        f"{series}: {line}"
+        for series in sorted({*expected, *found})
+        for line in _unlike(expected.get(series, {}), found.get(series, {}))
+    ]
 
 
 def _unlike(expected: Mapping[Any, object], found: Mapping[Any, object]) -> list[str]:

@@ -24,8 +24,9 @@ from typing import Any, NoReturn
 
 import torch
 
-from stream_vae import cli, daemon
+from stream_vae import cli
 from stream_vae.commands import run
+from stream_vae.daemon import loop
 from tests.system.chaos import broken_order, hooks
 
 _LOOK_S = 0.02
@@ -86,7 +87,7 @@ def _become_daemon(order: dict[str, Any]) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, standard in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(source, standard)
-        hooks.install(Path(order["requests"]), [daemon, run])
+        hooks.install(Path(order["requests"]), [loop, run])
         if order["broken_order"]:
             broken_order.install()
         sys.argv = ["stream-vae", "run", "--config", order["start"]]

@@ -22,8 +22,8 @@ class Report:
     n_alerts: int
     n_dead_letters: int
     n_late: int
-    n_state: int
-    """Values the changelog restores to."""
+    n_restored: int
+    """Series whose state the changelog holds."""
     duration_s: float
     differences: list[str]
     logs: Path
@@ -48,7 +48,7 @@ class Report:
         yield (
             f"compared: {self.n_records} records of {self.n_series} series ({self.origin}), "
             f"{self.n_alerts} alert events, {self.n_dead_letters} dead letters, "
-            f"{self.n_late} late readings, {self.n_state} restored values"
+            f"{self.n_late} late readings, state of {self.n_restored} series"
         )
         yield from self.differences
         yield "EQUAL" if self.is_equal else f"DIFFERENT; data and logs: {self.logs}"
