@@ -2,20 +2,15 @@
 
 from typing import Any
 
-import msgspec
 import numpy as np
-from confluent_kafka import Message
 from numpy.typing import NDArray
 
-from stream_vae.pipeline.series_memory import StateShape
-from stream_vae.wire.snapshots import INCIDENTS, SERIES, decode_rows, head_of
 from tests.system.cluster import KafkaCluster
 from tests.system.harness import Topics
+from tests.system.state import read_state
 
 State = dict[str, dict[str, object]]
-"""Series -> name of a thing remembered -> its value, comparable by `==`."""
-
-_READ_WITHIN_S = 300.0
+"""Partition and series -> name of a thing remembered -> its value, comparable by `==`."""
 
 
 def state_of(kafka: KafkaCluster, topics: Topics) -> State:
@@ -24,33 +19,16 @@ def state_of(kafka: KafkaCluster, topics: Topics) -> State:
     Then every series stands at the end of its input, and nothing is left to be read again: offsets
     and checkpoints, which depend on when series were saved, need not be compared.
     """
-    newest: dict[tuple[int, bytes], Message] = {}
-    topic = f"{topics.group}-changelog"
-    for message in kafka.consume_all(topic, timeout_s=_READ_WITHIN_S):
-        newest[message.partition() or 0, message.key() or b""] = message
+    saved = read_state(kafka, f"{topics.group}-changelog")
     state: State = {}
-    saved_at: dict[str, int] = {}
-    for (partition, key), message in newest.items():
-        value = message.value()
-        if key[:1] == SERIES and value is not None:
-            name = f"{partition}/{key[1:].decode()}"
-            state[name], saved_at[name] = _row(value)
-    for (partition, key), message in newest.items():
-        value = message.value()
-        if key[:1] == INCIDENTS and value is not None:
-            name = f"{partition}/{key[1:].decode()}"
-            content: dict[str, Any] = msgspec.json.decode(value)
-            # A series that was saved later without incidents had calmed down.
-            if content["offset"] >= saved_at.get(name, 0):
-                state.setdefault(name, {})["incidents"] = content["value"]
+    for (partition, key), row in saved.rows.items():
+        state[f"{partition}/{key}"] = dict(_fields("", row))
+    for name, incidents in saved.incidents.items():
+        # A series that was saved later without incidents had calmed down.
+        if incidents["offset"] >= saved.offsets.get(name, 0):
+            told = {member: value for member, value in incidents.items() if member != "offset"}
+            state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = told
     return state
-
-
-def _row(value: bytes) -> tuple[dict[str, object], int]:
-    head = head_of(value)
-    shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
-    offsets, rows = decode_rows([value], shape.row)
-    return dict(_fields("", rows[0])), int(offsets[0])
 
 
 def _fields(prefix: str, row: np.void) -> list[tuple[str, object]]:
