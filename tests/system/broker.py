@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.system.cluster import LARGEST_RECORD_BYTES, BrokerUnavailableError, KafkaCluster, Record
@@ -66,13 +66,20 @@ class RealKafka(KafkaCluster):
     """Our own broker process; port and data stay the same over `kill` and `start`."""
 
     def __init__(
-        self, directory: Path, class_path: str, java: str, properties: Mapping[str, str]
+        self,
+        directory: Path,
+        class_path: str,
+        java: str,
+        properties: Mapping[str, str],
+        forwarded_ports: Sequence[int] = (),
     ) -> None:
         self._directory = directory
         self._java = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path]
         self._process: ChildProcess | None = None
-        port, controller_port = _free_ports(2)
+        port, controller_port, *inner_ports = _free_ports(2 + len(forwarded_ports))
+        self.inner_ports = tuple(inner_ports)
+        """Where to forward each of `forwarded_ports`."""
         super().__init__(f"127.0.0.1:{port}")
         self._config = directory / "server.properties"
         text = _PROPERTIES.format(
@@ -82,16 +89,28 @@ class RealKafka(KafkaCluster):
             largest=LARGEST_RECORD_BYTES,
             session_ms=int(SESSION_TIMEOUT_S * 1000),
         )
-        self._config.write_text(text + "".join(f"{k}={v}\n" for k, v in properties.items()))
+        beyond = dict(properties)
+        if forwarded_ports:
+            inner = dict(zip(forwarded_ports, inner_ports, strict=True))
+            beyond = _listeners(port, controller_port, inner) | beyond
+        # Of two lines with one name the later one counts.
+        self._config.write_text(text + "".join(f"{k}={v}\n" for k, v in beyond.items()))
         atexit.register(self.kill)
 
     @classmethod
-    def create(cls, directory: Path, properties: Mapping[str, str] | None = None) -> "RealKafka":
+    def create(
+        cls,
+        directory: Path,
+        properties: Mapping[str, str] | None = None,
+        *,
+        forwarded_ports: Sequence[int] = (),
+    ) -> "RealKafka":
         """Fetch what is needed (a download the first time), format the storage and start.
 
         Args:
             directory: For its data and its log.
             properties: Of the broker, beyond those of a small one.
+            forwarded_ports: Of proxies; clients that come through one are sent back to it.
 
         Raises:
             BrokerUnavailableError: If packages, network, space or ports are missing.
@@ -101,7 +120,7 @@ class RealKafka(KafkaCluster):
             # A free port can be taken between looking and binding, so a start is tried again.
             home = directory / f"attempt-{attempt}"
             home.mkdir(parents=True)
-            broker = cls(home, class_path, java, properties or {})
+            broker = cls(home, class_path, java, properties or {}, forwarded_ports)
             try:
                 broker._format()
                 broker.start()
@@ -160,6 +179,19 @@ class RealKafka(KafkaCluster):
         if self._process is not None and self._process.exit_code is not None:
             msg = f"the broker exited with {self._process.exit_code}: {self.log_tail}"
             raise BrokerUnavailableError(msg)
+
+
+def _listeners(port: int, controller_port: int, inner: Mapping[int, int]) -> dict[str, str]:
+    """Return the listeners: one for clients, the controller's, one behind each forwarded port."""
+    bound = {"PLAINTEXT": port, "CONTROLLER": controller_port}
+    told = {"PLAINTEXT": port}
+    for i, (forwarded_port, inner_port) in enumerate(inner.items()):
+        bound[f"FORWARDED{i}"], told[f"FORWARDED{i}"] = inner_port, forwarded_port
+    return {
+        "listeners": ",".join(f"{name}://127.0.0.1:{p}" for name, p in bound.items()),
+        "advertised.listeners": ",".join(f"{name}://127.0.0.1:{p}" for name, p in told.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in bound),
+    }
 
 
 def _fetch() -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # OffsetSpec is documented
     AdminClient,
     OffsetSpec,
@@ -11,6 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # OffsetSpec 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, error_of, translate
 from stream_vae.edges.kafka.properties import client_properties
+from stream_vae.errors import KafkaUnavailableError
 
 _REQUEST_TIMEOUT_S = 5.0
 
@@ -44,4 +45,9 @@ class TopicEnds:
         try:
             return {at.partition: future.result().offset for at, future in asked.items()}
         except KafkaException as exc:
-            raise translate(error_of(exc), self._operation) from exc
+            error = error_of(exc)
+            if error.code() == KafkaError._NOENT:  # noqa: SLF001 -- the client's public name for it
+                # A broker that has just started answers before its partitions have leaders.
+                msg = f"{self._operation.doing}: {error.str()}"
+                raise KafkaUnavailableError(msg) from exc
+            raise translate(error, self._operation) from exc

@@ -1,0 +1,257 @@
+"""One run: the oracle first, then the same input under faults, then both compared."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from tests.system.broker import RealKafka
+from tests.system.chaos.compare import differences
+from tests.system.chaos.ends import oddities, reasons
+from tests.system.chaos.faults import FaultPlayer
+from tests.system.chaos.feed import Feed, publish_all
+from tests.system.chaos.fleet import Fleet
+from tests.system.chaos.outputs import Outputs, collect
+from tests.system.chaos.proxy import Proxy
+from tests.system.chaos.recording import load_recording, train_bundle
+from tests.system.chaos.report import Report
+from tests.system.chaos.schedule import (
+    SESSION_TIMEOUT_S,
+    TRANSACTION_TIMEOUT_S,
+    Fault,
+    Kind,
+    draw_schedule,
+)
+from tests.system.chaos.stream import N_PARTITIONS, StreamRecord, build_stream
+from tests.system.harness import DaemonProcess, Topics, make_config
+from tests.system.scene import await_true
+
+_DRAIN_WITHIN_S = 120.0
+_ORACLE_PER_S = 500.0  # slower than that it does not work
+_PER_S = 260.0  # readings of a fault last as long as a fault on average
+_LOOK_S = 0.5
+_EXTRA = "extra"
+_ORACLE = "oracle"
+
+_BROKER = {
+    "group.consumer.session.timeout.ms": str(int(SESSION_TIMEOUT_S * 1000)),
+    "log.retention.ms": "-1",
+}
+
+_DAEMON: dict[str, object] = {
+    "http.enabled": False,
+    "logging.level": "info",
+    "logging.summary_period_s": 5.0,
+    "kafka.poll_records": 50,
+    "kafka.session_timeout_s": SESSION_TIMEOUT_S,
+    "kafka.transaction_timeout_s": TRANSACTION_TIMEOUT_S,
+    "kafka.delivery_timeout_s": 3.0,
+    "kafka.broker_deadline_s": 60.0,
+    "state.snapshot_interval_s": 3.0,
+    # Many small incidents, thresholds that move, and new levels that are learnt.
+    "detect.threshold.quantile": 0.99,
+    "detect.threshold.window": 100,
+    "detect.threshold.release_after": 60,
+    "detect.incident.resolve_after": 3,
+    "detect.silence.intervals": 0,  # it depends on the wall clock
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a run is made of; the same options give the same input and the same faults."""
+
+    n_faults: int
+    seed: int
+    n_daemons: int = 3
+    n_series: int = 200
+    readings_per_fault: int = 1200
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    protocol: Literal["consumer", "classic"] = "consumer"
+    broken_order: bool = False
+    """The control: output published before, and apart from, the offsets."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Stage:
+    """What a run stands on."""
+
+    directory: Path
+    options: Options
+    broker: RealKafka
+    proxies: dict[str, Proxy]
+    bundle: Path
+    chunks: list[list[StreamRecord]]
+    first_ms: int
+    unreached: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def stream(self) -> list[StreamRecord]:
+        return list(chain.from_iterable(self.chunks))
+
+    @property
+    def ends(self) -> dict[int, int]:
+        count = Counter(record.partition for record in self.stream)
+        return {partition: count[partition] for partition in range(N_PARTITIONS)}
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in self.proxies if name != _EXTRA]
+
+
+def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) -> Report:
+    """Play a schedule of faults and report in what the outputs differ from the oracle's.
+
+    Args:
+        options: See `Options`.
+        directory: For data and logs.
+        tell: Told of the progress.
+
+    Raises:
+        BrokerUnavailableError: If no broker can be had.
+        AssertionError: If a daemon ends again and again, or the input cannot be worked off.
+    """
+    began = time.monotonic()
+    schedule = draw_schedule(options.seed, options.n_faults, options.n_daemons, options.kinds)
+    recording = load_recording()
+    tell(f"readings: {recording.origin}")
+    chunks = build_stream(
+        recording,
+        schedule,
+        seed=options.seed,
+        n_series=options.n_series,
+        readings_per_fault=options.readings_per_fault,
+    )
+    bundle = train_bundle(recording, directory / "bundle")
+    with _broker(options, directory) as (broker, proxies):
+        stage = _Stage(
+            directory=directory,
+            options=options,
+            broker=broker,
+            proxies=proxies,
+            bundle=bundle,
+            chunks=chunks,
+            first_ms=int(time.time() * 1000) - len(chunks) * options.readings_per_fault * 2,
+        )
+        oracle = _run_oracle(stage)
+        tell(f"oracle: {len(stage.stream)} records, {len(oracle.alerts)} alert events")
+        run, fleet = _run_daemons(stage, schedule, tell)
+        found = differences(oracle, run, stage.stream, stage.ends)
+    return Report(
+        origin=recording.origin,
+        faults=Counter(fault.kind.value for fault in schedule),
+        unreached=stage.unreached,
+        ends=reasons(fleet.ends),
+        n_records=len(stage.stream),
+        n_series=options.n_series,
+        n_alerts=len(oracle.alerts),
+        n_dead_letters=len(oracle.dead_letters),
+        n_late=len(oracle.late),
+        n_restored=len(oracle.state),
+        duration_s=time.monotonic() - began,
+        differences=[*found, *oddities(fleet.ends, fleet.logs)],
+        logs=directory,
+    )
+
+
+@contextmanager
+def _broker(options: Options, directory: Path) -> Iterator[tuple[RealKafka, dict[str, Proxy]]]:
+    """Start a broker that each daemon reaches through a proxy of its own."""
+    names = [*(f"daemon-{i}" for i in range(options.n_daemons)), _EXTRA]
+    with ExitStack() as stack:
+        proxies = {name: Proxy() for name in names}
+        for proxy in proxies.values():
+            stack.callback(proxy.close)
+        ports = [proxy.port for proxy in proxies.values()]
+        broker = RealKafka.create(directory / "kafka", _BROKER, forwarded_ports=ports)
+        stack.callback(broker.kill)
+        for proxy, port in zip(proxies.values(), broker.inner_ports, strict=True):
+            proxy.forward_to(port)
+        yield broker, proxies
+
+
+def _run_oracle(stage: _Stage) -> Outputs:
+    """Work the input off by one daemon, as users start it, that nothing disturbs."""
+    topics = Topics.create(stage.broker, partitions=N_PARTITIONS)
+    publish_all(stage.broker, topics.input, stage.stream, first_ms=stage.first_ms)
+    with DaemonProcess(_config(stage, topics, _ORACLE)) as daemon:
+        deadline = time.monotonic() + _DRAIN_WITHIN_S + len(stage.stream) / _ORACLE_PER_S
+        while stage.broker.committed(topics.group, topics.input) != stage.ends:
+            assert daemon.exit_code is None, daemon.tail()
+            assert time.monotonic() < deadline, daemon.tail()
+            time.sleep(_LOOK_S)
+        assert daemon.stop(60.0) == 0, daemon.tail()
+        assert not daemon.stray_lines, daemon.stray_lines
+    return collect(stage.broker, topics)
+
+
+def _run_daemons(
+    stage: _Stage, schedule: tuple[Fault, ...], tell: Callable[[str], None]
+) -> tuple[Outputs, Fleet]:
+    """Work the same input off by several daemons while the faults are played."""
+    topics = Topics.create(stage.broker, partitions=N_PARTITIONS)
+    configs = {name: _config(stage, topics, name) for name in stage.proxies}
+    logs = stage.directory / "logs"
+    logs.mkdir()
+    fleet = Fleet(logs, configs, broken_order=stage.options.broken_order)
+    try:
+        for name in stage.names:
+            fleet.release(name)
+        player = FaultPlayer(fleet, stage.names, _EXTRA, stage.proxies, stage.broker)
+        feed = Feed(stage.broker, topics.input, stage.chunks, per_s=_PER_S, first_ms=stage.first_ms)
+        feed.release(0)
+        await_true(fleet.have_all_joined, "every daemon has partitions", _DRAIN_WITHIN_S)
+        for i, fault in enumerate(schedule):
+            feed.release(i)
+            came = player.play(fault)
+            stage.unreached[fault.kind.value] += not came
+            tell(f"{i + 1}/{len(schedule)} {_described(fault, stage)}{'' if came else ' (missed)'}")
+            time.sleep(fault.pause_s)
+            fleet.check()
+        feed.finish()
+        _drain(stage, topics, fleet)
+        fleet.stop()
+        _check_input(stage, topics)
+        return collect(stage.broker, topics), fleet
+    finally:
+        fleet.close()
+
+
+def _described(fault: Fault, stage: _Stage) -> str:
+    who = stage.names[fault.target] if fault.target >= 0 else "everybody"
+    return f"{fault.kind.value} ({who}, {fault.hold_s:.1f} s)"
+
+
+def _drain(stage: _Stage, topics: Topics, fleet: Fleet) -> None:
+    """Wait until the whole input is committed."""
+    deadline = time.monotonic() + _DRAIN_WITHIN_S
+    while (committed := stage.broker.committed(topics.group, topics.input)) != stage.ends:
+        fleet.check()
+        logs = "\n".join(f"{name}:\n{fleet.tail(name)}" for name in stage.names)
+        assert time.monotonic() < deadline, f"{committed}, expected {stage.ends}\n{logs}"
+        time.sleep(_LOOK_S)
+
+
+def _check_input(stage: _Stage, topics: Topics) -> None:
+    """Make sure that the feed gave the daemons what the oracle got, in spite of the faults."""
+    arrived: dict[int, list[bytes | None]] = {partition: [] for partition in stage.ends}
+    sent: dict[int, list[bytes | None]] = {partition: [] for partition in stage.ends}
+    for message in stage.broker.consume_all(topics.input, timeout_s=_DRAIN_WITHIN_S):
+        arrived[message.partition() or 0].append(message.value())
+    for record in stage.stream:
+        sent[record.partition].append(record.value)
+    assert arrived == sent, "the feed failed: the input is not the oracle's"
+
+
+def _config(stage: _Stage, topics: Topics, name: str) -> Path:
+    """Return a daemon's configuration: like any other's, but for its name and its way to Kafka."""
+    own: dict[str, object] = {"kafka.group_protocol": stage.options.protocol}
+    if name in stage.proxies:
+        own["kafka.bootstrap_servers"] = f"127.0.0.1:{stage.proxies[name].port}"
+    if name in stage.names:
+        own["kafka.instance_id"] = name  # the extra one is a dynamic member
+    return make_config(stage.directory, stage.broker, topics, stage.bundle, {**_DAEMON, **own})

@@ -1,0 +1,145 @@
+"""The input of a run: real readings of many series, what is wrong with some, and poison."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.wire.reading_encoder import ReadingEncoder
+from stream_vae.wire.reading_format import ReadingFormat
+from tests.system.chaos.recording import Recording
+from tests.system.chaos.schedule import Fault, Kind
+from tests.system.harness import START_NS, STEP_S
+
+N_PARTITIONS = 4
+BURST_RECORDS = 150
+
+_POISON_SHARE = 0.02
+_LATE_SHARE = 0.004
+_REVISED_SHARE = 0.004
+_MISSING_SHARE = 0.01
+_NULL_SHARE = 0.01
+_LONG_GAP_SHARE = 0.0005
+_LONG_GAP_STEPS = 12  # longer than detect.max_gap: the series warms up again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRecord:
+    """One record of the input, with the partition it goes to."""
+
+    partition: int
+    key: bytes
+    value: bytes
+    is_poison: bool
+
+
+def build_stream(
+    recording: Recording,
+    schedule: Sequence[Fault],
+    *,
+    seed: int,
+    n_series: int,
+    readings_per_fault: int,
+) -> list[list[StreamRecord]]:
+    """Return what is fed during each fault: the same for the same arguments.
+
+    Series take turns, a reading each. Some steps are missing, measured twice or come too late,
+    some values are null, some gaps are long; bytes that are no reading stand among them.
+    """
+    n_steps = -(-readings_per_fault * len(schedule) // n_series) + _LONG_GAP_STEPS
+    rng = np.random.default_rng([seed, 3])
+    series = [
+        _Series(f"series-{i:04d}", recording, recording.stretch(i, n_steps), rng)
+        for i in range(n_series)
+    ]
+    poison = _poison(rng)
+    turns = _turns(series, rng)
+    chunks: list[list[StreamRecord]] = []
+    for fault in schedule:
+        chunk = [next(poison) for _ in range(BURST_RECORDS * (fault.kind is Kind.POISON_BURST))]
+        for _ in range(readings_per_fault):
+            chunk += next(turns)
+            if rng.random() < _POISON_SHARE:
+                chunk.append(next(poison))
+        chunks.append(chunk)
+    return chunks
+
+
+class _Series:
+    """One series on its way through its stretch of the recording."""
+
+    def __init__(
+        self,
+        name: str,
+        recording: Recording,
+        values: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> None:
+        self._name = name
+        self._values = values
+        self._rng = rng
+        self._encoder = ReadingEncoder(recording.features, ReadingFormat())
+        self._step = 0
+        self._gap = 0
+
+    def next_records(self) -> list[StreamRecord]:
+        """Return what arrives at the next step: mostly one reading."""
+        step = self._step
+        self._step += 1
+        kind = self._rng.random()
+        if kind < _LONG_GAP_SHARE:
+            self._gap += _LONG_GAP_STEPS
+        if kind < _MISSING_SHARE:
+            return []
+        records = [self._record(step)]
+        if kind > 1 - _REVISED_SHARE:
+            records.append(self._record(step, shift=0.001))
+        elif kind > 1 - _REVISED_SHARE - _LATE_SHARE and step > 2:
+            records.append(self._record(step - 2))
+        return records
+
+    def _record(self, step: int, *, shift: float = 0.0) -> StreamRecord:
+        values = self._values[step % len(self._values)] + shift
+        shown = np.where(self._rng.random(len(values)) < _NULL_SHARE, np.nan, values)
+        key = self._name.encode()
+        return StreamRecord(
+            partition=zlib.crc32(key) % N_PARTITIONS,
+            key=key,
+            value=self._encoder.encode(
+                series=self._name,
+                time_ns=START_NS + (step + self._gap) * STEP_S * 10**9,
+                values=shown.tolist(),
+            ),
+            is_poison=False,
+        )
+
+
+def _turns(series: Sequence[_Series], rng: np.random.Generator) -> Iterator[list[StreamRecord]]:
+    """Give each series its turn, in an order that changes, for ever."""
+    while True:
+        for i in rng.permutation(len(series)).tolist():
+            yield series[i].next_records()
+
+
+def _poison(rng: np.random.Generator) -> Iterator[StreamRecord]:
+    """Return records that are no reading, no two of them alike."""
+    forms = (
+        b"no json %d",
+        b'{"timestamp": "never", "n": %d}',
+        b'{"n": %d}',
+        b"\xff\xfe %d",
+        b'{"timestamp": "2026-01-01T00:00:00Z", "cpu": "hot", "flow": "wet", "n": %d}',
+        b"[%d]",
+    )
+    n = 0
+    while True:
+        form = forms[n % len(forms)]
+        yield StreamRecord(
+            partition=int(rng.integers(N_PARTITIONS)),
+            key=b"poison-%d" % n,
+            value=form % n,
+            is_poison=True,
+        )
+        n += 1

@@ -1,0 +1,42 @@
+"""Faults change nothing that a consumer of committed records can see; longer runs: `__main__`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.broker import BrokerUnavailableError
+from tests.system.chaos.chaos_run import Options, run_chaos
+from tests.system.chaos.report import Report
+from tests.system.chaos.schedule import Kind
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(500)]
+
+AT_COMMIT = (Kind.KILL_BEFORE_COMMIT, Kind.FREEZE_IN_TRANSACTION)
+
+
+def played(options: Options, directory: Path) -> Report:
+    lines: list[str] = []
+    try:
+        return run_chaos(options, directory, lines.append)
+    except BrokerUnavailableError as exc:
+        pytest.skip(f"no Apache Kafka broker: {exc}")
+    finally:
+        print("\n".join(lines))  # noqa: T201 - shown if the test fails
+
+
+def test_faults_change_nothing(tmp_path: Path) -> None:
+    """Twelve kinds of faults; the sixteen are all in longer runs."""
+    report = played(Options(n_faults=12, seed=4), tmp_path)
+
+    assert report.is_equal, str(report)
+    assert report.n_alerts > 100
+    assert report.n_late > 0
+
+
+def test_outputs_published_apart_from_offsets_are_found_out(tmp_path: Path) -> None:
+    """Control: such daemons repeat outputs when they die in between, and the comparison tells."""
+    options = Options(n_faults=4, seed=1, kinds=AT_COMMIT, broken_order=True)
+
+    report = played(options, tmp_path)
+
+    assert any("dead letter of a poison record too many" in line for line in report.differences)

@@ -1,0 +1,55 @@
+"""What a run is fed: the same for the same seed, with everything in it that can go wrong."""
+
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+
+from tests.system.chaos.recording import Recording
+from tests.system.chaos.schedule import Kind, draw_schedule
+from tests.system.chaos.stream import BURST_RECORDS, StreamRecord, build_stream
+
+N_FAULTS = len(Kind)
+
+
+def small_recording() -> Recording:
+    values = np.random.default_rng(1).normal(size=(500, 2))
+    return Recording(
+        origin="noise",
+        features=("a", "b"),
+        normal={"m": values},
+        stream={"m": values},
+        anomalies={"m": np.array([20, 90])},
+    )
+
+
+def stream(seed: int, n_faults: int = N_FAULTS) -> list[list[StreamRecord]]:
+    return build_stream(
+        small_recording(),
+        draw_schedule(seed, n_faults, 3),
+        seed=seed,
+        n_series=10,
+        readings_per_fault=100,
+    )
+
+
+def test_a_seed_gives_one_stream() -> None:
+    """Control: another seed gives another; a longer run begins as a shorter one."""
+    assert stream(1) == stream(1)
+    assert stream(1) != stream(2)
+    assert stream(1, 5) == stream(1)[:5]
+
+
+def test_no_two_poison_records_are_alike_and_a_burst_is_many() -> None:
+    chunks = stream(1)
+    poison = Counter(r.value for r in chain.from_iterable(chunks) if r.is_poison)
+    burst = [fault.kind for fault in draw_schedule(1, N_FAULTS, 3)].index(Kind.POISON_BURST)
+
+    assert max(poison.values()) == 1
+    assert sum(r.is_poison for r in chunks[burst]) >= BURST_RECORDS
+
+
+def test_a_series_stays_in_its_partition() -> None:
+    places = {(r.key, r.partition) for r in chain.from_iterable(stream(1)) if not r.is_poison}
+
+    assert len(places) == 10
