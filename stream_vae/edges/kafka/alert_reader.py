@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from stream_vae.core.records import Headers
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translated
@@ -25,6 +26,9 @@ class TopicRecord:
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Headers
+    time_ms: int
+    """Kafka's time of the record, milliseconds since 1970; 0 where it has none."""
 
 
 def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
@@ -35,6 +39,7 @@ def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
     from_beginning: bool = True,
     until_idle_s: float | None = None,
     stop: Callable[[], bool] = lambda: False,
+    on_start: Callable[[int], None] = lambda _: None,
     on_wait: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TopicRecord]:
     """Yield the committed records of a topic; those of one partition in offset order.
@@ -51,6 +56,7 @@ def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
             makes sense only with `follow`.
         until_idle_s: End after so long without a record, `follow` or not.
         stop: Asked between polls (every 0.1 s) whether to end.
+        on_start: Told, before the first record, the number of offsets ahead; some hold no record.
         on_wait: Told why, once a second while no broker answers.
 
     Raises:
@@ -70,6 +76,7 @@ def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
             starts = {p: low if from_beginning else end for p, (low, end) in bounds.items()}
             consumer.assign([TopicPartition(topic, p, at) for p, at in starts.items()])
         ends = None if follow else {p: end for p, (_, end) in bounds.items() if end > starts[p]}
+        on_start(sum(end - starts[p] for p, (_, end) in bounds.items()))
         idle_since = time.monotonic()
         while ends != {} and not stop():
             with translated(operation):
@@ -106,7 +113,21 @@ def _records(
         end = None if ends is None else ends.get(partition, 0)
         if not at_end and (end is None or offset < end):
             yield TopicRecord(
-                partition=partition, offset=offset, key=message.key(), value=message.value()
+                partition=partition,
+                offset=offset,
+                key=message.key(),
+                value=message.value(),
+                headers=_headers(message),
+                time_ms=max(message.timestamp()[1], 0),
             )
         if ends is not None and end is not None and (at_end or offset + 1 >= end):
             ends.pop(partition, None)
+
+
+def _headers(message: Message) -> Headers:
+    try:
+        found = message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        return []  # a name that is not UTF-8: this client cannot read it
+    pairs = found.items() if isinstance(found, dict) else found
+    return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
