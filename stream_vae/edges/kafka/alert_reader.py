@@ -1,4 +1,4 @@
-"""Reads a topic the way a careful consumer of alerts does: committed records only, no group."""
+"""Reads a topic the way a careful consumer does: committed records only, no group."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translated
 from stream_vae.edges.kafka.properties import reader_properties
+from stream_vae.edges.kafka.record_columns import record_headers, record_time_ms
 from stream_vae.edges.kafka.topic_metadata import topic_partitions
 
 _POLL_S = 0.1
@@ -117,17 +118,8 @@ def _records(
                 offset=offset,
                 key=message.key(),
                 value=message.value(),
-                headers=_headers(message),
-                time_ms=max(message.timestamp()[1], 0),
+                headers=record_headers(message),
+                time_ms=record_time_ms(message),
             )
         if ends is not None and end is not None and (at_end or offset + 1 >= end):
             ends.pop(partition, None)
-
-
-def _headers(message: Message) -> Headers:
-    try:
-        found = message.headers() or []
-    except (SystemError, UnicodeDecodeError):
-        return []  # a name that is not UTF-8: this client cannot read it
-    pairs = found.items() if isinstance(found, dict) else found
-    return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
