@@ -13,9 +13,9 @@ from stream_vae.commands.broker_notices import BrokerNotices
 from stream_vae.commands.options import ConfigOption, SecretsOption
 from stream_vae.commands.redrive_plan import RedrivePlan
 from stream_vae.core.records import OutputRecord
-from stream_vae.edges.kafka.alert_reader import read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.redriver import Redriver
+from stream_vae.edges.kafka.topic_reader import read_topic
 from stream_vae.errors import ConfigError, DecodeError, StreamVaeError
 from stream_vae.settings import load_settings
 from stream_vae.wire.redrive_history import RedriveHistory, Selection
@@ -171,7 +171,7 @@ def _go_over(
 ) -> None:
     with _progress() as bar:
         task = bar.add_task("looking" if mover is None else "moving", total=None)
-        for record in read_alerts(
+        for record in read_topic(
             config,
             topic,
             follow=False,

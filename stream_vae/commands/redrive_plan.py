@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stream_vae.core.records import OutputRecord
-from stream_vae.edges.kafka.alert_reader import TopicRecord
+from stream_vae.edges.kafka.topic_reader import TopicRecord
 from stream_vae.wire.dead_letters import DeadLetter, read_dead_letter
 from stream_vae.wire.excerpts import printable
 from stream_vae.wire.redrive_history import Candidate, RedriveHistory, Selection

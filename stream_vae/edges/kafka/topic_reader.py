@@ -32,7 +32,7 @@ class TopicRecord:
     """Kafka's time of the record, milliseconds since 1970; 0 where it has none."""
 
 
-def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
+def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
     config: KafkaConfig,
     topic: str,
     *,
