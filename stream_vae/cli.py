@@ -13,7 +13,7 @@ from stream_vae.errors import ConfigError, StreamVaeError
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 
-COMMANDS = ("demo", "train", "score", "run", "alerts", "feed")
+COMMANDS = ("demo", "train", "score", "run", "alerts", "feed", "redrive")
 GROUPS = ("config", "model")
 
 _HELP = """Streaming anomaly detection for Kafka with an LSTM seq2seq variational autoencoder.

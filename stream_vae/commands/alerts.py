@@ -8,7 +8,7 @@ from rich.console import Console
 
 from stream_vae.commands.broker_notices import BrokerNotices
 from stream_vae.commands.options import ConfigOption, SecretsOption
-from stream_vae.edges.kafka.alert_reader import TopicRecord, read_alerts
+from stream_vae.edges.kafka.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import AlertDecodeError
 from stream_vae.settings import load_settings
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator
@@ -59,7 +59,7 @@ def alerts(
     console = Console(stderr=True, soft_wrap=True)
     printer = _Printer(console, as_json=as_json)
     try:
-        for record in read_alerts(
+        for record in read_topic(
             settings.kafka,
             settings.output.alerts_topic,
             follow=follow or not from_beginning,

@@ -31,10 +31,10 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.edges.files.outputs import AlertsWriter, whole_file
 from stream_vae.edges.files.training_data import SeriesArrays
-from stream_vae.edges.kafka.alert_reader import read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
+from stream_vae.edges.kafka.topic_reader import read_topic
 from stream_vae.errors import StreamVaeError
 from stream_vae.pipeline.alerting import Origin
 from stream_vae.pipeline.line import Pipeline
@@ -223,7 +223,7 @@ def _stream(
         raise StreamVaeError(msg)
     console.print("daemon told to stop (SIGTERM): drained, committed, exit code 0")
     # All that stands in the topic, so that an event too many could not hide.
-    records = read_alerts(settings.kafka, settings.output.alerts_topic, follow=False)
+    records = read_topic(settings.kafka, settings.output.alerts_topic, follow=False)
     return [decode_alert(record.value or b"") for record in records], rate
 
 
@@ -268,7 +268,7 @@ def _show_alerts(settings: Settings, n_expected: int, bar: Progress) -> None:
     task = bar.add_task("alert events received", total=n_expected)
     seen = AlertDeduplicator()
     received: list[AlertEvent] = []
-    for record in read_alerts(
+    for record in read_topic(
         settings.kafka,
         settings.output.alerts_topic,
         follow=True,

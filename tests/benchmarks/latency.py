@@ -7,8 +7,8 @@ import uuid
 import msgspec
 import numpy as np
 
-from stream_vae.edges.kafka.alert_reader import read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.topic_reader import read_topic
 from stream_vae.wire.reading_encoder import ReadingEncoder
 from stream_vae.wire.reading_format import ReadingFormat
 from tests.benchmarks.workload import NAMES, START_NS, STEP_NS, T, Workload, signal
@@ -86,7 +86,7 @@ def _read(
     kafka: RealKafka, topics: Topics, seen: dict[tuple[str, int], float], done: threading.Event
 ) -> None:
     config = KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=uuid.uuid4().hex)
-    for record in read_alerts(config, topics.alerts, follow=True, stop=done.is_set):
+    for record in read_topic(config, topics.alerts, follow=True, stop=done.is_set):
         now = time.time()
         event = msgspec.json.decode(record.value or b"")
         if event["sequence"] == 0:

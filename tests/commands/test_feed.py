@@ -10,9 +10,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from stream_vae.commands.feed import feed
-from stream_vae.edges.kafka.alert_reader import TopicRecord, read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
+from stream_vae.edges.kafka.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import ConfigError, InputFileError
 
 ROWS = """timestamp,series,flow,level,label
@@ -43,7 +43,7 @@ def run(*arguments: str | Path) -> Result:
 
 def published(broker: EmbeddedBroker) -> list[TopicRecord]:
     config = KafkaConfig(bootstrap_servers=broker.bootstrap)
-    return list(read_alerts(config, "readings", follow=False))
+    return list(read_topic(config, "readings", follow=False))
 
 
 def content(records: list[TopicRecord]) -> list[tuple[bytes | None, dict[str, Any]]]:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from stream_vae.edges.kafka.alert_reader import read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, Recovery, error_of, recovery, translate
 from stream_vae.edges.kafka.properties import consumer_properties, producer_properties
 from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
+from stream_vae.edges.kafka.topic_reader import read_topic
 from stream_vae.errors import FencedError, KafkaRefusedError
 from tests.system.broker import KafkaCluster, RealKafka
 
@@ -60,7 +60,7 @@ def test_reading_ends_after_transaction_markers(
     transact(producer, topic, b"second", commit=False)
     transact(producer, topic, b"third", commit=last_is_committed)
 
-    records = list(read_alerts(config_for(kafka), topic, follow=False))
+    records = list(read_topic(config_for(kafka), topic, follow=False))
 
     expected = {b"first", b"third"} if last_is_committed else {b"first"}
     assert {record.value for record in records} == expected
@@ -76,9 +76,9 @@ def test_reading_ends_before_an_open_transaction(kafka: KafkaCluster) -> None:
     producer.produce(topic, b"open")
     producer.flush(10)
 
-    before = [r.value for r in read_alerts(config_for(kafka), topic, follow=False)]
+    before = [r.value for r in read_topic(config_for(kafka), topic, follow=False)]
     producer.commit_transaction(20)
-    after = [r.value for r in read_alerts(config_for(kafka), topic, follow=False)]
+    after = [r.value for r in read_topic(config_for(kafka), topic, follow=False)]
 
     assert before == [b"done"]
     assert after == [b"done", b"open"]
@@ -88,7 +88,7 @@ def test_a_topic_that_does_not_exist_is_refused_by_name(kafka: KafkaCluster) -> 
     config = config_for(kafka)
 
     with pytest.raises(KafkaRefusedError, match="topic 'nowhere' does not exist"):
-        list(read_alerts(config, "nowhere", follow=False))
+        list(read_topic(config, "nowhere", follow=False))
     with pytest.raises(KafkaRefusedError, match="topic 'nowhere' does not exist"):
         publish_readings(config, "nowhere", [])
 
@@ -132,7 +132,7 @@ def test_a_feed_rides_over_a_broker_restart_without_loss_or_repetition(
     )
 
     assert acknowledged_at_kill[0] < n == len(values)
-    arrived = list(read_alerts(config_for(own_kafka), topic, follow=False))
+    arrived = list(read_topic(config_for(own_kafka), topic, follow=False))
     assert sorted(r.value or b"" for r in arrived) == sorted(values)
 
 

@@ -82,6 +82,8 @@ class OutputProducer:
         topic: str,
         offsets: Mapping[int, int],
         group: GroupMember,
+        *,
+        notes: Mapping[int, str] | None = None,
     ) -> bool:
         """Publish records and commit the offsets of their input in one transaction.
 
@@ -90,6 +92,7 @@ class OutputProducer:
             topic: The input topic.
             offsets: Input partition -> next offset.
             group: Whose offsets they are.
+            notes: Input partition -> text that the group keeps with its offset.
 
         Returns:
             False if the group moved under the transaction, which was aborted: poll the consumer,
@@ -101,7 +104,10 @@ class OutputProducer:
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
         """
         deadline = time.monotonic() + self._deadline_s
-        positions = [TopicPartition(topic, p, offset) for p, offset in sorted(offsets.items())]
+        notes = notes or {}
+        positions = [
+            TopicPartition(topic, p, offset, notes.get(p)) for p, offset in sorted(offsets.items())
+        ]
         while True:
             began = time.monotonic()
             try:

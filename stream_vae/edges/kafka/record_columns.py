@@ -7,33 +7,35 @@ from stream_vae.core.records import Headers, RecordBatch
 from stream_vae.wire.timestamps import END_NS
 
 _NS_PER_MS = 1_000_000
-_END_MS = (
-    END_NS // _NS_PER_MS
-)  # producers may send any int64, of which nanoseconds hold a millionth
+# Producers may send any int64, of which nanoseconds hold a millionth.
+_END_MS = END_NS // _NS_PER_MS
 
 
 def record_columns(topic: str, messages: list[Message]) -> RecordBatch:
     """Return messages without errors as a batch."""
-
-    def headers(index: int) -> Headers:
-        try:
-            found = messages[index].headers() or []
-        except (SystemError, UnicodeDecodeError):
-            # A name that is not UTF-8: this client can neither read nor write it.
-            return [("dlq.headers", b"unreadable")]
-        pairs = found.items() if isinstance(found, dict) else found
-        return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
-
-    timestamps = [m.timestamp() for m in messages]
     return RecordBatch(
         topic=topic,
         partitions=np.array([m.partition() for m in messages], np.int32),
         offsets=np.array([m.offset() for m in messages], np.int64),
-        timestamps=np.array(
-            [min(max(time, 0), _END_MS) * _NS_PER_MS for _, time in timestamps], np.int64
-        ),
-        timed_by_broker=bool(timestamps) and timestamps[0][0] == TIMESTAMP_LOG_APPEND_TIME,
+        timestamps=np.array([record_time_ms(m) * _NS_PER_MS for m in messages], np.int64),
+        timed_by_broker=bool(messages) and messages[0].timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME,
         keys=[m.key() for m in messages],
         values=[m.value() for m in messages],
-        headers=headers,
+        headers=lambda index: record_headers(messages[index]),
     )
+
+
+def record_headers(message: Message) -> Headers:
+    """Return a record's headers in their order."""
+    try:
+        found = message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        # A name that is not UTF-8: this client can neither read nor write it.
+        return [("dlq.headers", b"unreadable")]
+    pairs = found.items() if isinstance(found, dict) else found
+    return [(n, v.encode() if isinstance(v, str) else v) for n, v in pairs]
+
+
+def record_time_ms(message: Message) -> int:
+    """Return Kafka's time of a record, milliseconds since 1970; 0 where it has none."""
+    return min(max(message.timestamp()[1], 0), _END_MS)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_vae.edges.kafka.alert_reader import read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig, Properties
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
+from stream_vae.edges.kafka.topic_reader import read_topic
 from stream_vae.errors import KafkaRefusedError, KafkaUnavailableError
 
 SECOND = 10**9
@@ -44,7 +44,7 @@ def test_each_reading_arrives_once_and_a_series_in_order(broker: EmbeddedBroker)
 
     n = publish_readings(config_for(broker), "readings", readings)
 
-    arrived = list(read_alerts(config_for(broker), "readings", follow=False))
+    arrived = list(read_topic(config_for(broker), "readings", follow=False))
     assert n == len(arrived) == 1000
     for series in {reading.key for reading in readings}:
         assert [r.value for r in arrived if r.key == series] == [
@@ -62,7 +62,7 @@ def test_a_full_queue_waits_and_loses_nothing(broker: EmbeddedBroker) -> None:
     assert n == 500
     assert told == sorted(told)
     assert told[-1] == 500
-    assert len(list(read_alerts(config, "readings", follow=False))) == 500
+    assert len(list(read_topic(config, "readings", follow=False))) == 500
 
 
 def test_nothing_to_publish_is_published(broker: EmbeddedBroker) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Producer
 
-from stream_vae.edges.kafka.alert_reader import TopicRecord, read_alerts
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.properties import producer_properties
+from stream_vae.edges.kafka.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import KafkaUnavailableError
 
 PARTITIONS = 3
@@ -40,7 +40,7 @@ def numbers(records: list[TopicRecord]) -> set[int]:
 def test_it_ends_where_the_topic_ended(broker: EmbeddedBroker) -> None:
     publish(broker, 0, 100)
 
-    records = list(read_alerts(config_for(broker), "alerts", follow=False))
+    records = list(read_topic(config_for(broker), "alerts", follow=False))
 
     assert numbers(records) == set(range(100))
     for partition in range(PARTITIONS):
@@ -51,21 +51,21 @@ def test_it_ends_where_the_topic_ended(broker: EmbeddedBroker) -> None:
 
 
 def test_an_empty_topic_gives_nothing_and_ends(broker: EmbeddedBroker) -> None:
-    assert list(read_alerts(config_for(broker), "alerts", follow=False)) == []
+    assert list(read_topic(config_for(broker), "alerts", follow=False)) == []
 
 
 def test_records_published_after_the_start_belong_to_the_next_reading(
     broker: EmbeddedBroker,
 ) -> None:
     publish(broker, 0, 30)
-    reading = read_alerts(config_for(broker), "alerts", follow=False)
+    reading = read_topic(config_for(broker), "alerts", follow=False)
 
     first = next(reading)
     publish(broker, 30, 30)
     rest = list(reading)
 
     assert numbers([first, *rest]) == set(range(30))
-    assert numbers(list(read_alerts(config_for(broker), "alerts", follow=False))) == set(range(60))
+    assert numbers(list(read_topic(config_for(broker), "alerts", follow=False))) == set(range(60))
 
 
 @pytest.mark.parametrize("from_beginning", [True, False])
@@ -90,7 +90,7 @@ def test_following_goes_on_with_what_comes_later(
             publish(broker, 30, 30)
         return len(found) >= len(expected) or time.monotonic() > deadline
 
-    for record in read_alerts(
+    for record in read_topic(
         config_for(broker), "alerts", follow=True, from_beginning=from_beginning, stop=stop
     ):
         found.append(record)  # noqa: PERF402 - `stop` looks at it while it grows
@@ -102,7 +102,7 @@ def test_following_goes_on_with_what_comes_later(
 def test_a_follower_ends_when_the_topic_falls_silent(broker: EmbeddedBroker) -> None:
     publish(broker, 0, 3)
 
-    records = list(read_alerts(config_for(broker), "alerts", follow=True, until_idle_s=1.0))
+    records = list(read_topic(config_for(broker), "alerts", follow=True, until_idle_s=1.0))
 
     assert numbers(records) == {0, 1, 2}
 
@@ -112,7 +112,7 @@ def test_without_brokers_it_says_so_and_gives_up_at_the_deadline() -> None:
     config = KafkaConfig(bootstrap_servers="127.0.0.1:1", broker_deadline_s=0.5)
 
     with pytest.raises(KafkaUnavailableError, match="reading topic 'alerts'"):
-        list(read_alerts(config, "alerts", follow=False, on_wait=reasons.append))
+        list(read_topic(config, "alerts", follow=False, on_wait=reasons.append))
 
     assert reasons
     assert all("reading topic 'alerts'" in reason for reason in reasons)
@@ -124,7 +124,7 @@ def test_a_follower_that_loses_its_brokers_gives_up_at_the_deadline(
     publish(broker, 0, 3)
     reasons: list[str] = []
     config = config_for(broker, deadline_s=1.5)
-    reading = read_alerts(config, "alerts", follow=True, on_wait=reasons.append)
+    reading = read_topic(config, "alerts", follow=True, on_wait=reasons.append)
     found = [next(reading) for _ in range(3)]
 
     broker.go_down()
@@ -144,7 +144,7 @@ def test_a_follower_survives_an_outage_shorter_than_the_deadline(broker: Embedde
         waits += 1
         broker.come_up()
 
-    reading = read_alerts(config_for(broker), "alerts", follow=True, on_wait=come_up_again)
+    reading = read_topic(config_for(broker), "alerts", follow=True, on_wait=come_up_again)
     found = [next(reading) for _ in range(3)]
     broker.go_down()
     later = _publish_when_up(broker, reading)

@@ -1,4 +1,4 @@
-"""Reads a topic the way a careful consumer of alerts does: committed records only, no group."""
+"""Reads a topic the way a careful consumer does: committed records only, no group."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from stream_vae.core.records import Headers
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translated
 from stream_vae.edges.kafka.properties import reader_properties
+from stream_vae.edges.kafka.record_columns import record_headers, record_time_ms
 from stream_vae.edges.kafka.topic_metadata import topic_partitions
 
 _POLL_S = 0.1
@@ -25,9 +27,12 @@ class TopicRecord:
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Headers
+    time_ms: int
+    """Kafka's time of the record, milliseconds since 1970; 0 where it has none."""
 
 
-def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
+def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
     config: KafkaConfig,
     topic: str,
     *,
@@ -35,6 +40,7 @@ def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
     from_beginning: bool = True,
     until_idle_s: float | None = None,
     stop: Callable[[], bool] = lambda: False,
+    on_start: Callable[[int], None] = lambda _: None,
     on_wait: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TopicRecord]:
     """Yield the committed records of a topic; those of one partition in offset order.
@@ -51,6 +57,7 @@ def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
             makes sense only with `follow`.
         until_idle_s: End after so long without a record, `follow` or not.
         stop: Asked between polls (every 0.1 s) whether to end.
+        on_start: Told, before the first record, the number of offsets ahead; some hold no record.
         on_wait: Told why, once a second while no broker answers.
 
     Raises:
@@ -70,6 +77,7 @@ def read_alerts(  # noqa: PLR0913 -- each is a choice of the reader
             starts = {p: low if from_beginning else end for p, (low, end) in bounds.items()}
             consumer.assign([TopicPartition(topic, p, at) for p, at in starts.items()])
         ends = None if follow else {p: end for p, (_, end) in bounds.items() if end > starts[p]}
+        on_start(sum(end - starts[p] for p, (_, end) in bounds.items()))
         idle_since = time.monotonic()
         while ends != {} and not stop():
             with translated(operation):
@@ -106,7 +114,12 @@ def _records(
         end = None if ends is None else ends.get(partition, 0)
         if not at_end and (end is None or offset < end):
             yield TopicRecord(
-                partition=partition, offset=offset, key=message.key(), value=message.value()
+                partition=partition,
+                offset=offset,
+                key=message.key(),
+                value=message.value(),
+                headers=record_headers(message),
+                time_ms=record_time_ms(message),
             )
         if ends is not None and end is not None and (at_end or offset + 1 >= end):
             ends.pop(partition, None)

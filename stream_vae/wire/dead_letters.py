@@ -1,0 +1,85 @@
+"""Records that were put aside, read back: what they were, and why they are here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stream_vae.core.records import Headers
+
+REDRIVEN_HEADER = "dlq.redriven"
+"""Counts how often a record was moved back, so that one that fails each time is seen."""
+
+_ADDED = {
+    "dlq.omitted",
+    "dlq.headers",
+    "dlq.reason",
+    "dlq.detail",
+    "dlq.source.topic",
+    "dlq.source.partition",
+    "dlq.source.offset",
+    "dlq.detector",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """What the headers of a dead letter, or of a late reading, tell."""
+
+    reason: str
+    detail: str
+    source_topic: str
+    source_partition: int
+    is_omitted: bool
+    """The record was too large, so that only its headers are here."""
+    n_redriven: int
+    """Times it was moved back before."""
+    original_headers: Headers
+    """Those it came with, in their order, without the count of redrives."""
+
+    def redriven_headers(self) -> list[tuple[str, bytes | None]]:
+        """Return the headers it is moved back with."""
+        return [*self.original_headers, (REDRIVEN_HEADER, str(self.n_redriven + 1).encode())]
+
+
+def read_dead_letter(headers: Headers) -> DeadLetter | None:
+    """Return what the headers tell, or None if no `stream-vae` put this record aside.
+
+    >>> letter = read_dead_letter([
+    ...     ("trace", b"7"),
+    ...     ("dlq.reason", b"late"),
+    ...     ("dlq.source.topic", b"readings"),
+    ...     ("dlq.source.partition", b"3"),
+    ... ])
+    >>> letter.reason, letter.source_partition, letter.redriven_headers()
+    ('late', 3, [('trace', b'7'), ('dlq.redriven', b'1')])
+    """
+    added, original = _split(headers)
+    try:
+        counts = [int(value or b"") for name, value in original if name == REDRIVEN_HEADER]
+        return DeadLetter(
+            reason=added["dlq.reason"].decode(),
+            detail=added.get("dlq.detail", b"").decode(errors="replace"),
+            source_topic=added["dlq.source.topic"].decode(),
+            source_partition=int(added["dlq.source.partition"]),
+            is_omitted="dlq.omitted" in added,
+            n_redriven=max(counts, default=0),
+            original_headers=[(n, value) for n, value in original if n != REDRIVEN_HEADER],
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _split(headers: Headers) -> tuple[dict[str, bytes], Sequence[tuple[str, bytes | None]]]:
+    """Return the headers that were added, which stand last, and the original ones.
+
+    A producer may have its own of the same name, or those of another dead-letter queue: they stand
+    before ours and are its own.
+    """
+    added: dict[str, bytes] = {}
+    n_original = len(headers)
+    while n_original:
+        name, value = headers[n_original - 1]
+        if name not in _ADDED or name in added:
+            break
+        added[name] = value or b""
+        n_original -= 1
+    return added, headers[:n_original]
