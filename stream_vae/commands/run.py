@@ -19,6 +19,7 @@ from stream_vae.commands.stop_signals import heed_stop_signals
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Health
 from stream_vae.daemon.loop import Daemon
+from stream_vae.daemon.notices import ClientNotices
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.kafka.output_producer import OutputProducer
@@ -29,9 +30,6 @@ from stream_vae.edges.telemetry.logs import LibraryHandler, Logger, build_logger
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.events import (
-    BrokerReached,
-    BrokerUnreachable,
-    ConsumptionDelayed,
     DaemonStarted,
     DaemonStopped,
     TransactionAborted,
@@ -111,6 +109,9 @@ class _Service:
         self._recorder = Recorder(
             registry, logger, self._settings.logging.summary_period_s, time.monotonic
         )
+        self._notices = ClientNotices(
+            self._recorder, self._settings.kafka.broker_deadline_s, self._settings.input.topic
+        )
         self._series_bytes = StateShape.of(model.spec, self._settings.detect).series_bytes
         self._capacity = _capacity(self._settings, self._series_bytes)
         self._daemon: Daemon | None = None
@@ -157,8 +158,8 @@ class _Service:
             settings.input.topic,
             _owned_topics(settings),
             on_wait=self._waiting,
-            on_back=self._reached,
-            on_missing=self._delayed,
+            on_back=self._notices.reached,
+            on_missing=self._notices.delayed,
             stopping=lambda: self._stop_asked_at is not None,
         )
         if not found:
@@ -168,7 +169,7 @@ class _Service:
             f"{settings.kafka.group_id}.{instance}",
             on_aborted=lambda detail: self._recorder.record(TransactionAborted(detail=detail)),
             on_wait=self._waiting,
-            on_back=self._reached,
+            on_back=self._notices.reached,
         )
         producer.open()
         detector = AlertDetector(
@@ -213,19 +214,7 @@ class _Service:
     def _waiting(self, detail: str, waited_s: float) -> None:
         if self._daemon is not None:
             self._daemon.beat()
-        deadline = self._settings.kafka.broker_deadline_s
-        self._recorder.record(
-            BrokerUnreachable(detail=detail, waited_s=waited_s, deadline_s=deadline)
-        )
-
-    def _reached(self, waited_s: float) -> None:
-        self._recorder.record(BrokerReached(waited_s=waited_s))
-
-    def _delayed(self, detail: str, waited_s: float) -> None:
-        deadline = self._settings.kafka.broker_deadline_s
-        self._recorder.record(
-            ConsumptionDelayed(detail=detail, waited_s=waited_s, deadline_s=deadline)
-        )
+        self._notices.waiting(detail, waited_s)
 
     def _liveness(self) -> Health:
         if self._daemon is None:

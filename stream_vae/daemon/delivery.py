@@ -5,12 +5,21 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from stream_vae.core.ledger import OffsetLedger
+from stream_vae.core.records import Rejection
 from stream_vae.daemon.changelog import ChangelogWriter
+from stream_vae.daemon.jobs import Taken
 from stream_vae.daemon.outbox import Outbox
 from stream_vae.edges.kafka.input_consumer import InputConsumer
 from stream_vae.edges.kafka.output_producer import OutputProducer
 from stream_vae.errors import FencedError
-from stream_vae.events import AlertDelivered, Event, TransactionCommitted
+from stream_vae.events import (
+    AlertDelivered,
+    Event,
+    ReadingsLate,
+    RecordsRejected,
+    TransactionCommitted,
+)
+from stream_vae.pipeline.line import Outcome
 from stream_vae.pipeline.series_memory import SavedSeries
 from stream_vae.pipeline.upkeep import Changes
 from stream_vae.settings import Settings
@@ -71,6 +80,32 @@ class Delivery:
     def begin(self, partition: int, committed: int) -> None:
         """Note what the group has committed of a partition that was assigned."""
         self._committed[partition] = committed
+
+    def add_outcome(self, taken: Taken, ticket: int, outcome: Outcome) -> None:
+        """Add all that came of a poll, which is settled by that.
+
+        Args:
+            taken: The poll.
+            ticket: Its number in the ledger.
+            outcome: Of its readings.
+        """
+        for event in outcome.events:
+            self._recorder.record(event)
+        self.add_changes(outcome.changes, taken.positions, taken.polled_at)
+        for rejection in taken.rejections:
+            self.outbox.add_dead_letter(taken.records, rejection)
+        self._tell_rejected(taken)
+        for i in taken.index[outcome.late].tolist():
+            late = Rejection(index=i, reason="late", detail="older than its series' open step")
+            self.outbox.add_late(taken.records, late)
+        if len(outcome.late):
+            example = taken.readings.series[int(outcome.late[0])]
+            self._recorder.record(
+                ReadingsLate(
+                    topic=taken.records.topic, count=len(outcome.late), example_series=example
+                )
+            )
+        self.ledger.settle(ticket)
 
     def add_changes(self, changes: Changes, positions: Mapping[int, int], polled_at: float) -> None:
         """Add alert events and the state that goes with them.
@@ -180,3 +215,20 @@ class Delivery:
                 lag_records=self._consumer.lag(),
             )
         )
+
+    def _tell_rejected(self, taken: Taken) -> None:
+        by_reason: dict[str, list[Rejection]] = {}
+        for rejection in taken.rejections:
+            by_reason.setdefault(rejection.reason, []).append(rejection)
+        for reason, group in by_reason.items():
+            first = group[0]
+            self._recorder.record(
+                RecordsRejected(
+                    topic=taken.records.topic,
+                    reason=reason,
+                    count=len(group),
+                    example_partition=int(taken.records.partitions[first.index]),
+                    example_offset=int(taken.records.offsets[first.index]),
+                    example_detail=first.detail,
+                )
+            )

@@ -1,0 +1,93 @@
+"""Looks after the series by the clock, and makes room for new ones."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from stream_vae.daemon.delivery import Delivery, Recorder
+from stream_vae.edges.kafka.input_consumer import InputConsumer
+from stream_vae.events import SeriesForgotten
+from stream_vae.pipeline.line import Pipeline
+from stream_vae.pipeline.upkeep import Changes
+
+_PERIOD_S = 1.0
+_ROOM_SHARE = 100
+
+
+class Caretaker:
+    """Publishes what happens to series without a reading.
+
+    Args:
+        pipeline: Whose series they are.
+        delivery: Takes what changes.
+        consumer: Knows what is still to be read.
+        recorder: Takes events.
+        topic: The input topic.
+        ttl_s: Seconds without a reading after which a series is forgotten.
+        settle: Waits until nothing is on its way through the worker.
+    """
+
+    def __init__(  # noqa: PLR0913 -- one part of each kind
+        self,
+        pipeline: Pipeline,
+        delivery: Delivery,
+        consumer: InputConsumer,
+        recorder: Recorder,
+        *,
+        topic: str,
+        ttl_s: float,
+        settle: Callable[[], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._delivery = delivery
+        self._consumer = consumer
+        self._recorder = recorder
+        self._topic = topic
+        self._ttl_ns = round(ttl_s * 1e9)
+        self._settle = settle
+        self._looked_at = time.monotonic()
+
+    def make_room(self, lacking: int, positions: Mapping[int, int]) -> None:
+        """Forget at least so many series; some more, so that it need not be done every time."""
+        upkeep, now = self._pipeline.upkeep, datetime.now(UTC)
+        wanted = max(lacking, self._pipeline.memory.index.capacity // _ROOM_SHARE)
+        changes = upkeep.make_room(wanted, self._topic, now)
+        self._publish(changes, positions, "memory")
+        if len(changes.forgotten) < lacking:
+            self._settle()  # then none is in use
+            rest = lacking - len(changes.forgotten)
+            self._publish(upkeep.make_room(rest, self._topic, now), positions, "memory")
+
+    def look(self, live: set[int], positions: Mapping[int, int]) -> None:
+        """Once a second, forget series that are gone for good and tell of those that fell silent.
+
+        Args:
+            live: Input partitions whose state is back.
+            positions: Input partition -> next offset to be taken in.
+        """
+        if time.monotonic() - self._looked_at < _PERIOD_S:
+            return
+        self._looked_at = time.monotonic()
+        upkeep, now, now_ns = self._pipeline.upkeep, datetime.now(UTC), time.time_ns()
+        lag = self._consumer.lag()
+        # While there is more to be read, nobody can say that a series has stopped.
+        caught_up = {p for p in live if lag.get(p) == 0}
+        expired = upkeep.expire(now_ns - self._ttl_ns, caught_up, self._topic, now)
+        self._publish(expired, positions, "idle")
+        suspects = upkeep.overdue(now_ns, caught_up)
+        if suspects:
+            # The client may not have been told of the newest records: the broker is asked.
+            at_end = {p for p in suspects if self._consumer.is_at_end(p)}
+            silent = upkeep.watch_silence(now_ns, at_end, self._topic, now)
+            self._delivery.add_changes(silent, positions, time.monotonic())
+
+    def _publish(self, changes: Changes, positions: Mapping[int, int], reason: str) -> None:
+        self._delivery.add_changes(changes, positions, time.monotonic())
+        if changes.forgotten:
+            self._recorder.record(
+                SeriesForgotten(
+                    count=len(changes.forgotten),
+                    reason=reason,
+                    example_series=changes.forgotten[0][1],
+                )
+            )

@@ -1,0 +1,80 @@
+"""Takes polls in: decodes them, finds room, and cuts windows."""
+
+import time
+from collections.abc import Callable
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.daemon.delivery import Recorder
+from stream_vae.daemon.jobs import Taken, ends_of
+from stream_vae.events import RecordsConsumed, UnknownFieldsIgnored
+from stream_vae.pipeline.line import Pipeline
+from stream_vae.wire.readings import ReadingDecoder
+
+
+class Intake:
+    """Turns records into work for the model.
+
+    Args:
+        decoder: Bytes to readings.
+        pipeline: Cuts the windows.
+        recorder: Takes events.
+        make_room: Called with how many series must be forgotten first.
+    """
+
+    def __init__(
+        self,
+        decoder: ReadingDecoder,
+        pipeline: Pipeline,
+        recorder: Recorder,
+        make_room: Callable[[int], None],
+    ) -> None:
+        self._decoder = decoder
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._make_room = make_room
+
+    def take(self, records: RecordBatch, now_ns: int, ticket: int | None) -> Taken:
+        """Return a poll's readings with their windows.
+
+        Args:
+            records: At least one.
+            now_ns: Wall clock that their times are judged by, nanoseconds since 1970.
+            ticket: Of the ledger; None if they were committed before and only bring state up to
+                date.
+        """
+        started = time.perf_counter()
+        decoded = self._decoder.decode(records, now_ns)
+        decoded_at = time.perf_counter()
+        readings = decoded.readings
+        if ticket is None:
+            readings = self._pipeline.replayed.unseen(readings)
+        lacking = self._pipeline.lack_of_room(readings)
+        if lacking:
+            self._make_room(lacking)
+        assembly = self._pipeline.assemble(readings)
+        if ticket is not None:
+            times = readings.times
+            self._recorder.record(
+                RecordsConsumed(
+                    topic=records.topic,
+                    records=len(records),
+                    bytes=sum(len(value) for value in records.values if value is not None),
+                    decode_s=decoded_at - started,
+                    assemble_s=time.perf_counter() - decoded_at,
+                    last_event_time_s=float(times.max()) / 1e9 if len(times) else None,
+                )
+            )
+        if ticket is not None and decoded.unknown_fields:
+            self._recorder.record(
+                UnknownFieldsIgnored(topic=records.topic, fields=decoded.unknown_fields)
+            )
+        return Taken(
+            ticket=ticket,
+            records=records,
+            rejections=decoded.rejections,
+            index=decoded.index,
+            readings=readings,
+            assembly=assembly,
+            positions=ends_of(records),
+            polled_at=time.monotonic(),
+        )

@@ -1,0 +1,43 @@
+"""What the Kafka clients say of themselves, as events."""
+
+from stream_vae.daemon.delivery import Recorder
+from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed, HistoryLost
+
+
+class ClientNotices:
+    """Turns the clients' notices into events.
+
+    Args:
+        recorder: Takes events.
+        deadline_s: After which the clients give up.
+        topic: The input topic.
+    """
+
+    def __init__(self, recorder: Recorder, deadline_s: float, topic: str) -> None:
+        self._recorder = recorder
+        self._deadline_s = deadline_s
+        self._topic = topic
+
+    def waiting(self, detail: str, waited_s: float) -> None:
+        """No broker answers."""
+        self._recorder.record(
+            BrokerUnreachable(detail=detail, waited_s=waited_s, deadline_s=self._deadline_s)
+        )
+
+    def reached(self, waited_s: float) -> None:
+        """A broker answers (again)."""
+        self._recorder.record(BrokerReached(waited_s=waited_s))
+
+    def delayed(self, detail: str, waited_s: float) -> None:
+        """Brokers answer, but the input cannot be consumed yet."""
+        self._recorder.record(
+            ConsumptionDelayed(detail=detail, waited_s=waited_s, deadline_s=self._deadline_s)
+        )
+
+    def history_lost(self, partition: int, wanted: int, oldest: int) -> None:
+        """The input topic no longer holds what comes next."""
+        self._recorder.record(
+            HistoryLost(
+                topic=self._topic, partition=partition, wanted_offset=wanted, oldest_offset=oldest
+            )
+        )

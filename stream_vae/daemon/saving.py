@@ -1,0 +1,119 @@
+"""When the state of which series is saved, and from where a restart must read again."""
+
+import time
+from collections.abc import Mapping
+
+from stream_vae.daemon.delivery import Delivery
+from stream_vae.daemon.jobs import Saving
+from stream_vae.daemon.restoring import Restoration
+from stream_vae.daemon.sweep import Sweep
+from stream_vae.pipeline.line import Pipeline
+from stream_vae.wire.snapshots import Checkpoint
+
+_MOST_SAVED_ON_LEAVING = 20_000  # series; some seconds. What is not saved is read again.
+
+
+class StateSaver:
+    """Keeps the changelog up with the live partitions.
+
+    Args:
+        pipeline: Whose series are saved.
+        delivery: Takes the records of state.
+        interval_s: Seconds in which every changed series is saved once; None saves nothing.
+    """
+
+    def __init__(self, pipeline: Pipeline, delivery: Delivery, interval_s: float | None) -> None:
+        self._pipeline = pipeline
+        self._delivery = delivery
+        self._sweep = None if interval_s is None else Sweep(interval_s, time.monotonic())
+        self.live: set[int] = set()
+        """Input partitions whose state is back."""
+        self.positions: dict[int, int] = {}
+        """Input partition -> next offset to be taken in, where that is known."""
+        self._unmarked: set[int] = set()
+        self._checkpoints: dict[int, int] = {}
+
+    def go_live(self, done: Restoration) -> None:
+        """Begin with a partition that is back."""
+        partition = done.partition
+        self.live.add(partition)
+        begin = done.begin if done.committed is None else done.committed
+        if begin is not None:
+            self.positions[partition] = begin
+        if not done.knows_model:
+            self._delivery.add_model(partition)
+        if done.checkpoint is not None:
+            self._checkpoints[partition] = done.checkpoint.offset
+        else:
+            self._unmarked.add(partition)
+            self._mark({} if begin is None else {partition: begin})
+
+    def advance(self, firsts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Note what is taken in.
+
+        Args:
+            firsts: Input partition -> its first offset.
+            ends: Input partition -> offset behind the last.
+        """
+        self._mark(firsts)
+        self.positions.update(ends)
+
+    def next_slice(self) -> Saving | None:
+        """Return the next slice of the series that have changed, if one is due.
+
+        To be called between two polls; the work goes behind them.
+        """
+        if self._sweep is None:
+            return None
+        now, index = time.monotonic(), self._pipeline.memory.index
+        if self._sweep.is_due(now):
+            known = self.live & self.positions.keys()
+            checkpoints = {p: self._checkpoint(self.positions[p]) for p in known}
+            self._sweep.begin(now, index.changed_rows(self.live), checkpoints)
+        rows = self._sweep.take(now)
+        rows = rows[index.changed[rows]]  # some may have been saved or forgotten since
+        finished = self._sweep.finish() or {}
+        moved = {p: c for p, c in finished.items() if self._checkpoints.get(p) != c.offset}
+        if not len(rows) and not moved:
+            return None
+        self._checkpoints.update({p: c.offset for p, c in moved.items()})
+        return Saving(
+            capture=self._pipeline.capture(rows),
+            positions=dict(self.positions),
+            checkpoints=moved,
+        )
+
+    def save_leaving(self, partitions: set[int]) -> None:
+        """Save what has changed of partitions that leave, unless that would take too long.
+
+        Nothing may be on its way through the worker.
+        """
+        leaving = partitions & self.live
+        rows = self._pipeline.memory.index.changed_rows(leaving)
+        if self._sweep is None or len(rows) > _MOST_SAVED_ON_LEAVING:
+            return
+        saved = self._pipeline.complete(self._pipeline.capture(rows))
+        self._delivery.add_saved(saved, self.positions)
+        known = leaving & self.positions.keys()
+        self._delivery.add_checkpoints({p: self._checkpoint(self.positions[p]) for p in known})
+
+    def forget(self, partitions: set[int]) -> None:
+        """Forget partitions that left."""
+        self.live -= partitions
+        self._unmarked -= partitions
+        for partition in partitions:
+            self.positions.pop(partition, None)
+            self._checkpoints.pop(partition, None)
+        if self._sweep is not None:
+            self._sweep.drop(partitions)
+
+    def _mark(self, offsets: Mapping[int, int]) -> None:
+        """Say from where partitions new to the group would have to be read again."""
+        for partition in self._unmarked & offsets.keys():
+            self._unmarked.discard(partition)
+            checkpoint = self._checkpoint(offsets[partition])
+            self._checkpoints[partition] = checkpoint.offset
+            self._delivery.add_checkpoints({partition: checkpoint})
+
+    def _checkpoint(self, offset: int) -> Checkpoint:
+        return Checkpoint(offset=offset, clock_ns=time.time_ns())
