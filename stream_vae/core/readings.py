@@ -23,7 +23,8 @@ class ReadingBatch:
     times: NDArray[np.int64]
     """(N,) event time, nanoseconds since 1970-01-01T00:00:00Z."""
     arrivals: NDArray[np.int64]
-    """(N,) Kafka's time of the record, not later than the clock; files use the event time."""
+    """(N,) when they came, nanoseconds since 1970: by the broker's clock where it stamps records,
+    else by ours; files use the event time."""
     values: NDArray[np.float64]
     """(N, F) in input units; NaN = not observed. Never infinite."""
 

@@ -155,8 +155,7 @@ class SeriesIndex:
         count = np.diff(starts, append=len(rows))
         series, times = rows[order[starts]], arrivals[order]
         ends = starts + count - 1
-        newest = np.maximum.reduceat(times, starts)
-        self.arrived[series] = np.maximum(newest, self.arrived[series])
+        self.arrived[series] = times[ends]
         self.offset[series] = offsets[order[ends]]
         # An epoch ends with reading 17, 33, ... wherever polls are cut.
         before = self.count[series].astype(np.int64)

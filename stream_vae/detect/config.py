@@ -39,7 +39,7 @@ class IncidentConfig:
     resolve_after: Annotated[int, Ge(1)] = 5
     """Consecutive normal readings that resolve it."""
 
-    cooldown_s: Annotated[float, Ge(0)] = 0.0
+    cooldown_s: Annotated[float, Ge(0), Le(1e9)] = 0.0
     """Event time after a resolution during which the series opens no new incident."""
 
     min_deviation: Annotated[float, Ge(0)] = 0.0

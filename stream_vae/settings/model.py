@@ -102,10 +102,10 @@ class StateConfig:
     """Memory for the state of all series of this instance; beyond it the longest idle are
     forgotten, those that never filled a window first."""
 
-    series_ttl_s: Annotated[float, Gt(0)] = 604_800.0
+    series_ttl_s: Annotated[float, Gt(0), Le(1e9)] = 604_800.0
     """Time without a reading after which a series is forgotten."""
 
-    history_age_s: Annotated[float, Gt(0)] = 86_400.0
+    history_age_s: Annotated[float, Gt(0), Le(1e9)] = 86_400.0
     """How far back the input is re-read to warm up (`kafka.start: history`, or a model of another
     shape)."""
 

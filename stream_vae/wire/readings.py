@@ -79,11 +79,12 @@ class ReadingDecoder:
         faults: _Faults = {}
         index, records = self._parse(batch.values, faults)
         series = self._series(batch.keys, index, records, faults)
-        known = batch.timestamps[index]
-        arrivals = np.where(known > 0, np.minimum(known, now_ns), now_ns)
-        # The broker's clock, where there is one, judges the same when the record is read again.
-        clock = arrivals if batch.timed_by_broker else np.full_like(arrivals, now_ns)
-        times = self._times(index, records, clock, faults)
+        # The broker's clock, where there is one, judges the same when the record is read again. A
+        # producer's clock may stand in 1970.
+        arrivals = np.full(len(index), now_ns)
+        if batch.timed_by_broker:
+            arrivals = np.minimum(batch.timestamps[index], now_ns)
+        times = self._times(index, records, arrivals, faults)
         values = self._values(records)
         unknown = self._unknown_fields(batch.values[int(index[0])]) if len(index) else ()
         if faults:

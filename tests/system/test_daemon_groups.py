@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.broker import KafkaCluster, RealKafka
 from tests.system.harness import Topics
-from tests.system.scene import Scene, metric, poison
+from tests.system.scene import Scene, await_true, metric, poison, probe
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -41,6 +41,14 @@ def test_a_name_belongs_to_the_newest_instance_that_bears_it(scene: Scene) -> No
             scene.await_committed({0: 30}, restarted)
             assert restarted.stop() == 0
     assert scene.dead_letters() == [value for _, value in poison(0, 30)]
+
+
+def test_an_instance_without_partitions_is_ready(scene: Scene) -> None:
+    """It stands by to take over, and a rollout must not wait for it; one partition, two daemons."""
+    with scene.daemon() as one, scene.daemon() as other:
+        for daemon in (one, other):
+            await_true(lambda daemon=daemon: probe(daemon, "readyz")[0] == 200, "ready")  # type: ignore[misc]  # bound in the loop
+        assert len(one.find("partitions_assigned") + other.find("partitions_assigned")) == 1
 
 
 def test_auto_takes_the_classic_protocol_where_brokers_offer_no_other(

@@ -37,6 +37,10 @@ def told(scene: Scene) -> list[dict[str, Any]]:
     return events
 
 
+def identity(event: dict[str, Any]) -> tuple[str, int]:
+    return event["incident_id"], event["sequence"]
+
+
 @pytest.fixture
 def oracle(kafka: KafkaCluster, small_bundle: Path, tmp_path: Path) -> Scene:
     """The same stream through one daemon that nothing happens to."""
@@ -52,6 +56,44 @@ def oracle(kafka: KafkaCluster, small_bundle: Path, tmp_path: Path) -> Scene:
         scene.await_committed({0: SERIES * STEPS}, daemon)
         assert daemon.stop() == 0
     return scene
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_partitions_move_with_their_state(
+    kafka: KafkaCluster, small_bundle: Path, tmp_path: Path, protocol: str
+) -> None:
+    """A second instance joins within incidents, then the first one leaves."""
+    records, n = stream(), 3
+    scenes = []
+    for name in ("moved", "oracle"):
+        directory = tmp_path / name
+        directory.mkdir()
+        topics = Topics.create(kafka, partitions=n)
+        scenes.append(Scene(kafka=kafka, topics=topics, bundle=small_bundle, directory=directory))
+    scene, oracle = scenes
+
+    def produce(to: Scene, begin: int, end: int) -> None:
+        for key, value in records[begin:end]:
+            to.kafka.produce(to.topics.input, [(key, value)], partition=int(str(key)[-2]) % n)
+
+    produce(oracle, 0, len(records))
+    ends = {p: len(records) // n for p in range(n)}
+    with oracle.daemon() as daemon:
+        oracle.await_committed(ends, daemon)
+        assert daemon.stop() == 0
+    settings = {"kafka__group_protocol": protocol, "kafka__session_timeout_s": 6.0}
+    with scene.daemon(**settings) as first:
+        produce(scene, 0, 300)
+        scene.await_committed(dict.fromkeys(range(n), 100), first)
+        with scene.daemon(**settings) as second:
+            second.wait_for("state_restored", 30, state="restored")
+            produce(scene, 300, 600)
+            scene.await_committed(dict.fromkeys(range(n), 200), first, second)
+            assert first.stop() == 0
+            produce(scene, 600, len(records))
+            scene.await_committed(ends, second)
+            assert second.stop() == 0
+    assert sorted(told(scene), key=identity) == sorted(told(oracle), key=identity)
 
 
 def test_interrupted_daemons_say_and_remember_what_an_undisturbed_one_does(

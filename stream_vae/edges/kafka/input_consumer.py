@@ -18,6 +18,7 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translate, translated, unveiled
+from stream_vae.edges.kafka.membership import Membership
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
 from stream_vae.errors import KafkaUnavailableError
@@ -80,6 +81,7 @@ class InputConsumer:
         self._joined = False
         self._next_offset: dict[int, int] = {}
         self._ends: dict[int, int] = {}
+        self._membership = Membership(config)
         self._refused_since: float | None = None
         self._watch = BrokerWatch(
             f"consuming from {topic!r}",
@@ -110,6 +112,8 @@ class InputConsumer:
         with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
         self._watch.look(self._consumer)
+        if not self._joined and self._membership.includes(self._consumer.memberid()):
+            self._joined = True
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
             for message in messages:
