@@ -57,7 +57,7 @@ class Silence:
     offset: int
     """Input offset of its last reading."""
     arrived: int
-    """Kafka's time of its last reading, nanoseconds since 1970."""
+    """When its last reading came, nanoseconds since 1970."""
     allowed_s: float
     """Seconds without a reading that were allowed."""
 

@@ -25,7 +25,7 @@ ROW = np.dtype(
 )
 """What is remembered of a series here.
 
-arrived: Kafka's time of its newest reading, nanoseconds since 1970; offset: of that reading;
+arrived: when its newest reading came, nanoseconds since 1970; offset: of that reading;
 epoch: time of the reading that began the current count of `EPOCH`; count: readings so far;
 interval: mean seconds between two readings in the last full epoch, 0 = none yet; established:
 whether it has ever filled a window.
@@ -145,7 +145,7 @@ class SeriesIndex:
 
         Args:
             rows: (N,)
-            arrivals: (N,) Kafka's time of each record, nanoseconds since 1970.
+            arrivals: (N,) when each came, nanoseconds since 1970.
             offsets: (N,)
         """
         if not len(rows):
