@@ -26,6 +26,7 @@ _BATCH_RECORDS = 1_000
 _BATCH_BYTES = 8 * 1024 * 1024
 """Of one transaction: seconds of work, well within its timeout."""
 
+_RECORDS_BETWEEN_LOOKS = 200
 _NS_PER_MS = 1_000_000
 
 
@@ -171,17 +172,19 @@ def _go_over(
 ) -> None:
     with _progress() as bar:
         task = bar.add_task("looking" if mover is None else "moving", total=None)
-        for record in read_topic(
+        records = read_topic(
             config,
             topic,
             follow=False,
             on_start=lambda total: bar.update(task, total=total),
             on_wait=notices,
-        ):
+        )
+        for n, record in enumerate(records):
             wanted = plan.look(record)
             if wanted is not None and mover is not None:
                 mover.add(wanted, record.offset)
-            bar.advance(task)
+            if n % _RECORDS_BETWEEN_LOOKS == 0:
+                bar.update(task, completed=n)
         if mover is not None:
             mover.flush()
 

@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition
 from stream_vae.core.records import Rejection
 from stream_vae.wire.rejections import rejection_headers
 from tests.system.broker import KafkaCluster, Record
-from tests.system.harness import Topics
+from tests.system.harness import DaemonProcess, Topics, make_config
 from tests.system.scene import await_true
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -158,6 +158,26 @@ def test_offsets_and_times_narrow_the_choice(
     assert "nothing to move" in redrive(config, "--until", "2020-01-01T00:00:00Z")
     assert "60 records would be moved" in redrive(config, "--since", "2020-01-01T00:00:00Z")
     assert "nothing to move" in redrive(config, "--source-topic", "elsewhere")
+
+
+def test_a_record_that_fails_again_is_a_dead_letter_again_and_counted(
+    kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path
+) -> None:
+    kafka.produce(topics.input, [(b"k", b"{")], headers=[("trace", b"7")])
+    config = make_config(tmp_path, kafka, topics, small_bundle)
+
+    def letters() -> list[dict[str, bytes]]:
+        found = kafka.consume_all(topics.dead_letters)
+        return [dict(message.headers() or []) for message in found]  # type: ignore[arg-type]  # pairs
+
+    with DaemonProcess(config) as daemon:
+        await_true(lambda: len(letters()) == 1, "a dead letter", 60)
+        assert "1 records moved" in redrive(config, "--execute")
+        await_true(lambda: len(letters()) == 2, "it came back")
+        assert daemon.stop() == 0
+    assert [each.get("dlq.redriven") for each in letters()] == [None, b"1"]
+    assert {each["trace"] for each in letters()} == {b"7"}
+    assert "1 records would be moved" in redrive(config), "it came back as a new one"
 
 
 def test_a_run_killed_in_between_moves_no_record_twice(

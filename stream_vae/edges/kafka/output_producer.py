@@ -106,7 +106,8 @@ class OutputProducer:
         deadline = time.monotonic() + self._deadline_s
         notes = notes or {}
         positions = [
-            TopicPartition(topic, p, offset, notes.get(p)) for p, offset in sorted(offsets.items())
+            TopicPartition(topic, p, offset, notes.get(p, ""))
+            for p, offset in sorted(offsets.items())
         ]
         while True:
             began = time.monotonic()
