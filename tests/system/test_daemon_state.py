@@ -73,8 +73,9 @@ def test_partitions_move_with_their_state(
     scene, oracle = scenes
 
     def produce(to: Scene, begin: int, end: int) -> None:
-        for key, value in records[begin:end]:
-            to.kafka.produce(to.topics.input, [(key, value)], partition=int(str(key)[-2]) % n)
+        for p in range(n):
+            here = [record for record in records[begin:end] if int(str(record[0])[-2]) % n == p]
+            to.kafka.produce(to.topics.input, here, partition=p)
 
     produce(oracle, 0, len(records))
     ends = {p: len(records) // n for p in range(n)}
