@@ -12,7 +12,7 @@ from tests.system.chaos.proxy import Network, Proxy
 from tests.system.chaos.schedule import EVERYBODY, Fault, Kind
 
 _STARTED_WITHIN_S = 20.0
-_TRANSACTION_WITHIN_S = 5.0
+_TRANSACTION_WITHIN_S = 3.0
 
 
 class FaultPlayer:
@@ -58,11 +58,11 @@ class FaultPlayer:
                 time.sleep(fault.hold_s)
                 self._fleet.signal(name, SIGCONT)
             case Kind.FREEZE_IN_TRANSACTION:
-                return self._freeze_in_transaction(name, fault.hold_s)
+                return self._strike_at_commit(name, "freeze", fault.hold_s)
             case Kind.KILL_BEFORE_COMMIT:
-                return self._kill_at_commit(name, "kill-before", fault.hold_s)
+                return self._strike_at_commit(name, "kill-before", fault.hold_s)
             case Kind.KILL_AFTER_COMMIT:
-                return self._kill_at_commit(name, "kill-after", fault.hold_s)
+                return self._strike_at_commit(name, "kill-after", fault.hold_s)
             case Kind.SCALE:
                 self._scale(fault)
             case Kind.KILL_ALL:
@@ -102,8 +102,16 @@ class FaultPlayer:
         for name in wanted:
             self._fleet.release(name)
 
-    def _freeze_in_transaction(self, name: str, hold_s: float) -> bool:
-        self._fleet.request(name, "commit", "freeze")
+    def _strike_at_commit(self, name: str, how: str, hold_s: float) -> bool:
+        """Strike the named daemon, or another one if that has nothing to commit just now."""
+        first = self._names.index(name)
+        strike = self._freeze_in_transaction if how == "freeze" else self._kill_at_commit
+        return any(
+            strike(each, how, hold_s) for each in (*self._names[first:], *self._names[:first])
+        )
+
+    def _freeze_in_transaction(self, name: str, how: str, hold_s: float) -> bool:
+        self._fleet.request(name, "commit", how)
         reached = self._fleet.await_state(name, _is_stopped, _TRANSACTION_WITHIN_S)
         self._fleet.withdraw(name, "commit")
         if reached:
@@ -111,12 +119,13 @@ class FaultPlayer:
         self._fleet.signal(name, SIGCONT)
         return reached
 
-    def _kill_at_commit(self, name: str, moment: str, hold_s: float) -> bool:
+    def _kill_at_commit(self, name: str, how: str, hold_s: float) -> bool:
         self._fleet.hold(name)
-        self._fleet.request(name, "commit", moment)
+        self._fleet.request(name, "commit", how)
         reached = self._fleet.await_state(name, lambda pid: pid is None, _TRANSACTION_WITHIN_S)
         self._fleet.withdraw(name, "commit")
-        time.sleep(hold_s)
+        if reached:
+            time.sleep(hold_s)
         self._fleet.release(name)
         return reached
 

@@ -13,7 +13,7 @@ from tests.system.chaos.recording import Recording
 from tests.system.chaos.schedule import Fault, Kind
 from tests.system.harness import START_NS, STEP_S
 
-N_PARTITIONS = 4
+N_PARTITIONS = 6
 BURST_RECORDS = 150
 
 _POISON_SHARE = 0.02
