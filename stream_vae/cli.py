@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from stream_vae import __version__
+from stream_vae.core.masking import mask_text
 from stream_vae.errors import ConfigError, StreamVaeError
 
 EXIT_FAILED = 1
@@ -67,5 +68,5 @@ def main() -> None:
         (build_app(asked) if asked else build_app())()
     except StreamVaeError as exc:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(exc), err=True)
+        typer.echo(mask_text(str(exc)), err=True)
         sys.exit(EXIT_BAD_INPUT if isinstance(exc, ConfigError) else EXIT_FAILED)

@@ -69,7 +69,11 @@ def test_inherited_fields_keep_their_descriptions() -> None:
 
 def test_secrets_are_known_as_secrets() -> None:
     secrets = {spec.name for spec in field_specs().values() if spec.is_secret}
-    assert secrets == {"kafka.sasl_password", "kafka.ssl_key_password"}
+    assert secrets == {
+        "kafka.sasl_password",
+        "kafka.sasl_oauthbearer_client_secret",
+        "kafka.ssl_key_password",
+    }
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_every_setting_can_be_given_by_the_environment(spec: FieldSpec) -> None:
 
 
 def test_settings_that_are_unset_by_default_can_be_given_by_the_environment() -> None:
-    texts = {"kafka.sasl_mechanism": "PLAIN"}
+    texts = {"kafka.sasl_mechanism": "OAUTHBEARER"}
     names = [spec.name for spec in LEAVES if spec.default is None]
     environ = {
         f"STREAM_VAE_{name.replace('.', '__').upper()}": texts.get(name, "x") for name in names

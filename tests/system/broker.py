@@ -72,14 +72,21 @@ class RealKafka(KafkaCluster):
         java: str,
         properties: Mapping[str, str],
         forwarded_ports: Sequence[int] = (),
+        listeners: Mapping[str, str] | None = None,
     ) -> None:
         self._directory = directory
         self._java = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path]
+        self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        # Kafka takes the keys of tokens from no place that is not named so.
+        self._java += ["-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=*", "-cp", class_path]
         self._process: ChildProcess | None = None
-        port, controller_port, *inner_ports = _free_ports(2 + len(forwarded_ports))
-        self.inner_ports = tuple(inner_ports)
+        protocols = listeners or {}
+        port, controller_port, *ports = _free_ports(2 + len(forwarded_ports) + len(protocols))
+        self.inner_ports = tuple(ports[: len(forwarded_ports)])
         """Where to forward each of `forwarded_ports`."""
+        own_ports = dict(zip(protocols, ports[len(forwarded_ports) :], strict=True))
+        self.addresses = {name: f"127.0.0.1:{own}" for name, own in own_ports.items()}
+        """Where each of `listeners` is."""
         super().__init__(f"127.0.0.1:{port}")
         self._config = directory / "server.properties"
         text = _PROPERTIES.format(
@@ -90,9 +97,9 @@ class RealKafka(KafkaCluster):
             session_ms=int(SESSION_TIMEOUT_S * 1000),
         )
         beyond = dict(properties)
-        if forwarded_ports:
-            inner = dict(zip(forwarded_ports, inner_ports, strict=True))
-            beyond = _listeners(port, controller_port, inner) | beyond
+        if ports:
+            inner = dict(zip(forwarded_ports, self.inner_ports, strict=True))
+            beyond = _listeners(port, controller_port, inner, own_ports, protocols) | beyond
         # Of two lines with one name the later one counts.
         self._config.write_text(text + "".join(f"{k}={v}\n" for k, v in beyond.items()))
         atexit.register(self.kill)
@@ -104,6 +111,7 @@ class RealKafka(KafkaCluster):
         properties: Mapping[str, str] | None = None,
         *,
         forwarded_ports: Sequence[int] = (),
+        listeners: Mapping[str, str] | None = None,
     ) -> "RealKafka":
         """Fetch what is needed (a download the first time), format the storage and start.
 
@@ -111,6 +119,7 @@ class RealKafka(KafkaCluster):
             directory: For its data and its log.
             properties: Of the broker, beyond those of a small one.
             forwarded_ports: Of proxies; clients that come through one are sent back to it.
+            listeners: Name -> security protocol, beyond the plain one.
 
         Raises:
             BrokerUnavailableError: If packages, network, space or ports are missing.
@@ -120,7 +129,7 @@ class RealKafka(KafkaCluster):
             # A free port can be taken between looking and binding, so a start is tried again.
             home = directory / f"attempt-{attempt}"
             home.mkdir(parents=True)
-            broker = cls(home, class_path, java, properties or {}, forwarded_ports)
+            broker = cls(home, class_path, java, properties or {}, forwarded_ports, listeners)
             try:
                 broker._format()
                 broker.start()
@@ -181,16 +190,23 @@ class RealKafka(KafkaCluster):
             raise BrokerUnavailableError(msg)
 
 
-def _listeners(port: int, controller_port: int, inner: Mapping[int, int]) -> dict[str, str]:
-    """Return the listeners: one for clients, the controller's, one behind each forwarded port."""
-    bound = {"PLAINTEXT": port, "CONTROLLER": controller_port}
-    told = {"PLAINTEXT": port}
+def _listeners(
+    port: int,
+    controller_port: int,
+    inner: Mapping[int, int],
+    own: Mapping[str, int],
+    protocols: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the listeners: for clients, the controller, behind each forwarded port, and own."""
+    bound = {"PLAINTEXT": port, "CONTROLLER": controller_port, **own}
+    told = {"PLAINTEXT": port, **own}
     for i, (forwarded_port, inner_port) in enumerate(inner.items()):
         bound[f"FORWARDED{i}"], told[f"FORWARDED{i}"] = inner_port, forwarded_port
+    spoken = ((name, protocols.get(name, "PLAINTEXT")) for name in bound)
     return {
         "listeners": ",".join(f"{name}://127.0.0.1:{p}" for name, p in bound.items()),
         "advertised.listeners": ",".join(f"{name}://127.0.0.1:{p}" for name, p in told.items()),
-        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in bound),
+        "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in spoken),
     }
 
 

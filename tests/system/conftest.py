@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,26 +10,46 @@ import pytest
 from tests.system.broker import BrokerUnavailableError, KafkaCluster, RealKafka
 from tests.system.harness import Topics, train_small_bundle
 from tests.system.scene import Scene
+from tests.system.secure_broker import SecureKafka
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Skip what needs a broker where none can be had; fail where one must be."""
+    try:
+        yield
+    except BrokerUnavailableError as exc:
+        reason = f"no Apache Kafka broker: {exc}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """A running Kafka: our own process, or the one STREAM_VAE_TEST_BOOTSTRAP names."""
     bootstrap = os.environ.get("STREAM_VAE_TEST_BOOTSTRAP")
-    try:
+    with needed():
         if bootstrap:
             cluster = KafkaCluster(bootstrap)
             cluster.await_ready(30.0)
         else:
             cluster = RealKafka.create(tmp_path_factory.mktemp("kafka"))
-    except BrokerUnavailableError as exc:
-        reason = f"no Apache Kafka broker: {exc}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
     yield cluster
     if isinstance(cluster, RealKafka):
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """A broker of our own that asks for credentials and rights."""
+    secure = SecureKafka(tmp_path_factory.mktemp("secure-kafka"))
+    try:
+        with needed():
+            secure.start()
+        yield secure
+    finally:
+        secure.stop()
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from stream_vae.edges.kafka.errors import error_of, translate
-from stream_vae.errors import KafkaUnavailableError
+from stream_vae.edges.kafka.errors import Operation, error_of, refuses_connection, translate
+from stream_vae.errors import KafkaUnavailableError, StreamVaeError
 
 _PROBE_PAUSE_S = 1.0
 _PROBE_TIMEOUT_S = 0.5
@@ -16,7 +16,7 @@ class BrokerWatch:
     """Asks the brokers for a sign of life while the client complains.
 
     Args:
-        doing: What the client is at, in gerund form, for messages.
+        operation: What the client is at, for messages; bare text where there is no topic to name.
         deadline_s: How long an outage may last.
         on_wait: Told once a second why, while no broker answers.
         on_back: Told, when one answers again, the seconds it took.
@@ -24,16 +24,18 @@ class BrokerWatch:
 
     def __init__(
         self,
-        doing: str,
+        operation: Operation | str,
         deadline_s: float,
         on_wait: Callable[[str], None],
         on_back: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self._doing = doing
+        self._operation = operation
+        self._has_group = isinstance(operation, Operation) and operation.group is not None
         self._deadline_s = deadline_s
         self._on_wait = on_wait
         self._on_back = on_back
         self._suspected = False
+        self._refusal: StreamVaeError | None = None
         self._out_since: float | None = None
         self._probed_at = 0.0
 
@@ -46,18 +48,33 @@ class BrokerWatch:
         """Take note of an error that has no call to be raised from (the client's `error_cb`).
 
         Raises:
-            KafkaRefusedError: If it is one that time does not mend, such as refused credentials.
+            KafkaRefusedError: If it is one that time does not mend.
         """
-        reason = translate(error, self._doing)
-        if not isinstance(reason, KafkaUnavailableError):
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._has_group:
+            return  # the client asks for a coordinator even where it joins no group
+        reason = translate(error, self._operation)
+        if refuses_connection(error):
+            # One broker may refuse what others take, and a token outlives a refused renewal.
+            self._refusal = reason
+        elif not isinstance(reason, KafkaUnavailableError):
             raise reason
         self._suspected = True
+
+    def raise_refusal(self) -> None:
+        """Raise what a broker refused the connection with, if one has; for when none answers.
+
+        Raises:
+            KafkaRefusedError: Names the settings to check.
+        """
+        if self._refusal is not None:
+            raise self._refusal
 
     def look(self, client: Consumer) -> None:
         """Probe, at most once a second and only while an outage is suspected.
 
         Raises:
             KafkaUnavailableError: If no broker answered for `deadline_s`.
+            KafkaRefusedError: If none answers and one has refused the connection.
         """
         now = time.monotonic()
         if not self._suspected or now - self._probed_at < _PROBE_PAUSE_S:
@@ -66,12 +83,13 @@ class BrokerWatch:
         try:
             client.list_topics(timeout=_PROBE_TIMEOUT_S)
         except KafkaException as exc:
+            self.raise_refusal()
             self._out_since = self._out_since or now
-            reason = translate(error_of(exc), self._doing)
+            reason = translate(error_of(exc), self._operation)
             if now - self._out_since > self._deadline_s:
                 raise reason from exc
             self._on_wait(str(reason))
         else:
             if self._out_since is not None:
                 self._on_back(now - self._out_since)
-            self._suspected, self._out_since = False, None
+            self._suspected, self._out_since, self._refusal = False, None, None

@@ -45,6 +45,14 @@ TYPED_PROPERTIES: Mapping[str, str] = {
     "sasl.mechanisms": "sasl_mechanism",
     "sasl.username": "sasl_username",
     "sasl.password": "sasl_password",
+    "sasl.oauthbearer.token.endpoint.url": "sasl_oauthbearer_token_endpoint_url",
+    "sasl.oauthbearer.client.id": "sasl_oauthbearer_client_id",
+    "sasl.oauthbearer.client.credentials.client.id": "sasl_oauthbearer_client_id",
+    "sasl.oauthbearer.client.secret": "sasl_oauthbearer_client_secret",
+    "sasl.oauthbearer.client.credentials.client.secret": "sasl_oauthbearer_client_secret",
+    "sasl.oauthbearer.scope": "sasl_oauthbearer_scope",
+    "sasl.oauthbearer.extensions": "sasl_oauthbearer_extensions",
+    "https.ca.location": "https_ca_location",
     "ssl.ca.location": "ssl_ca_location",
     "ssl.certificate.location": "ssl_certificate_location",
     "ssl.key.location": "ssl_key_location",
@@ -52,6 +60,19 @@ TYPED_PROPERTIES: Mapping[str, str] = {
 }
 
 _PASSWORD_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_PASSWORD = ("sasl.username", "sasl.password")
+_CLIENT_CREDENTIALS = (
+    "sasl.oauthbearer.token.endpoint.url",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+)
+# Ways to a token that need no client secret; librdkafka itself says what each of them needs.
+_OTHER_TOKENS = (
+    "enable.sasl.oauthbearer.unsecure.jwt",
+    "sasl.oauthbearer.grant.type",
+    "sasl.oauthbearer.metadata.authentication.type",
+    "sasl.oauthbearer.method",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +129,24 @@ class KafkaConfig:
     sasl_password: SecretStr | None = None
     """Needed with `PLAIN` and `SCRAM-…`; give it by the secrets directory, not in the YAML."""
 
+    sasl_oauthbearer_token_endpoint_url: Annotated[str, MinLen(1)] | None = None
+    """`OAUTHBEARER`: where the OIDC provider gives tokens for client credentials (HTTPS)."""
+
+    sasl_oauthbearer_client_id: Annotated[str, MinLen(1)] | None = None
+    """`OAUTHBEARER`: who the daemon is to that provider."""
+
+    sasl_oauthbearer_client_secret: SecretStr | None = None
+    """`OAUTHBEARER`: give it by the secrets directory, not in the YAML."""
+
+    sasl_oauthbearer_scope: Annotated[str, MinLen(1)] | None = None
+    """`OAUTHBEARER`: what to ask for, where the provider wants it said; words divided by spaces."""
+
+    sasl_oauthbearer_extensions: Annotated[str, MinLen(1)] | None = None
+    """`OAUTHBEARER`: `name=value,…` told to the brokers beside the token, where they want it."""
+
+    https_ca_location: Annotated[str, MinLen(1)] | None = None
+    """PEM file of the authorities that sign the provider's certificate; unset, the system's."""
+
     ssl_ca_location: Annotated[str, MinLen(1)] | None = None
     """PEM file of the authorities that sign the brokers' certificates; unset, the system's."""
 
@@ -157,35 +196,44 @@ class KafkaConfig:
         if protocol.startswith("SASL"):
             yield from self._sasl_faults()
         else:
-            for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
-                if getattr(self, name) is not None:
-                    expected = "SASL_PLAINTEXT or SASL_SSL"
-                    yield f"{name} is set, but security_protocol is {protocol}; expected {expected}"
+            expected = "SASL_PLAINTEXT or SASL_SSL"
+            yield from self._out_of_place(("sasl_", "https_"), "security_protocol", expected)
         if not protocol.endswith("SSL"):
-            for name in ("ca_location", "certificate_location", "key_location", "key_password"):
-                if getattr(self, f"ssl_{name}") is not None:
-                    expected = "SSL or SASL_SSL"
-                    yield (
-                        f"ssl_{name} is set, but security_protocol is {protocol}; "
-                        f"expected {expected}"
-                    )
+            yield from self._out_of_place(("ssl_",), "security_protocol", "SSL or SASL_SSL")
         has_certificate = self._has("ssl.certificate.location") or self._maps("ssl.certificate.pem")
         if has_certificate != (self._has("ssl.key.location") or self._maps("ssl.key.pem")):
             yield "ssl_certificate_location and ssl_key_location must be given together"
 
+    def _out_of_place(self, prefixes: tuple[str, ...], by: str, expected: str) -> Iterator[str]:
+        """Tell of what is set, but of no use with what the setting `by` says."""
+        for name in dict.fromkeys(TYPED_PROPERTIES.values()):
+            if name.startswith(prefixes) and getattr(self, name) is not None:
+                found = getattr(self, by)
+                yield f"{name} is set, but {by} is {found}; expected {expected}"
+
     def _sasl_faults(self) -> Iterator[str]:
-        if not (self._has("sasl.mechanism") or self._has("sasl.mechanisms")):
+        mechanism = self.sasl_mechanism
+        if not self._has("sasl.mechanism"):
             yield f"security_protocol is {self.security_protocol}; sasl_mechanism must be given"
-        if self.sasl_mechanism in _PASSWORD_MECHANISMS:
-            for name in ("sasl.username", "sasl.password"):
-                if not self._has(name):
-                    yield (
-                        f"sasl_mechanism is {self.sasl_mechanism}; {TYPED_PROPERTIES[name]} must "
-                        "be given"
-                    )
+        needed: tuple[str, ...] = ()
+        if mechanism in _PASSWORD_MECHANISMS:
+            needed = _PASSWORD
+        elif mechanism == "OAUTHBEARER" and not any(map(self._maps, _OTHER_TOKENS)):
+            needed = _CLIENT_CREDENTIALS
+        for name in needed:
+            if not self._has(name):
+                typed = TYPED_PROPERTIES[name]
+                yield f"sasl_mechanism is {mechanism}; {typed} must be given"
+        if mechanism not in {None, "OAUTHBEARER"}:
+            yield from self._out_of_place(
+                ("sasl_oauthbearer_", "https_"), "sasl_mechanism", "OAUTHBEARER"
+            )
 
     def _has(self, name: str) -> bool:
-        return getattr(self, TYPED_PROPERTIES[name]) is not None or self._maps(name)
+        """Tell whether a property is given, under whichever of its names."""
+        typed = TYPED_PROPERTIES[name]
+        names = [each for each, setting in TYPED_PROPERTIES.items() if setting == typed]
+        return getattr(self, typed) is not None or any(map(self._maps, names))
 
     def _maps(self, name: str) -> bool:
         return any(name in each for each in (self.common, self.consumer, self.producer))

@@ -17,7 +17,8 @@ from confluent_kafka import (
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import Operation, translate, translated, unveiled
+from stream_vae.edges.kafka.error_codes import unveiled
+from stream_vae.edges.kafka.errors import Operation, translate, translated
 from stream_vae.edges.kafka.membership import Membership
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
@@ -84,7 +85,7 @@ class InputConsumer:
         self._membership = Membership(config)
         self._refused_since: float | None = None
         self._watch = BrokerWatch(
-            f"consuming from {topic!r}",
+            self._operation,
             config.broker_deadline_s,
             on_wait=lambda reason: on_wait(reason, self._watch.out_s),
             on_back=on_back,

@@ -13,6 +13,7 @@ from stream_vae.edges.kafka.errors import (
     Operation,
     Recovery,
     error_of,
+    lacks_right,
     recovery,
     translate,
     translated,
@@ -117,7 +118,7 @@ class OutputProducer:
                 must_renew = True
             except KafkaException as exc:
                 error = self._undo(error_of(exc), deadline)
-                failure = translate(error, self._operation)
+                failure = translate(error, self._naming_topics(error, records))
                 must_renew = error.fatal() and self._was_timed_out(failure, began)
                 if not must_renew and recovery(error) is Recovery.GIVE_UP:
                     raise failure from exc
@@ -165,6 +166,14 @@ class OutputProducer:
                     ) from None
             raise
 
+    def _naming_topics(self, error: KafkaError, records: Sequence[OutputRecord]) -> Operation:
+        """Name the topics of the transaction, where the brokers refuse one and do not say which."""
+        topics = sorted({record.topic for record in records})
+        if error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED or not topics:
+            return self._operation
+        doing = f"publishing to {', '.join(map(repr, topics))}"
+        return replace(self._operation, doing=doing, topic=topics[0] if len(topics) == 1 else None)
+
     def _undo(self, error: KafkaError, deadline: float) -> KafkaError:
         """Abort after a failure; return the one that counts, since aborting may fail worse."""
         if error.fatal():
@@ -173,7 +182,8 @@ class OutputProducer:
         try:
             self._client.abort(deadline)
         except KafkaException as exc:
-            return error_of(exc)
+            # A transaction that no topic could be added to has none to abort at the broker.
+            return error if lacks_right(error) else error_of(exc)
         return error
 
     def _was_timed_out(self, failure: StreamVaeError, began: float) -> bool:

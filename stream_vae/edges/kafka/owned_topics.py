@@ -7,6 +7,7 @@ from typing import Literal
 from stream_vae.edges.kafka.properties import LARGEST_RECORD_BYTES
 
 TopicKind = Literal["alerts", "dead_letters", "late", "changelog"]
+Right = Literal["Read", "Write"]
 
 _SETTINGS: Mapping[TopicKind, str] = {
     "alerts": "output.alerts_topic",
@@ -45,6 +46,11 @@ class OwnedTopic:
 
     name: str
     kind: TopicKind
+
+    @property
+    def rights(self) -> tuple[Right, ...]:
+        """What the daemon must be allowed to do with it."""
+        return ("Read", "Write") if self.kind == "changelog" else ("Write",)
 
     @property
     def made_with(self) -> Mapping[str, str]:

@@ -42,6 +42,7 @@ def client_properties(config: KafkaConfig, *, instance: str | None = None) -> Cl
         "reconnect.backoff.max.ms": 5_000,
         # New partitions and topics are seen after a minute instead of five.
         "topic.metadata.refresh.interval.ms": 60_000,
+        **_token_defaults(config),
         **config.common,
         "bootstrap.servers": config.bootstrap_servers,
         "security.protocol": config.security_protocol,
@@ -76,9 +77,9 @@ def consumer_properties(
 def reader_properties(config: KafkaConfig) -> ClientProperties:
     """Return a plain reader: read committed, assigned by hand, member of no group."""
     return _reading(config, "reader") | {
-        # The client insists on a name; without subscribe and commit no broker hears of it, so no
-        # right on a group is needed.
-        "group.id": f"{config.group_id}-reader",
+        # The client insists on a name and asks for its coordinator, though it has no use for one:
+        # the daemon's own, on which it has the right.
+        "group.id": config.group_id,
         "auto.offset.reset": "earliest",
     }
 
@@ -174,12 +175,23 @@ def _group(config: KafkaConfig, protocol: Literal["consumer", "classic"]) -> Cli
     return properties
 
 
+def _token_defaults(config: KafkaConfig) -> ClientProperties:
+    """Return how a token is come by where nothing else is said: by client credentials."""
+    if config.sasl_mechanism != "OAUTHBEARER":
+        return {}
+    defaults: ClientProperties = {"sasl.oauthbearer.method": "oidc"}
+    if "https.ca.pem" not in config.common | config.consumer | config.producer:
+        # The bundled HTTP client otherwise looks where one family of systems keeps them.
+        defaults["https.ca.location"] = "probe"
+    return defaults
+
+
 def _typed_security(config: KafkaConfig) -> ClientProperties:
     """Return the typed credentials, opened: only the client sees them."""
     properties: ClientProperties = {}
     for name, attribute in TYPED_PROPERTIES.items():
         value = getattr(config, attribute)
-        if value is not None and name != "sasl.mechanisms":
+        if value is not None:
             properties[name] = value if isinstance(value, str) else value.get_secret_value()
     return properties
 

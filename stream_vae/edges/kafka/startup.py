@@ -1,11 +1,13 @@
 """Waits for brokers and topics before anything is consumed."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not re-exported
+    AclOperation,
     AdminClient,
     ConfigResource,
     TopicMetadata,
@@ -13,8 +15,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 from confluent_kafka.cimpl import NewTopic
 
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import Operation, error_of, translate
-from stream_vae.edges.kafka.owned_topics import FoundTopic, OwnedTopic, topic_faults
+from stream_vae.edges.kafka.errors import Operation, error_of, refuses_connection, translate
+from stream_vae.edges.kafka.owned_topics import FoundTopic, OwnedTopic, Right, topic_faults
 from stream_vae.edges.kafka.properties import client_properties
 from stream_vae.errors import ConfigError, KafkaUnavailableError
 
@@ -22,6 +24,7 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _METADATA_TIMEOUT_S = 2.0  # short, so that an absent broker is told of soon
 _REQUEST_TIMEOUT_S = 5.0
+_MOST_HEARD = 50
 _BROKER_DEFAULT = -1
 _EMBEDDED_CLUSTER = "mockCluster"
 """How the identity of librdkafka's mock cluster begins, which has no admin API."""
@@ -58,15 +61,23 @@ def await_topics(  # noqa: PLR0913 -- one handler for each thing that may be wai
 
     Raises:
         KafkaUnavailableError: If that was not so before the deadline; says what was missing.
-        KafkaRefusedError: If a topic may not be made or described; names the right.
+        KafkaRefusedError: If the brokers do not take the credentials, or a topic may not be seen,
+            made or described; names the right.
         ConfigError: If a topic that exists is not fit for its use; tells of all that is wrong.
     """
-    admin = AdminClient(client_properties(config))
+    heard: deque[KafkaError] = deque(maxlen=_MOST_HEARD)
+    properties = client_properties(config)
+    properties["error_cb"] = heard.append
+    admin = AdminClient(properties)
     started = time.monotonic()
     pause = _FIRST_PAUSE_S
     is_away = False
     while not stopping():
-        lack = _lack(admin, config.bootstrap_servers, input_topic, owned_topics)
+        try:
+            lack = _lack(admin, config.bootstrap_servers, input_topic, owned_topics)
+        except _NoAnswer as exc:
+            admin.poll(0)  # the client tells only so what it has heard
+            lack = _Lack(_why_silent(heard, exc), is_of_brokers=True)
         waited = time.monotonic() - started
         if is_away and (lack is None or not lack.is_of_brokers):
             on_back(waited)
@@ -91,6 +102,23 @@ class _Lack:
     is_of_brokers: bool
 
 
+class _NoAnswer(Exception):  # noqa: N818 -- a state to wait in, no error yet
+    """No broker answers; says what the client makes of it."""
+
+
+def _why_silent(heard: Iterable[KafkaError], told: _NoAnswer) -> str:
+    """Return why no broker answers: what was heard from the connections says more than the client.
+
+    Raises:
+        KafkaRefusedError: If one did answer, but refused the connection.
+    """
+    reasons = [error for error in heard if error.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001 -- the client names its own codes so
+    for error in reasons:
+        if refuses_connection(error):
+            raise translate(error, "connecting to the brokers")
+    return f"no broker answers: {reasons[-1].str() if reasons else told}"
+
+
 def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not stopping():
@@ -106,8 +134,13 @@ def _lack(
     except KafkaException as exc:
         meant = translate(error_of(exc), "asking the brokers for their topics")
         if isinstance(meant, KafkaUnavailableError):
-            return _Lack(f"no broker answers: {error_of(exc).str()}", is_of_brokers=True)
+            raise _NoAnswer(error_of(exc).str()) from exc
         raise meant from exc
+    is_embedded = str(cluster.cluster_id).startswith(_EMBEDDED_CLUSTER)
+    if not is_embedded:
+        _refuse_without_rights(
+            admin, {input_topic: ("Read",), **{topic.name: topic.rights for topic in owned_topics}}
+        )
     unready = _unready(cluster.topics.get(input_topic))
     if unready:
         return _Lack(f"the input topic {input_topic!r} {unready}", is_of_brokers=False)
@@ -116,7 +149,6 @@ def _lack(
         if unready := _unready(cluster.topics[topic.name]):
             return _Lack(f"the topic {topic.name!r} {unready}", is_of_brokers=False)
     names = [input_topic, *(topic.name for topic in present)]
-    is_embedded = str(cluster.cluster_id).startswith(_EMBEDDED_CLUSTER)
     try:
         settings = {} if is_embedded else _settings(admin, names)
         found = {
@@ -142,6 +174,34 @@ def _unready(known: TopicMetadata | None) -> str | None:
     if known.error is not None:
         return f"is not ready: {known.error.str()}"
     return None if known.partitions else "has no partitions"
+
+
+def _refuse_without_rights(admin: AdminClient, needed: Mapping[str, Sequence[Right]]) -> None:
+    """Refuse a topic that may not be used as it must be, before a record depends on it.
+
+    It also tells a topic that may not be seen from one that is not there, and is waited for.
+    """
+    asked = admin.describe_topics(
+        TopicCollection(list(needed)),
+        include_authorized_operations=True,
+        request_timeout=_REQUEST_TIMEOUT_S,
+    )
+    for name, answer in asked.items():
+        error, allowed = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), []
+        try:
+            allowed = answer.result().authorized_operations
+            if not allowed:
+                continue  # brokers that do not tell
+        except KafkaException as exc:
+            error = error_of(exc)
+            if error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                continue  # missing, or not ready: the caller sees it too
+        for right in needed[name]:
+            if AclOperation[right.upper()] not in allowed:
+                operation = Operation(
+                    doing=f"looking at the topic {name!r}", topic=name, access=right
+                )
+                raise translate(error, operation)
 
 
 def _settings(admin: AdminClient, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:

@@ -48,6 +48,7 @@ def topic_partitions(
             reason = translate(known.error, operation)
             if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:
                 raise reason
+        client.poll(0)  # the client's `error_cb` hears only so why no broker answers
         if on_wait is not None:
             on_wait(str(reason))
         time.sleep(_PAUSE_S)

@@ -62,15 +62,21 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
 
     Raises:
         KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
-        KafkaRefusedError: If the topic does not exist or may not be read.
+        KafkaRefusedError: If the topic does not exist or may not be read, or the brokers do not
+            take the credentials.
     """
     operation = Operation(doing=f"reading topic {topic!r}", topic=topic)
-    watch = BrokerWatch(operation.doing, config.broker_deadline_s, on_wait)
+    watch = BrokerWatch(operation, config.broker_deadline_s, on_wait)
+
+    def wait_for_topic(why: str) -> None:
+        watch.raise_refusal()
+        on_wait(why)
+
     with translated(operation):
         consumer = Consumer({**reader_properties(config), "error_cb": watch.client_error})
     try:
         partitions = topic_partitions(
-            consumer, operation, deadline_s=config.broker_deadline_s, on_wait=on_wait
+            consumer, operation, deadline_s=config.broker_deadline_s, on_wait=wait_for_topic
         )
         with translated(operation):
             bounds = {p: _bounds(consumer, topic, p) for p in partitions}

@@ -19,6 +19,14 @@ TLS: dict[str, Any] = {
     "ssl_key_location": "user.key",
 }
 
+TOKEN: dict[str, Any] = {
+    "security_protocol": "SASL_SSL",
+    "sasl_mechanism": "OAUTHBEARER",
+    "sasl_oauthbearer_token_endpoint_url": "https://login.example.org/token",
+    "sasl_oauthbearer_client_id": "daemon",
+    "sasl_oauthbearer_client_secret": SecretStr("hunter2"),
+}
+
 
 def make_config(place: str, properties: Properties) -> KafkaConfig:
     given: dict[str, Any] = {place: properties}
@@ -47,7 +55,7 @@ def test_what_is_owned_names_settings_that_exist() -> None:
                 assert hasattr(config, word.removeprefix("kafka."))
 
 
-@pytest.mark.parametrize("given", [SASL, TLS], ids=["sasl", "tls"])
+@pytest.mark.parametrize("given", [SASL, TLS, TOKEN], ids=["sasl", "tls", "token"])
 def test_complete_credentials_are_accepted(given: dict[str, Any]) -> None:
     config = KafkaConfig(**given)
     assert config.security_protocol == given["security_protocol"]
@@ -58,6 +66,37 @@ def test_incomplete_sasl_is_refused(missing: str) -> None:
     given = {name: value for name, value in SASL.items() if name != missing}
     with pytest.raises(ValueError, match=f"{missing} must be given"):
         KafkaConfig(**given)
+
+
+@pytest.mark.parametrize("missing", [name for name in TOKEN if "oauthbearer" in name])
+def test_incomplete_client_credentials_are_refused(missing: str) -> None:
+    given = {name: value for name, value in TOKEN.items() if name != missing}
+    with pytest.raises(ValueError, match=f"{missing} must be given") as info:
+        KafkaConfig(**given)
+    assert "hunter2" not in str(info.value)
+
+
+def test_client_credentials_may_come_by_property_under_either_name() -> None:
+    given: dict[str, Any] = {n: value for n, value in TOKEN.items() if "client" not in n}
+    for stem in ("sasl.oauthbearer.client", "sasl.oauthbearer.client.credentials.client"):
+        config = KafkaConfig(**given, common={f"{stem}.id": "daemon", f"{stem}.secret": "x"})
+        assert config.sasl_oauthbearer_client_id is None
+
+
+def test_another_way_to_a_token_needs_no_client_credentials() -> None:
+    """Control: a property that is no such way does not lift the need."""
+    given: dict[str, Any] = {n: TOKEN[n] for n in ("security_protocol", "sasl_mechanism")}
+    grant: Properties = {
+        "sasl.oauthbearer.grant.type": "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    }
+    assert KafkaConfig(**given, common=grant).sasl_mechanism == "OAUTHBEARER"
+    with pytest.raises(ValueError, match="sasl_oauthbearer_client_id must be given"):
+        KafkaConfig(**given, common={"linger.ms": 5})
+
+
+def test_client_credentials_for_another_mechanism_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"scope is set.*is SCRAM-SHA-512; expected OAUTHBEARER"):
+        KafkaConfig(**SASL, sasl_oauthbearer_scope="kafka")
 
 
 def test_sasl_without_a_sasl_protocol_is_refused() -> None:
@@ -104,6 +143,7 @@ def test_every_fault_is_told_at_once() -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in repr(KafkaConfig(**SASL))
+    assert "hunter2" not in repr(KafkaConfig(**TOKEN))
     config = make_config("common", {"ssl.keystore.password": "hunter2"})
     assert config.common == {"ssl.keystore.password": "hunter2"}
     assert "hunter2" not in repr(config)

@@ -3,7 +3,15 @@
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from stream_vae.edges.kafka.errors import Operation, Recovery, recovery, translate, translated
+from stream_vae.edges.kafka.error_codes import TOKENLESS
+from stream_vae.edges.kafka.errors import (
+    Operation,
+    Recovery,
+    recovery,
+    refuses_connection,
+    translate,
+    translated,
+)
 from stream_vae.errors import (
     ConfigError,
     FencedError,
@@ -58,13 +66,18 @@ def test_missing_rights_are_the_operators_and_retrying_is_pointless(name: str) -
         (
             KafkaError.TOPIC_AUTHORIZATION_FAILED,
             Operation(doing="describing", topic="dead", access="DescribeConfigs"),
-            "needs DescribeConfigs and Describe on topic 'dead'",
+            "needs DescribeConfigs on topic 'dead'",
         ),
         (KafkaError.GROUP_AUTHORIZATION_FAILED, READING, "needs Read and Describe on group 'farm'"),
         (
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
             WRITING,
             "needs Write and Describe on transactional id 'pod-0'",
+        ),
+        (
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            Operation(doing="creating", topic="alerts", access="Create"),
+            "needs Create on topic 'alerts'",
         ),
         (KafkaError.CLUSTER_AUTHORIZATION_FAILED, WRITING, "IdempotentWrite on the cluster"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, READING, "topic 'readings' does not exist"),
@@ -103,6 +116,53 @@ def test_who_can_mend_it_and_how(code: int, kind: type[StreamVaeError], way_out:
 
     assert type(translate(error, READING)) is kind
     assert recovery(error) is way_out
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "advice"),
+    [
+        (KafkaError._AUTHENTICATION, "invalid credentials", "kafka.sasl_…"),
+        (KafkaError._SSL, "SSL handshake failed: certificate verify failed", "kafka.ssl_…"),
+        (KafkaError._TRANSPORT, "Receive failed: tlsv13 alert certificate required", "kafka.ssl_…"),
+        (KafkaError._TRANSPORT, "Receive failed: tlsv1 alert unknown ca:", "kafka.ssl_…"),
+        (KafkaError._AUTHENTICATION, TOKENLESS + ': {"error": "invalid_client"}', "_oauthbearer_…"),
+        (KafkaError._AUTHENTICATION, TOKENLESS + ": SSL certificate problem", "https_ca_location"),
+    ],
+)
+def test_who_is_not_let_in_is_refused(code: int, text: str, advice: str) -> None:
+    error = KafkaError(code, text)
+
+    assert refuses_connection(error)
+    assert recovery(error) is Recovery.GIVE_UP
+    assert type(translate(error, READING)) is KafkaRefusedError
+    assert advice in str(translate(error, READING))
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (KafkaError._TRANSPORT, "Disconnected"),
+        (KafkaError._SSL, "SSL handshake failed: unexpected eof while reading"),
+        (KafkaError._AUTHENTICATION, TOKENLESS + ": Could not connect to server"),
+        (KafkaError._AUTHENTICATION, TOKENLESS + ": <html>503 Service Unavailable</html>"),
+    ],
+)
+def test_brokers_and_providers_that_are_away_are_waited_for(code: int, text: str) -> None:
+    """Control: the same codes as above, with other texts."""
+    error = KafkaError(code, text)
+
+    assert not refuses_connection(error)
+    assert recovery(error) is Recovery.RETRY
+    assert type(translate(error, READING)) is KafkaUnavailableError
+
+
+def test_a_transaction_that_lacks_a_right_is_not_tried_again() -> None:
+    """Control: one that was merely too late is."""
+    for code, way_out in [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, Recovery.GIVE_UP),
+        (KafkaError._TIMED_OUT, Recovery.ABORT),
+    ]:
+        assert recovery(KafkaError(code, txn_requires_abort=True)) is way_out
 
 
 def test_the_clients_own_verdict_stands_above_the_code() -> None:

@@ -3,7 +3,8 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from stream_vae.edges.kafka.errors import Recovery, recovery, translate, unveiled
+from stream_vae.edges.kafka.error_codes import unveiled
+from stream_vae.edges.kafka.errors import Recovery, recovery, translate
 from stream_vae.errors import FencedError, KafkaRefusedError, StreamVaeError
 
 

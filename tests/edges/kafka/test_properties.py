@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -51,6 +52,16 @@ CONFIGS = {
         sasl_mechanism="SCRAM-SHA-512",
         sasl_username="farm",
         sasl_password=SecretStr("s3cret"),
+    ),
+    "token over TLS": KafkaConfig(
+        bootstrap_servers=NOWHERE,
+        security_protocol="SASL_SSL",
+        sasl_mechanism="OAUTHBEARER",
+        sasl_oauthbearer_token_endpoint_url="https://127.0.0.1:1/token",  # noqa: S106 -- an address
+        sasl_oauthbearer_client_id="farm",
+        sasl_oauthbearer_client_secret=SecretStr("s3cret"),
+        sasl_oauthbearer_scope="readings alerts",
+        sasl_oauthbearer_extensions="logicalCluster=a,pool=b",
     ),
 }
 
@@ -141,6 +152,24 @@ def test_credentials_reach_the_client_and_no_printed_form_of_the_settings() -> N
     assert client_properties(config)["sasl.password"] == "s3cret"
     assert client_properties(config)["sasl.username"] == "farm"
     assert "s3cret" not in repr(config)
+
+
+def test_a_token_comes_by_client_credentials_unless_something_else_is_said() -> None:
+    """Without a file of authorities, the usual places of all kinds of systems are looked at."""
+    config = CONFIGS["token over TLS"]
+    chosen = replace(
+        config, https_ca_location="ca.pem", common={"sasl.oauthbearer.method": "default"}
+    )
+
+    assert client_properties(config)["sasl.oauthbearer.method"] == "oidc"
+    assert client_properties(config)["sasl.oauthbearer.client.secret"] == "s3cret"
+    assert client_properties(config)["https.ca.location"] == "probe"
+    assert client_properties(chosen)["sasl.oauthbearer.method"] == "default"
+    assert client_properties(chosen)["https.ca.location"] == "ca.pem"
+    assert "https.ca.location" not in client_properties(
+        replace(config, common={"https.ca.pem": "x"})
+    )
+    assert "sasl.oauthbearer.method" not in client_properties(CONFIGS["SASL over TLS"])
 
 
 @pytest.mark.parametrize(
