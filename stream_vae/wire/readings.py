@@ -83,7 +83,8 @@ class ReadingDecoder:
         # producer's clock may stand in 1970.
         arrivals = np.full(len(index), now_ns)
         if batch.timed_by_broker:
-            arrivals = np.minimum(batch.timestamps[index], now_ns)
+            stamped = batch.timestamps[index]
+            arrivals = np.where(stamped > 0, np.minimum(stamped, now_ns), now_ns)
         times = self._times(index, records, arrivals, faults)
         values = self._values(records)
         unknown = self._unknown_fields(batch.values[int(index[0])]) if len(index) else ()
