@@ -75,7 +75,7 @@ def as_records(
     ]
 
 
-def train_small_bundle(folder: Path) -> Path:
+def train_small_bundle(folder: Path, *, window_length: int = WINDOW_LENGTH, seed: int = 7) -> Path:
     """Train a tiny network on two series of sines and save it; takes about 3 seconds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -89,9 +89,9 @@ def train_small_bundle(folder: Path) -> Path:
             features=[Feature(name=name) for name in FEATURES],
             step_seconds=STEP_S,
             architecture=ArchitectureConfig(
-                window_length=WINDOW_LENGTH, hidden_size=16, latent_size=4
+                window_length=window_length, hidden_size=16, latent_size=4
             ),
-            training=TrainingConfig(epochs=2, min_steps=120, device="cpu", seed=7),
+            training=TrainingConfig(epochs=2, min_steps=120, device="cpu", seed=seed),
             model_id="sines",
             now=datetime(2026, 1, 31, tzinfo=UTC),
         )

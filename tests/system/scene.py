@@ -112,11 +112,11 @@ def probe(daemon: DaemonProcess, path: str) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-def metric(daemon: DaemonProcess, name: str) -> float:
-    """Return the sum of a metric's samples over its labels."""
+def metric(daemon: DaemonProcess, name: str, **labels: str) -> float:
+    """Return the sum of a metric's samples that carry these labels."""
     return sum(
         sample.value
         for family in text_string_to_metric_families(probe(daemon, "metrics")[1])
         for sample in family.samples
-        if sample.name == f"stream_vae_{name}"
+        if sample.name == f"stream_vae_{name}" and labels.items() <= sample.labels.items()
     )

@@ -157,6 +157,8 @@ class InputConsumer:
         """
         self._held.discard(partition)
         if begin is not None:
+            # The client may still report that the group has no offset: this is where it begins.
+            self._next_offset[partition] = begin
             self._take_anew(TopicPartition(self._topic, partition, begin))
         elif not self._paused:
             self._consumer.resume(self._partitions({partition}))
@@ -299,8 +301,11 @@ class InputConsumer:
         """Begin elsewhere; while nothing is fetched of a partition, it cannot be sought in."""
         self._consumer.incremental_unassign([at])
         self._consumer.incremental_assign([at])
+        # A partition that was paused still is when it is taken anew.
         if self._paused or at.partition in self._held:
             self._consumer.pause([at])
+        else:
+            self._consumer.resume([at])
 
     def _reach_end(self, partition: int, offset: int) -> None:
         if partition in self._assignment and offset > self._next_offset.get(partition, -1):
