@@ -174,10 +174,10 @@ class SeriesIndex:
 
     def idle_since(self, before_ns: int) -> NDArray[np.int32]:
         """Return the rows not in use by work that had no reading since then."""
-        rows = self._at_rest()
+        rows = self.at_rest()
         return rows[self.arrived[rows] < before_ns]
 
-    def victims(self, n: int, spared: Iterable[int]) -> NDArray[np.int32]:
+    def victims(self, n: int, spared: Iterable[int], *, spare_room: int = 0) -> NDArray[np.int32]:
         """Return up to `n` rows to be given up, the longest idle first.
 
         Series that never filled a window come before all others: a flood of new keys makes room
@@ -186,13 +186,17 @@ class SeriesIndex:
         Args:
             n: How many.
             spared: Rows to be kept.
+            spare_room: So many more, if they never filled a window.
         """
-        rows = self._at_rest()
+        rows = self.at_rest()
         rows = rows[~np.isin(rows, list(spared))]
-        order = np.lexsort((self.arrived[rows], self.established[rows]))
-        return rows[order[:n]]
+        established = self.established[rows]
+        order = np.lexsort((self.arrived[rows], established))
+        strangers = int(np.count_nonzero(~established))
+        return rows[order[: max(n, min(n + spare_room, strangers))]]
 
-    def _at_rest(self) -> NDArray[np.int32]:
+    def at_rest(self) -> NDArray[np.int32]:
+        """Return the rows not in use by work under way."""
         rows = self.used()
         return rows[self._last_work[rows] <= self._done]
 

@@ -11,7 +11,6 @@ from stream_vae.pipeline.line import Pipeline
 from stream_vae.pipeline.upkeep import Changes
 
 _PERIOD_S = 1.0
-_ROOM_SHARE = 100
 
 
 class Caretaker:
@@ -48,10 +47,9 @@ class Caretaker:
         self._looked_at = time.monotonic()
 
     def make_room(self, lacking: int, positions: Mapping[int, int]) -> None:
-        """Forget at least so many series; some more, so that it need not be done every time."""
+        """Forget at least so many series."""
         upkeep, now = self._pipeline.upkeep, datetime.now(UTC)
-        wanted = max(lacking, self._pipeline.memory.index.capacity // _ROOM_SHARE)
-        changes = upkeep.make_room(wanted, self._topic, now)
+        changes = upkeep.make_room(lacking, self._topic, now)
         self._publish(changes, positions, "memory")
         if len(changes.forgotten) < lacking:
             self._settle()  # then none is in use

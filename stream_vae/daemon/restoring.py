@@ -299,6 +299,8 @@ class Restorer:
         one.incidents = {}
         end = one.committed
         begin = end
+        if end is not None and one.checkpoint is None and self._changelog is not None:
+            one.state = "history"  # the group went on before it kept state, or that was deleted
         if end is None and self._settings.kafka.start == "history":
             one.state = "history"
             end = one.begin = self._consumer.bounds(one.partition)[1]

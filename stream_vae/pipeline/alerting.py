@@ -151,7 +151,8 @@ class AlertWriter:
         self, still: Stillness, silence: Silence, severity: Severity, now: datetime, *, ended: bool
     ) -> AlertEvent:
         """Return the event that opens or resolves the incident of a series that stopped."""
-        name = f"{self._origin.detector.name}:silence"
+        # After a late reading a series may fall silent at the same step again.
+        name = f"{self._origin.detector.name}:silence:{silence.offset}"
         told = f"no reading for {still.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
         return self._write_still(
             still,

@@ -14,6 +14,8 @@ from stream_vae.detect.config import SilenceConfig
 from stream_vae.pipeline.alerting import AlertWriter, Evidence, Stillness
 from stream_vae.pipeline.series_memory import SeriesMemory
 
+_SPARE_SHARE = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
@@ -42,13 +44,16 @@ class Upkeep:
     def make_room(self, n: int, topic: str, now: datetime) -> Changes:
         """Forget the `n` series that are missed least, those in use excepted.
 
+        Some more go that never filled a window, so that it need not be done every time.
+
         Series with an open incident are spared as long as there are others.
         """
         index = self._memory.index
         firing = [
             row for row in self._memory.incidents.restless if self._memory.incidents.incident(row)
         ]
-        victims = index.victims(n, [*firing, *self._memory.silences.open_rows])
+        spared = [*firing, *self._memory.silences.open_rows]
+        victims = index.victims(n, spared, spare_room=index.capacity // _SPARE_SHARE)
         if len(victims) < n:
             victims = index.victims(n, ())
         return self._forget(victims, topic, now)
@@ -147,7 +152,7 @@ class Upkeep:
 
     def _overdue(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
         index, silences = self._memory.index, self._memory.silences
-        rows = index.used()
+        rows = index.at_rest()
         silent_s = (now_ns - index.arrived[rows]) / 1e9
         over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
         return over[~np.isin(over, list(silences.open_rows))]
