@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # OffsetSpec is documented
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import Operation, error_of, translate
-from stream_vae.edges.kafka.properties import client_properties
+from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
+from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.errors import KafkaUnavailableError
 
 _REQUEST_TIMEOUT_S = 5.0
 _LOOK_TIMEOUT_S = 1.0
+_NOT_YET = (KafkaError._NOENT, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001 -- the client's public names
 
 
 class TopicEnds:
@@ -27,7 +24,11 @@ class TopicEnds:
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._topic = topic
         self._operation = Operation(doing=f"looking for the end of {topic!r}", topic=topic)
-        self._admin = AdminClient(client_properties(config))
+        # Not the client's administrative call for this: if the network fails while that is under
+        # way, librdkafka aborts the process (its issue 4605; seen with 2.16).
+        properties = {**reader_properties(config), "isolation.level": "read_uncommitted"}
+        with translated(self._operation):
+            self._client = Consumer(properties)
         self._is_outdated = False
 
     def __call__(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -41,12 +42,12 @@ class TopicEnds:
             if self._is_outdated:
                 # The client goes on asking by what it knew of the leaders, for minutes after a
                 # broker came back (FENCED_LEADER_EPOCH), unless it is told to look again.
-                self._admin.list_topics(self._topic, timeout=_LOOK_TIMEOUT_S)
-            found = self._ask(partitions)
+                self._client.list_topics(self._topic, timeout=_LOOK_TIMEOUT_S)
+            found = {partition: self._ask(partition) for partition in partitions}
         except KafkaException as exc:
             self._is_outdated = True
             error = error_of(exc)
-            if error.code() == KafkaError._NOENT:  # noqa: SLF001 -- the client's public name for it
+            if error.code() in _NOT_YET:
                 # A broker that has just started answers before its partitions have leaders.
                 msg = f"{self._operation.doing}: {error.str()}"
                 raise KafkaUnavailableError(msg) from exc
@@ -54,11 +55,7 @@ class TopicEnds:
         self._is_outdated = False
         return found
 
-    def _ask(self, partitions: Iterable[int]) -> dict[int, int]:
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # not annotated
-        asked = self._admin.list_offsets(
-            {TopicPartition(self._topic, p): latest for p in partitions},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_REQUEST_TIMEOUT_S,
-        )
-        return {at.partition: future.result().offset for at, future in asked.items()}
+    def _ask(self, partition: int) -> int:
+        here = TopicPartition(self._topic, partition)
+        _, end = self._client.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+        return end

@@ -39,6 +39,7 @@ class BrokenOrderClient(TransactionalClient):
             value=record.value,
             key=record.key,
             headers=list(record.headers),
+            partition=-1 if record.to_partition is None else record.to_partition,
             on_delivery=on_delivery,
         )
 

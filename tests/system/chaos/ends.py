@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 from tests.system.chaos.fleet import End
@@ -24,7 +24,7 @@ def oddities(ends: Sequence[End], logs: Sequence[Path]) -> list[str]:
     lines = [
         f"{end.log.name}: asked to stop, ended with {end.code}: {_reason(end)}"
         for end in ends
-        if end.was_asked and end.code not in {0, -SIGKILL}
+        if end.was_asked and end.code not in {0, -SIGKILL} and not _was_unborn(end)
     ]
     lines += [
         f"{end.log.name}: {_reason(end)}"
@@ -38,9 +38,16 @@ def oddities(ends: Sequence[End], logs: Sequence[Path]) -> list[str]:
     )
 
 
+def _was_unborn(end: End) -> bool:
+    """Tell whether SIGTERM came before the daemon had begun: then nobody listens for it."""
+    return end.code == -SIGTERM and not _events(end.log)
+
+
 def _reason(end: End) -> str:
     if end.code == -SIGKILL:
         return "killed"
+    if _was_unborn(end):
+        return "stopped before it began"
     for event in reversed(_events(end.log)):
         if event["event"] == "daemon_crashed":
             is_ours = CHAOS_ERROR in json.dumps(event)

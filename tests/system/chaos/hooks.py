@@ -6,8 +6,8 @@ forks. A file is the request, its content the argument:
     slow     every call of the model takes so many seconds more, while the file exists
     clock    the wall clock is off by so many seconds, while the file exists
     raise    the model raises once
-    commit   at the next transaction that carries records: `freeze` or `kill-before` its commit,
-             or `kill-after` it
+    commit   at the next transaction that carries more than state: `freeze` or `kill-before` its
+             commit, or `kill-after` it
 """
 
 import os
@@ -84,17 +84,17 @@ def _wrap_scorer(requests: Requests) -> None:
 
 def _wrap_transactions(requests: Requests) -> None:
     transact, commit = OutputProducer.commit, TransactionalClient.commit
-    carries_records = False
+    carries_outputs = False
 
     def wrapped_transact(
         self: OutputProducer, records: Sequence[OutputRecord], *others: Any, **named: Any
     ) -> bool:
-        nonlocal carries_records
-        carries_records = len(records) > 0
+        nonlocal carries_outputs
+        carries_outputs = any(not r.topic.endswith("-changelog") for r in records)
         return transact(self, records, *others, **named)
 
     def wrapped_commit(self: TransactionalClient, deadline: float) -> None:
-        wanted = requests.take("commit") if carries_records else None
+        wanted = requests.take("commit") if carries_outputs else None
         if wanted == "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)
         elif wanted == "kill-before":

@@ -11,8 +11,6 @@ from tests.system.chaos.schedule import Kind
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(500)]
 
-AT_COMMIT = (Kind.KILL_BEFORE_COMMIT, Kind.FREEZE_IN_TRANSACTION)
-
 
 def played(options: Options, directory: Path) -> Report:
     lines: list[str] = []
@@ -35,8 +33,8 @@ def test_faults_change_nothing(tmp_path: Path) -> None:
 
 def test_outputs_published_apart_from_offsets_are_found_out(tmp_path: Path) -> None:
     """Control: such daemons repeat outputs when they die in between, and the comparison tells."""
-    options = Options(n_faults=4, seed=1, kinds=AT_COMMIT, broken_order=True)
+    options = Options(n_faults=4, seed=1, kinds=(Kind.KILL_BEFORE_COMMIT,), broken_order=True)
 
     report = played(options, tmp_path)
 
-    assert any("dead letter of a poison record too many" in line for line in report.differences)
+    assert any("poison record too many" in line for line in report.differences), str(report)
