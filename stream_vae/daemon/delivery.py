@@ -160,7 +160,8 @@ class Delivery:
         if not offsets:
             return True
         started = time.perf_counter()
-        if not self._producer.commit(records, self._topic, offsets, self._consumer):
+        moves = any(self._committed.get(p) != at for p, at in settled.items())
+        if not self._producer.commit(records, self._topic, offsets, self._consumer, moves=moves):
             return False
         self.ledger.committed(settled)
         self._committed.update(settled)

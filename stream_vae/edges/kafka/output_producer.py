@@ -77,7 +77,7 @@ class OutputProducer:
         with translated(self._operation):
             self._client.open(time.monotonic() + self._deadline_s)
 
-    def commit(
+    def commit(  # noqa: PLR0913 -- the parts of one transaction
         self,
         records: Sequence[OutputRecord],
         topic: str,
@@ -85,6 +85,7 @@ class OutputProducer:
         group: GroupMember,
         *,
         notes: Mapping[int, str] | None = None,
+        moves: bool = True,
     ) -> bool:
         """Publish records and commit the offsets of their input in one transaction.
 
@@ -94,6 +95,8 @@ class OutputProducer:
             offsets: Input partition -> next offset.
             group: Whose offsets they are.
             notes: Input partition -> text that the group keeps with its offset.
+            moves: Whether at least one of the offsets is new to the group. Where none is, they
+                cannot tell whether a transaction of unknown outcome was committed: it is repeated.
 
         Returns:
             False if the group moved under the transaction, which was aborted: poll the consumer,
@@ -128,7 +131,7 @@ class OutputProducer:
                     raise failure from exc
             else:
                 return True
-            if must_renew and self._begin_anew(offsets, group, deadline):
+            if must_renew and self._begin_anew(offsets, group, deadline) and moves:
                 return True
             time.sleep(_RETRY_PAUSE_S)
 
