@@ -160,8 +160,7 @@ class Delivery:
         if not offsets:
             return True
         started = time.perf_counter()
-        moves = any(self._committed.get(p) != at for p, at in settled.items())
-        if not self._producer.commit(records, self._topic, offsets, self._consumer, moves=moves):
+        if not self._producer.commit(records, self._topic, offsets, self._consumer):
             return False
         self.ledger.committed(settled)
         self._committed.update(settled)

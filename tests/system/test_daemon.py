@@ -110,7 +110,7 @@ def test_what_is_fed_comes_out_as_the_alerts_that_score_gives(
         assert daemon.stop() == 0
         assert daemon.stray_lines == [], "every line is a JSON event"
         assert len(daemon.find("daemon_started")) == 1
-        assert daemon.find("partitions_assigned")[0]["state"] == "cold"
+        assert daemon.find("state_restored")[0]["state"] == "cold"
     streamed = read_alerts(kafka, topics)
     assert [event["status"] for event in streamed][-1] == "resolved"
     assert streamed[0]["features"][0]["name"] == "flow"

@@ -172,8 +172,8 @@ class InputConsumer:
         """Return the membership, for the producer's transaction."""
         return self._consumer.consumer_group_metadata()
 
-    def committed(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return input partition -> the group's committed offset, where there is one.
+    def committed(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
+        """Return input partition -> the group's committed offset and its note, if there is one.
 
         Raises:
             KafkaException: If no broker answered; for the producer, which retries its steps.
@@ -181,7 +181,7 @@ class InputConsumer:
         found = self._consumer.committed(
             self._partitions(set(partitions)), timeout=_REQUEST_TIMEOUT_S
         )
-        return {at.partition: at.offset for at in found if at.offset >= 0}
+        return {at.partition: (at.offset, at.metadata or "") for at in found if at.offset >= 0}
 
     def ask_committed(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return input partition -> the group's committed offset, where there is one.
@@ -191,7 +191,7 @@ class InputConsumer:
             KafkaRefusedError: If the broker refuses the group.
         """
         with translated(self._operation):
-            return self.committed(partitions)
+            return {p: offset for p, (offset, _) in self.committed(partitions).items()}
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Ask for the oldest offset kept and the next one of the input.

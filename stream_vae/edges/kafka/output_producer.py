@@ -1,6 +1,7 @@
 """Publishes outputs and input offsets together, or not at all."""
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -30,8 +31,8 @@ class GroupMember(Protocol):
     def group_metadata(self) -> object:
         """Return the membership as it is now."""
 
-    def committed(self, partitions: Iterable[int]) -> Mapping[int, int]:
-        """Return input partition -> the group's committed offset, where there is one."""
+    def committed(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, str]]:
+        """Return input partition -> the group's committed offset and its note, if there is one."""
 
 
 class OutputProducer:
@@ -77,7 +78,7 @@ class OutputProducer:
         with translated(self._operation):
             self._client.open(time.monotonic() + self._deadline_s)
 
-    def commit(  # noqa: PLR0913 -- the parts of one transaction
+    def commit(
         self,
         records: Sequence[OutputRecord],
         topic: str,
@@ -85,7 +86,6 @@ class OutputProducer:
         group: GroupMember,
         *,
         notes: Mapping[int, str] | None = None,
-        moves: bool = True,
     ) -> bool:
         """Publish records and commit the offsets of their input in one transaction.
 
@@ -94,9 +94,9 @@ class OutputProducer:
             topic: The input topic.
             offsets: Input partition -> next offset.
             group: Whose offsets they are.
-            notes: Input partition -> text that the group keeps with its offset.
-            moves: Whether at least one of the offsets is new to the group. Where none is, they
-                cannot tell whether a transaction of unknown outcome was committed: it is repeated.
+            notes: Input partition -> text that the group keeps with its offset. It tells a
+                transaction from all others, so that one of unknown outcome is known again; unset,
+                one is drawn.
 
         Returns:
             False if the group moved under the transaction, which was aborted: poll the consumer,
@@ -108,10 +108,9 @@ class OutputProducer:
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
         """
         deadline = time.monotonic() + self._deadline_s
-        notes = notes or {}
+        notes = notes or dict.fromkeys(offsets, uuid.uuid4().hex)
         positions = [
-            TopicPartition(topic, p, offset, notes.get(p, ""))
-            for p, offset in sorted(offsets.items())
+            TopicPartition(topic, p, offset, notes[p]) for p, offset in sorted(offsets.items())
         ]
         while True:
             began = time.monotonic()
@@ -131,7 +130,7 @@ class OutputProducer:
                     raise failure from exc
             else:
                 return True
-            if must_renew and self._begin_anew(offsets, group, deadline) and moves:
+            if must_renew and self._begin_anew(positions, group, deadline):
                 return True
             time.sleep(_RETRY_PAUSE_S)
 
@@ -199,18 +198,21 @@ class OutputProducer:
         lasted_s = time.monotonic() - began
         return isinstance(failure, FencedError) and lasted_s >= self._transaction_timeout_s
 
-    def _begin_anew(self, offsets: Mapping[int, int], group: GroupMember, deadline: float) -> bool:
+    def _begin_anew(
+        self, positions: list[TopicPartition], group: GroupMember, deadline: float
+    ) -> bool:
         """Take a new client, which ends what the old one had open.
 
         Returns:
-            True if that had been committed after all: the group's offsets tell.
+            True if that had been committed after all: the notes beside the group's offsets tell.
         """
-        committed: dict[int, int] = {}
+        wanted = {at.partition: (at.offset, at.metadata) for at in positions}
+        committed: dict[int, tuple[int, str]] = {}
         with translated(self._operation):
             self._client.renew(deadline)
             self._client.insist(
-                lambda: committed.update(group.committed(offsets)),
+                lambda: committed.update(group.committed(wanted)),
                 "asking for the group's offsets",
                 deadline,
             )
-        return committed == offsets
+        return committed == wanted

@@ -148,15 +148,11 @@ class Redriver:
         """Return the membership of nobody, for the producer's transaction."""
         return self._consumer.consumer_group_metadata()
 
-    def committed(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return partition -> committed offset, where it is that of the newest transaction."""
+    def committed(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
+        """Return partition -> committed offset and the note beside it."""
         wanted = [TopicPartition(self._topic, p) for p in partitions]
         found = self._consumer.committed(wanted, timeout=_REQUEST_TIMEOUT_S)
-        return {
-            at.partition: at.offset
-            for at in found
-            if getattr(at, "metadata", None) == self._notes.get(at.partition)
-        }
+        return {at.partition: (at.offset, at.metadata or "") for at in found}
 
     def close(self) -> None:
         """Let go of the clients."""
