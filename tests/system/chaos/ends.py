@@ -24,7 +24,7 @@ def oddities(ends: Sequence[End], logs: Sequence[Path]) -> list[str]:
     lines = [
         f"{end.log.name}: asked to stop, ended with {end.code}: {_reason(end)}"
         for end in ends
-        if end.was_asked and end.code not in {0, -SIGKILL} and not _was_unborn(end)
+        if end.was_asked and end.code not in {0, -SIGKILL} and not _is_explained(end)
     ]
     lines += [
         f"{end.log.name}: {_reason(end)}"
@@ -36,6 +36,12 @@ def oddities(ends: Sequence[End], logs: Sequence[Path]) -> list[str]:
     return [f"{len(lines)} x what no fault explains:", *(f"  {line}" for line in lines)] * bool(
         lines
     )
+
+
+def _is_explained(end: End) -> bool:
+    """Tell whether a stop failed as documented: the group or the brokers were gone by then."""
+    is_refused = _reason(end).startswith(("FencedError", "KafkaUnavailableError"))
+    return _was_unborn(end) or (end.code == 1 and is_refused)
 
 
 def _was_unborn(end: End) -> bool:
