@@ -1,6 +1,6 @@
 """Which row each series has in the tables, and which must make room when they are full."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ ROW = np.dtype(
         ("arrived", "<i8"),
         ("offset", "<i8"),
         ("epoch", "<i8"),
-        ("count", "<i4"),
+        ("count", "<i8"),
         ("interval", "<f4"),
         ("established", "?"),
     ]
@@ -41,6 +41,8 @@ class SeriesIndex:
     Rows of work that is under way are not given up. Work is taken back in the order in which it
     was handed out.
 
+    `changed` tells rows handed out since they were saved, `recorded` those of which anything was.
+
     Args:
         capacity: Rows; memory is used only for those that were given out once.
     """
@@ -51,9 +53,10 @@ class SeriesIndex:
         self.arrived: NDArray[np.int64] = self.state["arrived"]
         self.offset: NDArray[np.int64] = self.state["offset"]
         self.epoch: NDArray[np.int64] = self.state["epoch"]
-        self.count: NDArray[np.int32] = self.state["count"]
+        self.count: NDArray[np.int64] = self.state["count"]
         self.interval: NDArray[np.float32] = self.state["interval"]
         self.established: NDArray[np.bool_] = self.state["established"]
+        self.recorded: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self.changed: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self._partition: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self._last_work: NDArray[np.int64] = np.zeros(capacity, np.int64)
@@ -90,6 +93,10 @@ class SeriesIndex:
         """Return all rows in use."""
         return np.fromiter(self._row_of.values(), np.int32, len(self._row_of))
 
+    def shift_arrivals(self, by_ns: int) -> None:
+        """Follow a clock that was set anew."""
+        self.arrived[self.used()] += by_ns
+
     def within(self, rows: NDArray[np.int32], partitions: Collection[int]) -> NDArray[np.int32]:
         """Return those of some rows in use that belong to these partitions."""
         return rows[np.isin(self._partition[rows], list(partitions))]
@@ -114,7 +121,7 @@ class SeriesIndex:
         """Return the row of each series, and the rows that are new.
 
         Raises:
-            IndexError: If there is no room; `evict` first.
+            IndexError: If there is no room; see `lack_of_room`.
         """
         find = self._row_of.get
         rows = [find(name, -1) for name in names]
@@ -158,7 +165,7 @@ class SeriesIndex:
         self.arrived[series] = times[ends]
         self.offset[series] = offsets[order[ends]]
         # An epoch ends with reading 17, 33, ... wherever polls are cut.
-        before = self.count[series].astype(np.int64)
+        before = self.count[series]
         last = (before + count - 1) // EPOCH * EPOCH  # readings before the newest boundary
         crossed = last >= before
         boundary = times[np.where(crossed, starts + last - before, 0)]
@@ -177,7 +184,9 @@ class SeriesIndex:
         rows = self.at_rest()
         return rows[self.arrived[rows] < before_ns]
 
-    def victims(self, n: int, spared: Iterable[int], *, spare_room: int = 0) -> NDArray[np.int32]:
+    def victims(
+        self, n: int, partitions: Collection[int], spared: Collection[int], *, spare_room: int = 0
+    ) -> NDArray[np.int32]:
         """Return up to `n` rows to be given up, the longest idle first.
 
         Series that never filled a window come before all others: a flood of new keys makes room
@@ -185,10 +194,11 @@ class SeriesIndex:
 
         Args:
             n: How many.
+            partitions: Whose.
             spared: Rows to be kept.
             spare_room: So many more, if they never filled a window.
         """
-        rows = self.at_rest()
+        rows = self.within(self.at_rest(), partitions)
         rows = rows[~np.isin(rows, list(spared))]
         established = self.established[rows]
         order = np.lexsort((self.arrived[rows], established))
@@ -227,5 +237,5 @@ class SeriesIndex:
         self.state.load(np.array([row]), np.zeros((), ROW))
         self._last_work[row] = 0
         self._partition[row] = name[0]
-        self.changed[row] = False
+        self.changed[row] = self.recorded[row] = False
         return row

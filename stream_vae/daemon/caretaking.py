@@ -11,6 +11,7 @@ from stream_vae.pipeline.line import Pipeline
 from stream_vae.pipeline.upkeep import Changes
 
 _PERIOD_S = 1.0
+_CLOCK_JUMP_NS = 30 * 10**9
 
 
 class Caretaker:
@@ -45,16 +46,27 @@ class Caretaker:
         self._ttl_ns = round(ttl_s * 1e9)
         self._settle = settle
         self._looked_at = time.monotonic()
+        self._clock_ahead_ns = time.time_ns() - time.monotonic_ns()
 
-    def make_room(self, lacking: int, positions: Mapping[int, int]) -> None:
-        """Forget at least so many series."""
-        upkeep, now = self._pipeline.upkeep, datetime.now(UTC)
-        changes = upkeep.make_room(lacking, self._topic, now)
-        self._publish(changes, positions, "memory")
-        if len(changes.forgotten) < lacking:
+    def make_room(self, lacking: int, live: set[int], positions: Mapping[int, int]) -> None:
+        """Forget at least so many series: the least missed first, open incidents last."""
+        index, upkeep = self._pipeline.memory.index, self._pipeline.upkeep
+        wanted, now = index.n_free + lacking, datetime.now(UTC)
+
+        def forget(*, even_open: bool) -> None:
+            rest = wanted - index.n_free
+            if rest > 0:
+                changes = upkeep.make_room(rest, live, self._topic, now, even_open=even_open)
+                self._publish(changes, positions, "memory")
+
+        forget(even_open=False)
+        if index.n_free < wanted:
             self._settle()  # then none is in use
-            rest = lacking - len(changes.forgotten)
-            self._publish(upkeep.make_room(rest, self._topic, now), positions, "memory")
+            forget(even_open=False)
+        forget(even_open=True)
+        if index.n_free < wanted:
+            others = {index.name(row)[0] for row in index.used().tolist()} - live
+            self._publish(upkeep.drop(wanted - index.n_free, others), positions, "memory")
 
     def look(self, live: set[int], positions: Mapping[int, int]) -> None:
         """Once a second, forget series that are gone for good and tell of those that fell silent.
@@ -67,6 +79,7 @@ class Caretaker:
             return
         self._looked_at = time.monotonic()
         upkeep, now, now_ns = self._pipeline.upkeep, datetime.now(UTC), time.time_ns()
+        self._follow_clock(now_ns)
         lag = self._consumer.lag()
         # While there is more to be read, nobody can say that a series has stopped.
         caught_up = {p for p in live if lag.get(p) == 0}
@@ -78,6 +91,13 @@ class Caretaker:
             at_end = {p for p in suspects if self._consumer.is_at_end(p)}
             silent = upkeep.watch_silence(now_ns, at_end, self._topic, now)
             self._delivery.add_changes(silent, positions, time.monotonic())
+
+    def _follow_clock(self, now_ns: int) -> None:
+        """See that a clock that is set anew makes no series look idle."""
+        ahead_ns = now_ns - time.monotonic_ns()
+        moved_ns, self._clock_ahead_ns = ahead_ns - self._clock_ahead_ns, ahead_ns
+        if abs(moved_ns) > _CLOCK_JUMP_NS:
+            self._pipeline.memory.index.shift_arrivals(moved_ns)
 
     def _publish(self, changes: Changes, positions: Mapping[int, int], reason: str) -> None:
         self._delivery.add_changes(changes, positions, time.monotonic())

@@ -25,9 +25,10 @@ from stream_vae.wire.snapshots import (
 )
 
 
-def model_key(spec: ModelSpec, score: str) -> bytes:
-    """Return what tells the rows of one model and score from those of others."""
-    return hashlib.sha256(f"{spec.version}:{score}".encode()).digest()[:MODEL_BYTES]
+def model_key(spec: ModelSpec, score: str, quantile: float) -> bytes:
+    """Return what tells the rows of one model, score and percentile from those of others."""
+    identity = f"{spec.version}:{score}:{quantile}"
+    return hashlib.sha256(identity.encode()).digest()[:MODEL_BYTES]
 
 
 class ChangelogWriter:
@@ -36,14 +37,14 @@ class ChangelogWriter:
     Args:
         topic: The compacted topic.
         spec: The model.
-        score: Name of the score in use.
+        model: See `model_key`.
         shape: Of the rows.
     """
 
-    def __init__(self, topic: str, spec: ModelSpec, score: str, shape: StateShape) -> None:
+    def __init__(self, topic: str, spec: ModelSpec, model: bytes, shape: StateShape) -> None:
         self._topic = topic
         self._head = RowHead(
-            model=model_key(spec, score),
+            model=model,
             length=shape.length,
             n_features=shape.n_features,
             scores=shape.scores,
@@ -87,19 +88,11 @@ class ChangelogWriter:
 
     def checkpoint(self, partition: int, checkpoint: Checkpoint) -> OutputRecord:
         """Return the record that says from where a partition must be read again."""
-        return self._record(CHECKPOINT, (partition, ""), encode_value(checkpoint))
+        return self._make(partition, CHECKPOINT, encode_value(checkpoint))
 
     def model(self, partition: int) -> OutputRecord:
         """Return the record that lets another model make use of this one's rows."""
-        record = self._record(MODEL, (partition, ""), encode_value(self._model))
-        return OutputRecord(
-            topic=record.topic,
-            key=MODEL + self._head.model,
-            value=record.value,
-            headers=[],
-            partition=partition,
-            to_partition=partition,
-        )
+        return self._make(partition, MODEL + self._head.model, encode_value(self._model))
 
     def _record(
         self,
@@ -108,11 +101,20 @@ class ChangelogWriter:
         value: bytes | None,
         headers: list[tuple[str, bytes | None]] | None = None,
     ) -> OutputRecord:
+        return self._make(name[0], kind + name[1].encode(), value, headers)
+
+    def _make(
+        self,
+        partition: int,
+        key: bytes,
+        value: bytes | None,
+        headers: list[tuple[str, bytes | None]] | None = None,
+    ) -> OutputRecord:
         return OutputRecord(
             topic=self._topic,
-            key=kind + name[1].encode(),
+            key=key,
             value=value,
             headers=headers or [],
-            partition=name[0],
-            to_partition=name[0],
+            partition=partition,
+            to_partition=partition,
         )

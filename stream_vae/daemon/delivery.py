@@ -6,6 +6,7 @@ from typing import Protocol
 
 from stream_vae.core.ledger import OffsetLedger
 from stream_vae.core.records import Rejection
+from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.changelog import ChangelogWriter
 from stream_vae.daemon.jobs import Taken
 from stream_vae.daemon.outbox import Outbox
@@ -123,8 +124,13 @@ class Delivery:
             self.outbox.state.append(
                 self._changelog.incidents(name, incidents, positions.get(name[0], 0))
             )
-        for name in changes.forgotten:
-            self.outbox.state += self._changelog.forgotten(name, positions.get(name[0], 0))
+        self.bury({name: positions.get(name[0], 0) for name in changes.buried})
+
+    def bury(self, names: Mapping[SeriesName, int]) -> None:
+        """Add tombstones of series -> offset before which all their readings are forgotten."""
+        if self._changelog is not None:
+            for name, offset in names.items():
+                self.outbox.state += self._changelog.forgotten(name, offset)
 
     def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
         """Add saved series, which hold all readings before the positions."""

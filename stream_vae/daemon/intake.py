@@ -33,17 +33,19 @@ class Intake:
         self._recorder = recorder
         self._make_room = make_room
 
-    def take(self, records: RecordBatch, now_ns: int, ticket: int | None) -> Taken:
+    def take(
+        self, records: RecordBatch, ticket: int | None, read_since_ns: int | None = None
+    ) -> Taken:
         """Return a poll's readings with their windows.
 
         Args:
             records: At least one.
-            now_ns: Wall clock that their times are judged by, nanoseconds since 1970.
             ticket: Of the ledger; None if they were committed before and only bring state up to
                 date.
+            read_since_ns: Then, a wall clock before they were read first, nanoseconds since 1970.
         """
         started = time.perf_counter()
-        decoded = self._decoder.decode(records, now_ns)
+        decoded = self._decoder.decode(records, time.time_ns(), read_since_ns)
         decoded_at = time.perf_counter()
         readings = decoded.readings
         if ticket is None:

@@ -9,12 +9,13 @@ from stream_vae.core.health import Health, Heartbeat, judge_heartbeats
 from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.caretaking import Caretaker
-from stream_vae.daemon.changelog import ChangelogWriter
+from stream_vae.daemon.changelog import ChangelogWriter, model_key
 from stream_vae.daemon.delivery import Delivery, Recorder
 from stream_vae.daemon.intake import Intake
 from stream_vae.daemon.jobs import Saving, Taken, ends_of, firsts_of
+from stream_vae.daemon.loading import ChangelogLoader, Restoration
 from stream_vae.daemon.notices import ClientNotices
-from stream_vae.daemon.restoring import Restoration, Restorer
+from stream_vae.daemon.restoring import Restorer
 from stream_vae.daemon.saving import StateSaver
 from stream_vae.daemon.worker import ScoringWorker
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
@@ -37,6 +38,8 @@ from stream_vae.wire.readings import ReadingDecoder
 
 _PAUSE_AFTER_S = 0.5
 _PROGRESS_PERIOD_S = 5.0
+_CHUNK = 2000  # records of the changelog, loaded at once
+_LARGEST_SHARE = 4  # of the rows, for one chunk
 _RESTORE_WAIT_S = 0.002
 
 
@@ -109,9 +112,10 @@ class Daemon:
             on_back=notices.reached,
             on_delay=notices.delayed,
         )
+        model = model_key(spec, score, settings.detect.threshold.quantile)
         writer = None
         if changelog is not None:
-            writer = ChangelogWriter(changelog, spec, score, pipeline.memory.shape)
+            writer = ChangelogWriter(changelog, spec, model, shape)
         self._delivery = Delivery(
             settings,
             consumer=self._consumer,
@@ -131,16 +135,18 @@ class Daemon:
             settle=self._settle_all,
         )
         self._intake = Intake(decoder, pipeline, recorder, self._make_room)
+        input_ends = TopicEnds(settings.kafka, settings.input.topic)
+        state_ends = input_ends if changelog is None else TopicEnds(settings.kafka, changelog)
         self._restorer = Restorer(
             settings,
-            ends=None if changelog is None else TopicEnds(settings.kafka, changelog),
             consumer=self._consumer,
-            pipeline=pipeline,
-            spec=spec,
-            score=score,
-            changelog_reader=None if changelog is None else _reader(settings, changelog, notices),
-            input_reader=_reader(settings, settings.input.topic, notices),
-            make_room=self._make_room,
+            loader=ChangelogLoader(pipeline, spec, model, self._make_room, time.time_ns),
+            chunk=min(_CHUNK, pipeline.memory.index.capacity // _LARGEST_SHARE),
+            ends=state_ends,
+            changelog_reader=(
+                None if changelog is None else _reader(settings, changelog, state_ends, notices)
+            ),
+            input_reader=_reader(settings, settings.input.topic, input_ends, notices),
             now_ns=time.time_ns,
         )
 
@@ -223,7 +229,7 @@ class Daemon:
 
     def _take_in(self, records: RecordBatch) -> None:
         ticket = self._delivery.ledger.track(ends_of(records))
-        taken = self._intake.take(records, time.time_ns(), ticket)
+        taken = self._intake.take(records, ticket)
         self._saver.advance(firsts_of(records), taken.positions)
         self._submit(taken)
 
@@ -283,7 +289,7 @@ class Daemon:
         if self._worker.readings_in_flight <= self._settings.worker.max_in_flight:
             again = self._restorer.poll(self._settings.kafka.poll_records)
             if again is not None:
-                self._submit(self._intake.take(again, self._restorer.clock_ns(again), None))
+                self._submit(self._intake.take(again, None, self._restorer.read_since_ns(again)))
         ready = self._restorer.take_ready()
         if ready:
             self._settle_all()
@@ -295,13 +301,17 @@ class Daemon:
             self._recorder.record(self._restorer.progress())
 
     def _make_room(self, lacking: int) -> None:
-        self._caretaker.make_room(lacking, self._saver.positions)
+        self._caretaker.make_room(lacking, self._saver.live, self._saver.positions)
 
     def _go_live(self, done: Restoration) -> None:
         self._pipeline.replayed.forget({done.partition})
         if done.committed is not None:
             self._delivery.begin(done.partition, done.committed)
         self._saver.go_live(done)
+        if done.begin is not None:
+            # The group's offset is set by that, so that state can go along with it.
+            ledger = self._delivery.ledger
+            ledger.settle(ledger.track({done.partition: done.begin}))
         self._consumer.release(done.partition, done.begin)
         self._recorder.record(
             StateRestored(
@@ -351,11 +361,11 @@ class Daemon:
         return self._pipeline.forget_partitions(partitions)
 
 
-def _reader(settings: Settings, topic: str, notices: ClientNotices) -> RangeReader:
+def _reader(settings: Settings, topic: str, ends: TopicEnds, notices: ClientNotices) -> RangeReader:
     watch = BrokerWatch(
         f"reading {topic!r}",
         settings.kafka.broker_deadline_s,
         on_wait=lambda detail: notices.waiting(detail, watch.out_s),
         on_back=notices.reached,
     )
-    return RangeReader(settings.kafka, topic, watch)
+    return RangeReader(settings.kafka, topic, ends, watch)

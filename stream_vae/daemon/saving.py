@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from stream_vae.daemon.delivery import Delivery
 from stream_vae.daemon.jobs import Saving
-from stream_vae.daemon.restoring import Restoration
+from stream_vae.daemon.loading import Restoration
 from stream_vae.daemon.sweep import Sweep
 from stream_vae.pipeline.line import Pipeline
 from stream_vae.wire.snapshots import Checkpoint
@@ -42,11 +42,16 @@ class StateSaver:
             self.positions[partition] = begin
         if not done.knows_model:
             self._delivery.add_model(partition)
-        if done.checkpoint is not None:
-            self._checkpoints[partition] = done.checkpoint.offset
-        else:
+        if done.checkpoint is None:
             self._unmarked.add(partition)
-            self._mark({} if begin is None else {partition: begin})
+        else:
+            self._checkpoints[partition] = done.checkpoint.offset
+            if not done.is_marked:
+                self._delivery.add_checkpoints({partition: done.checkpoint})
+        # Rows that could not be used, of series that are no more: nobody else would ever drop them.
+        names = ((partition, key) for key in done.unfit)
+        find = self._pipeline.memory.index.find
+        self._delivery.bury({n: done.unfit[n[1]] for n in names if find(n) is None})
 
     def advance(self, firsts: Mapping[int, int], ends: Mapping[int, int]) -> None:
         """Note what is taken in.
@@ -71,7 +76,8 @@ class StateSaver:
             checkpoints = {p: self._checkpoint(self.positions[p]) for p in known}
             self._sweep.begin(now, index.changed_rows(self.live), checkpoints)
         rows = self._sweep.take(now)
-        rows = rows[index.changed[rows]]  # some may have been saved or forgotten since
+        # Some may have been saved or forgotten since, their rows given to others.
+        rows = index.within(rows[index.changed[rows]], self.live & self.positions.keys())
         finished = self._sweep.finish() or {}
         moved = {p: c for p, c in finished.items() if self._checkpoints.get(p) != c.offset}
         if not len(rows) and not moved:

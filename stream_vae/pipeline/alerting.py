@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,13 @@ class Stillness:
     """Start of its newest step, nanoseconds since 1970."""
     silent_s: float
     """Seconds without a reading so far."""
+
+
+class SilenceEnd(Enum):
+    """Why a silence is over."""
+
+    RETURNED = "sends readings again"
+    FORGOTTEN = "is forgotten: no reading for long"
 
 
 class AlertWriter:
@@ -144,13 +152,18 @@ class AlertWriter:
             threshold_method=self._threshold_method,
             grade=incident.peak_grade,
             offsets=(incident.offset_start, incident.offset_end),
-            summary=f"{printable(still.key, 200)} is forgotten: no reading for long",
+            summary=f"{printable(still.key, 200)} {SilenceEnd.FORGOTTEN.value}",
         )
 
     def write_silence(
-        self, still: Stillness, silence: Silence, severity: Severity, now: datetime, *, ended: bool
+        self,
+        still: Stillness,
+        silence: Silence,
+        severity: Severity,
+        now: datetime,
+        end: SilenceEnd | None = None,
     ) -> AlertEvent:
-        """Return the event that opens or resolves the incident of a series that stopped."""
+        """Return the event that opens, or for some reason ends, the incident of a silent series."""
         # After a late reading a series may fall silent at the same step again.
         name = f"{self._origin.detector.name}:silence:{silence.offset}"
         told = f"no reading for {still.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
@@ -159,17 +172,16 @@ class AlertWriter:
             now,
             kind="silence",
             incident_id=incident_id(name, still.key, silence.since),
-            sequence=int(ended),
+            sequence=0 if end is None else 1,
             severity=severity,
             starts_at=silence.since,
-            ends_at=still.last_step if ended else None,
+            ends_at=None if end is None else still.last_step,
             score=still.silent_s,
             threshold=silence.allowed_s,
             threshold_method="seconds without a reading",
             grade=1.0,
             offsets=(silence.offset, silence.offset),
-            summary=f"{printable(still.key, 200)} "
-            + ("sends readings again" if ended else f"is silent: {told}"),
+            summary=f"{printable(still.key, 200)} {end.value if end else f'is silent: {told}'}",
         )
 
     def _write_still(  # noqa: PLR0913 -- the fields in which these events differ

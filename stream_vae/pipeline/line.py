@@ -118,6 +118,7 @@ class Pipeline:
         """Take series out between two assemblies; `complete` it between the same two decisions."""
         self.memory.index.hand_out(rows)
         self.memory.index.changed[rows] = False
+        self.memory.index.recorded[rows] = True
         return self.memory.capture(rows)
 
     def complete(self, capture: Capture) -> SavedSeries:
@@ -204,6 +205,7 @@ class Pipeline:
         found += self._incident_changes(evidence, now, replayed=replayed)
         found.sort(key=lambda change: change[0])  # arrival order over all series
         names = {row: self.memory.index.name(row) for _, row, _ in found}
+        self.memory.index.recorded[list(names)] = True
         return Changes(
             alerts=tuple(event for _, _, event in found),
             incidents={name: self.memory.incidents_of(row) for row, name in names.items()},

@@ -39,6 +39,12 @@ class ReplayFilter:
         """Return where a series was saved; -1 if it was not."""
         return self._series.get(name, -1)
 
+    def forget_before(self, partition: int, offset: int) -> None:
+        """Forget what was saved of a partition before an offset that is where reading begins."""
+        self._series = {
+            name: at for name, at in self._series.items() if name[0] != partition or at > offset
+        }
+
     def forget(self, partitions: set[int]) -> None:
         """Forget partitions that have been read again, or have left."""
         self._series = {n: at for n, at in self._series.items() if n[0] not in partitions}

@@ -172,6 +172,7 @@ class SeriesMemory:
         self.index.state.load(rows, states["index"])
         self.windows.state.load(rows, states["windows"])
         self.threshold.state.load(rows, states["threshold"])
+        self.index.recorded[rows] = True
 
     def carry_over(self, names: list[SeriesName], states: NDArray[np.void], scaler: Scaler) -> None:
         """Put K series back that another model saved, whose windows have the same shape.
@@ -192,11 +193,20 @@ class SeriesMemory:
         self.index.state.load(rows, states["index"])
         self.windows.state.load(rows, windows)
         self.threshold.start(rows)
-        self.index.changed[rows] = True
+        self.index.changed[rows] = self.index.recorded[rows] = True
 
-    def load_incidents(self, name: SeriesName, saved: SeriesIncidents) -> None:
-        """Put a series' incidents back; the series begins if it is new."""
+    def load_incidents(self, name: SeriesName, saved: SeriesIncidents, now_ns: int) -> None:
+        """Put a series' incidents back; the series begins, as if a reading had just come, if new.
+
+        Raises:
+            IndexError: If there is no room.
+        """
+        is_new = self.index.find(name) is None
         row = int(self.rows([name])[0])
+        if is_new:
+            self.index.arrived[row] = now_ns
+            self.index.changed[row] = True
+        self.index.recorded[row] = True
         self.incidents.load(row, saved.anomaly)
         self.silences.close(row)
         if saved.silence is not None:

@@ -11,7 +11,7 @@ from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import SeriesIncidents, Silence
 from stream_vae.core.series_index import SeriesName
 from stream_vae.detect.config import SilenceConfig
-from stream_vae.pipeline.alerting import AlertWriter, Evidence, Stillness
+from stream_vae.pipeline.alerting import AlertWriter, Evidence, SilenceEnd, Stillness
 from stream_vae.pipeline.series_memory import SeriesMemory
 
 _SPARE_SHARE = 100
@@ -25,6 +25,8 @@ class Changes:
     incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
     """Of the series with an alert event, as they are now."""
     forgotten: tuple[SeriesName, ...] = ()
+    buried: tuple[SeriesName, ...] = ()
+    """Those forgotten of which something was saved."""
 
 
 class Upkeep:
@@ -41,22 +43,38 @@ class Upkeep:
         self._writer = writer
         self._severity = config.severity
 
-    def make_room(self, n: int, topic: str, now: datetime) -> Changes:
-        """Forget the `n` series that are missed least, those in use excepted.
+    def make_room(
+        self, n: int, partitions: Collection[int], topic: str, now: datetime, *, even_open: bool
+    ) -> Changes:
+        """Forget up to `n` series of these partitions, those in use excepted.
 
-        Some more go that never filled a window, so that it need not be done every time.
+        The longest idle go first. Some more go that never filled a window, so that it need not be
+        done every time.
 
-        Series with an open incident are spared as long as there are others.
+        Args:
+            n: How many.
+            partitions: Those whose state is back: a tombstone says for good that a series is
+                forgotten.
+            topic: The input topic.
+            now: Wall clock.
+            even_open: Take series with an open incident too, which is resolved by that.
         """
-        index = self._memory.index
-        firing = [
-            row for row in self._memory.incidents.restless if self._memory.incidents.incident(row)
-        ]
-        spared = [*firing, *self._memory.silences.open_rows]
-        victims = index.victims(n, spared, spare_room=index.capacity // _SPARE_SHARE)
-        if len(victims) < n:
-            victims = index.victims(n, ())
+        index, incidents = self._memory.index, self._memory.incidents
+        spared: set[int] = set()
+        if not even_open:
+            spared.update(row for row in incidents.restless if incidents.incident(row))
+            spared.update(self._memory.silences.open_rows)
+        spare_room = index.capacity // _SPARE_SHARE
+        victims = index.victims(n, partitions, spared, spare_room=spare_room)
         return self._forget(victims, topic, now)
+
+    def drop(self, n: int, partitions: Collection[int]) -> Changes:
+        """Drop up to `n` series of partitions on their way back, as if they had not been found.
+
+        What is saved of them stays as it is.
+        """
+        victims = self._memory.index.victims(n, partitions, ())
+        return Changes(forgotten=tuple(self._memory.release(victims)))
 
     def expire(
         self, idle_since_ns: int, partitions: Collection[int], topic: str, now: datetime
@@ -93,10 +111,9 @@ class Upkeep:
                 allowed_s=float(silences.allowed_s(index.interval[[row]])[0]),
             )
             silences.open(row, silence)
-            alerts.append(
-                self._writer.write_silence(still, silence, self._severity, now, ended=False)
-            )
+            alerts.append(self._writer.write_silence(still, silence, self._severity, now))
             changed[index.name(row)] = self._memory.incidents_of(row)
+            index.recorded[row] = True
         return Changes(alerts=tuple(alerts), incidents=changed)
 
     def returned(self, evidence: Evidence, now: datetime) -> list[tuple[int, int, AlertEvent]]:
@@ -119,7 +136,9 @@ class Upkeep:
                 last_step=self._memory.windows.step_start(int(readings.times[at])),
                 silent_s=max((int(readings.arrivals[at]) - silence.arrived) / 1e9, 0.0),
             )
-            event = self._writer.write_silence(still, silence, self._severity, now, ended=True)
+            event = self._writer.write_silence(
+                still, silence, self._severity, now, end=SilenceEnd.RETURNED
+            )
             changes.append((at, int(rows[at]), event))
         return changes
 
@@ -136,9 +155,14 @@ class Upkeep:
             if silence is not None:
                 still = self._still(row, topic, silence.allowed_s)
                 alerts.append(
-                    self._writer.write_silence(still, silence, self._severity, now, ended=True)
+                    self._writer.write_silence(
+                        still, silence, self._severity, now, end=SilenceEnd.FORGOTTEN
+                    )
                 )
-        return Changes(alerts=tuple(alerts), forgotten=tuple(self._memory.release(rows)))
+        recorded = self._memory.index.recorded[rows].tolist()
+        names = self._memory.release(rows)
+        buried = tuple(name for name, known in zip(names, recorded, strict=True) if known)
+        return Changes(alerts=tuple(alerts), forgotten=tuple(names), buried=buried)
 
     def _still(self, row: int, topic: str, silent_s: float) -> Stillness:
         partition, key = self._memory.index.name(row)

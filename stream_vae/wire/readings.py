@@ -69,22 +69,19 @@ class ReadingDecoder:
         self._parser = TimestampParser(fmt.timestamp_format)
         self._reported: set[str] = set()
 
-    def decode(self, batch: RecordBatch, now_ns: int) -> Decoded:
+    def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """Return the readings of a batch and why its other records are none.
 
         Args:
             batch: M records.
             now_ns: Wall clock, nanoseconds since 1970.
+            read_since_ns: If the records are read again: a time before which none of them was read
+                first. Their own times then tell when, as far as they lie between the two.
         """
         faults: _Faults = {}
         index, records = self._parse(batch.values, faults)
         series = self._series(batch.keys, index, records, faults)
-        # The broker's clock, where there is one, judges the same when the record is read again. A
-        # producer's clock may stand in 1970.
-        arrivals = np.full(len(index), now_ns)
-        if batch.timed_by_broker:
-            stamped = batch.timestamps[index]
-            arrivals = np.where(stamped > 0, np.minimum(stamped, now_ns), now_ns)
+        arrivals = _arrivals(batch, index, now_ns, read_since_ns)
         times = self._times(index, records, arrivals, faults)
         values = self._values(records)
         unknown = self._unknown_fields(batch.values[int(index[0])]) if len(index) else ()
@@ -238,6 +235,21 @@ class ReadingDecoder:
                 new[name] = None
         self._reported.update(new)
         return tuple(new)
+
+
+def _arrivals(
+    batch: RecordBatch, index: NDArray[np.int64], now_ns: int, read_since_ns: int | None
+) -> NDArray[np.int64]:
+    """Return (N,) when readings came: by the broker's clock, else ours.
+
+    The clock of a producer may stand in 1970: it counts only where nothing is better, and in bounds.
+    """
+    stamped = batch.timestamps[index]
+    if read_since_ns is not None:
+        return np.clip(stamped, min(read_since_ns, now_ns), now_ns)
+    if not batch.timed_by_broker:
+        return np.full(len(index), now_ns)
+    return np.where(stamped > 0, np.minimum(stamped, now_ns), now_ns)
 
 
 def _plain_keys(found: list[Any]) -> list[str] | None:

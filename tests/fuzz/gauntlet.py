@@ -170,8 +170,10 @@ class Gauntlet:
         lacking = self.pipeline.lack_of_room(readings)
         if not lacking:
             return
-        changes = self.pipeline.upkeep.make_room(lacking, readings.topic, now)
-        assert len(changes.forgotten) == lacking
+        changes = self.pipeline.upkeep.make_room(
+            lacking, range(8), readings.topic, now, even_open=False
+        )
+        assert len(changes.forgotten) >= lacking
         self._check_changes(changes)
 
     def _check_changes(self, changes: Changes) -> None:
@@ -211,7 +213,7 @@ class Gauntlet:
         for name, incidents in saved.incidents.items():
             again, _ = decode_value(encode_value(incidents), SeriesIncidents)
             assert again == incidents
-            self.pipeline.memory.load_incidents(name, again)
+            self.pipeline.memory.load_incidents(name, again, 0)
         assert self.pipeline.n_series == len(rows)
 
     def _check_alone(self, poll: Poll, decoded: Decoded) -> None:

@@ -118,7 +118,7 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
     incidents.update({n: (until, s) for n, s in outcome.changes.incidents.items()})
     for name, (offset, state) in incidents.items():
         if offset >= second.replayed.saved_at(name):
-            second.memory.load_incidents(name, state)
+            second.memory.load_incidents(name, state, 0)
             second.replayed.note_incidents(name, offset)
 
     for at in range(min(saved_at), until, poll):
@@ -169,7 +169,7 @@ def test_what_was_published_is_restored_even_where_a_replay_would_judge_otherwis
     firing = {n: s for n, s in opened.changes.incidents.items() if s.anomaly and s.anomaly.incident}
     assert firing
     for name, state in firing.items():
-        second.memory.load_incidents(name, state)
+        second.memory.load_incidents(name, state, 0)
     again = second.assemble(part(0, until))
     replay = second.decide(
         part(0, until), again, _Cold().score(again.windows, again.end_times), NOW, replayed=True

@@ -149,7 +149,7 @@ def test_a_flood_of_new_series_stays_within_the_rows_and_leaves_the_known_ones_a
             batch = make_readings([step] * len(names), names, filled, step * 60)
             lacking = one.lack_of_room(batch)
             if lacking:
-                one.upkeep.make_room(lacking, "readings", NOW)
+                one.upkeep.make_room(lacking, range(8), "readings", NOW, even_open=False)
             outcome = one.observe(batch, scorer, NOW)
             assert one.n_series <= 60
             if one is pipeline:
@@ -165,7 +165,10 @@ def test_series_with_an_open_incident_are_the_last_to_go(
     send(pipeline, "firing", 0, 20)
     send(pipeline, "firing", 20, 24, level=9.0)
     send(pipeline, "calm", 0, 60)
-    assert pipeline.upkeep.make_room(1, "readings", NOW).forgotten == ((0, "calm"),)
-    last = pipeline.upkeep.make_room(1, "readings", NOW)
+    assert pipeline.upkeep.make_room(1, range(8), "readings", NOW, even_open=False).forgotten == (
+        (0, "calm"),
+    )
+    assert not pipeline.upkeep.make_room(1, {0}, "readings", NOW, even_open=False).forgotten
+    last = pipeline.upkeep.make_room(1, {0}, "readings", NOW, even_open=True)
     assert last.forgotten == ((0, "firing"),)
     assert [status for _, _, _, status in check(last.alerts)] == ["resolved"]

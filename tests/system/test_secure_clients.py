@@ -115,7 +115,7 @@ class NoGroup:
     def group_metadata(self) -> object:
         return self._consumer.consumer_group_metadata()
 
-    def committed(self, partitions: object) -> dict[int, int]:
+    def committed(self, partitions: object) -> dict[int, tuple[int, str]]:
         del partitions
         return {}
 

@@ -19,6 +19,7 @@ from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.error_codes import unveiled
 from stream_vae.edges.kafka.errors import Operation, translate, translated
+from stream_vae.edges.kafka.input_offsets import InputOffsets, committed_offsets
 from stream_vae.edges.kafka.membership import Membership
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
@@ -178,51 +179,19 @@ class InputConsumer:
         Raises:
             KafkaException: If no broker answered; for the producer, which retries its steps.
         """
-        found = self._consumer.committed(
-            self._partitions(set(partitions)), timeout=_REQUEST_TIMEOUT_S
-        )
-        return {at.partition: (at.offset, at.metadata or "") for at in found if at.offset >= 0}
+        return committed_offsets(self._consumer, self._topic, partitions, _REQUEST_TIMEOUT_S)
 
-    def ask_committed(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return input partition -> the group's committed offset, where there is one.
-
-        Raises:
-            KafkaUnavailableError: If no broker answered, or a transaction of theirs is still open.
-            KafkaRefusedError: If the broker refuses the group.
-        """
-        with translated(self._operation):
-            return {p: offset for p, (offset, _) in self.committed(partitions).items()}
-
-    def bounds(self, partition: int) -> tuple[int, int]:
-        """Ask for the oldest offset kept and the next one of the input.
-
-        Raises:
-            KafkaUnavailableError: If no broker answered.
-            KafkaRefusedError: If the broker refuses the topic.
-        """
-        with translated(self._operation):
-            oldest, end = self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, partition), timeout=_REQUEST_TIMEOUT_S
-            )
-        return oldest, end
+    @property
+    def offsets(self) -> InputOffsets:
+        """Asks for offsets of the input as this member."""
+        return InputOffsets(self._consumer, self._topic, self._operation)
 
     def is_at_end(self, partition: int) -> bool:
         """Tell whether a broker says that every record of a partition has been polled."""
         try:
-            return self._next_offset.get(partition, -1) >= self.bounds(partition)[1]
+            return self._next_offset.get(partition, -1) >= self.offsets.end(partition)
         except KafkaUnavailableError:
             return False
-
-    def offset_at(self, partition: int, time_ns: int) -> int | None:
-        """Return the offset of the first record since a time, or None if there is none.
-
-        Raises:
-            KafkaUnavailableError: If no broker answered.
-        """
-        wanted = TopicPartition(self._topic, partition, time_ns // 1_000_000)
-        with translated(self._operation):
-            found = self._consumer.offsets_for_times([wanted], timeout=_REQUEST_TIMEOUT_S)[0]
-        return found.offset if found.offset >= 0 else None
 
     def lag(self) -> dict[int, int]:
         """Return partition -> records not yet polled.

@@ -1,5 +1,6 @@
 """Reads ranges of a topic's partitions, beside the group and without it."""
 
+import time
 from contextlib import suppress
 
 from confluent_kafka import (
@@ -17,40 +18,45 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translated
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.edges.kafka.record_columns import record_columns
+from stream_vae.edges.kafka.topic_ends import TopicEnds
+from stream_vae.errors import KafkaUnavailableError
+
+_SHORT_FOR_S = 2.0
 
 
 class RangeReader:
     """Fetches several ranges at once; memory is bounded by the client's queue.
 
     Only committed records are seen. A range ends where no record before its end is left, be there
-    transaction markers, or the end of the partition.
+    transaction markers, or the end of the partition. If that lies before the range's end for good,
+    because the topic was made anew or cut off, the range ends there.
 
     Args:
         config: Brokers.
         topic: The topic.
+        ends: Tells where partitions of the topic end, open transactions included.
         watch: Told of errors and absent brokers.
     """
 
-    def __init__(self, config: KafkaConfig, topic: str, watch: BrokerWatch) -> None:
+    def __init__(
+        self, config: KafkaConfig, topic: str, ends: TopicEnds, watch: BrokerWatch
+    ) -> None:
         self._topic = topic
         self._watch = watch
         self._operation = Operation(doing=f"reading {topic!r}", topic=topic)
-        properties = {**reader_properties(config), "auto.offset.reset": "earliest"}
+        self._ends_of_topic = ends
         with translated(self._operation):
-            self._consumer = Consumer({**properties, "error_cb": watch.client_error})
+            self._consumer = Consumer({**reader_properties(config), "error_cb": watch.client_error})
         self._ends: dict[int, int] = {}
+        self._begins: dict[int, int] = {}
+        self._short: dict[int, float] = {}
         self._finished: list[int] = []
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nothing to read."""
-        return not self._ends and not self._finished
 
     def add(self, partition: int, begin: int | None, end: int) -> None:
         """Begin to read a range.
 
         Args:
-            partition: Not being read.
+            partition: Which; if it is being read already, nothing changes.
             begin: First offset; None or one no longer there: the oldest record kept.
             end: Offset behind the last.
         """
@@ -58,15 +64,16 @@ class RangeReader:
         if end <= 0 or (begin is not None and begin >= end):
             self._finished.append(partition)
             return
-        self._ends[partition] = end
+        if partition in self._ends:
+            return
+        self._ends[partition], self._begins[partition] = end, begin or 0
         with translated(self._operation):
             self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
 
     def remove(self, partition: int) -> None:
         """Read no more of a partition; harmless if it is not being read."""
-        if self._ends.pop(partition, None) is not None:
-            with translated(self._operation):
-                self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
+        if partition in self._ends:
+            self._leave(partition)
         with suppress(ValueError):
             self._finished.remove(partition)
 
@@ -83,6 +90,7 @@ class RangeReader:
             messages = self._consumer.consume(max_records, 0)
         self._watch.look(self._consumer)
         records = [message for message in messages if self._is_wanted(message)]
+        self._give_up_short_ones()
         return record_columns(self._topic, records) if records else None
 
     def take_finished(self) -> list[int]:
@@ -104,8 +112,37 @@ class RangeReader:
             return False
         if partition is None or offset is None or end is None:
             return False  # of a range that was given up
+        begin = self._begins[partition]
         if offset >= end or (error is None and offset == end - 1):
-            self._finished.append(partition)
-            del self._ends[partition]
+            self._finish(partition)
+        elif error is not None:
+            self._short.setdefault(partition, time.monotonic())
+        else:
+            self._short.pop(partition, None)
+        # Where the begin is gone for good, the client starts with the oldest record there is.
+        return error is None and begin <= offset < end
+
+    def _give_up_short_ones(self) -> None:
+        """End the ranges whose partitions do not reach that far and never will.
+
+        Before an open transaction the partition seems to end too, but only until it is over.
+        """
+        now = time.monotonic()
+        for partition, since in list(self._short.items()):
+            if now - since < _SHORT_FOR_S:
+                continue
+            self._short[partition] = now
+            with suppress(KafkaUnavailableError):
+                if self._ends_of_topic([partition])[partition] < self._ends[partition]:
+                    self._finish(partition)
+
+    def _finish(self, partition: int) -> None:
+        self._finished.append(partition)
+        self._leave(partition)
+
+    def _leave(self, partition: int) -> None:
+        del self._ends[partition]
+        self._begins.pop(partition, None)
+        self._short.pop(partition, None)
+        with translated(self._operation):
             self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
-        return error is None and offset < end

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
+from stream_vae.edges.kafka.input_offsets import NOT_YET
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.errors import KafkaUnavailableError
 
-_REQUEST_TIMEOUT_S = 5.0
+_REQUEST_TIMEOUT_S = 1.0  # short: live partitions wait meanwhile
 _LOOK_TIMEOUT_S = 1.0
-_NOT_YET = (KafkaError._NOENT, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001 -- the client's public names
 
 
 class TopicEnds:
@@ -47,7 +47,7 @@ class TopicEnds:
         except KafkaException as exc:
             self._is_outdated = True
             error = error_of(exc)
-            if error.code() in _NOT_YET:
+            if error.code() in NOT_YET:
                 # A broker that has just started answers before its partitions have leaders.
                 msg = f"{self._operation.doing}: {error.str()}"
                 raise KafkaUnavailableError(msg) from exc

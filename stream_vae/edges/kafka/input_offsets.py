@@ -1,0 +1,78 @@
+"""Asks brokers for offsets of the input, without waiting long: the poll loop must come round."""
+
+from collections.abc import Iterable
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from stream_vae.edges.kafka.errors import Operation, error_of, translate
+from stream_vae.errors import KafkaUnavailableError
+
+_PATIENCE_S = 1.0
+
+NOT_YET = frozenset(
+    {
+        KafkaError._NOENT,  # noqa: SLF001 -- the client names its own codes so
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 -- see above
+    }
+)
+"""What the client says while it does not know the leader of a partition it is assigned."""
+
+
+class InputOffsets:
+    """Requests of one member of the group.
+
+    Every one raises `KafkaUnavailableError` if no broker answers within a second or two, and
+    `KafkaRefusedError` if one refuses.
+    """
+
+    def __init__(self, consumer: Consumer, topic: str, operation: Operation) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._operation = operation
+
+    def committed(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return input partition -> the group's committed offset, where there is one.
+
+        While a transaction that carries one is open, that counts as no answer.
+        """
+        try:
+            found = committed_offsets(self._consumer, self._topic, partitions, _PATIENCE_S)
+        except KafkaException as exc:
+            raise self._translated(exc) from exc
+        return {partition: offset for partition, (offset, _) in found.items()}
+
+    def end(self, partition: int) -> int:
+        """Return the offset behind the newest record."""
+        here = TopicPartition(self._topic, partition)
+        try:
+            return self._consumer.get_watermark_offsets(here, timeout=_PATIENCE_S)[1]
+        except KafkaException as exc:
+            raise self._translated(exc) from exc
+
+    def since(self, partition: int, time_ns: int) -> int | None:
+        """Return the offset of the first record since a time, or None if there is none."""
+        wanted = TopicPartition(self._topic, partition, max(time_ns // 1_000_000, 0))
+        try:
+            found = self._consumer.offsets_for_times([wanted], timeout=_PATIENCE_S)[0]
+        except KafkaException as exc:
+            raise self._translated(exc) from exc
+        return found.offset if found.offset >= 0 else None
+
+    def _translated(self, exc: KafkaException) -> Exception:
+        error = error_of(exc)
+        if error.code() in NOT_YET:
+            return KafkaUnavailableError(f"{self._operation.doing}: {error.str()}")
+        return translate(error, self._operation)
+
+
+def committed_offsets(
+    consumer: Consumer, topic: str, partitions: Iterable[int], timeout_s: float
+) -> dict[int, tuple[int, str]]:
+    """Return partition -> the group's committed offset and its note, where there is one.
+
+    Raises:
+        KafkaException: If no broker answered.
+    """
+    wanted = [TopicPartition(topic, p) for p in sorted(set(partitions))]
+    found = consumer.committed(wanted, timeout=timeout_s)
+    return {at.partition: (at.offset, at.metadata or "") for at in found if at.offset >= 0}
