@@ -12,9 +12,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.delivery import measure_delivery
 from tests.benchmarks.ingestion import measure_ingestion
 from tests.benchmarks.latency import measure_latency
 from tests.benchmarks.memory import measure_memory
+from tests.benchmarks.pause import measure_pause
+from tests.benchmarks.recovery import measure_recovery
+from tests.benchmarks.restore import measure_restore
 from tests.benchmarks.throughput import measure_throughput
 from tests.benchmarks.workload import Workload
 from tests.system.broker import RealKafka
@@ -24,6 +28,10 @@ MEASURES = {
     "ingestion": measure_ingestion,
     "throughput": measure_throughput,
     "latency": measure_latency,
+    "delivery": measure_delivery,
+    "pause": measure_pause,
+    "restore": measure_restore,
+    "recovery": measure_recovery,
 }
 
 

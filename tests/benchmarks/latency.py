@@ -9,77 +9,76 @@ import numpy as np
 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.topic_reader import read_topic
-from stream_vae.wire.reading_encoder import ReadingEncoder
-from stream_vae.wire.reading_format import ReadingFormat
-from tests.benchmarks.workload import NAMES, START_NS, STEP_NS, T, Workload, signal
+from tests.benchmarks.daemons import Counters, config_of
+from tests.benchmarks.feed import Feed
+from tests.benchmarks.throughput import daemon_windows_per_second
+from tests.benchmarks.workload import T, Workload
 from tests.system.broker import RealKafka
-from tests.system.harness import DaemonProcess, Topics, make_config
+from tests.system.harness import DaemonProcess, Topics
 
 _RATE = 2_000
 _SECONDS = 30
 _SERIES = 400
-_SPIKE_EVERY = 50
+_INCIDENTS = 40  # a second, whatever the rate
+_SNAPSHOT_S = 10.0  # so that state is saved while it is measured
 
 
 def measure_latency(workload: Workload, kafka: RealKafka) -> dict[str, str]:
-    """Produce 2,000 readings a second; every 50th step of a series begins an anomaly."""
+    """Look at 2,000 readings a second, and at half of what the daemon takes of a backlog."""
     topics = Topics.create(kafka)
-    config = make_config(
-        workload.folder,
+    kafka.produce(topics.input, workload.records(), timeout_s=300)
+    half = daemon_windows_per_second(workload, kafka, topics) / 2
+    return {
+        "produce to visible alert": _measure(workload, kafka, _RATE),
+        "the same at half load": _measure(workload, kafka, half),
+    }
+
+
+def _measure(workload: Workload, kafka: RealKafka, rate: float) -> str:
+    topics = Topics.create(kafka)
+    config = config_of(
+        workload,
         kafka,
         topics,
-        workload.folder / "bundle",
         {
             "detect.incident.open_after": 1,
             "detect.incident.open_within": 1,
             "detect.incident.resolve_after": 2,
             "detect.incident.min_deviation": 5.0,
-            "kafka.commit_interval_s": 1.0,
-            "logging.level": "info",
-            "input.max_future_s": 1e9,
+            "state.snapshot_interval_s": _SNAPSHOT_S,
         },
     )
-    sent: dict[tuple[str, int], float] = {}
+    feed = Feed(
+        kafka=kafka,
+        topic=topics.input,
+        n_series=_SERIES,
+        rate=rate,
+        spike_every=round(rate / _INCIDENTS),
+    )
     seen: dict[tuple[str, int], float] = {}
     done = threading.Event()
     reader = threading.Thread(target=_read, args=(kafka, topics, seen, done))
+    feed.send_steps(T)
     with DaemonProcess(config) as daemon:
-        daemon.wait_for("partitions_assigned", 60)
+        daemon.wait_for("state_restored", 60)
         reader.start()
-        _produce(kafka, topics.input, sent)
+        with feed:
+            time.sleep(_SNAPSHOT_S)
+            began, first = time.time(), Counters.of(daemon)
+            time.sleep(_SECONDS)
+            ended, last = time.time(), Counters.of(daemon)
         time.sleep(2)
         done.set()
         reader.join(30)
         daemon.stop()
-    latency = np.array([seen[key] - sent[key] for key in seen if key in sent])
+    inside = {key: at for key, at in feed.sent.items() if began <= at < ended}
+    latency = np.array([seen[key] - at for key, at in inside.items() if key in seen])
     p50, p99 = np.quantile(latency, [0.5, 0.99])
-    return {
-        "produce to visible alert": (
-            f"p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms over {len(latency)} incidents at "
-            f"{_RATE:,} readings/s"
-        )
-    }
-
-
-def _produce(kafka: RealKafka, topic: str, sent: dict[tuple[str, int], float]) -> None:
-    encoder = ReadingEncoder(NAMES, ReadingFormat())
-    producer = kafka.producer(**{"linger.ms": 0})
-    n_steps = _RATE * _SECONDS // _SERIES
-    values = [signal(n_steps, seed=1000 + i) for i in range(_SERIES)]
-    began = time.perf_counter()
-    for step in range(n_steps):
-        for i in range(_SERIES):
-            due = began + (step * _SERIES + i) / _RATE
-            if due > time.perf_counter():
-                producer.poll(max(due - time.perf_counter(), 0))
-            spiked = step > T and (step + i) % _SPIKE_EVERY == 0
-            row = values[i][step] + (20.0 if spiked else 0.0)
-            event_ns = START_NS + step * STEP_NS
-            value = encoder.encode(series="", time_ns=event_ns, values=row.tolist())
-            if spiked:
-                sent[f"s{i}", event_ns // 10**9] = time.time()
-            producer.produce(topic, value, f"s{i}")
-    producer.flush(10)
+    return (
+        f"p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms over {len(latency)} of {len(inside)} "
+        f"incidents at {(last.judged - first.judged) / (ended - began):,.0f} readings/s, "
+        f"{(last.state_records - first.state_records) / (ended - began):,.0f} state records/s"
+    )
 
 
 def _read(

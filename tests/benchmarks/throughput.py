@@ -7,9 +7,10 @@ import urllib.request
 import numpy as np
 
 from stream_vae.vae.scoring import WindowScorer
+from tests.benchmarks.daemons import config_of
 from tests.benchmarks.workload import F, T, Workload
 from tests.system.broker import RealKafka
-from tests.system.harness import DaemonProcess, Topics, make_config
+from tests.system.harness import DaemonProcess, Topics
 
 _BATCH = 256
 _BARE_S = 4.0
@@ -20,7 +21,7 @@ def measure_throughput(workload: Workload, kafka: RealKafka) -> dict[str, str]:
     topics = Topics.create(kafka)
     kafka.produce(topics.input, workload.records(), timeout_s=120)
     bare = [_bare_windows_per_second(workload)]
-    daemon = _daemon_windows_per_second(workload, kafka, topics)
+    daemon = daemon_windows_per_second(workload, kafka, topics)
     bare.append(_bare_windows_per_second(workload))
     mean = statistics.fmean(bare)
     return {
@@ -42,20 +43,9 @@ def _bare_windows_per_second(workload: Workload) -> float:
     return n_windows / (time.perf_counter() - began)
 
 
-def _daemon_windows_per_second(workload: Workload, kafka: RealKafka, topics: Topics) -> float:
+def daemon_windows_per_second(workload: Workload, kafka: RealKafka, topics: Topics) -> float:
     """Return the rate between a tenth and nine tenths of the stream."""
-    config = make_config(
-        workload.folder,
-        kafka,
-        topics,
-        workload.folder / "bundle",
-        {
-            "kafka.commit_interval_s": 1.0,
-            "logging.level": "info",
-            "logging.summary_period_s": 60.0,
-            "input.max_future_s": 1e9,
-        },
-    )
+    config = config_of(workload, kafka, topics)
     total = workload.n_series * (workload.n_readings // workload.n_series - T + 1)
     seen: list[tuple[float, float]] = []
     with DaemonProcess(config) as daemon:

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,14 +185,21 @@ class DaemonProcess:
     Args:
         config: Its YAML file; the log goes beside it.
         env: Environment variables set for it; none of the test run's `STREAM_VAE_…` reach it.
+        program: What follows `python -m`, up to the command `run`.
     """
 
-    def __init__(self, config: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        program: Sequence[str] = ("stream_vae",),
+    ) -> None:
         self.log = config.with_suffix(f".{uuid.uuid4().hex[:6]}.log")
         self.http_port: int = yaml.safe_load(config.read_text())["http"]["port"]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("STREAM_VAE_")}
         self._process = ChildProcess(
-            [sys.executable, "-m", "stream_vae", "run", "--config", str(config)],
+            [sys.executable, "-m", *program, "run", "--config", str(config)],
             output=self.log,
             env={**inherited, **(env or {})},
         )
