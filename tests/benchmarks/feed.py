@@ -80,7 +80,7 @@ class Feed:
     def _send(self, i: int) -> None:
         row = self._values[i, self.step % _PERIOD]
         event_ns = START_NS + self.step * STEP_NS
-        if self.spike_every and self.step > T and (self.step + i) % self.spike_every == 0:
+        if self.step > T and self._is_spike(i):
             row = row + np.full(F, 20.0, np.float32)
             self.sent[f"s{i}", event_ns // 10**9] = time.time()
         value = self._encoder.encode(series="", time_ns=event_ns, values=row.tolist())
@@ -91,3 +91,9 @@ class Feed:
                 self._producer.poll(0.05)
             else:
                 return
+
+    def _is_spike(self, i: int) -> bool:
+        """Tell whether a series has an anomaly now; the series take turns."""
+        if self.spike_every is None:
+            return False
+        return (self.step + i * self.spike_every // self.n_series) % self.spike_every == 0

@@ -29,8 +29,7 @@ def _measure(workload: Workload, kafka: RealKafka, interval_s: float) -> str:
     feed.send_steps(T)
     with DaemonProcess(config, program=TIMED) as daemon, feed:
         daemon.wait_for("state_restored", 60)
-        while Counters.of(daemon).state_records < 10:  # the first round has begun
-            time.sleep(0.2)
+        time.sleep(interval_s)  # then the first round begins
         began, first = time.perf_counter(), Counters.of(daemon)
         time.sleep(_ROUNDS_S)
         seconds, last = time.perf_counter() - began, Counters.of(daemon)
