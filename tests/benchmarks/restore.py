@@ -9,7 +9,7 @@ import psutil
 from confluent_kafka import TopicPartition
 
 from stream_vae.core.records import OutputRecord
-from stream_vae.daemon.changelog import ChangelogWriter
+from stream_vae.daemon.changelog import ChangelogWriter, model_key
 from stream_vae.detect.config import DetectConfig
 from stream_vae.pipeline.series_memory import SavedSeries, SeriesMemory, StateShape
 from stream_vae.wire.snapshots import Checkpoint
@@ -80,7 +80,8 @@ def _fill(workload: Workload, kafka: RealKafka, changelog: str, n_series: int) -
     detect = DetectConfig()
     spec = workload.bundle.spec
     shape = StateShape.of(spec, detect)
-    writer = ChangelogWriter(changelog, spec, spec.score, shape)
+    model = model_key(spec, spec.score, detect.threshold.quantile)
+    writer = ChangelogWriter(changelog, spec, model, shape)
     producer = kafka.producer(**{"compression.type": "lz4", "linger.ms": 5})
     n_bytes = 0
     for record in _records(writer, _rows(workload, detect), n_series):
