@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 from stream_vae.cli import main
 from stream_vae.commands import run
 from stream_vae.core.records import OutputRecord
-from stream_vae.daemon import restoring
+from stream_vae.daemon import loading
 from stream_vae.daemon.delivery import Delivery
 from stream_vae.daemon.restoring import Restorer
 from stream_vae.daemon.saving import StateSaver
@@ -149,8 +149,8 @@ def be_timed() -> None:
     watch.wrap(TransactionalClient, "publish", "publish", of_turn=is_state)
     watch.wrap(StateSaver, "next_slice", "save: choose and capture")
     watch.wrap(RangeReader, "poll", "restore: read")
-    watch.wrap(restoring, "head_of", "restore: decode")
-    watch.wrap(restoring, "decode_rows", "restore: decode")
+    watch.wrap(loading, "head_of", "restore: decode")
+    watch.wrap(loading, "decode_rows", "restore: decode")
     watch.wrap(SeriesMemory, "load", "restore: load")
     watch.wrap(Restorer, "poll", "restore: all")
     choose = StateSaver.next_slice
