@@ -28,6 +28,9 @@ from stream_vae.wire.snapshots import Checkpoint
 
 _COMMIT_TRIES = 10
 _COMMIT_PAUSE_S = 0.1
+# Between two transactions: each holds the loop up for some 15 ms, so that one for every alert of a
+# busy stream would leave no time for anything else.
+_BREATH_S = 0.05
 
 
 class Recorder(Protocol):
@@ -149,9 +152,9 @@ class Delivery:
             self.outbox.state.append(self._changelog.model(partition))
 
     def commit_if_due(self) -> None:
-        """Commit if an alert waits or the interval is over."""
-        overdue = time.monotonic() - self._committed_at >= self._interval_s
-        if self.outbox.alerts or overdue:
+        """Commit if an alert waits, after a breath, or the interval is over."""
+        waited_s = time.monotonic() - self._committed_at
+        if waited_s >= self._interval_s or (self.outbox.alerts and waited_s >= _BREATH_S):
             self.commit()
 
     def commit(self) -> bool:

@@ -168,7 +168,7 @@ class SeriesMemory:
         Raises:
             IndexError: If there is no room.
         """
-        rows = self.rows(names)
+        rows, _ = self.index.rows(names)
         self.index.state.load(rows, states["index"])
         self.windows.state.load(rows, states["windows"])
         self.threshold.state.load(rows, states["threshold"])

@@ -242,7 +242,7 @@ def _arrivals(
 ) -> NDArray[np.int64]:
     """Return (N,) when readings came: by the broker's clock, else ours.
 
-    The clock of a producer may stand in 1970: it counts only where nothing is better, and in bounds.
+    A producer's clock may stand in 1970: it counts where nothing is better, and within bounds.
     """
     stamped = batch.timestamps[index]
     if read_since_ns is not None:
