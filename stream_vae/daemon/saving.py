@@ -2,15 +2,33 @@
 
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
-from stream_vae.daemon.delivery import Delivery
+from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.jobs import Saving
 from stream_vae.daemon.loading import Restoration
 from stream_vae.daemon.sweep import Sweep
 from stream_vae.pipeline.line import Pipeline
+from stream_vae.pipeline.series_memory import SavedSeries
 from stream_vae.wire.snapshots import Checkpoint
 
 _MOST_SAVED_ON_LEAVING = 20_000  # series; some seconds. What is not saved is read again.
+
+
+class StateSink(Protocol):
+    """Where state goes, to be committed with the outputs it belongs to."""
+
+    def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
+        """Add saved series, which hold all readings before the positions."""
+
+    def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """Add from where each partition must be read again."""
+
+    def add_model(self, partition: int) -> None:
+        """Add what lets another model make use of a partition's rows."""
+
+    def bury(self, names: Mapping[SeriesName, int]) -> None:
+        """Add tombstones of series -> offset before which all their readings are forgotten."""
 
 
 class StateSaver:
@@ -18,13 +36,13 @@ class StateSaver:
 
     Args:
         pipeline: Whose series are saved.
-        delivery: Takes the records of state.
+        sink: Takes the state.
         interval_s: Seconds in which every changed series is saved once; None saves nothing.
     """
 
-    def __init__(self, pipeline: Pipeline, delivery: Delivery, interval_s: float | None) -> None:
+    def __init__(self, pipeline: Pipeline, sink: StateSink, interval_s: float | None) -> None:
         self._pipeline = pipeline
-        self._delivery = delivery
+        self._sink = sink
         self._sweep = None if interval_s is None else Sweep(interval_s, time.monotonic())
         self.live: set[int] = set()
         """Input partitions whose state is back."""
@@ -41,17 +59,17 @@ class StateSaver:
         if begin is not None:
             self.positions[partition] = begin
         if not done.knows_model:
-            self._delivery.add_model(partition)
+            self._sink.add_model(partition)
         if done.checkpoint is None:
             self._unmarked.add(partition)
         else:
             self._checkpoints[partition] = done.checkpoint.offset
             if not done.is_marked:
-                self._delivery.add_checkpoints({partition: done.checkpoint})
+                self._sink.add_checkpoints({partition: done.checkpoint})
         # Rows that could not be used, of series that are no more: nobody else would ever drop them.
         names = ((partition, key) for key in done.unfit)
         find = self._pipeline.memory.index.find
-        self._delivery.bury({n: done.unfit[n[1]] for n in names if find(n) is None})
+        self._sink.bury({n: done.unfit[n[1]] for n in names if find(n) is None})
 
     def advance(self, firsts: Mapping[int, int], ends: Mapping[int, int]) -> None:
         """Note what is taken in.
@@ -99,9 +117,9 @@ class StateSaver:
         if self._sweep is None or len(rows) > _MOST_SAVED_ON_LEAVING:
             return
         saved = self._pipeline.complete(self._pipeline.capture(rows))
-        self._delivery.add_saved(saved, self.positions)
+        self._sink.add_saved(saved, self.positions)
         known = leaving & self.positions.keys()
-        self._delivery.add_checkpoints({p: self._checkpoint(self.positions[p]) for p in known})
+        self._sink.add_checkpoints({p: self._checkpoint(self.positions[p]) for p in known})
 
     def forget(self, partitions: set[int]) -> None:
         """Forget partitions that left."""
@@ -119,7 +137,7 @@ class StateSaver:
             self._unmarked.discard(partition)
             checkpoint = self._checkpoint(offsets[partition])
             self._checkpoints[partition] = checkpoint.offset
-            self._delivery.add_checkpoints({partition: checkpoint})
+            self._sink.add_checkpoints({partition: checkpoint})
 
     def _checkpoint(self, offset: int) -> Checkpoint:
         return Checkpoint(offset=offset, clock_ns=time.time_ns())

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -375,3 +376,44 @@ def test_the_second_look_agrees_with_the_fast_way(document: dict[str, object]) -
     np.testing.assert_array_equal(first.readings.values, second.readings.values)
     assert first.readings.times.tolist() == second.readings.times.tolist()
     assert [r.reason for r in first.rejections] == [r.reason for r in second.rejections]
+
+
+MINUTE = 60 * 10**9
+
+
+def arrivals(stamps: list[int], *, by_broker: bool, since_ns: int | None = None) -> list[int]:
+    """Return when readings came, in minutes before now."""
+    batch = dataclasses.replace(
+        make_batch([reading(b'"flow":1')] * len(stamps)),
+        timestamps=np.array(stamps),
+        timed_by_broker=by_broker,
+    )
+    decoder = ReadingDecoder(FEATURES, ReadingFormat())
+    came = decoder.decode(batch, NOW_NS, since_ns).readings.arrivals
+    return [(NOW_NS - at) // MINUTE for at in came.tolist()]
+
+
+def test_readings_came_when_the_broker_says_or_else_now() -> None:
+    """A producer's clock may stand in 1970 or far ahead."""
+    stamps = [NOW_NS - 5 * MINUTE, 0, NOW_NS + 5 * MINUTE]
+    assert arrivals(stamps, by_broker=True) == [5, 0, 0]
+    assert arrivals(stamps, by_broker=False) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("by_broker", [True, False])
+def test_readings_read_again_came_within_the_time_they_were_read_first(by_broker: bool) -> None:
+    stamps = [NOW_NS - 5 * MINUTE, 0, NOW_NS - 30 * MINUTE, NOW_NS + MINUTE]
+    since = NOW_NS - 20 * MINUTE
+    assert arrivals(stamps, by_broker=by_broker, since_ns=since) == [5, 20, 20, 0]
+
+
+def test_what_was_in_the_future_once_still_is_when_it_is_read_again() -> None:
+    """The clock has passed it meanwhile; the record's own time tells when it was judged."""
+    ahead = NOW_NS - 10 * MINUTE + 61 * MINUTE  # an hour and a minute after its record was made
+    value = b'{"timestamp":%d,"flow":1}' % ahead
+    batch = dataclasses.replace(make_batch([value]), timestamps=np.array([NOW_NS - 10 * MINUTE]))
+    decoder = ReadingDecoder(FEATURES, ReadingFormat(timestamp_format="ns"))
+    first = decoder.decode(batch, NOW_NS - 10 * MINUTE)
+    again = decoder.decode(batch, NOW_NS, NOW_NS - 15 * MINUTE)
+    assert only_reason(first) == only_reason(again) == "timestamp_in_future"
+    assert len(decoder.decode(batch, NOW_NS).readings) == 1, "control: by today's clock it is none"
