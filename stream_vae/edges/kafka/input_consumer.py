@@ -20,10 +20,10 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.error_codes import unveiled
 from stream_vae.edges.kafka.errors import Operation, translate, translated
 from stream_vae.edges.kafka.input_offsets import InputOffsets, committed_offsets
-from stream_vae.edges.kafka.membership import Membership
+from stream_vae.edges.kafka.membership import is_member
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
-from stream_vae.errors import KafkaUnavailableError
+from stream_vae.errors import FencedError, KafkaUnavailableError
 
 Protocol = Literal["consumer", "classic"]
 PartitionsHandler = Callable[[tuple[int, ...]], None]
@@ -83,7 +83,6 @@ class InputConsumer:
         self._joined = False
         self._next_offset: dict[int, int] = {}
         self._ends: dict[int, int] = {}
-        self._membership = Membership(config)
         self._refused_since: float | None = None
         self._watch = BrokerWatch(
             self._operation,
@@ -114,8 +113,9 @@ class InputConsumer:
         with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
         self._watch.look(self._consumer)
-        if not self._joined and self._membership.includes(self._consumer.memberid()):
-            self._joined = True
+        if not self._joined:
+            with suppress(RuntimeError):  # while there is no membership to speak of
+                self._joined = is_member(self._consumer.consumer_group_metadata())
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
             for message in messages:
@@ -170,8 +170,15 @@ class InputConsumer:
         return self._paused
 
     def group_metadata(self) -> object:
-        """Return the membership, for the producer's transaction."""
-        return self._consumer.consumer_group_metadata()
+        """Return the membership, for the producer's transaction.
+
+        Raises:
+            FencedError: If there is none any more: the client is closing after its session ended.
+        """
+        try:
+            return self._consumer.consumer_group_metadata()
+        except RuntimeError as exc:
+            raise FencedError(f"{self._operation.doing}: {exc}") from exc
 
     def committed(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
         """Return input partition -> the group's committed offset and its note, if there is one.

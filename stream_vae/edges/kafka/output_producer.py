@@ -29,7 +29,11 @@ class GroupMember(Protocol):
     """The consumer whose input is committed."""
 
     def group_metadata(self) -> object:
-        """Return the membership as it is now."""
+        """Return the membership as it is now.
+
+        Raises:
+            FencedError: If there is none any more.
+        """
 
     def committed(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, str]]:
         """Return input partition -> the group's committed offset and its note, if there is one."""
@@ -115,7 +119,11 @@ class OutputProducer:
         while True:
             began = time.monotonic()
             try:
-                self._attempt(records, positions, group, deadline)
+                membership = group.group_metadata()
+            except FencedError:
+                return False
+            try:
+                self._attempt(records, positions, membership, deadline)
             except ClientHungError:
                 must_renew = True
             except KafkaException as exc:
@@ -142,7 +150,7 @@ class OutputProducer:
         self,
         records: Sequence[OutputRecord],
         positions: list[TopicPartition],
-        group: GroupMember,
+        membership: object,
         deadline: float,
     ) -> None:
         failed: list[tuple[KafkaError, str]] = []
@@ -154,7 +162,7 @@ class OutputProducer:
         self._client.begin()
         for record in records:
             self._client.publish(record, delivered)
-        self._client.add_offsets(positions, group.group_metadata(), deadline)
+        self._client.add_offsets(positions, membership, deadline)
         try:
             self._client.commit(deadline)
         except KafkaException:
