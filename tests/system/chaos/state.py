@@ -29,8 +29,10 @@ def state_of(kafka: KafkaCluster, topics: Topics) -> State:
     for name, incidents in saved.incidents.items():
         # A series that was saved later without incidents had calmed down.
         if incidents["offset"] >= saved.offsets.get(name, 0):
-            told = {member: value for member, value in incidents.items() if member != "offset"}
-            state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = told
+            told = {kind: value for kind, value in incidents.items() if kind != "offset" and value}
+            # To have calmed down is the same, whether it was written down or not.
+            if told:
+                state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = told
     return state
 
 
