@@ -33,7 +33,7 @@ class Taken:
     records: RecordBatch
     rejections: Sequence[Rejection]
     index: NDArray[np.int64]
-    """(N,) position in `records` of each reading."""
+    """(N,) position in `records` of each reading that was decoded."""
     readings: ReadingBatch
     assembly: Assembly
     positions: Mapping[int, int]

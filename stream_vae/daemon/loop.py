@@ -8,6 +8,7 @@ import numpy as np
 from stream_vae.core.health import Health, Heartbeat, judge_heartbeats
 from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
 from stream_vae.core.records import RecordBatch
+from stream_vae.daemon.back_pressure import BackPressure
 from stream_vae.daemon.caretaking import Caretaker
 from stream_vae.daemon.changelog import ChangelogWriter, model_key
 from stream_vae.daemon.delivery import Delivery, Recorder
@@ -18,14 +19,10 @@ from stream_vae.daemon.notices import ClientNotices
 from stream_vae.daemon.restoring import Restorer
 from stream_vae.daemon.saving import StateSaver
 from stream_vae.daemon.worker import ScoringWorker
-from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.input_consumer import InputConsumer
 from stream_vae.edges.kafka.output_producer import OutputProducer
 from stream_vae.edges.kafka.range_reader import RangeReader
-from stream_vae.edges.kafka.topic_ends import TopicEnds
 from stream_vae.events import (
-    ConsumptionPaused,
-    ConsumptionResumed,
     PartitionsAssigned,
     PartitionsLost,
     PartitionsRevoked,
@@ -36,7 +33,6 @@ from stream_vae.pipeline.line import Pipeline
 from stream_vae.settings import Settings
 from stream_vae.wire.readings import ReadingDecoder
 
-_PAUSE_AFTER_S = 0.5
 _PROGRESS_PERIOD_S = 5.0
 _CHUNK = 2000  # records of the changelog, loaded at once
 _LARGEST_SHARE = 4  # of the rows, for one chunk
@@ -87,7 +83,7 @@ class Daemon:
         self._recorder = recorder
         self._heartbeat = Heartbeat(time.monotonic())
         self._stopping = False
-        self._had_room_at = self._progress_at = time.monotonic()
+        self._progress_at = time.monotonic()
         shape = pipeline.memory.shape
         self._no_windows = (
             np.empty((0, shape.length, shape.n_features), np.float32),
@@ -112,6 +108,7 @@ class Daemon:
             on_back=notices.reached,
             on_delay=notices.delayed,
         )
+        self._back_pressure = BackPressure(settings.worker, self._worker, self._consumer, recorder)
         model = model_key(spec, score, settings.detect.threshold.quantile)
         writer = None
         if changelog is not None:
@@ -135,18 +132,20 @@ class Daemon:
             settle=self._settle_all,
         )
         self._intake = Intake(decoder, pipeline, recorder, self._make_room)
-        input_ends = TopicEnds(settings.kafka, settings.input.topic)
-        state_ends = input_ends if changelog is None else TopicEnds(settings.kafka, changelog)
+        input_topic = settings.input.topic
+        state_reader = None
+        if changelog is not None:
+            watch = notices.watch(f"reading {changelog!r}")
+            state_reader = RangeReader(settings.kafka, changelog, watch)
         self._restorer = Restorer(
             settings,
             consumer=self._consumer,
             loader=ChangelogLoader(pipeline, spec, model, self._make_room, time.time_ns),
             chunk=min(_CHUNK, pipeline.memory.index.capacity // _LARGEST_SHARE),
-            ends=state_ends,
-            changelog_reader=(
-                None if changelog is None else _reader(settings, changelog, state_ends, notices)
+            changelog_reader=state_reader,
+            input_reader=RangeReader(
+                settings.kafka, input_topic, notices.watch(f"reading {input_topic!r} again")
             ),
-            input_reader=_reader(settings, settings.input.topic, input_ends, notices),
             now_ns=time.time_ns,
         )
 
@@ -199,7 +198,7 @@ class Daemon:
     def _turn(self) -> None:
         """Go round once: take records in, bring finished work out."""
         self._heartbeat.beat(time.monotonic())
-        if self._may_poll():
+        if self._back_pressure.may_poll():
             wait_s = self._settings.worker.max_wait_ms / 1000
             records = self._consumer.poll(
                 self._settings.kafka.poll_records,
@@ -252,30 +251,6 @@ class Daemon:
         )
         if work.ticket is not None:
             self._delivery.add_outcome(work, work.ticket, outcome)
-
-    def _may_poll(self) -> bool:
-        """Tell whether to poll now; if the worker is behind, wait a moment or pause fetching.
-
-        Catching up on a backlog, the worker is always behind, but moves on: then a wait of some
-        milliseconds is enough. Pausing throws away what the client has fetched ahead, and fetching
-        again takes half a second, so it is kept for a worker that does not come round for long.
-        """
-        waiting, limit = self._worker.readings_in_flight, self._settings.worker.max_in_flight
-        if self._consumer.paused:
-            if waiting <= limit // 2:
-                self._consumer.resume()
-                self._recorder.record(ConsumptionResumed(readings_in_flight=waiting))
-            return True
-        now = time.monotonic()
-        if waiting <= limit:
-            self._had_room_at = now
-            return True
-        if now - self._had_room_at > _PAUSE_AFTER_S:
-            self._consumer.pause()
-            self._recorder.record(ConsumptionPaused(readings_in_flight=waiting))
-            return True
-        self._worker.wait_finished(self._settings.worker.max_wait_ms / 1000)
-        return False
 
     def _settle_all(self) -> None:
         """Wait for the worker and decide everything it has."""
@@ -359,13 +334,3 @@ class Daemon:
         self._delivery.drop(partitions)
         self._saver.forget(partitions)
         return self._pipeline.forget_partitions(partitions)
-
-
-def _reader(settings: Settings, topic: str, ends: TopicEnds, notices: ClientNotices) -> RangeReader:
-    watch = BrokerWatch(
-        f"reading {topic!r}",
-        settings.kafka.broker_deadline_s,
-        on_wait=lambda detail: notices.waiting(detail, watch.out_s),
-        on_back=notices.reached,
-    )
-    return RangeReader(settings.kafka, topic, ends, watch)

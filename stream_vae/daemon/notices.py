@@ -1,6 +1,7 @@
 """What the Kafka clients say of themselves, as events."""
 
 from stream_vae.daemon.delivery import Recorder
+from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed, HistoryLost
 
 
@@ -17,6 +18,16 @@ class ClientNotices:
         self._recorder = recorder
         self._deadline_s = deadline_s
         self._topic = topic
+
+    def watch(self, doing: str) -> BrokerWatch:
+        """Return a watch over brokers that tells of them here."""
+        watch = BrokerWatch(
+            doing,
+            self._deadline_s,
+            on_wait=lambda detail: self.waiting(detail, watch.out_s),
+            on_back=self.reached,
+        )
+        return watch
 
     def waiting(self, detail: str, waited_s: float) -> None:
         """No broker answers."""

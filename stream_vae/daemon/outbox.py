@@ -26,7 +26,7 @@ class WaitingAlert:
 
 
 class Outbox:
-    """Collects alert events, dead letters and late readings between two transactions.
+    """Collects alert events, dead letters, late readings and state between two transactions.
 
     Args:
         detector: Name of the detector, for headers.

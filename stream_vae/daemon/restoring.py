@@ -24,8 +24,6 @@ class Restorer:
         consumer: Of the input; holds the partitions meanwhile.
         loader: Takes the records of the changelog.
         chunk: Most records of it at a time.
-        ends: Returns partition -> offset behind the newest record of the changelog, be its
-            transaction still open.
         changelog_reader: Of its topic; None where no state is kept.
         input_reader: Of the input, to read it again.
         now_ns: Wall clock, nanoseconds since 1970.
@@ -38,13 +36,11 @@ class Restorer:
         consumer: InputConsumer,
         loader: ChangelogLoader,
         chunk: int,
-        ends: Callable[[Iterable[int]], dict[int, int]],
         changelog_reader: RangeReader | None,
         input_reader: RangeReader,
         now_ns: Callable[[], int],
     ) -> None:
         self._settings = settings
-        self._ends = ends
         self._consumer = consumer
         self._loader = loader
         self._chunk = chunk
@@ -143,8 +139,9 @@ class Restorer:
 
     def _open(self, partitions: list[int]) -> None:
         committed = self._consumer.offsets.committed(partitions)
-        # Asked after the committed offsets: their transaction's state lies before these ends.
-        ends = {} if self._changelog is None else self._ends(partitions)
+        # Asked after the committed offsets: their transaction's state lies before these ends, be
+        # its marker still on the way.
+        ends = {} if self._changelog is None else self._changelog.topic_ends(partitions)
         for partition in partitions:
             one = self._under_way[partition]
             one.committed = committed.get(partition)

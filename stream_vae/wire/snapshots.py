@@ -75,7 +75,7 @@ class SavedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """From where a partition's input must be read again: each series was saved since, or idle."""
+    """From where a partition's input must be read again: its series hold all that came before."""
 
     offset: int
     clock_ns: int

@@ -34,17 +34,15 @@ class RangeReader:
     Args:
         config: Brokers.
         topic: The topic.
-        ends: Tells where partitions of the topic end, open transactions included.
         watch: Told of errors and absent brokers.
     """
 
-    def __init__(
-        self, config: KafkaConfig, topic: str, ends: TopicEnds, watch: BrokerWatch
-    ) -> None:
+    def __init__(self, config: KafkaConfig, topic: str, watch: BrokerWatch) -> None:
         self._topic = topic
         self._watch = watch
         self._operation = Operation(doing=f"reading {topic!r}", topic=topic)
-        self._ends_of_topic = ends
+        self.topic_ends = TopicEnds(config, topic)
+        """Tells where partitions of the topic end, open transactions included."""
         with translated(self._operation):
             self._consumer = Consumer({**reader_properties(config), "error_cb": watch.client_error})
         self._ends: dict[int, int] = {}
@@ -133,7 +131,7 @@ class RangeReader:
                 continue
             self._short[partition] = now
             with suppress(KafkaUnavailableError):
-                if self._ends_of_topic([partition])[partition] < self._ends[partition]:
+                if self.topic_ends([partition])[partition] < self._ends[partition]:
                     self._finish(partition)
 
     def _finish(self, partition: int) -> None:
