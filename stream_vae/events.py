@@ -79,7 +79,8 @@ class StateRestored:
     """`restored`; `carried over` from another model: windows kept, thresholds begun anew;
     `history`: warmed up by what the input holds; `cold`: nothing was found."""
     series: int
-    """Read from the changelog."""
+    """Of it in memory now."""
+    incidents_open: int
     replayed: int
     """Input records read again, outputs suppressed."""
     duration_s: float
@@ -93,6 +94,18 @@ class RestoreProgressed:
     partitions: tuple[int, ...]
     series: int
     replayed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesHeld:
+    """What is remembered now; told once a second, readings or not."""
+
+    series: int
+    capacity: int
+    """Series that the memory budget holds."""
+    incidents_open: int
+    partitions_live: int
+    """Partitions whose state is back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +124,7 @@ class PartitionsRevoked:
 
     topic: str
     partitions: tuple[int, ...]
-    series_forgotten: int
+    series_released: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,8 +219,6 @@ class ReadingsJudged:
     anomalous: int
     warming_up: int
     unscorable: int
-    series_active: int
-    incidents_open: int
     score_margins: tuple[float, ...]
     """score - threshold of a few of the windows, for a histogram; bounded."""
 
@@ -236,6 +247,7 @@ class AlertDelivered:
     incident_id: str
     sequence: int
     status: str
+    kind: str
     severity: str
     series: str
     score: float
@@ -274,6 +286,7 @@ Event = (
     | PartitionsAssigned
     | StateRestored
     | RestoreProgressed
+    | SeriesHeld
     | SeriesForgotten
     | PartitionsRevoked
     | PartitionsLost

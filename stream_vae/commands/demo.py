@@ -72,7 +72,7 @@ def demo(
         Path, typer.Option(help="Folder for alerts, scores, picture, bundle and log.")
     ] = Path("stream-vae-demo"),
 ) -> None:
-    """Run the whole job on an embedded broker and real data, in a minute or two.
+    """Run the whole job on an embedded broker and real data, in half a minute.
 
     The data is the hourly flow of a water pipeline branch over two months, with three low-flow
     events and one pumping peak (it ships with the river library). The demo trains on a clean

@@ -1,6 +1,7 @@
 """`stream-vae run`: the composition root of the daemon."""
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -235,8 +236,9 @@ def _capacity(settings: Settings, series_bytes: int) -> int:
     if capacity < least:
         msg = (
             f"state.memory_budget_mb: found {settings.state.memory_budget_mb:g}, which holds "
-            f"{capacity} series of {series_bytes} bytes; expected {least} at least, twice "
-            f"kafka.poll_records: {least * series_bytes / 2**20:.1f}"
+            f"{capacity} series of {series_bytes} bytes; expected at least "
+            f"{math.ceil(least * series_bytes / 2**20 * 10) / 10:g}, for {least} series, twice "
+            "kafka.poll_records"
         )
         raise ConfigError(msg)
     return capacity

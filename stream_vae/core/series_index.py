@@ -185,7 +185,13 @@ class SeriesIndex:
         return rows[self.arrived[rows] < before_ns]
 
     def victims(
-        self, n: int, partitions: Collection[int], spared: Collection[int], *, spare_room: int = 0
+        self,
+        n: int,
+        partitions: Collection[int],
+        spared: Collection[int],
+        *,
+        strangers_only: bool = False,
+        spare_room: int = 0,
     ) -> NDArray[np.int32]:
         """Return up to `n` rows to be given up, the longest idle first.
 
@@ -196,6 +202,7 @@ class SeriesIndex:
             n: How many.
             partitions: Whose.
             spared: Rows to be kept.
+            strangers_only: Take none that ever filled a window.
             spare_room: So many more, if they never filled a window.
         """
         rows = self.within(self.at_rest(), partitions)
@@ -203,7 +210,8 @@ class SeriesIndex:
         established = self.established[rows]
         order = np.lexsort((self.arrived[rows], established))
         strangers = int(np.count_nonzero(~established))
-        return rows[order[: max(n, min(n + spare_room, strangers))]]
+        most = strangers if strangers_only else n
+        return rows[order[: max(min(n, most), min(n + spare_room, strangers))]]
 
     def at_rest(self) -> NDArray[np.int32]:
         """Return the rows not in use by work under way."""

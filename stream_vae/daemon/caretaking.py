@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from stream_vae.daemon.delivery import Delivery, Recorder
 from stream_vae.edges.kafka.input_consumer import InputConsumer
-from stream_vae.events import SeriesForgotten
+from stream_vae.events import SeriesForgotten, SeriesHeld
 from stream_vae.pipeline.line import Pipeline
-from stream_vae.pipeline.upkeep import Changes
+from stream_vae.pipeline.upkeep import Changes, Missed
 
 _PERIOD_S = 1.0
 _CLOCK_JUMP_NS = 30 * 10**9
@@ -49,21 +49,22 @@ class Caretaker:
         self._clock_ahead_ns = time.time_ns() - time.monotonic_ns()
 
     def make_room(self, lacking: int, live: set[int], positions: Mapping[int, int]) -> None:
-        """Forget at least so many series: the least missed first, open incidents last."""
+        """Forget at least so many series, the least missed first."""
         index, upkeep = self._pipeline.memory.index, self._pipeline.upkeep
         wanted, now = index.n_free + lacking, datetime.now(UTC)
 
-        def forget(*, even_open: bool) -> None:
+        def forget(whom: Missed) -> None:
             rest = wanted - index.n_free
             if rest > 0:
-                changes = upkeep.make_room(rest, live, self._topic, now, even_open=even_open)
+                changes = upkeep.make_room(rest, live, self._topic, now, whom)
                 self._publish(changes, positions, "memory")
 
-        forget(even_open=False)
+        forget(Missed.STRANGERS)
         if index.n_free < wanted:
-            self._settle()  # then none is in use
-            forget(even_open=False)
-        forget(even_open=True)
+            # Strangers of the last polls may still be in use: they go before anybody known.
+            self._settle()
+        for whom in Missed:
+            forget(whom)
         if index.n_free < wanted:
             others = {index.name(row)[0] for row in index.used().tolist()} - live
             self._publish(upkeep.drop(wanted - index.n_free, others), positions, "memory")
@@ -80,6 +81,15 @@ class Caretaker:
         self._looked_at = time.monotonic()
         upkeep, now, now_ns = self._pipeline.upkeep, datetime.now(UTC), time.time_ns()
         self._follow_clock(now_ns)
+        index = self._pipeline.memory.index
+        self._recorder.record(
+            SeriesHeld(
+                series=len(index),
+                capacity=index.capacity,
+                incidents_open=self._pipeline.n_open_incidents,
+                partitions_live=len(live),
+            )
+        )
         lag = self._consumer.lag()
         # While there is more to be read, nobody can say that a series has stopped.
         caught_up = {p for p in live if lag.get(p) == 0}

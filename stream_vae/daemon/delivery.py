@@ -206,6 +206,7 @@ class Delivery:
                     incident_id=alert.event.incident_id,
                     sequence=alert.event.sequence,
                     status=alert.event.status,
+                    kind=alert.event.kind,
                     severity=alert.event.severity,
                     series=alert.event.series.key,
                     score=alert.event.score,

@@ -288,12 +288,15 @@ class Daemon:
             ledger = self._delivery.ledger
             ledger.settle(ledger.track({done.partition: done.begin}))
         self._consumer.release(done.partition, done.begin)
+        memory = self._pipeline.memory
+        rows = memory.index.of_partitions({done.partition}).tolist()
         self._recorder.record(
             StateRestored(
                 topic=self._topic,
                 partition=done.partition,
                 state=done.state,
-                series=done.series,
+                series=len(rows),
+                incidents_open=sum(memory.has_open_incident(row) for row in rows),
                 replayed=done.replayed,
                 duration_s=time.monotonic() - done.began_at,
             )
@@ -317,7 +320,7 @@ class Daemon:
             PartitionsRevoked(
                 topic=self._topic,
                 partitions=partitions,
-                series_forgotten=self._forget(set(partitions)),
+                series_released=self._forget(set(partitions)),
             )
         )
 

@@ -160,6 +160,8 @@ class Restorer:
         if end is not None and one.checkpoint is None and self._changelog is not None:
             one.state = "history"  # the group went on before it kept state, or that was deleted
         begin = end
+        if one.is_marked and one.state == "cold":
+            one.state = "restored"  # no series had been saved yet: all are read again
         if end is not None and one.state == "history":
             begin = self._history_begin(one.partition, end)
         if begin is not None and one.checkpoint is not None:

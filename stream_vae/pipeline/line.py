@@ -180,8 +180,6 @@ class Pipeline:
                 anomalous=int(count[Verdict.ANOMALOUS]),
                 warming_up=int(count[Verdict.WARMING_UP]),
                 unscorable=int(count[Verdict.UNSCORABLE]),
-                series_active=self.n_series,
-                incidents_open=self.n_open_incidents,
                 score_margins=tuple((scores.value - judged.threshold)[:_MARGINS_TOLD].tolist()),
             )
         ]

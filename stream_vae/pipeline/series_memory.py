@@ -162,6 +162,10 @@ class SeriesMemory:
         """Return the incidents of a series as they are now."""
         return SeriesIncidents(anomaly=self.incidents.save(row), silence=self.silences.get(row))
 
+    def has_open_incident(self, row: int) -> bool:
+        """Tell whether an incident of a series, of either kind, is firing."""
+        return self.incidents.incident(row) is not None or row in self.silences.open_rows
+
     def load(self, names: list[SeriesName], states: NDArray[np.void]) -> None:
         """Put K saved series of this shape back, by the model that saved them.
 

@@ -1,8 +1,9 @@
 """What happens to series without a reading: they fall silent, expire, or make room for others."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,14 @@ class Changes:
     """Those forgotten of which something was saved."""
 
 
+class Missed(Enum):
+    """Who may be forgotten to make room, the least missed first."""
+
+    STRANGERS = "series that never filled a window"
+    CALM = "and those without an open incident"
+    ANYBODY = "and those with one, which is resolved by that"
+
+
 class Upkeep:
     """Looks after the series in memory by the clock.
 
@@ -44,7 +53,7 @@ class Upkeep:
         self._severity = config.severity
 
     def make_room(
-        self, n: int, partitions: Collection[int], topic: str, now: datetime, *, even_open: bool
+        self, n: int, partitions: Collection[int], topic: str, now: datetime, whom: Missed
     ) -> Changes:
         """Forget up to `n` series of these partitions, those in use excepted.
 
@@ -57,15 +66,21 @@ class Upkeep:
                 forgotten.
             topic: The input topic.
             now: Wall clock.
-            even_open: Take series with an open incident too, which is resolved by that.
+            whom: Which may go.
         """
         index, incidents = self._memory.index, self._memory.incidents
         spared: set[int] = set()
-        if not even_open:
+        if whom is not Missed.ANYBODY:
             spared.update(row for row in incidents.restless if incidents.incident(row))
             spared.update(self._memory.silences.open_rows)
         spare_room = index.capacity // _SPARE_SHARE
-        victims = index.victims(n, partitions, spared, spare_room=spare_room)
+        victims = index.victims(
+            n,
+            partitions,
+            spared,
+            strangers_only=whom is Missed.STRANGERS,
+            spare_room=spare_room,
+        )
         return self._forget(victims, topic, now)
 
     def drop(self, n: int, partitions: Collection[int]) -> Changes:
@@ -153,7 +168,8 @@ class Upkeep:
                 alerts.append(self._writer.write_forgotten(still, incident, threshold, now))
             silence = self._memory.silences.get(row)
             if silence is not None:
-                still = self._still(row, topic, silence.allowed_s)
+                silent_s = now.timestamp() - silence.arrived / 1e9
+                still = replace(still, silent_s=silent_s, last_step=round(now.timestamp() * 1e9))
                 alerts.append(
                     self._writer.write_silence(
                         still, silence, self._severity, now, end=SilenceEnd.FORGOTTEN

@@ -101,7 +101,7 @@ class StateConfig:
 
     memory_budget_mb: Annotated[float, Gt(0)] = 512.0
     """Memory for the state of all series of this instance; beyond it the longest idle are
-    forgotten, those that never filled a window first."""
+    forgotten, those that never filled a window first. It must hold twice `kafka.poll_records`."""
 
     series_ttl_s: Annotated[float, Gt(0), Le(1e9)] = 604_800.0
     """Time without a reading after which a series is forgotten."""

@@ -16,7 +16,7 @@ def format_alert(event: AlertEvent) -> str:
     ```
     """
     if event.kind == "silence":
-        scores = f"no reading for {event.score:.0f} s, {event.threshold:.0f} s allowed"
+        scores = printable(event.summary.removeprefix(f"{event.series.key} "), 200)
     elif event.p_value is None:
         scores = printable(event.summary, 200)
     else:

@@ -12,6 +12,7 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig
 from stream_vae.pipeline.alerting import Origin
 from stream_vae.pipeline.line import Pipeline
+from stream_vae.pipeline.upkeep import Missed
 from stream_vae.vae.scoring import WindowScorer
 from tests.benchmarks.workload import START_NS, STEP_NS, F, T, Workload
 from tests.system.broker import RealKafka
@@ -76,7 +77,7 @@ def _observe(
     )
     lacking = pipeline.lack_of_room(readings)
     if lacking:
-        pipeline.upkeep.make_room(lacking, {0}, readings.topic, now, even_open=False)
+        pipeline.upkeep.make_room(lacking, {0}, readings.topic, now, Missed.CALM)
     pipeline.observe(readings, scorer, now)
 
 

@@ -23,7 +23,7 @@ from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.events import ReadingsJudged
 from stream_vae.pipeline.alerting import Origin
 from stream_vae.pipeline.line import Outcome, Pipeline
-from stream_vae.pipeline.upkeep import Changes
+from stream_vae.pipeline.upkeep import Changes, Missed
 from stream_vae.vae.bundle import Bundle
 from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
 from stream_vae.vae.scoring import WindowScorer
@@ -171,7 +171,7 @@ class Gauntlet:
         if not lacking:
             return
         changes = self.pipeline.upkeep.make_room(
-            lacking, range(8), readings.topic, now, even_open=False
+            lacking, range(8), readings.topic, now, Missed.CALM
         )
         assert len(changes.forgotten) >= lacking
         self._check_changes(changes)

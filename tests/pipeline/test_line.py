@@ -20,6 +20,7 @@ from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.events import DriftAbsorbed, ReadingsJudged
 from stream_vae.pipeline.alerting import incident_id
 from stream_vae.pipeline.line import Pipeline
+from stream_vae.pipeline.upkeep import Missed
 from stream_vae.wire.alerts import alert_schema, encode_alert
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -234,12 +235,12 @@ def test_room_for_new_series_is_not_made_of_those_that_just_sent(
         pipeline.observe(make_readings([step], [name], np.zeros((1, F))), scorer, NOW)
     both = make_readings([9, 9], ["a", "e"], np.zeros((2, F)))
     assert pipeline.lack_of_room(both) == 1
-    forgotten = pipeline.upkeep.make_room(1, range(8), "readings", NOW, even_open=False).forgotten
+    forgotten = pipeline.upkeep.make_room(1, range(8), "readings", NOW, Missed.CALM).forgotten
     assert forgotten == ((0, "b"),)
     pipeline.observe(both, scorer, NOW)
     assert pipeline.n_series == 4
     alone = make_readings([10], ["f"], np.zeros((1, F)))
     assert pipeline.lack_of_room(alone) == 1
-    pipeline.upkeep.make_room(1, range(8), "readings", NOW, even_open=False)
+    pipeline.upkeep.make_room(1, range(8), "readings", NOW, Missed.CALM)
     assert pipeline.memory.index.find((0, "a")) is not None
     assert pipeline.memory.index.find((0, "c")) is None, "control: reserved for that poll alone"

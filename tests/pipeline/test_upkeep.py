@@ -13,8 +13,9 @@ from stream_vae.core.model_spec import Scorer
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig, SilenceConfig
 from stream_vae.pipeline.line import Pipeline
-from stream_vae.pipeline.upkeep import Changes
+from stream_vae.pipeline.upkeep import Changes, Missed
 from stream_vae.wire.alerts import alert_schema, encode_alert
+from tests.conftest import MeanSquareScorer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000
@@ -149,7 +150,7 @@ def test_a_flood_of_new_series_stays_within_the_rows_and_leaves_the_known_ones_a
             batch = make_readings([step] * len(names), names, filled, step * 60)
             lacking = one.lack_of_room(batch)
             if lacking:
-                one.upkeep.make_room(lacking, range(8), "readings", NOW, even_open=False)
+                one.upkeep.make_room(lacking, range(8), "readings", NOW, Missed.CALM)
             outcome = one.observe(batch, scorer, NOW)
             assert one.n_series <= 60
             if one is pipeline:
@@ -165,10 +166,27 @@ def test_series_with_an_open_incident_are_the_last_to_go(
     send(pipeline, "firing", 0, 20)
     send(pipeline, "firing", 20, 24, level=9.0)
     send(pipeline, "calm", 0, 60)
-    assert pipeline.upkeep.make_room(1, range(8), "readings", NOW, even_open=False).forgotten == (
+    assert pipeline.upkeep.make_room(1, range(8), "readings", NOW, Missed.CALM).forgotten == (
         (0, "calm"),
     )
-    assert not pipeline.upkeep.make_room(1, {0}, "readings", NOW, even_open=False).forgotten
-    last = pipeline.upkeep.make_room(1, {0}, "readings", NOW, even_open=True)
+    assert not pipeline.upkeep.make_room(1, {0}, "readings", NOW, Missed.CALM).forgotten
+    last = pipeline.upkeep.make_room(1, {0}, "readings", NOW, Missed.ANYBODY)
     assert last.forgotten == ((0, "firing"),)
     assert [status for _, _, _, status in check(last.alerts)] == ["resolved"]
+
+
+def test_strangers_still_in_use_are_waited_for_before_anybody_known_goes(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, send: Callable[..., Changes]
+) -> None:
+    """The last poll of a flood is on its way through the worker."""
+    pipeline = make_pipeline(CONFIG, capacity=4)
+    send(pipeline, "known", 0, 20)
+    flood = make_readings([30] * 3, ["a", "b", "c"], np.zeros((3, F)), 20)
+    in_flight = pipeline.assemble(flood)
+    room = pipeline.upkeep.make_room
+    assert not room(2, {0}, "readings", NOW, Missed.STRANGERS).forgotten
+    scores = MeanSquareScorer().score(in_flight.windows, in_flight.end_times)
+    pipeline.decide(flood, in_flight, scores, NOW)
+    gone = room(2, {0}, "readings", NOW, Missed.STRANGERS).forgotten
+    assert {key for _, key in gone} < {"a", "b", "c"}
+    assert len(gone) == 2

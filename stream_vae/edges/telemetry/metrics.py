@@ -115,6 +115,9 @@ class Metrics:
             _MARGINS,
         )
         self.series_active = self._gauge("series_active", "Series held in memory.")
+        self.series_capacity = self._gauge(
+            "series_capacity", "Series that the memory budget holds."
+        )
         self.series_forgotten = self._counter(
             "series_forgotten_total",
             "Series forgotten: idle for their time to live, or to make room in memory.",
@@ -154,6 +157,9 @@ class Metrics:
             "records_replayed_total", "Input records read again to bring state up to date.", "topic"
         )
         self.partitions_assigned = self._gauge("partitions_assigned", "Partitions held now.")
+        self.partitions_live = self._gauge(
+            "partitions_live", "Partitions held whose state is back."
+        )
         self.consumer_lag = self._gauge(
             "consumer_lag_records", "Input records not yet polled.", "topic", "partition"
         )

@@ -62,6 +62,7 @@ class Recorder:
             events.PartitionsAssigned: self._partitions_assigned,
             events.RestoreProgressed: self._inform,
             events.StateRestored: self._state_restored,
+            events.SeriesHeld: self._series_held,
             events.SeriesForgotten: self._series_forgotten,
             events.PartitionsRevoked: self._partitions_revoked,
             events.PartitionsLost: self._partitions_lost,
@@ -150,6 +151,14 @@ class Recorder:
         self._metrics.records_replayed.labels(event.topic).inc(event.replayed)
         self._inform(event)
 
+    def _series_held(self, event: events.SeriesHeld) -> None:
+        self._period.series_active = event.series
+        self._period.incidents_open = event.incidents_open
+        self._metrics.series_active.set(event.series)
+        self._metrics.series_capacity.set(event.capacity)
+        self._metrics.incidents_active.set(event.incidents_open)
+        self._metrics.partitions_live.set(event.partitions_live)
+
     def _series_forgotten(self, event: events.SeriesForgotten) -> None:
         self._metrics.series_forgotten.labels(event.reason).inc(event.count)
         self._warn_sparingly(event, kind=event.reason, count=event.count)
@@ -234,12 +243,8 @@ class Recorder:
         self._period.anomalous += event.anomalous
         self._period.warming_up += event.warming_up
         self._period.unscorable += event.unscorable
-        self._period.series_active = event.series_active
         for verdict, count in counts.items():
             self._metrics.readings_judged.labels(verdict).inc(count)
-        self._period.incidents_open = event.incidents_open
-        self._metrics.series_active.set(event.series_active)
-        self._metrics.incidents_active.set(event.incidents_open)
         every = max(1, len(event.score_margins) // _MARGINS_OBSERVED)
         for margin in event.score_margins[::every]:
             if math.isfinite(margin):

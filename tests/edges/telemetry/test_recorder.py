@@ -16,6 +16,7 @@ from stream_vae.edges.telemetry.recorder import Recorder
 KINDS: tuple[type[events.Event], ...] = get_args(events.Event)
 # What happens with every poll: counted, and told by the summary alone.
 QUIET = {
+    events.SeriesHeld,
     events.RecordsConsumed,
     events.ReadingsJudged,
     events.WindowsScored,
@@ -266,7 +267,8 @@ def test_the_summary_tells_the_period() -> None:
         bench.record(make_event(events.WindowsScored, windows=6, inference_s=seconds))
     bench.record(make_event(events.RecordsConsumed, records=900))
     judged = {"normal": 880, "anomalous": 7, "warming_up": 5, "unscorable": 8}
-    bench.record(make_event(events.ReadingsJudged, **judged, series_active=12, incidents_open=1))
+    bench.record(make_event(events.ReadingsJudged, **judged))
+    bench.record(make_event(events.SeriesHeld, series=12, incidents_open=1))
     bench.record(rejected(3), make_event(events.AlertDelivered))
     bench.record(
         make_event(
@@ -316,7 +318,7 @@ def test_there_is_one_summary_a_period_and_each_counts_anew() -> None:
 def test_what_stands_still_is_told_again_in_the_next_summary() -> None:
     """Series and incidents are what there is, not what happened."""
     bench = Bench()
-    bench.record(make_event(events.ReadingsJudged, series_active=12, incidents_open=2))
+    bench.record(make_event(events.SeriesHeld, series=12, incidents_open=2))
     bench.wait(60.0)
     bench.wait(60.0)
     second = bench.log.named("summary")[1]
