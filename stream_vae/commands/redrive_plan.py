@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.topic_reader import TopicRecord
@@ -94,7 +94,14 @@ class RedrivePlan:
     def table(self) -> Table:
         """Return what is moved, by reason and topic, with an example of each."""
         table = Table(
-            "reason", "to", "records", "come back", "first", "last", "example", title="To move"
+            Column("reason", no_wrap=True),
+            "to",
+            "records",
+            "redriven before",
+            Column("first", no_wrap=True),
+            Column("last", no_wrap=True),
+            "example",
+            title="To move",
         )
         for (reason, topic), kind in sorted(self._kinds.items()):
             place = f"partition {kind.first.partition}, offset {kind.first.offset}"
