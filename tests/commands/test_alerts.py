@@ -130,7 +130,9 @@ def test_absent_brokers_are_told_of_and_end_in_failure(monkeypatch: pytest.Monke
 def test_a_follower_shows_events_as_they_come_and_ends_well_on_ctrl_c(
     broker: EmbeddedBroker,
 ) -> None:
-    command = [sys.executable, "-m", "stream_vae", "alerts", "--follow", "--json"]
+    # Who runs the tests in the background may have them ignore Ctrl-C; the follower must not.
+    heeding = ["env", "--default-signal=INT"]
+    command = [*heeding, sys.executable, "-m", "stream_vae", "alerts", "--follow", "--json"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("STREAM_VAE_")}
     with subprocess.Popen(
         [*command, "--bootstrap", broker.bootstrap, "--topic", "alerts"],
