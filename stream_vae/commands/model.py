@@ -1,5 +1,6 @@
 """`stream-vae model`: look into model bundles."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,8 @@ def show(
     table.add_row("trained at", spec.trained_at.isoformat())
     table.add_row("window", f"{spec.window_length} steps of {spec.step_seconds:g} s")
     table.add_row("default score", spec.score)
-    table.add_row("architecture", str(bundle.architecture))
+    shape = "  ".join(f"{name} {value}" for name, value in asdict(bundle.architecture).items())
+    table.add_row("architecture", shape)
     table.add_row(
         "training data", f"{bundle.training.rows:,} rows, {bundle.training.series} series"
     )
