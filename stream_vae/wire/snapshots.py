@@ -165,6 +165,8 @@ def decode_value(data: bytes, kind: type[_Value]) -> tuple[_Value, dict[str, Any
 
 
 def _check_version(found: int) -> None:
+    if found < 1:
+        raise StateError(f"schema version {found} was never written")
     if found > SCHEMA_VERSION:
         raise StateError(
             f"schema version {found} was written by a newer release; this one reads "
