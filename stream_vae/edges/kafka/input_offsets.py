@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_vae.edges.kafka.errors import Operation, error_of, translate
-from stream_vae.errors import KafkaUnavailableError
+from stream_vae.errors import KafkaUnavailableError, StreamVaeError
 
 _PATIENCE_S = 1.0
 
-NOT_YET = frozenset(
+_NOT_YET = frozenset(
     {
         KafkaError._NOENT,  # noqa: SLF001 -- the client names its own codes so
         KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 -- see above
@@ -38,7 +38,7 @@ class InputOffsets:
         try:
             found = committed_offsets(self._consumer, self._topic, partitions, _PATIENCE_S)
         except KafkaException as exc:
-            raise self._translated(exc) from exc
+            raise answer_missing(exc, self._operation) from exc
         return {partition: offset for partition, (offset, _) in found.items()}
 
     def end(self, partition: int) -> int:
@@ -47,7 +47,7 @@ class InputOffsets:
         try:
             return self._consumer.get_watermark_offsets(here, timeout=_PATIENCE_S)[1]
         except KafkaException as exc:
-            raise self._translated(exc) from exc
+            raise answer_missing(exc, self._operation) from exc
 
     def since(self, partition: int, time_ns: int) -> int | None:
         """Return the offset of the first record since a time, or None if there is none."""
@@ -55,14 +55,19 @@ class InputOffsets:
         try:
             found = self._consumer.offsets_for_times([wanted], timeout=_PATIENCE_S)[0]
         except KafkaException as exc:
-            raise self._translated(exc) from exc
+            raise answer_missing(exc, self._operation) from exc
         return found.offset if found.offset >= 0 else None
 
-    def _translated(self, exc: KafkaException) -> Exception:
-        error = error_of(exc)
-        if error.code() in NOT_YET:
-            return KafkaUnavailableError(f"{self._operation.doing}: {error.str()}")
-        return translate(error, self._operation)
+
+def answer_missing(exc: KafkaException, operation: Operation) -> StreamVaeError:
+    """Return our exception for a request about offsets that failed.
+
+    A broker that has just started answers before its partitions have leaders: time mends that.
+    """
+    error = error_of(exc)
+    if error.code() in _NOT_YET:
+        return KafkaUnavailableError(f"{operation.doing}: {error.str()}")
+    return translate(error, operation)
 
 
 def committed_offsets(

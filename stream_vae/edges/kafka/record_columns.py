@@ -13,11 +13,12 @@ _END_MS = END_NS // _NS_PER_MS
 
 def record_columns(topic: str, messages: list[Message]) -> RecordBatch:
     """Return messages without errors as a batch."""
+    times_ms = np.array([m.timestamp()[1] for m in messages], np.int64)
     return RecordBatch(
         topic=topic,
         partitions=np.array([m.partition() for m in messages], np.int32),
         offsets=np.array([m.offset() for m in messages], np.int64),
-        timestamps=np.array([record_time_ms(m) * _NS_PER_MS for m in messages], np.int64),
+        timestamps=np.clip(times_ms, 0, _END_MS) * _NS_PER_MS,
         timed_by_broker=bool(messages) and messages[0].timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME,
         keys=[m.key() for m in messages],
         values=[m.value() for m in messages],

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
+from stream_vae.edges.kafka.input_offsets import committed_offsets
 from stream_vae.edges.kafka.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.edges.kafka.topic_metadata import topic_partitions
@@ -150,9 +151,7 @@ class Redriver:
 
     def committed(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
         """Return partition -> committed offset and the note beside it."""
-        wanted = [TopicPartition(self._topic, p) for p in partitions]
-        found = self._consumer.committed(wanted, timeout=_REQUEST_TIMEOUT_S)
-        return {at.partition: (at.offset, at.metadata or "") for at in found}
+        return committed_offsets(self._consumer, self._topic, partitions, _REQUEST_TIMEOUT_S)
 
     def close(self) -> None:
         """Let go of the clients."""

@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
-from stream_vae.edges.kafka.input_offsets import NOT_YET
+from stream_vae.edges.kafka.errors import Operation, translated
+from stream_vae.edges.kafka.input_offsets import answer_missing
 from stream_vae.edges.kafka.properties import reader_properties
-from stream_vae.errors import KafkaUnavailableError
 
 _REQUEST_TIMEOUT_S = 1.0  # short: live partitions wait meanwhile
 _LOOK_TIMEOUT_S = 1.0
@@ -46,12 +45,7 @@ class TopicEnds:
             found = {partition: self._ask(partition) for partition in partitions}
         except KafkaException as exc:
             self._is_outdated = True
-            error = error_of(exc)
-            if error.code() in NOT_YET:
-                # A broker that has just started answers before its partitions have leaders.
-                msg = f"{self._operation.doing}: {error.str()}"
-                raise KafkaUnavailableError(msg) from exc
-            raise translate(error, self._operation) from exc
+            raise answer_missing(exc, self._operation) from exc
         self._is_outdated = False
         return found
 
