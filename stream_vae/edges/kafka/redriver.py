@@ -39,9 +39,8 @@ class Redriver:
         self._operation = Operation(
             doing=f"asking what was moved from {topic!r}", topic=topic, group=self._config.group_id
         )
-        properties = {**reader_properties(self._config), "group.id": self._config.group_id}
         with translated(self._operation):
-            self._consumer = Consumer(properties)
+            self._consumer = Consumer(reader_properties(self._config))
         self._producer: OutputProducer | None = None
         self._counts: dict[str, int] = {}
         self._notes: dict[int, str] = {}
