@@ -39,8 +39,8 @@ class BackPressure:
         """Tell whether to poll now; if the worker is behind, wait a moment or pause fetching.
 
         Catching up on a backlog, the worker is always behind, but moves on: then a wait of some
-        milliseconds is enough. Pausing throws away what the client has fetched ahead, and fetching
-        again takes half a second, so it is kept for a worker that does not come round for long.
+        milliseconds is enough. Pausing throws away what the client has fetched ahead, to be fetched
+        again, so it is kept for a worker that does not come round for long.
         """
         waiting, limit = self._worker.readings_in_flight, self._config.max_in_flight
         if self._consumer.paused:

@@ -10,6 +10,7 @@ from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.changelog import ChangelogWriter
 from stream_vae.daemon.jobs import Taken
 from stream_vae.daemon.outbox import Outbox
+from stream_vae.daemon.transaction import Transaction
 from stream_vae.edges.kafka.input_consumer import InputConsumer
 from stream_vae.edges.kafka.output_producer import OutputProducer
 from stream_vae.errors import FencedError
@@ -28,9 +29,12 @@ from stream_vae.wire.snapshots import Checkpoint
 
 _COMMIT_TRIES = 10
 _COMMIT_PAUSE_S = 0.1
-# Between two transactions: each holds the loop up for some 15 ms, so that one for every alert of a
-# busy stream would leave no time for anything else.
-_BREATH_S = 0.05
+# Between the beginnings of two transactions: each costs the brokers and this process milliseconds
+# of work, so that one for every alert of a busy stream would leave little time for anything else.
+_BREATH_S = 0.02
+# The loop goes on beside a transaction for so long, then waits for its end: what is not committed
+# stays bounded while brokers are away, and a commit that hangs stops the loop's heartbeat.
+_BESIDE_S = 1.0
 
 
 class Recorder(Protocol):
@@ -79,7 +83,8 @@ class Delivery:
             },
         )
         self._committed: dict[int, int] = {}
-        self._committed_at = time.monotonic()
+        self._under_way: Transaction | None = None
+        self._began_at = time.monotonic()
 
     def begin(self, partition: int, committed: int) -> None:
         """Note what the group has committed of a partition that was assigned."""
@@ -124,7 +129,7 @@ class Delivery:
         if self._changelog is None:
             return
         for name, incidents in changes.incidents.items():
-            self.outbox.state.append(
+            self.outbox.waiting.state.append(
                 self._changelog.incidents(name, incidents, positions.get(name[0], 0))
             )
         self.bury({name: positions.get(name[0], 0) for name in changes.buried})
@@ -133,49 +138,35 @@ class Delivery:
         """Add tombstones of series -> offset before which all their readings are forgotten."""
         if self._changelog is not None:
             for name, offset in names.items():
-                self.outbox.state += self._changelog.forgotten(name, offset)
+                self.outbox.waiting.state.extend(self._changelog.forgotten(name, offset))
 
     def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
         """Add saved series, which hold all readings before the positions."""
         if self._changelog is not None:
-            self.outbox.state += self._changelog.saved(saved, positions)
+            self.outbox.waiting.state.extend(self._changelog.saved(saved, positions))
 
     def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
         """Add from where each partition must be read again."""
         if self._changelog is not None:
             for partition, checkpoint in checkpoints.items():
-                self.outbox.state.append(self._changelog.checkpoint(partition, checkpoint))
+                self.outbox.waiting.state.append(self._changelog.checkpoint(partition, checkpoint))
 
     def add_model(self, partition: int) -> None:
         """Add what lets another model make use of a partition's rows."""
         if self._changelog is not None:
-            self.outbox.state.append(self._changelog.model(partition))
+            self.outbox.waiting.state.append(self._changelog.model(partition))
 
     def commit_if_due(self) -> None:
-        """Commit if an alert waits, after a breath, or the interval is over."""
-        waited_s = time.monotonic() - self._committed_at
-        if waited_s >= self._interval_s or (self.outbox.alerts and waited_s >= _BREATH_S):
-            self.commit()
-
-    def commit(self) -> bool:
-        """Commit what is settled; tell whether the group still stood when it was."""
-        self._committed_at = time.monotonic()
-        settled = self.ledger.committable()
-        records = self.outbox.records()
-        # State may have moved where no offset did: those go along as they stand, so that a member
-        # the group has left behind cannot publish it.
-        stems = {record.partition for record in records}
-        offsets = {p: at for p, at in self._committed.items() if p in stems} | settled
-        if not offsets:
-            return True
-        started = time.perf_counter()
-        if not self._producer.commit(records, self._topic, offsets, self._consumer):
-            return False
-        self.ledger.committed(settled)
-        self._committed.update(settled)
-        self._tell_committed(time.perf_counter() - started)
-        self.outbox.clear()
-        return True
+        """Begin to commit if an alert waits, after a breath, or the interval is over."""
+        now = time.monotonic()
+        if self._under_way is not None:
+            if not self._under_way.is_over and now - self._began_at < _BESIDE_S:
+                return
+            self._end()
+        waited_s = now - self._began_at
+        due = waited_s >= self._interval_s
+        if due or (self.outbox.waiting.alerts and waited_s >= _BREATH_S):
+            self._begin()
 
     def commit_surely(self) -> None:
         """Commit what is settled while the partitions are still ours, or fail.
@@ -184,23 +175,65 @@ class Delivery:
             FencedError: If the group no longer takes the offsets; the next owner starts from the
                 last ones it took.
         """
+        self._end()
         for _ in range(_COMMIT_TRIES):
-            if self.commit():
+            if self._begin() and self._end():
                 return
             time.sleep(_COMMIT_PAUSE_S)
         msg = "the group refuses this member's offsets; what was uncommitted is left to others"
         raise FencedError(msg)
 
     def drop(self, partitions: Collection[int]) -> None:
-        """Forget partitions that left, with whatever of them is not committed."""
+        """Forget partitions that left, with whatever of them is not committed.
+
+        A transaction under way may carry them: it is over before the group hears that they left, so
+        that it cannot be tried again in a membership that does not have them.
+        """
+        self._end()
         self.ledger.revoke(partitions)
         self.outbox.drop(partitions)
         for partition in partitions:
             self._committed.pop(partition, None)
 
-    def _tell_committed(self, duration_s: float) -> None:
-        now = time.monotonic()
-        for alert in self.outbox.alerts:
+    def _begin(self) -> bool:
+        """Begin to commit what is settled, if there is anything; tell whether that is possible."""
+        self._began_at = time.monotonic()
+        settled = self.ledger.committable()
+        records = self.outbox.waiting.records()
+        # State may have moved where no offset did: those go along as they stand, so that a member
+        # the group has left behind cannot publish it.
+        stems = {record.partition for record in records}
+        offsets = {p: at for p, at in self._committed.items() if p in stems} | settled
+        if not offsets:
+            return True
+        try:
+            # Asked here: while this thread is within a call of the consumer, another's calls wait.
+            membership = self._consumer.membership()
+        except FencedError:
+            return False
+        self._under_way = Transaction(
+            self.outbox.take(),
+            settled,
+            lambda: self._producer.commit(records, self._topic, offsets, membership),
+        )
+        return True
+
+    def _end(self) -> bool:
+        """Wait for the transaction under way; tell whether it was committed, or there was none."""
+        done, self._under_way = self._under_way, None
+        if done is None:
+            return True
+        if not done.outcome():
+            self.outbox.put_back(done.outputs)
+            return False
+        self.ledger.committed(done.settled)
+        self._committed.update(done.settled)
+        self._tell_committed(done)
+        return True
+
+    def _tell_committed(self, done: Transaction) -> None:
+        outputs = done.outputs
+        for alert in outputs.alerts:
             self._recorder.record(
                 AlertDelivered(
                     incident_id=alert.event.incident_id,
@@ -211,17 +244,17 @@ class Delivery:
                     series=alert.event.series.key,
                     score=alert.event.score,
                     threshold=alert.event.threshold,
-                    latency_s=now - alert.polled_at,
+                    latency_s=done.ended_at - alert.polled_at,
                 )
             )
         self._recorder.record(
             TransactionCommitted(
-                alerts=len(self.outbox.alerts),
-                dead_letters=len(self.outbox.dead_letters),
-                late=len(self.outbox.late),
-                state_records=len(self.outbox.state),
-                state_bytes=sum(len(record.value or b"") for record in self.outbox.state),
-                duration_s=duration_s,
+                alerts=len(outputs.alerts),
+                dead_letters=len(outputs.dead_letters),
+                late=len(outputs.late),
+                state_records=len(outputs.state),
+                state_bytes=sum(len(record.value or b"") for record in outputs.state),
+                duration_s=done.ended_at - done.began_at,
                 lag_records=self._consumer.lag(),
             )
         )

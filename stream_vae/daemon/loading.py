@@ -57,6 +57,11 @@ class Restoration:
     begin: int | None = None
     """Where live reading begins, if the group does not say."""
 
+    @property
+    def live_from(self) -> int | None:
+        """Where live reading begins; None if only the client's start can tell."""
+        return self.begin if self.committed is None else self.committed
+
 
 class ChangelogLoader:
     """Puts saved series back into the pipeline's memory, chunk by chunk.

@@ -287,7 +287,7 @@ class Daemon:
             # The group's offset is set by that, so that state can go along with it.
             ledger = self._delivery.ledger
             ledger.settle(ledger.track({done.partition: done.begin}))
-        self._consumer.release(done.partition, done.begin)
+        self._consumer.release(done.partition, done.live_from)
         memory = self._pipeline.memory
         rows = memory.index.of_partitions({done.partition}).tolist()
         self._recorder.record(

@@ -1,7 +1,7 @@
 """Outputs of settled work, waiting for the transaction that commits their input."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
@@ -25,8 +25,41 @@ class WaitingAlert:
     """When the reading that caused it was polled, monotonic seconds."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What one transaction publishes."""
+
+    alerts: list[WaitingAlert] = field(default_factory=list)
+    dead_letters: list[OutputRecord] = field(default_factory=list)
+    late: list[OutputRecord] = field(default_factory=list)
+    state: list[OutputRecord] = field(default_factory=list)
+
+    def records(self) -> list[OutputRecord]:
+        """Return all records to publish."""
+        alerts = [alert.record for alert in self.alerts]
+        return alerts + self.dead_letters + self.late + self.state
+
+    def before(self, later: "Outputs") -> "Outputs":
+        """Return these and, behind them, later ones."""
+        return Outputs(
+            alerts=self.alerts + later.alerts,
+            dead_letters=self.dead_letters + later.dead_letters,
+            late=self.late + later.late,
+            state=self.state + later.state,
+        )
+
+    def without(self, partitions: Collection[int]) -> "Outputs":
+        """Return those that stem from other input partitions than these."""
+        return Outputs(
+            alerts=[a for a in self.alerts if a.record.partition not in partitions],
+            dead_letters=[r for r in self.dead_letters if r.partition not in partitions],
+            late=[r for r in self.late if r.partition not in partitions],
+            state=[r for r in self.state if r.partition not in partitions],
+        )
+
+
 class Outbox:
-    """Collects alert events, dead letters, late readings and state between two transactions.
+    """Collects alert events, dead letters, late readings and state for the next transaction.
 
     Args:
         detector: Name of the detector, for headers.
@@ -36,19 +69,21 @@ class Outbox:
     def __init__(self, detector: str, topics: Mapping[str, str]) -> None:
         self._detector = detector
         self._topics = topics
-        self.clear()
+        self.waiting = Outputs()
+        """For the next transaction."""
 
-    def clear(self) -> None:
-        """Empty it: everything has been committed."""
-        self.alerts: list[WaitingAlert] = []
-        self.dead_letters: list[OutputRecord] = []
-        self.late: list[OutputRecord] = []
-        self.state: list[OutputRecord] = []
+    def take(self) -> Outputs:
+        """Return what waits, and begin anew."""
+        taken, self.waiting = self.waiting, Outputs()
+        return taken
 
-    def records(self) -> list[OutputRecord]:
-        """Return all records to publish."""
-        alerts = [alert.record for alert in self.alerts]
-        return alerts + self.dead_letters + self.late + self.state
+    def put_back(self, outputs: Outputs) -> None:
+        """Let outputs whose transaction was aborted wait again, before all that came since."""
+        self.waiting = outputs.before(self.waiting)
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Forget what stems from partitions that were lost."""
+        self.waiting = self.waiting.without(partitions)
 
     def add_alert(self, event: AlertEvent, polled_at: float) -> None:
         """Add an alert event, keyed by its series."""
@@ -59,22 +94,15 @@ class Outbox:
             headers=alert_headers(event),
             partition=event.source.partition,
         )
-        self.alerts.append(WaitingAlert(event=event, record=record, polled_at=polled_at))
+        self.waiting.alerts.append(WaitingAlert(event=event, record=record, polled_at=polled_at))
 
     def add_dead_letter(self, records: RecordBatch, rejection: Rejection) -> None:
         """Add a record that is not a reading."""
-        self.dead_letters.append(self._aside(records, rejection, "dead_letters"))
+        self.waiting.dead_letters.append(self._aside(records, rejection, "dead_letters"))
 
     def add_late(self, records: RecordBatch, rejection: Rejection) -> None:
         """Add a reading that came after its step was closed."""
-        self.late.append(self._aside(records, rejection, "late"))
-
-    def drop(self, partitions: Collection[int]) -> None:
-        """Forget what stems from partitions that were lost."""
-        self.alerts = [a for a in self.alerts if a.record.partition not in partitions]
-        self.dead_letters = [r for r in self.dead_letters if r.partition not in partitions]
-        self.late = [r for r in self.late if r.partition not in partitions]
-        self.state = [r for r in self.state if r.partition not in partitions]
+        self.waiting.late.append(self._aside(records, rejection, "late"))
 
     def _aside(self, records: RecordBatch, rejection: Rejection, output: str) -> OutputRecord:
         """Return the record as it came, with headers that say why it is put aside.

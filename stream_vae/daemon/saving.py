@@ -55,9 +55,8 @@ class StateSaver:
         """Begin with a partition that is back."""
         partition = done.partition
         self.live.add(partition)
-        begin = done.begin if done.committed is None else done.committed
-        if begin is not None:
-            self.positions[partition] = begin
+        if done.live_from is not None:
+            self.positions[partition] = done.live_from
         if not done.knows_model:
             self._sink.add_model(partition)
         if done.checkpoint is None:

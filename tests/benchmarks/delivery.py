@@ -4,12 +4,14 @@ import statistics
 import time
 from dataclasses import dataclass, replace
 
+from stream_vae.settings.model import StateConfig
 from tests.benchmarks.daemons import PLAIN, Counters, config_of
 from tests.benchmarks.workload import Workload
 from tests.system.broker import RealKafka
 from tests.system.harness import DaemonProcess, Topics
 
 _PAIRS = 3
+_DEFAULT_S = StateConfig().snapshot_interval_s
 _OFTEN_S = 2.0
 _LOOK_S = 0.5  # each look costs the daemon some milliseconds
 _KINDS: dict[str, dict[str, object]] = {
@@ -44,7 +46,10 @@ def measure_delivery(workload: Workload, kafka: RealKafka) -> dict[str, str]:
             runs[kind].append(_run(workload, kafka, own, kind))
     plain = runs["without"]
     figures = {"without any guarantee": _rates(plain)}
-    for kind, interval in (("default", "60 s (default)"), ("often", f"{_OFTEN_S:g} s")):
+    for kind, interval in (
+        ("default", f"{_DEFAULT_S:g} s (default)"),
+        ("often", f"{_OFTEN_S:g} s"),
+    ):
         found = runs[kind]
         ratio = statistics.median(a.rate / b.rate for a, b in zip(found, plain, strict=True))
         cpu = statistics.median(a.cpu_us / b.cpu_us for a, b in zip(found, plain, strict=True))

@@ -42,7 +42,7 @@ class Feed:
         signals = [signal(_PERIOD, seed=1000 + i).astype(np.float32) for i in range(self.n_series)]
         self._values = np.stack(signals)
         self._encoder = ReadingEncoder(NAMES, ReadingFormat())
-        self._producer = self.kafka.producer(**{"linger.ms": 0})
+        self._producer = self.kafka.producer(**{"linger.ms": 5})  # the client's own default
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 

@@ -3,9 +3,11 @@
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.topic_reader import read_topic
@@ -24,17 +26,39 @@ _SNAPSHOT_S = 10.0  # so that state is saved while it is measured
 
 
 def measure_latency(workload: Workload, kafka: RealKafka) -> dict[str, str]:
-    """Look at 2,000 readings a second, and at half of what the daemon takes of a backlog."""
+    """Look at 2,000 readings a second, and at half of what the daemon takes at most.
+
+    That is measured with the same feed and the same reader beside it, which cost about as much as
+    the daemon itself: a backlog that nobody feeds is worked off faster.
+    """
     topics = Topics.create(kafka)
     kafka.produce(topics.input, workload.records(), timeout_s=300)
-    half = daemon_windows_per_second(workload, kafka, topics) / 2
+    backlog = daemon_windows_per_second(workload, kafka, topics)
+    most = _run(workload, kafka, backlog).rate
     return {
-        "produce to visible alert": _measure(workload, kafka, _RATE),
-        "the same at half load": _measure(workload, kafka, half),
+        "most readings taken": f"{most:,.0f}/s of a live feed, {backlog:,.0f}/s of a backlog",
+        "produce to visible alert": str(_run(workload, kafka, _RATE)),
+        "the same at half of the most": str(_run(workload, kafka, most / 2)),
     }
 
 
-def _measure(workload: Workload, kafka: RealKafka, rate: float) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    rate: float  # readings judged a second
+    saved: float  # state records a second
+    sent: int  # incidents
+    latency: NDArray[np.float64]  # (<= sent,) seconds
+
+    def __str__(self) -> str:
+        p50, p99 = np.quantile(self.latency, [0.5, 0.99])
+        return (
+            f"p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms over {len(self.latency)} of "
+            f"{self.sent} incidents at {self.rate:,.0f} readings/s, {self.saved:,.0f} state "
+            "records/s"
+        )
+
+
+def _run(workload: Workload, kafka: RealKafka, rate: float) -> _Run:
     topics = Topics.create(kafka)
     config = config_of(
         workload,
@@ -72,12 +96,11 @@ def _measure(workload: Workload, kafka: RealKafka, rate: float) -> str:
         reader.join(30)
         daemon.stop()
     inside = {key: at for key, at in feed.sent.items() if began <= at < ended}
-    latency = np.array([seen[key] - at for key, at in inside.items() if key in seen])
-    p50, p99 = np.quantile(latency, [0.5, 0.99])
-    return (
-        f"p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms over {len(latency)} of {len(inside)} "
-        f"incidents at {(last.judged - first.judged) / (ended - began):,.0f} readings/s, "
-        f"{(last.state_records - first.state_records) / (ended - began):,.0f} state records/s"
+    return _Run(
+        rate=(last.judged - first.judged) / (ended - began),
+        saved=(last.state_records - first.state_records) / (ended - began),
+        sent=len(inside),
+        latency=np.array([seen[key] - at for key, at in inside.items() if key in seen]),
     )
 
 

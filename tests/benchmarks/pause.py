@@ -2,6 +2,7 @@
 
 import time
 
+from stream_vae.settings.model import StateConfig
 from tests.benchmarks.daemons import TIMED, Counters, config_of
 from tests.benchmarks.feed import Feed
 from tests.benchmarks.workload import T, Workload
@@ -10,7 +11,7 @@ from tests.system.harness import DaemonProcess, Topics
 
 _SERIES = 20_000
 _RATE = 5_000
-_INTERVALS_S = (60.0, 10.0)
+_INTERVALS_S = (StateConfig().snapshot_interval_s, 10.0)
 _ROUNDS_S = 60.0  # of saving that are looked at
 
 

@@ -22,7 +22,7 @@ from stream_vae.daemon.delivery import Delivery
 from stream_vae.daemon.restoring import Restorer
 from stream_vae.daemon.saving import StateSaver
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.output_producer import GroupMember, OutputProducer
+from stream_vae.edges.kafka.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import producer_properties
 from stream_vae.edges.kafka.range_reader import RangeReader
 from stream_vae.edges.kafka.transactional_client import TransactionalClient
@@ -53,7 +53,7 @@ class PlainProducer(OutputProducer):
         records: Sequence[OutputRecord],
         topic: str,
         offsets: Mapping[int, int],
-        group: GroupMember,
+        membership: object,
         *,
         notes: Mapping[int, str] | None = None,
     ) -> bool:

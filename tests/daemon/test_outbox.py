@@ -22,7 +22,7 @@ def put_aside(value: bytes | None, key: bytes | None = b"k", headers: Headers = 
     )
     outbox = Outbox("pumps", TOPICS)
     outbox.add_dead_letter(records, Rejection(index=1, reason="too_large", detail="why"))
-    return outbox.dead_letters[0]
+    return outbox.waiting.dead_letters[0]
 
 
 def size_of(record: OutputRecord) -> int:
@@ -77,4 +77,4 @@ def test_what_stems_from_a_lost_partition_is_dropped() -> None:
         outbox.add_dead_letter(records, Rejection(index=i, reason="not_json", detail=""))
         outbox.add_late(records, Rejection(index=i, reason="late", detail=""))
     outbox.drop({0})
-    assert [record.value for record in outbox.records()] == [b"y", b"y"]
+    assert [record.value for record in outbox.waiting.records()] == [b"y", b"y"]

@@ -182,10 +182,10 @@ class Gauntlet:
         for event in changes.alerts:
             assert not event.series.key.startswith(CLEAN)
             self._outbox.add_alert(event, 0.0)
-            self._check_alert(event, self._outbox.alerts[-1].record)
+            self._check_alert(event, self._outbox.waiting.alerts[-1].record)
         self.tally.alerts += len(changes.alerts)
         self.forgotten += len(changes.forgotten)
-        self._outbox.clear()
+        self._outbox.take()
 
     def _look_after(self, now_ns: int, now: datetime) -> None:
         """Series fall silent and expire; hostile ones of what age they please, clean ones never."""
@@ -265,13 +265,13 @@ class Gauntlet:
             self._outbox.add_dead_letter(poll.records, rejection)
         for rejection in late:
             self._outbox.add_late(poll.records, rejection)
-        for waiting in self._outbox.alerts:
+        put_out = self._outbox.take()
+        for waiting in put_out.alerts:
             self._check_alert(waiting.event, waiting.record)
-        for rejection, letter in zip(decoded.rejections, self._outbox.dead_letters, strict=True):
+        for rejection, letter in zip(decoded.rejections, put_out.dead_letters, strict=True):
             _check_letter(poll.records, rejection, letter)
-        for rejection, letter in zip(late, self._outbox.late, strict=True):
+        for rejection, letter in zip(late, put_out.late, strict=True):
             _check_letter(poll.records, rejection, letter)
-        self._outbox.clear()
 
     def _check_alert(self, event: AlertEvent, record: OutputRecord) -> None:
         assert record.value is not None

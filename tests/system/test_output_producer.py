@@ -1,9 +1,6 @@
 """Transactions whose outcome the client does not know."""
 
-from collections.abc import Iterable, Mapping
-
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -14,22 +11,6 @@ from tests.system.broker import KafkaCluster
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 
-class Member:
-    """A member of the group `group`, as the producer sees it."""
-
-    def __init__(self, consumer: Consumer, topic: str) -> None:
-        self._consumer = consumer
-        self._topic = topic
-
-    def group_metadata(self) -> object:
-        return self._consumer.consumer_group_metadata()
-
-    def committed(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, str]]:
-        wanted = [TopicPartition(self._topic, p) for p in partitions]
-        found = self._consumer.committed(wanted, 10)
-        return {at.partition: (at.offset, at.metadata or "") for at in found}
-
-
 @pytest.mark.parametrize("step", ["add_offsets", "commit"], ids=["before", "after"])
 def test_a_transaction_of_unknown_outcome_is_published_once(
     kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch, step: str
@@ -38,12 +19,13 @@ def test_a_transaction_of_unknown_outcome_is_published_once(
     topic, output = kafka.new_topic("in"), kafka.new_topic("state")
     config = KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=topic)
     consumer = kafka.consumer(**{"group.id": topic})
+    nobody = consumer.consumer_group_metadata()
     record = OutputRecord(topic=output, key=b"k", value=b"v", headers=[], partition=0)
     producer = OutputProducer(
         config, topic, on_aborted=print, on_wait=lambda *_: None, on_back=lambda _: None
     )
     producer.open()
-    assert producer.commit([], topic, {0: 5}, Member(consumer, topic))
+    assert producer.commit([], topic, {0: 5}, nobody)
     take_step = getattr(TransactionalClient, step)
     hung: list[bool] = []
 
@@ -57,7 +39,7 @@ def test_a_transaction_of_unknown_outcome_is_published_once(
             take_step(self, *arguments)
 
     monkeypatch.setattr(TransactionalClient, step, hang_once)
-    assert producer.commit([record], topic, {0: 5}, Member(consumer, topic))
+    assert producer.commit([record], topic, {0: 5}, nobody)
     producer.close()
     consumer.close()
     assert hung

@@ -106,20 +106,6 @@ def test_a_provider_of_tokens_that_is_away_is_waited_for(secure_kafka: SecureKaf
     assert any("OAUTHBEARER token" in why for why in told)
 
 
-class NoGroup:
-    """A member that has nothing to commit."""
-
-    def __init__(self, config: KafkaConfig) -> None:
-        self._consumer = Consumer({"group.id": config.group_id, "bootstrap.servers": ""})
-
-    def group_metadata(self) -> object:
-        return self._consumer.consumer_group_metadata()
-
-    def committed(self, partitions: object) -> dict[int, tuple[int, str]]:
-        del partitions
-        return {}
-
-
 @pytest.mark.parametrize("n_topics", [1, 2])
 def test_a_right_withdrawn_from_a_running_daemon_is_named(
     secure_kafka: SecureKafka, n_topics: int
@@ -146,12 +132,13 @@ def test_a_right_withdrawn_from_a_running_daemon_is_named(
         on_back=lambda _: None,
     )
     producer.open()
-    group = NoGroup(config)
+    group = Consumer({"group.id": config.group_id, "bootstrap.servers": ""})
+    nobody = group.consumer_group_metadata()
     for topic in topics[1:]:
-        assert producer.commit([record(topic)], "in", {}, group)
+        assert producer.commit([record(topic)], "in", {}, nobody)
 
     with pytest.raises(KafkaRefusedError, match="needs Write and Describe on") as caught:
-        producer.commit([record(topic) for topic in topics], "in", {}, group)
+        producer.commit([record(topic) for topic in topics], "in", {}, nobody)
 
     for topic in topics:
         assert repr(topic) in str(caught.value)

@@ -19,7 +19,7 @@ from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.error_codes import unveiled
 from stream_vae.edges.kafka.errors import Operation, translate, translated
-from stream_vae.edges.kafka.input_offsets import InputOffsets, committed_offsets
+from stream_vae.edges.kafka.input_offsets import InputOffsets
 from stream_vae.edges.kafka.membership import is_member
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
@@ -142,35 +142,35 @@ class InputConsumer:
     def resume(self) -> None:
         """Fetch again, except what is held."""
         self._paused = False
-        self._consumer.resume(self._partitions(self._assignment - self._held))
+        for partition in self._assignment - self._held:
+            self._fetch_again(partition)
 
     def hold(self, partitions: Iterable[int]) -> None:
         """Fetch nothing from these partitions until `release`."""
         self._held.update(partitions)
         self._consumer.pause(self._partitions(set(partitions)))
 
-    def release(self, partition: int, begin: int | None = None) -> None:
+    def release(self, partition: int, begin: int | None) -> None:
         """Fetch from a partition that was held.
 
         Args:
             partition: Still assigned.
-            begin: Where; unset, where the group says.
+            begin: Where; None where the client finds its start.
         """
         self._held.discard(partition)
         if begin is not None:
             # The client may still report that the group has no offset: this is where it begins.
             self._next_offset[partition] = begin
-            self._take_anew(TopicPartition(self._topic, partition, begin))
-        elif not self._paused:
-            self._consumer.resume(self._partitions({partition}))
+        if not self._paused:
+            self._fetch_again(partition)
 
     @property
     def paused(self) -> bool:
         """Whether fetching is paused."""
         return self._paused
 
-    def group_metadata(self) -> object:
-        """Return the membership, for the producer's transaction.
+    def membership(self) -> object:
+        """Return the membership as it is now, for the producer's transaction.
 
         Raises:
             FencedError: If there is none any more: the client is closing after its session ended.
@@ -179,14 +179,6 @@ class InputConsumer:
             return self._consumer.consumer_group_metadata()
         except RuntimeError as exc:
             raise FencedError(f"{self._operation.doing}: {exc}") from exc
-
-    def committed(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
-        """Return input partition -> the group's committed offset and its note, if there is one.
-
-        Raises:
-            KafkaException: If no broker answered; for the producer, which retries its steps.
-        """
-        return committed_offsets(self._consumer, self._topic, partitions, _REQUEST_TIMEOUT_S)
 
     @property
     def offsets(self) -> InputOffsets:
@@ -272,6 +264,18 @@ class InputConsumer:
                 if start != wanted:
                     self._on_history_lost(partition, wanted, oldest)
             self._take_anew(TopicPartition(self._topic, partition, start))
+
+    def _fetch_again(self, partition: int) -> None:
+        """Fetch from a partition that was paused.
+
+        The client takes some 0.7 s to fetch again where it resumes, a hundredth of that where it
+        is given the partition anew.
+        """
+        at = self._next_offset.get(partition)
+        if at is None:
+            self._consumer.resume(self._partitions({partition}))
+        else:
+            self._take_anew(TopicPartition(self._topic, partition, at))
 
     def _take_anew(self, at: TopicPartition) -> None:
         """Begin elsewhere; while nothing is fetched of a partition, it cannot be sought in."""

@@ -2,11 +2,10 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -19,24 +18,13 @@ from stream_vae.edges.kafka.errors import (
     translate,
     translated,
 )
+from stream_vae.edges.kafka.input_offsets import committed_offsets
+from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.edges.kafka.transactional_client import ClientHungError, TransactionalClient
 from stream_vae.errors import FencedError, StreamVaeError
 
 _RETRY_PAUSE_S = 0.2
-
-
-class GroupMember(Protocol):
-    """The consumer whose input is committed."""
-
-    def group_metadata(self) -> object:
-        """Return the membership as it is now.
-
-        Raises:
-            FencedError: If there is none any more.
-        """
-
-    def committed(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, str]]:
-        """Return input partition -> the group's committed offset and its note, if there is one."""
+_REQUEST_TIMEOUT_S = 10.0
 
 
 class OutputProducer:
@@ -59,6 +47,7 @@ class OutputProducer:
         on_wait: Callable[[str, float], None],
         on_back: Callable[[float], None],
     ) -> None:
+        self._config = config
         self._deadline_s = config.broker_deadline_s
         self._transaction_timeout_s = config.transaction_timeout_s
         self._operation = Operation(
@@ -87,7 +76,7 @@ class OutputProducer:
         records: Sequence[OutputRecord],
         topic: str,
         offsets: Mapping[int, int],
-        group: GroupMember,
+        membership: object,
         *,
         notes: Mapping[int, str] | None = None,
     ) -> bool:
@@ -97,14 +86,14 @@ class OutputProducer:
             records: What to publish; may be empty.
             topic: The input topic.
             offsets: Input partition -> next offset.
-            group: Whose offsets they are.
+            membership: Of the group whose offsets they are.
             notes: Input partition -> text that the group keeps with its offset. It tells a
                 transaction from all others, so that one of unknown outcome is known again; unset,
                 one is drawn.
 
         Returns:
-            False if the group moved under the transaction, which was aborted: poll the consumer,
-            so that it learns what it still owns, and try again.
+            False if the group moved on from this membership, and the transaction was aborted: poll
+            the consumer, so that it learns what it still owns, and try again.
 
         Raises:
             FencedError: If another producer of the same transactional id took over.
@@ -118,10 +107,6 @@ class OutputProducer:
         ]
         while True:
             began = time.monotonic()
-            try:
-                membership = group.group_metadata()
-            except FencedError:
-                return False
             try:
                 self._attempt(records, positions, membership, deadline)
             except ClientHungError:
@@ -138,7 +123,7 @@ class OutputProducer:
                     raise failure from exc
             else:
                 return True
-            if must_renew and self._begin_anew(positions, group, deadline):
+            if must_renew and self._begin_anew(topic, positions, deadline):
                 return True
             time.sleep(_RETRY_PAUSE_S)
 
@@ -206,9 +191,7 @@ class OutputProducer:
         lasted_s = time.monotonic() - began
         return isinstance(failure, FencedError) and lasted_s >= self._transaction_timeout_s
 
-    def _begin_anew(
-        self, positions: list[TopicPartition], group: GroupMember, deadline: float
-    ) -> bool:
+    def _begin_anew(self, topic: str, positions: list[TopicPartition], deadline: float) -> bool:
         """Take a new client, which ends what the old one had open.
 
         Returns:
@@ -218,9 +201,16 @@ class OutputProducer:
         committed: dict[int, tuple[int, str]] = {}
         with translated(self._operation):
             self._client.renew(deadline)
-            self._client.insist(
-                lambda: committed.update(group.committed(wanted)),
-                "asking for the group's offsets",
-                deadline,
-            )
+            # Of no group: the member itself may be in the middle of a call, which it must finish.
+            reader = Consumer(reader_properties(self._config))
+            try:
+                self._client.insist(
+                    lambda: committed.update(
+                        committed_offsets(reader, topic, wanted, _REQUEST_TIMEOUT_S)
+                    ),
+                    "asking for the group's offsets",
+                    deadline,
+                )
+            finally:
+                reader.close()
         return committed == wanted

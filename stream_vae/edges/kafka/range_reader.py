@@ -22,6 +22,7 @@ from stream_vae.edges.kafka.topic_ends import TopicEnds
 from stream_vae.errors import KafkaUnavailableError
 
 _SHORT_FOR_S = 2.0
+_CONNECT_TIMEOUT_S = 0.5
 
 
 class RangeReader:
@@ -58,13 +59,14 @@ class RangeReader:
             begin: First offset; None or one no longer there: the oldest record kept.
             end: Offset behind the last.
         """
-        start = OFFSET_BEGINNING if begin is None else begin
         if end <= 0 or (begin is not None and begin >= end):
             self._finished.append(partition)
             return
         if partition in self._ends:
             return
         self._ends[partition], self._begins[partition] = end, begin or 0
+        oldest = self._oldest(partition)
+        start = oldest if begin is None else begin
         with translated(self._operation):
             self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
 
@@ -100,6 +102,17 @@ class RangeReader:
         """Let go of the client."""
         with suppress(KafkaException, RuntimeError):
             self._consumer.close()
+
+    def _oldest(self, partition: int) -> int:
+        """Return where the records kept begin.
+
+        The client asks for that itself if it is left to, but only half a second later while it is
+        not connected to the partition's leader; once it is, it fetches within milliseconds.
+        """
+        here = TopicPartition(self._topic, partition)
+        with suppress(KafkaException):
+            return self._consumer.get_watermark_offsets(here, timeout=_CONNECT_TIMEOUT_S)[0]
+        return OFFSET_BEGINNING
 
     def _is_wanted(self, message: Message) -> bool:
         """Tell whether a message is a record of its range; notice where that ends."""

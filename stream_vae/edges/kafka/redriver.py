@@ -10,7 +10,6 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
-from stream_vae.edges.kafka.input_offsets import committed_offsets
 from stream_vae.edges.kafka.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.edges.kafka.topic_metadata import topic_partitions
@@ -43,7 +42,6 @@ class Redriver:
             self._consumer = Consumer(reader_properties(self._config))
         self._producer: OutputProducer | None = None
         self._counts: dict[str, int] = {}
-        self._notes: dict[int, str] = {}
 
     def claim(self) -> None:
         """Make this the only run over the topic: one that still goes on elsewhere is fenced.
@@ -132,25 +130,18 @@ class Redriver:
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
         """
         assert self._producer is not None, "claimed"  # noqa: S101 -- a bug of the caller
-        self._notes = {partition: history.encode() for partition, history in histories.items()}
-        if max(map(len, self._notes.values()), default=0) > LARGEST_NOTE_BYTES:
+        notes = {partition: history.encode() for partition, history in histories.items()}
+        if max(map(len, notes.values()), default=0) > LARGEST_NOTE_BYTES:
             msg = (
                 f"group {self._config.group_id!r} remembers too many different selections over "
                 f"topic {self._topic!r}; redrive by broader ones, or delete the group's offsets to "
                 "forget what was moved"
             )
             raise ConfigError(msg)
-        if not self._producer.commit(records, self._topic, ends, self, notes=self._notes):
+        nobody = self._consumer.consumer_group_metadata()
+        if not self._producer.commit(records, self._topic, ends, nobody, notes=notes):
             msg = f"group {self._config.group_id!r} has members; nobody may join it"
             raise FencedError(msg)
-
-    def group_metadata(self) -> object:
-        """Return the membership of nobody, for the producer's transaction."""
-        return self._consumer.consumer_group_metadata()
-
-    def committed(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
-        """Return partition -> committed offset and the note beside it."""
-        return committed_offsets(self._consumer, self._topic, partitions, _REQUEST_TIMEOUT_S)
 
     def close(self) -> None:
         """Let go of the clients."""
