@@ -80,6 +80,9 @@ class StateRestored:
     `history`: warmed up by what the input holds; `cold`: nothing was found."""
     series: int
     """Of it in memory now."""
+    series_discarded: int
+    """Saved ones that could not be used: of a model of other features or windows, or beyond the
+    group's offset."""
     incidents_open: int
     replayed: int
     """Input records read again, outputs suppressed."""

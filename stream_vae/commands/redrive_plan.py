@@ -141,6 +141,8 @@ class RedrivePlan:
             (letter.reason, topic),
             _Kind(first=record, detail=letter.detail, times_ms=[record.time_ms] * 2),
         )
+        if (record.partition, record.offset) < (kind.first.partition, kind.first.offset):
+            kind.first, kind.detail = record, letter.detail
         kind.n += 1
         kind.n_again += letter.n_redriven > 0
         kind.times_ms = [

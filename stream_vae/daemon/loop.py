@@ -296,6 +296,7 @@ class Daemon:
                 partition=done.partition,
                 state=done.state,
                 series=len(rows),
+                series_discarded=len(done.unfit),
                 incidents_open=sum(memory.has_open_incident(row) for row in rows),
                 replayed=done.replayed,
                 duration_s=time.monotonic() - done.began_at,

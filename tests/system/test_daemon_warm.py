@@ -74,7 +74,10 @@ def test_an_incident_outlives_a_change_of_the_model(
     bundle = train_small_bundle(tmp_path / "other", window_length=window_length, seed=8)
     produce(scene, 80, STEPS)
     with scene.daemon(bundle__path=str(bundle)) as second:
-        assert second.wait_for("state_restored")["state"] == state
+        restored = second.wait_for("state_restored")
+        discarded = (n, "warning") if state == "history" else (0, "info")
+        assert restored["state"] == state
+        assert (restored["series_discarded"], restored["level"]) == discarded
         scene.await_committed({0: STEPS * n}, second)
         assert metric(second, "readings_judged_total", verdict="warming_up") == 0
         assert second.stop() == 0

@@ -149,7 +149,10 @@ class Recorder:
     def _state_restored(self, event: events.StateRestored) -> None:
         self._metrics.restore_seconds.observe(event.duration_s)
         self._metrics.records_replayed.labels(event.topic).inc(event.replayed)
-        self._inform(event)
+        if event.series_discarded:
+            self._warn(event)
+        else:
+            self._inform(event)
 
     def _series_held(self, event: events.SeriesHeld) -> None:
         self._period.series_active = event.series
