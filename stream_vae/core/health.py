@@ -16,7 +16,7 @@ class Health:
 class Heartbeat:
     """When a loop last came round.
 
-    One thread beats, any thread may ask: a float is written and read whole.
+    Any thread may beat or ask: a float is written and read whole.
 
     >>> heartbeat = Heartbeat(10.0)
     >>> heartbeat.beat(12.0)

@@ -186,14 +186,22 @@ class Delivery:
     def drop(self, partitions: Collection[int]) -> None:
         """Forget partitions that left, with whatever of them is not committed.
 
-        A transaction under way may carry them: it is over before the group hears that they left, so
-        that it cannot be tried again in a membership that does not have them.
+        The transaction under way is over first: it may carry them, and what it carried waits again
+        if it was refused.
         """
         self._end()
         self.ledger.revoke(partitions)
         self.outbox.drop(partitions)
         for partition in partitions:
             self._committed.pop(partition, None)
+
+    def leave(self, timeout_s: float) -> None:
+        """Let the transaction under way end, after a failure elsewhere, but wait no longer.
+
+        One left open would hold up readers of the outputs, and the next owner, until it times out.
+        """
+        if self._under_way is not None:
+            self._under_way.wait(timeout_s)
 
     def _begin(self) -> bool:
         """Begin to commit what is settled, if there is anything; tell whether that is possible."""

@@ -13,12 +13,6 @@ from stream_vae.pipeline.series_memory import Capture
 from stream_vae.wire.snapshots import Checkpoint
 
 
-def firsts_of(records: RecordBatch) -> dict[int, int]:
-    """Return input partition -> offset of its first record."""
-    backwards = records.partitions[::-1].tolist(), records.offsets[::-1].tolist()
-    return dict(zip(*backwards, strict=True))
-
-
 def ends_of(records: RecordBatch) -> dict[int, int]:
     """Return input partition -> offset behind its last record."""
     return dict(zip(records.partitions.tolist(), (records.offsets + 1).tolist(), strict=True))

@@ -54,13 +54,8 @@ class Restoration:
     """`cold`, `restored`, `carried over` (by another model) or `history`."""
     knows_model: bool = False
     """Whether the changelog says what this model's rows mean."""
-    begin: int | None = None
-    """Where live reading begins, if the group does not say."""
-
-    @property
-    def live_from(self) -> int | None:
-        """Where live reading begins; None if only the client's start can tell."""
-        return self.begin if self.committed is None else self.committed
+    begin: int = 0
+    """Where live reading begins: at the group's offset, or where a group without one begins."""
 
 
 class ChangelogLoader:

@@ -13,7 +13,7 @@ from stream_vae.daemon.caretaking import Caretaker
 from stream_vae.daemon.changelog import ChangelogWriter, model_key
 from stream_vae.daemon.delivery import Delivery, Recorder
 from stream_vae.daemon.intake import Intake
-from stream_vae.daemon.jobs import Saving, Taken, ends_of, firsts_of
+from stream_vae.daemon.jobs import Saving, Taken, ends_of
 from stream_vae.daemon.loading import ChangelogLoader, Restoration
 from stream_vae.daemon.notices import ClientNotices
 from stream_vae.daemon.restoring import Restorer
@@ -37,6 +37,7 @@ _PROGRESS_PERIOD_S = 5.0
 _CHUNK = 2000  # records of the changelog, loaded at once
 _LARGEST_SHARE = 4  # of the rows, for one chunk
 _RESTORE_WAIT_S = 0.002
+_LAST_COMMIT_S = 5.0
 
 
 class Daemon:
@@ -189,6 +190,7 @@ class Daemon:
         except BaseException:
             # Others take the partitions over at once instead of after a session.
             self._consumer.abandon()
+            self._delivery.leave(_LAST_COMMIT_S)
             raise
         finally:
             self._worker.stop(timeout_s=1.0)
@@ -222,14 +224,14 @@ class Daemon:
         ends = self._consumer.take_ends()
         if ends:
             # Settled as soon as all before it is: the group's offsets stand at the end, past
-            # transaction markers, and a group that began with the latest record knows where.
-            self._saver.advance(ends, ends)
+            # transaction markers.
+            self._saver.advance(ends)
             self._delivery.ledger.settle(self._delivery.ledger.track(ends))
 
     def _take_in(self, records: RecordBatch) -> None:
         ticket = self._delivery.ledger.track(ends_of(records))
         taken = self._intake.take(records, ticket)
-        self._saver.advance(firsts_of(records), taken.positions)
+        self._saver.advance(taken.positions)
         self._submit(taken)
 
     def _submit(self, taken: Taken) -> None:
@@ -270,6 +272,7 @@ class Daemon:
             self._settle_all()
             for restoration in ready:
                 self._go_live(restoration)
+            self._consumer.release({one.partition: one.begin for one in ready})
         now = time.monotonic()
         if not self._restorer.is_idle and now - self._progress_at > _PROGRESS_PERIOD_S:
             self._progress_at = now
@@ -280,14 +283,13 @@ class Daemon:
 
     def _go_live(self, done: Restoration) -> None:
         self._pipeline.replayed.forget({done.partition})
+        self._saver.go_live(done)
         if done.committed is not None:
             self._delivery.begin(done.partition, done.committed)
-        self._saver.go_live(done)
-        if done.begin is not None:
+        else:
             # The group's offset is set by that, so that state can go along with it.
             ledger = self._delivery.ledger
             ledger.settle(ledger.track({done.partition: done.begin}))
-        self._consumer.release(done.partition, done.live_from)
         memory = self._pipeline.memory
         rows = memory.index.of_partitions({done.partition}).tolist()
         self._recorder.record(
@@ -306,7 +308,6 @@ class Daemon:
     # Group
 
     def _assigned(self, partitions: tuple[int, ...]) -> None:
-        self._consumer.hold(partitions)
         self._restorer.begin(partitions)
         state = "restoring" if self._settings.changelog_topic else "cold"
         self._recorder.record(

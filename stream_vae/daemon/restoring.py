@@ -153,24 +153,26 @@ class Restorer:
     def _replay(self, one: Restoration) -> None:
         """Load the incidents and begin to read the input again, up to the committed offset."""
         self._loader.load_incidents(one)
-        end = one.committed
-        if end is None and self._settings.kafka.start == "history":
-            one.state = "history"
-            end = one.begin = self._consumer.offsets.end(one.partition)
-        if end is not None and one.checkpoint is None and self._changelog is not None:
-            one.state = "history"  # the group went on before it kept state, or that was deleted
-        begin = end
+        partition, start = one.partition, self._settings.kafka.start
+        if one.committed is not None:
+            one.begin = one.committed
+            if one.checkpoint is None and self._changelog is not None:
+                one.state = "history"  # the group went on before it kept state, or that was deleted
+        elif start == "earliest":
+            one.begin = self._consumer.offsets.oldest(partition)
+        else:
+            one.begin = self._consumer.offsets.end(partition)
+            one.state = "history" if start == "history" else one.state
         if one.is_marked and one.state == "cold":
             one.state = "restored"  # no series had been saved yet: all are read again
-        if end is not None and one.state == "history":
-            begin = self._history_begin(one.partition, end)
-        if begin is not None and one.checkpoint is not None:
-            begin = min(one.checkpoint.offset, begin)
-        elif begin is not None:
-            since = self._now_ns() - self._history_ns
-            one.checkpoint = Checkpoint(offset=begin, clock_ns=since)
-        self._loader.begin_replay(one.partition, begin or 0)
-        self._input.add(one.partition, begin, end or 0)
+        since, clock_ns = one.begin, self._now_ns()
+        if one.state == "history":
+            since, clock_ns = self._history_begin(partition, since), clock_ns - self._history_ns
+        if one.checkpoint is None:
+            one.checkpoint = Checkpoint(offset=since, clock_ns=clock_ns)
+        since = min(one.checkpoint.offset, since)
+        self._loader.begin_replay(partition, since)
+        self._input.add(partition, since, one.begin)
 
     def _history_begin(self, partition: int, end: int) -> int:
         """Return how far back the input is read to warm up."""

@@ -47,21 +47,17 @@ class StateSaver:
         self.live: set[int] = set()
         """Input partitions whose state is back."""
         self.positions: dict[int, int] = {}
-        """Input partition -> next offset to be taken in, where that is known."""
-        self._unmarked: set[int] = set()
+        """Input partition that is live -> next offset to be taken in."""
         self._checkpoints: dict[int, int] = {}
 
     def go_live(self, done: Restoration) -> None:
         """Begin with a partition that is back."""
         partition = done.partition
         self.live.add(partition)
-        if done.live_from is not None:
-            self.positions[partition] = done.live_from
+        self.positions[partition] = done.begin
         if not done.knows_model:
             self._sink.add_model(partition)
-        if done.checkpoint is None:
-            self._unmarked.add(partition)
-        else:
+        if done.checkpoint is not None:
             self._checkpoints[partition] = done.checkpoint.offset
             if not done.is_marked:
                 self._sink.add_checkpoints({partition: done.checkpoint})
@@ -70,14 +66,8 @@ class StateSaver:
         find = self._pipeline.memory.index.find
         self._sink.bury({n: done.unfit[n[1]] for n in names if find(n) is None})
 
-    def advance(self, firsts: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Note what is taken in.
-
-        Args:
-            firsts: Input partition -> its first offset.
-            ends: Input partition -> offset behind the last.
-        """
-        self._mark(firsts)
+    def advance(self, ends: Mapping[int, int]) -> None:
+        """Note what is taken in: input partition -> offset behind the last record."""
         self.positions.update(ends)
 
     def next_slice(self) -> Saving | None:
@@ -89,12 +79,11 @@ class StateSaver:
             return None
         now, index = time.monotonic(), self._pipeline.memory.index
         if self._sweep.is_due(now):
-            known = self.live & self.positions.keys()
-            checkpoints = {p: self._checkpoint(self.positions[p]) for p in known}
+            checkpoints = {p: self._checkpoint(self.positions[p]) for p in self.live}
             self._sweep.begin(now, index.changed_rows(self.live), checkpoints)
         rows = self._sweep.take(now)
         # Some may have been saved or forgotten since, their rows given to others.
-        rows = index.within(rows[index.changed[rows]], self.live & self.positions.keys())
+        rows = index.within(rows[index.changed[rows]], self.live)
         finished = self._sweep.finish() or {}
         moved = {p: c for p, c in finished.items() if self._checkpoints.get(p) != c.offset}
         if not len(rows) and not moved:
@@ -117,26 +106,16 @@ class StateSaver:
             return
         saved = self._pipeline.complete(self._pipeline.capture(rows))
         self._sink.add_saved(saved, self.positions)
-        known = leaving & self.positions.keys()
-        self._sink.add_checkpoints({p: self._checkpoint(self.positions[p]) for p in known})
+        self._sink.add_checkpoints({p: self._checkpoint(self.positions[p]) for p in leaving})
 
     def forget(self, partitions: set[int]) -> None:
         """Forget partitions that left."""
         self.live -= partitions
-        self._unmarked -= partitions
         for partition in partitions:
             self.positions.pop(partition, None)
             self._checkpoints.pop(partition, None)
         if self._sweep is not None:
             self._sweep.drop(partitions)
-
-    def _mark(self, offsets: Mapping[int, int]) -> None:
-        """Say from where partitions new to the group would have to be read again."""
-        for partition in self._unmarked & offsets.keys():
-            self._unmarked.discard(partition)
-            checkpoint = self._checkpoint(offsets[partition])
-            self._checkpoints[partition] = checkpoint.offset
-            self._sink.add_checkpoints({partition: checkpoint})
 
     def _checkpoint(self, offset: int) -> Checkpoint:
         return Checkpoint(offset=offset, clock_ns=time.time_ns())

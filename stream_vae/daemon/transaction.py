@@ -34,6 +34,10 @@ class Transaction:
         """Whether `outcome` is known."""
         return not self._thread.is_alive()
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it is over, but no longer than this."""
+        self._thread.join(timeout_s)
+
     def outcome(self) -> bool:
         """Wait until it is over; tell whether it was committed.
 

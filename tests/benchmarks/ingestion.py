@@ -20,7 +20,7 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
     consumer = InputConsumer(
         KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=uuid.uuid4().hex, start="earliest"),
         topic,
-        on_assigned=lambda _: None,
+        on_assigned=lambda partitions: consumer.release(dict.fromkeys(partitions, 0)),
         on_revoked=lambda _: None,
         on_lost=lambda _: None,
         on_history_lost=lambda *_: None,

@@ -59,7 +59,7 @@ class Stage:
         readings.partitions[:] = partition
         assembly = self.pipeline.assemble(readings)
         if not replayed:
-            self.saver.advance({partition: first}, {partition: first + n})
+            self.saver.advance({partition: first + n})
         scores = MeanSquareScorer().score(assembly.windows, assembly.end_times)
         self.pipeline.decide(readings, assembly, scores, NOW, replayed=replayed)
 
@@ -76,8 +76,8 @@ class Stage:
         return savings
 
 
-def restored(partition: int, committed: int | None, **known: object) -> Restoration:
-    done = Restoration(partition=partition, began_at=0.0, committed=committed)
+def restored(partition: int, begin: int, **known: object) -> Restoration:
+    done = Restoration(partition=partition, began_at=0.0, begin=begin)
     for name, value in known.items():
         setattr(done, name, value)
     return done
@@ -113,16 +113,6 @@ def test_rows_given_to_a_partition_that_is_not_live_yet_are_not_saved(
     stage.take_in(1, "e", "f", replayed=True)
     assert not stage.finish_round()
     assert stage.sink.saved == []
-
-
-def test_a_partition_new_to_the_group_is_marked_where_its_reading_begins(
-    make_pipeline: MakePipeline, make_readings: MakeReadings
-) -> None:
-    stage = Stage(make_pipeline(), make_readings)
-    stage.saver.go_live(restored(3, None))
-    assert stage.sink.checkpoints == {}
-    stage.take_in(3, "a", first=70)
-    assert stage.sink.checkpoints == {3: 70}
 
 
 def test_a_history_start_is_marked_where_its_history_begins(

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.input_consumer import InputConsumer
-from tests.system.broker import KafkaCluster, Record
+from tests.system.broker import KafkaCluster, RealKafka, Record
 
 pytestmark = pytest.mark.kafka
 
@@ -19,17 +19,31 @@ class Member:
     """A member of a fresh group, and the history it was told to have lost."""
 
     def __init__(self, kafka: KafkaCluster, topic: str, group: str, start: str) -> None:
+        self.assigned: set[int] = set()
         self.lost: list[tuple[int, int, int]] = []
+        self._start = start
         self.consumer = InputConsumer(
             KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=group, start=start),  # type: ignore[arg-type]  # parametrised text
             topic,
-            on_assigned=lambda _: None,
-            on_revoked=lambda _: None,
-            on_lost=lambda _: None,
+            on_assigned=self._assigned,
+            on_revoked=self._left,
+            on_lost=self._left,
             on_history_lost=lambda *what: self.lost.append(what),
             on_wait=lambda *_: None,
             on_back=lambda _: None,
         )
+
+    def _assigned(self, partitions: tuple[int, ...]) -> None:
+        """Begin where the daemon would."""
+        self.assigned.update(partitions)
+        offsets = self.consumer.offsets
+        begins = offsets.committed(partitions)
+        for p in set(partitions) - begins.keys():
+            begins[p] = offsets.oldest(p) if self._start == "earliest" else offsets.end(p)
+        self.consumer.release(begins)
+
+    def _left(self, partitions: tuple[int, ...]) -> None:
+        self.assigned.difference_update(partitions)
 
     def read(self, n: int, timeout_s: float = 20.0) -> list[bytes | None]:
         """Return the values of the first n records, or what came in time."""
@@ -116,8 +130,59 @@ def test_an_error_from_before_a_rebalance_neither_stops_nor_repeats_anything(
     member = Member(kafka, topic, uuid.uuid4().hex, "earliest")
     assert len(member.read(5)) == 5
     for partition in (0, 7):
-        member.consumer._find_start(partition)
+        member.consumer._skip_lost(partition)
     kafka.produce(topic, numbered(5, 7))
     assert member.read(2) == [b"5", b"6"]
     assert member.lost == []
+    member.consumer.close()
+
+
+def test_no_partition_goes_to_another_member_before_its_owner_was_told(
+    kafka: KafkaCluster,
+) -> None:
+    """Whatever the owner does with its partitions meanwhile: what it has done is not committed."""
+    topic, group = kafka.new_topic("shared", partitions=4), uuid.uuid4().hex
+    owner = Member(kafka, topic, group, "earliest")
+    while len(owner.assigned) < 4:
+        owner.read(1, 0.1)
+    other = Member(kafka, topic, group, "earliest")
+    for _ in range(4):
+        other.read(1, 1.0)  # and the owner hears nothing, since it does not poll
+        owner.consumer.pause()
+        owner.consumer.resume()
+        owner.consumer.release({0: 0})
+    assert (other.assigned, len(owner.assigned)) == (set(), 4)
+    deadline = time.monotonic() + 20
+    while len(other.assigned) < 2 and time.monotonic() < deadline:
+        owner.read(1, 0.1)
+        other.read(1, 0.1)
+    assert other.assigned | owner.assigned == {0, 1, 2, 3}, "control"
+    assert len(other.assigned) == 2
+    other.consumer.close()
+    owner.consumer.close()
+
+
+def test_a_pause_repeats_and_loses_nothing(kafka: KafkaCluster) -> None:
+    topic = kafka.new_topic("paused")
+    kafka.produce(topic, numbered(0, 300))
+    member = Member(kafka, topic, uuid.uuid4().hex, "earliest")
+    found = member.read(100)
+    member.consumer.pause()
+    assert member.read(1, 2.0) == []
+    member.consumer.resume()
+    found += member.read(300 - len(found))
+    assert found == [b"%d" % i for i in range(300)]
+    member.consumer.close()
+
+
+def test_a_partition_can_be_released_while_no_broker_answers(own_kafka: RealKafka) -> None:
+    topic = own_kafka.new_topic("away")
+    own_kafka.produce(topic, numbered(0, 5))
+    member = Member(own_kafka, topic, uuid.uuid4().hex, "earliest")
+    while not member.assigned:
+        member.read(1, 0.1)
+    own_kafka.kill()
+    member.consumer.release({0: 3})
+    own_kafka.start()
+    assert member.read(2, 60.0) == [b"3", b"4"]
     member.consumer.close()

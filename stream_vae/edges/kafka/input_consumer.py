@@ -1,7 +1,7 @@
 """Consumes the input topic as a member of a group."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Literal
 
@@ -10,6 +10,7 @@ from confluent_kafka import (
     OFFSET_END,
     Consumer,
     KafkaError,
+    KafkaException,
     Message,
     TopicPartition,
 )
@@ -30,14 +31,16 @@ PartitionsHandler = Callable[[tuple[int, ...]], None]
 
 _REJOIN_PAUSE_S = 1.0
 _REQUEST_TIMEOUT_S = 10.0
+_WAKE_S = 0.5
 _UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 -- the client names its own codes so
 
 
 class InputConsumer:
     """One member of the consumer group, subscribed to one topic.
 
-    Offsets are never committed here: they travel in the producer's transactions (KIP-447).
-    The handlers run inside `poll`, in the caller's thread.
+    Offsets are never committed here: they travel in the producer's transactions (KIP-447). Of a
+    partition that joined nothing is fetched until `release` says where it begins. The handlers run
+    inside `poll`, in the caller's thread.
 
     Args:
         config: Brokers and group.
@@ -82,6 +85,7 @@ class InputConsumer:
         self._paused = False
         self._joined = False
         self._next_offset: dict[int, int] = {}
+        self._heard_of: set[int] = set()  # partitions, since they were released
         self._ends: dict[int, int] = {}
         self._refused_since: float | None = None
         self._watch = BrokerWatch(
@@ -127,8 +131,7 @@ class InputConsumer:
     def take_ends(self) -> dict[int, int]:
         """Return input partition -> its end, where that was reached since the last call.
 
-        Between the last record and the end stand transaction markers alone. Where nothing was
-        committed yet, the end is where a group that starts at the latest record begins.
+        Between the last record and the end stand transaction markers alone.
         """
         ends = {p: end for p, end in self._ends.items() if self._next_offset.get(p) == end}
         self._ends.clear()
@@ -142,27 +145,21 @@ class InputConsumer:
     def resume(self) -> None:
         """Fetch again, except what is held."""
         self._paused = False
-        for partition in self._assignment - self._held:
-            self._fetch_again(partition)
+        self._fetch(self._assignment - self._held)
 
-    def hold(self, partitions: Iterable[int]) -> None:
-        """Fetch nothing from these partitions until `release`."""
-        self._held.update(partitions)
-        self._consumer.pause(self._partitions(set(partitions)))
-
-    def release(self, partition: int, begin: int | None) -> None:
-        """Fetch from a partition that was held.
+    def release(self, begins: Mapping[int, int]) -> None:
+        """Fetch from partitions that were held.
 
         Args:
-            partition: Still assigned.
-            begin: Where; None where the client finds its start.
+            begins: Partition, still assigned -> where it begins.
         """
-        self._held.discard(partition)
-        if begin is not None:
-            # The client may still report that the group has no offset: this is where it begins.
+        for partition, begin in begins.items():
+            self._held.discard(partition)
             self._next_offset[partition] = begin
+            with translated(self._operation):
+                self._consumer.seek(TopicPartition(self._topic, partition, begin))
         if not self._paused:
-            self._fetch_again(partition)
+            self._fetch(begins)
 
     @property
     def paused(self) -> bool:
@@ -193,15 +190,13 @@ class InputConsumer:
             return False
 
     def lag(self) -> dict[int, int]:
-        """Return partition -> records not yet polled.
+        """Return partition -> records not yet polled, as far as its leader has told.
 
         The high watermark counts transaction markers; a partition read to its end lags by 0.
         """
         lag: dict[int, int] = {}
-        for partition in self._assignment:
-            at = self._next_offset.get(partition)
-            if at is None:
-                continue
+        for partition in self._heard_of:
+            at = self._next_offset[partition]
             _, high = self._consumer.get_watermark_offsets(
                 TopicPartition(self._topic, partition), cached=True
             )
@@ -239,56 +234,57 @@ class InputConsumer:
             self._protocol = "classic"
             self._join_again("the brokers do not offer the protocol `consumer`: taking `classic`")
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see above
-            self._find_start(message.partition() or 0)
+            self._skip_lost(message.partition() or 0)
         elif error.code() == KafkaError.UNRELEASED_INSTANCE_ID:
             self._await_name(error)
         else:
             self._watch.client_error(error)
 
-    def _find_start(self, partition: int) -> None:
-        """Begin where the group says, or at the oldest record kept if that is gone.
+    def _fetch(self, partitions: Collection[int]) -> None:
+        """Fetch from partitions that were paused.
+
+        The client's connection to a leader sleeps up to a second while there is nothing to be
+        fetched from it; a request wakes it.
+        """
+        self._consumer.resume(self._partitions(partitions))
+        deadline = time.monotonic() + _WAKE_S
+        for here in self._partitions(partitions):
+            if time.monotonic() < deadline:
+                with suppress(KafkaException):
+                    self._consumer.get_watermark_offsets(here, timeout=_WAKE_S)
+
+    def _skip_lost(self, partition: int) -> None:
+        """Go on with the oldest record kept, if what comes next is gone.
 
         The client could reset by itself (`auto.offset.reset`), but then it would hide lost history.
         """
-        if partition not in self._assignment:
+        if partition not in self._assignment or partition in self._held:
             return  # it left while its error was under way
         here = TopicPartition(self._topic, partition)
+        wanted = self._next_offset[partition]
         with translated(self._operation):
-            committed = self._consumer.committed([here], timeout=_REQUEST_TIMEOUT_S)[0].offset
-            wanted = self._next_offset.get(partition, committed)
-            start = OFFSET_BEGINNING if self._config.start == "earliest" else OFFSET_END
-            if wanted >= 0:
-                oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
-                # Between the two it is an error from before the partition left and came back.
-                start = wanted if oldest <= wanted <= end else OFFSET_BEGINNING
-                if start != wanted:
-                    self._on_history_lost(partition, wanted, oldest)
-            self._take_anew(TopicPartition(self._topic, partition, start))
-
-    def _fetch_again(self, partition: int) -> None:
-        """Fetch from a partition that was paused.
-
-        The client takes some 0.7 s to fetch again where it resumes, a hundredth of that where it
-        is given the partition anew.
-        """
-        at = self._next_offset.get(partition)
-        if at is None:
-            self._consumer.resume(self._partitions({partition}))
-        else:
-            self._take_anew(TopicPartition(self._topic, partition, at))
-
-    def _take_anew(self, at: TopicPartition) -> None:
-        """Begin elsewhere; while nothing is fetched of a partition, it cannot be sought in."""
-        self._consumer.incremental_unassign([at])
-        self._consumer.incremental_assign([at])
-        # A partition that was paused still is when it is taken anew.
-        if self._paused or at.partition in self._held:
-            self._consumer.pause([at])
-        else:
-            self._consumer.resume([at])
+            oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+            # Between the two it is an error from before the partition left and came back.
+            start = wanted if oldest <= wanted <= end else OFFSET_BEGINNING
+            if start != wanted:
+                self._on_history_lost(partition, wanted, oldest)
+            # After that error the client has stopped, so that it cannot seek. Nowhere else is a
+            # partition taken anew: to the client that is the answer to whatever the group is about
+            # to take away, which would then go to another member before it was committed.
+            at = TopicPartition(self._topic, partition, start)
+            self._consumer.incremental_unassign([at])
+            self._consumer.incremental_assign([at])
+            # A partition that was paused still is when it is taken anew.
+            if self._paused:
+                self._consumer.pause([at])
+            else:
+                self._consumer.resume([at])
 
     def _reach_end(self, partition: int, offset: int) -> None:
-        if partition in self._assignment and offset > self._next_offset.get(partition, -1):
+        if partition not in self._assignment or partition in self._held:
+            return
+        self._heard_of.add(partition)
+        if offset > self._next_offset[partition]:
             self._next_offset[partition] = self._ends[partition] = offset
 
     def _await_name(self, error: KafkaError) -> None:
@@ -312,9 +308,10 @@ class InputConsumer:
         for partition, offset in after.items():
             # The end may have been reached by the same poll: it stands behind these records.
             self._next_offset[partition] = max(offset, self._next_offset.get(partition, 0))
+        self._heard_of.update(after)
         return batch
 
-    def _partitions(self, partitions: set[int]) -> list[TopicPartition]:
+    def _partitions(self, partitions: Collection[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, p) for p in sorted(partitions)]
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -322,10 +319,12 @@ class InputConsumer:
         self._refused_since = None
         new = tuple(sorted(p.partition for p in partitions))
         self._assignment.update(new)
-        # Assigned here rather than by the client, so that they can begin paused.
-        self._consumer.incremental_assign(partitions)
-        if self._paused:
-            self._consumer.pause(partitions)
+        self._held.update(new)
+        # Assigned here rather than by the client, so that nothing is fetched yet. That they begin
+        # at the end means nothing: they are sought in when they are released.
+        ends = [TopicPartition(self._topic, p, OFFSET_END) for p in new]
+        self._consumer.incremental_assign(ends)
+        self._consumer.pause(ends)
         if new:
             self._on_assigned(new)
 
@@ -333,6 +332,7 @@ class InputConsumer:
         gone = tuple(sorted(p.partition for p in partitions))
         self._assignment.difference_update(gone)
         self._held.difference_update(gone)
+        self._heard_of.difference_update(gone)
         for partition in gone:
             self._next_offset.pop(partition, None)
         if gone:

@@ -41,13 +41,13 @@ class InputOffsets:
             raise answer_missing(exc, self._operation) from exc
         return {partition: offset for partition, (offset, _) in found.items()}
 
+    def oldest(self, partition: int) -> int:
+        """Return the offset of the oldest record kept."""
+        return self._watermarks(partition)[0]
+
     def end(self, partition: int) -> int:
         """Return the offset behind the newest record."""
-        here = TopicPartition(self._topic, partition)
-        try:
-            return self._consumer.get_watermark_offsets(here, timeout=_PATIENCE_S)[1]
-        except KafkaException as exc:
-            raise answer_missing(exc, self._operation) from exc
+        return self._watermarks(partition)[1]
 
     def since(self, partition: int, time_ns: int) -> int | None:
         """Return the offset of the first record since a time, or None if there is none."""
@@ -57,6 +57,13 @@ class InputOffsets:
         except KafkaException as exc:
             raise answer_missing(exc, self._operation) from exc
         return found.offset if found.offset >= 0 else None
+
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        here = TopicPartition(self._topic, partition)
+        try:
+            return self._consumer.get_watermark_offsets(here, timeout=_PATIENCE_S)
+        except KafkaException as exc:
+            raise answer_missing(exc, self._operation) from exc
 
 
 def answer_missing(exc: KafkaException, operation: Operation) -> StreamVaeError:

@@ -92,8 +92,7 @@ class OutputProducer:
                 one is drawn.
 
         Returns:
-            False if the group moved on from this membership, and the transaction was aborted: poll
-            the consumer, so that it learns what it still owns, and try again.
+            False if the group moved on from this membership, and the transaction was aborted.
 
         Raises:
             FencedError: If another producer of the same transactional id took over.
@@ -201,7 +200,7 @@ class OutputProducer:
         committed: dict[int, tuple[int, str]] = {}
         with translated(self._operation):
             self._client.renew(deadline)
-            # Of no group: the member itself may be in the middle of a call, which it must finish.
+            # No member: the member itself may be in the middle of a call, which it must finish.
             reader = Consumer(reader_properties(self._config))
             try:
                 self._client.insist(

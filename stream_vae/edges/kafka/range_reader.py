@@ -23,6 +23,7 @@ from stream_vae.errors import KafkaUnavailableError
 
 _SHORT_FOR_S = 2.0
 _CONNECT_TIMEOUT_S = 0.5
+_ASK_PAUSE_S = 5.0
 
 
 class RangeReader:
@@ -50,6 +51,7 @@ class RangeReader:
         self._begins: dict[int, int] = {}
         self._short: dict[int, float] = {}
         self._finished: list[int] = []
+        self._ask_at = 0.0
 
     def add(self, partition: int, begin: int | None, end: int) -> None:
         """Begin to read a range.
@@ -110,8 +112,11 @@ class RangeReader:
         not connected to the partition's leader; once it is, it fetches within milliseconds.
         """
         here = TopicPartition(self._topic, partition)
-        with suppress(KafkaException):
-            return self._consumer.get_watermark_offsets(here, timeout=_CONNECT_TIMEOUT_S)[0]
+        if time.monotonic() > self._ask_at:
+            try:
+                return self._consumer.get_watermark_offsets(here, timeout=_CONNECT_TIMEOUT_S)[0]
+            except KafkaException:
+                self._ask_at = time.monotonic() + _ASK_PAUSE_S  # the loop has other partitions
         return OFFSET_BEGINNING
 
     def _is_wanted(self, message: Message) -> bool:
