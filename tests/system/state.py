@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.pipeline.series_memory import StateShape
 from stream_vae.wire.snapshots import (
@@ -18,6 +19,12 @@ from stream_vae.wire.snapshots import (
 )
 from tests.system.cluster import KafkaCluster
 
+State = dict[str, dict[str, object]]
+"""Partition and series -> name of a thing remembered -> its value, comparable by `==`."""
+
+_BY_THE_CLOCK = {"index.arrived", "index.epoch", "index.interval"}
+"""When readings came in, not what they were."""
+
 
 @dataclass(slots=True)
 class SavedState:
@@ -28,27 +35,24 @@ class SavedState:
     incidents: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
     checkpoints: dict[int, int] = field(default_factory=dict)
 
-    def comparable(self) -> dict[tuple[int, str], dict[str, Any]]:
+    def comparable(self) -> State:
         """Return what must be the same whatever happened to the daemons on the way.
 
-        Kafka's times of the records differ between two topics; incidents older than their series'
-        row count for nothing.
+        That is when they have stopped in good order: then every series stands at the end of its
+        input, and nothing is left to be read again. Offsets and checkpoints, which depend on when
+        series were saved, need not be compared.
         """
-        found: dict[tuple[int, str], dict[str, Any]] = {}
-        for name, row in self.rows.items():
-            incidents = self.incidents.get(name)
-            if incidents is not None and incidents["offset"] < self.offsets[name]:
-                incidents = None
-            if incidents is not None:
-                incidents = {k: v for k, v in incidents.items() if k != "offset" and v} or None
-            found[name] = {
-                "count": int(row["index"]["count"]),
-                "established": bool(row["index"]["established"]),
-                "windows": row["windows"].tobytes(),
-                "threshold": row["threshold"].tobytes(),
-                "incidents": incidents,
-            }
-        return found
+        state: State = {}
+        for (partition, key), row in self.rows.items():
+            state[f"{partition}/{key}"] = dict(_fields("", row))
+        for name, incidents in self.incidents.items():
+            # A series that was saved later without incidents had calmed down.
+            if incidents["offset"] >= self.offsets.get(name, 0):
+                told = {k: value for k, value in incidents.items() if k != "offset" and value}
+                # To have calmed down is the same, whether it was written down or not.
+                if told:
+                    state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = told
+        return state
 
 
 def read_state(kafka: KafkaCluster, topic: str) -> SavedState:
@@ -80,3 +84,19 @@ def _note_row(state: SavedState, name: tuple[int, str], value: bytes | None) -> 
     shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
     offsets, rows = decode_rows([value], shape.row)
     state.rows[name], state.offsets[name] = rows[0], int(offsets[0])
+
+
+def _fields(prefix: str, row: np.void) -> list[tuple[str, object]]:
+    """Return the fields of a packed row, numbers readable, arrays as bytes: NaN equals NaN."""
+    found: list[tuple[str, object]] = []
+    for name in row.dtype.names or ():
+        value = row[name]
+        if isinstance(value, np.void):
+            found += _fields(f"{prefix}{name}.", value)
+        elif prefix + name not in _BY_THE_CLOCK:
+            found.append((prefix + name, _comparable(np.asarray(value))))
+    return found
+
+
+def _comparable(value: NDArray[Any]) -> object:
+    return value.item() if value.ndim == 0 else value.tobytes().hex()

@@ -5,8 +5,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tests.system.chaos.outputs import Aside, Outputs
-from tests.system.chaos.state import State
 from tests.system.chaos.stream import StreamRecord
+from tests.system.state import State
 
 MOST_SHOWN = 12
 

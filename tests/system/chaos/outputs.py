@@ -6,9 +6,9 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from tests.system.chaos.state import State, state_of
 from tests.system.cluster import KafkaCluster
 from tests.system.harness import Topics
+from tests.system.state import State, read_state
 
 _READ_WITHIN_S = 300.0
 
@@ -37,7 +37,7 @@ def collect(kafka: KafkaCluster, topics: Topics) -> Outputs:
         dead_letters=[_aside(m) for m in _read(kafka, topics.dead_letters)],
         late=[_aside(m) for m in _read(kafka, topics.late)],
         committed=kafka.committed(topics.group, topics.input),
-        state=state_of(kafka, topics),
+        state=read_state(kafka, f"{topics.group}-changelog").comparable(),
     )
 
 
