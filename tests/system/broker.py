@@ -147,9 +147,14 @@ class RealKafka(KafkaCluster):
         path = self._directory / "broker.log"
         return path.read_text(errors="replace")[-3000:] if path.exists() else ""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.exit_code is None
+
     def start(self, timeout_s: float = 60.0) -> None:
         """Start, or start again after `stop` or `kill`; returns when the broker answers."""
-        if self._process is not None and self._process.exit_code is None:
+        if self.is_running:
             return
         command = [*self._java, "kafka.Kafka", str(self._config)]
         self._process = ChildProcess(command, output=self._directory / "broker.log")

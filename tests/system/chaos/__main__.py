@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.system.chaos.chaos_run import Options, run_chaos
-from tests.system.chaos.schedule import Kind
+from tests.system.chaos.schedule import USUAL, Kind
 
 
 def main() -> int:
@@ -27,7 +27,9 @@ def main() -> int:
     parser.add_argument("--series", type=int, default=200)
     parser.add_argument("--readings-per-fault", type=int, default=1200)
     parser.add_argument(
-        "--kinds", default=",".join(k.name for k in Kind), help="of faults (default: %(default)s)"
+        "--kinds",
+        default=",".join(kind.name for kind in USUAL),
+        help="of faults (default: %(default)s; DISK_FULL too, with the right to mount)",
     )
     parser.add_argument("--protocol", choices=["consumer", "classic"], default="consumer")
     parser.add_argument(

@@ -22,10 +22,12 @@ from tests.system.chaos.report import Report
 from tests.system.chaos.schedule import (
     SESSION_TIMEOUT_S,
     TRANSACTION_TIMEOUT_S,
+    USUAL,
     Fault,
     Kind,
     draw_schedule,
 )
+from tests.system.chaos.small_disk import SmallDisk
 from tests.system.chaos.stream import N_PARTITIONS, StreamRecord, build_stream
 from tests.system.harness import DaemonProcess, Topics, make_config
 from tests.system.scene import await_true
@@ -70,7 +72,7 @@ class Options:
     n_daemons: int = 3
     n_series: int = 200
     readings_per_fault: int = 1200
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    kinds: tuple[Kind, ...] = USUAL
     protocol: Literal["consumer", "classic"] = "consumer"
     broken_order: bool = False
     """The control: output published before, and apart from, the offsets."""
@@ -84,6 +86,7 @@ class _Stage:
     options: Options
     broker: RealKafka
     proxies: dict[str, Proxy]
+    disk: SmallDisk | None
     bundle: Path
     chunks: list[list[StreamRecord]]
     first_ms: int
@@ -127,12 +130,13 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
         readings_per_fault=options.readings_per_fault,
     )
     bundle = train_bundle(recording, directory / "bundle")
-    with _broker(options, directory) as (broker, proxies):
+    with _broker(options, directory) as (broker, proxies, disk):
         stage = _Stage(
             directory=directory,
             options=options,
             broker=broker,
             proxies=proxies,
+            disk=disk,
             bundle=bundle,
             chunks=chunks,
             first_ms=int(time.time() * 1000) - len(chunks) * options.readings_per_fault * 2,
@@ -159,7 +163,9 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
 
 
 @contextmanager
-def _broker(options: Options, directory: Path) -> Iterator[tuple[RealKafka, dict[str, Proxy]]]:
+def _broker(
+    options: Options, directory: Path
+) -> Iterator[tuple[RealKafka, dict[str, Proxy], SmallDisk | None]]:
     """Start a broker that each daemon reaches through a proxy of its own."""
     names = [*(f"daemon-{i}" for i in range(options.n_daemons)), _EXTRA]
     with ExitStack() as stack:
@@ -167,11 +173,14 @@ def _broker(options: Options, directory: Path) -> Iterator[tuple[RealKafka, dict
         for proxy in proxies.values():
             stack.callback(proxy.close)
         ports = [proxy.port for proxy in proxies.values()]
+        disk = SmallDisk(directory / "kafka") if Kind.DISK_FULL in options.kinds else None
+        if disk is not None:
+            stack.callback(disk.close)
         broker = RealKafka.create(directory / "kafka", _BROKER, forwarded_ports=ports)
         stack.callback(broker.kill)
         for proxy, port in zip(proxies.values(), broker.inner_ports, strict=True):
             proxy.forward_to(port)
-        yield broker, proxies
+        yield broker, proxies, disk
 
 
 def _run_oracle(stage: _Stage) -> Outputs:
@@ -201,7 +210,7 @@ def _run_daemons(
     try:
         for name in stage.names:
             fleet.release(name)
-        player = FaultPlayer(fleet, stage.names, _EXTRA, stage.proxies, stage.broker)
+        player = FaultPlayer(fleet, stage.names, _EXTRA, stage.proxies, stage.broker, stage.disk)
         feed = Feed(stage.broker, topics.input, stage.chunks, per_s=_PER_S, first_ms=stage.first_ms)
         feed.release(0)
         await_true(fleet.have_all_joined, "every daemon has partitions", _DRAIN_WITHIN_S)

@@ -10,9 +10,12 @@ from tests.system.broker import RealKafka
 from tests.system.chaos.fleet import Fleet
 from tests.system.chaos.proxy import Network, Proxy
 from tests.system.chaos.schedule import EVERYBODY, Fault, Kind
+from tests.system.chaos.small_disk import SmallDisk
 
 _STARTED_WITHIN_S = 20.0
 _TRANSACTION_WITHIN_S = 3.0
+_FULL_WITHIN_S = 20.0
+_FILL_EVERY_S = 0.05
 
 
 class FaultPlayer:
@@ -24,6 +27,7 @@ class FaultPlayer:
         extra: The one that joins and leaves.
         proxies: Name -> what stands between that daemon and the broker.
         broker: To be killed.
+        disk: The broker's, if it is one that may be filled up.
     """
 
     def __init__(
@@ -33,12 +37,14 @@ class FaultPlayer:
         extra: str,
         proxies: Mapping[str, Proxy],
         broker: RealKafka,
+        disk: SmallDisk | None = None,
     ) -> None:
         self._fleet = fleet
         self._names = names
         self._extra = extra
         self._proxies = proxies
         self._broker = broker
+        self._disk = disk
 
     def play(self, fault: Fault) -> bool:
         """Bring a fault about and end it; tell whether it came to pass."""
@@ -87,6 +93,8 @@ class FaultPlayer:
                 self._fleet.request(name, "clock", str(fault.strength))
             case Kind.POISON_BURST:
                 pass  # it stands in the stream
+            case Kind.DISK_FULL:
+                return self._fill_disk(fault.hold_s)
         return True
 
     def _restart(self, name: str, number: Signals, hold_s: float) -> None:
@@ -101,6 +109,20 @@ class FaultPlayer:
         time.sleep(hold_s)
         for name in wanted:
             self._fleet.release(name)
+
+    def _fill_disk(self, hold_s: float) -> bool:
+        """Leave the broker no space until it gives up, as it does; then let it start again."""
+        assert self._disk is not None, "made where this kind is among those of the run"
+        deadline = time.monotonic() + _FULL_WITHIN_S
+        while self._broker.is_running and time.monotonic() < deadline:
+            self._disk.fill()
+            time.sleep(_FILL_EVERY_S)
+        died = not self._broker.is_running
+        self._broker.kill()
+        time.sleep(hold_s)
+        self._disk.free()
+        self._broker.start()
+        return died
 
     def _strike_at_commit(self, name: str, how: str, hold_s: float) -> bool:
         """Strike the named daemon, or another one if that has nothing to commit just now."""
@@ -155,7 +177,7 @@ class FaultPlayer:
             proxy.set_delay(0.0)
 
 
-_OF_ALL = {Kind.KILL_ALL, Kind.BROKER_KILL, Kind.SCALE, Kind.POISON_BURST}
+_OF_ALL = {Kind.KILL_ALL, Kind.BROKER_KILL, Kind.SCALE, Kind.POISON_BURST, Kind.DISK_FULL}
 
 
 def _is_stopped(pid: int | None) -> bool:

@@ -34,6 +34,11 @@ class Kind(StrEnum):
     WORKER_RAISE = "worker raises once"
     CLOCK_JUMP = "clock jumps"
     POISON_BURST = "burst of poison records"
+    DISK_FULL = "broker's disk full until it dies, restart with space"
+
+
+USUAL = tuple(kind for kind in Kind if kind is not Kind.DISK_FULL)
+"""Those that need no right to mount a disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ class Fault:
 
 
 def draw_schedule(
-    seed: int, n_faults: int, n_daemons: int, kinds: Sequence[Kind] = tuple(Kind)
+    seed: int, n_faults: int, n_daemons: int, kinds: Sequence[Kind] = USUAL
 ) -> tuple[Fault, ...]:
     """Return the faults of a run; each kind comes once before any comes again.
 
