@@ -6,8 +6,6 @@ from contextlib import suppress
 from typing import Literal
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -19,7 +17,7 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.error_codes import unveiled
-from stream_vae.edges.kafka.errors import Operation, translate, translated
+from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
 from stream_vae.edges.kafka.input_offsets import InputOffsets
 from stream_vae.edges.kafka.membership import is_member
 from stream_vae.edges.kafka.properties import consumer_properties
@@ -157,7 +155,7 @@ class InputConsumer:
             self._held.discard(partition)
             self._next_offset[partition] = begin
             with translated(self._operation):
-                self._consumer.seek(TopicPartition(self._topic, partition, begin))
+                self._seek(TopicPartition(self._topic, partition, begin))
         if not self._paused:
             self._fetch(begins)
 
@@ -264,21 +262,32 @@ class InputConsumer:
         wanted = self._next_offset[partition]
         with translated(self._operation):
             oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
-            # Between the two it is an error from before the partition left and came back.
-            start = wanted if oldest <= wanted <= end else OFFSET_BEGINNING
+            # Between the two it is an error from before the partition was sought in.
+            start = wanted if oldest <= wanted <= end else oldest
             if start != wanted:
                 self._on_history_lost(partition, wanted, oldest)
-            # After that error the client has stopped, so that it cannot seek. Nowhere else is a
-            # partition taken anew: to the client that is the answer to whatever the group is about
-            # to take away, which would then go to another member before it was committed.
-            at = TopicPartition(self._topic, partition, start)
-            self._consumer.incremental_unassign([at])
-            self._consumer.incremental_assign([at])
-            # A partition that was paused still is when it is taken anew.
-            if self._paused:
-                self._consumer.pause([at])
-            else:
-                self._consumer.resume([at])
+                self._next_offset[partition] = start
+            self._take_anew(TopicPartition(self._topic, partition, start))
+            if not self._paused:
+                self._fetch([partition])
+
+    def _seek(self, at: TopicPartition) -> None:
+        try:
+            self._consumer.seek(at)
+        except KafkaException as exc:
+            if error_of(exc).code() != KafkaError._STATE:  # noqa: SLF001 -- see above
+                raise
+            self._take_anew(at)  # it was fetched from before it was paused, where nothing is left
+
+    def _take_anew(self, at: TopicPartition) -> None:
+        """Begin elsewhere, paused, where the client has stopped after an error and cannot seek.
+
+        For nothing else: to the client this is the answer to whatever the group is about to take
+        away, which would then go to another member before it was committed.
+        """
+        self._consumer.incremental_unassign([at])
+        self._consumer.incremental_assign([at])
+        self._consumer.pause([at])
 
     def _reach_end(self, partition: int, offset: int) -> None:
         if partition not in self._assignment or partition in self._held:
@@ -320,11 +329,12 @@ class InputConsumer:
         new = tuple(sorted(p.partition for p in partitions))
         self._assignment.update(new)
         self._held.update(new)
-        # Assigned here rather than by the client, so that nothing is fetched yet. That they begin
-        # at the end means nothing: they are sought in when they are released.
-        ends = [TopicPartition(self._topic, p, OFFSET_END) for p in new]
-        self._consumer.incremental_assign(ends)
-        self._consumer.pause(ends)
+        # Assigned here rather than by the client, so that nothing is fetched yet. The offset means
+        # nothing, they are sought in when they are released; but it must be a number: what the
+        # client has to ask a broker for may come after the seek, and undo it.
+        anywhere = [TopicPartition(self._topic, p, 0) for p in new]
+        self._consumer.incremental_assign(anywhere)
+        self._consumer.pause(anywhere)
         if new:
             self._on_assigned(new)
 
