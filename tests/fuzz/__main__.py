@@ -20,7 +20,7 @@ from rich.table import Table
 
 from stream_vae.wire.rejections import REASONS
 from tests.fuzz.gauntlet import CAPACITY, Gauntlet, Tally, train_bundle
-from tests.fuzz.hostility import KINDS
+from tests.fuzz.hostility import KINDS, forget_templates
 from tests.fuzz.layouts import LAYOUTS
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
 
@@ -114,6 +114,7 @@ def _memory_is_flat(console: Console, resident: list[float]) -> bool:
 
 def _resident_mib() -> float:
     """Return what is in use: free pieces that the allocator keeps come and go by the dozen MiB."""
+    forget_templates()
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])

@@ -347,3 +347,9 @@ def _huge(shape: int, size: int) -> bytes:
 @lru_cache(maxsize=8)
 def _blanks(length: int) -> bytes:
     return b" " * max(length, 0)
+
+
+def forget_templates() -> None:
+    """Free what was kept to be sent again, some 100 MiB: it is the test's memory."""
+    for template in (_nest, _huge, _blanks):
+        template.cache_clear()
