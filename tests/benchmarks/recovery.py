@@ -16,7 +16,7 @@ from tests.system.scene import await_true, probe
 _SERIES = 500
 _RATE = 1_000
 _LIVE_S = 2.5 * StateConfig().snapshot_interval_s  # the middle of a round of saving, not the first
-_TIMES = 3
+_TIMES = 2
 _DEADLINE_S = 90.0
 
 _CLASSIC: dict[str, object] = {"kafka.group_protocol": "classic"}
@@ -34,7 +34,7 @@ class _Recovery:
 
 
 def measure_recovery(workload: Workload, kafka: RealKafka) -> dict[str, str]:
-    """Kill a daemon in the middle of a round of saving, three times in each way."""
+    """Kill a daemon in the middle of a round of saving, twice in each way."""
     session = f"session of {SESSION_TIMEOUT_S:g} s"
     return {
         f"same name again, {session}": _median(workload, kafka, {}, standby=False),
