@@ -81,8 +81,9 @@ class StateRestored:
     series: int
     """Of it in memory now."""
     series_discarded: int
-    """Saved ones that could not be used: of a model of other features or windows, or beyond the
-    group's offset."""
+    """Saved ones that could not be used."""
+    detail: str
+    """Why not."""
     incidents_open: int
     replayed: int
     """Input records read again, outputs suppressed."""

@@ -191,8 +191,9 @@ def _go_over(
 
 def _report(plan: RedrivePlan, mover: _Mover | None) -> None:
     console = Console(soft_wrap=True)
-    if plan.n_selected and mover is None:
-        console.print(plan.table())
+    if mover is None:
+        for line in plan.lines():
+            console.print(line, markup=False, highlight=False)
     if left := plan.left_alone():
         console.print("left alone: " + "; ".join(left), markup=False, highlight=False)
     if mover is not None:

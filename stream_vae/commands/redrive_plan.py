@@ -1,12 +1,9 @@
 """What a redrive moves, where to, and what it leaves alone."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-from rich.markup import escape
-from rich.table import Column, Table
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.topic_reader import TopicRecord
@@ -14,7 +11,7 @@ from stream_vae.wire.dead_letters import DeadLetter, read_dead_letter
 from stream_vae.wire.excerpts import printable
 from stream_vae.wire.redrive_history import Candidate, RedriveHistory, Selection
 
-_DETAIL_CHARACTERS = 60
+_DETAIL_CHARACTERS = 160
 
 _NOT_OURS = "put there by another program"
 _NOT_SELECTED = "not selected"
@@ -91,29 +88,17 @@ class RedrivePlan:
         """Records to be moved, so far."""
         return sum(kind.n for kind in self._kinds.values())
 
-    def table(self) -> Table:
-        """Return what is moved, by reason and topic, with an example of each."""
-        table = Table(
-            Column("reason", no_wrap=True),
-            "to",
-            "records",
-            "redriven before",
-            Column("first", no_wrap=True),
-            Column("last", no_wrap=True),
-            "example",
-            title="To move",
-        )
+    def lines(self) -> Iterator[str]:
+        """Yield what is moved, by reason and topic, with an example of each."""
         for (reason, topic), kind in sorted(self._kinds.items()):
-            place = f"partition {kind.first.partition}, offset {kind.first.offset}"
-            table.add_row(
-                escape(printable(reason)),
-                escape(printable(topic)),
-                f"{kind.n:,}",
-                f"{kind.n_again:,}" if kind.n_again else "",
-                *map(_minute, kind.times_ms),
-                escape(f"{place}: {printable(kind.detail, _DETAIL_CHARACTERS)}"),
+            first, last = map(_minute, kind.times_ms)
+            again = f", {kind.n_again:,} of them redriven before" if kind.n_again else ""
+            yield (
+                f"{printable(reason)}: {kind.n:,} to {printable(topic)}, "
+                f"put aside {first} to {last}{again}"
             )
-        return table
+            place = f"partition {kind.first.partition}, offset {kind.first.offset}"
+            yield f"    such as {place}: {printable(kind.detail, _DETAIL_CHARACTERS)}"
 
     def left_alone(self) -> list[str]:
         """Return how many records are left alone and why, one line each."""

@@ -28,6 +28,7 @@ from stream_vae.wire.snapshots import (
 )
 
 _FAR = np.iinfo(np.int64).max
+_BEYOND = "saved beyond the group's offset: that was set back, or the input was made anew"
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Restoration:
     """Series key -> offset before which all readings were considered, and what was saved."""
     unfit: dict[str, int] = field(default_factory=dict)
     """Series key -> offset of a saved row that cannot be used."""
+    why_unfit: str = ""
     series: int = 0
     replayed: int = 0
     state: str = "cold"
@@ -155,6 +157,8 @@ class ChangelogLoader:
                 one.unfit[name[1]] = offset
         if not fits.all():
             one.state = "history"
+            beyond = is_ours or scaler is not None
+            one.why_unfit = _BEYOND if beyond else self._other(one.models.get(head.model), shape)
             names = [name for name, fit in zip(names, fits.tolist(), strict=True) if fit]
             states = states[fits]
         if not names:
@@ -183,6 +187,16 @@ class ChangelogLoader:
         if saved is None or not fits:
             return None
         return Scaler(mean=np.array(saved.mean), std=np.array(saved.std), clip=saved.clip)
+
+    def _other(self, saved: SavedModel | None, shape: StateShape) -> str:
+        """Return in what another model differs from this one."""
+        ours = self._spec
+        names = ", ".join(feature.name for feature in ours.features)
+        here = f"{names}; {ours.window_length} steps of {ours.step_seconds:g} s"
+        if saved is None:
+            return f"saved by a model that is not known; the bundle's features: {here}"
+        there = f"{', '.join(saved.features)}; {shape.length} steps of {saved.step_seconds:g} s"
+        return f"saved by a model of other features or windows ({there}) than the bundle's ({here})"
 
     def _bury(self, one: Restoration, name: SeriesName, offset: int) -> None:
         row = self._pipeline.memory.index.find(name)

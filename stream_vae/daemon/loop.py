@@ -299,7 +299,8 @@ class Daemon:
                 state=done.state,
                 series=len(rows),
                 series_discarded=len(done.unfit),
-                incidents_open=sum(memory.has_open_incident(row) for row in rows),
+                detail=done.why_unfit if done.unfit else "",
+                incidents_open=memory.n_open_incidents(rows),
                 replayed=done.replayed,
                 duration_s=time.monotonic() - done.began_at,
             )

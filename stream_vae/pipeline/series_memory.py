@@ -1,6 +1,6 @@
 """All that is remembered of the series of this instance, in rows that can be taken out whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,9 +162,10 @@ class SeriesMemory:
         """Return the incidents of a series as they are now."""
         return SeriesIncidents(anomaly=self.incidents.save(row), silence=self.silences.get(row))
 
-    def has_open_incident(self, row: int) -> bool:
-        """Tell whether an incident of a series, of either kind, is firing."""
-        return self.incidents.incident(row) is not None or row in self.silences.open_rows
+    def n_open_incidents(self, rows: Iterable[int]) -> int:
+        """Return how many incidents of these series are firing, of both kinds."""
+        firing, silent = self.incidents.incident, self.silences.open_rows
+        return sum((firing(row) is not None) + (row in silent) for row in rows)
 
     def load(self, names: list[SeriesName], states: NDArray[np.void]) -> None:
         """Put K saved series of this shape back, by the model that saved them.

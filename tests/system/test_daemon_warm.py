@@ -78,6 +78,7 @@ def test_an_incident_outlives_a_change_of_the_model(
         discarded = (n, "warning") if state == "history" else (0, "info")
         assert restored["state"] == state
         assert (restored["series_discarded"], restored["level"]) == discarded
+        assert ("; 8 steps" in restored["detail"]) is (state == "history")
         scene.await_committed({0: STEPS * n}, second)
         assert metric(second, "readings_judged_total", verdict="warming_up") == 0
         assert second.stop() == 0

@@ -308,6 +308,7 @@ class InputConsumer:
     def _join_again(self, why: str) -> None:
         waited = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
         self._on_delay(why, waited)
+        self._joined = False
         self._consumer.close()
         self._consumer = self._subscribe()
 

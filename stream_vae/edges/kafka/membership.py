@@ -10,17 +10,18 @@ def is_member(group_metadata: object) -> bool:
 
     The client tells of an assignment only where there is one to tell of: in the protocol `consumer`
     (KIP-848) a member without partitions hears nothing. But it writes its membership down as text
-    that begins with the generation, or member epoch, which is negative until it has joined. To ask
+    that begins with the generation, or member epoch: that is negative at first, 0 while the group
+    refuses it, and more once it has joined. To ask
     the brokers instead takes an administrative call, during which librdkafka can abort the process
     if the network fails (its issue 4605).
 
     Args:
         group_metadata: Of another form than is known: nothing is told.
 
-    >>> is_member(_PREFIX + struct.pack("=i", 4)), is_member(_PREFIX + struct.pack("=i", -1))
-    (True, False)
+    >>> [is_member(_PREFIX + struct.pack("=i", epoch)) for epoch in (-1, 0, 1)]
+    [False, False, True]
     """
     if not isinstance(group_metadata, bytes) or not group_metadata.startswith(_PREFIX):
         return False
     generation: int = struct.unpack_from("=i", group_metadata, len(_PREFIX))[0]
-    return generation >= 0
+    return generation > 0

@@ -133,7 +133,7 @@ class Recorder:
 
     def _broker_unreachable(self, event: events.BrokerUnreachable) -> None:
         self._metrics.broker_reachable.set(0)
-        self._warn(event)
+        self._warn_sparingly(event)
 
     def _broker_reached(self, event: events.BrokerReached) -> None:
         self._metrics.broker_reachable.set(1)
