@@ -153,6 +153,7 @@ class InputConsumer:
         """
         for partition, begin in begins.items():
             self._held.discard(partition)
+            self._heard_of.discard(partition)
             self._next_offset[partition] = begin
             with translated(self._operation):
                 self._seek(TopicPartition(self._topic, partition, begin))
