@@ -162,11 +162,11 @@ class Delivery:
         if self._under_way is not None:
             if not self._under_way.is_over and now - self._began_at < _BESIDE_S:
                 return
-            self._end()
+            self._end_transaction()
         waited_s = now - self._began_at
         due = waited_s >= self._interval_s
         if due or (self.outbox.waiting.alerts and waited_s >= _BREATH_S):
-            self._begin()
+            self._begin_transaction()
 
     def commit_surely(self) -> None:
         """Commit what is settled while the partitions are still ours, or fail.
@@ -175,9 +175,9 @@ class Delivery:
             FencedError: If the group no longer takes the offsets; the next owner starts from the
                 last ones it took.
         """
-        self._end()
+        self._end_transaction()
         for _ in range(_COMMIT_TRIES):
-            if self._begin() and self._end():
+            if self._begin_transaction() and self._end_transaction():
                 return
             time.sleep(_COMMIT_PAUSE_S)
         msg = "the group refuses this member's offsets; what was uncommitted is left to others"
@@ -189,7 +189,7 @@ class Delivery:
         The transaction under way is over first: it may carry them, and what it carried waits again
         if it was refused.
         """
-        self._end()
+        self._end_transaction()
         self.ledger.revoke(partitions)
         self.outbox.drop(partitions)
         for partition in partitions:
@@ -203,7 +203,7 @@ class Delivery:
         if self._under_way is not None:
             self._under_way.wait(timeout_s)
 
-    def _begin(self) -> bool:
+    def _begin_transaction(self) -> bool:
         """Begin to commit what is settled, if there is anything; tell whether that is possible."""
         self._began_at = time.monotonic()
         settled = self.ledger.committable()
@@ -226,7 +226,7 @@ class Delivery:
         )
         return True
 
-    def _end(self) -> bool:
+    def _end_transaction(self) -> bool:
         """Wait for the transaction under way; tell whether it was committed, or there was none."""
         done, self._under_way = self._under_way, None
         if done is None:

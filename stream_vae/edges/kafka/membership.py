@@ -11,9 +11,8 @@ def is_member(group_metadata: object) -> bool:
     The client tells of an assignment only where there is one to tell of: in the protocol `consumer`
     (KIP-848) a member without partitions hears nothing. But it writes its membership down as text
     that begins with the generation, or member epoch: that is negative at first, 0 while the group
-    refuses it, and more once it has joined. To ask
-    the brokers instead takes an administrative call, during which librdkafka can abort the process
-    if the network fails (its issue 4605).
+    refuses it, and more once it has joined. To ask the brokers instead takes an administrative
+    call, during which librdkafka can abort the process if the network fails (its issue 4605).
 
     Args:
         group_metadata: Of another form than is known: nothing is told.
