@@ -12,9 +12,9 @@ from stream_vae.core.model_spec import Feature, ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
-from stream_vae.pipeline.alerting import Origin
-from stream_vae.pipeline.line import Pipeline
-from stream_vae.vae.device import limit_threads
+from stream_vae.models.device import limit_threads
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
 
 limit_threads(1)
 

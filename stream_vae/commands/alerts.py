@@ -8,7 +8,7 @@ from rich.console import Console
 
 from stream_vae.commands.broker_notices import BrokerNotices
 from stream_vae.commands.options import ConfigOption, SecretsOption
-from stream_vae.edges.kafka.topic_reader import TopicRecord, read_topic
+from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import AlertDecodeError
 from stream_vae.settings import load_settings
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator

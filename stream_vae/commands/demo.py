@@ -33,18 +33,18 @@ from stream_vae.edges.files.outputs import AlertsWriter, whole_file
 from stream_vae.edges.files.training_data import SeriesArrays
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
-from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
-from stream_vae.edges.kafka.topic_reader import read_topic
+from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
+from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import StreamVaeError
-from stream_vae.pipeline.alerting import Origin
-from stream_vae.pipeline.line import Pipeline
+from stream_vae.inputs.reading_encoder import ReadingEncoder
+from stream_vae.models.device import limit_threads
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings, load_settings
-from stream_vae.vae.device import limit_threads
-from stream_vae.vae.scoring import WindowScorer
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator
 from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import decode_alert
-from stream_vae.wire.reading_encoder import ReadingEncoder
 
 _SERIES = "pipeline-branch"
 _RATE = 300.0
@@ -118,7 +118,7 @@ def demo(
     console.rule("4. What was found")
     console.print(incident_table(received, offline, rest))
     console.print(closing_table(received, offline, rest, rate, time.monotonic() - started))
-    _tell_next(console, out)
+    _print_next_steps(console, out)
     if [_essence(event) for event in received] != [_essence(event) for event in offline.alerts]:
         msg = "the streamed alert events differ from the offline ones"
         raise StreamVaeError(msg)
@@ -177,12 +177,12 @@ def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     scorer = WindowScorer(model, device=settings.worker.device)
     detector = AlertDetector(name=settings.detector.name, version=__version__, instance="offline")
     pipeline = Pipeline(model.spec, settings.detect, Origin(detector=detector))
-    assembly = pipeline.assemble(rest)
-    scores = scorer.score(assembly.windows, assembly.end_times)
-    outcome = pipeline.decide(rest, assembly, scores, datetime.now(UTC))
+    window_batch = pipeline.assemble(rest)
+    scores = scorer.score(window_batch.windows, window_batch.end_times)
+    outcome = pipeline.decide(rest, window_batch, scores, datetime.now(UTC))
     expected = np.full((2, len(rest)), np.nan)
-    expected[0, assembly.ready] = scores.expected[:, 0]
-    expected[1, assembly.ready] = scores.expected_std[:, 0]
+    expected[0, window_batch.ready] = scores.expected[:, 0]
+    expected[1, window_batch.ready] = scores.expected_std[:, 0]
     return Offline(
         verdicts=outcome.verdicts,
         alerts=outcome.alerts,
@@ -289,7 +289,7 @@ def _essence(event: AlertEvent) -> dict[str, object]:
     return fields
 
 
-def _tell_next(console: Console, out: Path) -> None:
+def _print_next_steps(console: Console, out: Path) -> None:
     console.print(
         f"In [bold]{out}[/]: alerts.jsonl, scores.csv, anomalies.png, bundle/, stream-vae.yaml, "
         "daemon.log\n"

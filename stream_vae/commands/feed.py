@@ -19,11 +19,11 @@ from rich.progress import (
 from stream_vae.commands.broker_notices import BrokerNotices
 from stream_vae.commands.options import ConfigOption, SecretsOption
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv, series_of_file
-from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
+from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.reading_encoder import ReadingEncoder
+from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.settings import load_settings
-from stream_vae.wire.reading_encoder import ReadingEncoder
-from stream_vae.wire.reading_format import ReadingFormat
 
 
 def feed(

@@ -14,13 +14,13 @@ from stream_vae.commands.options import ConfigOption, SecretsOption
 from stream_vae.commands.redrive_plan import RedrivePlan
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.redriver import Redriver
-from stream_vae.edges.kafka.topic_reader import read_topic
+from stream_vae.edges.kafka.produce.redriver import Redriver
+from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import ConfigError, DecodeError, StreamVaeError
+from stream_vae.inputs.timestamps import TimestampParser
 from stream_vae.settings import load_settings
 from stream_vae.wire.redrive_history import RedriveHistory, Selection
 from stream_vae.wire.rejections import REASONS
-from stream_vae.wire.timestamps import TimestampParser
 
 _BATCH_RECORDS = 1_000
 _BATCH_BYTES = 8 * 1024 * 1024

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from stream_vae.core.excerpts import printable
 from stream_vae.core.records import OutputRecord
-from stream_vae.edges.kafka.topic_reader import TopicRecord
+from stream_vae.edges.kafka.read.topic_reader import TopicRecord
 from stream_vae.wire.dead_letters import DeadLetter, read_dead_letter
-from stream_vae.wire.excerpts import printable
 from stream_vae.wire.redrive_history import Candidate, RedriveHistory, Selection
 
 _DETAIL_CHARACTERS = 160

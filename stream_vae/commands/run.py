@@ -16,17 +16,17 @@ from prometheus_client import CollectorRegistry
 
 from stream_vae import __version__
 from stream_vae.commands.options import ConfigOption, SecretsOption
-from stream_vae.commands.stop_signals import heed_stop_signals
+from stream_vae.commands.stop_signals import handle_stop_signals
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Health
 from stream_vae.daemon.loop import Daemon
 from stream_vae.daemon.notices import ClientNotices
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.http.server import HealthServer
-from stream_vae.edges.kafka.output_producer import OutputProducer
-from stream_vae.edges.kafka.owned_topics import OwnedTopic
+from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
+from stream_vae.edges.kafka.admin.startup import await_topics
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import verify_properties
-from stream_vae.edges.kafka.startup import await_topics
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger, build_logger
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.errors import ConfigError, StreamVaeError
@@ -35,14 +35,14 @@ from stream_vae.events import (
     DaemonStopped,
     TransactionAborted,
 )
-from stream_vae.pipeline.alerting import Origin
-from stream_vae.pipeline.line import Pipeline
-from stream_vae.pipeline.series_memory import StateShape
+from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.device import limit_threads
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import StateShape
 from stream_vae.settings import LoadedSettings, Settings, load_settings
-from stream_vae.vae.bundle import Bundle
-from stream_vae.vae.device import limit_threads
-from stream_vae.vae.scoring import WindowScorer
-from stream_vae.wire.readings import ReadingDecoder
 
 EXIT_FAILED = 1
 _LAST_WORD_S = 1.0
@@ -121,7 +121,7 @@ class _Service:
 
     def serve(self) -> None:
         """Serve until told to stop; ends the process with a code other than 0 on failure."""
-        heed_stop_signals(self._asked_to_stop)
+        handle_stop_signals(self._asked_to_stop)
         if self._settings.http.enabled:
             self._http.start()
         reason = "stopped"
@@ -136,7 +136,7 @@ class _Service:
             self._log_failure("daemon_crashed", exc_info=True)
             raise
         finally:
-            self._tell_stopped(reason)
+            self._report_stopped(reason)
             self._http.stop()
 
     def _work(self) -> None:
@@ -205,10 +205,10 @@ class _Service:
     def _give_up(self) -> None:
         """End the process, whatever hangs, before the cluster loses patience and kills it."""
         _after(_LAST_WORD_S, lambda: os._exit(EXIT_FAILED))
-        self._tell_stopped("shutdown deadline passed")
+        self._report_stopped("shutdown deadline passed")
         os._exit(EXIT_FAILED)
 
-    def _tell_stopped(self, reason: str) -> None:
+    def _report_stopped(self, reason: str) -> None:
         began = self._stop_asked_at or time.monotonic()
         self._recorder.record(DaemonStopped(reason=reason, duration_s=time.monotonic() - began))
 

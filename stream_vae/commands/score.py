@@ -18,10 +18,10 @@ from stream_vae.core.verdicts import Verdict
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
-from stream_vae.pipeline.alerting import Origin
-from stream_vae.pipeline.line import Pipeline
-from stream_vae.vae.device import limit_threads
-from stream_vae.vae.scoring import WindowScorer
+from stream_vae.models.device import limit_threads
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
 
 _BATCH_ROWS = 4096
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-def heed_stop_signals(on_signal: Callable[[int], None]) -> None:
+def handle_stop_signals(on_signal: Callable[[int], None]) -> None:
     """Have `on_signal` called, in a thread of its own, for each SIGTERM and SIGINT from now on.
 
     Python runs signal handlers in the main thread, between two of its instructions, and a call of

@@ -24,12 +24,12 @@ from stream_vae.edges.files.bundle_files import save_bundle
 from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.training_data import DataReport, SeriesArrays, to_training_series
 from stream_vae.errors import ConfigError
-from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
-from stream_vae.vae.device import limit_threads
-from stream_vae.vae.reports import BatchReport, EpochReport, TrainingReport
-from stream_vae.vae.series import TrainingSeries
-from stream_vae.vae.training import TrainedModel
-from stream_vae.vae.training import train as fit_model
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.device import limit_threads
+from stream_vae.models.training.reports import BatchReport, EpochReport, TrainingReport
+from stream_vae.models.training.train import TrainedModel
+from stream_vae.models.training.train import train as fit_model
+from stream_vae.models.training.training_windows import TrainingSeries
 
 _LISTED_FEATURES = 8
 

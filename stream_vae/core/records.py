@@ -33,6 +33,10 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.values)
 
+    def next_offsets(self) -> dict[int, int]:
+        """Return input partition -> offset behind its last record."""
+        return dict(zip(self.partitions.tolist(), (self.offsets + 1).tolist(), strict=True))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputRecord:

@@ -20,14 +20,14 @@ ROW = np.dtype(
         ("epoch", "<i8"),
         ("count", "<i8"),
         ("interval", "<f4"),
-        ("established", "?"),
+        ("warmed_up", "?"),
     ]
 )
 """What is remembered of a series here.
 
 arrived: when its newest reading came, nanoseconds since 1970; offset: of that reading;
 epoch: time of the reading that began the current count of `EPOCH`; count: readings so far;
-interval: mean seconds between two readings in the last full epoch, 0 = none yet; established:
+interval: mean seconds between two readings in the last full epoch, 0 = none yet; warmed_up:
 whether it has ever filled a window.
 """
 
@@ -55,12 +55,12 @@ class SeriesIndex:
         self.epoch: NDArray[np.int64] = self.state["epoch"]
         self.count: NDArray[np.int64] = self.state["count"]
         self.interval: NDArray[np.float32] = self.state["interval"]
-        self.established: NDArray[np.bool_] = self.state["established"]
+        self.warmed_up: NDArray[np.bool_] = self.state["warmed_up"]
         self.recorded: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self.changed: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self._partition: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self._last_work: NDArray[np.int64] = np.zeros(capacity, np.int64)
-        self._handed_out = 0
+        self._pinned = 0
         self._done = 0
         self._row_of: dict[SeriesName, int] = {}
         self._names: list[SeriesName | None] = []
@@ -106,7 +106,7 @@ class SeriesIndex:
         rows = self.used()
         return self.within(rows[self.changed[rows]], partitions)
 
-    def lack_of_room(self, names: list[SeriesName]) -> int:
+    def shortfall(self, names: list[SeriesName]) -> int:
         """Return how many series must be forgotten before these can be given rows.
 
         Those among them that are known are kept: to forget one of them would make no room.
@@ -114,14 +114,14 @@ class SeriesIndex:
         if self.n_free >= len(names):
             return 0
         known = [row for name in names if (row := self._row_of.get(name)) is not None]
-        self._last_work[known] = self._handed_out + 1
+        self._last_work[known] = self._pinned + 1
         return max(len(set(names) - self._row_of.keys()) - self.n_free, 0)
 
     def rows(self, names: list[SeriesName]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the row of each series, and the rows that are new.
 
         Raises:
-            IndexError: If there is no room; see `lack_of_room`.
+            IndexError: If there is no room; see `shortfall`.
         """
         find = self._row_of.get
         rows = [find(name, -1) for name in names]
@@ -136,12 +136,12 @@ class SeriesIndex:
                     rows[i] = row
         return np.array(rows, np.int32), np.array(new, np.int32)
 
-    def hand_out(self, rows: NDArray[np.int32]) -> None:
+    def pin(self, rows: NDArray[np.int32]) -> None:
         """Note that new work uses these rows."""
-        self._handed_out += 1
-        self._last_work[rows] = self._handed_out
+        self._pinned += 1
+        self._last_work[rows] = self._pinned
 
-    def take_back(self) -> None:
+    def unpin(self) -> None:
         """Note that the oldest work under way is done."""
         self._done += 1
 
@@ -184,14 +184,14 @@ class SeriesIndex:
         rows = self.at_rest()
         return rows[self.arrived[rows] < before_ns]
 
-    def victims(
+    def eviction_candidates(
         self,
         n: int,
         partitions: Collection[int],
         spared: Collection[int],
         *,
-        strangers_only: bool = False,
-        spare_room: int = 0,
+        unwarmed_only: bool = False,
+        extra_unwarmed: int = 0,
     ) -> NDArray[np.int32]:
         """Return up to `n` rows to be given up, the longest idle first.
 
@@ -202,16 +202,16 @@ class SeriesIndex:
             n: How many.
             partitions: Whose.
             spared: Rows to be kept.
-            strangers_only: Take none that ever filled a window.
-            spare_room: So many more, if they never filled a window.
+            unwarmed_only: Take none that ever filled a window.
+            extra_unwarmed: So many more, if they never filled a window.
         """
         rows = self.within(self.at_rest(), partitions)
         rows = rows[~np.isin(rows, list(spared))]
-        established = self.established[rows]
-        order = np.lexsort((self.arrived[rows], established))
-        strangers = int(np.count_nonzero(~established))
-        most = strangers if strangers_only else n
-        return rows[order[: max(min(n, most), min(n + spare_room, strangers))]]
+        warmed_up = self.warmed_up[rows]
+        order = np.lexsort((self.arrived[rows], warmed_up))
+        strangers = int(np.count_nonzero(~warmed_up))
+        most = strangers if unwarmed_only else n
+        return rows[order[: max(min(n, most), min(n + extra_unwarmed, strangers))]]
 
     def at_rest(self) -> NDArray[np.int32]:
         """Return the rows not in use by work under way."""

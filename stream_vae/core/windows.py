@@ -33,7 +33,7 @@ class WindowConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assembly:
+class WindowBatch:
     """N readings placed on their series' grids, and the B windows that can be scored."""
 
     rows: NDArray[np.int32]
@@ -98,7 +98,7 @@ class SeriesTable:
         """Return the start of the newest step of a series, nanoseconds since 1970."""
         return max(int(self._last_step[row]), 0) * self._config.step_ns
 
-    def push(self, rows: NDArray[np.int32], readings: ReadingBatch) -> Assembly:
+    def push(self, rows: NDArray[np.int32], readings: ReadingBatch) -> WindowBatch:
         """Take N readings in and cut the windows that they complete.
 
         Costs a few dozen array operations whatever N is.
@@ -123,7 +123,7 @@ class SeriesTable:
         late[order] = placed.late
         warming_up = np.empty(len(rows), np.bool_)
         warming_up[order] = ~(placed.late | placed.complete)
-        return Assembly(
+        return WindowBatch(
             rows=rows,
             late=late,
             warming_up=warming_up,
@@ -133,9 +133,9 @@ class SeriesTable:
             end_times=placed.step[ready] * self._config.step_ns,
         )
 
-    def _nothing(self) -> Assembly:
+    def _nothing(self) -> WindowBatch:
         none = np.empty(0, np.int64)
-        return Assembly(
+        return WindowBatch(
             rows=none.astype(np.int32),
             late=none.astype(np.bool_),
             warming_up=none.astype(np.bool_),

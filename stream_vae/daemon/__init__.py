@@ -1,1 +1,1 @@
-"""The long-running process: loop, worker, delivery in transactions, state in the changelog."""
+"""The long-running process: poll loop, scoring worker, maintenance."""

@@ -2,12 +2,13 @@
 
 import time
 
-from stream_vae.daemon.delivery import Recorder
-from stream_vae.daemon.jobs import Saving, Taken
-from stream_vae.daemon.worker import ScoringWorker
-from stream_vae.edges.kafka.input_consumer import InputConsumer
+from stream_vae.daemon.scoring_worker import ScoringWorker
+from stream_vae.delivery.committer import Recorder
+from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.events import ConsumptionPaused, ConsumptionResumed
+from stream_vae.pipeline.polled_batch import PolledBatch
 from stream_vae.settings import WorkerConfig
+from stream_vae.state.snapshots import SnapshotJob
 
 _PAUSE_AFTER_S = 0.5
 
@@ -25,7 +26,7 @@ class BackPressure:
     def __init__(
         self,
         config: WorkerConfig,
-        worker: ScoringWorker[Taken | Saving],
+        worker: ScoringWorker[PolledBatch | SnapshotJob],
         consumer: InputConsumer,
         recorder: Recorder,
     ) -> None:

@@ -9,19 +9,14 @@ from stream_vae.core.health import Health, Heartbeat, judge_heartbeats
 from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.back_pressure import BackPressure
-from stream_vae.daemon.caretaking import Caretaker
-from stream_vae.daemon.changelog import ChangelogWriter, model_key
-from stream_vae.daemon.delivery import Delivery, Recorder
-from stream_vae.daemon.intake import Intake
-from stream_vae.daemon.jobs import Saving, Taken, ends_of
-from stream_vae.daemon.loading import ChangelogLoader, Restoration
+from stream_vae.daemon.ingest import Ingest
+from stream_vae.daemon.maintenance import SeriesMaintenance
 from stream_vae.daemon.notices import ClientNotices
-from stream_vae.daemon.restoring import Restorer
-from stream_vae.daemon.saving import StateSaver
-from stream_vae.daemon.worker import ScoringWorker
-from stream_vae.edges.kafka.input_consumer import InputConsumer
-from stream_vae.edges.kafka.output_producer import OutputProducer
-from stream_vae.edges.kafka.range_reader import RangeReader
+from stream_vae.daemon.scoring_worker import ScoringWorker
+from stream_vae.delivery.committer import Committer, Recorder
+from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.read.range_reader import RangeReader
 from stream_vae.events import (
     PartitionsAssigned,
     PartitionsLost,
@@ -29,9 +24,14 @@ from stream_vae.events import (
     StateRestored,
     WindowsScored,
 )
-from stream_vae.pipeline.line import Pipeline
+from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.polled_batch import PolledBatch
 from stream_vae.settings import Settings
-from stream_vae.wire.readings import ReadingDecoder
+from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.state.loader import ChangelogLoader, Restoration
+from stream_vae.state.restore import Restorer
+from stream_vae.state.snapshots import SnapshotJob, SnapshotWriter
 
 _PROGRESS_PERIOD_S = 5.0
 _CHUNK = 2000  # records of the changelog, loaded at once
@@ -85,13 +85,13 @@ class Daemon:
         self._heartbeat = Heartbeat(time.monotonic())
         self._stopping = False
         self._progress_at = time.monotonic()
-        shape = pipeline.memory.shape
+        shape = pipeline.store.shape
         self._no_windows = (
             np.empty((0, shape.length, shape.n_features), np.float32),
             np.empty(0, np.int64),
         )
         notices = ClientNotices(recorder, settings.kafka.broker_deadline_s, settings.input.topic)
-        self._worker: ScoringWorker[Taken | Saving] = ScoringWorker(
+        self._worker: ScoringWorker[PolledBatch | SnapshotJob] = ScoringWorker(
             scorer,
             max_batch=settings.worker.max_batch,
             on_scored=lambda windows, seconds: recorder.record(
@@ -114,7 +114,7 @@ class Daemon:
         writer = None
         if changelog is not None:
             writer = ChangelogWriter(changelog, spec, model, shape)
-        self._delivery = Delivery(
+        self._committer = Committer(
             settings,
             consumer=self._consumer,
             producer=producer,
@@ -122,17 +122,17 @@ class Daemon:
             recorder=recorder,
         )
         interval_s = None if changelog is None else settings.state.snapshot_interval_s
-        self._saver = StateSaver(pipeline, self._delivery, interval_s)
-        self._caretaker = Caretaker(
+        self._snapshots = SnapshotWriter(pipeline, self._committer, interval_s)
+        self._maintenance = SeriesMaintenance(
             pipeline,
-            self._delivery,
+            self._committer,
             self._consumer,
             recorder,
             topic=settings.input.topic,
             ttl_s=settings.state.series_ttl_s,
             settle=self._settle_all,
         )
-        self._intake = Intake(decoder, pipeline, recorder, self._make_room)
+        self._ingest = Ingest(decoder, pipeline, recorder, self._evict)
         input_topic = settings.input.topic
         state_reader = None
         if changelog is not None:
@@ -141,8 +141,8 @@ class Daemon:
         self._restorer = Restorer(
             settings,
             consumer=self._consumer,
-            loader=ChangelogLoader(pipeline, spec, model, self._make_room, time.time_ns),
-            chunk=min(_CHUNK, pipeline.memory.index.capacity // _LARGEST_SHARE),
+            loader=ChangelogLoader(pipeline, spec, model, self._evict, time.time_ns),
+            chunk=min(_CHUNK, pipeline.store.index.capacity // _LARGEST_SHARE),
             changelog_reader=state_reader,
             input_reader=RangeReader(
                 settings.kafka, input_topic, notices.watch(f"reading {input_topic!r} again")
@@ -185,12 +185,12 @@ class Daemon:
             while not self._stopping:
                 self._turn()
             self._settle_all()
-            self._delivery.commit_surely()
+            self._committer.commit_or_raise()
             self._consumer.close()
         except BaseException:
             # Others take the partitions over at once instead of after a session.
             self._consumer.abandon()
-            self._delivery.leave(_LAST_COMMIT_S)
+            self._committer.leave(_LAST_COMMIT_S)
             raise
         finally:
             self._worker.stop(timeout_s=1.0)
@@ -208,51 +208,51 @@ class Daemon:
             )
             if records is not None:
                 self._take_in(records)
-            self._take_ends()
+            self._settle_eof()
             if not self._restorer.is_idle:
                 self._restore()
         for work, scores in self._worker.collect():
             self._decide(work, scores)
-        saving = self._saver.next_slice()
+        saving = self._snapshots.next_slice()
         if saving is not None:
             self._worker.submit(saving, *self._no_windows, n_readings=0)
-        self._caretaker.look(self._saver.live, self._saver.positions)
-        self._delivery.commit_if_due()
+        self._maintenance.look(self._snapshots.live, self._snapshots.positions)
+        self._committer.commit_if_due()
         self._recorder.tick()
 
-    def _take_ends(self) -> None:
-        ends = self._consumer.take_ends()
+    def _settle_eof(self) -> None:
+        ends = self._consumer.take_eof_offsets()
         if ends:
             # Settled as soon as all before it is: the group's offsets stand at the end, past
             # transaction markers.
-            self._saver.advance(ends)
-            self._delivery.ledger.settle(self._delivery.ledger.track(ends))
+            self._snapshots.advance(ends)
+            self._committer.ledger.settle(self._committer.ledger.track(ends))
 
     def _take_in(self, records: RecordBatch) -> None:
-        ticket = self._delivery.ledger.track(ends_of(records))
-        taken = self._intake.take(records, ticket)
-        self._saver.advance(taken.positions)
-        self._submit(taken)
+        ticket = self._committer.ledger.track(records.next_offsets())
+        polled = self._ingest.take(records, ticket)
+        self._snapshots.advance(polled.positions)
+        self._submit(polled)
 
-    def _submit(self, taken: Taken) -> None:
-        windows, times = taken.assembly.windows, taken.assembly.end_times
-        self._worker.submit(taken, windows, times, n_readings=len(taken.records))
+    def _submit(self, polled: PolledBatch) -> None:
+        windows, times = polled.window_batch.windows, polled.window_batch.end_times
+        self._worker.submit(polled, windows, times, n_readings=len(polled.records))
 
-    def _decide(self, work: Taken | Saving, scores: Scores) -> None:
+    def _decide(self, work: PolledBatch | SnapshotJob, scores: Scores) -> None:
         """Judge what the worker has scored, and put its outputs in the outbox."""
-        if isinstance(work, Saving):
-            self._delivery.add_saved(self._pipeline.complete(work.capture), work.positions)
-            self._delivery.add_checkpoints(work.checkpoints)
+        if isinstance(work, SnapshotJob):
+            self._committer.add_saved(self._pipeline.complete(work.capture), work.positions)
+            self._committer.add_checkpoints(work.checkpoints)
             return
         outcome = self._pipeline.decide(
             work.readings,
-            work.assembly,
+            work.window_batch,
             scores,
             datetime.now(UTC),
             replayed=work.ticket is None,
         )
         if work.ticket is not None:
-            self._delivery.add_outcome(work, work.ticket, outcome)
+            self._committer.add_outcome(work, work.ticket, outcome)
 
     def _settle_all(self) -> None:
         """Wait for the worker and decide everything it has."""
@@ -266,7 +266,7 @@ class Daemon:
         if self._worker.readings_in_flight <= self._settings.worker.max_in_flight:
             again = self._restorer.poll(self._settings.kafka.poll_records)
             if again is not None:
-                self._submit(self._intake.take(again, None, self._restorer.read_since_ns(again)))
+                self._submit(self._ingest.take(again, None, self._restorer.read_since_ns(again)))
         ready = self._restorer.take_ready()
         if ready:
             self._settle_all()
@@ -278,19 +278,19 @@ class Daemon:
             self._progress_at = now
             self._recorder.record(self._restorer.progress())
 
-    def _make_room(self, lacking: int) -> None:
-        self._caretaker.make_room(lacking, self._saver.live, self._saver.positions)
+    def _evict(self, lacking: int) -> None:
+        self._maintenance.evict(lacking, self._snapshots.live, self._snapshots.positions)
 
     def _go_live(self, done: Restoration) -> None:
         self._pipeline.replayed.forget({done.partition})
-        self._saver.go_live(done)
+        self._snapshots.go_live(done)
         if done.committed is not None:
-            self._delivery.begin(done.partition, done.committed)
+            self._committer.begin(done.partition, done.committed)
         else:
             # The group's offset is set by that, so that state can go along with it.
-            ledger = self._delivery.ledger
+            ledger = self._committer.ledger
             ledger.settle(ledger.track({done.partition: done.begin}))
-        memory = self._pipeline.memory
+        memory = self._pipeline.store
         rows = memory.index.of_partitions({done.partition}).tolist()
         self._recorder.record(
             StateRestored(
@@ -317,8 +317,8 @@ class Daemon:
 
     def _revoked(self, partitions: tuple[int, ...]) -> None:
         self._settle_all()
-        self._saver.save_leaving(set(partitions))
-        self._delivery.commit_surely()
+        self._snapshots.save_leaving(set(partitions))
+        self._committer.commit_or_raise()
         self._recorder.record(
             PartitionsRevoked(
                 topic=self._topic,
@@ -337,6 +337,6 @@ class Daemon:
     def _forget(self, partitions: set[int]) -> int:
         """Drop everything of partitions that left; return how many series there were."""
         self._restorer.give_up(partitions)
-        self._delivery.drop(partitions)
-        self._saver.forget(partitions)
+        self._committer.drop(partitions)
+        self._snapshots.forget(partitions)
         return self._pipeline.forget_partitions(partitions)

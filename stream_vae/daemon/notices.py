@@ -1,6 +1,6 @@
 """What the Kafka clients say of themselves, as events."""
 
-from stream_vae.daemon.delivery import Recorder
+from stream_vae.delivery.committer import Recorder
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed, HistoryLost
 

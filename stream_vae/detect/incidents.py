@@ -46,7 +46,7 @@ class IncidentTracker:
         return sum(state.incident is not None for state in self._series.values())
 
     @property
-    def restless(self) -> Collection[int]:
+    def tracked_rows(self) -> Collection[int]:
         """Series of which even a normal reading could change something."""
         return self._series.keys()
 

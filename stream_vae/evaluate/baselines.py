@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stream_vae.vae.scores import Reconstruction, ScoreFunction
+from stream_vae.models.scores import Reconstruction, ScoreFunction
 
 Windows = NDArray[np.float32]
 """(B, T, F) scaled, all observed."""

@@ -10,9 +10,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from stream_vae.core.masking import mask
-from stream_vae.settings.faults import Fault, UnreadableError, nearest, refuse, unusable_value
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import Settings
+from stream_vae.settings.setting_errors import (
+    SettingError,
+    UnreadableError,
+    nearest,
+    refuse,
+    unusable_value,
+)
 from stream_vae.settings.sources import (
     CONFIG_VARIABLE,
     SECRETS_VARIABLE,
@@ -79,14 +85,14 @@ def load_settings(
         for source in sources
         for path, value in _leaves(source(), ())
     }
-    faults = list(_mistaken_booleans(given))
+    errors = list(_mistaken_booleans(given))
     try:
         ordered = tuple(reversed(sources))  # the library wants the highest first
         settings = Settings(_build_sources=(ordered, {}))  # type: ignore[call-arg]  # not a field
     except ValidationError as exc:
-        faults += _translate(exc, given)
-    if faults:
-        raise refuse(faults)
+        errors += _translate(exc, given)
+    if errors:
+        raise refuse(errors)
     return LoadedSettings(settings=settings, origins=_origins(given))
 
 
@@ -104,16 +110,16 @@ def _read(
         (FlagsSource, overrides),
     )
     sources: list[Source] = []
-    faults: list[Fault] = []
+    errors: list[SettingError] = []
     for source, place in wanted:
         try:
             if place:
                 sources.append(source(place))
         except UnreadableError as exc:
-            faults += exc.args
-    if faults:
+            errors += exc.args
+    if errors:
         # What the others give would look contradictory without what could not be read.
-        raise refuse(faults)
+        raise refuse(errors)
     return sources
 
 
@@ -128,7 +134,7 @@ def _leaves(values: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, objec
             yield here, value
 
 
-def _mistaken_booleans(given: Mapping[Path, _Given]) -> Iterator[Fault]:
+def _mistaken_booleans(given: Mapping[Path, _Given]) -> Iterator[SettingError]:
     """Yield what pydantic would let pass: it reads true as the number 1."""
     for path, each in given.items():
         spec = field_specs().get(path)
@@ -137,18 +143,18 @@ def _mistaken_booleans(given: Mapping[Path, _Given]) -> Iterator[Fault]:
             yield unusable_value(spec, path, each.value, each.source.origin(path))
 
 
-def _translate(error: ValidationError, given: Mapping[Path, _Given]) -> Iterator[Fault]:
-    """Yield one fault for each setting, misspelt names first."""
-    details = error.errors(include_url=False)
+def _translate(invalid: ValidationError, given: Mapping[Path, _Given]) -> Iterator[SettingError]:
+    """Yield one error for each setting, misspelt names first."""
+    details = invalid.errors(include_url=False)
     told = set()
     for each in sorted(details, key=lambda each: each["type"] not in _UNKNOWN_NAME):
-        fault = _fault(each, given)
-        if fault.where not in told:
-            told.add(fault.where)
-            yield fault
+        error = _setting_error(each, given)
+        if error.where not in told:
+            told.add(error.where)
+            yield error
 
 
-def _fault(details: ErrorDetails, given: Mapping[Path, _Given]) -> Fault:
+def _setting_error(details: ErrorDetails, given: Mapping[Path, _Given]) -> SettingError:
     location = tuple(str(part) for part in details["loc"])
     if details["type"] in _UNKNOWN_NAME:
         return _unknown_name(location, given[location].source)
@@ -156,7 +162,7 @@ def _fault(details: ErrorDetails, given: Mapping[Path, _Given]) -> Fault:
     if details["type"] == _BROKEN_RULE:
         # A rule over several fields: the message itself says what was found and expected.
         beneath = {each.source.origin(at) for at, each in given.items() if at[: len(path)] == path}
-        return Fault(
+        return SettingError(
             where=".".join(path),
             source=", ".join(sorted(beneath)) if path else "",
             text=details["msg"].removeprefix("Value error, "),
@@ -165,17 +171,17 @@ def _fault(details: ErrorDetails, given: Mapping[Path, _Given]) -> Fault:
     origin = source.origin(path)
     is_json = isinstance(source, TextSource) and spec.kind != "value" and spec.path == path
     if is_json and isinstance(details["input"], str):
-        return Fault(
+        return SettingError(
             where=spec.name, source=origin, text=f"found no JSON, expected {spec.expected}"
         )
     return unusable_value(spec, path, details["input"], origin)
 
 
-def _unknown_name(path: Path, source: Source) -> Fault:
+def _unknown_name(path: Path, source: Source) -> SettingError:
     meant = nearest(path)
     hint = "" if meant is None else f"; did you mean {spell(meant.path, source)}?"
     text = f"no such setting{hint}"
-    return Fault(where=spell(path, source), source=source.origin(path), text=text)
+    return SettingError(where=spell(path, source), source=source.origin(path), text=text)
 
 
 def _locate(location: Path) -> tuple[FieldSpec, Path]:

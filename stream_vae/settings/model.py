@@ -14,8 +14,8 @@ from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.telemetry.config import LoggingConfig
-from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
-from stream_vae.wire.reading_format import ReadingFormat
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
 PREFIX = "STREAM_VAE_"
 NESTING = "__"

@@ -15,9 +15,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from stream_vae.settings.faults import Fault, UnreadableError
 from stream_vae.settings.fields import Path, field_specs, is_setting
 from stream_vae.settings.model import NESTING, PREFIX, Settings
+from stream_vae.settings.setting_errors import SettingError, UnreadableError
 from stream_vae.settings.yaml_file import YamlSource
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -109,14 +109,14 @@ class SecretsSource(TextSource, NestedSecretsSettingsSource):
 
     def __init__(self, directory: FilePath | str) -> None:
         directory = FilePath(directory)
-        if faults := list(_unreadable_secrets(directory)):
-            raise UnreadableError(*faults)
+        if errors := list(_unreadable_secrets(directory)):
+            raise UnreadableError(*errors)
         self._directory = directory
         unnested = SecretsSettingsSource(Settings, directory)
         try:
             super().__init__(unnested, secrets_case_sensitive=False, secrets_prefix="")
         except (SettingsError, OSError, UnicodeDecodeError) as exc:
-            raise UnreadableError(Fault(where=str(directory), text=str(exc))) from exc
+            raise UnreadableError(SettingError(where=str(directory), text=str(exc))) from exc
         self._take(self.env_vars)
 
     def origin(self, path: Path) -> str:
@@ -168,19 +168,21 @@ def _put(into: dict[str, Any], at: Path, name: str, value: object) -> None:
         into[name] = value
 
 
-def _unreadable_secrets(directory: FilePath) -> Iterator[Fault]:
+def _unreadable_secrets(directory: FilePath) -> Iterator[SettingError]:
     """Yield what the library would pass over, or fail on without saying where."""
     try:
         # Kubernetes mounts hold hidden links and folders beside the secrets.
         files = [file for file in sorted(directory.iterdir()) if not file.name.startswith(".")]
     except OSError as exc:
         text = f"cannot be read: {exc.strerror}; expected a directory of secrets"
-        yield Fault(where=str(directory), text=text)
+        yield SettingError(where=str(directory), text=text)
         return
     for file in filter(FilePath.is_file, files):
         if not file.resolve().is_relative_to(directory.resolve()):
-            yield Fault(where=str(file), text="is a link to a file outside of the directory")
+            yield SettingError(where=str(file), text="is a link to a file outside of the directory")
         try:
             file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            yield Fault(where=str(file), text="cannot be read; expected a file of UTF-8 text")
+            yield SettingError(
+                where=str(file), text="cannot be read; expected a file of UTF-8 text"
+            )

@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from pydantic_settings import YamlConfigSettingsSource
 
-from stream_vae.settings.faults import Fault, UnreadableError
 from stream_vae.settings.fields import Path, field_specs
 from stream_vae.settings.model import Settings
+from stream_vae.settings.setting_errors import SettingError, UnreadableError
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _TEXT_TAG = "tag:yaml.org,2002:str"
@@ -29,13 +29,13 @@ class YamlSource(YamlConfigSettingsSource):
         self._file = file
         self._lines: dict[Path, int] = {}
         try:
-            faults = list(self._misread(file.read_text(encoding="utf-8")))
-            if not faults:
+            errors = list(self._misread(file.read_text(encoding="utf-8")))
+            if not errors:
                 super().__init__(Settings, file)
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as exc:
-            faults = [_fault(file, exc)]
-        if faults:
-            raise UnreadableError(*faults)
+            errors = [_setting_error(file, exc)]
+        if errors:
+            raise UnreadableError(*errors)
 
     def __call__(self) -> dict[str, Any]:
         """Return what is given; sections with every line commented out are not."""
@@ -45,17 +45,17 @@ class YamlSource(YamlConfigSettingsSource):
         """Return `FILE:LINE`."""
         return f"{self._file}:{self._lines[path]}" if path in self._lines else str(self._file)
 
-    def _misread(self, text: str) -> Iterator[Fault]:
+    def _misread(self, text: str) -> Iterator[SettingError]:
         """Keep the line of each key; yield what the library would fail on, or pass over."""
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if not self._file.is_file():
-            yield Fault(where=str(self._file), text="is a pipe or a device, expected a file")
+            yield SettingError(where=str(self._file), text="is a pipe or a device, expected a file")
         elif isinstance(node, yaml.MappingNode):
             yield from self._note_keys(node, ())
         elif node is not None and node.tag != _NULL_TAG:
-            yield Fault(where=str(self._file), text="expected a mapping of settings")
+            yield SettingError(where=str(self._file), text="expected a mapping of settings")
 
-    def _note_keys(self, node: yaml.Node, path: Path) -> Iterator[Fault]:
+    def _note_keys(self, node: yaml.Node, path: Path) -> Iterator[SettingError]:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         names: set[str] = set()
         for key, value in pairs:
@@ -65,17 +65,17 @@ class YamlSource(YamlConfigSettingsSource):
             line = key.start_mark.line + 1
             if key.tag != _TEXT_TAG:
                 text = f"found the name {key.value}, expected text (put it in quotes)"
-                yield Fault(where=".".join(path), source=f"{self._file}:{line}", text=text)
+                yield SettingError(where=".".join(path), source=f"{self._file}:{line}", text=text)
             if key.value in names:
                 place = f"{self._file}:{line}:{key.start_mark.column + 1}"
                 text = f"{'.'.join(here)} is given twice, first in line {self._lines[here]}"
-                yield Fault(where=place, text=text)
+                yield SettingError(where=place, text=text)
             names.add(key.value)
             self._lines.setdefault(here, line)
             yield from self._note_keys(value, here)
 
 
-def _fault(file: FilePath, exc: Exception) -> Fault:
+def _setting_error(file: FilePath, exc: Exception) -> SettingError:
     where = str(file)
     match exc:
         case UnicodeDecodeError():
@@ -89,7 +89,7 @@ def _fault(file: FilePath, exc: Exception) -> Fault:
             text = f"not YAML: {exc.problem}"
         case _:
             text = f"not YAML: {' '.join(str(exc).split())}"
-    return Fault(where=where, text=text)
+    return SettingError(where=where, text=text)
 
 
 def _without_empty_sections(values: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Bytes to values and back; pure and versioned."""
+"""Alert events, dead letters and saved state as bytes; versioned."""

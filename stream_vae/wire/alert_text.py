@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from stream_vae.core.alerts import AlertEvent, AlertFeature
-from stream_vae.wire.excerpts import printable
+from stream_vae.core.excerpts import printable
 
 
 def format_alert(event: AlertEvent) -> str:

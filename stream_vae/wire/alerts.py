@@ -16,8 +16,8 @@ from urllib.parse import quote
 import msgspec
 
 from stream_vae.core.alerts import SCHEMA_VERSION, AlertEvent
+from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.errors import AlertDecodeError
-from stream_vae.wire.excerpts import excerpt, printable
 
 EVENT_TYPE = "io.streamvae.anomaly.v1"
 SCHEMA_ID = "urn:streamvae:alert:v1"

@@ -1,7 +1,7 @@
 """Why a record is no reading, and the headers it carries to the dead-letter or late topic."""
 
+from stream_vae.core.excerpts import printable
 from stream_vae.core.records import Headers, Rejection
-from stream_vae.wire.excerpts import printable
 
 MAX_DETAIL_CHARACTERS = 300
 """Longer details are cut: they travel in headers and logs."""

@@ -40,11 +40,11 @@ from stream_vae.evaluate.baselines import (
     score_residual,
 )
 from stream_vae.evaluate.metrics import average_precision, roc_auc
-from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
-from stream_vae.vae.scores import SCORES
-from stream_vae.vae.scoring import WindowScorer
-from stream_vae.vae.series import TrainingSeries
-from stream_vae.vae.training import train
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.scores import SCORES
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.train import train
+from stream_vae.models.training.training_windows import TrainingSeries
 
 STEP_SECONDS = 60
 MACHINES = "1-7,2-1,2-7,3-3"

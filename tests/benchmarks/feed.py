@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream_vae.wire.reading_encoder import ReadingEncoder
-from stream_vae.wire.reading_format import ReadingFormat
+from stream_vae.inputs.reading_encoder import ReadingEncoder
+from stream_vae.inputs.reading_format import ReadingFormat
 from tests.benchmarks.workload import NAMES, START_NS, STEP_NS, F, T, signal
 from tests.system.broker import RealKafka
 

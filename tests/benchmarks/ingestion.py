@@ -6,9 +6,9 @@ import uuid
 from stream_vae.core.series_index import SeriesIndex
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.input_consumer import InputConsumer
-from stream_vae.wire.reading_format import ReadingFormat
-from stream_vae.wire.readings import ReadingDecoder
+from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
+from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.inputs.reading_format import ReadingFormat
 from tests.benchmarks.workload import NAMES, STEP_NS, T, Workload
 from tests.system.broker import RealKafka
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.topic_reader import read_topic
+from stream_vae.edges.kafka.read.topic_reader import read_topic
 from tests.benchmarks.daemons import Counters, config_of
 from tests.benchmarks.feed import Feed
 from tests.benchmarks.throughput import daemon_windows_per_second

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig
-from stream_vae.pipeline.alerting import Origin
-from stream_vae.pipeline.line import Pipeline
-from stream_vae.pipeline.upkeep import Missed
-from stream_vae.vae.scoring import WindowScorer
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_lifecycle import EvictionClass
 from tests.benchmarks.workload import START_NS, STEP_NS, F, T, Workload
 from tests.system.broker import RealKafka
 
@@ -41,8 +41,8 @@ def measure_memory(workload: Workload, _: RealKafka) -> dict[str, str]:
     _send_strangers(pipeline, scorer, "late", _FLOOD, T + 9)
     seconds = time.monotonic() - began
     flooded = _resident_mib()
-    kept = sum(pipeline.memory.index.find((0, name)) is not None for name in known)
-    size = pipeline.memory.shape.series_bytes
+    kept = sum(pipeline.store.index.find((0, name)) is not None for name in known)
+    size = pipeline.store.shape.series_bytes
     return {
         "state per series": f"{size:,} bytes; the {_CAPACITY:,} there is room for are stated as "
         f"{_CAPACITY * size / 2**20:,.0f} MiB and took {filled - before:,.0f} MiB",
@@ -75,9 +75,9 @@ def _observe(
         arrivals=times,
         values=values,
     )
-    lacking = pipeline.lack_of_room(readings)
+    lacking = pipeline.shortfall(readings)
     if lacking:
-        pipeline.upkeep.make_room(lacking, {0}, readings.topic, now, Missed.CALM)
+        pipeline.lifecycle.evict(lacking, {0}, readings.topic, now, EvictionClass.NO_INCIDENT)
     pipeline.observe(readings, scorer, now)
 
 

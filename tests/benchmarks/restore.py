@@ -9,9 +9,9 @@ import psutil
 from confluent_kafka import TopicPartition
 
 from stream_vae.core.records import OutputRecord
-from stream_vae.daemon.changelog import ChangelogWriter, model_key
 from stream_vae.detect.config import DetectConfig
-from stream_vae.pipeline.series_memory import SavedSeries, SeriesMemory, StateShape
+from stream_vae.pipeline.series_store import SavedSeries, SeriesStore, StateShape
+from stream_vae.state.changelog import ChangelogWriter, model_key
 from stream_vae.wire.snapshots import Checkpoint
 from tests.benchmarks.daemons import TIMED, config_of
 from tests.benchmarks.workload import START_NS, Workload
@@ -99,7 +99,7 @@ def _fill(workload: Workload, kafka: RealKafka, changelog: str, n_series: int) -
 
 def _rows(workload: Workload, detect: DetectConfig) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     """Return rows of series as they are after warm-up: full windows, own scores."""
-    memory = SeriesMemory(workload.bundle.spec, detect, _CHUNK)
+    memory = SeriesStore(workload.bundle.spec, detect, _CHUNK)
     rows = memory.rows([(0, f"series-{i}") for i in range(_CHUNK)])
     states = memory.complete(memory.capture(rows)).states
     generator = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import urllib.request
 
 import numpy as np
 
-from stream_vae.vae.scoring import WindowScorer
+from stream_vae.models.scoring import WindowScorer
 from tests.benchmarks.daemons import config_of
 from tests.benchmarks.workload import F, T, Workload
 from tests.system.broker import RealKafka

@@ -17,17 +17,17 @@ from confluent_kafka import Producer
 from stream_vae.cli import main
 from stream_vae.commands import run
 from stream_vae.core.records import OutputRecord
-from stream_vae.daemon import loading
-from stream_vae.daemon.delivery import Delivery
-from stream_vae.daemon.restoring import Restorer
-from stream_vae.daemon.saving import StateSaver
+from stream_vae.delivery.committer import Committer
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.output_producer import OutputProducer
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.produce.transactional_client import TransactionalClient
 from stream_vae.edges.kafka.properties import producer_properties
-from stream_vae.edges.kafka.range_reader import RangeReader
-from stream_vae.edges.kafka.transactional_client import TransactionalClient
-from stream_vae.pipeline.line import Pipeline
-from stream_vae.pipeline.series_memory import SeriesMemory
+from stream_vae.edges.kafka.read.range_reader import RangeReader
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import SeriesStore
+from stream_vae.state import loader
+from stream_vae.state.restore import Restorer
+from stream_vae.state.snapshots import SnapshotWriter
 
 
 class PlainProducer(OutputProducer):
@@ -144,18 +144,18 @@ def be_timed() -> None:
         return record.topic.endswith("-changelog")
 
     watch.wrap(Pipeline, "complete", "save: complete", of_turn=always)
-    watch.wrap(Delivery, "add_saved", "save: encode", of_turn=always)
-    watch.wrap(Delivery, "add_checkpoints", "save: encode", of_turn=always)
+    watch.wrap(Committer, "add_saved", "save: encode", of_turn=always)
+    watch.wrap(Committer, "add_checkpoints", "save: encode", of_turn=always)
     watch.wrap(TransactionalClient, "publish", "publish", of_turn=is_state)
-    watch.wrap(StateSaver, "next_slice", "save: choose and capture")
+    watch.wrap(SnapshotWriter, "next_slice", "save: choose and capture")
     watch.wrap(RangeReader, "poll", "restore: read")
-    watch.wrap(loading, "head_of", "restore: decode")
-    watch.wrap(loading, "decode_rows", "restore: decode")
-    watch.wrap(SeriesMemory, "load", "restore: load")
+    watch.wrap(loader, "head_of", "restore: decode")
+    watch.wrap(loader, "decode_rows", "restore: decode")
+    watch.wrap(SeriesStore, "load", "restore: load")
     watch.wrap(Restorer, "poll", "restore: all")
-    choose = StateSaver.next_slice
+    choose = SnapshotWriter.next_slice
 
-    def next_slice(self: StateSaver) -> object:
+    def next_slice(self: SnapshotWriter) -> object:
         """Begin a turn's account: the loop asks for a slice once a turn."""
         watch.begin_turn()
         began = time.perf_counter()
@@ -164,7 +164,7 @@ def be_timed() -> None:
             watch.turn_s += time.perf_counter() - began
         return saving
 
-    vars_of_class: Any = StateSaver
+    vars_of_class: Any = SnapshotWriter
     vars_of_class.next_slice = next_slice
     atexit.register(watch.tell)
 

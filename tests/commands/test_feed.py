@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from stream_vae.commands.feed import feed
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
-from stream_vae.edges.kafka.topic_reader import TopicRecord, read_topic
+from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import ConfigError, InputFileError
 
 ROWS = """timestamp,series,flow,level,label

@@ -37,7 +37,7 @@ def test_released_rows_are_given_out_again_and_have_forgotten_everything() -> No
 def test_there_are_never_more_rows_than_the_capacity() -> None:
     index = SeriesIndex(2)
     add(index, "a", "b")
-    assert index.lack_of_room([(0, "c"), (0, "a")]) == 1
+    assert index.shortfall([(0, "c"), (0, "a")]) == 1
     with pytest.raises(IndexError, match="all 2 rows"):
         index.rows([(0, "c")])
 
@@ -54,28 +54,28 @@ def test_series_that_never_filled_a_window_make_room_first_then_the_longest_idle
     """A flood of new keys cannot push out what was known before."""
     index = SeriesIndex(10)
     [old, recent] = [add(index, key, at=at)[0] for key, at in (("old", 1), ("recent", 9))]
-    index.established[[old, recent]] = True
+    index.warmed_up[[old, recent]] = True
     [first, second] = [add(index, key, at=at)[0] for key, at in (("flood1", 20), ("flood2", 30))]
-    assert index.victims(3, {0}, ()).tolist() == [first, second, old]
-    assert index.victims(1, {0}, [first]).tolist() == [second]
+    assert index.eviction_candidates(3, {0}, ()).tolist() == [first, second, old]
+    assert index.eviction_candidates(1, {0}, [first]).tolist() == [second]
 
 
 def test_rows_in_use_by_work_under_way_are_not_given_up() -> None:
     """Control: they are once the work is done."""
     index = SeriesIndex(10)
     [a, b] = add(index, "a", "b", at=1)
-    index.hand_out(np.array([a], np.int32))
-    assert index.victims(2, {0}, ()).tolist() == [b]
+    index.pin(np.array([a], np.int32))
+    assert index.eviction_candidates(2, {0}, ()).tolist() == [b]
     assert index.idle_since(2 * SECOND).tolist() == [b]
-    index.take_back()
-    assert index.victims(2, {0}, ()).tolist() == [a, b]
+    index.unpin()
+    assert index.eviction_candidates(2, {0}, ()).tolist() == [a, b]
 
 
 def test_what_is_about_to_be_used_is_not_given_up_for_its_neighbours() -> None:
     index = SeriesIndex(2)
     [_, b] = add(index, "a", "b", at=1)
-    assert index.lack_of_room([(0, "a"), (0, "new")]) == 1
-    assert index.victims(2, {0}, ()).tolist() == [b]
+    assert index.shortfall([(0, "a"), (0, "new")]) == 1
+    assert index.eviction_candidates(2, {0}, ()).tolist() == [b]
 
 
 arrivals = st.lists(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.core.series_index import SeriesIndex
-from stream_vae.core.windows import Assembly, SeriesTable, WindowConfig
+from stream_vae.core.windows import SeriesTable, WindowBatch, WindowConfig
 
 T, F = 4, 2
 STEP = 1_000_000_000
@@ -40,7 +40,7 @@ class Table:
         self.index = SeriesIndex(1000)
         self.windows = SeriesTable(CONFIG, IDENTITY, 1000)
 
-    def push(self, readings: ReadingBatch) -> Assembly:
+    def push(self, readings: ReadingBatch) -> WindowBatch:
         names = list(zip(readings.partitions.tolist(), readings.series, strict=True))
         rows, new = self.index.rows(names)
         self.windows.start(new)
@@ -72,17 +72,17 @@ class PlainSeries:
         return window
 
 
-def outcomes(assembly: Assembly) -> list[str | NDArray[np.float32]]:
+def outcomes(window_batch: WindowBatch) -> list[str | NDArray[np.float32]]:
     """Return what became of each reading, in arrival order."""
     found: list[str | NDArray[np.float32]] = []
-    ready = {int(i): b for b, i in enumerate(assembly.ready)}
-    for i in range(len(assembly.rows)):
-        if assembly.late[i]:
+    ready = {int(i): b for b, i in enumerate(window_batch.ready)}
+    for i in range(len(window_batch.rows)):
+        if window_batch.late[i]:
             found.append("late")
-        elif assembly.warming_up[i]:
+        elif window_batch.warming_up[i]:
             found.append("warming_up")
         elif i in ready:
-            found.append(assembly.windows[ready[i]])
+            found.append(window_batch.windows[ready[i]])
         else:
             found.append("unscorable")
     return found
@@ -137,24 +137,24 @@ def test_a_window_sees_the_reading_that_made_it_not_the_one_that_replaced_it() -
     table = Table()
     table.push(make_batch([0, 1, 2], ["a"] * 3))
     values = np.array([[10.0, 10.0], [20.0, 20.0], [30.0, 30.0]])
-    assembly = table.push(make_batch([3, 3, 4], ["a"] * 3, values))
-    assert assembly.windows[:, -1, 0].tolist() == [10.0, 20.0, 30.0]
-    assert assembly.windows[2, -2, 0] == 20.0, "the later reading of the step stays"
-    assert assembly.revises.tolist() == [False, True, False]
+    window_batch = table.push(make_batch([3, 3, 4], ["a"] * 3, values))
+    assert window_batch.windows[:, -1, 0].tolist() == [10.0, 20.0, 30.0]
+    assert window_batch.windows[2, -2, 0] == 20.0, "the later reading of the step stays"
+    assert window_batch.revises.tolist() == [False, True, False]
 
 
 def test_readings_of_one_series_come_out_together_and_in_order() -> None:
     table = Table()
     for step in range(T):
         table.push(make_batch([step, step], ["a", "b"]))
-    assembly = table.push(make_batch([4, 4, 5, 5], ["b", "a", "b", "a"]))
-    rows = assembly.rows[assembly.ready]
+    window_batch = table.push(make_batch([4, 4, 5, 5], ["b", "a", "b", "a"]))
+    rows = window_batch.rows[window_batch.ready]
     assert (np.diff(rows) != 0).sum() == 1
-    assert sorted(assembly.ready.tolist()) == [0, 1, 2, 3]
-    assert assembly.end_times.tolist() == [4 * STEP, 5 * STEP, 4 * STEP, 5 * STEP]
+    assert sorted(window_batch.ready.tolist()) == [0, 1, 2, 3]
+    assert window_batch.end_times.tolist() == [4 * STEP, 5 * STEP, 4 * STEP, 5 * STEP]
 
 
 def test_an_empty_poll_gives_no_windows() -> None:
     table = Table()
-    assembly = table.push(make_batch([], [], np.empty((0, F))))
-    assert assembly.windows.shape == (0, T, F)
+    window_batch = table.push(make_batch([], [], np.empty((0, F))))
+    assert window_batch.windows.shape == (0, T, F)

@@ -113,7 +113,7 @@ def test_revisions_of_one_step_give_no_incident_id_twice(pattern: str) -> None:
     changes = [change for r in readings if (change := tracker.observe(1, r))]
     assert [change for change, _ in changes] == [Change.OPENED, Change.RESOLVED]
     assert tracker.observe(1, make_reading(1, anomalous=False)) is None
-    assert not tracker.restless
+    assert not tracker.tracked_rows
     assert tracker.observe(1, make_reading(2, anomalous=True)) is not None, "control: a later step"
 
 
@@ -131,11 +131,11 @@ def test_calm_series_are_not_remembered() -> None:
     tracker = IncidentTracker(IncidentConfig(open_after=2, open_within=3, resolve_after=2))
     for i, mark in enumerate("....!...!!......"):
         tracker.observe(1, make_reading(i, anomalous=mark == "!"))
-    assert not tracker.restless
+    assert not tracker.tracked_rows
     tracker.observe(1, make_reading(20, anomalous=True))
-    assert 1 in tracker.restless
+    assert 1 in tracker.tracked_rows
     tracker.forget(1)
-    assert not tracker.restless
+    assert not tracker.tracked_rows
 
 
 @pytest.mark.parametrize(

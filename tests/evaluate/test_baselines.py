@@ -11,7 +11,7 @@ from stream_vae.evaluate.baselines import (
     residual_variance,
     score_residual,
 )
-from stream_vae.vae.scores import SCORES
+from stream_vae.models.scores import SCORES
 
 
 def draw_windows(n_windows: int, seed: int) -> NDArray[np.float32]:

@@ -19,9 +19,9 @@ from rich.progress import track
 from rich.table import Table
 
 from stream_vae.wire.rejections import REASONS
-from tests.fuzz.gauntlet import CAPACITY, Gauntlet, Tally, train_bundle
-from tests.fuzz.hostility import KINDS, forget_templates
+from tests.fuzz.fuzz_driver import CAPACITY, Gauntlet, Tally, train_bundle
 from tests.fuzz.layouts import LAYOUTS
+from tests.fuzz.mutators import KINDS, forget_templates
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
 
 _WARM_POLLS = 700

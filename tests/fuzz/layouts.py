@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from stream_vae.wire.reading_encoder import ReadingEncoder
-from stream_vae.wire.reading_format import ReadingFormat
+from stream_vae.inputs.reading_encoder import ReadingEncoder
+from stream_vae.inputs.reading_format import ReadingFormat
 
 NAMES = ("flow", "pressure", "speed")
 

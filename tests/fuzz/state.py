@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from stream_vae.pipeline.line import Pipeline
+from stream_vae.pipeline.pipeline import Pipeline
 
 
 def unsound_numbers(pipeline: Pipeline) -> list[str]:
     """Return where a number in the state of a known series is infinite or, unlawfully, NaN."""
-    index = pipeline.memory.index
-    windows = pipeline.memory.windows.state["values"]  # where NaN means "not observed"
+    index = pipeline.store.index
+    windows = pipeline.store.windows.state["values"]  # where NaN means "not observed"
     rows = index.used()
     faults = []
     for path, number in _numbers(pipeline, ""):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.records import RecordBatch
-from tests.fuzz.hostility import KINDS, Hostile, Material
 from tests.fuzz.layouts import NAMES, Layout
+from tests.fuzz.mutators import KINDS, Hostile, Material
 
 F = len(NAMES)
 STEP_NS = 60 * 10**9

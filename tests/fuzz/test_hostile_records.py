@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from stream_vae.core.model_spec import Scores
-from stream_vae.vae.bundle import Bundle
-from stream_vae.wire.readings import Decoded, ReadingDecoder
-from tests.fuzz.gauntlet import Gauntlet, train_bundle
-from tests.fuzz.hostility import KINDS
+from stream_vae.inputs.reading_decoder import Decoded, ReadingDecoder
+from stream_vae.models.bundle import Bundle
+from tests.fuzz.fuzz_driver import Gauntlet, train_bundle
 from tests.fuzz.layouts import LAYOUTS, Layout
+from tests.fuzz.mutators import KINDS
 from tests.fuzz.state import paths_of_numbers
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL, HostileStream
 
@@ -92,7 +92,7 @@ class TestControls:
         gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
         gauntlet.run_poll()
         gauntlet.look()
-        gauntlet.pipeline.memory.threshold.state["scores"][0, 3] = number
+        gauntlet.pipeline.store.threshold.state["scores"][0, 3] = number
         with pytest.raises(AssertionError, match=r"threshold\.state"):
             gauntlet.look()
 

@@ -6,8 +6,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from stream_vae.settings import Settings, markdown_table, settings_table
-from stream_vae.settings.faults import nearest
 from stream_vae.settings.fields import FieldSpec, field_specs
+from stream_vae.settings.setting_errors import nearest
 
 
 def dataclass_leaves(kind: type[Any], path: tuple[str, ...]) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_vae.settings.faults import UnreadableError
+from stream_vae.settings.setting_errors import UnreadableError
 from stream_vae.settings.yaml_file import YamlSource
 
 
@@ -20,7 +20,7 @@ def read(file: Path, text: str) -> YamlSource:
     return YamlSource(file)
 
 
-def fault(file: Path, text: str | None = None) -> str:
+def error(file: Path, text: str | None = None) -> str:
     if text is not None:
         file.write_text(text, encoding="utf-8")
     with pytest.raises(UnreadableError) as info:
@@ -39,7 +39,7 @@ def test_keys_know_their_lines(file: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
-def test_a_file_that_says_nothing_is_no_fault(file: Path, text: str) -> None:
+def test_a_file_that_says_nothing_is_no_setting_error(file: Path, text: str) -> None:
     assert read(file, text)() == {}
 
 
@@ -56,16 +56,16 @@ def test_a_file_that_says_nothing_is_no_fault(file: Path, text: str) -> None:
     ],
 )
 def test_bad_yaml_names_line_and_column(file: Path, text: str, place: str) -> None:
-    assert fault(file, text).startswith(f"{file}:{place}: not YAML: ")
+    assert error(file, text).startswith(f"{file}:{place}: not YAML: ")
 
 
-def test_a_key_given_twice_is_a_fault(file: Path) -> None:
+def test_a_key_given_twice_is_a_setting_error(file: Path) -> None:
     """The YAML library would silently take the second."""
-    message = fault(file, "kafka:\n  group_id: a\n  start: latest\n  group_id: b\n")
+    message = error(file, "kafka:\n  group_id: a\n  start: latest\n  group_id: b\n")
     assert message == f"{file}:4:3: kafka.group_id is given twice, first in line 2"
 
 
-def test_one_name_in_two_sections_is_no_fault(file: Path) -> None:
+def test_one_name_in_two_sections_is_no_setting_error(file: Path) -> None:
     """Control for the test above."""
     assert read(file, "a: {device: 1}\nb: {device: 2}\n")() == {
         "a": {"device": 1},
@@ -78,44 +78,44 @@ def test_anchors_and_merges_work(file: Path) -> None:
     assert found() == {"a": {"p": 1}, "b": {"p": 1, "q": 2}}
 
 
-def test_an_alias_to_itself_is_a_fault(file: Path) -> None:
-    assert "refers to itself" in fault(file, "a: &x\n  b: *x\n")
+def test_an_alias_to_itself_is_a_setting_error(file: Path) -> None:
+    assert "refers to itself" in error(file, "a: &x\n  b: *x\n")
 
 
-def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
-    assert fault(tmp_path / "none.yaml") == (
+def test_a_file_that_is_not_there_is_a_setting_error(tmp_path: Path) -> None:
+    assert error(tmp_path / "none.yaml") == (
         f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory; expected a YAML file"
     )
 
 
-def test_a_directory_is_a_fault(tmp_path: Path) -> None:
-    assert "cannot be read: Is a directory" in fault(tmp_path)
+def test_a_directory_is_a_setting_error(tmp_path: Path) -> None:
+    assert "cannot be read: Is a directory" in error(tmp_path)
 
 
-def test_a_file_that_is_no_text_is_a_fault(file: Path) -> None:
+def test_a_file_that_is_no_text_is_a_setting_error(file: Path) -> None:
     file.write_bytes(b"a: \xff")
-    assert fault(file) == f"{file}: byte 3 is not UTF-8, expected a text file"
+    assert error(file) == f"{file}: byte 3 is not UTF-8, expected a text file"
 
 
-def test_control_characters_are_a_fault(file: Path) -> None:
-    assert "not YAML" in fault(file, "a: \x00\n")
+def test_control_characters_are_a_setting_error(file: Path) -> None:
+    assert "not YAML" in error(file, "a: \x00\n")
 
 
-def test_a_date_that_there_is_not_is_a_fault(file: Path) -> None:
-    assert fault(file, "a: 2026-13-01\n") == f"{file}: not YAML: month must be in 1..12"
+def test_a_date_that_there_is_not_is_a_setting_error(file: Path) -> None:
+    assert error(file, "a: 2026-13-01\n") == f"{file}: not YAML: month must be in 1..12"
 
 
 @pytest.mark.parametrize("text", ["- 1\n", "hello\n"])
-def test_a_file_of_something_else_is_a_fault(file: Path, text: str) -> None:
-    assert fault(file, text) == f"{file}: expected a mapping of settings"
+def test_a_file_of_something_else_is_a_setting_error(file: Path, text: str) -> None:
+    assert error(file, text) == f"{file}: expected a mapping of settings"
 
 
-def test_a_pipe_is_a_fault(tmp_path: Path) -> None:
+def test_a_pipe_is_a_setting_error(tmp_path: Path) -> None:
     """The library would pass over it without a word."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=("http: {port: 1}\n",))
     writer.start()
-    message = fault(pipe)
+    message = error(pipe)
     writer.join()
     assert message == f"{pipe}: is a pipe or a device, expected a file"

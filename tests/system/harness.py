@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files.bundle_files import save_bundle
-from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
-from stream_vae.vae.series import TrainingSeries
-from stream_vae.vae.training import train
-from stream_vae.wire.reading_encoder import ReadingEncoder
-from stream_vae.wire.reading_format import ReadingFormat
+from stream_vae.inputs.reading_encoder import ReadingEncoder
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.training.train import train
+from stream_vae.models.training.training_windows import TrainingSeries
 from tests.system.broker import KafkaCluster
 from tests.system.watchdog import ChildProcess
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.pipeline.series_memory import StateShape
+from stream_vae.pipeline.series_store import StateShape
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,

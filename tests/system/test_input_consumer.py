@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.input_consumer import InputConsumer
+from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from tests.system.broker import KafkaCluster, RealKafka, Record
 
 pytestmark = pytest.mark.kafka

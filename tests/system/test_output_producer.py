@@ -4,8 +4,8 @@ import pytest
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.output_producer import OutputProducer
-from stream_vae.edges.kafka.transactional_client import ClientHungError, TransactionalClient
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
 from tests.system.broker import KafkaCluster
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]

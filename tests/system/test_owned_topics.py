@@ -9,9 +9,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
     ConfigResource,
 )
 
+from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
+from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.owned_topics import OwnedTopic
-from stream_vae.edges.kafka.startup import await_topics
 from stream_vae.errors import ConfigError
 from tests.system.broker import KafkaCluster
 from tests.system.harness import DaemonProcess, Topics, make_config

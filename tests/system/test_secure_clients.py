@@ -9,11 +9,11 @@ from confluent_kafka import Consumer
 from pydantic import SecretStr
 
 from stream_vae.core.records import OutputRecord
+from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.output_producer import OutputProducer
-from stream_vae.edges.kafka.reading_feed import EncodedReading, publish_readings
-from stream_vae.edges.kafka.startup import await_topics
-from stream_vae.edges.kafka.topic_reader import read_topic
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, publish_readings
+from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import KafkaRefusedError, KafkaUnavailableError
 from tests.system.secure_broker import Right, SecureKafka
 

@@ -9,9 +9,9 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, Recovery, error_of, recovery, translate
+from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.edges.kafka.properties import consumer_properties, producer_properties
-from stream_vae.edges.kafka.reading_feed import EncodedReading, Pace, publish_readings
-from stream_vae.edges.kafka.topic_reader import read_topic
+from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import FencedError, KafkaRefusedError
 from tests.system.broker import KafkaCluster, RealKafka
 

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.topic_ends import TopicEnds
+from stream_vae.edges.kafka.read.topic_ends import TopicEnds
 from stream_vae.errors import KafkaUnavailableError
 from tests.system.broker import KafkaCluster, RealKafka
 from tests.system.scene import await_true

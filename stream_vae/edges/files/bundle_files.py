@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from stream_vae.errors import BundleError
-from stream_vae.vae.bundle import Bundle
-from stream_vae.vae.bundle_format import MODEL_FILE, WEIGHTS_FILE, decode_bundle, encode_bundle
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.bundle_format import MODEL_FILE, WEIGHTS_FILE, decode_bundle, encode_bundle
 
 _NAMES = (MODEL_FILE, WEIGHTS_FILE)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import excerpt
 from stream_vae.errors import DecodeError, InputFileError
-from stream_vae.wire.excerpts import excerpt
-from stream_vae.wire.readings import MAX_KEY_CHARACTERS
-from stream_vae.wire.timestamps import TimestampParser
+from stream_vae.inputs.reading_decoder import MAX_KEY_CHARACTERS
+from stream_vae.inputs.timestamps import TimestampParser
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": -1}

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream_vae.core.excerpts import printable
 from stream_vae.errors import InputFileError
-from stream_vae.wire.excerpts import printable
 
 TIMESTAMP, SERIES, LABEL = "timestamp", "series", "label"
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.csv_cells import parse_labels, parse_series, parse_times, parse_values
 from stream_vae.edges.files.csv_header import CsvColumns, locate_columns
 from stream_vae.errors import InputFileError
-from stream_vae.wire.excerpts import printable
 
 _CHUNK_ROWS = 4096
 NO_LABEL = -1

@@ -18,8 +18,8 @@ from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.errors import ConfigError, ShapeError
+from stream_vae.inputs.timestamps import format_times
 from stream_vae.wire.alerts import encode_alert
-from stream_vae.wire.timestamps import format_times
 
 SCORE_COLUMNS = ("series", "timestamp", "score", "threshold", "p_value", "verdict")
 

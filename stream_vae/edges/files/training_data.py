@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import printable
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.errors import InputFileError
-from stream_vae.wire.excerpts import printable
 
 _SMALLEST_STEP_NS = 1_000_000
 

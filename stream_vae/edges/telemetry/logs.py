@@ -12,7 +12,7 @@ import structlog
 
 from stream_vae.core.masking import mask
 from stream_vae.edges.telemetry.config import LoggingConfig
-from stream_vae.edges.telemetry.repeats import Repeats
+from stream_vae.edges.telemetry.repeats import RepeatLimiter
 
 # Texts come from the stream (series keys, broken records) and may be as long as a record.
 MAX_TEXT = 500
@@ -79,7 +79,7 @@ class LibraryHandler(logging.Handler):
     def __init__(self, logger: Logger, period_s: float, clock: Callable[[], float]) -> None:
         super().__init__(logging.WARNING)
         writers = {"warning": logger.warning, "error": logger.error}
-        self._repeats = Repeats(
+        self._limiter = RepeatLimiter(
             lambda level, fields: writers[level]("library_logged", **fields), period_s
         )
         self._clock = clock
@@ -90,13 +90,13 @@ class LibraryHandler(logging.Handler):
         message = record.getMessage()
         fields = {"library": record.name, "message": message, "exc_info": record.exc_info}
         now = self._clock()
-        self._repeats.say(level, f"{record.name} {_DIGITS.sub('', message)}", 1, fields, now)
-        self._repeats.release(now)
+        self._limiter.say(level, f"{record.name} {_DIGITS.sub('', message)}", 1, fields, now)
+        self._limiter.release(now)
 
     def close(self) -> None:
         """Write what is held back."""
         with self.lock or nullcontext():
-            self._repeats.release(self._clock(), all_kinds=True)
+            self._limiter.release(self._clock(), all_kinds=True)
         super().close()
 
 

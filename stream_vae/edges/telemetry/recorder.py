@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from stream_vae import events
 from stream_vae.edges.telemetry.logs import Logger
 from stream_vae.edges.telemetry.metrics import Metrics
-from stream_vae.edges.telemetry.repeats import Repeats
+from stream_vae.edges.telemetry.repeats import RepeatLimiter
 from stream_vae.edges.telemetry.summary import Period
 
 # An observation costs 1.4 us, so a sample of a poll's margins stands for all.
@@ -48,7 +48,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._period = Period()
         self._period_began = clock()
-        self._repeats = Repeats(
+        self._limiter = RepeatLimiter(
             lambda name, fields: logger.warning(name, **fields), summary_period_s
         )
         self._topics: dict[int, str] = {}  # partition held -> its topic
@@ -98,7 +98,7 @@ class Recorder:
         if now - self._period_began < self._summary_period_s:
             return
         with self._lock:
-            self._repeats.release(now)
+            self._limiter.release(now)
             self._summarise(now)
 
     def _summarise(self, now: float) -> None:
@@ -115,7 +115,7 @@ class Recorder:
         self._logger.warning(_name(event), **_fields(event))
 
     def _warn_sparingly(self, event: events.Event, *, kind: str = "", count: int = 1) -> None:
-        self._repeats.say(_name(event), kind, count, _fields(event), self._clock())
+        self._limiter.say(_name(event), kind, count, _fields(event), self._clock())
 
     # Life cycle
 
@@ -127,7 +127,7 @@ class Recorder:
 
     def _daemon_stopped(self, event: events.DaemonStopped) -> None:
         now = self._clock()
-        self._repeats.release(now, all_kinds=True)
+        self._limiter.release(now, all_kinds=True)
         self._summarise(now)
         self._inform(event)
 

@@ -15,7 +15,7 @@ class _Held:
     fields: Fields
 
 
-class Repeats:
+class RepeatLimiter:
     """Holds back lines of one kind, so that a broken producer cannot flood the logs.
 
     A line tells in `count` how many occurrences it stands for; all lines together tell of each one

@@ -8,11 +8,11 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files import bundle_files
 from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.errors import BundleError
-from stream_vae.vae.bundle import Bundle
-from stream_vae.vae.bundle_format import MODEL_FILE, WEIGHTS_FILE, encode_bundle
-from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
-from stream_vae.vae.series import TrainingSeries
-from stream_vae.vae.training import train
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.bundle_format import MODEL_FILE, WEIGHTS_FILE, encode_bundle
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.training.train import train
+from stream_vae.models.training.training_windows import TrainingSeries
 
 
 def make_bundle(seed: int) -> Bundle:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
 from stream_vae.errors import InputFileError
-from stream_vae.wire.timestamps import format_times
+from stream_vae.inputs.timestamps import format_times
 
 HOUR_NS = 3600 * 10**9
 NAN = float("nan")

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError, Message, Producer
 
 from stream_vae.core.records import OutputRecord
-from stream_vae.edges.kafka import output_producer
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation
+from stream_vae.edges.kafka.produce import output_producer
+from stream_vae.edges.kafka.produce.transactional_client import TransactionalClient
 from stream_vae.edges.kafka.properties import producer_properties
-from stream_vae.edges.kafka.transactional_client import TransactionalClient
 
 
 class BrokenOrderClient(TransactionalClient):

@@ -71,7 +71,7 @@ class Fleet:
         self._is_open = True
         with (directory / "nursery.log").open("wb") as stray:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-m", "tests.system.chaos.nursery"],
+                [sys.executable, "-m", "tests.system.chaos.fork_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stray,

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Scores
 from stream_vae.core.records import OutputRecord
-from stream_vae.edges.kafka.output_producer import OutputProducer
-from stream_vae.edges.kafka.transactional_client import TransactionalClient
-from stream_vae.vae.scoring import WindowScorer
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.produce.transactional_client import TransactionalClient
+from stream_vae.models.scoring import WindowScorer
 
 CHAOS_ERROR = "raised by the chaos test"
 
@@ -55,7 +55,7 @@ class Requests:
 
 
 def install(directory: Path, modules: list[ModuleType]) -> None:
-    """Let this process heed requests.
+    """Let this process handle requests.
 
     Args:
         directory: Where they appear.

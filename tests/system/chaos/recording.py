@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files.bundle_files import save_bundle
-from stream_vae.vae.config import ArchitectureConfig, TrainingConfig
-from stream_vae.vae.series import TrainingSeries
-from stream_vae.vae.training import train
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.training.train import train
+from stream_vae.models.training.training_windows import TrainingSeries
 from tests.system.harness import START_NS, STEP_S, sine_values, with_anomaly
 
 MACHINES = ("machine-1-6", "machine-1-7", "machine-2-1", "machine-3-3")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.wire.reading_encoder import ReadingEncoder
-from stream_vae.wire.reading_format import ReadingFormat
+from stream_vae.inputs.reading_encoder import ReadingEncoder
+from stream_vae.inputs.reading_format import ReadingFormat
 from tests.system.chaos.recording import Recording
 from tests.system.chaos.schedule import Fault, Kind
 from tests.system.harness import START_NS, STEP_S

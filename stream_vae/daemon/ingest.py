@@ -1,0 +1,82 @@
+"""Takes polls in: decodes them, finds room, and cuts windows."""
+
+import time
+from collections.abc import Callable
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.delivery.committer import Recorder
+from stream_vae.events import RecordsConsumed, UnknownFieldsIgnored
+from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.polled_batch import PolledBatch
+
+
+class Ingest:
+    """Turns records into work for the model.
+
+    Args:
+        decoder: Bytes to readings.
+        pipeline: Cuts the windows.
+        recorder: Takes events.
+        evict: Called with how many series must be forgotten first.
+    """
+
+    def __init__(
+        self,
+        decoder: ReadingDecoder,
+        pipeline: Pipeline,
+        recorder: Recorder,
+        evict: Callable[[int], None],
+    ) -> None:
+        self._decoder = decoder
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._evict = evict
+
+    def take(
+        self, records: RecordBatch, ticket: int | None, read_since_ns: int | None = None
+    ) -> PolledBatch:
+        """Return a poll's readings with their windows.
+
+        Args:
+            records: At least one.
+            ticket: Of the ledger; None if they were committed before and only bring state up to
+                date.
+            read_since_ns: Then, a wall clock before they were read first, nanoseconds since 1970.
+        """
+        started = time.perf_counter()
+        decoded = self._decoder.decode(records, time.time_ns(), read_since_ns)
+        decoded_at = time.perf_counter()
+        readings = decoded.readings
+        if ticket is None:
+            readings = self._pipeline.replayed.unseen(readings)
+        lacking = self._pipeline.shortfall(readings)
+        if lacking:
+            self._evict(lacking)
+        window_batch = self._pipeline.assemble(readings)
+        if ticket is not None:
+            times = readings.times
+            self._recorder.record(
+                RecordsConsumed(
+                    topic=records.topic,
+                    records=len(records),
+                    bytes=sum(len(value) for value in records.values if value is not None),
+                    decode_s=decoded_at - started,
+                    assemble_s=time.perf_counter() - decoded_at,
+                    last_event_time_s=float(times.max()) / 1e9 if len(times) else None,
+                )
+            )
+        if ticket is not None and decoded.unknown_fields:
+            self._recorder.record(
+                UnknownFieldsIgnored(topic=records.topic, fields=decoded.unknown_fields)
+            )
+        return PolledBatch(
+            ticket=ticket,
+            records=records,
+            rejections=decoded.rejections,
+            index=decoded.index,
+            readings=readings,
+            window_batch=window_batch,
+            positions=records.next_offsets(),
+            polled_at=time.monotonic(),
+        )

@@ -1,0 +1,1 @@
+"""Outputs, state and input offsets, committed together in one transaction."""

@@ -1,0 +1,285 @@
+"""Outputs, state and the offsets of their input, on their way into one transaction."""
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from stream_vae.core.records import Rejection
+from stream_vae.core.series_index import SeriesName
+from stream_vae.delivery.ledger import OffsetLedger
+from stream_vae.delivery.outbox import Outbox
+from stream_vae.delivery.transaction import Transaction
+from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.errors import FencedError
+from stream_vae.events import (
+    AlertDelivered,
+    Event,
+    ReadingsLate,
+    RecordsRejected,
+    TransactionCommitted,
+)
+from stream_vae.pipeline.pipeline import Outcome
+from stream_vae.pipeline.polled_batch import PolledBatch
+from stream_vae.pipeline.series_lifecycle import Changes
+from stream_vae.pipeline.series_store import SavedSeries
+from stream_vae.settings import Settings
+from stream_vae.state.changelog import ChangelogWriter
+from stream_vae.wire.snapshots import Checkpoint
+
+_COMMIT_TRIES = 10
+_COMMIT_PAUSE_S = 0.1
+# Between the beginnings of two transactions: each costs the brokers and this process milliseconds
+# of work, so that one for every alert of a busy stream would leave little time for anything else.
+_MIN_INTERVAL_S = 0.02
+# The loop goes on beside a transaction for so long, then waits for its end: what is not committed
+# stays bounded while brokers are away, and a commit that hangs stops the loop's heartbeat.
+_WAIT_AFTER_S = 1.0
+
+
+class Recorder(Protocol):
+    """Where events go: logs and metrics."""
+
+    def record(self, event: Event) -> None:
+        """Take one event."""
+
+    def tick(self) -> None:
+        """Do what is due by the clock."""
+
+
+class Committer:
+    """Collects what settled work gives and commits it together with the work's offsets.
+
+    Args:
+        settings: Checked settings.
+        consumer: Whose offsets are committed.
+        producer: Opened transactional producer.
+        changelog: Makes records of state; None where none is kept.
+        recorder: Takes events.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        consumer: InputConsumer,
+        producer: OutputProducer,
+        changelog: ChangelogWriter | None,
+        recorder: Recorder,
+    ) -> None:
+        self._topic = settings.input.topic
+        self._interval_s = settings.kafka.commit_interval_s
+        self._consumer = consumer
+        self._producer = producer
+        self._changelog = changelog
+        self._recorder = recorder
+        self.ledger = OffsetLedger()
+        self.outbox = Outbox(
+            settings.detector.name,
+            {
+                "alerts": settings.output.alerts_topic,
+                "dead_letters": settings.output.dead_letter_topic,
+                "late": settings.output.late_topic,
+            },
+        )
+        self._committed: dict[int, int] = {}
+        self._under_way: Transaction | None = None
+        self._began_at = time.monotonic()
+
+    def begin(self, partition: int, committed: int) -> None:
+        """Note what the group has committed of a partition that was assigned."""
+        self._committed[partition] = committed
+
+    def add_outcome(self, polled: PolledBatch, ticket: int, outcome: Outcome) -> None:
+        """Add all that came of a poll, which is settled by that.
+
+        Args:
+            polled: The poll.
+            ticket: Its number in the ledger.
+            outcome: Of its readings.
+        """
+        for event in outcome.events:
+            self._recorder.record(event)
+        self.add_changes(outcome.changes, polled.positions, polled.polled_at)
+        for rejection in polled.rejections:
+            self.outbox.add_dead_letter(polled.records, rejection)
+        self._report_rejected(polled)
+        for i in polled.index[outcome.late].tolist():
+            late = Rejection(index=i, reason="late", detail="older than its series' open step")
+            self.outbox.add_late(polled.records, late)
+        if len(outcome.late):
+            example = polled.readings.series[int(outcome.late[0])]
+            self._recorder.record(
+                ReadingsLate(
+                    topic=polled.records.topic, count=len(outcome.late), example_series=example
+                )
+            )
+        self.ledger.settle(ticket)
+
+    def add_changes(self, changes: Changes, positions: Mapping[int, int], polled_at: float) -> None:
+        """Add alert events and the state that goes with them.
+
+        Args:
+            changes: What changed.
+            positions: Input partition -> offset before which all readings were considered.
+            polled_at: Monotonic seconds.
+        """
+        for alert in changes.alerts:
+            self.outbox.add_alert(alert, polled_at)
+        if self._changelog is None:
+            return
+        for name, incidents in changes.incidents.items():
+            self.outbox.waiting.state.append(
+                self._changelog.incidents(name, incidents, positions.get(name[0], 0))
+            )
+        self.add_tombstones({name: positions.get(name[0], 0) for name in changes.tombstones})
+
+    def add_tombstones(self, names: Mapping[SeriesName, int]) -> None:
+        """Add tombstones of series -> offset before which all their readings are forgotten."""
+        if self._changelog is not None:
+            for name, offset in names.items():
+                self.outbox.waiting.state.extend(self._changelog.forgotten(name, offset))
+
+    def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
+        """Add saved series, which hold all readings before the positions."""
+        if self._changelog is not None:
+            self.outbox.waiting.state.extend(self._changelog.saved(saved, positions))
+
+    def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """Add from where each partition must be read again."""
+        if self._changelog is not None:
+            for partition, checkpoint in checkpoints.items():
+                self.outbox.waiting.state.append(self._changelog.checkpoint(partition, checkpoint))
+
+    def add_model(self, partition: int) -> None:
+        """Add what lets another model make use of a partition's rows."""
+        if self._changelog is not None:
+            self.outbox.waiting.state.append(self._changelog.model(partition))
+
+    def commit_if_due(self) -> None:
+        """Begin to commit if an alert waits, after a breath, or the interval is over."""
+        now = time.monotonic()
+        if self._under_way is not None:
+            if not self._under_way.is_over and now - self._began_at < _WAIT_AFTER_S:
+                return
+            self._end_transaction()
+        waited_s = now - self._began_at
+        due = waited_s >= self._interval_s
+        if due or (self.outbox.waiting.alerts and waited_s >= _MIN_INTERVAL_S):
+            self._begin_transaction()
+
+    def commit_or_raise(self) -> None:
+        """Commit what is settled while the partitions are still ours, or fail.
+
+        Raises:
+            FencedError: If the group no longer takes the offsets; the next owner starts from the
+                last ones it took.
+        """
+        self._end_transaction()
+        for _ in range(_COMMIT_TRIES):
+            if self._begin_transaction() and self._end_transaction():
+                return
+            time.sleep(_COMMIT_PAUSE_S)
+        msg = "the group refuses this member's offsets; what was uncommitted is left to others"
+        raise FencedError(msg)
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Forget partitions that left, with whatever of them is not committed.
+
+        The transaction under way is over first: it may carry them, and what it carried waits again
+        if it was refused.
+        """
+        self._end_transaction()
+        self.ledger.revoke(partitions)
+        self.outbox.drop(partitions)
+        for partition in partitions:
+            self._committed.pop(partition, None)
+
+    def leave(self, timeout_s: float) -> None:
+        """Let the transaction under way end, after a failure elsewhere, but wait no longer.
+
+        One left open would hold up readers of the outputs, and the next owner, until it times out.
+        """
+        if self._under_way is not None:
+            self._under_way.wait(timeout_s)
+
+    def _begin_transaction(self) -> bool:
+        """Begin to commit what is settled, if there is anything; tell whether that is possible."""
+        self._began_at = time.monotonic()
+        settled = self.ledger.committable()
+        records = self.outbox.waiting.records()
+        # State may have moved where no offset did: those go along as they stand, so that a member
+        # the group has left behind cannot publish it.
+        stems = {record.partition for record in records}
+        offsets = {p: at for p, at in self._committed.items() if p in stems} | settled
+        if not offsets:
+            return True
+        try:
+            # Asked here: while this thread is within a call of the consumer, another's calls wait.
+            membership = self._consumer.membership()
+        except FencedError:
+            return False
+        self._under_way = Transaction(
+            self.outbox.take(),
+            settled,
+            lambda: self._producer.commit(records, self._topic, offsets, membership),
+        )
+        return True
+
+    def _end_transaction(self) -> bool:
+        """Wait for the transaction under way; tell whether it was committed, or there was none."""
+        done, self._under_way = self._under_way, None
+        if done is None:
+            return True
+        if not done.outcome():
+            self.outbox.put_back(done.outputs)
+            return False
+        self.ledger.committed(done.settled)
+        self._committed.update(done.settled)
+        self._report_committed(done)
+        return True
+
+    def _report_committed(self, done: Transaction) -> None:
+        outputs = done.outputs
+        for alert in outputs.alerts:
+            self._recorder.record(
+                AlertDelivered(
+                    incident_id=alert.event.incident_id,
+                    sequence=alert.event.sequence,
+                    status=alert.event.status,
+                    kind=alert.event.kind,
+                    severity=alert.event.severity,
+                    series=alert.event.series.key,
+                    score=alert.event.score,
+                    threshold=alert.event.threshold,
+                    latency_s=done.ended_at - alert.polled_at,
+                )
+            )
+        self._recorder.record(
+            TransactionCommitted(
+                alerts=len(outputs.alerts),
+                dead_letters=len(outputs.dead_letters),
+                late=len(outputs.late),
+                state_records=len(outputs.state),
+                state_bytes=sum(len(record.value or b"") for record in outputs.state),
+                duration_s=done.ended_at - done.began_at,
+                lag_records=self._consumer.lag(),
+            )
+        )
+
+    def _report_rejected(self, polled: PolledBatch) -> None:
+        by_reason: dict[str, list[Rejection]] = {}
+        for rejection in polled.rejections:
+            by_reason.setdefault(rejection.reason, []).append(rejection)
+        for reason, group in by_reason.items():
+            first = group[0]
+            self._recorder.record(
+                RecordsRejected(
+                    topic=polled.records.topic,
+                    reason=reason,
+                    count=len(group),
+                    example_partition=int(polled.records.partitions[first.index]),
+                    example_offset=int(polled.records.offsets[first.index]),
+                    example_detail=first.detail,
+                )
+            )

@@ -1,0 +1,57 @@
+"""A commit on its way, beside the loop."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from stream_vae.delivery.outbox import Outputs
+
+
+class Transaction:
+    """Commits in a thread of its own, begun at once.
+
+    Args:
+        outputs: What it publishes.
+        settled: Input partition -> next offset, as far as it moved.
+        commit: Tells whether the group still stood when all was committed.
+    """
+
+    def __init__(
+        self, outputs: Outputs, settled: Mapping[int, int], commit: Callable[[], bool]
+    ) -> None:
+        self.outputs = outputs
+        self.settled = settled
+        self.began_at = self.ended_at = time.monotonic()
+        self._commit = commit
+        self._is_committed = False
+        self._failure: BaseException | None = None
+        # Left behind if the process ends while it hangs.
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `outcome` is known."""
+        return not self._thread.is_alive()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it is over, but no longer than this."""
+        self._thread.join(timeout_s)
+
+    def outcome(self) -> bool:
+        """Wait until it is over; tell whether it was committed.
+
+        Raises:
+            BaseException: Whatever the commit raised.
+        """
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._is_committed
+
+    def _run(self) -> None:
+        try:
+            self._is_committed = self._commit()
+        except BaseException as exc:  # noqa: BLE001 -- carried to the caller's thread and raised there
+            self._failure = exc
+        self.ended_at = time.monotonic()

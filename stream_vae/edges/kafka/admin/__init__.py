@@ -1,0 +1,1 @@
+"""Topics: looking for them, checking and making them."""

@@ -1,0 +1,132 @@
+"""The topics the daemon writes: how they are made, and what one that exists must be like."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_vae.edges.kafka.properties import LARGEST_RECORD_BYTES
+
+TopicKind = Literal["alerts", "dead_letters", "late", "changelog"]
+Right = Literal["Read", "Write"]
+
+_SETTINGS: Mapping[TopicKind, str] = {
+    "alerts": "output.alerts_topic",
+    "dead_letters": "output.dead_letter_topic",
+    "late": "output.late_topic",
+    "changelog": "state.topic",
+}
+_LOST_BY_COMPACTION: Mapping[TopicKind, str] = {
+    "alerts": "compaction drops the older alert events of a series, so incidents would go missing",
+    "dead_letters": "compaction drops records of the same key and refuses those without one",
+    "late": "compaction drops older readings of the same key",
+}
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+_MADE_WITH: Mapping[str, str] = {
+    # A dead letter must fit, whatever the input topic let through.
+    "max.message.bytes": str(LARGEST_RECORD_BYTES),
+    "cleanup.policy": "delete",
+}
+_CHANGELOG_MADE_WITH: Mapping[str, str] = {
+    **_MADE_WITH,
+    "cleanup.policy": "compact",
+    # A restore that reads for longer than this could miss that a series was forgotten.
+    "delete.retention.ms": str(_DAY_MS),
+    # The newest segment is never compacted, so a restore reads all of it: a second's worth.
+    "segment.bytes": str(64 * 1024 * 1024),
+    # Compacted once 3 of 10 bytes are out of date, so a restore reads at most 1.4 times the state.
+    "min.cleanable.dirty.ratio": "0.3",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedTopic:
+    """A topic that the daemon writes, and makes if it is missing."""
+
+    name: str
+    kind: TopicKind
+
+    @property
+    def rights(self) -> tuple[Right, ...]:
+        """What the daemon must be allowed to do with it."""
+        return ("Read", "Write") if self.kind == "changelog" else ("Write",)
+
+    @property
+    def made_with(self) -> Mapping[str, str]:
+        """Its topic-level settings when it is made."""
+        return _CHANGELOG_MADE_WITH if self.kind == "changelog" else _MADE_WITH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundTopic:
+    """A topic as the brokers describe it."""
+
+    name: str
+    n_partitions: int
+    settings: Mapping[str, str]
+    """Topic-level ones in force; empty where the brokers cannot tell."""
+
+
+def topic_errors(
+    topic: OwnedTopic, found: FoundTopic, source: FoundTopic, bootstrap: str
+) -> Iterator[str]:
+    """Yield what makes an existing topic unusable: what was found, is expected, and mends it.
+
+    A changelog that is not compacted loses the state of quiet series, or grows for ever; one whose
+    partitions are not those of the input has no place for the state of some. The other topics must
+    keep every record, and take what the input took.
+
+    Args:
+        topic: What it is used for.
+        found: What it is like.
+        source: The input topic.
+        bootstrap: Brokers, for the commands that mend it.
+    """
+    policy = found.settings.get("cleanup.policy")
+    policies = set(filter(None, (policy or "").split(",")))
+    place = f"topic {topic.name!r} ({_SETTINGS[topic.kind]})"
+    alter = f"kafka-configs.sh --bootstrap-server {bootstrap} --alter --topic {topic.name}"
+    another = f"or name another topic in {_SETTINGS[topic.kind]}"
+    if topic.kind == "changelog":
+        if policy is not None and policies != {"compact"}:
+            yield (
+                f"{place} has cleanup.policy={policy}; expected compact, or the state of quiet "
+                f"series is lost: run `{alter} --add-config cleanup.policy=compact`, {another}"
+            )
+        if found.n_partitions != source.n_partitions:
+            yield (
+                f"{place} has {found.n_partitions} partitions; expected {source.n_partitions}, one "
+                f"for each of the input topic {source.name!r}: "
+                + _repartition(found, source, bootstrap, another)
+            )
+        return
+    if "compact" in policies:
+        yield (
+            f"{place} has cleanup.policy={policy}; expected delete: "
+            f"{_LOST_BY_COMPACTION[topic.kind]}; run `{alter} --add-config cleanup.policy=delete`, "
+            f"{another}"
+        )
+    if topic.kind != "alerts":
+        largest, wanted = _largest_record(found), _largest_record(source)
+        if largest is not None and wanted is not None and largest < wanted:
+            yield (
+                f"{place} has max.message.bytes={largest}; expected at least {wanted}, what the "
+                f"input topic {source.name!r} lets through, or a record could be too large to be "
+                f"put aside: run `{alter} --add-config max.message.bytes={wanted}`, {another}"
+            )
+
+
+def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another: str) -> str:
+    if found.n_partitions > source.n_partitions:
+        return f"partitions cannot be taken away, so delete it (its state is lost), {another}"
+    return (
+        f"run `kafka-topics.sh --bootstrap-server {bootstrap} --alter --topic {found.name} "
+        f"--partitions {source.n_partitions}`, {another}"
+    )
+
+
+def _largest_record(topic: FoundTopic) -> int | None:
+    """Return the largest record a topic takes, as far as the daemon can read or write it."""
+    told = topic.settings.get("max.message.bytes")
+    return None if told is None else min(int(told), LARGEST_RECORD_BYTES)

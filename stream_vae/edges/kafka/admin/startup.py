@@ -1,0 +1,263 @@
+"""Waits for brokers and topics before anything is consumed."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not re-exported
+    AclOperation,
+    AdminClient,
+    ConfigResource,
+    TopicMetadata,
+)
+from confluent_kafka.cimpl import NewTopic
+
+from stream_vae.edges.kafka.admin.owned_topics import FoundTopic, OwnedTopic, Right, topic_errors
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation, error_of, refuses_connection, translate
+from stream_vae.edges.kafka.properties import client_properties
+from stream_vae.errors import ConfigError, KafkaUnavailableError
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+_METADATA_TIMEOUT_S = 2.0  # short, so that an absent broker is told of soon
+_REQUEST_TIMEOUT_S = 5.0
+_MOST_HEARD = 50
+_BROKER_DEFAULT = -1
+_EMBEDDED_CLUSTER = "mockCluster"
+"""How the identity of librdkafka's mock cluster begins, which has no admin API."""
+
+
+def await_topics(  # noqa: PLR0913 -- one handler for each thing that may be waited for
+    config: KafkaConfig,
+    input_topic: str,
+    owned_topics: Sequence[OwnedTopic],
+    *,
+    on_wait: Callable[[str, float], None],
+    on_back: Callable[[float], None],
+    on_missing: Callable[[str, float], None],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Wait until brokers answer and every topic is there and fit for its use; make missing ones.
+
+    Owned topics get as many partitions as the input, so that a series' alerts scale with it and
+    each partition's state has its place, and the brokers' default replication. The embedded broker
+    has no admin API: there, topics are only looked for.
+
+    Args:
+        config: Brokers and deadline.
+        input_topic: Must be made by someone else.
+        owned_topics: Made here if missing, else checked, see `topic_errors`.
+        on_wait: Told, before each retry, why no broker answers and the seconds waited so far.
+        on_back: Told, once one answers, how many seconds that took.
+        on_missing: Told, before each retry, what is missing although brokers answer, and the
+            seconds waited so far.
+        stopping: Asked whether to give up waiting.
+
+    Returns:
+        False if `stopping` said so first.
+
+    Raises:
+        KafkaUnavailableError: If that was not so before the deadline; says what was missing.
+        KafkaRefusedError: If the brokers do not take the credentials, or a topic may not be seen,
+            made or described; names the right.
+        ConfigError: If a topic that exists is not fit for its use; tells of all that is wrong.
+    """
+    heard: deque[KafkaError] = deque(maxlen=_MOST_HEARD)
+    properties = client_properties(config)
+    properties["error_cb"] = heard.append
+    admin = AdminClient(properties)
+    started = time.monotonic()
+    pause = _FIRST_PAUSE_S
+    is_away = False
+    while not stopping():
+        try:
+            lack = _lack(admin, config.bootstrap_servers, input_topic, owned_topics)
+        except _NoAnswer as exc:
+            admin.poll(0)  # the client tells only so what it has heard
+            lack = _Lack(_why_silent(heard, exc), is_of_brokers=True)
+        waited = time.monotonic() - started
+        if is_away and (lack is None or not lack.is_of_brokers):
+            on_back(waited)
+        if lack is None:
+            return True
+        is_away = lack.is_of_brokers
+        left = config.broker_deadline_s - waited
+        if left <= 0:
+            msg = f"gave up after {config.broker_deadline_s:g} s: {lack.detail}"
+            raise KafkaUnavailableError(msg)
+        (on_wait if is_away else on_missing)(lack.detail, waited)
+        _sleep(min(pause, left), stopping)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """What is not there yet."""
+
+    detail: str
+    is_of_brokers: bool
+
+
+class _NoAnswer(Exception):  # noqa: N818 -- a state to wait in, no error yet
+    """No broker answers; says what the client makes of it."""
+
+
+def _why_silent(heard: Iterable[KafkaError], told: _NoAnswer) -> str:
+    """Return why no broker answers: what was heard from the connections says more than the client.
+
+    Raises:
+        KafkaRefusedError: If one did answer, but refused the connection.
+    """
+    reasons = [error for error in heard if error.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001 -- the client names its own codes so
+    for error in reasons:
+        if refuses_connection(error):
+            raise translate(error, "connecting to the brokers")
+    return f"no broker answers: {reasons[-1].str() if reasons else told}"
+
+
+def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stopping():
+        time.sleep(0.05)
+
+
+def _lack(
+    admin: AdminClient, bootstrap: str, input_topic: str, owned_topics: Sequence[OwnedTopic]
+) -> _Lack | None:
+    """Check the topics that are there and make the others; return what is to be waited for."""
+    try:
+        cluster = admin.list_topics(timeout=_METADATA_TIMEOUT_S)
+    except KafkaException as exc:
+        meant = translate(error_of(exc), "asking the brokers for their topics")
+        if isinstance(meant, KafkaUnavailableError):
+            raise _NoAnswer(error_of(exc).str()) from exc
+        raise meant from exc
+    is_embedded = str(cluster.cluster_id).startswith(_EMBEDDED_CLUSTER)
+    if not is_embedded:
+        _refuse_without_rights(
+            admin, {input_topic: ("Read",), **{topic.name: topic.rights for topic in owned_topics}}
+        )
+    unready = _unready(cluster.topics.get(input_topic))
+    if unready:
+        return _Lack(f"the input topic {input_topic!r} {unready}", is_of_brokers=False)
+    present = [topic for topic in owned_topics if topic.name in cluster.topics]
+    for topic in present:
+        if unready := _unready(cluster.topics[topic.name]):
+            return _Lack(f"the topic {topic.name!r} {unready}", is_of_brokers=False)
+    names = [input_topic, *(topic.name for topic in present)]
+    try:
+        settings = {} if is_embedded else _settings(admin, names)
+        found = {
+            name: FoundTopic(
+                name=name,
+                n_partitions=len(cluster.topics[name].partitions),
+                settings=settings.get(name, {}),
+            )
+            for name in names
+        }
+        _refuse_unfit(present, found, found[input_topic], bootstrap)
+        missing = [topic for topic in owned_topics if topic not in present]
+        _create(admin, missing, found[input_topic].n_partitions)
+    except KafkaUnavailableError as exc:
+        return _Lack(str(exc), is_of_brokers=False)
+    return None
+
+
+def _unready(known: TopicMetadata | None) -> str | None:
+    """Return why a topic cannot be used yet, if it cannot."""
+    if known is None:
+        return "does not exist"
+    if known.error is not None:
+        return f"is not ready: {known.error.str()}"
+    return None if known.partitions else "has no partitions"
+
+
+def _refuse_without_rights(admin: AdminClient, needed: Mapping[str, Sequence[Right]]) -> None:
+    """Refuse a topic that may not be used as it must be, before a record depends on it.
+
+    It also tells a topic that may not be seen from one that is not there, and is waited for.
+    """
+    asked = admin.describe_topics(
+        TopicCollection(list(needed)),
+        include_authorized_operations=True,
+        request_timeout=_REQUEST_TIMEOUT_S,
+    )
+    for name, answer in asked.items():
+        error, allowed = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), []
+        try:
+            allowed = answer.result().authorized_operations
+            if not allowed:
+                continue  # brokers that do not tell
+        except KafkaException as exc:
+            error = error_of(exc)
+            if error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                continue  # missing, or not ready: the caller sees it too
+        for right in needed[name]:
+            if AclOperation[right.upper()] not in allowed:
+                operation = Operation(
+                    doing=f"looking at the topic {name!r}", topic=name, access=right
+                )
+                raise translate(error, operation)
+
+
+def _settings(admin: AdminClient, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """Return topic -> its settings in force."""
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+    asked = admin.describe_configs(resources, request_timeout=_REQUEST_TIMEOUT_S)
+    settings = {}
+    for resource, answer in asked.items():
+        doing = f"describing the topic {resource.name!r}"
+        try:
+            entries = answer.result().values()
+        except KafkaException as exc:
+            error = error_of(exc)
+            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                # Another instance has just made it, and not every broker has heard of it.
+                raise KafkaUnavailableError(f"{doing}: {error.str()}") from exc
+            operation = Operation(doing=doing, topic=resource.name, access="DescribeConfigs")
+            raise translate(error, operation) from exc
+        settings[resource.name] = {entry.name: entry.value for entry in entries}
+    return settings
+
+
+def _refuse_unfit(
+    topics: Sequence[OwnedTopic],
+    found: Mapping[str, FoundTopic],
+    source: FoundTopic,
+    bootstrap: str,
+) -> None:
+    faults = [
+        fault
+        for topic in topics
+        for fault in topic_errors(topic, found[topic.name], source, bootstrap)
+    ]
+    if faults:
+        raise ConfigError("\n  ".join(["topics that cannot be used:", *faults]))
+
+
+def _create(admin: AdminClient, topics: Sequence[OwnedTopic], n_partitions: int) -> None:
+    if not topics:
+        return
+    wanted = [
+        NewTopic(
+            topic.name,
+            num_partitions=n_partitions,
+            replication_factor=_BROKER_DEFAULT,
+            config=dict(topic.made_with),
+        )
+        for topic in topics
+    ]
+    created = admin.create_topics(wanted, request_timeout=_REQUEST_TIMEOUT_S)
+    for name, answer in created.items():
+        try:
+            answer.result()
+        except KafkaException as exc:
+            error = error_of(exc)
+            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue  # by another instance, which makes it alike
+            doing = f"creating the topic {name!r}"
+            raise translate(error, Operation(doing=doing, topic=name, access="Create")) from exc

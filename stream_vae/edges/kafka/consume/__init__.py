@@ -1,0 +1,1 @@
+"""The input topic, read as a member of the consumer group."""

@@ -1,0 +1,351 @@
+"""Consumes the input topic as a member of a group."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Literal
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.edges.kafka.broker_watch import BrokerWatch
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.consume.membership import is_member
+from stream_vae.edges.kafka.error_codes import unveiled
+from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
+from stream_vae.edges.kafka.offsets import InputOffsets
+from stream_vae.edges.kafka.properties import consumer_properties
+from stream_vae.edges.kafka.record_columns import record_columns
+from stream_vae.errors import FencedError, KafkaUnavailableError
+
+Protocol = Literal["consumer", "classic"]
+PartitionsHandler = Callable[[tuple[int, ...]], None]
+
+_REJOIN_PAUSE_S = 1.0
+_REQUEST_TIMEOUT_S = 10.0
+_WAKE_S = 0.5
+_UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 -- the client names its own codes so
+
+
+class InputConsumer:
+    """One member of the consumer group, subscribed to one topic.
+
+    Offsets are never committed here: they travel in the producer's transactions (KIP-447). Of a
+    partition that joined nothing is fetched until `release` says where it begins. The handlers run
+    inside `poll`, in the caller's thread.
+
+    Args:
+        config: Brokers and group.
+        topic: The input topic.
+        on_assigned: Told the partitions that joined.
+        on_revoked: Told the partitions that are about to leave; what it commits still counts.
+        on_lost: Told the partitions that are gone already.
+        on_history_lost: Told partition, offset wanted and oldest offset kept, where the topic no
+            longer has what comes next; reading goes on with the oldest.
+        on_wait: Told once a second, while no broker answers, why and for how many seconds.
+        on_back: Told, when one answers again, how many seconds that took.
+        on_delay: Told why the group cannot be joined yet although brokers answer, and for how many
+            seconds that has been so.
+    """
+
+    def __init__(  # noqa: PLR0913 -- one handler for each thing that happens to a member
+        self,
+        config: KafkaConfig,
+        topic: str,
+        *,
+        on_assigned: PartitionsHandler,
+        on_revoked: PartitionsHandler,
+        on_lost: PartitionsHandler,
+        on_history_lost: Callable[[int, int, int], None],
+        on_wait: Callable[[str, float], None],
+        on_back: Callable[[float], None],
+        on_delay: Callable[[str, float], None] = lambda *_: None,
+    ) -> None:
+        self._config = config
+        self._topic = topic
+        self._operation = Operation(
+            doing=f"consuming from {topic!r}", topic=topic, group=config.group_id
+        )
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._on_lost = on_lost
+        self._on_history_lost = on_history_lost
+        self._on_delay = on_delay
+        self._protocol: Protocol = "classic" if config.group_protocol == "classic" else "consumer"
+        self._assignment: set[int] = set()
+        self._held: set[int] = set()
+        self._paused = False
+        self._joined = False
+        self._next_offset: dict[int, int] = {}
+        self._heard_of: set[int] = set()  # partitions, since they were released
+        self._ends: dict[int, int] = {}
+        self._refused_since: float | None = None
+        self._watch = BrokerWatch(
+            self._operation,
+            config.broker_deadline_s,
+            on_wait=lambda reason: on_wait(reason, self._watch.out_s),
+            on_back=on_back,
+        )
+        self._consumer = self._subscribe()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this member its partitions, be they none."""
+        return self._joined
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a broker answers, as far as is known."""
+        return self._watch.out_s == 0
+
+    def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
+        """Return up to `max_records` records, waiting at most `timeout_s` for that many.
+
+        Raises:
+            KafkaRefusedError: If the broker refuses the topic or the group.
+            KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
+            FencedError: If another instance of the same id took over.
+        """
+        with translated(self._operation):
+            messages = self._consumer.consume(max_records, timeout_s)
+        self._watch.look(self._consumer)
+        if not self._joined:
+            with suppress(RuntimeError):  # while there is no membership to speak of
+                self._joined = is_member(self._consumer.consumer_group_metadata())
+        records = [message for message in messages if message.error() is None]
+        if len(records) < len(messages):
+            for message in messages:
+                error = message.error()
+                if error is not None:
+                    self._handle_error(error, message)
+        return self._columns(records) if records else None
+
+    def take_eof_offsets(self) -> dict[int, int]:
+        """Return input partition -> its end, where that was reached since the last call.
+
+        Between the last record and the end stand transaction markers alone.
+        """
+        ends = {p: end for p, end in self._ends.items() if self._next_offset.get(p) == end}
+        self._ends.clear()
+        return ends
+
+    def pause(self) -> None:
+        """Fetch nothing until `resume`; polling keeps the membership alive."""
+        self._paused = True
+        self._consumer.pause(self._partitions(self._assignment))
+
+    def resume(self) -> None:
+        """Fetch again, except what is held."""
+        self._paused = False
+        self._fetch(self._assignment - self._held)
+
+    def release(self, begins: Mapping[int, int]) -> None:
+        """Fetch from partitions that were held.
+
+        Args:
+            begins: Partition, still assigned -> where it begins.
+        """
+        for partition, begin in begins.items():
+            self._held.discard(partition)
+            self._heard_of.discard(partition)
+            self._next_offset[partition] = begin
+            with translated(self._operation):
+                self._seek(TopicPartition(self._topic, partition, begin))
+        if not self._paused:
+            self._fetch(begins)
+
+    @property
+    def paused(self) -> bool:
+        """Whether fetching is paused."""
+        return self._paused
+
+    def membership(self) -> object:
+        """Return the membership as it is now, for the producer's transaction.
+
+        Raises:
+            FencedError: If there is none any more: the client is closing after its session ended.
+        """
+        try:
+            return self._consumer.consumer_group_metadata()
+        except RuntimeError as exc:
+            raise FencedError(f"{self._operation.doing}: {exc}") from exc
+
+    @property
+    def offsets(self) -> InputOffsets:
+        """Asks for offsets of the input as this member."""
+        return InputOffsets(self._consumer, self._topic, self._operation)
+
+    def is_at_end(self, partition: int) -> bool:
+        """Tell whether a broker says that every record of a partition has been polled."""
+        try:
+            return self._next_offset.get(partition, -1) >= self.offsets.end(partition)
+        except KafkaUnavailableError:
+            return False
+
+    def lag(self) -> dict[int, int]:
+        """Return partition -> records not yet polled, as far as its leader has told.
+
+        The high watermark counts transaction markers; a partition read to its end lags by 0.
+        """
+        lag: dict[int, int] = {}
+        for partition in self._heard_of:
+            at = self._next_offset[partition]
+            _, high = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, partition), cached=True
+            )
+            lag[partition] = max(high - at, 0)
+        return lag
+
+    def close(self) -> None:
+        """Leave the group; the handlers are told of the last partitions."""
+        self._consumer.close()
+
+    def abandon(self) -> None:
+        """Leave the group without a word to the handlers; harmless after `close`."""
+        self._on_revoked = self._on_lost = lambda _: None
+        with suppress(RuntimeError):
+            self._consumer.close()
+
+    def _subscribe(self) -> Consumer:
+        properties = consumer_properties(
+            self._config, self._protocol, instance=self._config.instance_id
+        )
+        consumer = Consumer({**properties, "error_cb": self._watch.client_error})
+        consumer.subscribe(
+            [self._topic],
+            on_assign=self._assigned,
+            on_revoke=lambda _, partitions: self._left(partitions, self._on_revoked),
+            on_lost=lambda _, partitions: self._left(partitions, self._on_lost),
+        )
+        return consumer
+
+    def _handle_error(self, error: KafkaError, message: Message) -> None:
+        error = unveiled(error)
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- see above
+            self._reach_end(message.partition() or 0, message.offset() or 0)
+        elif error.code() in _UNSUPPORTED and self._config.group_protocol == "auto":
+            self._protocol = "classic"
+            self._join_again("the brokers do not offer the protocol `consumer`: taking `classic`")
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see above
+            self._skip_lost(message.partition() or 0)
+        elif error.code() == KafkaError.UNRELEASED_INSTANCE_ID:
+            self._await_name(error)
+        else:
+            self._watch.client_error(error)
+
+    def _fetch(self, partitions: Collection[int]) -> None:
+        """Fetch from partitions that were paused.
+
+        The client's connection to a leader sleeps up to a second while there is nothing to be
+        fetched from it; a request wakes it.
+        """
+        self._consumer.resume(self._partitions(partitions))
+        deadline = time.monotonic() + _WAKE_S
+        for here in self._partitions(partitions):
+            if time.monotonic() < deadline:
+                with suppress(KafkaException):
+                    self._consumer.get_watermark_offsets(here, timeout=_WAKE_S)
+
+    def _skip_lost(self, partition: int) -> None:
+        """Go on with the oldest record kept, if what comes next is gone.
+
+        The client could reset by itself (`auto.offset.reset`), but then it would hide lost history.
+        """
+        if partition not in self._assignment or partition in self._held:
+            return  # it left while its error was under way
+        here = TopicPartition(self._topic, partition)
+        wanted = self._next_offset[partition]
+        with translated(self._operation):
+            oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+            # Between the two it is an error from before the partition was sought in.
+            start = wanted if oldest <= wanted <= end else oldest
+            if start != wanted:
+                self._on_history_lost(partition, wanted, oldest)
+                self._next_offset[partition] = start
+            self._take_anew(TopicPartition(self._topic, partition, start))
+            if not self._paused:
+                self._fetch([partition])
+
+    def _seek(self, at: TopicPartition) -> None:
+        try:
+            self._consumer.seek(at)
+        except KafkaException as exc:
+            if error_of(exc).code() != KafkaError._STATE:  # noqa: SLF001 -- see above
+                raise
+            self._take_anew(at)  # it was fetched from before it was paused, where nothing is left
+
+    def _take_anew(self, at: TopicPartition) -> None:
+        """Begin elsewhere, paused, where the client has stopped after an error and cannot seek.
+
+        For nothing else: to the client this is the answer to whatever the group is about to take
+        away, which would then go to another member before it was committed.
+        """
+        self._consumer.incremental_unassign([at])
+        self._consumer.incremental_assign([at])
+        self._consumer.pause([at])
+
+    def _reach_end(self, partition: int, offset: int) -> None:
+        if partition not in self._assignment or partition in self._held:
+            return
+        self._heard_of.add(partition)
+        if offset > self._next_offset[partition]:
+            self._next_offset[partition] = self._ends[partition] = offset
+
+    def _await_name(self, error: KafkaError) -> None:
+        """Join again while the group holds this name, for a rival or for our dead former self."""
+        why = translate(error, self._operation)
+        self._refused_since = self._refused_since or time.monotonic()
+        if time.monotonic() - self._refused_since > self._config.broker_deadline_s:
+            raise why
+        time.sleep(_REJOIN_PAUSE_S)
+        self._join_again(str(why))
+
+    def _join_again(self, why: str) -> None:
+        waited = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
+        self._on_delay(why, waited)
+        self._joined = False
+        self._consumer.close()
+        self._consumer = self._subscribe()
+
+    def _columns(self, messages: list[Message]) -> RecordBatch:
+        batch = record_columns(self._topic, messages)
+        after = dict(zip(batch.partitions.tolist(), (batch.offsets + 1).tolist(), strict=True))
+        for partition, offset in after.items():
+            # The end may have been reached by the same poll: it stands behind these records.
+            self._next_offset[partition] = max(offset, self._next_offset.get(partition, 0))
+        self._heard_of.update(after)
+        return batch
+
+    def _partitions(self, partitions: Collection[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, p) for p in sorted(partitions)]
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._joined = True
+        self._refused_since = None
+        new = tuple(sorted(p.partition for p in partitions))
+        self._assignment.update(new)
+        self._held.update(new)
+        # Assigned here rather than by the client, so that nothing is fetched yet. The offset means
+        # nothing, they are sought in when they are released; but it must be a number: what the
+        # client has to ask a broker for may come after the seek, and undo it.
+        anywhere = [TopicPartition(self._topic, p, 0) for p in new]
+        self._consumer.incremental_assign(anywhere)
+        self._consumer.pause(anywhere)
+        if new:
+            self._on_assigned(new)
+
+    def _left(self, partitions: list[TopicPartition], tell: PartitionsHandler) -> None:
+        gone = tuple(sorted(p.partition for p in partitions))
+        self._assignment.difference_update(gone)
+        self._held.difference_update(gone)
+        self._heard_of.difference_update(gone)
+        for partition in gone:
+            self._next_offset.pop(partition, None)
+        if gone:
+            tell(gone)

@@ -1,0 +1,1 @@
+"""Producers: transactional outputs, feeding, redriving."""

@@ -1,0 +1,215 @@
+"""Publishes outputs and input offsets together, or not at all."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_vae.core.records import OutputRecord
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import (
+    Operation,
+    Recovery,
+    error_of,
+    lacks_right,
+    recovery,
+    translate,
+    translated,
+)
+from stream_vae.edges.kafka.offsets import committed_offsets
+from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
+from stream_vae.edges.kafka.properties import reader_properties
+from stream_vae.errors import FencedError, StreamVaeError
+
+_RETRY_PAUSE_S = 0.2
+_REQUEST_TIMEOUT_S = 10.0
+
+
+class OutputProducer:
+    """A transactional producer whose transactions carry the input's offsets (KIP-447).
+
+    Args:
+        config: Brokers and deadlines.
+        transactional_id: A later producer of the same id fences this one.
+        on_aborted: Told why a transaction is tried again.
+        on_wait: Told, while no broker takes the next step, why and for how many seconds.
+        on_back: Told, when one takes it, how many seconds that took.
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        transactional_id: str,
+        *,
+        on_aborted: Callable[[str], None],
+        on_wait: Callable[[str, float], None],
+        on_back: Callable[[float], None],
+    ) -> None:
+        self._config = config
+        self._deadline_s = config.broker_deadline_s
+        self._transaction_timeout_s = config.transaction_timeout_s
+        self._operation = Operation(
+            doing="committing outputs and offsets",
+            access="Write",
+            group=config.group_id,
+            transactional_id=transactional_id,
+        )
+        self._on_aborted = on_aborted
+        self._client = TransactionalClient(
+            config, self._operation, on_wait=on_wait, on_back=on_back
+        )
+
+    def open(self) -> None:
+        """Register the transactional id; fences whoever held it.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered before the deadline.
+            KafkaRefusedError: If the broker refuses the transactional id.
+        """
+        with translated(self._operation):
+            self._client.open(time.monotonic() + self._deadline_s)
+
+    def commit(
+        self,
+        records: Sequence[OutputRecord],
+        topic: str,
+        offsets: Mapping[int, int],
+        membership: object,
+        *,
+        notes: Mapping[int, str] | None = None,
+    ) -> bool:
+        """Publish records and commit the offsets of their input in one transaction.
+
+        Args:
+            records: What to publish; may be empty.
+            topic: The input topic.
+            offsets: Input partition -> next offset.
+            membership: Of the group whose offsets they are.
+            notes: Input partition -> text that the group keeps with its offset. It tells a
+                transaction from all others, so that one of unknown outcome is known again; unset,
+                one is drawn.
+
+        Returns:
+            False if the group moved on from this membership, and the transaction was aborted.
+
+        Raises:
+            FencedError: If another producer of the same transactional id took over.
+            KafkaUnavailableError: If no broker answered before the deadline.
+            KafkaRefusedError: If the broker refuses a topic, a record or the group.
+        """
+        deadline = time.monotonic() + self._deadline_s
+        notes = notes or dict.fromkeys(offsets, uuid.uuid4().hex)
+        positions = [
+            TopicPartition(topic, p, offset, notes[p]) for p, offset in sorted(offsets.items())
+        ]
+        while True:
+            began = time.monotonic()
+            try:
+                self._attempt(records, positions, membership, deadline)
+            except ClientHungError:
+                must_renew = True
+            except KafkaException as exc:
+                error = self._undo(error_of(exc), deadline)
+                failure = translate(error, self._naming_topics(error, records))
+                must_renew = error.fatal() and self._was_timed_out(failure, began)
+                if not must_renew and recovery(error) is Recovery.GIVE_UP:
+                    raise failure from exc
+                if not must_renew and isinstance(failure, FencedError):
+                    return False
+                if time.monotonic() > deadline:
+                    raise failure from exc
+            else:
+                return True
+            if must_renew and self._begin_anew(topic, positions, deadline):
+                return True
+            time.sleep(_RETRY_PAUSE_S)
+
+    def close(self) -> None:
+        """Let go of the client; a transaction still open is aborted by the broker."""
+        self._client.close()
+
+    def _attempt(
+        self,
+        records: Sequence[OutputRecord],
+        positions: list[TopicPartition],
+        membership: object,
+        deadline: float,
+    ) -> None:
+        failed: list[tuple[KafkaError, str]] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                failed.append((error, message.topic() or ""))
+
+        self._client.begin()
+        for record in records:
+            self._client.publish(record, delivered)
+        self._client.add_offsets(positions, membership, deadline)
+        try:
+            self._client.commit(deadline)
+        except KafkaException:
+            # The commit only says that something was not delivered; the report says why.
+            for error, topic in failed:
+                if recovery(error) is Recovery.GIVE_UP:
+                    self._undo(error, deadline)
+                    doing = f"publishing to {topic!r}"
+                    raise translate(
+                        error, replace(self._operation, doing=doing, topic=topic)
+                    ) from None
+            raise
+
+    def _naming_topics(self, error: KafkaError, records: Sequence[OutputRecord]) -> Operation:
+        """Name the topics of the transaction, where the brokers refuse one and do not say which."""
+        topics = sorted({record.topic for record in records})
+        if error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED or not topics:
+            return self._operation
+        doing = f"publishing to {', '.join(map(repr, topics))}"
+        return replace(self._operation, doing=doing, topic=topics[0] if len(topics) == 1 else None)
+
+    def _undo(self, error: KafkaError, deadline: float) -> KafkaError:
+        """Abort after a failure; return the one that counts, since aborting may fail worse."""
+        if error.fatal():
+            return error
+        self._on_aborted(error.str())
+        try:
+            self._client.abort(deadline)
+        except KafkaException as exc:
+            # A transaction that no topic could be added to has none to abort at the broker.
+            return error if lacks_right(error) else error_of(exc)
+        return error
+
+    def _was_timed_out(self, failure: StreamVaeError, began: float) -> bool:
+        """Tell whether it was the broker that ended the transaction begun then, by its timeout.
+
+        It raises the epoch as a rival of the same id would, so the client cannot tell the two
+        apart. Taking the id back from a rival commits nothing twice: the group refuses the offsets
+        of the one whose membership has passed.
+        """
+        lasted_s = time.monotonic() - began
+        return isinstance(failure, FencedError) and lasted_s >= self._transaction_timeout_s
+
+    def _begin_anew(self, topic: str, positions: list[TopicPartition], deadline: float) -> bool:
+        """Take a new client, which ends what the old one had open.
+
+        Returns:
+            True if that had been committed after all: the notes beside the group's offsets tell.
+        """
+        wanted = {at.partition: (at.offset, at.metadata) for at in positions}
+        committed: dict[int, tuple[int, str]] = {}
+        with translated(self._operation):
+            self._client.renew(deadline)
+            # No member: the member itself may be in the middle of a call, which it must finish.
+            reader = Consumer(reader_properties(self._config))
+            try:
+                self._client.insist(
+                    lambda: committed.update(
+                        committed_offsets(reader, topic, wanted, _REQUEST_TIMEOUT_S)
+                    ),
+                    "asking for the group's offsets",
+                    deadline,
+                )
+            finally:
+                reader.close()
+        return committed == wanted

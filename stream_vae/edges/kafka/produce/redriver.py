@@ -1,0 +1,163 @@
+"""Moves records from one topic to others, each once, and remembers which."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from stream_vae.core.records import OutputRecord
+from stream_vae.edges.kafka.admin.topic_metadata import topic_partitions
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.properties import reader_properties
+from stream_vae.errors import ConfigError, FencedError, KafkaUnavailableError
+from stream_vae.wire.redrive_history import LARGEST_NOTE_BYTES, RedriveHistory, decode_history
+
+_REQUEST_TIMEOUT_S = 5.0
+_PAUSE_S = 0.2
+
+
+class Redriver:
+    """Publishes records and the history of their move in one transaction.
+
+    The history stands with the offsets of the group `<group_id>.redrive`, which nobody joins.
+
+    Args:
+        config: Brokers, deadlines, and the group's first name.
+        topic: Where the records are.
+        on_wait: Told why, while no broker takes the next step.
+    """
+
+    def __init__(self, config: KafkaConfig, topic: str, *, on_wait: Callable[[str], None]) -> None:
+        self._config = replace(config, group_id=f"{config.group_id}.redrive", instance_id=None)
+        self._topic = topic
+        self._on_wait = on_wait
+        self._operation = Operation(
+            doing=f"asking what was moved from {topic!r}", topic=topic, group=self._config.group_id
+        )
+        with translated(self._operation):
+            self._consumer = Consumer(reader_properties(self._config))
+        self._producer: OutputProducer | None = None
+        self._counts: dict[str, int] = {}
+
+    def claim(self) -> None:
+        """Make this the only run over the topic: one that still goes on elsewhere is fenced.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered before the deadline.
+            KafkaRefusedError: If the broker refuses the transactional id.
+        """
+        self._producer = OutputProducer(
+            self._config,
+            f"{self._config.group_id}.{self._topic}",
+            on_aborted=lambda _: None,
+            on_wait=lambda reason, _: self._on_wait(reason),
+            on_back=lambda _: None,
+        )
+        self._producer.open()
+
+    def histories(self) -> dict[int, RedriveHistory]:
+        """Return partition -> what was moved from it, of all partitions.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered before the deadline.
+            KafkaRefusedError: If the topic does not exist, or it or the group may not be seen.
+            ConfigError: If a history cannot be read.
+        """
+        partitions = topic_partitions(
+            self._consumer,
+            self._operation,
+            deadline_s=self._config.broker_deadline_s,
+            on_wait=self._on_wait,
+        )
+        deadline = time.monotonic() + self._config.broker_deadline_s
+        histories = {}
+        for at in self._ask(partitions, deadline):
+            note = getattr(at, "metadata", None) or ""  # unknown to the client's type hints
+            try:
+                history = decode_history(note, at.offset)
+            except ConfigError as exc:
+                msg = (
+                    f"group {self._config.group_id!r}, topic {self._topic!r}, partition "
+                    f"{at.partition}: {exc}; to forget what was moved, delete the group's offsets"
+                )
+                raise ConfigError(msg) from exc
+            with translated(self._operation):
+                oldest, _ = self._consumer.get_watermark_offsets(
+                    TopicPartition(self._topic, at.partition), timeout=_REQUEST_TIMEOUT_S
+                ) or (0, 0)
+            histories[at.partition] = history.since(oldest)
+        return histories
+
+    def n_partitions(self, topic: str) -> int:
+        """Return a topic's partition count.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered before the deadline.
+            KafkaRefusedError: If it does not exist or may not be seen.
+        """
+        if topic not in self._counts:
+            operation = Operation(doing=f"publishing to {topic!r}", topic=topic, access="Write")
+            found = topic_partitions(
+                self._consumer,
+                operation,
+                deadline_s=self._config.broker_deadline_s,
+                on_wait=self._on_wait,
+            )
+            self._counts[topic] = len(found)
+        return self._counts[topic]
+
+    def move(
+        self,
+        records: Sequence[OutputRecord],
+        ends: Mapping[int, int],
+        histories: Mapping[int, RedriveHistory],
+    ) -> None:
+        """Publish records, and remember that in the same transaction.
+
+        Args:
+            records: In the order of their partitions.
+            ends: Partition they stem from -> offset behind the last of them.
+            histories: The same partitions -> what has been moved once this has succeeded.
+
+        Raises:
+            ConfigError: If a history is longer than brokers keep.
+            FencedError: If another run over the topic began.
+            KafkaUnavailableError: If no broker answered before the deadline.
+            KafkaRefusedError: If the broker refuses a topic, a record or the group.
+        """
+        assert self._producer is not None, "claimed"  # noqa: S101 -- a bug of the caller
+        notes = {partition: history.encode() for partition, history in histories.items()}
+        if max(map(len, notes.values()), default=0) > LARGEST_NOTE_BYTES:
+            msg = (
+                f"group {self._config.group_id!r} remembers too many different selections over "
+                f"topic {self._topic!r}; redrive by broader ones, or delete the group's offsets to "
+                "forget what was moved"
+            )
+            raise ConfigError(msg)
+        nobody = self._consumer.consumer_group_metadata()
+        if not self._producer.commit(records, self._topic, ends, nobody, notes=notes):
+            msg = f"group {self._config.group_id!r} has members; nobody may join it"
+            raise FencedError(msg)
+
+    def close(self) -> None:
+        """Let go of the clients."""
+        if self._producer is not None:
+            self._producer.close()
+        with suppress(RuntimeError):
+            self._consumer.close()
+
+    def _ask(self, partitions: Iterable[int], deadline: float) -> list[TopicPartition]:
+        wanted = [TopicPartition(self._topic, p) for p in partitions]
+        while True:
+            try:
+                return self._consumer.committed(wanted, timeout=_REQUEST_TIMEOUT_S)
+            except KafkaException as exc:
+                reason = translate(error_of(exc), self._operation)
+                if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:
+                    raise reason from exc
+                self._on_wait(str(reason))
+                time.sleep(_PAUSE_S)

@@ -1,0 +1,180 @@
+"""librdkafka's transactional producer, patient while brokers are away."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from stream_vae.core.records import OutputRecord
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation, Recovery, error_of, recovery, translate
+from stream_vae.edges.kafka.properties import producer_properties
+
+_ANY = -1
+_RETRY_PAUSE_S = 0.2
+# Short, so that waiting is told of while brokers are away; steps are repeated to the deadline.
+_STEP_TIMEOUT_S = 5.0
+
+
+class ClientHungError(Exception):
+    """The client does not come back from a call; only a new one helps."""
+
+
+class TransactionalClient:
+    """The steps of a transaction (KIP-98), each repeated while its failure may pass by itself.
+
+    Deadlines are in monotonic seconds. Every step raises `KafkaException` for a failure that
+    repeating does not mend, and `KafkaUnavailableError` once the deadline has passed.
+
+    Args:
+        config: Brokers and timeouts.
+        operation: Names what is done, the group and the transactional id, for messages.
+        on_wait: Told, while no broker takes the next step, why and for how many seconds.
+        on_back: Told, when one takes it, how many seconds that took.
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        operation: Operation,
+        *,
+        on_wait: Callable[[str, float], None],
+        on_back: Callable[[float], None],
+    ) -> None:
+        self._transaction_timeout_s = config.transaction_timeout_s
+        self._operation = operation
+        self._on_wait = on_wait
+        self._on_back = on_back
+        self._is_waiting = False
+        self._properties = producer_properties(config, transactional_id=operation.transactional_id)
+        self._producer = Producer(self._properties)
+
+    def open(self, deadline: float) -> None:
+        """Register the transactional id; fences whoever held it and ends what that had open."""
+        self.insist(
+            lambda: self._producer.init_transactions(_STEP_TIMEOUT_S),
+            "registering the transactional id",
+            deadline,
+        )
+
+    def renew(self, deadline: float) -> None:
+        """Take a new client under the same transactional id and open it."""
+        with suppress(KafkaException):
+            self._producer.purge()
+        self._producer = Producer(self._properties)
+        self.open(deadline)
+
+    def close(self) -> None:
+        """Let go of the client; a transaction still open is aborted by the broker."""
+        with suppress(KafkaException):  # what a fenced producer still holds is lost already
+            self._producer.flush(0)
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._producer.begin_transaction()
+
+    def publish(
+        self, record: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]
+    ) -> None:
+        """Publish a record within the transaction, waiting while the client's queue is full."""
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic,
+                    value=record.value,
+                    key=record.key,
+                    headers=list(record.headers),
+                    partition=_ANY if record.to_partition is None else record.to_partition,
+                    on_delivery=on_delivery,
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def add_offsets(
+        self, positions: list[TopicPartition], group_metadata: object, deadline: float
+    ) -> None:
+        """Add the group's offsets to the transaction.
+
+        Raises:
+            ClientHungError: If the client was away for longer than any transaction may last.
+        """
+        self.insist(
+            lambda: self._add_offsets_watched(positions, group_metadata),
+            "adding offsets to the transaction",
+            deadline,
+        )
+
+    def commit(self, deadline: float) -> None:
+        """Commit the transaction, once all its records are acknowledged."""
+        self.insist(
+            lambda: self._producer.commit_transaction(_STEP_TIMEOUT_S),
+            "committing a transaction",
+            deadline,
+        )
+
+    def abort(self, deadline: float) -> None:
+        """Abort the transaction."""
+        self.insist(
+            lambda: self._producer.abort_transaction(_STEP_TIMEOUT_S),
+            "aborting a transaction",
+            deadline,
+        )
+
+    def insist(self, step: Callable[[], object], doing: str, deadline: float) -> None:
+        """Repeat a step while its failure may pass by itself."""
+        began = time.monotonic()
+        while True:
+            try:
+                step()
+            except KafkaException as exc:
+                error = error_of(exc)
+                if recovery(error) is not Recovery.RETRY:
+                    raise
+                why = translate(error, replace(self._operation, doing=doing))
+                if time.monotonic() > deadline:
+                    raise why from exc
+                self._report_waiting(str(why), time.monotonic() - began)
+                time.sleep(_RETRY_PAUSE_S)
+            else:
+                if self._is_waiting:
+                    self._is_waiting = False
+                    self._on_back(time.monotonic() - began)
+                return
+
+    def _add_offsets_watched(self, positions: list[TopicPartition], group_metadata: object) -> None:
+        """Call the client from a thread that can be left behind.
+
+        librdkafka heeds no timeout while it looks for the group's coordinator, and after an outage
+        may look for ever (its issues 5456 and 5511; one outage in three, when tried with 2.16).
+        """
+        producer = self._producer
+        failed: list[KafkaException] = []
+
+        def send() -> None:
+            try:
+                producer.send_offsets_to_transaction(positions, group_metadata, _STEP_TIMEOUT_S)
+            except KafkaException as exc:
+                failed.append(exc)
+
+        began = time.monotonic()
+        thread = threading.Thread(target=send, name="offsets-sender", daemon=True)
+        thread.start()
+        while True:
+            thread.join(_STEP_TIMEOUT_S)
+            if not thread.is_alive():
+                break
+            waited = time.monotonic() - began
+            if waited > self._transaction_timeout_s + _STEP_TIMEOUT_S:
+                raise ClientHungError
+            self._report_waiting("adding offsets to the transaction: no answer yet", waited)
+        if failed:
+            raise failed[0]
+
+    def _report_waiting(self, why: str, waited_s: float) -> None:
+        self._is_waiting = True
+        self._on_wait(why, waited_s)

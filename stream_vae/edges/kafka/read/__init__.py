@@ -1,0 +1,1 @@
+"""Reading topics outside the group."""

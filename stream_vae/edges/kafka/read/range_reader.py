@@ -1,0 +1,164 @@
+"""Reads ranges of a topic's partitions, beside the group and without it."""
+
+import time
+from contextlib import suppress
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.edges.kafka.broker_watch import BrokerWatch
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation, translated
+from stream_vae.edges.kafka.properties import reader_properties
+from stream_vae.edges.kafka.read.topic_ends import TopicEnds
+from stream_vae.edges.kafka.record_columns import record_columns
+from stream_vae.errors import KafkaUnavailableError
+
+_SHORT_FOR_S = 2.0
+_CONNECT_TIMEOUT_S = 0.5
+_ASK_PAUSE_S = 5.0
+
+
+class RangeReader:
+    """Fetches several ranges at once; memory is bounded by the client's queue.
+
+    Only committed records are seen. A range ends where no record before its end is left, be there
+    transaction markers, or the end of the partition. If that lies before the range's end for good,
+    because the topic was made anew or cut off, the range ends there.
+
+    Args:
+        config: Brokers.
+        topic: The topic.
+        watch: Told of errors and absent brokers.
+    """
+
+    def __init__(self, config: KafkaConfig, topic: str, watch: BrokerWatch) -> None:
+        self._topic = topic
+        self._watch = watch
+        self._operation = Operation(doing=f"reading {topic!r}", topic=topic)
+        self.topic_ends = TopicEnds(config, topic)
+        """Tells where partitions of the topic end, open transactions included."""
+        with translated(self._operation):
+            self._consumer = Consumer({**reader_properties(config), "error_cb": watch.client_error})
+        self._ends: dict[int, int] = {}
+        self._begins: dict[int, int] = {}
+        self._short: dict[int, float] = {}
+        self._finished: list[int] = []
+        self._ask_at = 0.0
+
+    def add(self, partition: int, begin: int | None, end: int) -> None:
+        """Begin to read a range.
+
+        Args:
+            partition: Which; if it is being read already, nothing changes.
+            begin: First offset; None or one no longer there: the oldest record kept.
+            end: Offset behind the last.
+        """
+        if end <= 0 or (begin is not None and begin >= end):
+            self._finished.append(partition)
+            return
+        if partition in self._ends:
+            return
+        self._ends[partition], self._begins[partition] = end, begin or 0
+        oldest = self._oldest(partition)
+        start = oldest if begin is None else begin
+        with translated(self._operation):
+            self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
+
+    def remove(self, partition: int) -> None:
+        """Read no more of a partition; harmless if it is not being read."""
+        if partition in self._ends:
+            self._leave(partition)
+        with suppress(ValueError):
+            self._finished.remove(partition)
+
+    def poll(self, max_records: int) -> RecordBatch | None:
+        """Return records that have come, without waiting.
+
+        Raises:
+            KafkaRefusedError: If the broker refuses the topic.
+            KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
+        """
+        if not self._ends:
+            return None
+        with translated(self._operation):
+            messages = self._consumer.consume(max_records, 0)
+        self._watch.look(self._consumer)
+        records = [message for message in messages if self._is_wanted(message)]
+        self._give_up_short_ones()
+        return record_columns(self._topic, records) if records else None
+
+    def take_finished(self) -> list[int]:
+        """Return the partitions whose range has been read, all records having been returned."""
+        done, self._finished = self._finished, []
+        return done
+
+    def close(self) -> None:
+        """Let go of the client."""
+        with suppress(KafkaException, RuntimeError):
+            self._consumer.close()
+
+    def _oldest(self, partition: int) -> int:
+        """Return where the records kept begin.
+
+        The client asks for that itself if it is left to, but only half a second later while it is
+        not connected to the partition's leader; once it is, it fetches within milliseconds.
+        """
+        here = TopicPartition(self._topic, partition)
+        if time.monotonic() > self._ask_at:
+            try:
+                return self._consumer.get_watermark_offsets(here, timeout=_CONNECT_TIMEOUT_S)[0]
+            except KafkaException:
+                self._ask_at = time.monotonic() + _ASK_PAUSE_S  # the loop has other partitions
+        return OFFSET_BEGINNING
+
+    def _is_wanted(self, message: Message) -> bool:
+        """Tell whether a message is a record of its range; notice where that ends."""
+        error, partition, offset = message.error(), message.partition(), message.offset()
+        end = self._ends.get(partition if partition is not None else -1)
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the client's public name for it
+            self._watch.client_error(error)
+            return False
+        if partition is None or offset is None or end is None:
+            return False  # of a range that was given up
+        begin = self._begins[partition]
+        if offset >= end or (error is None and offset == end - 1):
+            self._finish(partition)
+        elif error is not None:
+            self._short.setdefault(partition, time.monotonic())
+        else:
+            self._short.pop(partition, None)
+        # Where the begin is gone for good, the client starts with the oldest record there is.
+        return error is None and begin <= offset < end
+
+    def _give_up_short_ones(self) -> None:
+        """End the ranges whose partitions do not reach that far and never will.
+
+        Before an open transaction the partition seems to end too, but only until it is over.
+        """
+        now = time.monotonic()
+        for partition, since in list(self._short.items()):
+            if now - since < _SHORT_FOR_S:
+                continue
+            self._short[partition] = now
+            with suppress(KafkaUnavailableError):
+                if self.topic_ends([partition])[partition] < self._ends[partition]:
+                    self._finish(partition)
+
+    def _finish(self, partition: int) -> None:
+        self._finished.append(partition)
+        self._leave(partition)
+
+    def _leave(self, partition: int) -> None:
+        del self._ends[partition]
+        self._begins.pop(partition, None)
+        self._short.pop(partition, None)
+        with translated(self._operation):
+            self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])

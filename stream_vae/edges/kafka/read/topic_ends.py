@@ -1,0 +1,55 @@
+"""Where a topic ends, open transactions included."""
+
+from collections.abc import Iterable
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation, translated
+from stream_vae.edges.kafka.offsets import answer_missing
+from stream_vae.edges.kafka.properties import reader_properties
+
+_REQUEST_TIMEOUT_S = 1.0  # short: live partitions wait meanwhile
+_LOOK_TIMEOUT_S = 1.0
+
+
+class TopicEnds:
+    """Asks for the offset behind the newest record of partitions.
+
+    A consumer that reads committed records is told of the last stable offset instead, which stands
+    still before a transaction that is about to be committed.
+    """
+
+    def __init__(self, config: KafkaConfig, topic: str) -> None:
+        self._topic = topic
+        self._operation = Operation(doing=f"looking for the end of {topic!r}", topic=topic)
+        # Not the client's administrative call for this: if the network fails while that is under
+        # way, librdkafka aborts the process (its issue 4605; seen with 2.16).
+        properties = {**reader_properties(config), "isolation.level": "read_uncommitted"}
+        with translated(self._operation):
+            self._client = Consumer(properties)
+        self._is_outdated = False
+
+    def __call__(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return partition -> end.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered.
+            KafkaRefusedError: If the broker refuses the topic.
+        """
+        try:
+            if self._is_outdated:
+                # The client goes on asking by what it knew of the leaders, for minutes after a
+                # broker came back (FENCED_LEADER_EPOCH), unless it is told to look again.
+                self._client.list_topics(self._topic, timeout=_LOOK_TIMEOUT_S)
+            found = {partition: self._ask(partition) for partition in partitions}
+        except KafkaException as exc:
+            self._is_outdated = True
+            raise answer_missing(exc, self._operation) from exc
+        self._is_outdated = False
+        return found
+
+    def _ask(self, partition: int) -> int:
+        here = TopicPartition(self._topic, partition)
+        _, end = self._client.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+        return end

@@ -1,0 +1,1 @@
+"""Bytes of an input record to readings, and back."""

@@ -1,0 +1,95 @@
+"""Readings to records: what `stream-vae feed` publishes and `ReadingDecoder` reads back."""
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.record_layout import FieldPath, RecordLayout
+from stream_vae.inputs.timestamps import format_times
+
+_UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
+
+class ReadingEncoder:
+    """Encodes readings of one layout.
+
+    Args:
+        feature_names: F names.
+        fmt: Where a record keeps its parts. Times are RFC 3339 text, or numbers in an epoch format;
+            digits finer than its unit stay as a fraction, which float64 holds to about a
+            microsecond in seconds.
+
+    Raises:
+        ConfigError: If the format contradicts itself or the features.
+    """
+
+    def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
+        self._layout = RecordLayout(feature_names, fmt)
+        self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
+
+    def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:
+        """Return one reading as a record's value; missing values are left out (null in an array).
+
+        Args:
+            series: Written where the format names a series field; else it is the Kafka key's.
+            time_ns: Event time, nanoseconds since 1970.
+            values: F values in input units; NaN = not observed.
+
+        Raises:
+            ValueError: If there are not F values, or one is infinite.
+        """
+        if len(values) != self._layout.n_features or any(value in _INFINITE for value in values):
+            raise ValueError(
+                f"reading of {series!r} at {time_ns}: {list(values)}; expected "
+                f"{self._layout.n_features} values, none infinite"
+            )
+        record: dict[str, Any] = {}
+        _put(record, self._layout.time_path, self._time(time_ns))
+        if self._layout.series_path is not None:
+            _put(record, self._layout.series_path, series)
+        observed = [float(value) if isfinite(value) else None for value in values]
+        if self._layout.is_vector:
+            _put(record, self._layout.value_paths[0], observed)
+        else:
+            for path, value in zip(self._layout.value_paths, observed, strict=True):
+                if value is not None:
+                    _put(record, path, value)
+        return msgspec.json.encode(record)
+
+    def _time(self, time_ns: int) -> str | int | float:
+        if self._unit_ns is None:
+            return format_times(np.array([time_ns], dtype=np.int64))[0]
+        whole, rest = divmod(time_ns, self._unit_ns)
+        return whole if rest == 0 else whole + rest / self._unit_ns
+
+
+_INFINITE = (float("inf"), float("-inf"))
+
+
+def encode_reading(
+    *,
+    series: str,
+    time_ns: int,
+    values: Sequence[float],
+    feature_names: Sequence[str],
+    fmt: ReadingFormat,
+) -> bytes:
+    """Return one reading as a record's value; for many, keep a `ReadingEncoder`.
+
+    >>> encode_reading(
+    ...     series="pump-7", time_ns=0, values=[1.5], feature_names=["flow"], fmt=ReadingFormat()
+    ... )
+    b'{"timestamp":"1970-01-01T00:00:00Z","flow":1.5}'
+    """
+    encoder = ReadingEncoder(feature_names, fmt)
+    return encoder.encode(series=series, time_ns=time_ns, values=values)
+
+
+def _put(record: dict[str, Any], path: FieldPath, value: object) -> None:
+    for name in path[:-1]:
+        record = record.setdefault(name, {})
+    record[path[-1]] = value

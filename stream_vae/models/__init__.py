@@ -1,0 +1,1 @@
+"""Trained models: network, likelihoods, scores, training, bundle. Torch lives here."""

@@ -1,0 +1,280 @@
+"""A bundle as two files that cannot be altered unnoticed, and back.
+
+`weights.safetensors` holds the network's tensors, `model.json` everything else scoring needs, with
+the SHA-256 of the weights and of its own content. No pickle is read or written.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.core.scaling import Scaler
+from stream_vae.errors import BundleError
+from stream_vae.models.bundle import Bundle, TrainingSummary, build_network
+from stream_vae.models.config import ArchitectureConfig
+from stream_vae.models.scores import SCORES
+
+WEIGHTS_FILE = "weights.safetensors"
+MODEL_FILE = "model.json"
+FORMAT = "stream-vae-model"
+FORMAT_VERSION = 1
+
+_VERSION_DIGITS = 16
+
+
+def with_version(bundle: Bundle) -> Bundle:
+    """Return the bundle with the version that its content has.
+
+    The version is a hash of all that decides scores. The model's name and the time of training are
+    no part of it, so the same training gives the same version.
+    """
+    document = _to_document(bundle, weights_sha256=_sha256(_encode_weights(bundle)))
+    decisive = [
+        document.weights_sha256,
+        document.features,
+        document.step_seconds,
+        document.architecture,
+        document.scaler,
+        document.score,
+        document.noise_seed,
+        document.residual_variance,
+        document.calibration,
+    ]
+    version = _sha256(msgspec.json.encode(decisive, order="sorted"))[:_VERSION_DIGITS]
+    return replace(bundle, spec=replace(bundle.spec, version=version))
+
+
+def encode_bundle(bundle: Bundle) -> dict[str, bytes]:
+    """Return the bundle's files by name."""
+    weights = _encode_weights(bundle)
+    document = _to_document(bundle, weights_sha256=_sha256(weights))
+    document.content_sha256 = _content_sha256(document)
+    indented = msgspec.json.format(msgspec.json.encode(document).decode(), indent=2)
+    return {
+        WEIGHTS_FILE: weights,
+        MODEL_FILE: (_number_lists_on_one_line(indented) + "\n").encode(),
+    }
+
+
+def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
+    """Return the bundle that `encode_bundle` wrote; its scores are exactly the same.
+
+    Raises:
+        BundleError: If a file is missing, truncated, altered, of a newer format, or holds values
+            of a wrong type or that are not finite; names file, field, found and expected.
+    """
+    for name in (MODEL_FILE, WEIGHTS_FILE):
+        if name not in files:
+            raise BundleError(f"{name}: missing; a bundle is {MODEL_FILE} and {WEIGHTS_FILE}")
+    document = _decode_document(files[MODEL_FILE])
+    weights = _decode_weights(files[WEIGHTS_FILE], expected_sha256=document.weights_sha256)
+    bundle = _to_bundle(document, weights)
+    build_network(bundle, torch.device("cpu"))
+    return bundle
+
+
+class _Header(msgspec.Struct):
+    format: str
+    format_version: int
+
+
+class _Scaler(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    mean: list[float]
+    std: list[float]
+    clip: float
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    format: str
+    format_version: int
+    content_sha256: str
+    weights_sha256: str
+    id: str
+    version: str
+    trained_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    features: Annotated[list[Feature], msgspec.Meta(min_length=1)]
+    step_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    architecture: ArchitectureConfig
+    scaler: _Scaler
+    score: str
+    noise_seed: Annotated[int, msgspec.Meta(ge=0)]
+    residual_variance: list[float]
+    training: TrainingSummary
+    calibration: dict[str, Annotated[list[float], msgspec.Meta(min_length=2)]]
+
+
+def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
+    spec = bundle.spec
+    scaler = spec.scaler
+    document = _Document(
+        format=FORMAT,
+        format_version=FORMAT_VERSION,
+        content_sha256="",
+        weights_sha256=weights_sha256,
+        id=spec.id,
+        version=spec.version,
+        trained_at=spec.trained_at,
+        features=list(spec.features),
+        step_seconds=spec.step_seconds,
+        architecture=bundle.architecture,
+        scaler=_Scaler(mean=scaler.mean.tolist(), std=scaler.std.tolist(), clip=scaler.clip),
+        score=spec.score,
+        noise_seed=bundle.noise_seed,
+        residual_variance=bundle.residual_variance.tolist(),
+        training=bundle.training,
+        calibration={name: levels.tolist() for name, levels in spec.calibration.items()},
+    )
+    # Through JSON once: an integer given for a float must hash as the float that is read back.
+    return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
+
+
+def _to_bundle(document: _Document, weights: Mapping[str, Tensor]) -> Bundle:
+    spec = ModelSpec(
+        id=document.id,
+        version=document.version,
+        trained_at=document.trained_at,
+        features=tuple(document.features),
+        window_length=document.architecture.window_length,
+        step_seconds=document.step_seconds,
+        scaler=Scaler(
+            mean=np.array(document.scaler.mean),
+            std=np.array(document.scaler.std),
+            clip=document.scaler.clip,
+        ),
+        score=document.score,
+        calibration={name: np.array(levels) for name, levels in document.calibration.items()},
+    )
+    return Bundle(
+        spec=spec,
+        architecture=document.architecture,
+        weights=weights,
+        residual_variance=np.array(document.residual_variance),
+        noise_seed=document.noise_seed,
+        training=document.training,
+    )
+
+
+def _decode_document(content: bytes) -> _Document:
+    try:
+        header = msgspec.json.decode(content, type=_Header)
+        if header.format != FORMAT:
+            raise BundleError(f"{MODEL_FILE}: format: found {header.format!r}, expected {FORMAT!r}")
+        if header.format_version != FORMAT_VERSION:
+            raise BundleError(
+                f"{MODEL_FILE}: format_version: found {header.format_version}, expected "
+                f"{FORMAT_VERSION}, the one this version of stream-vae reads"
+            )
+        document = msgspec.json.decode(content, type=_Document)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{MODEL_FILE}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{MODEL_FILE}: truncated or not JSON: {error}") from error
+    _check_values(document)
+    expected = _content_sha256(document)
+    if document.content_sha256 != expected:
+        raise BundleError(
+            f"{MODEL_FILE}: altered after it was written: content_sha256: found "
+            f"{document.content_sha256!r}, expected {expected!r} for this content"
+        )
+    return document
+
+
+def _check_values(document: _Document) -> None:
+    """Refuse values that no training writes."""
+    names = [feature.name for feature in document.features]
+    if len(set(names)) != len(names):
+        raise BundleError(f"{MODEL_FILE}: features: found {names}, expected unique names")
+    _check_numbers("scaler.mean", document.scaler.mean, length=len(names))
+    _check_numbers("scaler.std", document.scaler.std, length=len(names), above=0)
+    _check_numbers("scaler.clip", [document.scaler.clip], length=1, above=0)
+    _check_numbers("residual_variance", document.residual_variance, length=len(names), at_least=0)
+    if document.score not in SCORES or document.score not in document.calibration:
+        raise BundleError(
+            f"{MODEL_FILE}: score: found {document.score!r}, expected one of {sorted(SCORES)} that "
+            f"is calibrated ({sorted(document.calibration)})"
+        )
+    for name, levels in document.calibration.items():
+        array = _check_numbers(f"calibration.{name}", levels, length=len(levels))
+        if np.any(np.diff(array) < 0):
+            raise BundleError(
+                f"{MODEL_FILE}: calibration.{name}: found descending quantiles, expected ascending"
+            )
+
+
+def _check_numbers(
+    field: str,
+    numbers: list[float],
+    *,
+    length: int,
+    above: float = -np.inf,
+    at_least: float = -np.inf,
+) -> NDArray[np.float64]:
+    array = np.array(numbers, dtype=np.float64)
+    if len(array) != length:
+        raise BundleError(
+            f"{MODEL_FILE}: {field}: found {len(array)} numbers, expected {length}, one per feature"
+        )
+    wrong = ~np.isfinite(array) | (array <= above) | (array < at_least)
+    if wrong.any():
+        limit = f"> {above}" if above > at_least else f">= {at_least}"
+        raise BundleError(
+            f"{MODEL_FILE}: {field}: found {array[wrong][0]}, expected finite numbers {limit}"
+        )
+    return array
+
+
+def _encode_weights(bundle: Bundle) -> bytes:
+    return safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in bundle.weights.items()}
+    )
+
+
+def _decode_weights(content: bytes, *, expected_sha256: str) -> dict[str, Tensor]:
+    found = _sha256(content)
+    if found != expected_sha256:
+        raise BundleError(
+            f"{WEIGHTS_FILE}: truncated or altered: found SHA-256 {found}, expected "
+            f"{expected_sha256} (weights_sha256 in {MODEL_FILE})"
+        )
+    try:
+        weights = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise BundleError(f"{WEIGHTS_FILE}: not a safetensors file: {error}") from error
+    for name, tensor in weights.items():
+        if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
+            raise BundleError(
+                f"{WEIGHTS_FILE}: {name}: found {tensor.dtype} numbers, some not finite or not "
+                "float32, expected finite float32"
+            )
+    return weights
+
+
+def _content_sha256(document: _Document) -> str:
+    """Hash the document without its own hash; numbers keep every bit in msgspec's JSON."""
+    blank = msgspec.structs.replace(document, content_sha256="")
+    return _sha256(msgspec.json.encode(blank, order="sorted"))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _number_lists_on_one_line(indented: str) -> str:
+    """Keep a thousand quantiles from taking a thousand lines."""
+    return re.sub(
+        r"\[\s+([-+.,0-9eE\s]+?)\s+\]",
+        lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]",
+        indented,
+    )

@@ -1,0 +1,161 @@
+"""Windows through the network, in batches that always give equal bits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stream_vae.errors import ShapeError
+from stream_vae.models.bundle import Bundle, build_network
+from stream_vae.models.scores import SCORES, Reconstruction
+from stream_vae.models.vae.calendar import calendar_inputs
+
+SMALLEST_BATCH = 8
+"""Below this the matrix kernels add in another order and the last bits differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconstructed:
+    """A padded batch on the device; the first B rows are the caller's windows."""
+
+    reconstruction: Reconstruction
+    newest_mean: Tensor
+    """(B, F) the decoder's mean at the newest step, scaled units."""
+
+
+class Reconstructor:
+    """Encode and decode windows so that company and position change no bit of the outcome.
+
+    All windows share the posterior noise drawn from the bundle's seed (common random numbers), and
+    a batch is padded to one of a few sizes that this device was found to treat alike.
+
+    Args:
+        bundle: The trained model.
+        device: Where to compute.
+        samples: L, posterior samples per window.
+        max_batch: Most windows per call, and the largest padded size.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, device: torch.device, samples: int = 1, max_batch: int = 256
+    ) -> None:
+        self.max_batch = max(max_batch, SMALLEST_BATCH)
+        self._network = build_network(bundle, device)
+        self._device = device
+        self._clip = bundle.spec.scaler.clip
+        self._calendar = bundle.architecture.calendar
+        self._step_ns = round(bundle.spec.step_seconds * 1e9)
+        self._window_shape = (bundle.spec.window_length, len(bundle.spec.features))
+        self.sigma = self._network.sigma().detach()
+        self._residual_variance = _float32(bundle.residual_variance, device)
+        noise = np.random.default_rng(bundle.noise_seed).standard_normal(
+            (samples, bundle.architecture.latent_size)
+        )
+        self._noise = _float32(noise, device)
+        self._buffers: dict[int, NDArray[np.float32]] = {}
+        self.sizes = self._sizes_that_agree()
+        self._buffers = {size: self._buffers[size] for size in self.sizes}
+
+    @torch.inference_mode()
+    def reconstruct(
+        self, values: NDArray[np.float32], end_times: NDArray[np.int64]
+    ) -> Reconstructed:
+        """Reconstruct windows.
+
+        Args:
+            values: (B, T, F) scaled, B <= max_batch; what is not finite was not observed.
+            end_times: (B,) start of the newest step, nanoseconds since 1970.
+
+        Raises:
+            ShapeError: If the shapes are not the model's.
+        """
+        B = len(values)
+        if values.shape[1:] != self._window_shape or end_times.shape != (B,):
+            raise ShapeError(
+                f"values {values.shape} and end_times {end_times.shape}, expected (B, "
+                f"{self._window_shape[0]}, {self._window_shape[1]}) and (B,)"
+            )
+        size = next(size for size in self.sizes if size >= B)
+        return self._reconstruct(values, end_times, size)
+
+    def _reconstruct(
+        self, values: NDArray[np.float32], end_times: NDArray[np.int64], size: int
+    ) -> Reconstructed:
+        raw = self._padded(values, size)
+        observed = torch.isfinite(raw)
+        scaled = torch.where(observed, raw, 0.0).clamp_(-self._clip, self._clip)
+        calendar = self._padded_calendar(end_times, size)
+        mean, log_var = self._network.encode(scaled, observed, calendar)
+        spread = torch.exp(0.5 * log_var)
+        squared = torch.zeros_like(scaled)
+        newest = torch.zeros_like(scaled[:, -1])
+        for noise in self._noise:
+            decoded = self._network.decode(mean + spread * noise, calendar)
+            squared += (scaled - decoded) ** 2
+            newest += decoded[:, -1]
+        if len(self._noise) > 1:
+            squared /= len(self._noise)
+            newest /= len(self._noise)
+        reconstruction = Reconstruction(
+            squared_residual=squared.mul_(observed),
+            observed=observed,
+            sigma=self.sigma,
+            residual_variance=self._residual_variance,
+        )
+        return Reconstructed(reconstruction=reconstruction, newest_mean=newest)
+
+    def _padded(self, values: NDArray[np.float32], size: int) -> Tensor:
+        """Copy the windows into the size's buffer; the rest of it counts as not observed."""
+        buffer = self._buffers.get(size)
+        if buffer is None:
+            buffer = self._buffers[size] = np.empty((size, *self._window_shape), np.float32)
+        buffer[: len(values)] = values
+        buffer[len(values) :] = np.nan
+        return torch.from_numpy(buffer).to(self._device)
+
+    def _padded_calendar(self, end_times: NDArray[np.int64], size: int) -> Tensor | None:
+        if not self._calendar:
+            return None
+        padded = np.zeros(size, np.int64)
+        padded[: len(end_times)] = end_times
+        inputs = calendar_inputs(padded, self._window_shape[0], self._step_ns)
+        return torch.from_numpy(inputs).to(self._device)
+
+    @torch.inference_mode()
+    def _sizes_that_agree(self) -> tuple[int, ...]:
+        """Return the padded sizes at which a probe comes out bit for bit as at the largest."""
+        rng = np.random.default_rng(0)
+        probe = rng.standard_normal((self.max_batch, *self._window_shape)).astype(np.float32)
+        probe[rng.random(probe.shape) < 0.1] = np.nan
+        times = rng.integers(0, 2**60, self.max_batch)
+        reference = self._reconstruct(probe, times, self.max_batch)
+        sizes = [self.max_batch]
+        size = SMALLEST_BATCH
+        while size < self.max_batch:
+            # From an odd row and up to the last one: a window's place must not matter either.
+            places = [slice(at, at + size) for at in {0, min(3, self.max_batch - size)}]
+            places.append(slice(self.max_batch - size, self.max_batch))
+            if all(
+                _equal(self._reconstruct(probe[rows], times[rows], size), reference, rows)
+                for rows in places
+            ):
+                sizes.append(size)
+            size *= 2
+        return tuple(sorted(sizes))
+
+
+def _equal(made: Reconstructed, reference: Reconstructed, rows: slice) -> bool:
+    """Say whether means and every score are those of the reference's rows, bit for bit."""
+    return torch.equal(made.newest_mean, reference.newest_mean[rows]) and all(
+        torch.equal(found, expected[rows])
+        for score in SCORES.values()
+        for found, expected in zip(
+            score(made.reconstruction), score(reference.reconstruction), strict=True
+        )
+    )
+
+
+def _float32(values: NDArray[np.float64], device: torch.device) -> Tensor:
+    return torch.as_tensor(values.astype(np.float32), device=device)

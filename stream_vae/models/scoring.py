@@ -1,0 +1,104 @@
+"""Scores of windows from a bundle."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stream_vae.core.model_spec import Scores
+from stream_vae.errors import ConfigError
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.device import resolve_device
+from stream_vae.models.reconstruct import Reconstructor
+from stream_vae.models.scores import SCORES
+
+
+class WindowScorer:
+    """Score windows with one bundle on one device.
+
+    The same bundle gives a window the same score, bit for bit, whatever else is in the batch and
+    wherever in it the window stands. Call it from one thread at a time; nothing else may change
+    torch's thread count meanwhile.
+
+    Args:
+        bundle: The trained model.
+        score: A name in `SCORES`, or `auto` for the one chosen at training.
+        device: auto, cpu, cuda or cuda:N.
+        samples: L, posterior samples averaged; more of them cost time and rank no better.
+        max_batch: Most windows computed at once; longer calls are cut.
+
+    Raises:
+        ConfigError: If the score, the device or a number cannot be used.
+        BundleError: If the bundle's weights are not those of its architecture.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        score: str = "auto",
+        device: str = "auto",
+        samples: int = 1,
+        max_batch: int = 256,
+    ) -> None:
+        self.score_name = bundle.spec.score if score == "auto" else score
+        if self.score_name not in SCORES:
+            raise ConfigError(f"score: found {score!r}, expected auto or one of {sorted(SCORES)}")
+        if samples < 1 or max_batch < 1:
+            raise ConfigError(
+                f"samples: found {samples}, max_batch: found {max_batch}, expected both >= 1"
+            )
+        self.spec = bundle.spec
+        self.device = resolve_device(device)
+        self._score_function = SCORES[self.score_name]
+        self._reconstructor = Reconstructor(
+            bundle, device=self.device, samples=samples, max_batch=max_batch
+        )
+        sigma = self._reconstructor.sigma.double().cpu().numpy()
+        self._expected_std: NDArray[np.float64] = sigma * bundle.spec.scaler.std
+
+    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+        """Score windows; keeps `stream_vae.core.model_spec.Scorer`.
+
+        Args:
+            values: (B, T, F) scaled and clipped; NaN = not observed.
+            end_times: (B,) start of the newest step, nanoseconds since 1970.
+
+        Returns:
+            Scores; a window with nothing observed gets a finite one that means nothing.
+
+        Raises:
+            ShapeError: If the shapes are not the model's.
+        """
+        limit = self._reconstructor.max_batch
+        if 0 < len(values) <= limit:
+            return self._score_batch(values, end_times)
+        parts = [
+            self._score_batch(values[at : at + limit], end_times[at : at + limit])
+            for at in range(0, max(len(values), 1), limit)
+        ]
+        return Scores(
+            value=np.concatenate([part.value for part in parts]),
+            contribution=np.concatenate([part.contribution for part in parts]),
+            expected=np.concatenate([part.expected for part in parts]),
+            expected_std=np.concatenate([part.expected_std for part in parts]),
+        )
+
+    @torch.inference_mode()
+    def _score_batch(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+        B = len(values)
+        made = self._reconstructor.reconstruct(values, end_times)
+        score, parts = self._score_function(made.reconstruction)
+        expected = self.spec.scaler.inverse(made.newest_mean[:B].cpu().numpy())
+        return Scores(
+            value=score[:B].double().cpu().numpy(),
+            contribution=_shares(parts[:B]).cpu().numpy(),
+            expected=expected,
+            expected_std=np.tile(self._expected_std, (B, 1)),
+        )
+
+
+def _shares(parts: Tensor) -> Tensor:
+    """Return (B, F) parts divided by their row sums; equal shares where there is nothing."""
+    total = parts.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, parts / total.clamp(min=1e-30), 1.0 / parts.shape[1])

@@ -1,0 +1,1 @@
+"""From the history of some series to a calibrated model bundle."""

@@ -1,0 +1,215 @@
+"""From the history of some series to a model bundle."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import stream_vae
+from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.models.bundle import Bundle, TrainingSummary
+from stream_vae.models.bundle_format import with_version
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.device import resolve_device
+from stream_vae.models.scores import default_score
+from stream_vae.models.training.calibration import QUANTILE_LEVELS, calibrate
+from stream_vae.models.training.fitting import Fitted, Fitting, Listeners, fit, held_out_batches
+from stream_vae.models.training.reports import (
+    BatchReport,
+    EpochReport,
+    FeatureReport,
+    TrainingReport,
+)
+from stream_vae.models.training.training_windows import (
+    TrainingSeries,
+    WindowSet,
+    check_series,
+    cut_parts,
+)
+
+_REPORTED_LEVELS = (0.5, 0.9, 0.99, 0.999, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModel:
+    """What training gives back."""
+
+    bundle: Bundle
+    report: TrainingReport
+
+
+def train(  # noqa: PLR0913 - what, how, who and when of one training
+    series: Sequence[TrainingSeries],
+    *,
+    features: Sequence[Feature],
+    step_seconds: float,
+    architecture: ArchitectureConfig,
+    training: TrainingConfig,
+    model_id: str,
+    now: datetime,
+    max_gap: int | None = None,
+    progress: Callable[[EpochReport], None] | None = None,
+    on_batch: Callable[[BatchReport], None] | None = None,
+) -> TrainedModel:
+    """Train a model and calibrate it on the held-out end of each series.
+
+    Each series is cut in time order into a training, a validation and a calibration part; no window
+    crosses a cut. The same arguments on the same machine give the same scores (on a CPU).
+
+    Args:
+        series: At least one; all with the same F features.
+        features: F names and units.
+        step_seconds: Width of the time grid; the series' times are whole steps apart.
+        architecture: Shape of the network.
+        training: How it is fitted.
+        model_id: Operator's name for the model.
+        now: Time of training, with a time zone.
+        max_gap: Most missing steps a window may span in one go; unset: half a window.
+        progress: Called after each epoch.
+        on_batch: Called after each optimiser step.
+
+    Raises:
+        ConfigError: If there are too few rows for one window in a part, or nothing was observed.
+        ShapeError: If shapes or times contradict the grid.
+    """
+    step_ns = round(step_seconds * 1e9)
+    check_series(series, n_features=len(features), step_ns=step_ns)
+    device = resolve_device(training.device)
+    scaler, parts = cut_parts(
+        series,
+        step_ns=step_ns,
+        window_length=architecture.window_length,
+        max_gap=architecture.window_length // 2 if max_gap is None else max_gap,
+        training=training,
+    )
+    fitting = Fitting(
+        parts["training"],
+        architecture=architecture,
+        training=training,
+        step_ns=step_ns,
+        device=device,
+    )
+    fitted = fit(fitting, parts["validation"], Listeners(epoch=progress, batch=on_batch))
+    spec = ModelSpec(
+        id=model_id,
+        version="",
+        trained_at=now,
+        features=tuple(features),
+        window_length=architecture.window_length,
+        step_seconds=step_seconds,
+        scaler=scaler,
+        score=default_score(len(features)),
+        calibration={},
+    )
+    constant = _constant_log_likelihood(parts, architecture.sigma_floor)
+    bundle = Bundle(
+        spec=spec,
+        architecture=architecture,
+        weights=_weights(fitted),
+        residual_variance=np.ones(len(features)),
+        noise_seed=training.seed,
+        training=_summary(series, features, training, fitted, constant),
+    )
+    bundle = with_version(calibrate(bundle, parts["calibration"], device))
+    return TrainedModel(bundle=bundle, report=_report(bundle, series, parts, fitted))
+
+
+def _weights(fitted: Fitted) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu() for name, tensor in fitted.network.state_dict().items()}
+
+
+def _summary(
+    series: Sequence[TrainingSeries],
+    features: Sequence[Feature],
+    training: TrainingConfig,
+    fitted: Fitted,
+    constant: float,
+) -> TrainingSummary:
+    return TrainingSummary(
+        config=training,
+        data_sha256=fingerprint(series, features),
+        rows=sum(len(one.times) for one in series),
+        series=len(series),
+        epochs=len(fitted.history),
+        best_epoch=fitted.best.epoch,
+        validation_log_likelihood=fitted.best.validation_log_likelihood,
+        constant_log_likelihood=constant,
+        versions={
+            "stream-vae": stream_vae.__version__,
+            "torch": str(torch.__version__),
+            "numpy": str(np.__version__),
+        },
+    )
+
+
+def fingerprint(series: Sequence[TrainingSeries], features: Sequence[Feature]) -> str:
+    """Return the SHA-256 of feature names, series keys, times and values, in the order given."""
+    digest = hashlib.sha256(repr([feature.name for feature in features]).encode())
+    for one in series:
+        # One bit pattern for every NaN: which one a reader made is not data.
+        values = np.where(np.isnan(one.values), np.nan, one.values)
+        digest.update(repr((one.key, values.shape)).encode())
+        digest.update(np.ascontiguousarray(one.times, dtype="<i8").tobytes())
+        digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _constant_log_likelihood(parts: dict[str, WindowSet], sigma_floor: float) -> float:
+    """Return the log-likelihood per observed value of the validation windows under a constant.
+
+    The constant is a Gaussian per feature with the training part's mean and standard deviation, the
+    latter floored as the model's sigma is, so that neither gains by certainty alone.
+    """
+    steps = parts["training"].steps.astype(np.float64)
+    observed = np.isfinite(steps)
+    count = np.maximum(observed.sum(axis=0), 1)
+    mean = np.where(observed, steps, 0.0).sum(axis=0) / count
+    variance = np.where(observed, (steps - mean) ** 2, 0.0).sum(axis=0) / count
+    sigma = np.maximum(np.sqrt(variance), sigma_floor)
+    total, n_values = 0.0, 0
+    for which in held_out_batches(len(parts["validation"])):
+        values, _ = parts["validation"].take(which)
+        density = -0.5 * ((values - mean) / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)
+        total += float(np.nansum(density))
+        n_values += int(np.isfinite(values).sum())
+    return total / max(n_values, 1)
+
+
+def _report(
+    bundle: Bundle, series: Sequence[TrainingSeries], parts: dict[str, WindowSet], fitted: Fitted
+) -> TrainingReport:
+    quantiles = {
+        name: {level: float(np.interp(level, QUANTILE_LEVELS, found)) for level in _REPORTED_LEVELS}
+        for name, found in bundle.spec.calibration.items()
+    }
+    return TrainingReport(
+        rows=bundle.training.rows,
+        series=bundle.training.series,
+        features=_feature_reports(bundle.spec.features, series, parts["training"].steps),
+        windows={part: len(windows) for part, windows in parts.items()},
+        parameters=sum(tensor.numel() for tensor in bundle.weights.values()),
+        history=fitted.history,
+        best_epoch=fitted.best.epoch,
+        validation_log_likelihood=fitted.best.validation_log_likelihood,
+        constant_log_likelihood=bundle.training.constant_log_likelihood,
+        score=bundle.spec.score,
+        calibration_quantiles=quantiles,
+    )
+
+
+def _feature_reports(
+    features: Sequence[Feature], series: Sequence[TrainingSeries], steps: NDArray[np.float32]
+) -> tuple[FeatureReport, ...]:
+    rows = sum(len(one.times) for one in series)
+    observed = sum(np.isfinite(one.values).sum(axis=0) for one in series) / rows
+    finite = np.isfinite(steps)
+    low = np.where(finite, steps, np.inf).min(axis=0)
+    high = np.where(finite, steps, -np.inf).max(axis=0)
+    return tuple(
+        FeatureReport(name=feature.name, observed_share=float(share), is_constant=bool(constant))
+        for feature, share, constant in zip(features, observed, high <= low, strict=True)
+    )

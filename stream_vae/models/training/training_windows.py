@@ -1,0 +1,179 @@
+"""Training series on the time grid, cut into windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.scaling import Scaler
+from stream_vae.errors import ConfigError, ShapeError
+from stream_vae.models.config import TrainingConfig
+
+PARTS = ("training", "validation", "calibration")
+"""In time order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSeries:
+    """The history of one series."""
+
+    key: str
+    times: NDArray[np.int64]
+    """(N,) strictly increasing, whole steps apart, nanoseconds since 1970."""
+    values: NDArray[np.float64]
+    """(N, F) input units; NaN = not observed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSet:
+    """Windows of one part of all series, without copying them out."""
+
+    steps: NDArray[np.float32]
+    """(M, F) scaled grid steps of all runs one after the other; NaN = not observed."""
+    times: NDArray[np.int64]
+    """(M,) nanoseconds since 1970."""
+    starts: NDArray[np.int64]
+    """(W,) row of `steps` at which each window begins."""
+    window_length: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, which: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the chosen windows (B, T, F) and the times of their newest steps (B,)."""
+        T = self.window_length
+        rows = self.starts[which][:, None] + np.arange(T)[None, :]
+        return self.steps[rows], self.times[self.starts[which] + T - 1]
+
+
+def cut_parts(
+    series: Sequence[TrainingSeries],
+    *,
+    step_ns: int,
+    window_length: int,
+    max_gap: int,
+    training: TrainingConfig,
+) -> tuple[Scaler, dict[str, WindowSet]]:
+    """Return the scaler of the training rows, and the windows of each part.
+
+    Each series is cut by rows, in time order; no window crosses a cut. Training windows are
+    `training.stride` apart, the others one step.
+
+    Raises:
+        ConfigError: If nothing was observed in the training part, or a part has no window.
+    """
+    rows = {part: [_part(one, part, training) for one in series] for part in PARTS}
+    scaler = Scaler.fit(np.concatenate([one.values for one in rows["training"]]))
+    cut: dict[str, WindowSet] = {}
+    for part in PARTS:
+        stride = training.stride if part == "training" else 1
+        cut[part] = _cut_windows(
+            rows[part],
+            scaler=scaler,
+            grid=Grid(step_ns=step_ns, max_gap=max_gap),
+            window_length=window_length,
+            stride=stride,
+        )
+        if not len(cut[part]):
+            longest = max(len(one.times) for one in rows[part])
+            raise ConfigError(
+                f"too few rows for one window in the {part} part: found {longest} rows in the "
+                f"longest series' {part} part ({max(len(one.times) for one in series)} in all), "
+                f"expected at least window_length = {window_length} there, without a gap of more "
+                f"than {max_gap} steps; give more rows or a shorter window_length"
+            )
+    return scaler, cut
+
+
+def check_series(series: Sequence[TrainingSeries], *, n_features: int, step_ns: int) -> None:
+    """Refuse series that share no grid or no features.
+
+    Raises:
+        ConfigError: If there is no series or no row.
+        ShapeError: If shapes disagree, times do not increase or are not whole steps apart.
+    """
+    if not any(len(one.times) for one in series):
+        raise ConfigError(f"nothing to train on: found {len(series)} series without a row")
+    for one in series:
+        expected = (len(one.times), n_features)
+        if one.values.shape != expected:
+            raise ShapeError(f"series {one.key!r}: values {one.values.shape}, expected {expected}")
+        between = np.diff(one.times)
+        if np.any(between <= 0) or np.any(between % step_ns):
+            raise ShapeError(
+                f"series {one.key!r}: times must strictly increase by whole steps of {step_ns} ns"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The time grid windows stand on."""
+
+    step_ns: int
+    max_gap: int
+    """Most missing steps in one go inside a window."""
+
+
+def _part(one: TrainingSeries, part: str, training: TrainingConfig) -> TrainingSeries:
+    """Return the rows of one part of a series."""
+    n_rows = len(one.times)
+    tail = n_rows - round(n_rows * training.calibration_fraction)
+    head = tail - round(n_rows * training.validation_fraction)
+    rows = {
+        "training": slice(0, head),
+        "validation": slice(head, tail),
+        "calibration": slice(tail, n_rows),
+    }[part]
+    return TrainingSeries(key=one.key, times=one.times[rows], values=one.values[rows])
+
+
+def _cut_windows(
+    rows: Sequence[TrainingSeries], *, scaler: Scaler, grid: Grid, window_length: int, stride: int
+) -> WindowSet:
+    """Return every window of T grid steps whose newest step was observed, `stride` apart.
+
+    A window lies within one series and between its long gaps; missing steps in shorter ones become
+    steps at which nothing was observed.
+    """
+    all_steps = [np.empty((0, len(scaler.mean)), dtype=np.float32)]
+    all_times = [np.empty(0, dtype=np.int64)]
+    all_starts = [np.empty(0, dtype=np.int64)]
+    offset = 0
+    for one in rows:
+        scaled = scaler.transform(one.values)
+        for run in _runs(one.times, grid):
+            times, steps = _on_grid(one.times[run], scaled[run], grid)
+            starts = np.arange(0, len(times) - window_length + 1, stride, dtype=np.int64)
+            was_observed = np.any(np.isfinite(steps), axis=1, keepdims=False)
+            starts = starts[was_observed[starts + window_length - 1]]
+            all_steps.append(steps)
+            all_times.append(times)
+            all_starts.append(starts + offset)
+            offset += len(times)
+    return WindowSet(
+        steps=np.concatenate(all_steps),
+        times=np.concatenate(all_times),
+        starts=np.concatenate(all_starts),
+        window_length=window_length,
+    )
+
+
+def _runs(times: NDArray[np.int64], grid: Grid) -> list[slice]:
+    """Return the stretches of rows between gaps of more than `max_gap` missing steps."""
+    if not len(times):
+        return []
+    breaks = np.flatnonzero(np.diff(times) // grid.step_ns - 1 > grid.max_gap) + 1
+    edges = [0, *breaks.tolist(), len(times)]
+    return [slice(start, end) for start, end in pairwise(edges)]
+
+
+def _on_grid(
+    times: NDArray[np.int64], scaled: NDArray[np.float32], grid: Grid
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the times (M,) and steps (M, F) of a run, NaN where there was no row."""
+    where = (times - times[0]) // grid.step_ns
+    steps = np.full((int(where[-1]) + 1, scaled.shape[1]), np.nan, dtype=np.float32)
+    steps[where] = scaled
+    return times[0] + np.arange(len(steps), dtype=np.int64) * grid.step_ns, steps

@@ -1,0 +1,1 @@
+"""The LSTM sequence-to-sequence variational autoencoder."""

@@ -1,0 +1,298 @@
+"""From a changed incident and its scored to the alert event that explains it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import (
+    AlertDetector,
+    AlertEvent,
+    AlertFeature,
+    AlertModel,
+    AlertSeries,
+    AlertSource,
+    AlertWindow,
+    Kind,
+    Severity,
+)
+from stream_vae.core.excerpts import printable
+from stream_vae.core.incidents import Incident, Silence
+from stream_vae.core.model_spec import ModelSpec, Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.windows import WindowBatch
+from stream_vae.detect.incidents import Change
+from stream_vae.detect.threshold import Judgement
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What alert events say of where they come from."""
+
+    detector: AlertDetector
+    labels: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredBatch:
+    """What a batch's decisions rest on."""
+
+    readings: ReadingBatch
+    window_batch: WindowBatch
+    scores: Scores
+    judged: Judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilentSeries:
+    """A series of which an incident changes without a reading."""
+
+    key: str
+    topic: str
+    partition: int
+    last_step: int
+    """Start of its newest step, nanoseconds since 1970."""
+    silent_s: float
+    """Seconds without a reading so far."""
+
+
+class SilenceEnd(Enum):
+    """Why a silence is over."""
+
+    RETURNED = "sends readings again"
+    FORGOTTEN = "is forgotten: no reading for long"
+
+
+class AlertBuilder:
+    """Writes alert events for one model and detector.
+
+    Args:
+        spec: Names and units of the features, identity of the model.
+        origin: Copied into every event.
+        threshold_method: How thresholds are made, in words.
+        max_features: Features listed, largest contribution first.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, origin: Origin, *, threshold_method: str, max_features: int
+    ) -> None:
+        self._spec = spec
+        self._origin = origin
+        self._threshold_method = threshold_method
+        self._max_features = max_features
+
+    def write(
+        self, change: Change, incident: Incident, scored: ScoredBatch, b: int, now: datetime
+    ) -> AlertEvent:
+        """Return the alert event of an incident's change.
+
+        Args:
+            change: What happened to it.
+            incident: The incident after the change.
+            scored: The batch whose window brought the change about.
+            b: That window's position in the batch.
+            now: Wall clock.
+        """
+        readings, scores, judged = scored.readings, scored.scores, scored.judged
+        at = int(scored.window_batch.ready[b])
+        key = readings.series[at]
+        features = self._features(readings.values[at], scores, b)
+        resolved = change is Change.RESOLVED
+        return AlertEvent(
+            incident_id=incident_id(self._origin.detector.name, key, incident.started_at),
+            sequence=incident.sequence,
+            status="resolved" if resolved else "firing",
+            severity=incident.severity,
+            series=AlertSeries(key=key, labels=self._origin.labels),
+            starts_at=_utc(incident.started_at),
+            ends_at=_utc(incident.last_anomalous_at) if resolved else None,
+            detected_at=now,
+            window=self._window(int(scored.window_batch.end_times[b])),
+            score=float(scores.value[b]),
+            score_peak=incident.peak_score,
+            threshold=float(judged.threshold[b]),
+            threshold_method=self._threshold_method,
+            grade=incident.peak_grade,
+            p_value=float(judged.p_value[b]),
+            features=features,
+            detector=self._origin.detector,
+            model=self._model,
+            source=AlertSource(
+                topic=readings.topic,
+                partition=int(readings.partitions[at]),
+                offset_start=incident.offset_start,
+                offset_end=incident.offset_end,
+            ),
+            summary=_summary(key, features[0], resolved=resolved),
+            links=self._origin.links,
+        )
+
+    def build_forgotten(
+        self, silent: SilentSeries, incident: Incident, threshold: float, now: datetime
+    ) -> AlertEvent:
+        """Return the last event of an incident whose series is forgotten."""
+        started_at = incident.started_at
+        return self._build_without_reading(
+            silent,
+            now,
+            kind="anomaly",
+            incident_id=incident_id(self._origin.detector.name, silent.key, started_at),
+            sequence=incident.sequence + 1,
+            severity=incident.severity,
+            starts_at=started_at,
+            ends_at=incident.last_anomalous_at,
+            score=incident.peak_score,
+            threshold=threshold,
+            threshold_method=self._threshold_method,
+            grade=incident.peak_grade,
+            offsets=(incident.offset_start, incident.offset_end),
+            summary=f"{printable(silent.key, 200)} {SilenceEnd.FORGOTTEN.value}",
+        )
+
+    def build_silence(
+        self,
+        silent: SilentSeries,
+        silence: Silence,
+        severity: Severity,
+        now: datetime,
+        end: SilenceEnd | None = None,
+    ) -> AlertEvent:
+        """Return the event that opens, or for some reason ends, the incident of a silent series."""
+        # After a late reading a series may fall silent at the same step again.
+        name = f"{self._origin.detector.name}:silence:{silence.offset}"
+        told = f"no reading for {silent.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
+        return self._build_without_reading(
+            silent,
+            now,
+            kind="silence",
+            incident_id=incident_id(name, silent.key, silence.since),
+            sequence=0 if end is None else 1,
+            severity=severity,
+            starts_at=silence.since,
+            ends_at=None if end is None else silent.last_step,
+            score=silent.silent_s,
+            threshold=silence.allowed_s,
+            threshold_method="seconds without a reading",
+            grade=1.0,
+            offsets=(silence.offset, silence.offset),
+            summary=f"{printable(silent.key, 200)} {end.value if end else f'is silent: {told}'}",
+        )
+
+    def _build_without_reading(  # noqa: PLR0913 -- the fields in which these events differ
+        self,
+        silent: SilentSeries,
+        now: datetime,
+        *,
+        kind: Kind,
+        incident_id: str,
+        sequence: int,
+        severity: Severity,
+        starts_at: int,
+        ends_at: int | None,
+        score: float,
+        threshold: float,
+        threshold_method: str,
+        grade: float,
+        offsets: tuple[int, int],
+        summary: str,
+    ) -> AlertEvent:
+        return AlertEvent(
+            kind=kind,
+            incident_id=incident_id,
+            sequence=sequence,
+            status="firing" if ends_at is None else "resolved",
+            severity=severity,
+            series=AlertSeries(key=silent.key, labels=self._origin.labels),
+            starts_at=_utc(starts_at),
+            ends_at=None if ends_at is None else _utc(ends_at),
+            detected_at=now,
+            window=self._window(silent.last_step),
+            score=score,
+            score_peak=score,
+            threshold=threshold,
+            threshold_method=threshold_method,
+            grade=grade,
+            p_value=None,
+            features=(),
+            detector=self._origin.detector,
+            model=self._model,
+            source=AlertSource(
+                topic=silent.topic,
+                partition=silent.partition,
+                offset_start=offsets[0],
+                offset_end=offsets[1],
+            ),
+            summary=summary,
+            links=self._origin.links,
+        )
+
+    @property
+    def _model(self) -> AlertModel:
+        spec = self._spec
+        return AlertModel(id=spec.id, version=spec.version, trained_at=spec.trained_at)
+
+    def _window(self, end: int) -> AlertWindow:
+        """Return the window whose newest step starts at `end`."""
+        step_ns = round(self._spec.step_seconds * 1e9)
+        return AlertWindow(
+            start=_utc(end - (self._spec.window_length - 1) * step_ns),
+            end=_utc(end),
+            length=self._spec.window_length,
+            step_seconds=self._spec.step_seconds,
+        )
+
+    def _features(
+        self, actual: NDArray[np.float64], scores: Scores, b: int
+    ) -> tuple[AlertFeature, ...]:
+        contribution = scores.contribution[b].astype(np.float64)
+        largest = np.argsort(-contribution, kind="stable")[: self._max_features]
+        return tuple(
+            AlertFeature(
+                name=self._spec.features[f].name,
+                unit=self._spec.features[f].unit,
+                actual=None if np.isnan(actual[f]) else float(actual[f]),
+                expected=float(scores.expected[b, f]),
+                expected_std=float(scores.expected_std[b, f]),
+                contribution=float(contribution[f]),
+            )
+            for f in largest.tolist()
+        )
+
+
+def incident_id(detector: str, series: str, started_at: int) -> str:
+    """Return the id of an incident: a function of who, what and when alone.
+
+    A replay, or a second daemon that does the same work, gives the same id.
+
+    Args:
+        detector: The detector's name.
+        series: The series key.
+        started_at: Event time of the first anomalous reading, nanoseconds since 1970.
+
+    >>> incident_id("plant", "pump-7", 1_700_000_000_000_000_000)
+    '1c1531a0c4e6e32ee626debb5ff14ba7'
+    """
+    identity = f"{len(detector)}:{detector}{len(series)}:{series}{started_at}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _utc(time: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=time // 1000)
+
+
+def _summary(key: str, top: AlertFeature, *, resolved: bool) -> str:
+    key = printable(key, 200)  # who prints a summary must not run what a stream wrote
+    if resolved:
+        return f"{key} is back to normal"
+    actual = "not observed" if top.actual is None else f"{top.actual:.4g}"
+    unit = f" {printable(top.unit, 20)}" if top.unit else ""
+    return (
+        f"{key}: {printable(top.name)} {actual}, expected {top.expected:.4g} "
+        f"± {top.expected_std:.2g}{unit}, {top.contribution:.0%} of the score"
+    )

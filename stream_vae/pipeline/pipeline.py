@@ -1,0 +1,272 @@
+"""The straight line as one object: readings in, verdicts and alert events out.
+
+`assemble` places readings and cuts windows, a scorer scores them (elsewhere, in the daemon), and
+`decide` judges the scores; `observe` does the three in a row. No I/O, no clock: `now` comes in.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.incidents import JudgedReading
+from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.series_index import SeriesName
+from stream_vae.core.verdicts import Verdict, VerdictBatch
+from stream_vae.core.windows import WindowBatch
+from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.drift import DriftWatch
+from stream_vae.detect.tail import LEAST_P
+from stream_vae.detect.threshold import Judgement
+from stream_vae.events import DriftAbsorbed, DriftDetected, Event, ReadingsJudged
+from stream_vae.pipeline.alert_builder import AlertBuilder, Origin, ScoredBatch
+from stream_vae.pipeline.replay import ReplayFilter
+from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
+from stream_vae.pipeline.series_store import DEFAULT_CAPACITY, Capture, SavedSeries, SeriesStore
+
+_MARGINS_TOLD = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of N readings."""
+
+    verdicts: VerdictBatch
+    late: NDArray[np.int64]
+    """Positions of the readings that came too late for their step."""
+    changes: Changes
+    events: tuple[Event, ...]
+
+    @property
+    def alerts(self) -> tuple[AlertEvent, ...]:
+        """The alert events."""
+        return self.changes.alerts
+
+
+class Pipeline:
+    """Windows, thresholds and incidents of all series of this instance.
+
+    The same readings give the same verdicts and alerts however they are cut into batches
+    (`detected_at` aside).
+
+    Args:
+        spec: The model's inputs and calibration.
+        config: See `DetectConfig`.
+        origin: Copied into every alert event.
+        capacity: Most series remembered.
+
+    Raises:
+        ConfigError: If the bundle has no calibration for the score.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        config: DetectConfig,
+        origin: Origin,
+        capacity: int = DEFAULT_CAPACITY,
+    ) -> None:
+        self._min_deviation = config.incident.min_deviation
+        self._false_alarm_share = 1 - config.threshold.quantile
+        self.store = SeriesStore(spec, config, capacity)
+        self.replayed = ReplayFilter()
+        writer = AlertBuilder(
+            spec,
+            origin,
+            threshold_method=self.store.threshold.method,
+            max_features=config.incident.max_features,
+        )
+        self._writer = writer
+        self.lifecycle = SeriesLifecycle(self.store, writer, config.silence)
+        self._drift = DriftWatch()
+
+    @property
+    def n_series(self) -> int:
+        """Series known now."""
+        return len(self.store.index)
+
+    @property
+    def n_open_incidents(self) -> int:
+        """Incidents firing now, of both kinds."""
+        return self.store.incidents.n_open + len(self.store.silences.open_rows)
+
+    def observe(self, readings: ReadingBatch, scorer: Scorer, now: datetime) -> Outcome:
+        """Take N readings in and say what they mean."""
+        window_batch = self.assemble(readings)
+        scores = scorer.score(window_batch.windows, window_batch.end_times)
+        return self.decide(readings, window_batch, scores, now)
+
+    def shortfall(self, readings: ReadingBatch) -> int:
+        """Return how many series must be forgotten before these readings can be assembled."""
+        return self.store.index.shortfall(_names(readings))
+
+    def assemble(self, readings: ReadingBatch) -> WindowBatch:
+        """Place N readings and cut the windows that can be scored; make room first."""
+        index = self.store.index
+        rows = self.store.rows(_names(readings))
+        window_batch = self.store.windows.push(rows, readings)
+        index.see(rows, readings.arrivals, readings.offsets)
+        index.warmed_up[rows[~(window_batch.late | window_batch.warming_up)]] = True
+        index.changed[rows] = True
+        index.pin(rows)
+        return window_batch
+
+    def capture(self, rows: NDArray[np.int32]) -> Capture:
+        """Take series out between two assemblies; `complete` it between the same two decisions."""
+        self.store.index.pin(rows)
+        self.store.index.changed[rows] = False
+        self.store.index.recorded[rows] = True
+        return self.store.capture(rows)
+
+    def complete(self, capture: Capture) -> SavedSeries:
+        """Return the captured series as they were then."""
+        self.store.index.unpin()
+        return self.store.complete(capture)
+
+    def forget_partitions(self, partitions: set[int]) -> int:
+        """Drop the series of partitions that left; return how many there were.
+
+        Nothing assembled from these partitions may be waiting for `decide`.
+        """
+        self.replayed.forget(partitions)
+        return len(self.store.release(self.store.index.of_partitions(partitions)))
+
+    def decide(
+        self,
+        readings: ReadingBatch,
+        window_batch: WindowBatch,
+        scores: Scores,
+        now: datetime,
+        *,
+        replayed: bool = False,
+    ) -> Outcome:
+        """Judge scored windows; assemblies must be decided in the order they were made.
+
+        Args:
+            readings: What was assembled.
+            window_batch: What came of it.
+            scores: Of its windows.
+            now: Wall clock.
+            replayed: These readings were decided before, by whoever had the partition then: learn
+                from them, but publish nothing.
+        """
+        self.store.index.unpin()
+        rows = window_batch.rows[window_batch.ready]
+        judged = self.store.threshold.judge(rows, scores.value, window_batch.revises)
+        verdicts = _verdicts(window_batch, scores, judged)
+        scored = ScoredBatch(
+            readings=readings, window_batch=window_batch, scores=scores, judged=judged
+        )
+        changes = self._changes(scored, now, replayed=replayed)
+        return Outcome(
+            verdicts=verdicts,
+            late=np.flatnonzero(window_batch.late),
+            changes=changes,
+            events=() if replayed else self._events(rows, scores, judged, verdicts),
+        )
+
+    def _events(
+        self,
+        rows: NDArray[np.int32],
+        scores: Scores,
+        judged: Judgement,
+        verdicts: VerdictBatch,
+    ) -> tuple[Event, ...]:
+        count = np.bincount(verdicts.verdict, minlength=len(Verdict))
+        events: list[Event] = [
+            ReadingsJudged(
+                normal=int(count[Verdict.NORMAL]),
+                anomalous=int(count[Verdict.ANOMALOUS]),
+                warming_up=int(count[Verdict.WARMING_UP]),
+                unscorable=int(count[Verdict.UNSCORABLE]),
+                score_margins=tuple((scores.value - judged.threshold)[:_MARGINS_TOLD].tolist()),
+            )
+        ]
+        events += [
+            DriftAbsorbed(
+                series=self.store.index.name(row)[1],
+                readings=self.store.threshold.release_after,
+            )
+            for row in rows[judged.released].tolist()
+        ]
+        if len(rows):
+            moved = self._drift.update(float(scores.value.mean()))
+            if moved:
+                events.append(DriftDetected(mean_before=moved[0], mean_after=moved[1]))
+        return tuple(events)
+
+    def _changes(self, scored: ScoredBatch, now: datetime, *, replayed: bool) -> Changes:
+        found: list[tuple[int, int, AlertEvent]] = []  # position of the reading, row, event
+        if not replayed:
+            found += self.lifecycle.returned(scored, now)
+        found += self._incident_changes(scored, now, replayed=replayed)
+        found.sort(key=lambda change: change[0])  # arrival order over all series
+        names = {row: self.store.index.name(row) for _, row, _ in found}
+        self.store.index.recorded[list(names)] = True
+        return Changes(
+            alerts=tuple(event for _, _, event in found),
+            incidents={name: self.store.incidents_of(row) for row, name in names.items()},
+        )
+
+    def _incident_changes(
+        self, scored: ScoredBatch, now: datetime, *, replayed: bool
+    ) -> list[tuple[int, int, AlertEvent]]:
+        window_batch, judged = scored.window_batch, scored.judged
+        rows = window_batch.rows[window_batch.ready]
+        grades = self._grades(judged)
+        counted = judged.anomalous & self._deviating(scored)
+        # Calm series with calm readings cannot change an incident; only the others are visited.
+        tracked_rows = {*rows[counted].tolist(), *self.store.incidents.tracked_rows}
+        changes: list[tuple[int, int, AlertEvent]] = []
+        for b in np.flatnonzero(np.isin(rows, list(tracked_rows))).tolist():
+            at, row = int(window_batch.ready[b]), int(rows[b])
+            reading = JudgedReading(
+                step=int(window_batch.end_times[b]),
+                time=int(scored.readings.times[at]),
+                offset=int(scored.readings.offsets[at]),
+                anomalous=bool(counted[b]),
+                score=float(scored.scores.value[b]),
+                grade=float(grades[b]),
+            )
+            if replayed and self.replayed.knows_incidents(
+                self.store.index.name(row), reading.offset
+            ):
+                continue
+            changed = self.store.incidents.observe(row, reading, replayed=replayed)
+            if changed:
+                changes.append((at, row, self._writer.write(*changed, scored, b, now)))
+        return changes
+
+    def _grades(self, judged: Judgement) -> NDArray[np.float64]:
+        """Return (B,) how far beyond the threshold, on the scale of log probability."""
+        limit = np.log(self._false_alarm_share)
+        beyond = (limit - np.log(judged.p_value)) / (limit - np.log(LEAST_P))
+        return np.asarray(np.clip(beyond, 0, 1))
+
+    def _deviating(self, scored: ScoredBatch) -> NDArray[np.bool_]:
+        """Tell which windows' newest readings are far enough from expected to matter, (B,)."""
+        actual = scored.readings.values[scored.window_batch.ready]
+        scores = scored.scores
+        with np.errstate(over="ignore"):  # infinitely far is far enough
+            distance = np.abs(actual - scores.expected) / scores.expected_std
+        return np.asarray((distance >= self._min_deviation).any(axis=1))
+
+
+def _names(readings: ReadingBatch) -> list[SeriesName]:
+    return list(zip(readings.partitions.tolist(), readings.series, strict=True))
+
+
+def _verdicts(window_batch: WindowBatch, scores: Scores, judged: Judgement) -> VerdictBatch:
+    n = len(window_batch.rows)
+    verdict = np.full(n, Verdict.UNSCORABLE, np.int8)
+    verdict[window_batch.warming_up] = Verdict.WARMING_UP
+    verdict[window_batch.ready] = np.where(judged.anomalous, Verdict.ANOMALOUS, Verdict.NORMAL)
+    columns = []
+    for values in (scores.value, judged.threshold, judged.p_value):
+        column = np.full(n, np.nan)
+        column[window_batch.ready] = values
+        columns.append(column)
+    return VerdictBatch(verdict=verdict, score=columns[0], threshold=columns[1], p_value=columns[2])

@@ -1,0 +1,203 @@
+"""What happens to series without a reading: they fall silent, expire, or make room for others."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.incidents import SeriesIncidents, Silence
+from stream_vae.core.series_index import SeriesName
+from stream_vae.detect.config import SilenceConfig
+from stream_vae.pipeline.alert_builder import AlertBuilder, ScoredBatch, SilenceEnd, SilentSeries
+from stream_vae.pipeline.series_store import SeriesStore
+
+_EXTRA_SHARE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What became of incidents and series, to be published and remembered together."""
+
+    alerts: tuple[AlertEvent, ...] = ()
+    incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
+    """Of the series with an alert event, as they are now."""
+    forgotten: tuple[SeriesName, ...] = ()
+    tombstones: tuple[SeriesName, ...] = ()
+    """Those forgotten of which something was saved."""
+
+
+class EvictionClass(Enum):
+    """Who may be forgotten to make room, the least missed first."""
+
+    UNWARMED = "series that never filled a window"
+    NO_INCIDENT = "and those without an open incident"
+    ANY = "and those with one, which is resolved by that"
+
+
+class SeriesLifecycle:
+    """Looks after the series in memory by the clock.
+
+    Args:
+        store: Of the pipeline.
+        alerts: Builds alert events.
+        config: See `SilenceConfig`.
+    """
+
+    def __init__(self, store: SeriesStore, alerts: AlertBuilder, config: SilenceConfig) -> None:
+        self._store = store
+        self._alerts = alerts
+        self._severity = config.severity
+
+    def evict(
+        self,
+        n: int,
+        partitions: Collection[int],
+        topic: str,
+        now: datetime,
+        eviction_class: EvictionClass,
+    ) -> Changes:
+        """Forget up to `n` series of these partitions, those in use excepted.
+
+        The longest idle go first. Some more go that never filled a window, so that it need not be
+        done every time.
+
+        Args:
+            n: How many.
+            partitions: Those whose state is back: a tombstone says for good that a series is
+                forgotten.
+            topic: The input topic.
+            now: Wall clock.
+            eviction_class: Which may go.
+        """
+        index, incidents = self._store.index, self._store.incidents
+        spared: set[int] = set()
+        if eviction_class is not EvictionClass.ANY:
+            spared.update(row for row in incidents.tracked_rows if incidents.incident(row))
+            spared.update(self._store.silences.open_rows)
+        extra_unwarmed = index.capacity // _EXTRA_SHARE
+        eviction_candidates = index.eviction_candidates(
+            n,
+            partitions,
+            spared,
+            unwarmed_only=eviction_class is EvictionClass.UNWARMED,
+            extra_unwarmed=extra_unwarmed,
+        )
+        return self._forget(eviction_candidates, topic, now)
+
+    def drop(self, n: int, partitions: Collection[int]) -> Changes:
+        """Drop up to `n` series of partitions on their way back, as if they had not been found.
+
+        What is saved of them stays as it is.
+        """
+        eviction_candidates = self._store.index.eviction_candidates(n, partitions, ())
+        return Changes(forgotten=tuple(self._store.release(eviction_candidates)))
+
+    def expire(
+        self, idle_since_ns: int, partitions: Collection[int], topic: str, now: datetime
+    ) -> Changes:
+        """Forget the series of these partitions without a reading since then."""
+        index = self._store.index
+        return self._forget(index.within(index.idle_since(idle_since_ns), partitions), topic, now)
+
+    def overdue(self, now_ns: int, partitions: Collection[int]) -> set[int]:
+        """Return which of these partitions have series that seem to have stopped."""
+        rows = self._overdue(now_ns, partitions)
+        return {self._store.index.name(row)[0] for row in rows.tolist()}
+
+    def watch_silence(
+        self, now_ns: int, partitions: Collection[int], topic: str, now: datetime
+    ) -> Changes:
+        """Open incidents for the series of these partitions that have stopped.
+
+        Args:
+            now_ns: Wall clock, nanoseconds since 1970.
+            partitions: Those of which every record there is has been taken in.
+            topic: The input topic.
+            now: Wall clock.
+        """
+        index, silences = self._store.index, self._store.silences
+        alerts: list[AlertEvent] = []
+        changed: dict[SeriesName, SeriesIncidents] = {}
+        for row in self._overdue(now_ns, partitions).tolist():
+            silent = self._silent_series(row, topic, (now_ns - int(index.arrived[row])) / 1e9)
+            silence = Silence(
+                since=silent.last_step,
+                offset=int(index.offset[row]),
+                arrived=int(index.arrived[row]),
+                allowed_s=float(silences.allowed_s(index.interval[[row]])[0]),
+            )
+            silences.open(row, silence)
+            alerts.append(self._alerts.build_silence(silent, silence, self._severity, now))
+            changed[index.name(row)] = self._store.incidents_of(row)
+            index.recorded[row] = True
+        return Changes(alerts=tuple(alerts), incidents=changed)
+
+    def returned(self, scored: ScoredBatch, now: datetime) -> list[tuple[int, int, AlertEvent]]:
+        """Resolve the silence of the series that send readings again.
+
+        Returns:
+            Position of the reading, row and event of each.
+        """
+        silences, rows = self._store.silences, scored.window_batch.rows
+        changes: list[tuple[int, int, AlertEvent]] = []
+        for at in np.flatnonzero(np.isin(rows, list(silences.open_rows))).tolist():
+            silence = silences.close(int(rows[at]))
+            if silence is None:
+                continue  # an earlier reading of this poll ended it
+            readings = scored.readings
+            silent = SilentSeries(
+                key=readings.series[at],
+                topic=readings.topic,
+                partition=int(readings.partitions[at]),
+                last_step=self._store.windows.step_start(int(readings.times[at])),
+                silent_s=max((int(readings.arrivals[at]) - silence.arrived) / 1e9, 0.0),
+            )
+            event = self._alerts.build_silence(
+                silent, silence, self._severity, now, end=SilenceEnd.RETURNED
+            )
+            changes.append((at, int(rows[at]), event))
+        return changes
+
+    def _forget(self, rows: NDArray[np.int32], topic: str, now: datetime) -> Changes:
+        """Drop series; what they leave open is resolved, since nobody would do it later."""
+        alerts: list[AlertEvent] = []
+        for row in rows.tolist():
+            silent = self._silent_series(row, topic, 0.0)
+            incident = self._store.incidents.incident(row)
+            if incident is not None:
+                threshold = self._store.threshold.in_force(row)
+                alerts.append(self._alerts.build_forgotten(silent, incident, threshold, now))
+            silence = self._store.silences.get(row)
+            if silence is not None:
+                silent_s = now.timestamp() - silence.arrived / 1e9
+                silent = replace(silent, silent_s=silent_s, last_step=round(now.timestamp() * 1e9))
+                alerts.append(
+                    self._alerts.build_silence(
+                        silent, silence, self._severity, now, end=SilenceEnd.FORGOTTEN
+                    )
+                )
+        recorded = self._store.index.recorded[rows].tolist()
+        names = self._store.release(rows)
+        tombstones = tuple(name for name, known in zip(names, recorded, strict=True) if known)
+        return Changes(alerts=tuple(alerts), forgotten=tuple(names), tombstones=tombstones)
+
+    def _silent_series(self, row: int, topic: str, silent_s: float) -> SilentSeries:
+        partition, key = self._store.index.name(row)
+        return SilentSeries(
+            key=key,
+            topic=topic,
+            partition=partition,
+            last_step=self._store.windows.newest_step(row),
+            silent_s=silent_s,
+        )
+
+    def _overdue(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
+        index, silences = self._store.index, self._store.silences
+        rows = index.at_rest()
+        silent_s = (now_ns - index.arrived[rows]) / 1e9
+        over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
+        return over[~np.isin(over, list(silences.open_rows))]

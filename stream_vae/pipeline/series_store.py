@@ -1,0 +1,225 @@
+"""All that is remembered of the series of this instance, in rows that can be taken out whole."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.model_spec import ModelSpec
+from stream_vae.core.scaling import Scaler
+from stream_vae.core.series_index import NAME_BYTES, ROW, SeriesIndex, SeriesName
+from stream_vae.core.windows import SeriesTable, WindowConfig
+from stream_vae.core.windows import row_type as window_row
+from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.incidents import IncidentTracker
+from stream_vae.detect.silence import SilenceWatch
+from stream_vae.detect.threshold import AdaptiveThreshold
+from stream_vae.detect.threshold import row_type as threshold_row
+from stream_vae.errors import ConfigError
+
+DEFAULT_CAPACITY = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateShape:
+    """What decides whether a saved row can be put back."""
+
+    length: int
+    """T, steps of a window."""
+    n_features: int
+    """F"""
+    scores: int
+    """N, admitted scores of a threshold."""
+
+    @classmethod
+    def of(cls, spec: ModelSpec, config: DetectConfig) -> "StateShape":
+        """Return the shape of the state of this model under these settings."""
+        return cls(
+            length=spec.window_length,
+            n_features=len(spec.features),
+            scores=config.threshold.window,
+        )
+
+    @property
+    def row(self) -> np.dtype[np.void]:
+        """Type of one series' saved state."""
+        return np.dtype(
+            [
+                ("index", ROW),
+                ("windows", window_row(self.length, self.n_features)),
+                ("threshold", threshold_row(self.scores)),
+            ]
+        )
+
+    @property
+    def series_bytes(self) -> int:
+        """Memory of one series."""
+        return self.row.itemsize + NAME_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """Series on their way out: what later work may change has been copied already."""
+
+    rows: NDArray[np.int32]
+    index: NDArray[np.void]
+    windows: NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSeries:
+    """K series as they were at one point of their input."""
+
+    names: Sequence[SeriesName]
+    states: NDArray[np.void]
+    """(K,) of type `StateShape.row`."""
+    incidents: Mapping[SeriesName, SeriesIncidents]
+    """Of those that are not plainly calm."""
+
+
+class SeriesStore:
+    """Windows, thresholds and incidents of at most `capacity` series.
+
+    Windows run ahead of thresholds and incidents, by the work that waits for its scores. To take a
+    series out as of one point of its input, `capture` it between two assemblies and `complete` it
+    between the same two decisions.
+
+    Args:
+        spec: The model's inputs and calibration.
+        config: See `DetectConfig`.
+        capacity: Rows; memory is used only for those given out once.
+
+    Raises:
+        ConfigError: If the bundle has no calibration for the score.
+    """
+
+    def __init__(self, spec: ModelSpec, config: DetectConfig, capacity: int) -> None:
+        self.shape = StateShape.of(spec, config)
+        self._scaler = spec.scaler
+        self.index = SeriesIndex(capacity)
+        self.windows = SeriesTable(
+            WindowConfig(
+                length=spec.window_length,
+                step_ns=round(spec.step_seconds * 1e9),
+                max_gap=config.max_gap,
+                min_observed=config.min_observed,
+            ),
+            spec.scaler,
+            capacity,
+        )
+        score = spec.score if config.score == "auto" else config.score
+        if score not in spec.calibration:
+            msg = (
+                f"detect.score: found {score!r}, expected auto or one the bundle is calibrated "
+                f"for: {sorted(spec.calibration)}"
+            )
+            raise ConfigError(msg)
+        self.threshold = AdaptiveThreshold(config.threshold, spec.calibration[score], capacity)
+        self.incidents = IncidentTracker(config.incident)
+        self.silences = SilenceWatch(config.silence, spec.step_seconds)
+
+    def rows(self, names: list[SeriesName]) -> NDArray[np.int32]:
+        """Return the row of each series, begun where it is new.
+
+        Raises:
+            IndexError: If there is no room.
+        """
+        rows, new = self.index.rows(names)
+        if len(new):
+            self.windows.start(new)
+            self.threshold.start(new)
+        return rows
+
+    def capture(self, rows: NDArray[np.int32]) -> Capture:
+        """Copy what assembling has done to these series."""
+        return Capture(
+            rows=rows,
+            index=self.index.state.save(rows),
+            windows=self.windows.state.save(rows),
+        )
+
+    def complete(self, capture: Capture) -> SavedSeries:
+        """Add what deciding has done to them since, and nothing beyond."""
+        states = np.empty(len(capture.rows), self.shape.row)
+        states["index"] = capture.index
+        states["windows"] = capture.windows
+        states["threshold"] = self.threshold.state.save(capture.rows)
+        names = [self.index.name(row) for row in capture.rows.tolist()]
+        tracked_rows = {*self.incidents.tracked_rows, *self.silences.open_rows}
+        return SavedSeries(
+            names=names,
+            states=states,
+            incidents={
+                name: self.incidents_of(row)
+                for name, row in zip(names, capture.rows.tolist(), strict=True)
+                if row in tracked_rows
+            },
+        )
+
+    def incidents_of(self, row: int) -> SeriesIncidents:
+        """Return the incidents of a series as they are now."""
+        return SeriesIncidents(anomaly=self.incidents.save(row), silence=self.silences.get(row))
+
+    def n_open_incidents(self, rows: Iterable[int]) -> int:
+        """Return how many incidents of these series are firing, of both kinds."""
+        firing, silent = self.incidents.incident, self.silences.open_rows
+        return sum((firing(row) is not None) + (row in silent) for row in rows)
+
+    def load(self, names: list[SeriesName], states: NDArray[np.void]) -> None:
+        """Put K saved series of this shape back, by the model that saved them.
+
+        Raises:
+            IndexError: If there is no room.
+        """
+        rows, _ = self.index.rows(names)
+        self.index.state.load(rows, states["index"])
+        self.windows.state.load(rows, states["windows"])
+        self.threshold.state.load(rows, states["threshold"])
+        self.index.recorded[rows] = True
+
+    def carry_over(self, names: list[SeriesName], states: NDArray[np.void], scaler: Scaler) -> None:
+        """Put K series back that another model saved, whose windows have the same shape.
+
+        Windows are kept, in this model's scale; thresholds begin from this model's calibration.
+
+        Args:
+            names: K series.
+            states: (K,) whose `index` and `windows` are of this shape.
+            scaler: Of the other model.
+
+        Raises:
+            IndexError: If there is no room.
+        """
+        rows = self.rows(names)
+        windows = states["windows"].copy()
+        windows["values"] = self._scaler.transform(scaler.inverse(windows["values"]))
+        self.index.state.load(rows, states["index"])
+        self.windows.state.load(rows, windows)
+        self.threshold.start(rows)
+        self.index.changed[rows] = self.index.recorded[rows] = True
+
+    def load_incidents(self, name: SeriesName, saved: SeriesIncidents, now_ns: int) -> None:
+        """Put a series' incidents back; the series begins, as if a reading had just come, if new.
+
+        Raises:
+            IndexError: If there is no room.
+        """
+        is_new = self.index.find(name) is None
+        row = int(self.rows([name])[0])
+        if is_new:
+            self.index.arrived[row] = now_ns
+            self.index.changed[row] = True
+        self.index.recorded[row] = True
+        self.incidents.load(row, saved.anomaly)
+        self.silences.close(row)
+        if saved.silence is not None:
+            self.silences.open(row, saved.silence)
+
+    def release(self, rows: NDArray[np.int32]) -> list[SeriesName]:
+        """Forget series; return who they were."""
+        for row in rows.tolist():
+            self.incidents.forget(row)
+            self.silences.close(row)
+        return self.index.release(rows)

@@ -1,0 +1,230 @@
+"""From records of the changelog back to the series of a partition."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.model_spec import ModelSpec
+from stream_vae.core.records import RecordBatch
+from stream_vae.core.scaling import Scaler
+from stream_vae.core.series_index import SeriesName
+from stream_vae.errors import StateError
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import StateShape
+from stream_vae.wire.snapshots import (
+    CHECKPOINT,
+    INCIDENTS,
+    MODEL,
+    OFFSET_HEADER,
+    SERIES,
+    Checkpoint,
+    RowHead,
+    SavedModel,
+    decode_rows,
+    decode_value,
+    head_of,
+)
+
+_FAR = np.iinfo(np.int64).max
+_BEYOND = "saved beyond the group's offset: that was set back, or the input was made anew"
+
+
+@dataclass(slots=True)
+class Restoration:
+    """One partition on its way back."""
+
+    partition: int
+    began_at: float
+    """Monotonic seconds."""
+    committed: int | None = None
+    """The group's offset: where it goes live."""
+    checkpoint: Checkpoint | None = None
+    """From where the input must be read again."""
+    is_marked: bool = False
+    """Whether the changelog says so."""
+    models: dict[bytes, SavedModel] = field(default_factory=dict)
+    incidents: dict[str, tuple[int, SeriesIncidents]] = field(default_factory=dict)
+    """Series key -> offset before which all readings were considered, and what was saved."""
+    unfit: dict[str, int] = field(default_factory=dict)
+    """Series key -> offset of a saved row that cannot be used."""
+    why_unfit: str = ""
+    series: int = 0
+    replayed: int = 0
+    state: str = "cold"
+    """`cold`, `restored`, `carried over` (by another model) or `history`."""
+    knows_model: bool = False
+    """Whether the changelog says what this model's rows mean."""
+    begin: int = 0
+    """Where live reading begins: at the group's offset, or where a group without one begins."""
+
+
+class ChangelogLoader:
+    """Puts saved series back into the pipeline's memory, chunk by chunk.
+
+    Args:
+        pipeline: What is loaded into.
+        spec: The model.
+        model: What tells its rows from those of others.
+        evict: Called with how many series more than there is room for are about to be loaded.
+        now_ns: Wall clock, nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        spec: ModelSpec,
+        model: bytes,
+        evict: Callable[[int], None],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._pipeline = pipeline
+        self._spec = spec
+        self._model = model
+        self._evict = evict
+        self._now_ns = now_ns
+
+    def load(self, records: RecordBatch, under_way: Mapping[int, Restoration]) -> None:
+        """Load a chunk; of each series its newest record counts.
+
+        Args:
+            records: Of the changelog, in offset order.
+            under_way: Input partition -> what is known of it so far.
+
+        Raises:
+            StateError: If a record cannot be used; says which, and what to do.
+        """
+        rows: dict[tuple[int, RowHead], dict[SeriesName, bytes]] = {}
+        newest: dict[SeriesName, tuple[int, RowHead]] = {}
+        for i, (key, value) in enumerate(zip(records.keys, records.values, strict=True)):
+            one = under_way.get(int(records.partitions[i]))
+            if one is None or not key:
+                continue
+            try:
+                if key[:1] != SERIES:
+                    self._note(one, key[:1], key[1:], value)
+                    continue
+                name = (one.partition, key[1:].decode())
+                before = newest.pop(name, None)
+                if before is not None:
+                    del rows[before][name]
+                if value is None:
+                    self._apply_tombstone(
+                        one, name, int(dict(records.headers(i))[OFFSET_HEADER] or b"")
+                    )
+                    continue
+                newest[name] = group = (one.partition, head_of(value))
+                rows.setdefault(group, {})[name] = value
+            except (StateError, KeyError, ValueError) as exc:
+                raise _unusable(records, i, exc) from exc
+        for (partition, head), found in rows.items():
+            if found:
+                self._load_rows(under_way[partition], head, found)
+
+    def load_incidents(self, one: Restoration) -> None:
+        """Load the incidents, once all series have been."""
+        replayed, memory = self._pipeline.replayed, self._pipeline.store
+        for key, (offset, incidents) in one.incidents.items():
+            name = (one.partition, key)
+            # Of a series saved after its incidents were, nothing was tracked_rows any more.
+            if offset < max(replayed.saved_at(name), one.unfit.get(key, -1)):
+                continue
+            if memory.index.shortfall([name]):
+                self._evict(1)
+            memory.load_incidents(name, incidents, self._now_ns())
+            replayed.note_incidents(name, offset)
+        one.incidents = {}
+
+    def begin_replay(self, partition: int, offset: int) -> None:
+        """Note from where the input is read again."""
+        self._pipeline.replayed.forget_before(partition, offset)
+
+    def _load_rows(
+        self, one: Restoration, head: RowHead, found: Mapping[SeriesName, bytes]
+    ) -> None:
+        shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
+        names = list(found)
+        offsets, states = decode_rows(list(found.values()), shape.row)
+        is_ours = head.model == self._model and shape == self._pipeline.store.shape
+        scaler = None if is_ours else self._scaler_of(one, head.model, shape)
+        # An offset beyond the group's: somebody set that back, or made the input anew.
+        fits = offsets <= (_FAR if one.committed is None else one.committed)
+        fits &= is_ours or scaler is not None
+        for name, offset, fit in zip(names, offsets.tolist(), fits.tolist(), strict=True):
+            if fit:
+                self._pipeline.replayed.note_series(name, offset)
+                one.unfit.pop(name[1], None)
+            else:
+                one.unfit[name[1]] = offset
+        if not fits.all():
+            one.state = "history"
+            beyond = is_ours or scaler is not None
+            one.why_unfit = _BEYOND if beyond else self._other(one.models.get(head.model), shape)
+            names = [name for name, fit in zip(names, fits.tolist(), strict=True) if fit]
+            states = states[fits]
+        if not names:
+            return
+        memory = self._pipeline.store
+        lacking = memory.index.shortfall(names)
+        if lacking:
+            self._evict(lacking)
+        if scaler is None:
+            memory.load(names, states)
+        else:
+            memory.carry_over(names, states, scaler)
+        one.series += len(names)
+        if one.state != "history":
+            one.state = "restored" if scaler is None else "carried over"
+
+    def _scaler_of(self, one: Restoration, model: bytes, shape: StateShape) -> Scaler | None:
+        """Return how another model scaled its windows, if they are windows of this one too."""
+        saved, ours = one.models.get(model), self._pipeline.store.shape
+        fits = (
+            saved is not None
+            and (shape.length, shape.n_features) == (ours.length, ours.n_features)
+            and saved.features == tuple(feature.name for feature in self._spec.features)
+            and saved.step_seconds == self._spec.step_seconds
+        )
+        if saved is None or not fits:
+            return None
+        return Scaler(mean=np.array(saved.mean), std=np.array(saved.std), clip=saved.clip)
+
+    def _other(self, saved: SavedModel | None, shape: StateShape) -> str:
+        """Return in what another model differs from this one."""
+        ours = self._spec
+        names = ", ".join(feature.name for feature in ours.features)
+        here = f"{names}; {ours.window_length} steps of {ours.step_seconds:g} s"
+        if saved is None:
+            return f"saved by a model that is not known; the bundle's features: {here}"
+        there = f"{', '.join(saved.features)}; {shape.length} steps of {saved.step_seconds:g} s"
+        return f"saved by a model of other features or windows ({there}) than the bundle's ({here})"
+
+    def _apply_tombstone(self, one: Restoration, name: SeriesName, offset: int) -> None:
+        row = self._pipeline.store.index.find(name)
+        if row is not None:
+            self._pipeline.store.release(np.array([row], np.int32))
+        one.unfit.pop(name[1], None)
+        self._pipeline.replayed.note_series(name, offset)
+
+    def _note(self, one: Restoration, kind: bytes, rest: bytes, value: bytes | None) -> None:
+        if kind == INCIDENTS:
+            if value is None:
+                one.incidents.pop(rest.decode(), None)
+            else:
+                incidents, members = decode_value(value, SeriesIncidents)
+                one.incidents[rest.decode()] = int(members["offset"]), incidents
+        elif kind == MODEL and value is not None:
+            one.models[rest] = decode_value(value, SavedModel)[0]
+            one.knows_model |= rest == self._model
+        elif kind == CHECKPOINT and value is not None:
+            one.checkpoint, one.is_marked = decode_value(value, Checkpoint)[0], True
+
+
+def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:
+    key = (records.keys[i] or b"").decode(errors="replace")
+    return StateError(
+        f"saved state in topic {records.topic!r}, partition {records.partitions[i]}, offset "
+        f"{records.offsets[i]}, key {key!r}: {why}. To start anew, set state.topic to a new name, "
+        "or delete that topic while no instance runs"
+    )

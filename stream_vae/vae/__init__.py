@@ -1,1 +1,0 @@
-"""The LSTM seq2seq VAE: network, training, scoring, bundle. Torch lives here."""

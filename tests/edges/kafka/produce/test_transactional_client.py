@@ -1,0 +1,64 @@
+"""A client that does not come back is left behind; one that is merely slow is not."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.errors import Operation
+from stream_vae.edges.kafka.produce import transactional_client
+from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
+
+
+class SlowProducer:
+    """Stands in for librdkafka, which cannot be made to hang at will."""
+
+    def __init__(self, delay_s: float) -> None:
+        self.may_end = threading.Event()
+        self._delay_s = delay_s
+
+    def send_offsets_to_transaction(self, *_: Any) -> None:
+        self.may_end.wait(self._delay_s)
+
+
+def make_client(producer: SlowProducer, waits: list[float], backs: list[float]) -> Any:
+    config = KafkaConfig(
+        bootstrap_servers="127.0.0.1:1", transaction_timeout_s=1.0, commit_interval_s=0.5
+    )
+    client: Any = TransactionalClient(
+        config,
+        Operation(doing="testing", transactional_id="t"),
+        on_wait=lambda _, waited_s: waits.append(waited_s),
+        on_back=backs.append,
+    )
+    client._producer = producer
+    return client
+
+
+def test_a_call_that_outlasts_every_transaction_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transactional_client, "_STEP_TIMEOUT_S", 0.2)
+    producer, waits = SlowProducer(60.0), list[float]()
+    client = make_client(producer, waits, [])
+    with pytest.raises(ClientHungError):
+        client.add_offsets([], None, time.monotonic() + 60)
+    assert len(waits) >= 3, "told while it waits, so that the daemon shows signs of life"
+    assert waits == sorted(waits)
+    producer.may_end.set()
+
+
+def test_a_slow_call_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactional_client, "_STEP_TIMEOUT_S", 0.2)
+    waits, backs = list[float](), list[float]()
+    make_client(SlowProducer(0.5), waits, backs).add_offsets([], None, time.monotonic() + 60)
+    assert waits
+    assert len(backs) == 1
+
+
+def test_a_quick_call_is_not_told_of() -> None:
+    waits, backs = list[float](), list[float]()
+    make_client(SlowProducer(0.0), waits, backs).add_offsets([], None, time.monotonic() + 60)
+    assert (waits, backs) == ([], [])

@@ -1,0 +1,371 @@
+"""Drives hostile polls through decoder, pipeline and outbox, and holds what must hold.
+
+Series come and go all the while: new ones make others give way, silent ones are told of and expire,
+partitions leave, and now and then all state moves into a new pipeline through its bytes.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import jsonschema
+import msgspec
+import numpy as np
+
+from stream_vae.core.alerts import AlertDetector, AlertEvent
+from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.model_spec import Feature, Scorer
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
+from stream_vae.core.verdicts import Verdict
+from stream_vae.delivery.outbox import LARGEST_ASIDE_BYTES, Outbox
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
+from stream_vae.events import ReadingsJudged
+from stream_vae.inputs.reading_decoder import Decoded, ReadingDecoder
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.train import train
+from stream_vae.models.training.training_windows import TrainingSeries
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Outcome, Pipeline
+from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
+from stream_vae.wire.alerts import alert_schema, decode_alert
+from stream_vae.wire.rejections import REASONS
+from stream_vae.wire.snapshots import (
+    RowHead,
+    decode_rows,
+    decode_value,
+    encode_rows,
+    encode_value,
+    head_of,
+)
+from tests.fuzz.layouts import NAMES, Layout
+from tests.fuzz.state import unsound_numbers
+from tests.fuzz.stream import (
+    CLEAN,
+    N_PARTITIONS,
+    START_NS,
+    STEP_NS,
+    STEPS_A_POLL,
+    HostileStream,
+    Poll,
+    signal,
+)
+
+CAPACITY = 1000
+"""Series a pipeline has room for; more come than that."""
+
+T = 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TOPICS = {"alerts": "alerts", "dead_letters": "dead", "late": "late"}
+_LOOK_EVERY = 5  # polls; what costs more than the poll itself
+_RESTART_EVERY = 7  # polls
+_MOVE_EVERY = 60  # polls between two partitions that leave and come back
+_FRAMES_DOWN = 60
+
+
+def train_bundle() -> Bundle:
+    """Return a tiny trained model: T = 5, F = 3, H = 8, Z = 2."""
+    times = START_NS - np.arange(1500, 0, -1, dtype=np.int64) * STEP_NS
+    return train(
+        [TrainingSeries(key="train", times=times, values=signal(1500, seed=1))],
+        features=[Feature(name=name, unit="V") for name in NAMES],
+        step_seconds=STEP_NS / 1e9,
+        architecture=ArchitectureConfig(window_length=T, hidden_size=8, latent_size=2),
+        training=TrainingConfig(epochs=1, min_steps=60, device="cpu"),
+        model_id="fuzz",
+        now=datetime(2026, 1, 1, tzinfo=UTC),
+    ).bundle
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records, by kind."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(kind, verdict, `late` or reason of the rejection) -> records."""
+    alerts: int = 0
+
+    @property
+    def hostile(self) -> int:
+        """Return the hostile records sent."""
+        return self.sent.total() - self.sent[CLEAN]
+
+    def accepted(self, kind: str) -> int:
+        """Return how many records of a kind became readings."""
+        return self.sent[kind] - self.rejected(kind)
+
+    def rejected(self, kind: str) -> int:
+        """Return how many records of a kind became dead letters."""
+        reasons = REASONS.keys() - {"late"}
+        return sum(self.outcomes[kind, reason] for reason in reasons)
+
+
+class Gauntlet:
+    """The daemon's straight line over one layout, without its edges.
+
+    Beside it runs an undisturbed pipeline that is given the clean records alone.
+
+    Args:
+        layout: Of the records.
+        bundle: The model.
+        seed: See `HostileStream`.
+        flood: See `HostileStream`.
+    """
+
+    def __init__(self, layout: Layout, bundle: Bundle, seed: int, flood: float = 0.05) -> None:
+        self.tally = Tally()
+        self.forgotten = 0
+        self.pipeline = _pipeline(bundle)
+        self.layout = layout
+        self._stream = HostileStream(layout, seed, flood)
+        self._scorer: Scorer = WindowScorer(bundle, device="cpu")
+        self._decoder = ReadingDecoder(NAMES, layout.fmt)
+        self._lone_decoder = ReadingDecoder(NAMES, layout.fmt)
+        self._bundle = bundle
+        self._undisturbed = _pipeline(bundle)
+        self._outbox = Outbox("fuzz", _TOPICS)
+        self._schema = jsonschema.Draft202012Validator(
+            alert_schema(), format_checker=jsonschema.FormatChecker()
+        )
+        self._polls = 0
+
+    def run_poll(self) -> None:
+        """Send one poll through and check everything that came of it.
+
+        Raises:
+            AssertionError: If a law does not hold.
+        """
+        poll = self._stream.poll()
+        now = _EPOCH + timedelta(microseconds=poll.now_ns // 1000)
+        decoded = self._decoder.decode(poll.records, poll.now_ns)
+        _check_accounts(poll, decoded)
+        self._evict(decoded.readings, now)
+        outcome = self.pipeline.observe(decoded.readings, self._scorer, now)
+        _check_verdicts(decoded, outcome)
+        self._check_neighbours(poll, decoded, outcome, now)
+        self._check_outputs(poll, decoded, outcome)
+        self._count(poll, decoded, outcome)
+        self._polls += 1
+        if self._polls % _LOOK_EVERY == 0:
+            self.look()
+            self._check_alone(poll, decoded)
+            self._look_after(poll.now_ns, now)
+        if self._polls % _RESTART_EVERY == 0:
+            self._restart()
+        if self._polls % _MOVE_EVERY == 0:
+            leaving = {self._polls // _MOVE_EVERY % N_PARTITIONS}
+            self.pipeline.forget_partitions(leaving)
+            self._undisturbed.forget_partitions(leaving)
+
+    def look(self) -> None:
+        """Check every number in the state."""
+        faults = unsound_numbers(self.pipeline)
+        assert not faults, f"{self.layout.name}: numbers in the state: {faults}"
+
+    def _evict(self, readings: ReadingBatch, now: datetime) -> None:
+        """Forget what is missed least, as the daemon does; the clean series are missed."""
+        lacking = self.pipeline.shortfall(readings)
+        if not lacking:
+            return
+        changes = self.pipeline.lifecycle.evict(
+            lacking, range(8), readings.topic, now, EvictionClass.NO_INCIDENT
+        )
+        assert len(changes.forgotten) >= lacking
+        self._check_changes(changes)
+
+    def _check_changes(self, changes: Changes) -> None:
+        for _, key in changes.forgotten:
+            assert not key.startswith(CLEAN), f"{key} was forgotten for strangers"
+        for event in changes.alerts:
+            assert not event.series.key.startswith(CLEAN)
+            self._outbox.add_alert(event, 0.0)
+            self._check_alert(event, self._outbox.waiting.alerts[-1].record)
+        self.tally.alerts += len(changes.alerts)
+        self.forgotten += len(changes.forgotten)
+        self._outbox.take()
+
+    def _look_after(self, now_ns: int, now: datetime) -> None:
+        """Series fall silent and expire; hostile ones of what age they please, clean ones never."""
+        upkeep, partitions = self.pipeline.lifecycle, range(N_PARTITIONS)
+        idle_since = now_ns - 10 * STEPS_A_POLL * STEP_NS
+        for changes in (
+            upkeep.watch_silence(now_ns, partitions, "readings", now),
+            upkeep.expire(idle_since, partitions, "readings", now),
+        ):
+            self._check_changes(changes)
+
+    def _restart(self) -> None:
+        """All state goes through its bytes into a new pipeline, as into another instance."""
+        memory, shape = self.pipeline.store, self.pipeline.store.shape
+        rows = memory.index.used()
+        saved = self.pipeline.complete(self.pipeline.capture(rows))
+        head = RowHead(
+            model=b"8 bytes!", length=shape.length, n_features=shape.n_features, scores=shape.scores
+        )
+        values = encode_rows(head, memory.index.offset[rows], saved.states)
+        assert all(head_of(value) == head for value in values)
+        self.pipeline = _pipeline(self._bundle)
+        _, states = decode_rows(values, shape.row)
+        self.pipeline.store.load(list(saved.names), states)
+        for name, incidents in saved.incidents.items():
+            again, _ = decode_value(encode_value(incidents), SeriesIncidents)
+            assert again == incidents
+            self.pipeline.store.load_incidents(name, again, 0)
+        assert self.pipeline.n_series == len(rows)
+
+    def _check_alone(self, poll: Poll, decoded: Decoded) -> None:
+        """A record's outcome is its own, not its neighbours' doing."""
+        reasons = {r.index: (r.reason, r.detail) for r in decoded.rejections}
+        place = {row: at for at, row in enumerate(decoded.index.tolist())}
+        for row in range(len(poll.records)):
+            alone = self._decode_deep_down(_cut(poll.records, row), poll.now_ns, _FRAMES_DOWN)
+            if row in reasons:
+                told = [(r.reason, r.detail) for r in alone.rejections]
+                assert told == [reasons[row]], (poll.kinds[row], told, reasons[row])
+                continue
+            assert alone.rejections == [], (poll.kinds[row], alone.rejections)
+            at = place[row]
+            assert alone.readings.series == [decoded.readings.series[at]]
+            assert alone.readings.times[0] == decoded.readings.times[at]
+            assert alone.readings.arrivals[0] == decoded.readings.arrivals[at]
+            np.testing.assert_array_equal(alone.readings.values[0], decoded.readings.values[at])
+
+    def _decode_deep_down(self, records: RecordBatch, now_ns: int, frames: int) -> Decoded:
+        """Decode at another depth of the stack, as a replay may."""
+        if frames:
+            return self._decode_deep_down(records, now_ns, frames - 1)
+        return self._lone_decoder.decode(records, now_ns)
+
+    def _check_neighbours(
+        self, poll: Poll, decoded: Decoded, outcome: Outcome, now: datetime
+    ) -> None:
+        """Clean series have the verdicts and alerts they would have without hostile ones."""
+        kinds = np.array(poll.kinds)[decoded.index]
+        clean = np.flatnonzero(kinds == CLEAN)
+        assert len(clean) == poll.kinds.count(CLEAN), "a clean record was rejected"
+        alone = decoded.readings.take(clean)
+        undisturbed = self._undisturbed.observe(alone, self._scorer, now)
+        for name in ("verdict", "score", "threshold", "p_value"):
+            found = getattr(outcome.verdicts, name)[clean]
+            np.testing.assert_array_equal(found, getattr(undisturbed.verdicts, name), name)
+        alerts = [event for event in outcome.alerts if event.series.key.startswith(CLEAN)]
+        assert alerts == list(undisturbed.alerts)
+
+    def _check_outputs(self, poll: Poll, decoded: Decoded, outcome: Outcome) -> None:
+        late = [
+            Rejection(index=row, reason="late", detail="")
+            for row in decoded.index[outcome.late].tolist()
+        ]
+        for event in outcome.alerts:
+            self._outbox.add_alert(event, 0.0)
+        for rejection in decoded.rejections:
+            self._outbox.add_dead_letter(poll.records, rejection)
+        for rejection in late:
+            self._outbox.add_late(poll.records, rejection)
+        put_out = self._outbox.take()
+        for waiting in put_out.alerts:
+            self._check_alert(waiting.event, waiting.record)
+        for rejection, letter in zip(decoded.rejections, put_out.dead_letters, strict=True):
+            _check_letter(poll.records, rejection, letter)
+        for rejection, letter in zip(late, put_out.late, strict=True):
+            _check_letter(poll.records, rejection, letter)
+
+    def _check_alert(self, event: AlertEvent, record: OutputRecord) -> None:
+        assert record.value is not None
+        assert record.key == event.series.key.encode()
+        self._schema.validate(msgspec.json.decode(record.value))
+        again = decode_alert(record.value)
+        assert again.series == event.series
+        assert event.summary.isprintable()
+        assert all(isinstance(value, bytes) for _, value in record.headers)
+
+    def _count(self, poll: Poll, decoded: Decoded, outcome: Outcome) -> None:
+        self.tally.sent.update(poll.kinds)
+        self.tally.alerts += len(outcome.alerts)
+        what = [Verdict(v).name.lower() for v in outcome.verdicts.verdict.tolist()]
+        for at in outcome.late.tolist():
+            what[at] = "late"
+        kinds = poll.kinds
+        self.tally.outcomes.update(
+            (kinds[row], name) for row, name in zip(decoded.index.tolist(), what, strict=True)
+        )
+        self.tally.outcomes.update((kinds[r.index], r.reason) for r in decoded.rejections)
+
+
+def _pipeline(bundle: Bundle) -> Pipeline:
+    # Short memories, so that refreshes and releases happen all the time.
+    threshold = ThresholdConfig(window=100, refresh_every=4, release_after=60, quantile=0.99)
+    origin = Origin(detector=AlertDetector(name="fuzz", version="0", instance="0"))
+    return Pipeline(bundle.spec, DetectConfig(threshold=threshold), origin, capacity=CAPACITY)
+
+
+def _check_accounts(poll: Poll, decoded: Decoded) -> None:
+    """Each record is a reading or a rejection, and none is both."""
+    sent = len(poll.records)
+    rejected = [rejection.index for rejection in decoded.rejections]
+    assert sorted([*decoded.index.tolist(), *rejected]) == list(range(sent))
+    assert rejected == sorted(rejected)
+    assert (np.diff(decoded.index) > 0).all()
+    readings = decoded.readings
+    assert len(readings) == len(decoded.index) == len(readings.times) == len(readings.values)
+    np.testing.assert_array_equal(readings.offsets, poll.records.offsets[decoded.index])
+    np.testing.assert_array_equal(readings.partitions, poll.records.partitions[decoded.index])
+    assert not np.isinf(readings.values).any()
+    assert ((readings.arrivals > 0) & (readings.arrivals <= poll.now_ns)).all()
+    assert all(0 < len(key) <= 1024 for key in readings.series)
+    assert all(len(name) <= 100 and name.isprintable() for name in decoded.unknown_fields)
+
+
+def _check_verdicts(decoded: Decoded, outcome: Outcome) -> None:
+    """Each reading has one verdict, counted once, and a finite score where it was judged."""
+    verdicts = outcome.verdicts
+    n = len(decoded.readings)
+    assert len(verdicts.verdict) == n
+    told = next(event for event in outcome.events if isinstance(event, ReadingsJudged))
+    assert told.normal + told.anomalous + told.warming_up + told.unscorable == n
+    assert (verdicts.verdict[outcome.late] == Verdict.UNSCORABLE).all()
+    judged = np.isin(verdicts.verdict, [Verdict.NORMAL, Verdict.ANOMALOUS])
+    for numbers in (verdicts.score, verdicts.threshold, verdicts.p_value):
+        np.testing.assert_array_equal(np.isfinite(numbers), judged)
+    assert ((verdicts.p_value[judged] > 0) & (verdicts.p_value[judged] <= 1)).all()
+
+
+def _check_letter(records: RecordBatch, rejection: Rejection, letter: OutputRecord) -> None:
+    """What is put aside is the record as it came, with the reason behind it."""
+    i = rejection.index
+    original = list(records.headers(i))
+    told = dict(letter.headers[-6:])
+    if _size(records.keys[i], records.values[i], original) > LARGEST_ASIDE_BYTES:
+        assert (letter.key, letter.value, len(letter.headers)) == (None, None, 7)
+        assert letter.headers[0][0] == "dlq.omitted"
+    else:
+        assert (letter.key, letter.value) == (records.keys[i], records.values[i])
+        assert list(letter.headers[:-6]) == original
+    assert told["dlq.reason"] == rejection.reason.encode()
+    assert rejection.reason in REASONS
+    assert told["dlq.source.offset"] == b"%d" % records.offsets[i]
+    detail = (told["dlq.detail"] or b"").decode()
+    assert len(detail) <= 300
+    assert detail.isprintable()
+    assert _size(letter.key, letter.value, letter.headers) <= LARGEST_ASIDE_BYTES + 1000
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    parts = [key, value, *(text for _, text in headers), *(name.encode() for name, _ in headers)]
+    return sum(len(part) for part in parts if part is not None)
+
+
+def _cut(records: RecordBatch, row: int) -> RecordBatch:
+    return RecordBatch(
+        topic=records.topic,
+        partitions=records.partitions[row : row + 1],
+        offsets=records.offsets[row : row + 1],
+        timestamps=records.timestamps[row : row + 1],
+        timed_by_broker=records.timed_by_broker,
+        keys=records.keys[row : row + 1],
+        values=records.values[row : row + 1],
+        headers=lambda _: records.headers(row),
+    )

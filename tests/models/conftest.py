@@ -1,0 +1,73 @@
+"""Factories of small models."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import torch
+
+from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.core.scaling import Scaler
+from stream_vae.models.bundle import Bundle, TrainingSummary
+from stream_vae.models.bundle_format import with_version
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.device import limit_threads
+from stream_vae.models.scores import SCORES
+from stream_vae.models.vae.network import SequenceVae
+
+# Threads that wait for each other make these tiny products many times slower on a busy machine.
+limit_threads(1)
+
+MakeBundle = Callable[..., Bundle]
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> MakeBundle:
+    """Return a factory of bundles with random weights: T = 5, F = 3, H = 8, Z = 2."""
+    return _random_bundle
+
+
+def _random_bundle(
+    *,
+    n_features: int = 3,
+    architecture: ArchitectureConfig | None = None,
+    seed: int = 0,
+    score: str = "recency",
+) -> Bundle:
+    architecture = architecture or ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SequenceVae(n_features, architecture)
+    rng = np.random.default_rng(seed)
+    spec = ModelSpec(
+        id="test",
+        version="",
+        trained_at=datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
+        features=tuple(Feature(name=f"f{number}", unit="bar") for number in range(n_features)),
+        window_length=architecture.window_length,
+        step_seconds=60.0,
+        scaler=Scaler(mean=rng.normal(size=n_features), std=rng.uniform(0.5, 2, n_features)),
+        score=score,
+        calibration={name: np.sort(rng.normal(size=1001)) for name in SCORES},
+    )
+    summary = TrainingSummary(
+        config=TrainingConfig(),
+        data_sha256="0" * 64,
+        rows=100,
+        series=1,
+        epochs=2,
+        best_epoch=1,
+        validation_log_likelihood=-1.0,
+        constant_log_likelihood=-1.5,
+        versions={"torch": "2"},
+    )
+    bundle = Bundle(
+        spec=spec,
+        architecture=architecture,
+        weights={name: tensor.detach() for name, tensor in network.state_dict().items()},
+        residual_variance=rng.uniform(0.1, 1.0, n_features),
+        noise_seed=seed,
+        training=summary,
+    )
+    return with_version(bundle)

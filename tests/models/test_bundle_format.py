@@ -1,0 +1,242 @@
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_vae.errors import BundleError
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.bundle_format import (
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    decode_bundle,
+    encode_bundle,
+    with_version,
+)
+from stream_vae.models.config import ArchitectureConfig
+from stream_vae.models.scoring import WindowScorer
+
+MakeBundle = Callable[..., Bundle]
+Files = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def files(make_bundle: MakeBundle) -> Files:
+    return encode_bundle(make_bundle())
+
+
+def altered(files: Files, path: str, value: object) -> Files:
+    """Return the files with one field of model.json set; `path` is dotted, numbers index lists."""
+    document = msgspec.json.decode(files[MODEL_FILE])
+    *parents, last = (int(key) if key.isdecimal() else key for key in path.split("."))
+    place: Any = document
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return {**files, MODEL_FILE: msgspec.json.encode(document)}
+
+
+def rehashed(files: Files, weights: bytes) -> Files:
+    """Return the files with other weights and hashes that fit them, as a forger would."""
+    document = msgspec.json.decode(files[MODEL_FILE])
+    document["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    document["content_sha256"] = ""
+    canonical = msgspec.json.encode(document, order="sorted")
+    document["content_sha256"] = hashlib.sha256(canonical).hexdigest()
+    return {MODEL_FILE: msgspec.json.encode(document), WEIGHTS_FILE: weights}
+
+
+def test_decoded_bundle_scores_exactly_the_same(make_bundle: MakeBundle) -> None:
+    architecture = ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2, calendar=True)
+    bundle = make_bundle(architecture=architecture)
+    again = decode_bundle(encode_bundle(bundle))
+    windows = np.random.default_rng(1).normal(size=(7, 5, 3)).astype(np.float32)
+    times = np.arange(7, dtype=np.int64) * 10**13
+    found = WindowScorer(again, device="cpu").score(windows, times)
+    expected = WindowScorer(bundle, device="cpu").score(windows, times)
+    for name in ("value", "contribution", "expected", "expected_std"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_decoded_bundle_equals_the_original(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    again = decode_bundle(encode_bundle(bundle))
+    assert again.architecture == bundle.architecture
+    assert again.training == bundle.training
+    assert again.noise_seed == bundle.noise_seed
+    for name in ("id", "version", "trained_at", "features", "window_length", "step_seconds"):
+        assert getattr(again.spec, name) == getattr(bundle.spec, name)
+    np.testing.assert_array_equal(again.residual_variance, bundle.residual_variance)
+    np.testing.assert_array_equal(again.spec.scaler.mean, bundle.spec.scaler.mean)
+    for name, levels in bundle.spec.calibration.items():
+        np.testing.assert_array_equal(again.spec.calibration[name], levels)
+    assert encode_bundle(again) == encode_bundle(bundle)
+
+
+def test_integers_for_floats_do_not_break_the_hash(make_bundle: MakeBundle) -> None:
+    """`step_seconds=60` is what a caller may well write."""
+    bundle = make_bundle()
+    whole = with_version(replace(bundle, spec=replace(bundle.spec, step_seconds=60)))
+    assert whole.spec.version == bundle.spec.version
+    assert decode_bundle(encode_bundle(whole)).spec.step_seconds == 60.0
+
+
+def test_model_json_is_readable(files: Files) -> None:
+    """A thousand quantiles take one line, not a thousand."""
+    lines = files[MODEL_FILE].decode().splitlines()
+    assert len(lines) < 100
+    assert '  "step_seconds": 60.0,' in lines
+
+
+def test_version_follows_what_decides_scores(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    version = bundle.spec.version
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    renamed = replace(bundle, spec=replace(bundle.spec, id="other", trained_at=later))
+    assert with_version(renamed).spec.version == version
+    longer = replace(bundle, noise_seed=7)
+    assert with_version(longer).spec.version != version
+    scaler = replace(bundle.spec.scaler, clip=9.0)
+    clipped = replace(bundle, spec=replace(bundle.spec, scaler=scaler))
+    assert with_version(clipped).spec.version != version
+    nudged = {**bundle.weights, "raw_sigma": bundle.weights["raw_sigma"] + 1e-6}
+    assert with_version(replace(bundle, weights=nudged)).spec.version != version
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, WEIGHTS_FILE])
+def test_missing_file_is_refused(files: Files, name: str) -> None:
+    rest = {other: content for other, content in files.items() if other != name}
+    with pytest.raises(BundleError, match=f"{name}: missing"):
+        decode_bundle(rest)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_truncated_file_is_refused(files: Files, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([MODEL_FILE, WEIGHTS_FILE]))
+    length = data.draw(st.integers(0, len(files[name]) - 3))
+    with pytest.raises(BundleError, match=rf"{name}: (truncated|.*required field)"):
+        decode_bundle({**files, name: files[name][:length]})
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_altered_byte_is_refused(files: Files, data: st.DataObject) -> None:
+    """Any other byte anywhere in the weights, or any other digit in model.json."""
+    name = data.draw(st.sampled_from([MODEL_FILE, WEIGHTS_FILE]))
+    content = bytearray(files[name])
+    at = data.draw(st.integers(0, len(content) - 1))
+    if name == MODEL_FILE:
+        digits = [place for place, byte in enumerate(content) if chr(byte).isdecimal()]
+        at = digits[at % len(digits)]
+    content[at] = data.draw(
+        st.sampled_from(range(48, 58)).filter(lambda byte: byte != content[at])
+        if name == MODEL_FILE
+        else st.integers(0, 255).filter(lambda byte: byte != content[at])
+    )
+    with pytest.raises(BundleError, match=name):
+        decode_bundle({**files, name: bytes(content)})
+
+
+def test_whitespace_in_model_json_is_no_alteration(files: Files) -> None:
+    """The control: what is hashed is the content, not its layout."""
+    compact = msgspec.json.encode(msgspec.json.decode(files[MODEL_FILE]))
+    assert compact != files[MODEL_FILE]
+    decode_bundle({**files, MODEL_FILE: compact})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("format", "onnx", r"format: found 'onnx', expected 'stream-vae-model'"),
+        ("format_version", 2, r"format_version: found 2, expected 1"),
+        ("format_version", "1", r"Expected `int`, got `str` - at `\$.format_version`"),
+        (
+            "architecture.hidden_size",
+            "8",
+            r"Expected `int`, got `str` - at `\$.architecture.hidden_size`",
+        ),
+        ("architecture.calendar", 1, r"Expected `bool`, got `int` - at `\$.architecture.calendar`"),
+        ("trained_at", "yesterday", r"Invalid RFC3339.*at `\$.trained_at`"),
+        ("trained_at", "2024-05-06T07:08:09", r"timezone.*at `\$.trained_at`"),
+        ("features", [], r"length >= 1 - at `\$.features`"),
+        ("features.1.name", "f0", r"features: found \['f0', 'f0', 'f2'\], expected unique names"),
+        ("step_seconds", 0, r"> 0.* - at `\$.step_seconds`"),
+        ("scaler.mean", [0.0, 1.0], r"scaler.mean: found 2 numbers, expected 3, one per feature"),
+        ("scaler.std.1", 0.0, r"scaler.std: found 0.0, expected finite numbers > 0"),
+        ("scaler.std.1", None, r"Expected `float`, got `null` - at `\$.scaler.std\[1\]`"),
+        ("scaler.clip", -1.0, r"scaler.clip: found -1.0, expected finite numbers > 0"),
+        ("residual_variance.0", -0.5, r"residual_variance: found -0.5, expected .* >= 0"),
+        ("score", "elbo", r"score: found 'elbo', expected one of"),
+        ("calibration.recency", [1.0, 0.5], r"calibration.recency: found descending quantiles"),
+        ("calibration.recency.3", 0.0, r"calibration.recency: found descending|content_sha256"),
+        ("noise_seed", -1, r">= 0 - at `\$.noise_seed`"),
+        ("surprise", 1, r"unknown field `surprise`"),
+        ("content_sha256", "0", r"altered after it was written: content_sha256: found '0'"),
+        ("residual_variance.0", 0.5, r"altered after it was written: content_sha256"),
+        ("version", "0" * 16, r"altered after it was written: content_sha256"),
+        ("weights_sha256", "0", r"altered after it was written: content_sha256"),
+    ],
+)
+def test_altered_model_json_is_refused_naming_the_field(
+    files: Files, path: str, value: object, message: str
+) -> None:
+    with pytest.raises(BundleError, match=rf"^{MODEL_FILE}: .*{message}"):
+        decode_bundle(altered(files, path, value))
+
+
+def test_missing_field_is_refused_by_name(files: Files) -> None:
+    document = msgspec.json.decode(files[MODEL_FILE])
+    del document["scaler"]
+    with pytest.raises(BundleError, match="missing required field `scaler`"):
+        decode_bundle({**files, MODEL_FILE: msgspec.json.encode(document)})
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe", b'{"format": 1e999}', b"null"])
+def test_model_json_that_is_none_is_refused(files: Files, content: bytes) -> None:
+    with pytest.raises(BundleError, match=f"^{MODEL_FILE}: "):
+        decode_bundle({**files, MODEL_FILE: content})
+
+
+def test_number_beyond_float_is_refused(files: Files) -> None:
+    """JSON can spell 1e999, which no float holds."""
+    content = files[MODEL_FILE].replace(b'"clip": 10.0', b'"clip": 1e999')
+    assert content != files[MODEL_FILE]
+    with pytest.raises(BundleError, match=f"^{MODEL_FILE}: "):
+        decode_bundle({**files, MODEL_FILE: content})
+
+
+def test_rehashed_bundle_with_sound_weights_is_read(files: Files) -> None:
+    """The control of the forgeries below."""
+    decode_bundle(rehashed(files, files[WEIGHTS_FILE]))
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("to_mean.bias", torch.tensor([0.0, float("nan"), 0.0]), "to_mean.bias.*finite"),
+        ("to_mean.bias", torch.zeros(3, dtype=torch.float64), "to_mean.bias: found torch.float64"),
+        ("to_mean.bias", torch.zeros(4), r"to_mean.bias: found shape \(4,\), expected \(3,\)"),
+        ("extra", torch.zeros(1), r"extra: found shape \(1,\), expected nothing"),
+    ],
+)
+def test_unsound_weights_are_refused_by_name(
+    files: Files, name: str, tensor: torch.Tensor, message: str
+) -> None:
+    weights = safetensors.torch.load(files[WEIGHTS_FILE])
+    forged = safetensors.torch.save({**weights, name: tensor})
+    with pytest.raises(BundleError, match=message):
+        decode_bundle(rehashed(files, forged))
+
+
+def test_weights_that_are_no_safetensors_are_refused(files: Files) -> None:
+    with pytest.raises(BundleError, match=f"{WEIGHTS_FILE}: not a safetensors file"):
+        decode_bundle(rehashed(files, b"PK\x03\x04 not weights"))

@@ -1,0 +1,219 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream_vae.core.model_spec import Feature
+from stream_vae.errors import ConfigError
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.scores import SCORES
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.reports import BatchReport, EpochReport
+from stream_vae.models.training.train import TrainedModel, fingerprint, train
+from stream_vae.models.training.training_windows import TrainingSeries
+
+STEP_NS = 60 * 10**9
+T = 6
+ARCHITECTURE = ArchitectureConfig(window_length=T, hidden_size=8, latent_size=2)
+TRAINING = TrainingConfig(epochs=4, min_steps=120, batch_size=16, device="cpu")
+FEATURES = (Feature(name="wave", unit="bar"), Feature(name="echo"), Feature(name="flat"))
+NOW = datetime(2024, 5, 6, tzinfo=UTC)
+
+
+def make_values(n_rows: int = 200) -> NDArray[np.float64]:
+    """Return a wave, its negative with noise, and a constant."""
+    phase = 2 * np.pi * np.arange(n_rows) / 9
+    noise = np.random.default_rng(0).normal(size=n_rows) * 0.05
+    return np.stack((50 + 10 * np.sin(phase), -np.sin(phase) + noise, np.full(n_rows, 7.0)), axis=1)
+
+
+def make_series(values: NDArray[np.float64] | None = None, key: str = "a") -> TrainingSeries:
+    values = make_values() if values is None else values
+    times = (1000 + np.arange(len(values), dtype=np.int64)) * STEP_NS
+    return TrainingSeries(key=key, times=times, values=values)
+
+
+def make_model(
+    *series: TrainingSeries,
+    training: TrainingConfig = TRAINING,
+    architecture: ArchitectureConfig = ARCHITECTURE,
+    features: tuple[Feature, ...] = FEATURES,
+) -> TrainedModel:
+    return train(
+        series or (make_series(),),
+        features=features,
+        step_seconds=60.0,
+        architecture=architecture,
+        training=training,
+        model_id="pump",
+        now=NOW,
+    )
+
+
+def tail_windows(model: TrainedModel) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the 35 windows of the calibration part: the last 40 of 200 rows."""
+    scaled = model.bundle.spec.scaler.transform(make_values()[160:])
+    windows = np.lib.stride_tricks.sliding_window_view(scaled, T, axis=0).transpose(0, 2, 1)
+    return windows, (1000 + np.arange(160 + T - 1, 200, dtype=np.int64)) * STEP_NS
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedModel:
+    return make_model()
+
+
+def test_training_is_reproducible_bit_for_bit(model: TrainedModel) -> None:
+    """Same data, config and seed: the same version and scores. Another seed: others."""
+    windows, times = tail_windows(model)
+    scores = WindowScorer(model.bundle, device="cpu").score(windows, times).value
+    again = make_model()
+    assert again.bundle.spec.version == model.bundle.spec.version
+    assert again.report == model.report
+    found = WindowScorer(again.bundle, device="cpu").score(windows, times).value
+    np.testing.assert_array_equal(found, scores)
+
+    other = make_model(training=replace(TRAINING, seed=1))
+    assert other.bundle.spec.version != model.bundle.spec.version
+    differing = WindowScorer(other.bundle, device="cpu").score(windows, times).value
+    assert (differing != scores).all()
+
+
+def test_model_beats_a_constant_on_a_wave() -> None:
+    training = replace(TRAINING, min_steps=400, learning_rate=0.02)
+    report = make_model(training=training).report
+    assert report.validation_log_likelihood > report.constant_log_likelihood
+    assert report.validation_log_likelihood == max(
+        epoch.validation_log_likelihood for epoch in report.history
+    )
+
+
+def test_spec_says_what_was_trained(model: TrainedModel) -> None:
+    spec = model.bundle.spec
+    assert (spec.id, spec.trained_at, spec.features) == ("pump", NOW, FEATURES)
+    assert (spec.window_length, spec.step_seconds, spec.score) == (T, 60.0, "recency")
+    np.testing.assert_allclose(spec.scaler.mean, make_values()[:140].mean(axis=0))
+    assert len(spec.version) == 16
+
+
+def test_calibration_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
+    """Quantiles of every score are those of the tail's windows under the product's scorer."""
+    windows, times = tail_windows(model)
+    assert set(model.bundle.spec.calibration) == set(SCORES)
+    for name, found in model.bundle.spec.calibration.items():
+        scores = WindowScorer(model.bundle, score=name, device="cpu").score(windows, times).value
+        expected = np.quantile(scores, np.linspace(0, 1, 1001))
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_residual_variance_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
+    """For one feature at a time it is that part of the mean squared reconstruction error."""
+    windows, times = tail_windows(model)
+    scorer = WindowScorer(model.bundle, score="reconstruction_error", device="cpu")
+    found = scorer.score(windows, times)
+    expected = (found.value[:, None] * found.contribution * len(FEATURES)).mean(axis=0)
+    np.testing.assert_allclose(model.bundle.residual_variance, expected, rtol=1e-5)
+
+
+def test_report_counts_rows_windows_and_features(model: TrainedModel) -> None:
+    report = model.report
+    assert (report.rows, report.series, report.score) == (200, 1, "recency")
+    assert report.windows == {"training": 68, "validation": 15, "calibration": 35}
+    assert [feature.is_constant for feature in report.features] == [False, False, True]
+    assert [feature.observed_share for feature in report.features] == [1.0, 1.0, 1.0]
+    assert report.parameters == sum(tensor.numel() for tensor in model.bundle.weights.values())
+    quantiles = report.calibration_quantiles["recency"]
+    assert quantiles[1.0] == model.bundle.spec.calibration["recency"][-1]
+
+
+def test_constant_model_by_hand() -> None:
+    """One feature, +-1 by turns: scaled it is +-1, sigma 1, density -1/2 - half log 2 pi."""
+    values = np.tile([[1.0], [-1.0]], (60, 1))
+    model = make_model(make_series(values), features=FEATURES[:1])
+    expected = -0.5 - 0.5 * np.log(2 * np.pi)
+    assert model.report.constant_log_likelihood == pytest.approx(expected, abs=1e-6)
+    assert model.bundle.spec.score == "log_probability"
+
+
+def test_missing_values_and_steps_are_trained_through() -> None:
+    """A feature hardly seen and a few absent rows give a finite model, and are reported."""
+    values = make_values()
+    values[::3, 1] = np.nan
+    values[10:, 2] = np.nan
+    whole = make_series(values)
+    kept = np.flatnonzero(np.arange(200) % 17 != 16)
+    model = make_model(TrainingSeries(key="a", times=whole.times[kept], values=whole.values[kept]))
+    features = model.report.features
+    assert [feature.is_mostly_missing for feature in features] == [False, False, True]
+    assert model.report.windows["training"] > 0
+    assert np.isfinite(model.report.validation_log_likelihood)
+    assert np.isfinite(model.bundle.residual_variance).all()
+    assert model.bundle.residual_variance[2] == 1.0
+    assert all(np.isfinite(found).all() for found in model.bundle.spec.calibration.values())
+
+
+def test_several_series_share_one_model() -> None:
+    short = make_series(make_values(12), key="short")
+    report = make_model(make_series(), make_series(key="b"), short).report
+    assert (report.rows, report.series) == (412, 3)
+    assert report.windows["training"] == 2 * 68 + 2
+
+
+def test_calendar_inputs_are_trained_and_scored() -> None:
+    architecture = replace(ARCHITECTURE, calendar=True)
+    model = make_model(architecture=architecture)
+    windows, times = tail_windows(model)
+    scorer = WindowScorer(model.bundle, device="cpu")
+    half_day = np.int64(12 * 3600 * 10**9)
+    moved = scorer.score(windows, times + half_day).value
+    assert (moved != scorer.score(windows, times).value).any()
+
+
+def test_progress_is_told_per_epoch_and_per_batch() -> None:
+    epochs: list[EpochReport] = []
+    batches: list[BatchReport] = []
+    report = train(
+        [make_series()],
+        features=FEATURES,
+        step_seconds=60.0,
+        architecture=ARCHITECTURE,
+        training=replace(TRAINING, min_steps=8, patience=4),
+        model_id="pump",
+        now=NOW,
+        progress=epochs.append,
+        on_batch=batches.append,
+    ).report
+    assert tuple(epochs) == report.history
+    assert len(batches) == batches[-1].step == batches[-1].steps
+    assert all(np.isfinite([batch.reconstruction, batch.kl]).all() for batch in batches)
+
+
+def test_too_few_rows_are_refused() -> None:
+    """20 % of 27 rows is a tail of 5, one short of a window."""
+    with pytest.raises(ConfigError, match=r"calibration part: found 5 rows.*\(27 in all\).*= 6"):
+        make_model(
+            make_series(make_values(27)), training=replace(TRAINING, validation_fraction=0.3)
+        )
+
+
+def test_absent_device_is_refused() -> None:
+    with pytest.raises(ConfigError, match="device"):
+        make_model(training=replace(TRAINING, device="cuda:99"))
+
+
+def test_fingerprint_knows_names_keys_times_and_values() -> None:
+    series = make_series()
+    original = fingerprint([series], FEATURES)
+    assert fingerprint([make_series()], FEATURES) == original
+    moved = replace(series, times=series.times + STEP_NS)
+    touched = replace(series, values=series.values + np.eye(200, 3))
+    renamed = (Feature(name="x"), *FEATURES[1:])
+    others = {
+        fingerprint([moved], FEATURES),
+        fingerprint([touched], FEATURES),
+        fingerprint([replace(series, key="b")], FEATURES),
+        fingerprint([series], renamed),
+        fingerprint([series, series], FEATURES),
+    }
+    assert len(others | {original}) == 6

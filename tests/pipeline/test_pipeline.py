@@ -1,0 +1,248 @@
+"""The straight line: readings in, verdicts and alert events out."""
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+import msgspec
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.model_spec import Scorer, Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.verdicts import Verdict
+from stream_vae.detect.config import DetectConfig, IncidentConfig
+from stream_vae.events import DriftAbsorbed, ReadingsJudged
+from stream_vae.pipeline.alert_builder import incident_id
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_lifecycle import EvictionClass
+from stream_vae.wire.alerts import alert_schema, encode_alert
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MakePipeline = Callable[..., Pipeline]
+MakeReadings = Callable[..., ReadingBatch]
+
+F = 3
+
+
+def make_stream(make_readings: MakeReadings, n_steps: int = 120, n_series: int = 4) -> ReadingBatch:
+    """Return quiet noise in which series s1 goes wild from step 60 to 69."""
+    generator = np.random.default_rng(11)
+    values = generator.normal(size=(n_steps, n_series, F))
+    values[60:70, 1] += 12
+    steps = np.repeat(np.arange(n_steps), n_series).tolist()
+    names = [f"s{i}" for i in range(n_series)] * n_steps
+    return make_readings(steps, names, values.reshape(-1, F))
+
+
+def cut(batch: ReadingBatch, begin: int, end: int) -> ReadingBatch:
+    part: dict[str, Any] = {"topic": batch.topic}
+    for field in dataclasses.fields(batch)[1:]:
+        part[field.name] = getattr(batch, field.name)[begin:end]
+    return ReadingBatch(**part)
+
+
+def assert_valid(event: AlertEvent) -> None:
+    """Hold an event against the published JSON Schema."""
+    jsonschema.validate(
+        msgspec.json.decode(encode_alert(event)),
+        alert_schema(),
+        cls=jsonschema.Draft202012Validator,
+        format_checker=jsonschema.FormatChecker(),
+    )
+
+
+def test_one_anomaly_opens_one_incident_and_resolves_it(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    outcome = make_pipeline().observe(make_stream(make_readings), scorer, NOW)
+    opened, *updates, resolved = outcome.alerts
+    assert {event.series.key for event in outcome.alerts} == {"s1"}
+    assert opened.starts_at == datetime(1970, 1, 1, 0, 1, 0, tzinfo=UTC)
+    assert (opened.status, opened.sequence, opened.ends_at) == ("firing", 0, None)
+    assert resolved.status == "resolved"
+    assert resolved.ends_at is not None
+    assert [event.sequence for event in outcome.alerts] == list(range(len(updates) + 2))
+    assert resolved.score_peak == max(event.score_peak for event in outcome.alerts)
+    assert opened.source.offset_start == 60 * 4 + 1
+
+
+def test_every_alert_event_is_valid_against_the_published_schema(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    outcome = make_pipeline().observe(make_stream(make_readings), scorer, NOW)
+    assert outcome.alerts
+    for event in outcome.alerts:
+        assert_valid(event)
+        assert abs(sum(f.contribution for f in event.features) - 1) < 1e-6
+        assert event.features[0].contribution >= event.features[-1].contribution
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cuts=st.lists(st.integers(1, 90), min_size=1, max_size=12))
+def test_outcomes_do_not_depend_on_how_the_stream_is_polled(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer, cuts: list[int]
+) -> None:
+    stream = make_stream(make_readings)
+    whole = make_pipeline().observe(stream, scorer, NOW)
+    pipeline = make_pipeline()
+    alerts: list[AlertEvent] = []
+    verdicts = []
+    begin, i = 0, 0
+    while begin < len(stream):
+        end = begin + cuts[i % len(cuts)]
+        outcome = pipeline.observe(cut(stream, begin, end), scorer, NOW)
+        alerts += outcome.alerts
+        verdicts.append(outcome.verdicts.verdict)
+        begin, i = end, i + 1
+    assert tuple(alerts) == whole.alerts
+    np.testing.assert_array_equal(np.concatenate(verdicts), whole.verdicts.verdict)
+
+
+def test_warm_up_late_and_unobserved_readings_get_verdicts_of_their_own(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    steps = [*range(10), 3, 10]
+    values = np.zeros((12, F))
+    values[11] = np.nan
+    outcome = make_pipeline().observe(make_readings(steps, ["a"] * 12, values), scorer, NOW)
+    verdict = [Verdict(v).name for v in outcome.verdicts.verdict]
+    assert verdict == ["WARMING_UP"] * 7 + ["NORMAL"] * 3 + ["UNSCORABLE"] * 2
+    assert outcome.late.tolist() == [10]
+    assert np.isnan(outcome.verdicts.score[[0, 6, 10, 11]]).all()
+    assert np.isfinite(outcome.verdicts.score[7:10]).all()
+
+
+def test_an_absurd_value_gives_a_finite_event(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    """10^12 is clipped for the model, and told as it came."""
+    stream = make_stream(make_readings, n_series=2)
+    stream.values[130:150:2] = 1e12
+    outcome = make_pipeline().observe(stream, scorer, NOW)
+    fired = [event for event in outcome.alerts if event.series.key == "s0"]
+    assert fired[0].features[0].actual == 1e12
+    for event in fired:
+        assert_valid(event)
+
+
+def test_the_largest_numbers_there_are_give_a_finite_event(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    """In units of the expected deviation they are beyond float64."""
+
+    class Sharp:
+        def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+            scores = scorer.score(values, end_times)
+            return dataclasses.replace(scores, expected_std=scores.expected_std / 4)
+
+    stream = make_stream(make_readings, n_series=2)
+    stream.values[130:150:2] = 1.7e308
+    outcome = make_pipeline().observe(stream, Sharp(), NOW)
+    fired = [event for event in outcome.alerts if event.series.key == "s0"]
+    assert fired[0].features[0].actual == 1.7e308
+    for event in fired:
+        assert_valid(event)
+
+
+def test_a_summary_cannot_steer_a_terminal(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    """Keys come from the stream, and a summary is what people print."""
+    key = "\x1b[2Jpump" + "\u202e" * 200
+    stream = make_stream(make_readings, n_series=2)
+    stream = dataclasses.replace(stream, series=[key] * len(stream))
+    stream = dataclasses.replace(stream, times=np.arange(len(stream)) * 10**9)
+    alerts = make_pipeline().observe(stream, scorer, NOW).alerts
+    assert {event.status for event in alerts} == {"firing", "resolved"}
+    for event in alerts:
+        assert event.series.key == key, "the key itself is told as it came"
+        assert event.summary.isprintable()
+        assert_valid(event)
+
+
+def test_min_deviation_keeps_small_anomalies_out_of_incidents_but_not_out_of_verdicts(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    stream = make_stream(make_readings)
+    config = DetectConfig(incident=IncidentConfig(min_deviation=20.0))
+    outcome = make_pipeline(config).observe(stream, scorer, NOW)
+    assert outcome.alerts == ()
+    assert (outcome.verdicts.verdict == Verdict.ANOMALOUS).any()
+    assert make_pipeline().observe(stream, scorer, NOW).alerts, "control: without it, an incident"
+
+
+def test_a_revision_of_the_open_step_is_scored_again(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    values = np.zeros((10, F))
+    values[8] = 40.0
+    batch = make_readings([*range(9), 8], ["a"] * 10, values)
+    outcome = make_pipeline().observe(batch, scorer, NOW)
+    assert outcome.verdicts.verdict[8] == Verdict.ANOMALOUS
+    assert outcome.verdicts.verdict[9] == Verdict.NORMAL
+
+
+def test_a_lasting_change_is_absorbed_and_told(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    stream = make_stream(make_readings, n_steps=1400, n_series=2)
+    stream.values[200::2] += 12  # s0, from step 100 on
+    outcome = make_pipeline().observe(stream, scorer, NOW)
+    absorbed = [event for event in outcome.events if isinstance(event, DriftAbsorbed)]
+    assert [event.series for event in absorbed] == ["s0"]
+    assert outcome.alerts[-1].status == "resolved"
+
+
+def test_forgotten_partitions_leave_no_incident_behind(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    pipeline = make_pipeline()
+    stream = make_stream(make_readings)
+    pipeline.observe(cut(stream, 0, 65 * 4), scorer, NOW)
+    assert (pipeline.n_series, pipeline.n_open_incidents) == (4, 1)
+    assert pipeline.forget_partitions({0}) == 4
+    assert (pipeline.n_series, pipeline.n_open_incidents) == (0, 0)
+
+
+def test_counts_of_verdicts_sum_to_the_readings(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    stream = make_stream(make_readings)
+    outcome = make_pipeline().observe(stream, scorer, NOW)
+    told = next(event for event in outcome.events if isinstance(event, ReadingsJudged))
+    assert told.normal + told.anomalous + told.warming_up + told.unscorable == len(stream)
+
+
+def test_an_incident_id_tells_detectors_series_and_starts_apart() -> None:
+    ids = {incident_id(*who) for who in [("a", "bc", 1), ("ab", "c", 1), ("a", "bc", 2)]}
+    assert len(ids) == 3
+
+
+def test_room_for_new_series_is_not_made_of_those_that_just_sent(
+    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+) -> None:
+    """The longest idle series may be in the very poll that asks for room."""
+    pipeline = make_pipeline(capacity=4)
+    for step, name in enumerate("abcd"):
+        pipeline.observe(make_readings([step], [name], np.zeros((1, F))), scorer, NOW)
+    both = make_readings([9, 9], ["a", "e"], np.zeros((2, F)))
+    assert pipeline.shortfall(both) == 1
+    forgotten = pipeline.lifecycle.evict(
+        1, range(8), "readings", NOW, EvictionClass.NO_INCIDENT
+    ).forgotten
+    assert forgotten == ((0, "b"),)
+    pipeline.observe(both, scorer, NOW)
+    assert pipeline.n_series == 4
+    alone = make_readings([10], ["f"], np.zeros((1, F)))
+    assert pipeline.shortfall(alone) == 1
+    pipeline.lifecycle.evict(1, range(8), "readings", NOW, EvictionClass.NO_INCIDENT)
+    assert pipeline.store.index.find((0, "a")) is not None
+    assert pipeline.store.index.find((0, "c")) is None, "control: reserved for that poll alone"

@@ -1,0 +1,206 @@
+"""Snapshots: what is restored goes on as if nothing had happened."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.model_spec import Scorer, Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.scaling import Scaler
+from stream_vae.detect.config import DetectConfig, IncidentConfig
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import SavedSeries, StateShape
+from stream_vae.wire.snapshots import RowHead, decode_rows, encode_rows
+
+MakePipeline = Callable[..., Pipeline]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+T, F, SERIES, STEPS = 8, 3, 3, 120
+CONFIG = DetectConfig(incident=IncidentConfig(cooldown_s=9.0))
+
+
+def make_stream() -> ReadingBatch:
+    """Return noise with anomalies of all lengths, gaps, late readings and revisions."""
+    generator = np.random.default_rng(5)
+    steps = np.repeat(np.arange(STEPS), SERIES)
+    values = generator.normal(size=(STEPS, SERIES, F))
+    for begin, end, series in ((30, 33, 0), (40, 75, 1), (60, 62, 2), (80, 110, 0)):
+        values[begin:end, series] += 9
+    values[generator.random(values.shape) < 0.05] = np.nan
+    moved = np.where(generator.random(len(steps)) < 0.05, -1, 0)
+    kept = generator.random(len(steps)) > 0.03
+    kept[50 * SERIES : 65 * SERIES : SERIES] = False  # a long gap in the first series
+    times = ((steps + moved) * 1_000_000_000)[kept]
+    n = len(times)
+    return ReadingBatch(
+        topic="readings",
+        partitions=np.zeros(n, np.int32),
+        offsets=np.arange(n),
+        series=[f"s{i % SERIES}" for i in np.flatnonzero(kept)],
+        times=times,
+        arrivals=np.arange(n) * 300_000_000,
+        values=values.reshape(-1, F)[kept],
+    )
+
+
+STREAM = make_stream()
+
+
+def part(begin: int, end: int) -> ReadingBatch:
+    return STREAM.take(np.arange(begin, min(end, len(STREAM))))
+
+
+def through_bytes(saved: SavedSeries, offset: int, shape: StateShape) -> NDArray[np.void]:
+    head = RowHead(
+        model=b"12345678", length=shape.length, n_features=shape.n_features, scores=shape.scores
+    )
+    offsets = np.full(len(saved.names), offset)
+    return decode_rows(encode_rows(head, offsets, saved.states), shape.row)[1]
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    saved_at=st.lists(st.integers(0, len(STREAM)), min_size=SERIES, max_size=SERIES),
+    until=st.integers(0, len(STREAM)),
+    ahead=st.integers(0, 40),
+    poll=st.integers(1, 50),
+)
+def test_restored_series_go_on_as_if_nothing_had_happened(
+    make_pipeline: MakePipeline,
+    scorer: Scorer,
+    saved_at: list[int],
+    until: int,
+    ahead: int,
+    poll: int,
+) -> None:
+    """Each series is saved at an offset of its own, while later readings are in flight already.
+
+    The incidents are those of the last alert event before `until`, or of the series' own saving.
+    """
+    whole = make_pipeline(CONFIG)
+    expected = whole.observe(STREAM, scorer, NOW)
+    assert len(expected.alerts) > 6
+    saved_at = [min(at, until) for at in saved_at]
+    first, second = make_pipeline(CONFIG), make_pipeline(CONFIG)
+    told: list[AlertEvent] = []
+    incidents = {}
+    begin = 0
+    for i in sorted(range(SERIES), key=saved_at.__getitem__):
+        outcome = first.observe(part(begin, saved_at[i]), scorer, NOW)
+        told += outcome.alerts
+        incidents.update({n: (saved_at[i], s) for n, s in outcome.changes.incidents.items()})
+        begin = saved_at[i]
+        row = first.store.index.find((0, f"s{i}"))
+        if row is None:
+            continue
+        capture = first.capture(np.array([row], np.int32))
+        # Assembling runs ahead of deciding: it must not be seen in what was captured.
+        coming = part(begin, begin + ahead)
+        in_flight = first.assemble(coming)
+        saved = first.complete(capture)
+        second.store.load(list(saved.names), through_bytes(saved, begin, second.store.shape))
+        second.replayed.note_series((0, f"s{i}"), begin)
+        for name, state in saved.incidents.items():
+            incidents[name] = (begin, state)
+        # The pipeline under test goes on from before what was in flight: begun anew up to there.
+        del in_flight
+        first = make_pipeline(CONFIG)
+        first.observe(part(0, begin), scorer, NOW)
+    outcome = first.observe(part(begin, until), scorer, NOW)
+    told += outcome.alerts
+    incidents.update({n: (until, s) for n, s in outcome.changes.incidents.items()})
+    for name, (offset, state) in incidents.items():
+        if offset >= second.replayed.saved_at(name):
+            second.store.load_incidents(name, state, 0)
+            second.replayed.note_incidents(name, offset)
+
+    for at in range(min(saved_at), until, poll):
+        again = second.replayed.unseen(part(at, min(at + poll, until)))
+        window_batch = second.assemble(again)
+        scores = scorer.score(window_batch.windows, window_batch.end_times)
+        replay = second.decide(again, window_batch, scores, NOW, replayed=True)
+        assert not replay.alerts
+    second.replayed.forget({0})
+    after = second.observe(part(until, len(STREAM)), scorer, NOW)
+    told += after.alerts
+    assert told == list(expected.alerts)
+    assert_same_state(second, whole)
+
+
+def assert_same_state(one: Pipeline, other: Pipeline) -> None:
+    assert one.n_series == other.n_series == SERIES
+    for i in range(SERIES):
+        states = []
+        for pipeline in (one, other):
+            row = pipeline.store.index.find((0, f"s{i}"))
+            assert row is not None
+            saved = pipeline.complete(pipeline.capture(np.array([row], np.int32)))
+            states.append((saved.states.tobytes(), dict(saved.incidents)))
+        assert states[0] == states[1]
+
+
+class _Cold:
+    """Scores nothing as unusual: what another machine's last bits might make of a reading."""
+
+    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+        n = len(end_times)
+        return Scores(
+            value=np.zeros(n),
+            contribution=np.full((n, F), 1 / F, np.float32),
+            expected=np.zeros((n, F)),
+            expected_std=np.ones((n, F)),
+        )
+
+
+def test_what_was_published_is_restored_even_where_a_replay_would_judge_otherwise(
+    make_pipeline: MakePipeline, scorer: Scorer
+) -> None:
+    """An incident was opened; read again, nothing looks unusual: it stays open and is resolved."""
+    first, second = make_pipeline(), make_pipeline()
+    until = 45 * SERIES
+    opened = first.observe(part(0, until), scorer, NOW)
+    firing = {n: s for n, s in opened.changes.incidents.items() if s.anomaly and s.anomaly.incident}
+    assert firing
+    for name, state in firing.items():
+        second.store.load_incidents(name, state, 0)
+    again = second.assemble(part(0, until))
+    replay = second.decide(
+        part(0, until), again, _Cold().score(again.windows, again.end_times), NOW, replayed=True
+    )
+    assert not replay.alerts
+    assert second.n_open_incidents == first.n_open_incidents == len(firing)
+    rest = second.observe(part(until, len(STREAM)), _Cold(), NOW)
+    assert [(e.status, e.sequence) for e in rest.alerts] == [("resolved", 1)] * len(firing)
+
+
+def test_windows_carry_over_to_another_model_of_the_same_shape(
+    make_pipeline: MakePipeline, scorer: Scorer
+) -> None:
+    """Their values in input units stay; thresholds begin from the new calibration."""
+    first, second = make_pipeline(), make_pipeline()
+    first.observe(part(0, 100), scorer, NOW)
+    saved = first.complete(first.capture(first.store.index.used()))
+    other = Scaler(mean=np.full(F, 2.0), std=np.full(F, 4.0), clip=100.0)
+    second.store.carry_over(list(saved.names), saved.states, other)
+    row = second.store.index.find((0, "s1"))
+    assert row is not None
+    assert second.store.index.changed[row], "saved again in this model's terms"
+    position = list(saved.names).index((0, "s1"))
+    expected = saved.states["windows"]["values"][position] * 4.0 + 2.0
+    found = second.complete(second.capture(np.array([row], np.int32))).states
+    np.testing.assert_allclose(found["windows"]["values"][0], expected, rtol=1e-6)
+    fresh = make_pipeline()
+    [begun] = fresh.store.rows([(0, "x")])
+    assert second.store.threshold.in_force(row) == fresh.store.threshold.in_force(int(begun))
+
+
+def test_a_series_costs_what_is_stated() -> None:
+    shape = StateShape(length=32, n_features=8, scores=1000)
+    assert shape.row.itemsize == pytest.approx(5280, abs=40)

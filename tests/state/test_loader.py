@@ -1,0 +1,181 @@
+"""The changelog's records, as they are written, back into a pipeline."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream_vae.core.model_spec import ModelSpec
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.records import OutputRecord, RecordBatch
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
+from stream_vae.errors import StateError
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import SavedSeries
+from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.state.loader import ChangelogLoader, Restoration
+from stream_vae.wire.snapshots import Checkpoint
+from tests.conftest import NOW, F, MeanSquareScorer, make_spec
+
+MakePipeline = Callable[..., Pipeline]
+MakeReadings = Callable[..., ReadingBatch]
+
+SPEC = make_spec()
+NAME = (0, "pump")
+MODEL = model_key(SPEC, "mean_square", 0.999)
+
+
+def writer_of(pipeline: Pipeline, spec: ModelSpec = SPEC, model: bytes = MODEL) -> ChangelogWriter:
+    return ChangelogWriter("changelog", spec, model, pipeline.store.shape)
+
+
+def as_batch(records: list[OutputRecord]) -> RecordBatch:
+    n = len(records)
+    return RecordBatch(
+        topic="changelog",
+        partitions=np.array([record.to_partition for record in records], np.int32),
+        offsets=np.arange(n),
+        timestamps=np.zeros(n, np.int64),
+        timed_by_broker=False,
+        keys=[record.key for record in records],
+        values=[record.value for record in records],
+        headers=lambda i: records[i].headers,
+    )
+
+
+def load(
+    pipeline: Pipeline, records: list[OutputRecord], committed: int | None = 1000
+) -> Restoration:
+    loader = ChangelogLoader(pipeline, SPEC, MODEL, lambda _: None, lambda: 0)
+    one = Restoration(partition=0, began_at=0.0, committed=committed)
+    loader.load(as_batch(records), {0: one})
+    loader.load_incidents(one)
+    return one
+
+
+@pytest.fixture
+def donor(make_pipeline: MakePipeline, make_readings: MakeReadings) -> Pipeline:
+    """A pipeline that knows one series, with an incident open."""
+    pipeline = make_pipeline()
+    values = np.random.default_rng(0).normal(size=(30, F))
+    values[25:] += 9
+    readings = make_readings(list(range(30)), [NAME[1]] * 30, values)
+    assert pipeline.observe(readings, MeanSquareScorer(), NOW).alerts
+    return pipeline
+
+
+def saved(pipeline: Pipeline) -> SavedSeries:
+    return pipeline.complete(pipeline.capture(pipeline.store.index.used()))
+
+
+def test_what_was_written_is_there_again(donor: Pipeline, make_pipeline: MakePipeline) -> None:
+    writer, after = writer_of(donor), make_pipeline()
+    checkpoint = Checkpoint(offset=20, clock_ns=7)
+    one = load(
+        after,
+        [writer.model(0), writer.checkpoint(0, checkpoint), *writer.saved(saved(donor), {0: 30})],
+    )
+    assert saved(after).states.tobytes() == saved(donor).states.tobytes()
+    assert saved(after).incidents == saved(donor).incidents
+    assert (one.state, one.series, one.checkpoint) == ("restored", 1, checkpoint)
+    assert one.is_marked
+    assert one.knows_model
+    assert after.n_open_incidents == 1
+
+
+def test_of_a_series_the_newest_record_counts(donor: Pipeline, make_pipeline: MakePipeline) -> None:
+    """Saved, forgotten and saved anew: in one chunk or several, the order alone decides."""
+    writer = writer_of(donor)
+    first, gone = writer.saved(saved(donor), {0: 30}), writer.forgotten(NAME, 40)
+    assert load(make_pipeline(), [*first, *gone]).series == 0
+    after = make_pipeline()
+    load(after, [*gone, *first])
+    assert after.n_series == 1
+    assert after.replayed.saved_at(NAME) == 30
+    forgotten = make_pipeline()
+    load(forgotten, [*first, *gone])
+    assert (forgotten.n_series, forgotten.replayed.saved_at(NAME)) == (0, 40)
+
+
+def test_incidents_older_than_their_series_row_count_for_nothing(
+    donor: Pipeline, make_pipeline: MakePipeline
+) -> None:
+    """The row was saved when the series was calm again. Control: incidents as old as the row."""
+    writer, state = writer_of(donor), saved(donor)
+    rows = writer.saved(replace(state, incidents={}), {0: 30})
+    for offset, n_open in ((29, 0), (30, 1)):
+        after = make_pipeline()
+        load(after, [writer.incidents(NAME, state.incidents[NAME], offset), *rows])
+        assert after.n_open_incidents == n_open
+
+
+def test_an_incident_without_a_row_begins_its_series_as_if_it_had_just_sent(
+    donor: Pipeline, make_pipeline: MakePipeline
+) -> None:
+    after = make_pipeline()
+    load(after, [writer_of(donor).incidents(NAME, saved(donor).incidents[NAME], 30)])
+    row = after.store.index.find(NAME)
+    assert row is not None
+    assert after.store.index.changed[row], "it is saved with the next round"
+    assert after.n_open_incidents == 1
+
+
+def test_a_row_from_beyond_the_groups_offset_is_not_used(
+    donor: Pipeline, make_pipeline: MakePipeline
+) -> None:
+    """The offsets were set back, or the input made anew."""
+    after = make_pipeline()
+    one = load(after, writer_of(donor).saved(replace(saved(donor), incidents={}), {0: 30}), 29)
+    assert (one.state, one.unfit, after.n_series) == ("history", {NAME[1]: 30}, 0)
+
+
+def test_another_model_of_the_same_shape_hands_its_windows_over(
+    donor: Pipeline, make_pipeline: MakePipeline
+) -> None:
+    """Told only by its own record; without that its rows are unfit."""
+    other = writer_of(donor, model=b"another!")
+    records = other.saved(saved(donor), {0: 30})
+    after = make_pipeline()
+    assert load(after, [other.model(0), *records]).state == "carried over"
+    assert after.n_open_incidents == 1
+    assert load(make_pipeline(), records).state == "history"
+
+
+def test_windows_of_another_shape_or_other_features_are_not_used_but_incidents_stay(
+    donor: Pipeline, make_pipeline: MakePipeline
+) -> None:
+    features = (*SPEC.features[1:], SPEC.features[0])
+    swapped = writer_of(donor, replace(SPEC, features=features), b"swapped!")
+    after = make_pipeline()
+    one = load(after, [swapped.model(0), *swapped.saved(saved(donor), {0: 30})])
+    assert (one.state, one.series, one.unfit) == ("history", 0, {NAME[1]: 30})
+    assert after.n_open_incidents == 1
+
+
+def test_a_threshold_of_another_length_begins_anew(
+    donor: Pipeline, make_pipeline: MakePipeline
+) -> None:
+    writer = writer_of(donor)
+    after = make_pipeline(DetectConfig(threshold=ThresholdConfig(window=500)))
+    one = load(after, [writer.model(0), *writer.saved(saved(donor), {0: 30})])
+    assert one.state == "carried over"
+
+
+@pytest.mark.parametrize("cut", [0, 30, -1])
+def test_damaged_state_is_refused_with_where_it_lies_and_what_to_do(
+    donor: Pipeline, make_pipeline: MakePipeline, cut: int
+) -> None:
+    record = writer_of(donor).saved(saved(donor), {0: 30})[0]
+    assert record.value is not None
+    damaged = replace(record, value=record.value[:cut])
+    with pytest.raises(StateError, match=r"'changelog', partition 0, offset 0, key 'spump'.*anew"):
+        load(make_pipeline(), [damaged])
+
+
+def test_a_tombstone_that_says_nothing_is_refused(make_pipeline: MakePipeline) -> None:
+    bare = OutputRecord(
+        topic="c", key=b"spump", value=None, headers=[], partition=0, to_partition=0
+    )
+    with pytest.raises(StateError, match="offset"):
+        load(make_pipeline(), [bare])

@@ -1,0 +1,148 @@
+"""What is saved when, and from where a restart would have to read again."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.series_index import SeriesName
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import SavedSeries
+from stream_vae.state.loader import Restoration
+from stream_vae.state.snapshots import SnapshotJob, SnapshotWriter
+from stream_vae.wire.snapshots import Checkpoint
+from tests.conftest import NOW, F, MeanSquareScorer
+
+MakePipeline = Callable[..., Pipeline]
+MakeReadings = Callable[..., ReadingBatch]
+
+INTERVAL_S = 0.02
+
+
+class Collected:
+    """State as it would go into the changelog."""
+
+    def __init__(self) -> None:
+        self.saved: list[SeriesName] = []
+        self.checkpoints: dict[int, int] = {}
+        self.models: list[int] = []
+        self.tombstones: dict[SeriesName, int] = {}
+
+    def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
+        assert {partition for partition, _ in saved.names} <= positions.keys()
+        self.saved += saved.names
+
+    def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+        self.checkpoints.update({p: c.offset for p, c in checkpoints.items()})
+
+    def add_model(self, partition: int) -> None:
+        self.models.append(partition)
+
+    def add_tombstones(self, names: Mapping[SeriesName, int]) -> None:
+        self.tombstones.update(names)
+
+
+class Stage:
+    """A pipeline with its saver, and readings that pass through both."""
+
+    def __init__(self, pipeline: Pipeline, make_readings: MakeReadings) -> None:
+        self.pipeline = pipeline
+        self.sink = Collected()
+        self.saver = SnapshotWriter(pipeline, self.sink, INTERVAL_S)
+        self._make_readings = make_readings
+
+    def take_in(self, partition: int, *keys: str, first: int = 0, replayed: bool = False) -> None:
+        n = len(keys)
+        readings = self._make_readings([first] * n, list(keys), np.zeros((n, F)), first)
+        readings.partitions[:] = partition
+        window_batch = self.pipeline.assemble(readings)
+        if not replayed:
+            self.saver.advance({partition: first + n})
+        scores = MeanSquareScorer().score(window_batch.windows, window_batch.end_times)
+        self.pipeline.decide(readings, window_batch, scores, NOW, replayed=replayed)
+
+    def finish_round(self) -> list[SnapshotJob]:
+        """Take slices until a round that begins now is over."""
+        time.sleep(INTERVAL_S)
+        taken = [self.saver.next_slice()]
+        time.sleep(INTERVAL_S)
+        taken += [self.saver.next_slice() for _ in range(5)]
+        savings = [saving for saving in taken if saving is not None]
+        for saving in savings:
+            self.sink.add_saved(self.pipeline.complete(saving.capture), saving.positions)
+            self.sink.add_checkpoints(saving.checkpoints)
+        return savings
+
+
+def restored(partition: int, begin: int, **known: object) -> Restoration:
+    done = Restoration(partition=partition, began_at=0.0, begin=begin)
+    for name, value in known.items():
+        setattr(done, name, value)
+    return done
+
+
+def test_every_changed_series_is_saved_once_a_round_with_a_checkpoint_behind(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    stage = Stage(make_pipeline(), make_readings)
+    stage.saver.go_live(restored(0, 10, checkpoint=Checkpoint(offset=10, clock_ns=0)))
+    assert (stage.sink.checkpoints, stage.sink.models) == ({0: 10}, [0])
+    stage.take_in(0, "a", "b", first=10)
+    stage.finish_round()
+    assert sorted(stage.sink.saved) == [(0, "a"), (0, "b")]
+    assert stage.sink.checkpoints == {0: 12}
+    assert not stage.finish_round(), "nothing has changed since"
+    stage.take_in(0, "b", first=12)
+    stage.finish_round()
+    assert stage.sink.saved[2:] == [(0, "b")]
+
+
+def test_rows_given_to_a_partition_that_is_not_live_yet_are_not_saved(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """They were of a partition that left in the middle of a round."""
+    stage = Stage(make_pipeline(capacity=4), make_readings)
+    stage.saver.go_live(restored(0, 0))
+    stage.take_in(0, "a", "b", "c", "d")
+    time.sleep(INTERVAL_S)
+    stage.saver.next_slice()
+    stage.saver.forget({0})
+    stage.pipeline.forget_partitions({0})
+    stage.take_in(1, "e", "f", replayed=True)
+    assert not stage.finish_round()
+    assert stage.sink.saved == []
+
+
+def test_a_history_start_is_marked_where_its_history_begins(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """Control: a checkpoint that the changelog holds already is not written again."""
+    stage = Stage(make_pipeline(), make_readings)
+    begin = Checkpoint(offset=5, clock_ns=0)
+    stage.saver.go_live(restored(0, 50, checkpoint=begin))
+    stage.saver.go_live(restored(1, 50, checkpoint=begin, is_marked=True, knows_model=True))
+    assert stage.sink.checkpoints == {0: 5}
+    assert stage.sink.models == [0]
+
+
+def test_rows_that_nobody_can_use_are_buried_unless_their_series_is_back(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    stage = Stage(make_pipeline(), make_readings)
+    stage.take_in(0, "back", replayed=True)
+    stage.saver.go_live(restored(0, 50, unfit={"back": 7, "gone": 9}))
+    assert stage.sink.tombstones == {(0, "gone"): 9}
+
+
+def test_who_leaves_saves_what_has_changed_and_where_it_stands(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """Control: what is on its way back is left as it was found."""
+    stage = Stage(make_pipeline(), make_readings)
+    stage.saver.go_live(restored(0, 0))
+    stage.take_in(0, "a")
+    stage.take_in(1, "b", replayed=True)
+    stage.saver.save_leaving({0, 1})
+    assert stage.sink.saved == [(0, "a")]
+    assert stage.sink.checkpoints == {0: 1}
