@@ -101,7 +101,7 @@ class RestoreProgressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesHeld:
+class SeriesCounted:
     """What is remembered now; told once a second, readings or not."""
 
     series: int
@@ -113,7 +113,7 @@ class SeriesHeld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesForgotten:
+class SeriesEvicted:
     """Series made room for others or had no reading for their time to live."""
 
     count: int
@@ -140,7 +140,7 @@ class PartitionsLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryLost:
+class RecordsLost:
     """The input topic no longer holds what comes next; reading goes on with its oldest record."""
 
     topic: str
@@ -228,7 +228,7 @@ class ReadingsJudged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DriftAbsorbed:
+class ThresholdReleased:
     """A series stayed anomalous so long that its new level is learnt as normal."""
 
     series: str
@@ -290,11 +290,11 @@ Event = (
     | PartitionsAssigned
     | StateRestored
     | RestoreProgressed
-    | SeriesHeld
-    | SeriesForgotten
+    | SeriesCounted
+    | SeriesEvicted
     | PartitionsRevoked
     | PartitionsLost
-    | HistoryLost
+    | RecordsLost
     | ConsumptionPaused
     | ConsumptionResumed
     | RecordsConsumed
@@ -303,7 +303,7 @@ Event = (
     | UnknownFieldsIgnored
     | WindowsScored
     | ReadingsJudged
-    | DriftAbsorbed
+    | ThresholdReleased
     | DriftDetected
     | AlertDelivered
     | TransactionCommitted

@@ -37,7 +37,7 @@ def test_every_reason_of_a_dead_letter_is_listed(reason: str) -> None:
 
 def test_every_metric_is_listed_and_every_listed_metric_is_there() -> None:
     registry = CollectorRegistry()
-    Metrics(registry)
+    Metrics(registry, "x")
     real = set()
     for family in registry.collect():
         prefix, _, name = family.name.partition("stream_vae_")

@@ -108,7 +108,11 @@ class _Service:
         self._log_failure = logger.error
         registry = CollectorRegistry()
         self._recorder = Recorder(
-            registry, logger, self._settings.logging.summary_period_s, time.monotonic
+            registry,
+            logger,
+            detector=self._settings.detector.name,
+            summary_period_s=self._settings.logging.summary_period_s,
+            clock=time.monotonic,
         )
         self._notices = ClientNotices(
             self._recorder, self._settings.kafka.broker_deadline_s, self._settings.input.topic

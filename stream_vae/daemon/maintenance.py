@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from stream_vae.delivery.committer import Committer, Recorder
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
-from stream_vae.events import SeriesForgotten, SeriesHeld
+from stream_vae.events import SeriesCounted, SeriesEvicted
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 
@@ -83,7 +83,7 @@ class SeriesMaintenance:
         self._follow_clock(now_ns)
         index = self._pipeline.store.index
         self._recorder.record(
-            SeriesHeld(
+            SeriesCounted(
                 series=len(index),
                 capacity=index.capacity,
                 incidents_open=self._pipeline.n_open_incidents,
@@ -113,7 +113,7 @@ class SeriesMaintenance:
         self._committer.add_changes(changes, positions, time.monotonic())
         if changes.forgotten:
             self._recorder.record(
-                SeriesForgotten(
+                SeriesEvicted(
                     count=len(changes.forgotten),
                     reason=reason,
                     example_series=changes.forgotten[0][1],

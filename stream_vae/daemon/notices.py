@@ -2,7 +2,7 @@
 
 from stream_vae.delivery.committer import Recorder
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
-from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed, HistoryLost
+from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed, RecordsLost
 
 
 class ClientNotices:
@@ -48,7 +48,7 @@ class ClientNotices:
     def history_lost(self, partition: int, wanted: int, oldest: int) -> None:
         """The input topic no longer holds what comes next."""
         self._recorder.record(
-            HistoryLost(
+            RecordsLost(
                 topic=self._topic, partition=partition, wanted_offset=wanted, oldest_offset=oldest
             )
         )

@@ -21,7 +21,7 @@ from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.drift import DriftWatch
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold import Judgement
-from stream_vae.events import DriftAbsorbed, DriftDetected, Event, ReadingsJudged
+from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin, ScoredBatch
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
@@ -186,7 +186,7 @@ class Pipeline:
             )
         ]
         events += [
-            DriftAbsorbed(
+            ThresholdReleased(
                 series=self.store.index.name(row)[1],
                 readings=self.store.threshold.release_after,
             )

@@ -60,8 +60,8 @@ class Counters:
                 found[name.partition("{")[0]] += float(value)
         return cls(
             judged=found["stream_vae_readings_judged_total"],
-            state_bytes=found["stream_vae_state_bytes_total"],
-            state_records=found["stream_vae_state_records_total"],
+            state_bytes=found["stream_vae_changelog_bytes_total"],
+            state_records=found["stream_vae_changelog_records_total"],
             commits=found["stream_vae_transactions_total"],
             alerts=found["stream_vae_alerts_total"],
             cpu_s=found["process_cpu_seconds_total"],

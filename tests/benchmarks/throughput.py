@@ -62,5 +62,5 @@ def daemon_windows_per_second(workload: Workload, kafka: RealKafka, topics: Topi
 def _windows_scored(port: int) -> float:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
-    found = [line for line in lines if line.startswith("stream_vae_windows_scored_total ")]
-    return float(found[0].split()[1]) if found else 0.0
+    found = [line for line in lines if line.startswith("stream_vae_windows_scored_total{")]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0

@@ -17,7 +17,7 @@ from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, IncidentConfig
-from stream_vae.events import DriftAbsorbed, ReadingsJudged
+from stream_vae.events import ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import incident_id
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
@@ -196,7 +196,7 @@ def test_a_lasting_change_is_absorbed_and_told(
     stream = make_stream(make_readings, n_steps=1400, n_series=2)
     stream.values[200::2] += 12  # s0, from step 100 on
     outcome = make_pipeline().observe(stream, scorer, NOW)
-    absorbed = [event for event in outcome.events if isinstance(event, DriftAbsorbed)]
+    absorbed = [event for event in outcome.events if isinstance(event, ThresholdReleased)]
     assert [event.series for event in absorbed] == ["s0"]
     assert outcome.alerts[-1].status == "resolved"
 

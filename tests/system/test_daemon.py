@@ -106,7 +106,8 @@ def test_what_is_fed_comes_out_as_the_alerts_that_score_gives(
         assert get(daemon.http_port, "/livez")[0] == 200
         assert get(daemon.http_port, "/readyz")[0] == 200
         metrics = get(daemon.http_port, "/metrics")[1]
-        assert f'stream_vae_records_consumed_total{{topic="{topics.input}"}} 300.0' in metrics
+        labels = f'detector="stream-vae",topic="{topics.input}"'
+        assert f"stream_vae_records_consumed_total{{{labels}}} 300.0" in metrics
         assert daemon.stop() == 0
         assert daemon.stray_lines == [], "every line is a JSON event"
         assert len(daemon.find("daemon_started")) == 1

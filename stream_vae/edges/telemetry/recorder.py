@@ -30,6 +30,7 @@ class Recorder:
     Args:
         registry: Where the metrics are registered; a recorder needs one of its own.
         logger: Where the lines go.
+        detector: The detector's name, a label of each metric.
         summary_period_s: Time between two summary lines.
         clock: Monotonic seconds.
     """
@@ -38,10 +39,12 @@ class Recorder:
         self,
         registry: CollectorRegistry,
         logger: Logger,
+        *,
+        detector: str,
         summary_period_s: float,
         clock: Callable[[], float],
     ) -> None:
-        self._metrics = Metrics(registry)
+        self._metrics = Metrics(registry, detector)
         self._logger = logger
         self._summary_period_s = summary_period_s
         self._clock = clock
@@ -62,11 +65,11 @@ class Recorder:
             events.PartitionsAssigned: self._partitions_assigned,
             events.RestoreProgressed: self._inform,
             events.StateRestored: self._state_restored,
-            events.SeriesHeld: self._series_held,
-            events.SeriesForgotten: self._series_forgotten,
+            events.SeriesCounted: self._series_counted,
+            events.SeriesEvicted: self._series_evicted,
             events.PartitionsRevoked: self._partitions_revoked,
             events.PartitionsLost: self._partitions_lost,
-            events.HistoryLost: self._history_lost,
+            events.RecordsLost: self._records_lost,
             events.ConsumptionPaused: self._consumption_paused,
             events.ConsumptionResumed: self._consumption_resumed,
             events.RecordsConsumed: self._records_consumed,
@@ -75,7 +78,7 @@ class Recorder:
             events.UnknownFieldsIgnored: self._unknown_fields_ignored,
             events.WindowsScored: self._windows_scored,
             events.ReadingsJudged: self._readings_judged,
-            events.DriftAbsorbed: self._drift_absorbed,
+            events.ThresholdReleased: self._threshold_released,
             events.DriftDetected: self._drift_detected,
             events.AlertDelivered: self._alert_delivered,
             events.TransactionCommitted: self._transaction_committed,
@@ -121,7 +124,7 @@ class Recorder:
 
     def _daemon_started(self, event: events.DaemonStarted) -> None:
         self._period_began = self._clock()
-        self._metrics.daemon_info.labels(event.version, event.instance).set(1)
+        self._metrics.build_info.labels(event.version, event.instance).set(1)
         self._metrics.model_info.labels(event.model_id, event.model_version, event.device).set(1)
         self._inform(event)
 
@@ -147,23 +150,23 @@ class Recorder:
         self._inform(event)
 
     def _state_restored(self, event: events.StateRestored) -> None:
-        self._metrics.restore_seconds.observe(event.duration_s)
+        self._metrics.restore_duration.observe(event.duration_s)
         self._metrics.records_replayed.labels(event.topic).inc(event.replayed)
         if event.series_discarded:
             self._warn(event)
         else:
             self._inform(event)
 
-    def _series_held(self, event: events.SeriesHeld) -> None:
+    def _series_counted(self, event: events.SeriesCounted) -> None:
         self._period.series_active = event.series
         self._period.incidents_open = event.incidents_open
         self._metrics.series_active.set(event.series)
         self._metrics.series_capacity.set(event.capacity)
-        self._metrics.incidents_active.set(event.incidents_open)
+        self._metrics.incidents_open.set(event.incidents_open)
         self._metrics.partitions_live.set(event.partitions_live)
 
-    def _series_forgotten(self, event: events.SeriesForgotten) -> None:
-        self._metrics.series_forgotten.labels(event.reason).inc(event.count)
+    def _series_evicted(self, event: events.SeriesEvicted) -> None:
+        self._metrics.series_evicted.labels(event.reason).inc(event.count)
         self._warn_sparingly(event, kind=event.reason, count=event.count)
 
     def _partitions_revoked(self, event: events.PartitionsRevoked) -> None:
@@ -176,9 +179,9 @@ class Recorder:
         self._count_rebalance("lost")
         self._warn(event)
 
-    def _history_lost(self, event: events.HistoryLost) -> None:
+    def _records_lost(self, event: events.RecordsLost) -> None:
         lost = max(event.oldest_offset - event.wanted_offset, 0)
-        self._metrics.history_lost.labels(event.topic).inc(lost)
+        self._metrics.records_lost.labels(event.topic).inc(lost)
         self._warn(event)
 
     def _count_rebalance(self, kind: str) -> None:
@@ -208,8 +211,8 @@ class Recorder:
         self._period.records += event.records
         self._metrics.records_consumed.labels(event.topic).inc(event.records)
         self._metrics.bytes_consumed.labels(event.topic).inc(event.bytes)
-        self._metrics.stage_seconds.labels("decode").observe(event.decode_s)
-        self._metrics.stage_seconds.labels("assemble").observe(event.assemble_s)
+        self._metrics.stage_duration.labels("decode").observe(event.decode_s)
+        self._metrics.stage_duration.labels("assemble").observe(event.assemble_s)
         if event.last_event_time_s is not None:
             self._metrics.newest_event_time.labels(event.topic).set(event.last_event_time_s)
 
@@ -232,8 +235,8 @@ class Recorder:
         self._period.windows += event.windows
         self._period.inference_s.append(event.inference_s)
         self._metrics.windows_scored.inc(event.windows)
-        self._metrics.batch_windows.observe(event.windows)
-        self._metrics.inference_seconds.labels(event.device).observe(event.inference_s)
+        self._metrics.batch_size.observe(event.windows)
+        self._metrics.inference_duration.labels(event.device).observe(event.inference_s)
 
     def _readings_judged(self, event: events.ReadingsJudged) -> None:
         counts = {
@@ -253,8 +256,8 @@ class Recorder:
             if math.isfinite(margin):
                 self._metrics.score_margin.observe(margin)
 
-    def _drift_absorbed(self, event: events.DriftAbsorbed) -> None:
-        self._metrics.drift_absorbed.inc()
+    def _threshold_released(self, event: events.ThresholdReleased) -> None:
+        self._metrics.thresholds_released.inc()
         self._warn_sparingly(event)
 
     def _drift_detected(self, event: events.DriftDetected) -> None:
@@ -273,10 +276,10 @@ class Recorder:
         self._period.transactions += 1
         self._period.dead_letters += event.dead_letters
         self._period.late += event.late
-        self._metrics.state_records.inc(event.state_records)
-        self._metrics.state_bytes.inc(event.state_bytes)
+        self._metrics.changelog_records.inc(event.state_records)
+        self._metrics.changelog_bytes.inc(event.state_bytes)
         self._metrics.transactions.labels("committed").inc()
-        self._metrics.stage_seconds.labels("commit").observe(event.duration_s)
+        self._metrics.stage_duration.labels("commit").observe(event.duration_s)
         self._metrics.dead_letters.inc(event.dead_letters)
         self._metrics.late_records.inc(event.late)
         for partition, lag in event.lag_records.items():

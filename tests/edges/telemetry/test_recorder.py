@@ -16,17 +16,18 @@ from stream_vae.edges.telemetry.recorder import Recorder
 KINDS: tuple[type[events.Event], ...] = get_args(events.Event)
 # What happens with every poll: counted, and told by the summary alone.
 QUIET = {
-    events.SeriesHeld,
+    events.SeriesCounted,
     events.RecordsConsumed,
     events.ReadingsJudged,
     events.WindowsScored,
     events.TransactionCommitted,
 }
 PERIOD_S = 60.0
+DETECTOR = "pumps"
 # The labels of one metric may take this many values at most, whatever the stream holds.
 LABELS = {
     *("topic", "reason", "stage", "verdict", "device", "status", "severity", "result", "event"),
-    *("partition", "version", "instance", "id", "le"),
+    *("partition", "version", "instance_id", "model_id", "model_version", "le", "detector"),
 }
 
 Line = tuple[str, str, dict[str, Any]]
@@ -61,7 +62,13 @@ class Bench:
         self.now = 1000.0
         self.log = Lines()
         self.registry = CollectorRegistry()
-        self.recorder = Recorder(self.registry, self.log, PERIOD_S, lambda: self.now)
+        self.recorder = Recorder(
+            self.registry,
+            self.log,
+            detector=DETECTOR,
+            summary_period_s=PERIOD_S,
+            clock=lambda: self.now,
+        )
 
     def record(self, *happened: events.Event) -> None:
         for event in happened:
@@ -72,6 +79,7 @@ class Bench:
         self.recorder.tick()
 
     def metric(self, name: str, **labels: str) -> float | None:
+        labels = {"detector": DETECTOR, **labels}
         return self.registry.get_sample_value(f"stream_vae_{name}", labels)
 
     def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -166,11 +174,29 @@ def test_metric_names_follow_the_conventions() -> None:
         assert {label for sample in family.samples for label in sample.labels} <= LABELS
 
 
+def test_every_metric_names_its_detector() -> None:
+    """Dashboards of several daemons tell them apart by it; added later, it would break them."""
+    bench = Bench()
+    bench.record(ASSIGNED, *[make_event(kind) for kind in KINDS])
+    assert len(bench.samples()) > 100
+    for name, labels in bench.samples():
+        assert dict(labels).get("detector") == DETECTOR, name
+
+
+def test_no_label_is_one_that_prometheus_sets_itself() -> None:
+    """A scraped `instance` or `job` would come out as `exported_instance`."""
+    bench = Bench()
+    bench.record(ASSIGNED, *[make_event(kind) for kind in KINDS])
+    names = {name for _, pairs in bench.samples() for name, _ in pairs}
+    assert "instance_id" in names
+    assert not names & {"instance", "job"}
+
+
 def test_no_metric_is_labelled_by_series() -> None:
     """Labels per key would let the stream decide how much memory the metrics take."""
     bench = Bench()
     bench.record(make_event(events.AlertDelivered, series="pump-7", incident_id="i-9"))
-    bench.record(make_event(events.DriftAbsorbed, series="pump-7"))
+    bench.record(make_event(events.ThresholdReleased, series="pump-7"))
     bench.record(make_event(events.ReadingsLate, example_series="pump-7"))
     bench.record(make_event(events.UnknownFieldsIgnored, fields=("pump-7",)))
     labels = {value for _, pairs in bench.samples() for _, value in pairs}
@@ -195,24 +221,24 @@ def test_counts_add_up() -> None:
     assert bench.metric("readings_judged_total", verdict="normal") == 15.0
     assert bench.metric("readings_judged_total", verdict="unscorable") == 0.0
     assert bench.metric("records_rejected_total", topic="x", reason="not_json") == 6.0
-    assert bench.metric("score_margin_nats_count") == 6.0
-    assert bench.metric("score_margin_nats_bucket", le="0.0") == 3.0
+    assert bench.metric("score_margin_count") == 6.0
+    assert bench.metric("score_margin_bucket", le="0.0") == 3.0
 
 
 def test_margins_that_are_no_numbers_are_left_out() -> None:
     bench = Bench()
     margins = (float("nan"), float("inf"), 1.0)
     bench.record(make_event(events.ReadingsJudged, score_margins=margins))
-    assert bench.metric("score_margin_nats_count") == 1.0
-    assert bench.metric("score_margin_nats_bucket", le="0.5") == 0.0
-    assert bench.metric("score_margin_nats_bucket", le="1.0") == 1.0
+    assert bench.metric("score_margin_count") == 1.0
+    assert bench.metric("score_margin_bucket", le="0.5") == 0.0
+    assert bench.metric("score_margin_bucket", le="1.0") == 1.0
 
 
 def test_many_margins_are_sampled_evenly() -> None:
     bench = Bench()
     margins = tuple([-1.0, 1.0, 1.0, 1.0] * 16)
     bench.record(make_event(events.ReadingsJudged, score_margins=margins))
-    assert bench.metric("score_margin_nats_count") == 16.0
+    assert bench.metric("score_margin_count") == 16.0
 
 
 def test_lag_is_shown_for_the_partitions_held_only() -> None:
@@ -268,7 +294,7 @@ def test_the_summary_tells_the_period() -> None:
     bench.record(make_event(events.RecordsConsumed, records=900))
     judged = {"normal": 880, "anomalous": 7, "warming_up": 5, "unscorable": 8}
     bench.record(make_event(events.ReadingsJudged, **judged))
-    bench.record(make_event(events.SeriesHeld, series=12, incidents_open=1))
+    bench.record(make_event(events.SeriesCounted, series=12, incidents_open=1))
     bench.record(rejected(3), make_event(events.AlertDelivered))
     bench.record(
         make_event(
@@ -318,7 +344,7 @@ def test_there_is_one_summary_a_period_and_each_counts_anew() -> None:
 def test_what_stands_still_is_told_again_in_the_next_summary() -> None:
     """Series and incidents are what there is, not what happened."""
     bench = Bench()
-    bench.record(make_event(events.SeriesHeld, series=12, incidents_open=2))
+    bench.record(make_event(events.SeriesCounted, series=12, incidents_open=2))
     bench.wait(60.0)
     bench.wait(60.0)
     second = bench.log.named("summary")[1]
