@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from stream_vae.core.health import Health
+from stream_vae.edges.http.bounded_protocol import ACCEPTED_AT_ONCE, BoundedProtocol
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.errors import ConfigError
 
@@ -24,12 +25,17 @@ _INDEX = """stream-vae
 /readyz   200 while readings can be judged, else 503
 /metrics  Prometheus metrics
 """
+# Clients that the kernel holds until they are accepted; they cost the process no handles.
+_QUEUED = 1024
 _START_DEADLINE_S = 10.0
 _STOP_DEADLINE_S = 2.0
 
 
 class HealthServer:
     """Serves `/livez`, `/readyz` and `/metrics` from a thread of its own.
+
+    Clients can hold no more than a bounded number of connections and cannot keep a probe from its
+    answer, see `BoundedProtocol`.
 
     Args:
         config: Where to listen.
@@ -50,6 +56,10 @@ class HealthServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build_app(registry, liveness, readiness),
+                loop="asyncio",
+                http=BoundedProtocol,
+                ws="none",  # an upgraded connection would escape the limits
+                backlog=ACCEPTED_AT_ONCE,  # asyncio accepts so many in one turn
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -69,6 +79,12 @@ class HealthServer:
         port: int = self._socket.getsockname()[1]
         return port
 
+    @property
+    def url(self) -> str:
+        """Where it is served, once started."""
+        host = self._config.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     def start(self) -> None:
         """Listen, and return once requests are answered.
 
@@ -85,6 +101,7 @@ class HealthServer:
         if not self._server.started:
             msg = "the health server did not start; its thread logged why"
             raise RuntimeError(msg)
+        self._socket.listen(_QUEUED)  # more than asyncio asked for, which it also accepts at once
 
     def stop(self) -> None:
         """Stop listening; requests under way get a moment to end. Harmless if not running."""
@@ -102,7 +119,7 @@ class HealthServer:
         host, port = self._config.host, self._config.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            return socket.create_server((host, port), family=family, backlog=128)
+            return socket.create_server((host, port), family=family, backlog=_QUEUED)
         except OSError as exc:
             msg = (
                 f"http: cannot listen on {host} port {port}: {exc.strerror or exc}; expected an "
