@@ -35,7 +35,8 @@ from stream_vae.events import (
     DaemonStopped,
     TransactionAborted,
 )
-from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.inputs.decoder import Decoder
+from stream_vae.inputs.formats import build_decoder
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
@@ -72,7 +73,7 @@ def run(
     settings = loaded.settings
     model = load_bundle(settings.bundle.path)
     verify_properties(settings.kafka)
-    decoder = ReadingDecoder([feature.name for feature in model.spec.features], settings.input)
+    decoder = build_decoder([feature.name for feature in model.spec.features], settings.input)
     limit_threads(settings.worker.threads)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     scorer = WindowScorer(
@@ -97,7 +98,7 @@ class _Service:
         loaded: LoadedSettings,
         model: Bundle,
         scorer: WindowScorer,
-        decoder: ReadingDecoder,
+        decoder: Decoder,
         logger: Logger,
     ) -> None:
         self._settings: Settings = loaded.settings

@@ -54,10 +54,29 @@ class OutputRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why one record of a `RecordBatch` is not a reading: it goes on, untouched, elsewhere."""
+    """Why one record of a `RecordBatch` gives no readings: it goes on, untouched, elsewhere."""
 
     index: int
     """Position in the batch."""
     reason: str
     """A stable code, see `stream_vae.wire.rejections.REASONS`."""
     detail: str
+
+
+def name_readings(index: NDArray[np.int64], positions: Sequence[int]) -> str:
+    """Return which readings of their record these are, to begin a detail with; "" of an only one.
+
+    Args:
+        index: (N,) record of each of N readings, ascending.
+        positions: Of readings of one record, ascending.
+
+    >>> index = np.array([0, 1, 1, 1])
+    >>> name_readings(index, [0]), name_readings(index, [2]), name_readings(index, [1, 3])
+    ('', 'reading 2 of 3: ', 'readings 1, 3 of 3: ')
+    """
+    record = index[positions[0]]
+    first, end = np.searchsorted(index, [record, record + 1]).tolist()
+    if end - first == 1:
+        return ""
+    which = ", ".join(str(position - first + 1) for position in positions)
+    return f"{'reading' if len(positions) == 1 else 'readings'} {which} of {end - first}: "

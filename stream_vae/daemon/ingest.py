@@ -6,7 +6,7 @@ from collections.abc import Callable
 from stream_vae.core.records import RecordBatch
 from stream_vae.delivery.committer import Recorder
 from stream_vae.events import RecordsConsumed, UnknownFieldsIgnored
-from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.polled_batch import PolledBatch
 
@@ -23,7 +23,7 @@ class Ingest:
 
     def __init__(
         self,
-        decoder: ReadingDecoder,
+        decoder: Decoder,
         pipeline: Pipeline,
         recorder: Recorder,
         evict: Callable[[int], None],
@@ -47,9 +47,10 @@ class Ingest:
         started = time.perf_counter()
         decoded = self._decoder.decode(records, time.time_ns(), read_since_ns)
         decoded_at = time.perf_counter()
-        readings = decoded.readings
+        readings, index = decoded.readings, decoded.index
         if ticket is None:
-            readings = self._pipeline.replayed.unseen(readings)
+            unseen = self._pipeline.replayed.unseen(readings)
+            readings, index = readings.take(unseen), index[unseen]
         lacking = self._pipeline.shortfall(readings)
         if lacking:
             self._evict(lacking)
@@ -74,7 +75,7 @@ class Ingest:
             ticket=ticket,
             records=records,
             rejections=decoded.rejections,
-            index=decoded.index,
+            index=index,
             readings=readings,
             window_batch=window_batch,
             positions=records.next_offsets(),

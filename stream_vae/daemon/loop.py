@@ -24,7 +24,7 @@ from stream_vae.events import (
     StateRestored,
     WindowsScored,
 )
-from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.polled_batch import PolledBatch
 from stream_vae.settings import Settings
@@ -71,7 +71,7 @@ class Daemon:
         scorer: Scorer,
         score: str,
         pipeline: Pipeline,
-        decoder: ReadingDecoder,
+        decoder: Decoder,
         producer: OutputProducer,
         changelog: str | None,
         recorder: Recorder,
@@ -236,7 +236,9 @@ class Daemon:
 
     def _submit(self, polled: PolledBatch) -> None:
         windows, times = polled.window_batch.windows, polled.window_batch.end_times
-        self._worker.submit(polled, windows, times, n_readings=len(polled.records))
+        # Those without a reading have cost their decoding.
+        n_readings = max(len(polled.records), len(polled.readings))
+        self._worker.submit(polled, windows, times, n_readings=n_readings)
 
     def _decide(self, work: PolledBatch | SnapshotJob, scores: Scores) -> None:
         """Judge what the worker has scored, and put its outputs in the outbox."""

@@ -4,7 +4,10 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from stream_vae.core.records import Rejection
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.records import Rejection, name_readings
 from stream_vae.core.series_index import SeriesName
 from stream_vae.delivery.ledger import OffsetLedger
 from stream_vae.delivery.outbox import Outbox
@@ -104,8 +107,7 @@ class Committer:
         for rejection in polled.rejections:
             self.outbox.add_dead_letter(polled.records, rejection)
         self._report_rejected(polled)
-        for i in polled.index[outcome.late].tolist():
-            late = Rejection(index=i, reason="late", detail="older than its series' open step")
+        for late in _late_records(polled.index, outcome.late):
             self.outbox.add_late(polled.records, late)
         if len(outcome.late):
             example = polled.readings.series[int(outcome.late[0])]
@@ -283,3 +285,23 @@ class Committer:
                     example_detail=first.detail,
                 )
             )
+
+
+def _late_records(index: NDArray[np.int64], late: NDArray[np.int64]) -> list[Rejection]:
+    """Return one rejection a record, however many of its readings were late.
+
+    Args:
+        index: (N,) record of each reading.
+        late: Positions of the late ones, ascending.
+    """
+    by_record: dict[int, list[int]] = {}
+    for position, record in zip(late.tolist(), index[late].tolist(), strict=True):
+        by_record.setdefault(record, []).append(position)
+    return [
+        Rejection(
+            index=record,
+            reason="late",
+            detail=f"{name_readings(index, positions)}older than its series' open step",
+        )
+        for record, positions in by_record.items()
+    ]

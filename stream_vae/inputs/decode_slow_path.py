@@ -6,7 +6,6 @@ object. Those become readings here. Anything else gets its reason.
 
 import json
 from collections.abc import Callable
-from math import isfinite, isnan
 from typing import Any
 
 import msgspec
@@ -31,15 +30,8 @@ def decode_slowly(raw: bytes, layout: RecordLayout) -> msgspec.Struct:
     """
     document = _parse(raw)
     cleaned: dict[str, Any] = {}
-    _copy(document, cleaned, layout.time_path, _check_time)
-    if layout.series_path is not None:
-        _copy(document, cleaned, layout.series_path, _check_series)
-    if layout.is_vector:
-        path = layout.value_paths[0]
-        _copy(document, cleaned, path, lambda found, name: _check_array(found, name, layout))
-    else:
-        for path in layout.value_paths:
-            _copy(document, cleaned, path, _check_value)
+    for path, kind in layout.fields:
+        _copy(document, cleaned, path, kind.check)
     return msgspec.convert(cleaned, layout.record_type)
 
 
@@ -77,47 +69,3 @@ def _copy(
     for name in path[:-1]:
         cleaned = cleaned.setdefault(name, {})
     cleaned[path[-1]] = value
-
-
-def _check_time(found: Any, name: str) -> int | float | str | None:
-    if found is None or (isinstance(found, str | int | float) and not isinstance(found, bool)):
-        return found
-    detail = f"field {name}: found {excerpt(found)}; expected text or a number"
-    raise DecodeError("timestamp_unparsable", detail)
-
-
-def _check_series(found: Any, name: str) -> str | int | None:
-    if found is None or (isinstance(found, str | int) and not isinstance(found, bool)):
-        return found
-    detail = f"field {name}: found {excerpt(found)}; expected text or an integer"
-    raise DecodeError("key_not_text", detail)
-
-
-def _check_value(found: Any, name: str) -> float | None:
-    if found is None:
-        return None
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        detail = f"field {name}: found {excerpt(found)}; expected a number or null"
-        raise DecodeError("value_not_a_number", detail)
-    try:
-        value = float(found)
-    except OverflowError:
-        value = float("inf")
-    if isnan(value):
-        return None
-    if not isfinite(value):
-        detail = f"field {name}: found {excerpt(found)}; expected a finite number or null"
-        raise DecodeError("value_out_of_range", detail)
-    return value
-
-
-def _check_array(found: Any, name: str, layout: RecordLayout) -> list[float | None]:
-    expected = f"expected an array of {layout.n_features} numbers"
-    if found is None:
-        raise DecodeError("values_missing", f"field {name}: absent or null; {expected}")
-    if not isinstance(found, list):
-        detail = f"field {name}: found {excerpt(found)}; {expected}"
-        raise DecodeError("values_not_an_array", detail)
-    if len(found) != layout.n_features:
-        raise DecodeError("wrong_length", f"field {name}: found {excerpt(found)}; {expected}")
-    return [_check_value(value, f"{name}[{position}]") for position, value in enumerate(found)]

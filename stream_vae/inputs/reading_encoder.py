@@ -1,4 +1,4 @@
-"""Readings to records: what `stream-vae feed` publishes and `ReadingDecoder` reads back."""
+"""Readings to records: what `stream-vae feed` publishes and the decoders read back."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stream_vae.inputs.json_objects import object_layout
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.inputs.record_layout import FieldPath, RecordLayout
+from stream_vae.inputs.record_layout import FieldPath
 from stream_vae.inputs.timestamps import format_times
+from stream_vae.inputs.vectors import vector_layout
 
 _UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -28,7 +30,10 @@ class ReadingEncoder:
     """
 
     def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
-        self._layout = RecordLayout(feature_names, fmt)
+        self._n_features = len(feature_names)
+        self._is_vector = fmt.format == "vector"
+        layout_of = vector_layout if self._is_vector else object_layout
+        self._layout = layout_of(feature_names, fmt)
         self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
 
     def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:
@@ -42,17 +47,17 @@ class ReadingEncoder:
         Raises:
             ValueError: If there are not F values, or one is infinite.
         """
-        if len(values) != self._layout.n_features or any(value in _INFINITE for value in values):
+        if len(values) != self._n_features or any(value in _INFINITE for value in values):
             raise ValueError(
                 f"reading of {series!r} at {time_ns}: {list(values)}; expected "
-                f"{self._layout.n_features} values, none infinite"
+                f"{self._n_features} values, none infinite"
             )
         record: dict[str, Any] = {}
         _put(record, self._layout.time_path, self._time(time_ns))
         if self._layout.series_path is not None:
             _put(record, self._layout.series_path, series)
         observed = [float(value) if isfinite(value) else None for value in values]
-        if self._layout.is_vector:
+        if self._is_vector:
             _put(record, self._layout.value_paths[0], observed)
         else:
             for path, value in zip(self._layout.value_paths, observed, strict=True):

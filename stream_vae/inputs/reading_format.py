@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 
+InputFormat = Literal["json", "vector"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingFormat:
     """Where a record keeps its time, its series and its values."""
 
-    format: Literal["json", "vector"] = "json"
+    format: InputFormat = "json"
     """`json`: one object per record, a field per feature. `vector`: an object with a `values` array
     in the order of the bundle's features (parsed log vectors, embeddings)."""
 

@@ -20,7 +20,7 @@ class PolledBatch:
     records: RecordBatch
     rejections: Sequence[Rejection]
     index: NDArray[np.int64]
-    """(N,) position in `records` of each reading that was decoded."""
+    """(N,) position in `records` of each reading; it repeats where a record gives several."""
     readings: ReadingBatch
     window_batch: WindowBatch
     positions: Mapping[int, int]

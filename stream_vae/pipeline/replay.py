@@ -1,6 +1,7 @@
 """What of an input that is read again has been taken in already."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
@@ -24,12 +25,15 @@ class ReplayFilter:
         """Note that a series' incidents were saved with all readings before `offset`."""
         self._incidents[name] = offset
 
-    def unseen(self, readings: ReadingBatch) -> ReadingBatch:
-        """Return the readings that the saved series do not hold yet."""
+    def unseen(self, readings: ReadingBatch) -> NDArray[np.int64]:
+        """Return the positions of the readings that the saved series do not hold yet.
+
+        Series are saved between two polls: all readings of a record are in one, or none is.
+        """
         partitions = readings.partitions.tolist()
         find = self._series.get
         saved = [find(name, -1) for name in zip(partitions, readings.series, strict=True)]
-        return readings.take(np.flatnonzero(readings.offsets >= np.array(saved, np.int64)))
+        return np.flatnonzero(readings.offsets >= np.array(saved, np.int64))
 
     def knows_incidents(self, name: SeriesName, offset: int) -> bool:
         """Tell whether the saved incidents of a series hold the reading at `offset` already."""

@@ -7,7 +7,7 @@ from stream_vae.core.series_index import SeriesIndex
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
-from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from tests.benchmarks.workload import NAMES, STEP_NS, T, Workload
 from tests.system.broker import RealKafka
@@ -27,7 +27,7 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
         on_wait=lambda *_: None,
         on_back=lambda _: None,
     )
-    decoder = ReadingDecoder(NAMES, ReadingFormat())
+    decoder = build_decoder(NAMES, ReadingFormat())
     spec = workload.bundle.spec
     table = SeriesTable(
         WindowConfig(length=T, step_ns=STEP_NS, max_gap=8, min_observed=0.5),

@@ -21,7 +21,8 @@ from stream_vae.core.verdicts import Verdict
 from stream_vae.delivery.outbox import LARGEST_ASIDE_BYTES, Outbox
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.events import ReadingsJudged
-from stream_vae.inputs.reading_decoder import Decoded, ReadingDecoder
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.formats import build_decoder
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scoring import WindowScorer
@@ -122,8 +123,8 @@ class Gauntlet:
         self.layout = layout
         self._stream = HostileStream(layout, seed, flood)
         self._scorer: Scorer = WindowScorer(bundle, device="cpu")
-        self._decoder = ReadingDecoder(NAMES, layout.fmt)
-        self._lone_decoder = ReadingDecoder(NAMES, layout.fmt)
+        self._decoder = build_decoder(NAMES, layout.fmt)
+        self._lone_decoder = build_decoder(NAMES, layout.fmt)
         self._bundle = bundle
         self._undisturbed = _pipeline(bundle)
         self._outbox = Outbox("fuzz", _TOPICS)

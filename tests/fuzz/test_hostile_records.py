@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from stream_vae.core.model_spec import Scores
-from stream_vae.inputs.reading_decoder import Decoded, ReadingDecoder
+from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.models.bundle import Bundle
 from tests.fuzz.fuzz_driver import Gauntlet, train_bundle
 from tests.fuzz.layouts import LAYOUTS, Layout
@@ -97,15 +98,13 @@ class TestControls:
             gauntlet.look()
 
 
-class _Spoilt(ReadingDecoder):
+class _Spoilt:
     """Changes what a real decoder found."""
 
-    def __init__(
-        self, decoder: ReadingDecoder, change: Callable[[Decoded], dict[str, Any]]
-    ) -> None:
+    def __init__(self, decoder: Decoder, change: Callable[[Decoded], dict[str, Any]]) -> None:
         self._decoder = decoder
         self._change = change
 
-    def decode(self, *args: Any) -> Decoded:
-        decoded = self._decoder.decode(*args)
+    def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
+        decoded = self._decoder.decode(batch, now_ns, read_since_ns)
         return dataclasses.replace(decoded, **self._change(decoded))

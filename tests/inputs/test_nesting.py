@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep
-from stream_vae.inputs.reading_decoder import ReadingDecoder
 from stream_vae.inputs.reading_format import ReadingFormat
 
 
@@ -27,7 +27,7 @@ def decode_below(frames: int, raw: bytes) -> list[str]:
         values=[raw],
         headers=lambda _: [],
     )
-    decoded = ReadingDecoder(("flow",), ReadingFormat()).decode(batch, 10**18)
+    decoded = build_decoder(("flow",), ReadingFormat()).decode(batch, 10**18)
     return [rejection.reason for rejection in decoded.rejections]
 
 

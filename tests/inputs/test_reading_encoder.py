@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.core.records import RecordBatch
-from stream_vae.inputs.reading_decoder import ReadingDecoder
+from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_encoder import ReadingEncoder, encode_reading
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.timestamps import END_NS
@@ -43,7 +43,7 @@ def test_encoded_readings_are_decoded_as_they_were(
         values=[raw],
         headers=lambda _: [],
     )
-    decoded = ReadingDecoder(FEATURES, fmt).decode(batch, now_ns=END_NS)
+    decoded = build_decoder(FEATURES, fmt).decode(batch, now_ns=END_NS)
     assert decoded.rejections == []
     assert decoded.unknown_fields == ()
     assert decoded.readings.series == [series]

@@ -1,8 +1,10 @@
 import pytest
 
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.json_objects import object_layout
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.inputs.record_layout import RecordLayout, split_path
+from stream_vae.inputs.record_layout import split_path
 
 
 @pytest.mark.parametrize(
@@ -24,13 +26,13 @@ def test_contradictory_formats_are_refused(
     features: list[str], fmt: ReadingFormat, told: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        RecordLayout(features, fmt)
+        build_decoder(features, fmt)
     assert told in str(caught.value)
 
 
 def test_two_features_may_share_a_field() -> None:
     """Control for the contradictions above."""
-    layout = RecordLayout(["a", "b"], ReadingFormat(feature_fields={"b": "a"}))
+    layout = object_layout(["a", "b"], ReadingFormat(feature_fields={"b": "a"}))
     assert layout.value_paths == (("a",), ("a",))
 
 

@@ -122,7 +122,8 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
             second.replayed.note_incidents(name, offset)
 
     for at in range(min(saved_at), until, poll):
-        again = second.replayed.unseen(part(at, min(at + poll, until)))
+        polled = part(at, min(at + poll, until))
+        again = polled.take(second.replayed.unseen(polled))
         window_batch = second.assemble(again)
         scores = scorer.score(window_batch.windows, window_batch.end_times)
         replay = second.decide(again, window_batch, scores, NOW, replayed=True)

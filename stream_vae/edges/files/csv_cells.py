@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import excerpt
 from stream_vae.errors import DecodeError, InputFileError
-from stream_vae.inputs.reading_decoder import MAX_KEY_CHARACTERS
+from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
 from stream_vae.inputs.timestamps import TimestampParser
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.core.records import RecordBatch
-from stream_vae.inputs.reading_decoder import MAX_UNKNOWN_FIELDS, Decoded, ReadingDecoder
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.json_records import MAX_UNKNOWN_FIELDS
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.wire.rejections import REASONS
 
@@ -41,7 +43,7 @@ def decode(
     fmt: ReadingFormat | None = None,
     features: Sequence[str] = FEATURES,
 ) -> Decoded:
-    return ReadingDecoder(features, fmt or ReadingFormat()).decode(make_batch(values, keys), NOW_NS)
+    return build_decoder(features, fmt or ReadingFormat()).decode(make_batch(values, keys), NOW_NS)
 
 
 def reading(fields: bytes) -> bytes:
@@ -286,7 +288,7 @@ def test_what_was_found_is_told_in_bounded_printable_text() -> None:
 
 def test_unknown_fields_are_told_once() -> None:
     fmt = ReadingFormat(feature_fields={"flow": "sensors.flow"})
-    decoder = ReadingDecoder(FEATURES, fmt)
+    decoder = build_decoder(FEATURES, fmt)
     raw = reading(b'"site":"north","sensors":{"flow":1,"unit":"L/s"},"a\\nb":1')
     batch = make_batch([raw, reading(b'"second":1')])
     assert decoder.decode(batch, NOW_NS).unknown_fields == ("site", "sensors.unit", "a\\nb")
@@ -296,7 +298,7 @@ def test_unknown_fields_are_told_once() -> None:
 
 
 def test_unknown_fields_are_bounded_in_number_and_length() -> None:
-    decoder = ReadingDecoder(FEATURES, ReadingFormat())
+    decoder = build_decoder(FEATURES, ReadingFormat())
     many = ",".join(f'"{"x" * 200}{n}":1,"y{n}":1' for n in range(5 * MAX_UNKNOWN_FIELDS))
     told = decoder.decode(make_batch([reading(many.encode())]), NOW_NS).unknown_fields
     assert len(told) == MAX_UNKNOWN_FIELDS
@@ -388,7 +390,7 @@ def arrivals(stamps: list[int], *, by_broker: bool, since_ns: int | None = None)
         timestamps=np.array(stamps),
         timed_by_broker=by_broker,
     )
-    decoder = ReadingDecoder(FEATURES, ReadingFormat())
+    decoder = build_decoder(FEATURES, ReadingFormat())
     came = decoder.decode(batch, NOW_NS, since_ns).readings.arrivals
     return [(NOW_NS - at) // MINUTE for at in came.tolist()]
 
@@ -412,7 +414,7 @@ def test_what_was_in_the_future_once_still_is_when_it_is_read_again() -> None:
     ahead = NOW_NS - 10 * MINUTE + 61 * MINUTE  # an hour and a minute after its record was made
     value = b'{"timestamp":%d,"flow":1}' % ahead
     batch = dataclasses.replace(make_batch([value]), timestamps=np.array([NOW_NS - 10 * MINUTE]))
-    decoder = ReadingDecoder(FEATURES, ReadingFormat(timestamp_format="ns"))
+    decoder = build_decoder(FEATURES, ReadingFormat(timestamp_format="ns"))
     first = decoder.decode(batch, NOW_NS - 10 * MINUTE)
     again = decoder.decode(batch, NOW_NS, NOW_NS - 15 * MINUTE)
     assert only_reason(first) == only_reason(again) == "timestamp_in_future"

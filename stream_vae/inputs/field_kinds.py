@@ -1,0 +1,78 @@
+"""What may stand in a field of a record: the type that is decoded, and the reasons against others.
+
+Types are for the fast way, where msgspec refuses what does not fit; checks are for the slow one,
+which mends what can be mended and says exactly what is wrong with the rest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite, isnan
+from typing import Any
+
+from stream_vae.core.excerpts import excerpt
+from stream_vae.errors import DecodeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FieldKind:
+    """One kind of field."""
+
+    type: Any
+    """What msgspec decodes; absent is None, unless the field is required."""
+    check: Callable[[Any, str], Any]
+    """From any JSON value (None if absent) and the field's name, for messages, to a value of the
+    type. Raises `DecodeError`."""
+    is_required: bool = False
+    """Whether its absence is an error of the record."""
+
+
+def check_time(found: Any, name: str) -> int | float | str | None:
+    """Return a time that is not understood yet.
+
+    Raises:
+        DecodeError: `timestamp_unparsable`.
+    """
+    if found is None or (isinstance(found, str | int | float) and not isinstance(found, bool)):
+        return found
+    detail = f"field {name}: found {excerpt(found)}; expected text or a number"
+    raise DecodeError("timestamp_unparsable", detail)
+
+
+def check_series(found: Any, name: str) -> str | int | None:
+    """Return a series key that is not understood yet.
+
+    Raises:
+        DecodeError: `key_not_text`.
+    """
+    if found is None or (isinstance(found, str | int) and not isinstance(found, bool)):
+        return found
+    detail = f"field {name}: found {excerpt(found)}; expected text or an integer"
+    raise DecodeError("key_not_text", detail)
+
+
+def check_number(found: Any, name: str) -> float | None:
+    """Return a finite number, or None for null and NaN: not observed.
+
+    Raises:
+        DecodeError: `value_not_a_number` or `value_out_of_range`.
+    """
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        detail = f"field {name}: found {excerpt(found)}; expected a number or null"
+        raise DecodeError("value_not_a_number", detail)
+    try:
+        value = float(found)
+    except OverflowError:
+        value = float("inf")
+    if isnan(value):
+        return None
+    if not isfinite(value):
+        detail = f"field {name}: found {excerpt(found)}; expected a finite number or null"
+        raise DecodeError("value_out_of_range", detail)
+    return value
+
+
+TIME = FieldKind(type=int | float | str | None, check=check_time)
+SERIES = FieldKind(type=str | int | None, check=check_series)
+NUMBER = FieldKind(type=float | None, check=check_number)

@@ -1,0 +1,54 @@
+"""Input format `json`: one object a record, a field a feature, one reading."""
+
+from collections.abc import Sequence
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.errors import ConfigError
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.field_kinds import NUMBER
+from stream_vae.inputs.json_records import JsonRecordParser
+from stream_vae.inputs.raw_readings import Faults, ReadingBuilder
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.record_layout import RecordLayout, split_path
+
+
+class JsonObjectDecoder:
+    """Decodes objects.
+
+    A feature without an entry in `feature_fields` is the top-level field of its very name, dots
+    and all, so CSV headers such as `cpu.load` need no care. Absent and null are not observed.
+
+    Args:
+        feature_names: F names, in the model's order.
+        fmt: Where a record keeps its parts.
+
+    Raises:
+        ConfigError: If the format contradicts itself or the features.
+    """
+
+    def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
+        layout = object_layout(feature_names, fmt)
+        self._parser = JsonRecordParser(layout, len(feature_names), fmt.max_record_bytes)
+        self._builder = ReadingBuilder(fmt)
+
+    def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
+        """See `Decoder.decode`."""
+        faults: Faults = {}
+        raw = self._parser.parse(batch, faults)
+        return self._builder.build(batch, raw, faults, now_ns, read_since_ns)
+
+
+def object_layout(feature_names: Sequence[str], fmt: ReadingFormat) -> RecordLayout:
+    """Return where an object keeps time, series and features.
+
+    Raises:
+        ConfigError: If paths contradict each other or a name cannot be a field's.
+    """
+    strangers = sorted(set(fmt.feature_fields) - set(feature_names))
+    if strangers:
+        raise ConfigError(
+            f"input.feature_fields names {strangers}; the model's features are {[*feature_names]}"
+        )
+    mapped = fmt.feature_fields
+    paths = [split_path(mapped[name]) if name in mapped else (name,) for name in feature_names]
+    return RecordLayout(fmt, paths, NUMBER)

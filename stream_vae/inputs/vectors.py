@@ -1,0 +1,73 @@
+"""Input format `vector`: one object a record with an array of all features, one reading.
+
+For parsed log vectors and embeddings, whose features have positions rather than names.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from stream_vae.core.excerpts import excerpt
+from stream_vae.core.records import RecordBatch
+from stream_vae.errors import ConfigError, DecodeError
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.field_kinds import FieldKind, check_number
+from stream_vae.inputs.json_records import JsonRecordParser
+from stream_vae.inputs.raw_readings import Faults, ReadingBuilder
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.record_layout import RecordLayout, split_path
+
+
+class VectorDecoder:
+    """Decodes arrays of exactly F numbers; null is not observed.
+
+    Args:
+        feature_names: F names, in the model's order: that of the array.
+        fmt: Where a record keeps its parts.
+
+    Raises:
+        ConfigError: If the format contradicts itself or the features.
+    """
+
+    def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
+        layout = vector_layout(feature_names, fmt)
+        self._parser = JsonRecordParser(layout, len(feature_names), fmt.max_record_bytes)
+        self._builder = ReadingBuilder(fmt)
+
+    def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
+        """See `Decoder.decode`."""
+        faults: Faults = {}
+        raw = self._parser.parse(batch, faults)
+        return self._builder.build(batch, raw, faults, now_ns, read_since_ns)
+
+
+def vector_layout(feature_names: Sequence[str], fmt: ReadingFormat) -> RecordLayout:
+    """Return where a record keeps time, series and array.
+
+    Raises:
+        ConfigError: If paths contradict each other or features are mapped to fields.
+    """
+    if fmt.feature_fields:
+        raise ConfigError(
+            "input.feature_fields has no meaning with input.format vector: features stand in "
+            "the array in the model's order"
+        )
+    path = split_path(fmt.values_field)
+    return RecordLayout(fmt, [path] if feature_names else [], _array_of(len(feature_names)))
+
+
+def _array_of(length: int) -> FieldKind:
+    def check(found: Any, name: str) -> list[float | None]:
+        expected = f"expected an array of {length} numbers"
+        if found is None:
+            raise DecodeError("values_missing", f"field {name}: absent or null; {expected}")
+        if not isinstance(found, list):
+            detail = f"field {name}: found {excerpt(found)}; {expected}"
+            raise DecodeError("values_not_an_array", detail)
+        if len(found) != length:
+            raise DecodeError("wrong_length", f"field {name}: found {excerpt(found)}; {expected}")
+        return [check_number(value, f"{name}[{position}]") for position, value in enumerate(found)]
+
+    exact = msgspec.Meta(min_length=length, max_length=length)
+    return FieldKind(type=Annotated[list[float | None], exact], check=check, is_required=True)
