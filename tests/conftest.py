@@ -21,13 +21,14 @@ limit_threads(1)
 T, F = 8, 3
 STEP_NS = 1_000_000_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SCALER = Scaler(mean=np.zeros(F), std=np.ones(F), clip=100.0)
 
 
 class MeanSquareScorer:
-    """The simplest real scorer: mean square of the observed values, expecting 0 ± 1."""
+    """The simplest real scorer: mean square of the scaled values, expecting 0 ± 1."""
 
-    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
-        squares = np.nan_to_num(values.astype(np.float64)) ** 2
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
+        squares = np.nan_to_num(SCALER.transform(values).astype(np.float64)) ** 2
         per_feature = squares.sum(axis=1)
         total = np.maximum(per_feature.sum(axis=1, keepdims=True), 1e-12)
         observed = (~np.isnan(values)).sum(axis=(1, 2))
@@ -50,7 +51,7 @@ def make_spec() -> ModelSpec:
         features=tuple(Feature(name=f"f{i}", unit="V") for i in range(F)),
         window_length=T,
         step_seconds=1.0,
-        scaler=Scaler(mean=np.zeros(F), std=np.ones(F), clip=100.0),
+        scaler=SCALER,
         score="mean_square",
         calibration={"mean_square": np.quantile((noise**2).mean(axis=1), np.linspace(0, 1, 1001))},
     )

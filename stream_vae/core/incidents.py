@@ -38,11 +38,11 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentState:
-    """What is remembered of a series that is not plainly calm."""
+    """What is remembered of a series that is not simply normal."""
 
     recent: tuple[JudgedReading, ...]
     incident: Incident | None
-    calm: int
+    normal_run: int
     """Consecutive normal readings."""
     resolved: JudgedReading | None
     """What resolved the last incident, while it still holds new ones back."""

@@ -69,11 +69,11 @@ class Scores:
 class Scorer(Protocol):
     """Anything that scores windows; safe to call from one thread at a time."""
 
-    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         """Score windows.
 
         Args:
-            values: (B, T, F) scaled and clipped; NaN = not observed.
+            values: (B, T, F) in input units; NaN = not observed. The scorer scales them.
             end_times: (B,) start of the newest step, nanoseconds since 1970.
         """
         ...

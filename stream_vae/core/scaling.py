@@ -47,10 +47,48 @@ class Scaler:
 
     def transform(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return (..., F) scaled and clipped; NaN stays NaN."""
+        scaled = np.empty(values.shape, np.float32)
+        self.transform_into(values, np.empty(values.shape), scaled)
+        return scaled
+
+    def transform_into(
+        self,
+        values: NDArray[np.float64],
+        work: NDArray[np.float64],
+        scaled: NDArray[np.float32],
+    ) -> None:
+        """Write what `transform` returns to `scaled`, without allocating anything.
+
+        Args:
+            values: (..., F) in input units.
+            work: Of the same shape; overwritten.
+            scaled: Of the same shape; the result.
+        """
         with np.errstate(over="ignore"):  # what becomes infinite is clipped with the rest
-            scaled = (values - self.mean) / self.std
-        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+            np.subtract(values, self.mean, out=work)
+            np.divide(work, self.std, out=scaled, casting="same_kind")
+        # Rounding to float32 keeps the order, so clipping after it gives the same bits.
+        np.clip(scaled, -self.clip, self.clip, out=scaled)
 
     def inverse(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (..., F) in input units."""
         return scaled.astype(np.float64) * self.std + self.mean
+
+    def restore(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (..., F) values in input units of which `transform` makes exactly these.
+
+        Args:
+            scaled: (..., F) that `transform` returned; NaN stays NaN.
+        """
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            inverse = np.clip(self.inverse(scaled), -largest, largest)
+        values = inverse
+        # Where the last place of an input is about as coarse as that of its scaled float32, the
+        # inverse may be a neighbour of the input, which lies at most two places away.
+        for direction in (np.inf, -np.inf):
+            near = inverse
+            for _ in range(2):
+                near = np.nextafter(near, direction)
+                values = np.where(self.transform(near) == scaled, near, values)
+        return np.where(self.transform(inverse) == scaled, inverse, values)

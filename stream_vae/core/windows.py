@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.scaling import Scaler
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -47,8 +46,8 @@ class WindowBatch:
     stand together and in arrival order."""
     revises: NDArray[np.bool_]
     """(B,) the reading replaced an earlier one of the same step."""
-    windows: NDArray[np.float32]
-    """(B, T, F) scaled and clipped; NaN = not observed."""
+    windows: NDArray[np.float64]
+    """(B, T, F) in input units; NaN = not observed."""
     end_times: NDArray[np.int64]
     """(B,) start of the newest step, nanoseconds since 1970."""
 
@@ -56,11 +55,11 @@ class WindowBatch:
 def row_type(length: int, n_features: int) -> np.dtype[np.void]:
     """Return what is remembered of a series here.
 
-    values: its last T steps, scaled, NaN = not observed; last_step: the newest seen; first_step:
-    where the current warm-up began.
+    values: its last T steps in input units, NaN = not observed; last_step: the newest seen;
+    first_step: where the current warm-up began.
     """
     return np.dtype(
-        [("values", "<f4", (length, n_features)), ("last_step", "<i8"), ("first_step", "<i8")]
+        [("values", "<f8", (length, n_features)), ("last_step", "<i8"), ("first_step", "<i8")]
     )
 
 
@@ -72,15 +71,14 @@ class SeriesTable:
 
     Args:
         config: Shape and grid.
-        scaler: Of the model.
+        n_features: F
         capacity: Rows; memory is used only for those that were started once.
     """
 
-    def __init__(self, config: WindowConfig, scaler: Scaler, capacity: int) -> None:
+    def __init__(self, config: WindowConfig, n_features: int, capacity: int) -> None:
         self._config = config
-        self._scaler = scaler
-        self.state = Columns(row_type(config.length, scaler.mean.shape[0]), capacity)
-        self._values: NDArray[np.float32] = self.state["values"]  # (S, T, F)
+        self.state = Columns(row_type(config.length, n_features), capacity)
+        self._values: NDArray[np.float64] = self.state["values"]  # (S, T, F)
         self._last_step: NDArray[np.int64] = self.state["last_step"]  # (S,)
         self._first_step: NDArray[np.int64] = self.state["first_step"]  # (S,)
 
@@ -111,12 +109,12 @@ class SeriesTable:
             return self._nothing()
         order = np.argsort(rows, kind="stable")
         placed = self._place(rows[order], readings.times[order] // self._config.step_ns)
-        scaled = self._scaler.transform(readings.values[order])
+        values = readings.values[order]
         ready = np.flatnonzero(placed.complete)
-        windows = self._slide(placed, scaled, ready)
+        windows = self._slide(placed, values, ready)
         # The line holds the last reading of each step; this one may have been replaced by a later
         # one of this poll, which its window must not see.
-        windows[:, -1] = scaled[ready]
+        windows[:, -1] = values[ready]
         scorable = self._scorable(windows)
         ready, windows = ready[scorable], windows[scorable]
         late = np.empty(len(rows), np.bool_)
@@ -141,7 +139,7 @@ class SeriesTable:
             warming_up=none.astype(np.bool_),
             ready=none,
             revises=none.astype(np.bool_),
-            windows=np.empty((0, *self._values.shape[1:]), np.float32),
+            windows=np.empty((0, *self._values.shape[1:])),
             end_times=none,
         )
 
@@ -183,24 +181,24 @@ class SeriesTable:
         )
 
     def _slide(
-        self, placed: "_Placed", scaled: NDArray[np.float32], ready: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+        self, placed: "_Placed", values: NDArray[np.float64], ready: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """Move the series on and return the windows that end at the ready readings."""
-        length, n_features = self._config.length, scaled.shape[1]
+        length, n_features = self._config.length, values.shape[1]
         n_places = length + placed.moved  # (G,) a series' history and the places it moves on
         base = np.cumsum(n_places) - n_places
-        line = np.full((int(n_places.sum()), n_features), np.nan, np.float32)
+        line = np.full((int(n_places.sum()), n_features), np.nan)
         # (places, T, F) without a copy: entry base + d is the series' window d places on.
         windows = np.moveaxis(sliding_window_view(line, length, axis=0, writeable=True), -1, 1)
         windows[base] = self._values[placed.series]
         first = base[placed.group] + placed.distance  # (N,) where each reading's window begins
         used = ~placed.late
-        line[first[used] + length - 1] = scaled[used]
+        line[first[used] + length - 1] = values[used]
         self._values[placed.series] = windows[base + placed.moved]
-        cut: NDArray[np.float32] = windows[first[ready]]
+        cut: NDArray[np.float64] = windows[first[ready]]
         return cut
 
-    def _scorable(self, windows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def _scorable(self, windows: NDArray[np.float64]) -> NDArray[np.bool_]:
         observed = ~np.isnan(windows)
         _, length, n_features = windows.shape
         enough = max(self._config.min_observed * length * n_features, 1)

@@ -87,7 +87,7 @@ class Daemon:
         self._progress_at = time.monotonic()
         shape = pipeline.store.shape
         self._no_windows = (
-            np.empty((0, shape.length, shape.n_features), np.float32),
+            np.empty((0, shape.length, shape.n_features)),
             np.empty(0, np.int64),
         )
         notices = ClientNotices(recorder, settings.kafka.broker_deadline_s, settings.input.topic)

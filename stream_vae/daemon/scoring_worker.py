@@ -21,7 +21,7 @@ Work = TypeVar("Work")
 @dataclass(frozen=True, slots=True)
 class _Job(Generic[Work]):
     work: Work
-    windows: NDArray[np.float32]  # (B, T, F)
+    windows: NDArray[np.float64]  # (B, T, F)
     end_times: NDArray[np.int64]  # (B,)
     n_readings: int
 
@@ -66,7 +66,7 @@ class ScoringWorker(Generic[Work]):
     def submit(
         self,
         work: Work,
-        windows: NDArray[np.float32],
+        windows: NDArray[np.float64],
         end_times: NDArray[np.int64],
         *,
         n_readings: int,
@@ -75,7 +75,7 @@ class ScoringWorker(Generic[Work]):
 
         Args:
             work: Anything.
-            windows: (B, T, F)
+            windows: (B, T, F) in input units
             end_times: (B,)
             n_readings: What the job counts for in `readings_in_flight`.
         """

@@ -25,14 +25,14 @@ class _SeriesState:
 
     recent: deque[JudgedReading]
     incident: Incident | None = None
-    calm: int = 0
+    normal_run: int = 0
     resolved: JudgedReading | None = None
 
 
 class IncidentTracker:
-    """Turns anomalous readings into incidents: M of N to open, a calm run to resolve.
+    """Turns anomalous readings into incidents: M of N to open, a normal run to resolve.
 
-    Only series that are not plainly calm are remembered, so the state stays small however many
+    Only series that are not simply normal are remembered, so the state stays small however many
     series there are.
     """
 
@@ -60,14 +60,14 @@ class IncidentTracker:
         self._series.pop(row, None)
 
     def save(self, row: int) -> IncidentState | None:
-        """Return what is remembered of a series; None if it is plainly calm."""
+        """Return what is remembered of a series; None if it is simply normal."""
         state = self._series.get(row)
         if state is None:
             return None
         return IncidentState(
             recent=tuple(state.recent),
             incident=state.incident,
-            calm=state.calm,
+            normal_run=state.normal_run,
             resolved=state.resolved,
         )
 
@@ -78,7 +78,7 @@ class IncidentTracker:
             self._series[row] = _SeriesState(
                 recent=deque(saved.recent, maxlen=self._config.open_within),
                 incident=saved.incident,
-                calm=saved.calm,
+                normal_run=saved.normal_run,
                 resolved=saved.resolved,
             )
 
@@ -103,9 +103,9 @@ class IncidentTracker:
             return None  # an incident opened in this step again could get the same id again
         if state.recent and state.recent[-1].step == reading.step:
             state.recent.pop()
-            state.calm = max(state.calm - 1, 0)
+            state.normal_run = max(state.normal_run - 1, 0)
         state.recent.append(reading)
-        state.calm = 0 if reading.anomalous else state.calm + 1
+        state.normal_run = 0 if reading.anomalous else state.normal_run + 1
         if state.incident is not None:
             return self._continue(state, state.incident, reading, replayed=replayed)
         if self._must_open(state, reading) and not replayed:
@@ -141,7 +141,7 @@ class IncidentTracker:
     ) -> tuple[Change, Incident] | None:
         if not reading.anomalous:
             incident = replace(incident, offset_end=reading.offset)
-            if replayed or state.calm < self._config.resolve_after:
+            if replayed or state.normal_run < self._config.resolve_after:
                 state.incident = incident
                 return None
             state.incident = None

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_vae.core.model_spec import Scores
-from stream_vae.errors import ConfigError
+from stream_vae.errors import ConfigError, ShapeError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.device import resolve_device
 from stream_vae.models.reconstruct import Reconstructor
@@ -55,13 +55,16 @@ class WindowScorer:
             bundle, device=self.device, samples=samples, max_batch=max_batch
         )
         sigma = self._reconstructor.sigma.double().cpu().numpy()
+        # Overwritten by each call: float64 work and its result, as large as any batch.
+        shape = (self._reconstructor.max_batch, bundle.spec.window_length, len(sigma))
+        self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
         self._expected_std: NDArray[np.float64] = sigma * bundle.spec.scaler.std
 
-    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         """Score windows; keeps `stream_vae.core.model_spec.Scorer`.
 
         Args:
-            values: (B, T, F) scaled and clipped; NaN = not observed.
+            values: (B, T, F) in input units; NaN = not observed.
             end_times: (B,) start of the newest step, nanoseconds since 1970.
 
         Returns:
@@ -85,9 +88,9 @@ class WindowScorer:
         )
 
     @torch.inference_mode()
-    def _score_batch(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+    def _score_batch(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         B = len(values)
-        made = self._reconstructor.reconstruct(values, end_times)
+        made = self._reconstructor.reconstruct(self._scale(values), end_times)
         score, parts = self._score_function(made.reconstruction)
         expected = self.spec.scaler.inverse(made.newest_mean[:B].cpu().numpy())
         return Scores(
@@ -96,6 +99,16 @@ class WindowScorer:
             expected=expected,
             expected_std=np.tile(self._expected_std, (B, 1)),
         )
+
+    def _scale(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return (B, T, F) scaled and clipped, to be used before the next call."""
+        if values.shape[1:] != self._work.shape[1:]:
+            raise ShapeError(
+                f"values {values.shape}, expected (B, {self._work.shape[1]}, {self._work.shape[2]})"
+            )
+        work, scaled = self._work[: len(values)], self._scaled[: len(values)]
+        self.spec.scaler.transform_into(values, work, scaled)
+        return scaled
 
 
 def _shares(parts: Tensor) -> Tensor:

@@ -218,7 +218,7 @@ class Pipeline:
         rows = window_batch.rows[window_batch.ready]
         grades = self._grades(judged)
         counted = judged.anomalous & self._deviating(scored)
-        # Calm series with calm readings cannot change an incident; only the others are visited.
+        # Normal series with normal readings cannot change an incident; only the others are visited.
         tracked_rows = {*rows[counted].tolist(), *self.store.incidents.tracked_rows}
         changes: list[tuple[int, int, AlertEvent]] = []
         for b in np.flatnonzero(np.isin(rows, list(tracked_rows))).tolist():

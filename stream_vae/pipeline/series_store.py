@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import ModelSpec
-from stream_vae.core.scaling import Scaler
 from stream_vae.core.series_index import NAME_BYTES, ROW, SeriesIndex, SeriesName
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.core.windows import row_type as window_row
@@ -76,7 +75,7 @@ class SavedSeries:
     states: NDArray[np.void]
     """(K,) of type `StateShape.row`."""
     incidents: Mapping[SeriesName, SeriesIncidents]
-    """Of those that are not plainly calm."""
+    """Of those that are not simply normal."""
 
 
 class SeriesStore:
@@ -97,7 +96,6 @@ class SeriesStore:
 
     def __init__(self, spec: ModelSpec, config: DetectConfig, capacity: int) -> None:
         self.shape = StateShape.of(spec, config)
-        self._scaler = spec.scaler
         self.index = SeriesIndex(capacity)
         self.windows = SeriesTable(
             WindowConfig(
@@ -106,7 +104,7 @@ class SeriesStore:
                 max_gap=config.max_gap,
                 min_observed=config.min_observed,
             ),
-            spec.scaler,
+            len(spec.features),
             capacity,
         )
         score = spec.score if config.score == "auto" else config.score
@@ -179,24 +177,21 @@ class SeriesStore:
         self.threshold.state.load(rows, states["threshold"])
         self.index.recorded[rows] = True
 
-    def carry_over(self, names: list[SeriesName], states: NDArray[np.void], scaler: Scaler) -> None:
+    def carry_over(self, names: list[SeriesName], states: NDArray[np.void]) -> None:
         """Put K series back that another model saved, whose windows have the same shape.
 
-        Windows are kept, in this model's scale; thresholds begin from this model's calibration.
+        Windows are kept; thresholds begin from this model's calibration.
 
         Args:
             names: K series.
             states: (K,) whose `index` and `windows` are of this shape.
-            scaler: Of the other model.
 
         Raises:
             IndexError: If there is no room.
         """
         rows = self.rows(names)
-        windows = states["windows"].copy()
-        windows["values"] = self._scaler.transform(scaler.inverse(windows["values"]))
         self.index.state.load(rows, states["index"])
-        self.windows.state.load(rows, windows)
+        self.windows.state.load(rows, states["windows"])
         self.threshold.start(rows)
         self.index.changed[rows] = self.index.recorded[rows] = True
 

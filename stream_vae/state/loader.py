@@ -13,6 +13,7 @@ from stream_vae.core.series_index import SeriesName
 from stream_vae.errors import StateError
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import StateShape
+from stream_vae.state.upgrade import row_type, upgrade
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -145,12 +146,12 @@ class ChangelogLoader:
     ) -> None:
         shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
         names = list(found)
-        offsets, states = decode_rows(list(found.values()), shape.row)
+        offsets, states = decode_rows(list(found.values()), row_type(head))
         is_ours = head.model == self._model and shape == self._pipeline.store.shape
-        scaler = None if is_ours else self._scaler_of(one, head.model, shape)
+        scaler = self._spec.scaler if is_ours else self._scaler_of(one, head.model, shape)
         # An offset beyond the group's: somebody set that back, or made the input anew.
         fits = offsets <= (_FAR if one.committed is None else one.committed)
-        fits &= is_ours or scaler is not None
+        fits &= scaler is not None
         for name, offset, fit in zip(names, offsets.tolist(), fits.tolist(), strict=True):
             if fit:
                 self._pipeline.replayed.note_series(name, offset)
@@ -159,23 +160,24 @@ class ChangelogLoader:
                 one.unfit[name[1]] = offset
         if not fits.all():
             one.state = "history"
-            beyond = is_ours or scaler is not None
+            beyond = scaler is not None
             one.why_unfit = _BEYOND if beyond else self._other(one.models.get(head.model), shape)
             names = [name for name, fit in zip(names, fits.tolist(), strict=True) if fit]
             states = states[fits]
-        if not names:
+        if scaler is None or not names:
             return
+        states = upgrade(head, states, scaler)
         memory = self._pipeline.store
         lacking = memory.index.shortfall(names)
         if lacking:
             self._evict(lacking)
-        if scaler is None:
+        if is_ours:
             memory.load(names, states)
         else:
-            memory.carry_over(names, states, scaler)
+            memory.carry_over(names, states)
         one.series += len(names)
         if one.state != "history":
-            one.state = "restored" if scaler is None else "carried over"
+            one.state = "restored" if is_ours else "carried over"
 
     def _scaler_of(self, one: Restoration, model: bytes, shape: StateShape) -> Scaler | None:
         """Return how another model scaled its windows, if they are windows of this one too."""

@@ -21,9 +21,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.errors import StateError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 MODEL_BYTES = 8
 
 SERIES, INCIDENTS, MODEL, CHECKPOINT = b"s", b"i", b"m", b"c"
@@ -59,11 +60,15 @@ class RowHead:
     """F"""
     scores: int
     """N, scores of a threshold."""
+    schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedModel:
-    """What a model must tell of itself for another to use its rows."""
+    """What a model must tell of itself for another to use its rows.
+
+    The scaler is that of the windows in rows of version 1; later ones are in input units.
+    """
 
     version: str
     features: tuple[str, ...]
@@ -93,7 +98,7 @@ def encode_rows(head: RowHead, offsets: NDArray[np.int64], rows: NDArray[np.void
     packed = np.empty(len(rows), np.dtype([("header", _HEADER), ("row", rows.dtype)]))
     header = packed["header"]
     header["magic"] = _MAGIC
-    header["schema_version"] = SCHEMA_VERSION
+    header["schema_version"] = head.schema_version
     header["model"] = np.void(head.model)
     header["length"] = head.length
     header["n_features"] = head.n_features
@@ -127,6 +132,7 @@ def head_of(value: bytes) -> RowHead:
         length=int(header["length"]),
         n_features=int(header["n_features"]),
         scores=int(header["scores"]),
+        schema_version=int(header["schema_version"]),
     )
 
 
@@ -158,10 +164,23 @@ def decode_value(data: bytes, kind: type[_Value]) -> tuple[_Value, dict[str, Any
     """
     try:
         members = msgspec.json.decode(data, type=dict[str, Any])
-        _check_version(int(members.pop("schema_version")))
-        return msgspec.convert(members.pop("value"), kind), members
+        version = int(members.pop("schema_version"))
+        _check_version(version)
+        value = members.pop("value")
+        if version == 1 and kind is SeriesIncidents:
+            value = _incidents_of_version_1(value)
+        return msgspec.convert(value, kind), members
     except (msgspec.DecodeError, msgspec.ValidationError, KeyError, ValueError, TypeError) as exc:
         raise StateError(f"it cannot be read: {exc}") from exc
+
+
+def _incidents_of_version_1(value: dict[str, Any]) -> dict[str, Any]:
+    """Return incidents with the member names of this release."""
+    if value["anomaly"] is None:
+        return value
+    anomaly = dict(value["anomaly"])
+    anomaly["normal_run"] = anomaly.pop("calm")
+    return {**value, "anomaly": anomaly}
 
 
 def _check_version(found: int) -> None:

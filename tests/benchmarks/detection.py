@@ -94,7 +94,7 @@ def vae_scores(machine: Machine, *, window_length: int, seed: int) -> Methods:
         model_id="smd",
         now=datetime.now(UTC),
     )
-    windows = _windows(model.bundle.spec.scaler.transform(machine.test), window_length)
+    windows = _windows(machine.test, window_length)
     end_times = (np.arange(len(windows), dtype=np.int64) + window_length - 1) * step_ns
     for name in VAE_SCORES:
         scorer = WindowScorer(model.bundle, score=name, device="cpu")
@@ -165,7 +165,7 @@ def _table(
     return table
 
 
-def _windows(rows: NDArray[np.float32], window_length: int) -> NDArray[np.float32]:
+def _windows(rows: NDArray[Number], window_length: int) -> NDArray[Number]:
     """Return a view (N - T + 1, T, F) of every window of (N, F) rows."""
     view = np.lib.stride_tricks.sliding_window_view(rows, window_length, axis=0)
     return view.transpose(0, 2, 1)

@@ -31,7 +31,7 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
     spec = workload.bundle.spec
     table = SeriesTable(
         WindowConfig(length=T, step_ns=STEP_NS, max_gap=8, min_observed=0.5),
-        spec.scaler,
+        len(spec.features),
         workload.n_series,
     )
     index = SeriesIndex(workload.n_series)

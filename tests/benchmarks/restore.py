@@ -106,7 +106,7 @@ def _rows(workload: Workload, detect: DetectConfig) -> np.ndarray[tuple[int], np
     windows, threshold, index = states["windows"], states["threshold"], states["index"]
     windows["values"] = generator.normal(size=windows["values"].shape)
     threshold["scores"] = np.sort(generator.normal(size=threshold["scores"].shape), axis=-1)
-    index["arrived"], index["count"], index["established"] = START_NS, 1000, True
+    index["arrived"], index["count"], index["warmed_up"] = START_NS, 1000, True
     return states
 
 

@@ -32,7 +32,7 @@ def measure_throughput(workload: Workload, kafka: RealKafka) -> dict[str, str]:
 
 def _bare_windows_per_second(workload: Workload) -> float:
     scorer = WindowScorer(workload.bundle, device="cpu", max_batch=_BATCH)
-    values = np.random.default_rng(0).normal(size=(_BATCH, T, F)).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=(_BATCH, T, F))
     times = np.zeros(_BATCH, np.int64)
     scorer.score(values, times)
     began = time.perf_counter()

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from stream_vae.core.scaling import Scaler
 
@@ -61,3 +62,34 @@ def test_absurd_values_are_clipped_and_missing_ones_stay_missing() -> None:
 def test_inverse_undoes_transform_within_the_clip(values: np.ndarray) -> None:
     scaler = Scaler(mean=np.array([3.0, -40.0]), std=np.array([25.0, 17.0]))
     np.testing.assert_allclose(scaler.inverse(scaler.transform(values)), values, atol=1e-4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    values=arrays(np.float64, (5, 1), elements=st.floats(-1e3, 1e3) | st.just(np.nan)),
+    magnitude=st.integers(-20, 20),
+    relative=st.integers(-17, 10),
+    clip=st.sampled_from([10.0, 9.3, 0.1]),
+)
+def test_restored_values_scale_to_the_same_bits(
+    values: NDArray[np.float64], magnitude: int, relative: int, clip: float
+) -> None:
+    """Also where a mean is so large that an input can only just be told from it."""
+    mean = 3.7 * 10.0**magnitude
+    std = 1.3 * mean * 10.0**relative
+    scaler = Scaler(mean=np.array([mean]), std=np.array([std]), clip=clip)
+    scaled = scaler.transform(mean + std * values)
+    np.testing.assert_array_equal(scaler.transform(scaler.restore(scaled)), scaled)
+
+
+def test_transform_into_gives_the_bits_of_clipping_before_rounding() -> None:
+    """The written-out formula, values that overflow among them."""
+    rng = np.random.default_rng(0)
+    scaler = Scaler(mean=rng.normal(size=4), std=rng.uniform(0.01, 3, 4), clip=9.3)
+    values = rng.normal(size=(50, 6, 4)) * 10.0 ** rng.uniform(-3, 2, (50, 6, 4))
+    values[0, 0], values[1, 1] = 1.7e308, np.nan
+    with np.errstate(over="ignore"):
+        expected = np.clip((values - scaler.mean) / scaler.std, -9.3, 9.3).astype(np.float32)
+    scaled = np.empty(values.shape, np.float32)
+    scaler.transform_into(values, np.empty(values.shape), scaled)
+    np.testing.assert_array_equal(scaled, expected)

@@ -6,14 +6,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.scaling import Scaler
 from stream_vae.core.series_index import SeriesIndex
 from stream_vae.core.windows import SeriesTable, WindowBatch, WindowConfig
 
 T, F = 4, 2
 STEP = 1_000_000_000
 CONFIG = WindowConfig(length=T, step_ns=STEP, max_gap=2, min_observed=0.5)
-IDENTITY = Scaler(mean=np.zeros(F), std=np.ones(F), clip=1e6)
 
 
 def make_batch(
@@ -38,7 +36,7 @@ class Table:
 
     def __init__(self) -> None:
         self.index = SeriesIndex(1000)
-        self.windows = SeriesTable(CONFIG, IDENTITY, 1000)
+        self.windows = SeriesTable(CONFIG, F, 1000)
 
     def push(self, readings: ReadingBatch) -> WindowBatch:
         names = list(zip(readings.partitions.tolist(), readings.series, strict=True))
@@ -72,9 +70,9 @@ class PlainSeries:
         return window
 
 
-def outcomes(window_batch: WindowBatch) -> list[str | NDArray[np.float32]]:
+def outcomes(window_batch: WindowBatch) -> list[str | NDArray[np.float64]]:
     """Return what became of each reading, in arrival order."""
-    found: list[str | NDArray[np.float32]] = []
+    found: list[str | NDArray[np.float64]] = []
     ready = {int(i): b for b, i in enumerate(window_batch.ready)}
     for i in range(len(window_batch.rows)):
         if window_batch.late[i]:
@@ -112,7 +110,7 @@ def test_windows_equal_the_plain_ones_however_the_stream_is_cut(
     plain = {series: PlainSeries() for series in at}
     expected = [plain[s].push(step, np.array(value)) for step, s, value in stream]
     table = Table()
-    found: list[str | NDArray[np.float32]] = []
+    found: list[str | NDArray[np.float64]] = []
     begin, cut = 0, 0
     while begin < len(stream):
         part = stream[begin : begin + cuts[cut % len(cuts)]]

@@ -17,14 +17,14 @@ class FirstValueScorer:
         self.gate.set()
         self.batches: list[int] = []
 
-    def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         self.gate.wait(5)
         if (values < 0).any():
             raise ArithmeticError("negative")
         n = len(end_times)
         self.batches.append(n)
         return Scores(
-            value=values[:, 0, 0].astype(np.float64),
+            value=values[:, 0, 0],
             contribution=np.ones((n, 1), np.float32),
             expected=np.zeros((n, 1)),
             expected_std=np.ones((n, 1)),
@@ -32,7 +32,7 @@ class FirstValueScorer:
 
 
 def submit(worker: ScoringWorker[int], number: int, n_windows: int) -> None:
-    windows = np.full((n_windows, 2, 1), number, np.float32)
+    windows = np.full((n_windows, 2, 1), float(number))
     worker.submit(number, windows, np.zeros(n_windows, np.int64), n_readings=n_windows + 1)
 
 

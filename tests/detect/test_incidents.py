@@ -31,7 +31,7 @@ def make_reading(
     )
 
 
-def test_m_of_n_opens_and_a_calm_run_resolves() -> None:
+def test_m_of_n_opens_and_a_normal_run_resolves() -> None:
     config = IncidentConfig(open_after=2, open_within=3, resolve_after=3)
     assert play(config, ".!.!..!....") == [(3, Change.OPENED, 0), (9, Change.RESOLVED, 1)]
 
@@ -127,7 +127,7 @@ def test_an_incident_never_ends_before_it_starts() -> None:
     assert resolved[1].last_anomalous_at == resolved[1].started_at == 9
 
 
-def test_calm_series_are_not_remembered() -> None:
+def test_normal_series_are_not_remembered() -> None:
     tracker = IncidentTracker(IncidentConfig(open_after=2, open_within=3, resolve_after=2))
     for i, mark in enumerate("....!...!!......"):
         tracker.observe(1, make_reading(i, anomalous=mark == "!"))

@@ -58,7 +58,7 @@ def test_decoded_bundle_scores_exactly_the_same(make_bundle: MakeBundle) -> None
     architecture = ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2, calendar=True)
     bundle = make_bundle(architecture=architecture)
     again = decode_bundle(encode_bundle(bundle))
-    windows = np.random.default_rng(1).normal(size=(7, 5, 3)).astype(np.float32)
+    windows = np.random.default_rng(1).normal(size=(7, 5, 3))
     times = np.arange(7, dtype=np.int64) * 10**13
     found = WindowScorer(again, device="cpu").score(windows, times)
     expected = WindowScorer(bundle, device="cpu").score(windows, times)

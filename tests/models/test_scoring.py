@@ -18,10 +18,10 @@ MakeBundle = Callable[..., Bundle]
 T, F = 5, 3
 
 
-def draw_windows(n_windows: int, seed: int = 0) -> NDArray[np.float32]:
+def draw_windows(n_windows: int, seed: int = 0) -> NDArray[np.float64]:
     """Return (B, T, F) windows, a tenth of them not observed."""
     rng = np.random.default_rng(seed)
-    windows = rng.normal(size=(n_windows, T, F)).astype(np.float32)
+    windows = rng.normal(size=(n_windows, T, F))
     windows[rng.random(windows.shape) < 0.1] = np.nan
     return windows
 
@@ -69,8 +69,8 @@ def test_score_depends_on_the_window(scorer: WindowScorer) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(
-    junk=st.sampled_from([np.nan, np.inf, -np.inf]),
-    payload=st.integers(1, 2**22 - 1),
+    junk=st.sampled_from([np.nan, -np.nan]),
+    payload=st.integers(1, 2**51 - 1),
     seed=st.integers(0, 1000),
 )
 def test_masked_values_never_change_a_score(
@@ -80,14 +80,14 @@ def test_masked_values_never_change_a_score(
     windows, times = draw_windows(7, seed), draw_times(7, seed)
     masked = np.isnan(windows)
     expected = scorer.score(windows, times)
-    windows[masked] = np.float32(junk)
-    windows.view(np.uint32)[masked] |= np.uint32(payload if np.isnan(junk) else 0)
+    windows[masked] = junk
+    windows.view(np.uint64)[masked] |= np.uint64(payload)
     assert_same(scorer.score(windows, times), expected, slice(None))
 
 
 @settings(max_examples=30, deadline=None)
 @given(
-    scale=st.sampled_from([0.0, 1e-30, 1.0, 10.0, 1e12, 3e38]),
+    scale=st.sampled_from([0.0, 1e-30, 1.0, 10.0, 1e12, 1.7e308]),
     missing=st.sampled_from([0.0, 0.5, 1.0]),
     seed=st.integers(0, 1000),
 )
@@ -95,7 +95,7 @@ def test_scores_are_finite_and_contributions_are_shares(
     scorer: WindowScorer, scale: float, missing: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    windows = (rng.uniform(-1, 1, size=(7, T, F)) * scale).astype(np.float32)
+    windows = rng.uniform(-1, 1, size=(7, T, F)) * scale
     windows[rng.random(windows.shape) < missing] = np.nan
     found = scorer.score(windows, draw_times(7))
     for array in (found.value, found.expected, found.expected_std, found.contribution):
@@ -106,7 +106,7 @@ def test_scores_are_finite_and_contributions_are_shares(
 
 
 def test_feature_without_observations_contributes_nothing(scorer: WindowScorer) -> None:
-    windows = np.ones((7, T, F), np.float32)
+    windows = np.ones((7, T, F))
     windows[:, :, 1] = np.nan
     found = scorer.score(windows, draw_times(7)).contribution
     assert (found[:, 1] == 0).all()
@@ -114,12 +114,12 @@ def test_feature_without_observations_contributes_nothing(scorer: WindowScorer) 
 
 
 def test_window_without_observations_shares_equally(scorer: WindowScorer) -> None:
-    found = scorer.score(np.full((2, T, F), np.nan, np.float32), draw_times(2))
+    found = scorer.score(np.full((2, T, F), np.nan), draw_times(2))
     np.testing.assert_allclose(found.contribution, 1 / F, rtol=1e-6)
 
 
 def test_odd_feature_contributes_most(scorer: WindowScorer) -> None:
-    windows = np.zeros((7, T, F), np.float32)
+    windows = np.zeros((7, T, F))
     windows[:, :, 2] = 8.0
     assert (scorer.score(windows, draw_times(7)).contribution.argmax(axis=1) == 2).all()
 
@@ -158,9 +158,10 @@ def test_expected_is_in_input_units(make_bundle: MakeBundle) -> None:
     scaler = bundle.spec.scaler
     wider = replace(scaler, mean=scaler.mean + 100, std=scaler.std * 2)
     found = WindowScorer(bundle, device="cpu").score(windows, times)
+    same_scaled = wider.mean + (windows - scaler.mean) * 2
     moved = WindowScorer(
         replace(bundle, spec=replace(bundle.spec, scaler=wider)), device="cpu"
-    ).score(windows, times)
+    ).score(same_scaled, times)
     np.testing.assert_allclose(moved.expected_std, 2 * found.expected_std)
     np.testing.assert_allclose(
         (moved.expected - wider.mean) / 2, found.expected - scaler.mean, rtol=1e-5
@@ -204,7 +205,7 @@ def test_wrong_arguments_are_refused(
 @pytest.mark.parametrize("shape", [(7, T, F + 1), (7, T - 1, F), (7, F, T)])
 def test_wrong_shapes_are_a_bug(scorer: WindowScorer, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"expected \(B, 5, 3\)"):
-        scorer.score(np.zeros(shape, np.float32), draw_times(7))
+        scorer.score(np.zeros(shape), draw_times(7))
 
 
 def test_missing_times_are_a_bug(scorer: WindowScorer) -> None:

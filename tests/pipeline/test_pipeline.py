@@ -139,7 +139,7 @@ def test_the_largest_numbers_there_are_give_a_finite_event(
     """In units of the expected deviation they are beyond float64."""
 
     class Sharp:
-        def score(self, values: NDArray[np.float32], end_times: NDArray[np.int64]) -> Scores:
+        def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
             scores = scorer.score(values, end_times)
             return dataclasses.replace(scores, expected_std=scores.expected_std / 4)
 

@@ -142,6 +142,20 @@ def test_another_model_of_the_same_shape_hands_its_windows_over(
     assert load(make_pipeline(), records).state == "history"
 
 
+def test_a_reading_far_beyond_one_models_clip_reaches_the_next_model_whole(
+    donor: Pipeline, make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """The first model clips at 100: what it saved says 500, which the next one scales itself."""
+    readings = make_readings([30], [NAME[1]], np.full((1, F), 500.0))
+    donor.observe(readings, MeanSquareScorer(), NOW)
+    other = writer_of(donor, model=b"another!")
+    after = make_pipeline()
+    load(after, [other.model(0), *other.saved(saved(donor), {0: 31})])
+    again = make_readings([31], [NAME[1]], np.full((1, F), 400.0))
+    window = after.assemble(again).windows[0]
+    assert window[-2:].tolist() == [[500.0] * F, [400.0] * F]
+
+
 def test_windows_of_another_shape_or_other_features_are_not_used_but_incidents_stay(
     donor: Pipeline, make_pipeline: MakePipeline
 ) -> None:

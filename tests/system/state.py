@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.pipeline.series_store import StateShape
+from stream_vae.state.upgrade import row_type
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -80,9 +80,7 @@ def _note_row(state: SavedState, name: tuple[int, str], value: bytes | None) -> 
         state.rows.pop(name, None)
         state.offsets.pop(name, None)
         return
-    head = head_of(value)
-    shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
-    offsets, rows = decode_rows([value], shape.row)
+    offsets, rows = decode_rows([value], row_type(head_of(value)))
     state.rows[name], state.offsets[name] = rows[0], int(offsets[0])
 
 

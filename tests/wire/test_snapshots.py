@@ -1,9 +1,11 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.errors import StateError
 from stream_vae.wire.snapshots import (
     SCHEMA_VERSION,
@@ -72,6 +74,17 @@ def test_a_row_of_another_length_than_its_head_says_is_refused() -> None:
 def test_values_come_back_with_what_stands_beside_them() -> None:
     checkpoint = Checkpoint(offset=7, clock_ns=2**62)
     assert decode_value(encode_value(checkpoint, at=3), Checkpoint) == (checkpoint, {"at": 3})
+
+
+def test_incidents_of_version_1_are_read_under_their_old_names() -> None:
+    """`calm` is `normal_run` since version 2, and only since then."""
+    anomaly: dict[str, object] = {"recent": [], "incident": None, "calm": 3, "resolved": None}
+    saved = {"schema_version": 1, "offset": 5, "value": {"anomaly": anomaly, "silence": None}}
+    found, members = decode_value(msgspec.json.encode(saved), SeriesIncidents)
+    assert found.anomaly is not None
+    assert (found.anomaly.normal_run, members) == (3, {"offset": 5})
+    with pytest.raises(StateError, match="normal_run"):
+        decode_value(msgspec.json.encode({**saved, "schema_version": 2}), SeriesIncidents)
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,10 @@ def make_model(
     )
 
 
-def tail_windows(model: TrainedModel) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def tail_windows() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the 35 windows of the calibration part: the last 40 of 200 rows."""
-    scaled = model.bundle.spec.scaler.transform(make_values()[160:])
-    windows = np.lib.stride_tricks.sliding_window_view(scaled, T, axis=0).transpose(0, 2, 1)
+    rows = make_values()[160:]
+    windows = np.lib.stride_tricks.sliding_window_view(rows, T, axis=0).transpose(0, 2, 1)
     return windows, (1000 + np.arange(160 + T - 1, 200, dtype=np.int64)) * STEP_NS
 
 
@@ -66,7 +66,7 @@ def model() -> TrainedModel:
 
 def test_training_is_reproducible_bit_for_bit(model: TrainedModel) -> None:
     """Same data, config and seed: the same version and scores. Another seed: others."""
-    windows, times = tail_windows(model)
+    windows, times = tail_windows()
     scores = WindowScorer(model.bundle, device="cpu").score(windows, times).value
     again = make_model()
     assert again.bundle.spec.version == model.bundle.spec.version
@@ -99,7 +99,7 @@ def test_spec_says_what_was_trained(model: TrainedModel) -> None:
 
 def test_calibration_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
     """Quantiles of every score are those of the tail's windows under the product's scorer."""
-    windows, times = tail_windows(model)
+    windows, times = tail_windows()
     assert set(model.bundle.spec.calibration) == set(SCORES)
     for name, found in model.bundle.spec.calibration.items():
         scores = WindowScorer(model.bundle, score=name, device="cpu").score(windows, times).value
@@ -109,7 +109,7 @@ def test_calibration_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
 
 def test_residual_variance_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
     """For one feature at a time it is that part of the mean squared reconstruction error."""
-    windows, times = tail_windows(model)
+    windows, times = tail_windows()
     scorer = WindowScorer(model.bundle, score="reconstruction_error", device="cpu")
     found = scorer.score(windows, times)
     expected = (found.value[:, None] * found.contribution * len(FEATURES)).mean(axis=0)
@@ -163,7 +163,7 @@ def test_several_series_share_one_model() -> None:
 def test_calendar_inputs_are_trained_and_scored() -> None:
     architecture = replace(ARCHITECTURE, calendar=True)
     model = make_model(architecture=architecture)
-    windows, times = tail_windows(model)
+    windows, times = tail_windows()
     scorer = WindowScorer(model.bundle, device="cpu")
     half_day = np.int64(12 * 3600 * 10**9)
     moved = scorer.score(windows, times + half_day).value

@@ -71,7 +71,7 @@ def _wrap_scorer(requests: Requests) -> None:
     score = WindowScorer.score
 
     def wrapped(
-        self: WindowScorer, values: NDArray[np.float32], end_times: NDArray[np.int64]
+        self: WindowScorer, values: NDArray[np.float64], end_times: NDArray[np.int64]
     ) -> Scores:
         if (seconds := requests.read("slow")) is not None:
             time.sleep(float(seconds))

@@ -1,0 +1,243 @@
+"""State that version 1 of the changelog holds, restored and carried on."""
+
+import base64
+import json
+import math
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertDetector, AlertEvent
+from stream_vae.core.model_spec import Feature, ModelSpec, Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.records import RecordBatch
+from stream_vae.core.scaling import Scaler
+from stream_vae.core.verdicts import Verdict
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Outcome, Pipeline
+from stream_vae.state.changelog import model_key
+from stream_vae.state.loader import ChangelogLoader, Restoration
+from stream_vae.wire.alerts import encode_alert
+
+GOLDEN: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "golden" / "changelog_v1.json").read_text(encoding="utf-8")
+)
+NOW = datetime.fromtimestamp(GOLDEN["now_ns"] / 1e9, UTC)
+REL = 1e-9
+"""Another CPU's exponential and logarithm may differ in the last place."""
+
+
+class WeightedSquares:
+    """Mean square of the scaled values, step t of T weighing (t + 1) / T; expects mean and std.
+
+    Sums run step by step and feature by feature, so that they are the same bits everywhere.
+    """
+
+    def __init__(self, scaler: Scaler) -> None:
+        self._scaler = scaler
+
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
+        n, length, n_features = values.shape
+        assert end_times.shape == (n,)
+        squares = np.nan_to_num(self._scaler.transform(values).astype(np.float64)) ** 2
+        per_feature = np.zeros((n, n_features))
+        for t in range(length):
+            per_feature = per_feature + (t + 1) / length * squares[:, t]
+        total = np.zeros(n)
+        for f in range(n_features):
+            total = total + per_feature[:, f]
+        observed = (~np.isnan(values)).sum(axis=(1, 2))
+        share = per_feature / np.maximum(total, 1e-12)[:, None]
+        return Scores(
+            value=total / np.maximum(observed, 1),
+            contribution=share.astype(np.float32),
+            expected=np.tile(self._scaler.mean, (n, 1)),
+            expected_std=np.tile(self._scaler.std, (n, 1)),
+        )
+
+
+def spec_of(saved: dict[str, Any]) -> ModelSpec:
+    scaler = saved["scaler"]
+    return ModelSpec(
+        id="squares",
+        version=saved["version"],
+        trained_at=NOW,
+        features=tuple(Feature(name=name, unit="V") for name in saved["features"]),
+        window_length=saved["window_length"],
+        step_seconds=saved["step_seconds"],
+        scaler=Scaler(
+            mean=np.array(scaler["mean"]), std=np.array(scaler["std"]), clip=scaler["clip"]
+        ),
+        score=saved["score"],
+        calibration={name: np.array(found) for name, found in saved["calibration"].items()},
+    )
+
+
+def batch_of(readings: list[list[Any]]) -> ReadingBatch:
+    partitions, offsets, series, times, arrivals, values = zip(*readings, strict=True)
+    return ReadingBatch(
+        topic="readings",
+        partitions=np.array(partitions, np.int32),
+        offsets=np.array(offsets, np.int64),
+        series=list(series),
+        times=np.array(times, np.int64),
+        arrivals=np.array(arrivals, np.int64),
+        values=np.array([[np.nan if v is None else v for v in row] for row in values]),
+    )
+
+
+def changelog() -> RecordBatch:
+    records = GOLDEN["records"]
+    return RecordBatch(
+        topic="changelog",
+        partitions=np.array([record["partition"] for record in records], np.int32),
+        offsets=np.arange(len(records)),
+        timestamps=np.zeros(len(records), np.int64),
+        timed_by_broker=False,
+        keys=[decoded(record["key"]) for record in records],
+        values=[decoded(record["value"]) for record in records],
+        headers=lambda i: [(name, decoded(value)) for name, value in records[i]["headers"]],
+    )
+
+
+def decoded(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+def encoded(values: NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
+
+
+class Restored:
+    """A new pipeline of one model into which the changelog was loaded."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        config = DetectConfig(threshold=ThresholdConfig(window=GOLDEN["threshold_window"]))
+        origin = Origin(detector=AlertDetector(name="golden", version="0", instance="i"))
+        self.spec = spec
+        self.scorer = WeightedSquares(spec.scaler)
+        self.pipeline = Pipeline(spec, config, origin, capacity=64)
+        key = model_key(spec, spec.score, config.threshold.quantile)
+        loader = ChangelogLoader(self.pipeline, spec, key, no_room, lambda: GOLDEN["now_ns"])
+        self.restorations = {
+            int(p): Restoration(partition=int(p), began_at=0.0, committed=at)
+            for p, at in GOLDEN["live_at"].items()
+        }
+        loader.load(changelog(), self.restorations)
+        for one in self.restorations.values():
+            loader.load_incidents(one)
+            assert one.checkpoint is not None
+            loader.begin_replay(one.partition, one.checkpoint.offset)
+
+    def replay(self) -> int:
+        """Take in again what was committed after the checkpoints; return how many were unseen."""
+        readings = batch_of(GOLDEN["replay"])
+        unseen = readings.take(self.pipeline.replayed.unseen(readings))
+        window_batch = self.pipeline.assemble(unseen)
+        scores = self.scorer.score(window_batch.windows, window_batch.end_times)
+        assert not self.pipeline.decide(unseen, window_batch, scores, NOW, replayed=True).alerts
+        self.pipeline.replayed.forget(set(self.restorations))
+        return len(unseen)
+
+    def series(self) -> list[dict[str, Any]]:
+        """Return what is remembered of each series, windows as the model scales them."""
+        store = self.pipeline.store
+        rows = {store.index.name(row): row for row in store.index.used().tolist()}
+        index, windows, threshold = (
+            store.index.state,
+            store.windows.state,
+            store.threshold.state,
+        )
+        return [
+            {
+                "partition": name[0],
+                "series": name[1],
+                "index": {field: index[field][row].item() for field in index.row.names or ()},
+                "window": encoded(self.spec.scaler.transform(windows["values"][row])),
+                "last_step": windows["last_step"][row].item(),
+                "first_step": windows["first_step"][row].item(),
+                "ring": encoded(threshold["scores"][row]),
+                **{f: threshold[f][row].item() for f in ("head", "pending", "run")},
+                "fit": {
+                    **{
+                        f: threshold[f][row].item()
+                        for f in ("threshold", "start", "scale", "shape")
+                    },
+                    "body": encoded(threshold["body"][row]),
+                },
+                "incidents": asdict(store.incidents_of(row)),
+            }
+            for name, row in sorted(rows.items())
+        ]
+
+
+def no_room(shortfall: int) -> None:
+    raise AssertionError(f"no room for {shortfall} series")
+
+
+def said(outcome: Outcome) -> dict[str, Any]:
+    verdicts = outcome.verdicts
+    return {
+        "verdicts": [Verdict(verdict).name for verdict in verdicts.verdict.tolist()],
+        "scores": nullable(verdicts.score),
+        "late": outcome.late.tolist(),
+        "thresholds": nullable(verdicts.threshold),
+        "p_values": nullable(verdicts.p_value),
+        "alerts": [told(alert) for alert in outcome.alerts],
+        "n_alerts": len(outcome.alerts),
+    }
+
+
+def nullable(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def told(alert: AlertEvent) -> dict[str, Any]:
+    members = json.loads(encode_alert(alert))
+    return {**members, "series": members["series"]["key"]}
+
+
+def assert_same(kept: Any, found: Any, path: str = "") -> None:
+    """Hold what was kept against its counterpart; members that were not kept do not matter."""
+    if isinstance(kept, dict):
+        for name, value in kept.items():
+            assert_same(value, found[name], f"{path}.{name}")
+    elif isinstance(kept, list):
+        assert len(kept) == len(found), path
+        for i, (one, other) in enumerate(zip(kept, found, strict=True)):
+            assert_same(one, other, f"{path}[{i}]")
+    elif isinstance(kept, float):
+        assert found == pytest.approx(kept, rel=REL), path
+    else:
+        assert found == kept, path
+
+
+@pytest.mark.parametrize("model", ["spec", "other"])
+def test_a_changelog_of_version_1_goes_on_as_the_release_that_wrote_it(model: str) -> None:
+    """Restored by its own model, or carried over to another, as that release did either."""
+    kept = GOLDEN["models"][model]
+    spec = spec_of(kept["spec"])
+    assert model_key(spec, spec.score, 0.999).hex() == kept["spec"]["model_key"]
+    restored, expect = Restored(spec), kept["expect"]
+    for partition, one in restored.restorations.items():
+        assert_same(expect["restorations"][str(partition)], asdict(one))
+    assert_same(expect["loaded"], as_json(restored.series()), "loaded")
+    n_open = [restored.pipeline.n_open_incidents]
+    assert restored.replay() == expect["n_unseen"]
+    n_open.append(restored.pipeline.n_open_incidents)
+    for i, readings in enumerate(GOLDEN["live"]):
+        outcome = restored.pipeline.observe(batch_of(readings), restored.scorer, NOW)
+        assert_same(expect["live"][i], said(outcome), f"live[{i}]")
+    n_open.append(restored.pipeline.n_open_incidents)
+    assert n_open == expect["n_open_incidents"]
+    assert max(n_open) > 0
+
+
+def as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
