@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from stream_vae.commands.broker_notices import BrokerNotices
-from stream_vae.commands.options import ConfigOption, SecretsOption
+from stream_vae.commands.options import ConfigOption, SecretsOption, refuse_not_finite
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv, series_of_file
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import ConfigError
@@ -40,11 +40,17 @@ def feed(
         str | None, typer.Option(help="Topic to publish to; overrides input.topic.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Readings per second; unset, as fast as it goes.")
+        float | None,
+        typer.Option(
+            callback=refuse_not_finite, help="Readings per second; unset, as fast as it goes."
+        ),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(help="Times faster than the timestamps say; 60 plays an hour a minute."),
+        typer.Option(
+            callback=refuse_not_finite,
+            help="Times faster than the timestamps say; 60 plays an hour a minute.",
+        ),
     ] = None,
     key: Annotated[
         str | None,

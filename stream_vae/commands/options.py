@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,17 @@ SecretsOption = Annotated[
         help="Folder with one file per secret (default: what STREAM_VAE_SECRETS_DIR names).",
     ),
 ]
+
+
+def refuse_not_finite(value: float | None) -> float | None:
+    """Return a flag's number; NaN and infinity pass the parser's own bounds.
+
+    Raises:
+        BadParameter: If it is one of these.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"found {value}, expected a finite number")
+    return value
 
 
 def load_command_settings(config: Path | None, overrides: Mapping[str, object]) -> Settings:

@@ -1,29 +1,40 @@
 """`stream-vae score`: the daemon's own pipeline over files, without Kafka."""
 
-import math
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.markup import escape
+from rich.progress import (
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from stream_vae import __version__
 from stream_vae.commands.options import ConfigOption, load_command_settings
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.excerpts import printable
+from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.edges.files.bundle_files import load_bundle
-from stream_vae.edges.files.csv_readings import read_csv
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.csv_readings import CHUNK_ROWS, CsvFiles
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
+from stream_vae.errors import ConfigError
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.pipeline import Pipeline
-
-_BATCH_ROWS = 4096
+from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
+from stream_vae.pipeline.series_store import StateShape
 
 
 def score(
@@ -43,11 +54,13 @@ def score(
     """Score CSV files with a bundle: what the daemon would have said, reading by reading.
 
     One output row per input reading, in input order: series, timestamp, score, threshold, p_value
-    and verdict (NORMAL, ANOMALOUS, WARMING_UP or UNSCORABLE).
+    and verdict (NORMAL, ANOMALOUS, WARMING_UP or UNSCORABLE). The files are read a piece at a time,
+    and no more series are held than state.memory_budget_mb says, as in the daemon.
 
     Example: stream-vae score --bundle bundle/ --input week.csv --output scores.csv
     """
     settings = load_command_settings(config, {"detect.score": score_name})
+    _refuse_same_files(input_files, [output, alerts] if alerts else [output])
     limit_threads(settings.worker.threads)
     model = load_bundle(bundle)
     scorer = WindowScorer(
@@ -57,6 +70,9 @@ def score(
         samples=settings.worker.samples,
         max_batch=settings.worker.max_batch,
     )
+    series_bytes = StateShape.of(model.spec, settings.detect).series_bytes
+    # New series of one batch must find room beside the known ones, however small the budget is.
+    capacity = max(int(settings.state.memory_budget_mb * 2**20 / series_bytes), 2 * CHUNK_ROWS)
     pipeline = Pipeline(
         model.spec,
         settings.detect,
@@ -67,30 +83,78 @@ def score(
             labels=settings.detector.labels,
             links=settings.detector.links,
         ),
+        capacity,
     )
-    readings = read_csv(input_files, [feature.name for feature in model.spec.features])
-    n_alerts = n_late = 0
+    features = tuple(feature.name for feature in model.spec.features)
+    readings = CsvFiles(input_files, ColumnChoice(features=features))
     counts = np.zeros(len(Verdict), np.int64)
+    n_alerts = n_late = n_forgotten = 0
     console = Console(stderr=True)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
         alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None
-        bar = stack.enter_context(Progress(console=console, transient=True))
-        task = bar.add_task("scoring", total=math.ceil(len(readings) / _BATCH_ROWS))
-        for batch in readings.iter_batches(_BATCH_ROWS):
-            outcome = pipeline.observe(batch, scorer, datetime.now(UTC))
+        bar = stack.enter_context(_progress(console))
+        task = bar.add_task("readings scored", total=None)
+        for batch in readings.iter_batches():
+            now = datetime.now(UTC)
+            room_made = _make_room(pipeline, batch, now)
+            outcome = pipeline.observe(batch, scorer, now)
             scores_file.write(batch, outcome.verdicts)
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
             n_late += len(outcome.late)
-            for event in outcome.alerts:
+            n_forgotten += sum(len(changes.forgotten) for changes in room_made)
+            for event in chain(*(changes.alerts for changes in room_made), outcome.alerts):
                 n_alerts += 1
                 if alerts_file:
                     alerts_file.write(event)
-            bar.advance(task)
+            bar.update(task, completed=int(counts.sum()))
     told = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
-    console.print(f"{len(readings):,} readings: {told}; {n_alerts} alert events; see {output}")
+    console.print(f"{counts.sum():,} readings: {told}; {n_alerts} alert events; see {output}")
+    if readings.ignored_columns:
+        names = ", ".join(map(printable, readings.ignored_columns))
+        console.print(f"columns that are no feature of the model, ignored: {escape(names)}")
     if n_late:
-        console.print(
-            f"[bold yellow]warning:[/] {n_late:,} readings came after a later one of their series "
-            "and were not scored, as the daemon would not; sort the file by time"
+        _warn(
+            console,
+            f"{n_late:,} readings came after a later one of their series and were not scored, as "
+            "the daemon would not; sort the file by time",
         )
+    if n_forgotten:
+        _warn(
+            console,
+            f"{n_forgotten:,} times a series was forgotten, as the daemon would, to hold no more "
+            f"than {capacity:,}: raise state.memory_budget_mb",
+        )
+
+
+def _make_room(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:
+    """Forget as many series as a batch needs room for, the least missed first."""
+    index, changes = pipeline.store.index, []
+    wanted = index.n_free + pipeline.shortfall(batch)
+    for eviction_class in EvictionClass:
+        lacking = wanted - index.n_free
+        if lacking > 0:
+            changes.append(pipeline.lifecycle.evict(lacking, {0}, batch.topic, now, eviction_class))
+    return changes
+
+
+def _refuse_same_files(inputs: list[Path], outputs: list[Path]) -> None:
+    """Refuse an output that another output, or an input, would be lost to.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    paths = [path.resolve() for path in (*inputs, *outputs)]
+    for number, path in enumerate(outputs, start=len(inputs)):
+        # What is no file, such as /dev/null, keeps nothing that could be lost.
+        if paths[number] in paths[:number] and (path.is_file() or not path.exists()):
+            raise ConfigError(f"{path}: given twice; expected a file of its own for each output")
+
+
+def _warn(console: Console, text: str) -> None:
+    console.print(f"[bold yellow]warning:[/] {text}")
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), SpinnerColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)

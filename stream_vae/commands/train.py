@@ -18,10 +18,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from stream_vae.commands.options import ConfigOption, load_command_settings
+from stream_vae.commands.options import ConfigOption, load_command_settings, refuse_not_finite
+from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
-from stream_vae.edges.files.bundle_files import save_bundle
-from stream_vae.edges.files.csv_readings import read_csv
+from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
+from stream_vae.edges.files.csv_header import LABEL, ColumnChoice
+from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
 from stream_vae.edges.files.training_data import DataReport, SeriesArrays, to_training_series
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
@@ -32,6 +34,7 @@ from stream_vae.models.training.train import train as fit_model
 from stream_vae.models.training.training_windows import TrainingSeries
 
 _LISTED_FEATURES = 8
+_LONGEST_STEP_S = 366 * 86_400.0
 
 
 def train(
@@ -48,11 +51,26 @@ def train(
         str | None, typer.Option(help="The model's id in alert events (default: folder name).")
     ] = None,
     step_seconds: Annotated[
-        float | None, typer.Option(help="Width of the time grid (default: inferred).")
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=_LONGEST_STEP_S,
+            callback=refuse_not_finite,
+            help="Width of the time grid (default: inferred).",
+        ),
     ] = None,
     unit: Annotated[
         list[str] | None, typer.Option(help="FEATURE=UNIT, shown in alerts; repeat for more.")
     ] = None,
+    label: Annotated[
+        str, typer.Option(help="Column of 0 and 1 that is never trained on, where there is one.")
+    ] = LABEL,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Column that is no feature; repeat for more.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the bundle that is there.")
+    ] = False,
 ) -> None:
     """Train a model on CSV files and write its bundle.
 
@@ -65,7 +83,9 @@ def train(
     settings = load_command_settings(config, {"training.seed": seed})
     limit_threads(settings.worker.threads)
     console = Console()
-    readings = read_csv(input_files)
+    check_bundle_target(bundle, replace=force)
+    choice = ColumnChoice(label=label, drop=frozenset(drop or ()), refuse_labels=True)
+    readings = read_csv(input_files, choice)
     series, data = to_training_series(readings, step_seconds)
     trained = train_with_progress(
         series,
@@ -77,7 +97,7 @@ def train(
         console=console,
     )
     save_bundle(trained.bundle, bundle)
-    console.print(report_table(data, trained.report))
+    console.print(report_table(data, trained.report, _not_trained_on(readings, label)))
     console.print(
         f"Bundle [bold]{bundle}[/] version {trained.bundle.spec.version[:12]}. Next: "
         f"[cyan]stream-vae score --bundle {bundle} --input FILE --output scores.csv[/]"
@@ -133,7 +153,9 @@ def train_with_progress(
         )
 
 
-def report_table(data: DataReport, report: TrainingReport) -> Table:
+def report_table(
+    data: DataReport, report: TrainingReport, not_trained_on: tuple[str, ...] = ()
+) -> Table:
     """Return the closing report of a training."""
     table = Table(title="Training report", show_header=False, title_justify="left")
     table.add_row("rows", f"{data.rows:,} in {data.series:,} series")
@@ -150,7 +172,9 @@ def report_table(data: DataReport, report: TrainingReport) -> Table:
     for what, count in handled.items():
         if count:
             table.add_row(what, f"{count:,}")
-    table.add_row("features", _shortened(data.features))
+    table.add_row("features", f"{len(data.features)}: {', '.join(map(printable, data.features))}")
+    if not_trained_on:
+        table.add_row("columns not trained on", ", ".join(map(printable, not_trained_on)))
     if data.constant_features:
         table.add_row("constant features", _shortened(data.constant_features))
     if data.mostly_missing_features:
@@ -172,6 +196,10 @@ def report_table(data: DataReport, report: TrainingReport) -> Table:
         "  ".join(f"q{level:g} {value:.3f}" for level, value in quantiles.items()),
     )
     return table
+
+
+def _not_trained_on(readings: CsvReadings, label: str) -> tuple[str, ...]:
+    return (*((label,) if readings.labels is not None else ()), *readings.ignored_columns)
 
 
 def _shortened(names: tuple[str, ...]) -> str:

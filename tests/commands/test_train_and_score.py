@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 from stream_vae.core.verdicts import Verdict
@@ -154,6 +155,96 @@ def test_what_can_be_handled_is_handled_and_counted(
     assert done.code == 0, done.err
     for words in ("unsorted", "duplicate", "missing cells", "infinite cells"):
         assert words in done.out
+
+
+def test_a_bundle_is_not_overwritten_unless_told_to(
+    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, bundle: Path
+) -> None:
+    before = (bundle / "model.json").read_bytes()
+    arguments = ("train", "--input", write_csv("normal.csv"), "--bundle", bundle)
+    done = run_program(*arguments, "--config", small_config, "--seed", 7)
+    assert done.code == 2
+    assert "found a bundle there already" in done.err
+    assert (bundle / "model.json").read_bytes() == before
+    done = run_program(*arguments, "--config", small_config, "--seed", 7, "--force")
+    assert done.code == 0
+    assert (bundle / "model.json").read_bytes() != before
+
+
+def test_a_place_for_the_bundle_is_looked_at_before_the_data(
+    run_program: RunProgram, tmp_path: Path
+) -> None:
+    done = run_program("train", "--input", tmp_path / "absent.csv", "--bundle", "/dev/null/x")
+    assert done.code == 2
+    assert "bundle /dev/null/x: cannot be written" in done.err
+
+
+@pytest.mark.parametrize("step", ["nan", "inf", "1e300", "0", "-1", "1e-9", "soon"])
+def test_a_step_that_cannot_be_meant_is_refused(
+    run_program: RunProgram, write_csv: WriteCsv, tmp_path: Path, step: str
+) -> None:
+    arguments = ("train", "--input", write_csv("normal.csv"), "--bundle", tmp_path / "bundle")
+    done = run_program(*arguments, "--step-seconds", step)
+    assert done.code == 2
+    assert "--step-seconds" in done.err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_labels_by_other_names_are_refused_or_set_aside_and_all_columns_are_told(
+    run_program: RunProgram, small_config: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"f{i}" for i in range(12)]
+    rows = (f"{60 * i},{','.join(f'{x:.3f}' for x in rng.normal(size=12))},0,0" for i in range(300))
+    data = tmp_path / "skab.csv"
+    data.write_text("\n".join([f"timestamp,{','.join(names)},anomaly,changepoint", *rows]))
+    arguments = ("train", "--input", data, "--bundle", tmp_path / "b", "--config", small_config)
+    done = run_program(*arguments)
+    assert done.code == 2
+    assert "'anomaly', 'changepoint' is a label by its name" in done.err
+    done = run_program(*arguments, "--label", "anomaly", "--drop", "changepoint")
+    assert done.code == 0, done.err
+    assert f"12: {', '.join(names)}" in done.out
+    assert "anomaly, changepoint" in done.out
+    scored = run_program(
+        *("score", "--bundle", tmp_path / "b", "--input", data, "--output", tmp_path / "s.csv")
+    )
+    assert "no feature of the model, ignored: anomaly, changepoint" in scored.err
+
+
+def test_more_series_than_the_memory_holds_are_forgotten_as_the_daemon_would(
+    run_program: RunProgram, bundle: Path, tmp_path: Path
+) -> None:
+    """20,000 series where 8,192 have room: the strangers go, a known one stays."""
+    rows = [f"{60 * i},known,1,1" for i in range(20)]
+    rows += [f"1200,s{i},1,1" for i in range(20_000)]
+    rows += [f"{60 * i},known,1,1" for i in range(20, 40)]
+    data, config = tmp_path / "many.csv", tmp_path / "tiny.yaml"
+    data.write_text("\n".join(["timestamp,series,flow,level", *rows]))
+    config.write_text("state: {memory_budget_mb: 1}\nworker: {device: cpu}\n")
+    scored = score(run_program, bundle, data, tmp_path / "s.csv", "--config", config)
+    verdicts = [row["verdict"] for row in scored if row["series"] == "known"]
+    assert verdicts.count("WARMING_UP") == 7
+    done = run_program(
+        *("score", "--bundle", bundle, "--input", data, "--output", tmp_path / "s.csv"),
+        *("--config", config),
+    )
+    assert "a series was forgotten" in done.err
+
+
+def test_an_output_never_takes_the_place_of_another_file_of_the_command(
+    run_program: RunProgram, write_csv: WriteCsv, bundle: Path, tmp_path: Path
+) -> None:
+    """Control: what is no file may be given twice."""
+    data, scores = write_csv("week.csv"), tmp_path / "s.csv"
+    before = data.read_bytes()
+    arguments = ("score", "--bundle", bundle, "--input", data)
+    for outputs in (("--output", data), ("--output", scores, "--alerts", scores)):
+        done = run_program(*arguments, *outputs)
+        assert done.code == 2
+        assert "given twice" in done.err
+    assert data.read_bytes() == before
+    assert run_program(*arguments, "--output", "/dev/null", "--alerts", "/dev/null").code == 0
 
 
 @pytest.mark.parametrize("harm", ["missing", "truncated", "altered", "newer"])

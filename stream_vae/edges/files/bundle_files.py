@@ -12,6 +12,30 @@ from stream_vae.models.bundle_format import MODEL_FILE, WEIGHTS_FILE, decode_bun
 _NAMES = (MODEL_FILE, WEIGHTS_FILE)
 
 
+def check_bundle_target(folder: Path, *, replace: bool) -> None:
+    """Refuse a folder that `save_bundle` could not write, before a training rather than after it.
+
+    Args:
+        folder: Where the bundle is to go; nothing is left there.
+        replace: Whether a bundle may be there already.
+
+    Raises:
+        BundleError: If one is there but must not be replaced, or the folder cannot be written.
+    """
+    try:
+        target = _target(folder)
+        _refuse_foreign(folder)
+        if not replace and target.is_dir() and any(target.iterdir()):
+            raise BundleError(
+                f"bundle {folder}: found a bundle there already; expected another folder, or "
+                "--force to replace it"
+            )
+        parent = next(path for path in target.parents if path.exists())
+        tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=parent).cleanup()
+    except OSError as error:
+        raise BundleError(f"bundle {folder}: cannot be written: {error}") from error
+
+
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Write a bundle; `folder` then holds all of it, or is as it was.
 
@@ -24,14 +48,15 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     """
     files = encode_bundle(bundle)
     try:
+        target = _target(folder)
         _refuse_foreign(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             for name, content in files.items():
                 _write_through(staging / name, content)
             staging.chmod(0o755)
-            _move_into_place(staging, folder)
+            _move_into_place(staging, target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
@@ -56,6 +81,20 @@ def load_bundle(folder: Path) -> Bundle:
         return decode_bundle(files)
     except BundleError as error:
         raise BundleError(f"bundle {folder}: {error}") from error
+
+
+def _target(folder: Path) -> Path:
+    """Return the folder itself, be it called by a link or as the current one."""
+    try:
+        target = folder.resolve()
+    except RuntimeError as error:  # a link that leads to itself
+        raise BundleError(f"bundle {folder}: {error}") from error
+    if target.is_mount():
+        raise BundleError(
+            f"bundle {folder}: found a mount point, which cannot be replaced in one step; expected "
+            "a folder in it"
+        )
+    return target
 
 
 def _refuse_foreign(folder: Path) -> None:

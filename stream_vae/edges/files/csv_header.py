@@ -1,5 +1,6 @@
 """Which column of a CSV file is what."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,30 @@ from stream_vae.core.excerpts import printable
 from stream_vae.errors import InputFileError
 
 TIMESTAMP, SERIES, LABEL = "timestamp", "series", "label"
+
+_LABEL_LIKE = re.compile(
+    r"((is|has)_)?(label|labels|anomaly|anomalies|anomalous|outlier|outliers|change_?points?)"
+    r"(_?labels?)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnChoice:
+    """What the operator says of a file's columns."""
+
+    features: tuple[str, ...] | None = None
+    """Those that must be there, in the order wanted, beside which others are ignored; None: all
+    columns that are nothing else."""
+    label: str = LABEL
+    drop: frozenset[str] = frozenset()
+    """Columns to leave out."""
+    refuse_labels: bool = False
+    """Refuse a feature that by its name is a label: a model must not be trained on the answer."""
+
+
+ALL_COLUMNS = ColumnChoice()
+"""Every column that is nothing else is a feature."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,28 +45,31 @@ class CsvColumns:
     features: tuple[int, ...]
     """Position of each feature, in the order of `feature_names`."""
     ignored: tuple[str, ...]
-    """Columns that are no feature of the model."""
+    """Columns that are no feature of the model, or to be left out."""
 
 
 def locate_columns(
-    path: Path, header: list[str], features: tuple[str, ...] | None, *, others_allowed: bool
+    path: Path, header: list[str], choice: ColumnChoice, first: tuple[str, ...] = ()
 ) -> CsvColumns:
     """Return what each column of a header is.
 
     Args:
         path: For messages.
         header: Names as they stand in line 1; spaces around them do not count.
-        features: Names that must be there, in the order wanted; None takes all others.
-        others_allowed: Whether columns beyond `features` are ignored rather than refused.
+        choice: What is wanted.
+        first: The first file's features, which the others must have, no more and no less; empty
+            for the first.
 
     Raises:
         InputFileError: With file, line 1 and the columns.
     """
     names = [name.strip() for name in header]
     _check_names(path, names)
-    found = tuple(name for name in names if name not in (TIMESTAMP, SERIES, LABEL))
-    if features is None:
-        features = found
+    dropped = tuple(name for name in names if name in choice.drop)
+    usable = [name for name in names if name not in dropped]
+    special = {TIMESTAMP, SERIES, choice.label, *dropped}
+    found = tuple(name for name in names if name not in special)
+    features = choice.features or first or found
     missing = [name for name in features if name not in found]
     surplus = tuple(name for name in found if name not in features)
     if missing:
@@ -49,23 +77,35 @@ def locate_columns(
             f"{path}, line 1: no column {_listed(missing)}; found {_listed(found)}, expected the "
             f"features {_listed(features)}"
         )
-    if surplus and not others_allowed:
+    if surplus and choice.features is None:
         raise InputFileError(
             f"{path}, line 1: column {_listed(surplus)} is not in the first file; expected the "
             f"features {_listed(features)} in every file"
         )
+    if choice.refuse_labels:
+        _refuse_labels(path, features)
     if not features:
         raise InputFileError(
             f"{path}, line 1: no feature; expected a column beside {_listed(names)}"
         )
     return CsvColumns(
         timestamp=names.index(TIMESTAMP),
-        series=names.index(SERIES) if SERIES in names else None,
-        label=names.index(LABEL) if LABEL in names else None,
+        series=names.index(SERIES) if SERIES in usable else None,
+        label=names.index(choice.label) if choice.label in usable else None,
         feature_names=features,
         features=tuple(names.index(name) for name in features),
-        ignored=surplus,
+        ignored=(*surplus, *dropped),
     )
+
+
+def _refuse_labels(path: Path, features: tuple[str, ...]) -> None:
+    labels = [name for name in features if _LABEL_LIKE.fullmatch(name)]
+    if labels:
+        raise InputFileError(
+            f"{path}, line 1: column {_listed(labels)} is a label by its name, and would be "
+            "trained on; expected --label COLUMN for the one of 0 and 1, --drop COLUMN for others, "
+            "or another name"
+        )
 
 
 def _check_names(path: Path, names: list[str]) -> None:

@@ -2,12 +2,11 @@
 
 A header; a column `timestamp`; optionally `series` (without it a file is one series, named after
 the file) and `label` (0 or 1, never a feature); every other column is a feature.
+
+Whatever a file holds, packed or not, memory is bounded: by a row's length, and for what is held at
+once by `MAX_CELLS`.
 """
 
-import csv
-import gzip
-import io
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.csv_cells import parse_labels, parse_series, parse_times, parse_values
-from stream_vae.edges.files.csv_header import CsvColumns, locate_columns
+from stream_vae.edges.files.csv_header import (
+    ALL_COLUMNS,
+    LABEL,
+    ColumnChoice,
+    CsvColumns,
+    locate_columns,
+)
+from stream_vae.edges.files.csv_rows import read_rows
 from stream_vae.errors import InputFileError
 
-_CHUNK_ROWS = 4096
+CHUNK_ROWS = 4096
+MAX_CELLS = 200_000_000
+"""Of all files held at once: some 2 GB, twice that while they are put together."""
+_CELLS_BESIDE_FEATURES = 4
+"""What a row costs beside its features, in numbers of 8 bytes: time, series, line, file, label."""
 NO_LABEL = -1
 """Label of a reading that has none."""
 
@@ -54,22 +63,6 @@ class CsvReadings:
     def __len__(self) -> int:
         return len(self.series)
 
-    def iter_batches(self, size: int) -> Iterator[ReadingBatch]:
-        """Yield all readings in file order, `size` at a time; offsets are row numbers from 0."""
-        topic = self.paths[0].name
-        for start in range(0, len(self), size):
-            rows = slice(start, start + size)
-            offsets = np.arange(start, min(start + size, len(self)), dtype=np.int64)
-            yield ReadingBatch(
-                topic=topic,
-                partitions=np.zeros(len(offsets), dtype=np.int32),
-                offsets=offsets,
-                series=self.series[rows],
-                times=self.times[rows],
-                arrivals=self.times[rows],
-                values=self.values[rows],
-            )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chunk:
@@ -86,69 +79,118 @@ class _Chunk:
     infinite: NDArray[np.int64]
 
 
-def read_csv(paths: Sequence[Path], feature_names: Sequence[str] | None = None) -> CsvReadings:
-    """Read files, one after the other, as one table.
+class CsvFiles:
+    """Files, one after the other, as one table.
 
     Args:
         paths: One or more; a name that ends in `.gz` is unpacked.
-        feature_names: The model's features, which each file must have and beside which others are
-            ignored; None takes the first file's, and the other files must have the same.
+        choice: Which columns are what.
+
+    Raises:
+        InputFileError: If there is no file; when they are read, with file, line and column.
+    """
+
+    def __init__(self, paths: Sequence[Path], choice: ColumnChoice = ALL_COLUMNS) -> None:
+        if not paths:
+            raise InputFileError("no input file; expected one or more CSV files")
+        self._paths = tuple(paths)
+        self._choice = choice
+        self._features: tuple[str, ...] = ()
+        self._ignored: dict[str, None] = {}
+
+    @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        """The columns that are no feature or were to be left out, of the files read so far."""
+        return tuple(self._ignored)
+
+    def iter_batches(self) -> Iterator[ReadingBatch]:
+        """Yield all readings in file order, some at a time; offsets are row numbers from 0."""
+        n = 0
+        for chunk in self._chunks():
+            offsets = np.arange(n, n + len(chunk.series), dtype=np.int64)
+            n += len(offsets)
+            yield ReadingBatch(
+                topic=self._paths[0].name,
+                partitions=np.zeros(len(offsets), dtype=np.int32),
+                offsets=offsets,
+                series=chunk.series,
+                times=chunk.times,
+                arrivals=chunk.times,
+                values=chunk.values,
+            )
+
+    def read(self) -> CsvReadings:
+        """Return all readings.
+
+        Raises:
+            InputFileError: If they are more than `MAX_CELLS`, too.
+        """
+        chunks = []
+        left = MAX_CELLS
+        for chunk in self._chunks():
+            chunks.append(chunk)
+            left -= len(chunk.series) * (len(self._features) + _CELLS_BESIDE_FEATURES)
+            if left < 0:
+                raise InputFileError(
+                    f"{self._paths[chunk.file_number]}, line {chunk.lines[-1]}: more than "
+                    f"{MAX_CELLS:,} cells so far, a row counted as its features and "
+                    f"{_CELLS_BESIDE_FEATURES} more; expected fewer rows or columns"
+                )
+        self._check_choice(has_labels=any(chunk.has_labels for chunk in chunks))
+        return self._gathered(chunks)
+
+    def _chunks(self) -> Iterator[_Chunk]:
+        for number, path in enumerate(self._paths):
+            rows = read_rows(path)
+            header = next(rows, None)
+            if header is None:
+                raise InputFileError(f"{path}: empty; expected a header and readings")
+            columns = locate_columns(path, header[1], self._choice, self._features)
+            self._features = columns.feature_names
+            self._ignored.update(dict.fromkeys(columns.ignored))
+            block = _take(rows, path, len(header[1]))
+            if not block:
+                raise InputFileError(f"{path}: no reading below the header; expected one or more")
+            while block:
+                yield _chunk(path, number, columns, block)
+                block = _take(rows, path, len(header[1]))
+
+    def _check_choice(self, *, has_labels: bool) -> None:
+        """Refuse a choice of columns that no file has: its name is misspelt."""
+        absent = [name for name in sorted(self._choice.drop) if name not in self._ignored]
+        if self._choice.label != LABEL and not has_labels:
+            absent.append(self._choice.label)
+        if absent:
+            raise InputFileError(
+                f"{', '.join(map(str, self._paths))}: no column {absent[0]!r} to leave out or to "
+                f"take as the label; found the features {', '.join(self._features)}"
+            )
+
+    def _gathered(self, chunks: list[_Chunk]) -> CsvReadings:
+        has_labels = any(chunk.has_labels for chunk in chunks)
+        numbers = [np.full(len(chunk.series), chunk.file_number, np.int32) for chunk in chunks]
+        return CsvReadings(
+            feature_names=self._features,
+            times=np.concatenate([chunk.times for chunk in chunks]),
+            series=[name for chunk in chunks for name in chunk.series],
+            values=np.concatenate([chunk.values for chunk in chunks]),
+            labels=np.concatenate([chunk.labels for chunk in chunks]) if has_labels else None,
+            paths=self._paths,
+            file_numbers=np.concatenate(numbers),
+            lines=np.concatenate([chunk.lines for chunk in chunks]),
+            missing_cells=np.sum([chunk.missing for chunk in chunks], axis=0),
+            infinite_cells=np.sum([chunk.infinite for chunk in chunks], axis=0),
+            ignored_columns=self.ignored_columns,
+        )
+
+
+def read_csv(paths: Sequence[Path], choice: ColumnChoice = ALL_COLUMNS) -> CsvReadings:
+    """Read files, one after the other, as one table.
 
     Raises:
         InputFileError: With file, line and column.
     """
-    if not paths:
-        raise InputFileError("no input file; expected one or more CSV files")
-    wanted = None if feature_names is None else tuple(feature_names)
-    features: tuple[str, ...] = ()
-    ignored: dict[str, None] = {}
-    chunks: list[_Chunk] = []
-    for number, path in enumerate(paths):
-        names = wanted if number == 0 or wanted is not None else features
-        columns, new = _read_file(path, number, names, others_allowed=wanted is not None)
-        features = columns.feature_names
-        ignored.update(dict.fromkeys(columns.ignored))
-        chunks += new
-    return _gathered(tuple(paths), features, tuple(ignored), chunks)
-
-
-def _gathered(
-    paths: tuple[Path, ...],
-    features: tuple[str, ...],
-    ignored: tuple[str, ...],
-    chunks: list[_Chunk],
-) -> CsvReadings:
-    has_labels = any(chunk.has_labels for chunk in chunks)
-    numbers = [np.full(len(chunk.series), chunk.file_number, dtype=np.int32) for chunk in chunks]
-    return CsvReadings(
-        feature_names=features,
-        times=np.concatenate([chunk.times for chunk in chunks]),
-        series=[name for chunk in chunks for name in chunk.series],
-        values=np.concatenate([chunk.values for chunk in chunks]),
-        labels=np.concatenate([chunk.labels for chunk in chunks]) if has_labels else None,
-        paths=paths,
-        file_numbers=np.concatenate(numbers),
-        lines=np.concatenate([chunk.lines for chunk in chunks]),
-        missing_cells=np.sum([chunk.missing for chunk in chunks], axis=0),
-        infinite_cells=np.sum([chunk.infinite for chunk in chunks], axis=0),
-        ignored_columns=ignored,
-    )
-
-
-def _read_file(
-    path: Path, number: int, names: tuple[str, ...] | None, *, others_allowed: bool
-) -> tuple[CsvColumns, list[_Chunk]]:
-    rows = _rows(path)
-    header = next(rows, None)
-    if header is None:
-        raise InputFileError(f"{path}: empty; expected a header and readings")
-    columns = locate_columns(path, header[1], names, others_allowed=others_allowed)
-    chunks = []
-    while block := _take(rows, path, len(header[1])):
-        chunks.append(_chunk(path, number, columns, block))
-    if not chunks:
-        raise InputFileError(f"{path}: no reading below the header; expected one or more")
-    return columns, chunks
+    return CsvFiles(paths, choice).read()
 
 
 def _take(
@@ -164,7 +206,7 @@ def _take(
                 f"{path}, line {line}: {len(cells)} cells; expected {width}, as in the header"
             )
         block.append((line, cells))
-        if len(block) == _CHUNK_ROWS:
+        if len(block) == CHUNK_ROWS:
             break
     return block
 
@@ -208,45 +250,3 @@ def series_of_file(path: Path) -> str:
     for ending in (".gz", ".csv"):
         name = name.removesuffix(ending) or name
     return name
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with the line it begins on, every way a file can fail translated."""
-    line = 0
-    try:
-        with _open(path) as text:
-            reader = csv.reader(text, strict=True)
-            for cells in reader:
-                yield line + 1, cells
-                line = reader.line_num
-    except csv.Error as exc:
-        raise InputFileError(
-            f"{path}, line {line + 1}: {printable(str(exc))}; expected comma-separated values"
-        ) from exc
-    except UnicodeDecodeError:
-        raise InputFileError(_not_utf8(path)) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
-        raise InputFileError(f"{path}: not a whole gzip file ({exc})") from exc
-    except OSError as exc:
-        raise InputFileError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
-
-
-def _open(path: Path) -> io.TextIOWrapper:
-    # utf-8-sig drops the byte order mark that spreadsheets put first.
-    return io.TextIOWrapper(_open_binary(path), encoding="utf-8-sig", newline="")
-
-
-def _open_binary(path: Path) -> io.BufferedReader | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def _not_utf8(path: Path) -> str:
-    """Return the message with the very line: the reader decodes far ahead of the rows."""
-    with _open_binary(path) as binary:
-        for number, line in enumerate(binary, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as exc:
-                found = f"byte 0x{line[exc.start]:02x}"
-                return f"{path}, line {number}: {found} is not UTF-8; expected UTF-8 text"
-    return f"{path}: not UTF-8; expected UTF-8 text"

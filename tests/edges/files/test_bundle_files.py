@@ -6,7 +6,7 @@ import pytest
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files import bundle_files
-from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
+from stream_vae.edges.files.bundle_files import check_bundle_target, load_bundle, save_bundle
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import MODEL_FILE, WEIGHTS_FILE, encode_bundle
@@ -114,3 +114,51 @@ def test_missing_or_altered_file_is_refused_by_folder_and_name(
     (folder / name).mkdir()
     with pytest.raises(BundleError, match=r"bundle .*pump: cannot be read"):
         load_bundle(folder)
+
+
+def test_a_bundle_is_replaced_only_if_that_is_wanted(bundle: Bundle, tmp_path: Path) -> None:
+    """Controls: a new place, and an empty folder, need no word."""
+    folder = tmp_path / "pump"
+    check_bundle_target(folder, replace=False)
+    folder.mkdir()
+    check_bundle_target(folder, replace=False)
+    save_bundle(bundle, folder)
+    with pytest.raises(BundleError, match=r"found a bundle there already; expected .* --force"):
+        check_bundle_target(folder, replace=False)
+    check_bundle_target(folder, replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["pump"]
+
+
+def test_a_linked_bundle_is_replaced_where_it_lies(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "pump")
+    save_bundle(bundle, tmp_path / "link")
+    save_bundle(bundle, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert load_bundle(tmp_path / "pump").spec.version == bundle.spec.version
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("file", "found a file"),
+        ("file/x", "cannot be written: .*Not a directory"),
+        ("/dev/null/x", "cannot be written: .*Not a directory"),
+        ("/proc/new/x", "cannot be written"),
+        ("/", "found a mount point"),
+        ("x" * 250, "cannot be written: .*name too long"),
+        ("loop", "Symlink loop"),
+        ("foreign", "found 'thesis.txt' in it"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_known_before_there_is_a_bundle(
+    tmp_path: Path, place: str, told: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("years of work")
+    before = sorted(tmp_path.rglob("*"))
+    for replace in (False, True):
+        with pytest.raises(BundleError, match=told):
+            check_bundle_target(tmp_path / place, replace=replace)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,5 +1,6 @@
 import csv
 import gzip
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
+from stream_vae.edges.files import csv_readings
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.csv_readings import CHUNK_ROWS, CsvFiles, CsvReadings, read_csv
+from stream_vae.edges.files.csv_rows import MAX_ROW_CHARACTERS
 from stream_vae.errors import InputFileError
 from stream_vae.inputs.timestamps import format_times
 
@@ -30,7 +34,8 @@ def write(folder: Path, text: str | bytes, name: str = "pump-7.csv") -> Path:
 def read(
     folder: Path, text: str | bytes, feature_names: Sequence[str] | None = None
 ) -> CsvReadings:
-    return read_csv([write(folder, text)], feature_names)
+    features = None if feature_names is None else tuple(feature_names)
+    return read_csv([write(folder, text)], ColumnChoice(features=features))
 
 
 def test_columns_are_read_by_name(folder: Path) -> None:
@@ -112,15 +117,18 @@ def test_gzip_is_unpacked_by_name(folder: Path) -> None:
     assert readings.values.tolist() == [[1]]
 
 
-def test_batches_cover_each_row_once_in_file_order(folder: Path) -> None:
-    readings = read(folder, "timestamp,flow\n" + "".join(f"{n},{n}\n" for n in range(7)))
-    batches = list(readings.iter_batches(3))
-    assert [len(batch) for batch in batches] == [3, 3, 1]
-    assert np.concatenate([batch.offsets for batch in batches]).tolist() == list(range(7))
+def test_batches_cover_each_row_of_all_files_once_in_order(folder: Path) -> None:
+    n = CHUNK_ROWS + 3
+    first = write(folder, "timestamp,flow\n" + "".join(f"{i},{i}\n" for i in range(n)), "a.csv")
+    second = write(folder, "timestamp,flow\n0,1\n", "b.csv")
+    batches = list(CsvFiles([first, second]).iter_batches())
+    readings = read_csv([first, second])
+    assert [len(batch) for batch in batches] == [CHUNK_ROWS, 3, 1]
+    assert np.concatenate([batch.offsets for batch in batches]).tolist() == list(range(n + 1))
     assert np.concatenate([batch.values for batch in batches]).tolist() == readings.values.tolist()
     assert [name for batch in batches for name in batch.series] == readings.series
-    assert {batch.topic for batch in batches} == {"pump-7.csv"}
-    assert all(batch.partitions.tolist() == [0] * len(batch) for batch in batches)
+    assert {batch.topic for batch in batches} == {"a.csv"}
+    assert all(not batch.partitions.any() for batch in batches)
 
 
 def test_more_rows_than_one_chunk_are_all_read(folder: Path) -> None:
@@ -159,6 +167,12 @@ GOOD = "timestamp,flow\n0,1\n"
         (GOOD.encode() + b"1,\xff\n", "line 3: byte 0xff is not UTF-8"),
         (GOOD + '1,"2\n', "line 3: unexpected end of data"),
         (GOOD + "1," + "2" * 200_000 + "\n", "line 3: field larger than field limit"),
+        (
+            GOOD + "1,2" + "," * MAX_ROW_CHARACTERS,
+            "line 3: a row of more than 1,048,576 characters",
+        ),
+        (GOOD + '1,"2\n",' + '"\n",' * (MAX_ROW_CHARACTERS // 4), "line 3: a row of more than"),
+        ("timestamp" + "," * MAX_ROW_CHARACTERS, "line 1: a row of more than"),
     ],
 )
 def test_files_that_cannot_be_used_are_refused_with_the_place(
@@ -202,6 +216,81 @@ def test_files_that_cannot_be_opened_are_refused(folder: Path) -> None:
         read_csv([folder])
     with pytest.raises(InputFileError, match="no input file"):
         read_csv([])
+
+
+def test_a_row_as_long_as_a_row_may_be_is_read(folder: Path) -> None:
+    """Control for the refusals above: a thousand cells, and lines of many such rows."""
+    row = ",".join("1" * 1000 for _ in range(MAX_ROW_CHARACTERS // 1001 - 1))
+    names = ",".join(f"f{i}" for i in range(row.count(",") + 1))
+    readings = read(folder, f"timestamp,{names}\n" + f"0,{row}\n" * 3)
+    assert len(readings) == 3
+
+
+def test_a_packed_line_without_an_end_is_refused_in_little_memory(folder: Path) -> None:
+    """300 MB of one cell, packed to 300 kB: refused after the first of it."""
+    path = folder / "bomb.csv.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(GOOD.encode() + b"1,")
+        for _ in range(300):
+            file.write(b"," * 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(InputFileError, match="line 3: a row of more than"):
+        read_csv([path])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+
+
+def test_more_than_can_be_held_is_refused_where_it_becomes_too_much(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control: read a batch at a time, they may be as many as they like."""
+    n = 2 * CHUNK_ROWS
+    path = write(folder, "timestamp,flow\n" + "".join(f"{i},{i}\n" for i in range(n)))
+    monkeypatch.setattr(csv_readings, "MAX_CELLS", n * 5 - 1)
+    with pytest.raises(InputFileError, match=rf"line {n + 1}: more than 40,959 cells"):
+        read_csv([path])
+    assert sum(len(batch) for batch in CsvFiles([path]).iter_batches()) == n
+    monkeypatch.setattr(csv_readings, "MAX_CELLS", n * 5)
+    assert len(read_csv([path])) == n
+
+
+LABELLED = "timestamp,flow,anomaly,changepoint\n0,1,0,0\n1,2,1,1\n"
+
+
+def test_the_label_may_have_another_name_and_columns_be_left_out(folder: Path) -> None:
+    choice = ColumnChoice(label="anomaly", drop=frozenset({"changepoint"}), refuse_labels=True)
+    readings = read_csv([write(folder, LABELLED)], choice)
+    assert readings.feature_names == ("flow",)
+    assert readings.labels is not None
+    assert readings.labels.tolist() == [0, 1]
+    assert readings.ignored_columns == ("changepoint",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["anomaly", "is_anomaly", "Anomalies", "changepoint", "change_point", "Label", "outlier"],
+)
+def test_a_feature_that_is_a_label_by_its_name_is_refused_where_a_model_would_learn_it(
+    folder: Path, name: str
+) -> None:
+    """Control: elsewhere, or under a name that only holds the word, it is a feature."""
+    path = write(folder, f"timestamp,flow,{name}\n0,1,0\n")
+    with pytest.raises(InputFileError, match=rf"'{name}' is a label by its name.*--label.*--drop"):
+        read_csv([path], ColumnChoice(refuse_labels=True))
+    assert read_csv([path]).feature_names == ("flow", name)
+    harmless = write(folder, f"timestamp,flow,pump_{name}_rate\n0,1,0\n")
+    assert len(read_csv([harmless], ColumnChoice(refuse_labels=True)).feature_names) == 2
+
+
+@pytest.mark.parametrize(
+    "choice", [ColumnChoice(label="anomoly"), ColumnChoice(drop=frozenset({"anomoly"}))]
+)
+def test_a_column_to_leave_out_that_no_file_has_is_refused(
+    folder: Path, choice: ColumnChoice
+) -> None:
+    with pytest.raises(InputFileError, match="no column 'anomoly'"):
+        read_csv([write(folder, LABELLED)], choice)
 
 
 def test_broken_gzip_files_are_refused(folder: Path) -> None:
