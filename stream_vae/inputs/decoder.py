@@ -35,7 +35,9 @@ class Decoder(Protocol):
 
     A record may give several readings. It is one unit all the same: where one of them cannot be
     understood, the record is rejected whole, the detail names the reading, and none of the others
-    is used. So the dead letter holds all that is missing, and a redrive repeats nothing.
+    is used. So the dead letter holds all that is missing, and a redrive repeats nothing. Whether a
+    reading is late turns out later, when others are used already: its record goes to the late topic
+    too, once.
 
     A record's outcome depends on that record (and `now_ns`) alone, never on its neighbours: when
     the input is read again, in other polls, the outcome is the same. What is wrong with a record is

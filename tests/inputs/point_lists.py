@@ -1,0 +1,80 @@
+"""A small input format of which one record gives several readings.
+
+`[["pump-7", 1700000000, 1.0, null, 2.5], ...]`: series, time and F values of each. The
+product's own formats give one reading a record; this one proves what holds where there are more.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from stream_vae.core.records import RecordBatch, name_readings
+from stream_vae.errors import DecodeError
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.field_kinds import check_number
+from stream_vae.inputs.raw_readings import Faults, RawReadings, ReadingBuilder
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.series_keys import RawKey
+from stream_vae.inputs.timestamps import RawTime
+
+
+def point_list(*points: Sequence[object]) -> bytes:
+    """Return a record's value."""
+    return json.dumps(points).encode()
+
+
+class PointListDecoder:
+    """Decodes lists of points.
+
+    Args:
+        n_features: F
+        keyed: The records' keys name the series, whatever the points say.
+    """
+
+    def __init__(self, n_features: int, *, keyed: bool = False) -> None:
+        self._n_features = n_features
+        self._keyed = keyed
+        self._builder = ReadingBuilder(ReadingFormat())
+
+    def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
+        faults: Faults = {}
+        index: list[int] = []
+        series: list[RawKey] = []
+        times: list[RawTime] = []
+        values: list[list[float | None]] = []
+        for row, value in enumerate(batch.values):
+            try:
+                points = self._points(value)
+                numbers = [self._values(points, i) for i in range(len(points))]
+            except DecodeError as fault:
+                faults[row] = fault
+                continue
+            index += [row] * len(points)
+            series += [point[0] for point in points]
+            times += [point[1] for point in points]
+            values += numbers
+        raw = RawReadings(
+            index=np.array(index, np.int64),
+            series=None if self._keyed else series,
+            times=times,
+            values=np.array(values, np.float64).reshape(len(index), self._n_features),
+        )
+        return self._builder.build(batch, raw, faults, now_ns, read_since_ns)
+
+    def _points(self, value: bytes | None) -> list[Any]:
+        try:
+            points = json.loads(value or b"")
+        except ValueError:
+            raise DecodeError("not_json", "expected a list of points") from None
+        if not points:
+            raise DecodeError("values_missing", "no points; expected one or more")
+        return list(points)
+
+    def _values(self, points: list[Any], i: int) -> list[float | None]:
+        try:
+            return [check_number(value, f"[{k}]") for k, value in enumerate(points[i][2:])]
+        except DecodeError as fault:
+            named = name_readings(np.zeros(len(points), np.int64), [i])
+            raise DecodeError(fault.reason, f"{named}{fault.detail}") from None
