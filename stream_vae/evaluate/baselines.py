@@ -3,10 +3,7 @@
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-from stream_vae.models.scores import Reconstruction, ScoreFunction
 
 Windows = NDArray[np.float32]
 """(B, T, F) scaled, all observed."""
@@ -103,26 +100,3 @@ class T2Q:
     def _statistics(self, windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         q: NDArray[np.float64] = (self._pca.residual(windows).astype(np.float64) ** 2).sum((1, 2))
         return self._pca.hotelling(windows), q
-
-
-def residual_variance(residual: Windows) -> NDArray[np.float64]:
-    """Return (F,) mean squared residuals of held-out windows, for `score_residual`."""
-    variance: NDArray[np.float64] = (residual.astype(np.float64) ** 2).mean(axis=(0, 1))
-    return variance
-
-
-def score_residual(
-    score: ScoreFunction, residual: Windows, variance: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return (B,) scores of any residuals by one of the model's own score functions.
-
-    The log-probability takes the held-out residual's standard deviation as its sigma.
-    """
-    made = Reconstruction(
-        squared_residual=torch.from_numpy(residual**2),
-        observed=torch.ones(residual.shape, dtype=torch.bool),
-        sigma=torch.from_numpy(np.sqrt(variance).astype(np.float32)).clamp(min=1e-3),
-        residual_variance=torch.from_numpy(variance.astype(np.float32)),
-    )
-    found: NDArray[np.float64] = score(made)[0].double().numpy()
-    return found

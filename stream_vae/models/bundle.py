@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.errors import BundleError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
-from stream_vae.models.vae.network import SequenceVae
+from stream_vae.models.scores import SCORES, Score
+from stream_vae.models.vae.sequence_vae import SequenceVae
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +39,24 @@ class Bundle:
     spec: ModelSpec
     architecture: ArchitectureConfig
     weights: Mapping[str, Tensor]
-    """The network's tensors, float32 on the CPU."""
-    residual_variance: NDArray[np.float64]
-    """(F,) mean squared residual per feature on the calibration part, scaled units."""
+    """Tensors of network and likelihood, float32 on the CPU."""
+    score_states: Mapping[str, Mapping[str, Tensor]]
+    """Score -> what it learned from held-out windows, on the CPU; those that learn nothing are
+    absent."""
     noise_seed: int
     """Seed of the posterior noise that all windows share."""
     training: TrainingSummary
 
 
-def build_network(bundle: Bundle, device: torch.device) -> SequenceVae:
-    """Return the bundle's network on a device, ready to score.
+def build_model(bundle: Bundle, device: torch.device) -> SequenceVae:
+    """Return the bundle's network and likelihood on a device, ready to score.
 
     Raises:
         BundleError: If the weights are not those of the architecture.
     """
     with torch.device("meta"):
-        network = SequenceVae(len(bundle.spec.features), bundle.architecture)
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        model = SequenceVae(len(bundle.spec.features), bundle.architecture)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.tensors().items()}
     found = {name: tuple(tensor.shape) for name, tensor in bundle.weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
@@ -64,7 +64,16 @@ def build_network(bundle: Bundle, device: torch.device) -> SequenceVae:
                 f"weights: {name}: found shape {found.get(name, 'nothing')}, expected "
                 f"{expected.get(name, 'nothing')} for this architecture"
             )
-    network.to_empty(device=device)
-    network.load_state_dict(dict(bundle.weights))
-    network.requires_grad_(requires_grad=False)
-    return network.eval()
+    model.to_empty(device=device)
+    model.load_tensors(bundle.weights)
+    model.requires_grad_(requires_grad=False)
+    return model.eval()
+
+
+def build_score(bundle: Bundle, name: str, device: torch.device) -> Score:
+    """Return one of `SCORES` with what it learned, on a device.
+
+    Raises:
+        BundleError: If the bundle holds other tensors than the score needs.
+    """
+    return SCORES[name].from_state(bundle.score_states.get(name, {}), device)

@@ -1,7 +1,11 @@
 """A bundle as two files that cannot be altered unnoticed, and back.
 
-`weights.safetensors` holds the network's tensors, `model.json` everything else scoring needs, with
-the SHA-256 of the weights and of its own content. No pickle is read or written.
+`weights.safetensors` holds the tensors of network and likelihood, `model.json` everything else
+scoring needs, with the SHA-256 of the weights and of its own content. No pickle is read or written.
+
+Since format 2 what scores learned stands beside the weights as `score.NAME.TENSOR`; it is written
+only where there is such a tensor. The recency score's variances stay in `model.json`, where format
+1 has them, so that the same training keeps its version.
 """
 
 import hashlib
@@ -22,16 +26,19 @@ from torch import Tensor
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.scaling import Scaler
 from stream_vae.errors import BundleError
-from stream_vae.models.bundle import Bundle, TrainingSummary, build_network
+from stream_vae.models.bundle import Bundle, TrainingSummary, build_model, build_score
 from stream_vae.models.config import ArchitectureConfig
-from stream_vae.models.scores import SCORES
+from stream_vae.models.scores import SCORES, Recency
 
 WEIGHTS_FILE = "weights.safetensors"
 MODEL_FILE = "model.json"
 FORMAT = "stream-vae-model"
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""Read here; the lowest that can hold a bundle is written."""
 
 _VERSION_DIGITS = 16
+_SCORE_PREFIX = "score."
+_VARIANCE = "residual_variance"
 
 
 def with_version(bundle: Bundle) -> Bundle:
@@ -40,7 +47,7 @@ def with_version(bundle: Bundle) -> Bundle:
     The version is a hash of all that decides scores. The model's name and the time of training are
     no part of it, so the same training gives the same version.
     """
-    document = _to_document(bundle, weights_sha256=_sha256(_encode_weights(bundle)))
+    document = _to_document(bundle, weights_sha256=_sha256(_encode_tensors(bundle)))
     decisive = [
         document.weights_sha256,
         document.features,
@@ -58,7 +65,7 @@ def with_version(bundle: Bundle) -> Bundle:
 
 def encode_bundle(bundle: Bundle) -> dict[str, bytes]:
     """Return the bundle's files by name."""
-    weights = _encode_weights(bundle)
+    weights = _encode_tensors(bundle)
     document = _to_document(bundle, weights_sha256=_sha256(weights))
     document.content_sha256 = _content_sha256(document)
     indented = msgspec.json.format(msgspec.json.encode(document).decode(), indent=2)
@@ -79,9 +86,12 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
         if name not in files:
             raise BundleError(f"{name}: missing; a bundle is {MODEL_FILE} and {WEIGHTS_FILE}")
     document = _decode_document(files[MODEL_FILE])
-    weights = _decode_weights(files[WEIGHTS_FILE], expected_sha256=document.weights_sha256)
-    bundle = _to_bundle(document, weights)
-    build_network(bundle, torch.device("cpu"))
+    tensors = _decode_tensors(files[WEIGHTS_FILE], document)
+    bundle = _to_bundle(document, tensors)
+    cpu = torch.device("cpu")
+    build_model(bundle, cpu)
+    for name in SCORES.keys() & bundle.score_states.keys():
+        build_score(bundle, name, cpu)
     return bundle
 
 
@@ -120,7 +130,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
     scaler = spec.scaler
     document = _Document(
         format=FORMAT,
-        format_version=FORMAT_VERSION,
+        format_version=FORMAT_VERSIONS[bool(_score_tensors(bundle))],
         content_sha256="",
         weights_sha256=weights_sha256,
         id=spec.id,
@@ -132,7 +142,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
         scaler=_Scaler(mean=scaler.mean.tolist(), std=scaler.std.tolist(), clip=scaler.clip),
         score=spec.score,
         noise_seed=bundle.noise_seed,
-        residual_variance=bundle.residual_variance.tolist(),
+        residual_variance=bundle.score_states[Recency.name][_VARIANCE].tolist(),
         training=bundle.training,
         calibration={name: levels.tolist() for name, levels in spec.calibration.items()},
     )
@@ -140,7 +150,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
 
 
-def _to_bundle(document: _Document, weights: Mapping[str, Tensor]) -> Bundle:
+def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
     spec = ModelSpec(
         id=document.id,
         version=document.version,
@@ -159,8 +169,10 @@ def _to_bundle(document: _Document, weights: Mapping[str, Tensor]) -> Bundle:
     return Bundle(
         spec=spec,
         architecture=document.architecture,
-        weights=weights,
-        residual_variance=np.array(document.residual_variance),
+        weights={
+            name: tensor for name, tensor in tensors.items() if not _is_of_score(name, document)
+        },
+        score_states=_score_states(document, tensors),
         noise_seed=document.noise_seed,
         training=document.training,
     )
@@ -171,10 +183,10 @@ def _decode_document(content: bytes) -> _Document:
         header = msgspec.json.decode(content, type=_Header)
         if header.format != FORMAT:
             raise BundleError(f"{MODEL_FILE}: format: found {header.format!r}, expected {FORMAT!r}")
-        if header.format_version != FORMAT_VERSION:
+        if header.format_version not in FORMAT_VERSIONS:
             raise BundleError(
-                f"{MODEL_FILE}: format_version: found {header.format_version}, expected "
-                f"{FORMAT_VERSION}, the one this version of stream-vae reads"
+                f"{MODEL_FILE}: format_version: found {header.format_version}, expected one of "
+                f"{list(FORMAT_VERSIONS)}, which this version of stream-vae reads"
             )
         document = msgspec.json.decode(content, type=_Document)
     except msgspec.ValidationError as error:
@@ -235,30 +247,57 @@ def _check_numbers(
     return array
 
 
-def _encode_weights(bundle: Bundle) -> bytes:
-    return safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in bundle.weights.items()}
-    )
+def _score_states(
+    document: _Document, tensors: Mapping[str, Tensor]
+) -> dict[str, dict[str, Tensor]]:
+    """Return score -> tensor's name -> tensor, of scores unknown to this version too."""
+    variance = torch.tensor(document.residual_variance, dtype=torch.float64)
+    states = {Recency.name: {_VARIANCE: variance}}
+    for name, tensor in tensors.items():
+        if _is_of_score(name, document):
+            score, _, own_name = name.removeprefix(_SCORE_PREFIX).partition(".")
+            states.setdefault(score, {})[own_name] = tensor
+    return states
 
 
-def _decode_weights(content: bytes, *, expected_sha256: str) -> dict[str, Tensor]:
+def _score_tensors(bundle: Bundle) -> dict[str, Tensor]:
+    """Return what scores learned, by its name in the file, but for what `model.json` holds."""
+    return {
+        f"{_SCORE_PREFIX}{score}.{name}": tensor
+        for score, state in bundle.score_states.items()
+        for name, tensor in state.items()
+        if (score, name) != (Recency.name, _VARIANCE)
+    }
+
+
+def _is_of_score(name: str, document: _Document) -> bool:
+    return document.format_version > 1 and name.startswith(_SCORE_PREFIX)
+
+
+def _encode_tensors(bundle: Bundle) -> bytes:
+    tensors = {**bundle.weights, **_score_tensors(bundle)}
+    return safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+
+
+def _decode_tensors(content: bytes, document: _Document) -> dict[str, Tensor]:
     found = _sha256(content)
-    if found != expected_sha256:
+    if found != document.weights_sha256:
         raise BundleError(
             f"{WEIGHTS_FILE}: truncated or altered: found SHA-256 {found}, expected "
-            f"{expected_sha256} (weights_sha256 in {MODEL_FILE})"
+            f"{document.weights_sha256} (weights_sha256 in {MODEL_FILE})"
         )
     try:
-        weights = safetensors.torch.load(content)
+        tensors = safetensors.torch.load(content)
     except SafetensorError as error:
         raise BundleError(f"{WEIGHTS_FILE}: not a safetensors file: {error}") from error
-    for name, tensor in weights.items():
-        if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
+    for name, tensor in tensors.items():
+        sound = tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
+        if not sound or (tensor.dtype != torch.float32 and not _is_of_score(name, document)):
             raise BundleError(
                 f"{WEIGHTS_FILE}: {name}: found {tensor.dtype} numbers, some not finite or not "
                 "float32, expected finite float32"
             )
-    return weights
+    return tensors
 
 
 def _content_sha256(document: _Document) -> str:

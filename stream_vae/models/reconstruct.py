@@ -1,6 +1,6 @@
 """Windows through the network, in batches that always give equal bits."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -8,21 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_vae.errors import ShapeError
-from stream_vae.models.bundle import Bundle, build_network
-from stream_vae.models.scores import SCORES, Reconstruction
+from stream_vae.models.bundle import Bundle, build_model
+from stream_vae.models.outputs import WindowOutput
+from stream_vae.models.scores import Score
 from stream_vae.models.vae.calendar import calendar_inputs
 
 SMALLEST_BATCH = 8
 """Below this the matrix kernels add in another order and the last bits differ."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconstructed:
-    """A padded batch on the device; the first B rows are the caller's windows."""
-
-    reconstruction: Reconstruction
-    newest_mean: Tensor
-    """(B, F) the decoder's mean at the newest step, scaled units."""
 
 
 class Reconstructor:
@@ -33,27 +25,33 @@ class Reconstructor:
 
     Args:
         bundle: The trained model.
+        scores: Those that will be asked of the outcome; they too must come out alike.
         device: Where to compute.
         samples: L, posterior samples per window.
         max_batch: Most windows per call, and the largest padded size.
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: torch.device, samples: int = 1, max_batch: int = 256
+        self,
+        bundle: Bundle,
+        scores: Collection[Score],
+        *,
+        device: torch.device,
+        samples: int = 1,
+        max_batch: int = 256,
     ) -> None:
         self.max_batch = max(max_batch, SMALLEST_BATCH)
-        self._network = build_network(bundle, device)
+        self._model = build_model(bundle, device)
+        self._scores = scores
         self._device = device
         self._clip = bundle.spec.scaler.clip
         self._calendar = bundle.architecture.calendar
         self._step_ns = round(bundle.spec.step_seconds * 1e9)
         self._window_shape = (bundle.spec.window_length, len(bundle.spec.features))
-        self.sigma = self._network.sigma().detach()
-        self._residual_variance = _float32(bundle.residual_variance, device)
         noise = np.random.default_rng(bundle.noise_seed).standard_normal(
             (samples, bundle.architecture.latent_size)
         )
-        self._noise = _float32(noise, device)
+        self._noise = torch.as_tensor(noise.astype(np.float32), device=device)
         self._buffers: dict[int, NDArray[np.float32]] = {}
         self.sizes = self._sizes_that_agree()
         self._buffers = {size: self._buffers[size] for size in self.sizes}
@@ -61,8 +59,8 @@ class Reconstructor:
     @torch.inference_mode()
     def reconstruct(
         self, values: NDArray[np.float32], end_times: NDArray[np.int64]
-    ) -> Reconstructed:
-        """Reconstruct windows.
+    ) -> WindowOutput:
+        """Return what the model says of windows, padded; the first B rows are the caller's.
 
         Args:
             values: (B, T, F) scaled, B <= max_batch; what is not finite was not observed.
@@ -82,29 +80,15 @@ class Reconstructor:
 
     def _reconstruct(
         self, values: NDArray[np.float32], end_times: NDArray[np.int64], size: int
-    ) -> Reconstructed:
+    ) -> WindowOutput:
         raw = self._padded(values, size)
         observed = torch.isfinite(raw)
         scaled = torch.where(observed, raw, 0.0).clamp_(-self._clip, self._clip)
         calendar = self._padded_calendar(end_times, size)
-        mean, log_var = self._network.encode(scaled, observed, calendar)
+        mean, log_var = self._model.encode(scaled, observed, calendar)
         spread = torch.exp(0.5 * log_var)
-        squared = torch.zeros_like(scaled)
-        newest = torch.zeros_like(scaled[:, -1])
-        for noise in self._noise:
-            decoded = self._network.decode(mean + spread * noise, calendar)
-            squared += (scaled - decoded) ** 2
-            newest += decoded[:, -1]
-        if len(self._noise) > 1:
-            squared /= len(self._noise)
-            newest /= len(self._noise)
-        reconstruction = Reconstruction(
-            squared_residual=squared.mul_(observed),
-            observed=observed,
-            sigma=self.sigma,
-            residual_variance=self._residual_variance,
-        )
-        return Reconstructed(reconstruction=reconstruction, newest_mean=newest)
+        samples = [self._model.decode(mean + spread * noise, calendar) for noise in self._noise]
+        return WindowOutput(self._model.likelihood.reconstruct(scaled, samples), observed)
 
     def _padded(self, values: NDArray[np.float32], size: int) -> Tensor:
         """Copy the windows into the size's buffer; the rest of it counts as not observed."""
@@ -138,24 +122,17 @@ class Reconstructor:
             places = [slice(at, at + size) for at in {0, min(3, self.max_batch - size)}]
             places.append(slice(self.max_batch - size, self.max_batch))
             if all(
-                _equal(self._reconstruct(probe[rows], times[rows], size), reference, rows)
+                self._agree(self._reconstruct(probe[rows], times[rows], size), reference, rows)
                 for rows in places
             ):
                 sizes.append(size)
             size *= 2
         return tuple(sorted(sizes))
 
-
-def _equal(made: Reconstructed, reference: Reconstructed, rows: slice) -> bool:
-    """Say whether means and every score are those of the reference's rows, bit for bit."""
-    return torch.equal(made.newest_mean, reference.newest_mean[rows]) and all(
-        torch.equal(found, expected[rows])
-        for score in SCORES.values()
-        for found, expected in zip(
-            score(made.reconstruction), score(reference.reconstruction), strict=True
+    def _agree(self, found: WindowOutput, reference: WindowOutput, rows: slice) -> bool:
+        """Say whether expected values and scores are those of the reference's rows, bit for bit."""
+        return torch.equal(found.expected[:, -1], reference.expected[rows, -1]) and all(
+            torch.equal(one, expected[rows])
+            for score in self._scores
+            for one, expected in zip(score(found), score(reference), strict=True)
         )
-    )
-
-
-def _float32(values: NDArray[np.float64], device: torch.device) -> Tensor:
-    return torch.as_tensor(values.astype(np.float32), device=device)

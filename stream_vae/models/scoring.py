@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stream_vae.core.model_spec import Scores
 from stream_vae.errors import ConfigError, ShapeError
-from stream_vae.models.bundle import Bundle
+from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.device import resolve_device
 from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores import SCORES
@@ -29,7 +29,8 @@ class WindowScorer:
 
     Raises:
         ConfigError: If the score, the device or a number cannot be used.
-        BundleError: If the bundle's weights are not those of its architecture.
+        BundleError: If the bundle's weights are not those of its architecture, or it lacks what the
+            score learns in training.
     """
 
     def __init__(
@@ -50,15 +51,17 @@ class WindowScorer:
             )
         self.spec = bundle.spec
         self.device = resolve_device(device)
-        self._score_function = SCORES[self.score_name]
+        self._score = build_score(bundle, self.score_name, self.device)
         self._reconstructor = Reconstructor(
-            bundle, device=self.device, samples=samples, max_batch=max_batch
+            bundle, [self._score], device=self.device, samples=samples, max_batch=max_batch
         )
-        sigma = self._reconstructor.sigma.double().cpu().numpy()
         # Overwritten by each call: float64 work and its result, as large as any batch.
-        shape = (self._reconstructor.max_batch, bundle.spec.window_length, len(sigma))
+        shape = (
+            self._reconstructor.max_batch,
+            bundle.spec.window_length,
+            len(bundle.spec.features),
+        )
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
-        self._expected_std: NDArray[np.float64] = sigma * bundle.spec.scaler.std
 
     def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         """Score windows; keeps `stream_vae.core.model_spec.Scorer`.
@@ -90,14 +93,15 @@ class WindowScorer:
     @torch.inference_mode()
     def _score_batch(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         B = len(values)
-        made = self._reconstructor.reconstruct(self._scale(values), end_times)
-        score, parts = self._score_function(made.reconstruction)
-        expected = self.spec.scaler.inverse(made.newest_mean[:B].cpu().numpy())
+        output = self._reconstructor.reconstruct(self._scale(values), end_times)
+        score, parts = self._score(output)
+        expected = self.spec.scaler.inverse(output.expected[:B, -1].cpu().numpy())
+        spread = output.spread[:B, -1].double().cpu().numpy()
         return Scores(
             value=score[:B].double().cpu().numpy(),
             contribution=_shares(parts[:B]).cpu().numpy(),
             expected=expected,
-            expected_std=np.tile(self._expected_std, (B, 1)),
+            expected_std=spread * self.spec.scaler.std,
         )
 
     def _scale(self, values: NDArray[np.float64]) -> NDArray[np.float32]:

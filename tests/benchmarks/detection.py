@@ -36,12 +36,10 @@ from stream_vae.evaluate.baselines import (
     NearestWindow,
     PcaWindows,
     WindowModel,
-    residual_variance,
-    score_residual,
 )
 from stream_vae.evaluate.metrics import average_precision, roc_auc
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
-from stream_vae.models.scores import SCORES
+from stream_vae.models.residuals import ResidualScorer
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.models.training.train import train
 from stream_vae.models.training.training_windows import TrainingSeries
@@ -115,10 +113,10 @@ def baseline_scores(machine: Machine, *, window_length: int, seed: int) -> Metho
     yield "PCA T2+Q", _in_batches(T2Q(pca, calibration).score, targets)
     models: dict[str, WindowModel] = {"PCA 90 %": pca, "1-NN": nearest}
     for name, model in models.items():
-        variance = residual_variance(_in_batches(model.residual, calibration))
+        held_out = _in_batches(model.residual, calibration)
         residual = _in_batches(model.residual, targets)
-        yield name, score_residual(SCORES["reconstruction_error"], residual, variance)
-        yield f"{name} recency", score_residual(SCORES["recency"], residual, variance)
+        yield name, ResidualScorer("reconstruction_error", held_out).score(residual)
+        yield f"{name} recency", ResidualScorer("recency", held_out).score(residual)
 
 
 def main() -> int:

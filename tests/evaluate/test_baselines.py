@@ -4,14 +4,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
-from stream_vae.evaluate.baselines import (
-    T2Q,
-    NearestWindow,
-    PcaWindows,
-    residual_variance,
-    score_residual,
-)
-from stream_vae.models.scores import SCORES
+from stream_vae.evaluate.baselines import T2Q, NearestWindow, PcaWindows
 
 
 def draw_windows(n_windows: int, seed: int) -> NDArray[np.float32]:
@@ -67,13 +60,3 @@ def test_nearest_window_keeps_a_sample() -> None:
     kept = new - NearestWindow(learnt, most=1, rng=np.random.default_rng(0)).residual(new)
     assert np.ptp(kept, axis=0).max() < 1e-5
     assert np.abs(learnt - kept[0]).max(axis=(1, 2)).min() < 1e-5
-
-
-def test_residuals_are_scored_by_the_models_own_functions() -> None:
-    residual = np.zeros((2, 4, 3), np.float32)
-    residual[1, :, 0] = 2.0
-    variance = residual_variance(residual)
-    assert variance.tolist() == [2.0, 0.0, 0.0]
-    found = score_residual(SCORES["reconstruction_error"], residual, variance)
-    assert found == pytest.approx([0.0, 4 / 3])
-    assert np.isfinite(score_residual(SCORES["log_probability"], residual, variance)).all()

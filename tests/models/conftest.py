@@ -14,7 +14,7 @@ from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scores import SCORES
-from stream_vae.models.vae.network import SequenceVae
+from stream_vae.models.vae.sequence_vae import SequenceVae
 
 # Threads that wait for each other make these tiny products many times slower on a busy machine.
 limit_threads(1)
@@ -38,7 +38,7 @@ def _random_bundle(
     architecture = architecture or ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = SequenceVae(n_features, architecture)
+        model = SequenceVae(n_features, architecture)
     rng = np.random.default_rng(seed)
     spec = ModelSpec(
         id="test",
@@ -65,8 +65,10 @@ def _random_bundle(
     bundle = Bundle(
         spec=spec,
         architecture=architecture,
-        weights={name: tensor.detach() for name, tensor in network.state_dict().items()},
-        residual_variance=rng.uniform(0.1, 1.0, n_features),
+        weights={name: tensor.detach() for name, tensor in model.tensors().items()},
+        score_states={
+            "recency": {"residual_variance": torch.from_numpy(rng.uniform(0.1, 1.0, n_features))}
+        },
         noise_seed=seed,
         training=summary,
     )

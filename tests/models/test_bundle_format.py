@@ -2,6 +2,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from stream_vae.models.scoring import WindowScorer
 MakeBundle = Callable[..., Bundle]
 Files = dict[str, bytes]
 
+KEPT = Path(__file__).parent / "bundle_format_1"
+
 
 @pytest.fixture(scope="module")
 def files(make_bundle: MakeBundle) -> Files:
@@ -42,6 +45,15 @@ def altered(files: Files, path: str, value: object) -> Files:
         place = place[key]
     place[last] = value
     return {**files, MODEL_FILE: msgspec.json.encode(document)}
+
+
+def variance_of(bundle: Bundle) -> torch.Tensor:
+    return bundle.score_states["recency"]["residual_variance"]
+
+
+def with_states(bundle: Bundle, **states: dict[str, torch.Tensor]) -> Bundle:
+    """Return the bundle with what further scores learned."""
+    return replace(bundle, score_states={**bundle.score_states, **states})
 
 
 def rehashed(files: Files, weights: bytes) -> Files:
@@ -74,11 +86,63 @@ def test_decoded_bundle_equals_the_original(make_bundle: MakeBundle) -> None:
     assert again.noise_seed == bundle.noise_seed
     for name in ("id", "version", "trained_at", "features", "window_length", "step_seconds"):
         assert getattr(again.spec, name) == getattr(bundle.spec, name)
-    np.testing.assert_array_equal(again.residual_variance, bundle.residual_variance)
+    assert again.score_states.keys() == bundle.score_states.keys() == {"recency"}
+    assert torch.equal(variance_of(again), variance_of(bundle))
     np.testing.assert_array_equal(again.spec.scaler.mean, bundle.spec.scaler.mean)
     for name, levels in bundle.spec.calibration.items():
         np.testing.assert_array_equal(again.spec.calibration[name], levels)
     assert encode_bundle(again) == encode_bundle(bundle)
+
+
+def test_what_any_score_learned_is_kept(make_bundle: MakeBundle) -> None:
+    """Bit for bit, of any shape and precision; the network's tensors stay apart."""
+    centres = torch.randn((4, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    state = {"centres": centres, "inner.radius": torch.tensor([0.1, 0.2])}
+    bundle = with_version(with_states(make_bundle(), distance=state))
+    again = decode_bundle(encode_bundle(bundle))
+    assert again.score_states.keys() == {"recency", "distance"}
+    for name, tensor in state.items():
+        found = again.score_states["distance"][name]
+        assert found.dtype == tensor.dtype
+        assert torch.equal(found, tensor)
+    assert again.weights.keys() == make_bundle().weights.keys()
+    assert with_version(again).spec.version == bundle.spec.version == again.spec.version
+
+
+def test_format_rises_only_where_it_must(make_bundle: MakeBundle) -> None:
+    """A model whose scores learn no more than format 1 holds can be read by older releases."""
+
+    def version(bundle: Bundle) -> int:
+        found: int = msgspec.json.decode(encode_bundle(bundle)[MODEL_FILE])["format_version"]
+        return found
+
+    assert version(make_bundle()) == 1
+    assert version(with_states(make_bundle(), distance={"centre": torch.zeros(2)})) == 2
+
+
+def test_state_that_is_not_the_scores_is_refused(make_bundle: MakeBundle) -> None:
+    surplus = with_states(make_bundle(), last_step={"memory": torch.zeros(2)})
+    with pytest.raises(BundleError, match=r"score last_step: found tensors \['memory'\]"):
+        decode_bundle(encode_bundle(surplus))
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.tensor([0.0, float("inf")]), torch.tensor([1, 2])], ids=["infinite", "integer"]
+)
+def test_unsound_state_of_a_score_is_refused_by_name(
+    make_bundle: MakeBundle, tensor: torch.Tensor
+) -> None:
+    bundle = with_states(make_bundle(), distance={"centre": tensor})
+    with pytest.raises(BundleError, match=r"score\.distance\.centre: found torch"):
+        decode_bundle(encode_bundle(bundle))
+
+
+def test_tensor_of_a_score_in_format_1_is_refused(files: Files) -> None:
+    """No release wrote that: it is a tensor too many."""
+    tensors = safetensors.torch.load(files[WEIGHTS_FILE])
+    forged = safetensors.torch.save({**tensors, "score.distance.centre": torch.zeros(2)})
+    with pytest.raises(BundleError, match=r"score\.distance\.centre: found shape \(2,\)"):
+        decode_bundle(rehashed(files, forged))
 
 
 def test_integers_for_floats_do_not_break_the_hash(make_bundle: MakeBundle) -> None:
@@ -104,6 +168,12 @@ def test_version_follows_what_decides_scores(make_bundle: MakeBundle) -> None:
     assert with_version(renamed).spec.version == version
     longer = replace(bundle, noise_seed=7)
     assert with_version(longer).spec.version != version
+    fitted = {"recency": {"residual_variance": variance_of(bundle) + 1e-9}}
+    assert with_version(replace(bundle, score_states=fitted)).spec.version != version
+    extended = with_version(with_states(bundle, distance={"centre": torch.zeros(2)}))
+    assert extended.spec.version != version
+    moved = with_version(with_states(bundle, distance={"centre": torch.ones(2)}))
+    assert moved.spec.version != extended.spec.version
     scaler = replace(bundle.spec.scaler, clip=9.0)
     clipped = replace(bundle, spec=replace(bundle.spec, scaler=scaler))
     assert with_version(clipped).spec.version != version
@@ -157,7 +227,7 @@ def test_whitespace_in_model_json_is_no_alteration(files: Files) -> None:
     ("path", "value", "message"),
     [
         ("format", "onnx", r"format: found 'onnx', expected 'stream-vae-model'"),
-        ("format_version", 2, r"format_version: found 2, expected 1"),
+        ("format_version", 3, r"format_version: found 3, expected one of \[1, 2\]"),
         ("format_version", "1", r"Expected `int`, got `str` - at `\$.format_version`"),
         (
             "architecture.hidden_size",
@@ -240,3 +310,25 @@ def test_unsound_weights_are_refused_by_name(
 def test_weights_that_are_no_safetensors_are_refused(files: Files) -> None:
     with pytest.raises(BundleError, match=f"{WEIGHTS_FILE}: not a safetensors file"):
         decode_bundle(rehashed(files, b"PK\x03\x04 not weights"))
+
+
+def test_bundle_of_an_earlier_release_scores_as_it_did() -> None:
+    """Written by 0.1.0, when network and Gaussian were one class; its scores are told here."""
+    files = {path.name: path.read_bytes() for path in KEPT.iterdir()}
+    bundle = decode_bundle(files)
+    assert encode_bundle(bundle) == files
+    assert with_version(bundle).spec.version == bundle.spec.version == "5663bf452231017f"
+    window = np.arange(-2, 2, 0.5).reshape(1, 4, 2)
+    window[0, 1, 0] = np.nan
+    scores = {
+        "log_probability": 1.6307750940,
+        "recency": 0.0695617795,
+        "last_step": 2.0149197578,
+        "reconstruction_error": 1.4236727953,
+    }
+    for name, expected in scores.items():
+        # The scaler's mean is 0 and its deviation 1: input units are the network's.
+        found = WindowScorer(bundle, score=name, device="cpu").score(window, np.zeros(1, np.int64))
+        assert found.value == pytest.approx([expected], rel=1e-5)
+        assert found.expected[0] == pytest.approx([-0.3456661999, -0.1040906459], rel=1e-5)
+        np.testing.assert_array_equal(found.expected_std, [[1.0, 1.0]])

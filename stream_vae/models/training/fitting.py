@@ -11,11 +11,11 @@ from torch import Tensor
 
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
-from stream_vae.models.likelihoods import gaussian_nll, masked_sum, standard_normal_kl
+from stream_vae.models.likelihoods import masked_sum, standard_normal_kl
 from stream_vae.models.training.reports import BatchReport, EpochReport
 from stream_vae.models.training.training_windows import WindowSet
 from stream_vae.models.vae.calendar import calendar_inputs
-from stream_vae.models.vae.network import SequenceVae
+from stream_vae.models.vae.sequence_vae import SequenceVae
 
 _MAX_VALIDATION_WINDOWS = 4096
 _VALIDATION_BATCH = 256
@@ -35,9 +35,9 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """The best network found, and how it was found."""
+    """The best model found, and how it was found."""
 
-    network: SequenceVae
+    model: SequenceVae
     history: tuple[EpochReport, ...]
     best: EpochReport
 
@@ -91,7 +91,7 @@ class Batch:
 
 
 class Fitting:
-    """A network in training; every draw comes from the seed.
+    """A model in training; every draw comes from the seed.
 
     Args:
         windows: The training part.
@@ -111,8 +111,8 @@ class Fitting:
         device: torch.device,
     ) -> None:
         self.plan = plan_steps(len(windows), training)
-        self.network = _initial_network(windows.steps.shape[1], architecture, training.seed)
-        self.network.to(device).train()
+        self.model = _initial_model(windows.steps.shape[1], architecture, training.seed)
+        self.model.to(device).train()
         self._windows = windows
         self._training = training
         self._calendar = architecture.calendar
@@ -121,7 +121,10 @@ class Fitting:
         self._rng = np.random.default_rng(training.seed)
         self._noise = torch.Generator(device).manual_seed(training.seed)
         self._queue: NDArray[np.int64] = np.empty(0, np.int64)
-        self._optimizer, self._schedule = _optimizer(self.network, training, self.plan)
+        self._optimizer, self._schedule = _optimizer(self.model, training, self.plan)
+        self._parameters = [
+            parameter for group in self._optimizer.param_groups for parameter in group["params"]
+        ]
         self._step = 0
 
     def step(self) -> BatchReport:
@@ -136,7 +139,7 @@ class Fitting:
         loss = (reconstruction.sum() + weight * charged) / count
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._training.gradient_clip)
+        torch.nn.utils.clip_grad_norm_(self._parameters, self._training.gradient_clip)
         self._optimizer.step()
         self._schedule.step()
         return BatchReport(
@@ -152,14 +155,14 @@ class Fitting:
     @torch.no_grad()
     def log_likelihood(self, batches: list[Batch]) -> float:
         """Return the evidence lower bound in nats per observed value, with fixed noise."""
-        self.network.eval()
+        self.model.eval()
         noise = torch.Generator(self._device).manual_seed(self._training.seed)
         total, count = 0.0, 0
         for batch in batches:
             reconstruction, kl = self._loss_terms(batch, batch, noise)
             total -= float(reconstruction.double().sum() + kl.double().sum())
             count += int(batch.observed.sum())
-        self.network.train()
+        self.model.train()
         return total / max(count, 1)
 
     def has_stalled(self, history: list[EpochReport]) -> bool:
@@ -213,11 +216,12 @@ class Fitting:
         self, target: Batch, shown: Batch, noise: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Return negative reconstruction log-probability (B,) and KL (B, Z), in nats."""
-        mean, log_var = self.network.encode(shown.values, shown.observed, shown.calendar)
+        mean, log_var = self.model.encode(shown.values, shown.observed, shown.calendar)
         draw = torch.randn(mean.shape, generator=noise, device=self._device)
-        decoded = self.network.decode(mean + torch.exp(0.5 * log_var) * draw, target.calendar)
-        nll = gaussian_nll((target.values - decoded) ** 2, self.network.sigma())
-        return masked_sum(nll, target.observed), standard_normal_kl(mean, log_var)
+        outputs = self.model.decode(mean + torch.exp(0.5 * log_var) * draw, target.calendar)
+        reconstruction = self.model.likelihood.reconstruct(target.values, [outputs])
+        nll = masked_sum(-reconstruction.log_probability, target.observed)
+        return nll, standard_normal_kl(mean, log_var)
 
 
 def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted:
@@ -245,14 +249,14 @@ def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted
             )
         is_best = all(likelihood > past.validation_log_likelihood for past in history)
         if is_best:
-            state = fitting.network.state_dict()
+            state = fitting.model.state_dict()
             best_weights = {name: tensor.detach().clone() for name, tensor in state.items()}
         history.append(_epoch_report(reports, likelihood, is_best=is_best))
         if listeners.epoch is not None:
             listeners.epoch(history[-1])
-    fitting.network.load_state_dict(best_weights)
+    fitting.model.load_state_dict(best_weights)
     best = next(report for report in reversed(history) if report.is_best)
-    return Fitted(network=fitting.network.eval(), history=tuple(history), best=best)
+    return Fitted(model=fitting.model.eval(), history=tuple(history), best=best)
 
 
 def held_out_batches(n_windows: int) -> list[NDArray[np.int64]]:
@@ -278,24 +282,24 @@ def _epoch_report(reports: list[BatchReport], likelihood: float, *, is_best: boo
 
 
 def _optimizer(
-    network: SequenceVae, training: TrainingConfig, plan: Plan
+    model: SequenceVae, training: TrainingConfig, plan: Plan
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """Return AdamW under a one-cycle schedule, with a faster rate for the scales."""
-    scales = [network.raw_sigma]
-    weights = [tensor for tensor in network.parameters() if tensor is not network.raw_sigma]
-    rates = [training.learning_rate, _SIGMA_RATE * training.learning_rate]
+    scales = list(model.likelihood.scales())
+    weights = [one for one in model.parameters() if all(one is not scale for scale in scales)]
+    rates = [_SIGMA_RATE * training.learning_rate, training.learning_rate]
     optimizer = torch.optim.AdamW(
         [
-            {"params": weights, "lr": rates[0], "weight_decay": training.weight_decay},
-            {"params": scales, "lr": rates[1], "weight_decay": 0.0},
+            {"params": scales, "lr": rates[0], "weight_decay": 0.0},
+            {"params": weights, "lr": rates[1], "weight_decay": training.weight_decay},
         ]
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=plan.steps)
     return optimizer, schedule
 
 
-def _initial_network(n_features: int, architecture: ArchitectureConfig, seed: int) -> SequenceVae:
-    """Return a network whose first weights come from the seed, touching no global generator."""
+def _initial_model(n_features: int, architecture: ArchitectureConfig, seed: int) -> SequenceVae:
+    """Return a model whose first weights come from the seed, touching no global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SequenceVae(n_features, architecture)

@@ -110,7 +110,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         spec=spec,
         architecture=architecture,
         weights=_weights(fitted),
-        residual_variance=np.ones(len(features)),
+        score_states={},
         noise_seed=training.seed,
         training=_summary(series, features, training, fitted, constant),
     )
@@ -119,7 +119,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
 
 
 def _weights(fitted: Fitted) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu() for name, tensor in fitted.network.state_dict().items()}
+    return {name: tensor.detach().cpu() for name, tensor in fitted.model.tensors().items()}
 
 
 def _summary(

@@ -1,0 +1,107 @@
+"""What the model says of windows: arrays per step and feature, whatever a feature's likelihood.
+
+Scores, contributions and expected values are built on these arrays alone, so none of them needs to
+know which likelihood a feature has.
+"""
+
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Reconstruction(Protocol):
+    """How a likelihood explains B windows. Arrays are (B, T, F), made when first asked for.
+
+    With L posterior samples each is the mean over the samples. What they say of values that were
+    not observed means nothing.
+    """
+
+    @property
+    def log_probability(self) -> Tensor:
+        """Logarithm of p(x | z), nats.
+
+        References:
+            An & Cho (2015), Variational Autoencoder based Anomaly Detection using Reconstruction
+            Probability, SNU Data Mining Center.
+        """
+        ...
+
+    @property
+    def deviance(self) -> Tensor:
+        """Unit deviance, nats: 2 x (log-probability of the best fit - log-probability), >= 0.
+
+        The best fit is the parameter that explains the value best, the scale being kept. It puts
+        likelihoods with different normalisers on one scale.
+
+        References:
+            Jorgensen (1997), The Theory of Dispersion Models, chapter 1.
+        """
+        ...
+
+    @property
+    def squared_residual(self) -> Tensor:
+        """Squared distance between value and expected value, scaled units."""
+        ...
+
+    @property
+    def expected(self) -> Tensor:
+        """Mean of p(x | z), scaled units."""
+        ...
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviation of p(x | z), scaled units."""
+        ...
+
+    def newest(self) -> "Reconstruction":
+        """Return the newest step alone, (B, 1, F)."""
+        ...
+
+
+class WindowOutput:
+    """What scoring B windows gives. Arrays are (B, T, F), made when first asked for.
+
+    Those that compare with a value are 0 where none was observed, so sums leave it out.
+
+    Args:
+        reconstruction: Of the windows.
+        observed: (B, T, F) bool.
+    """
+
+    def __init__(self, reconstruction: Reconstruction, observed: Tensor) -> None:
+        self.observed = observed
+        self._reconstruction = reconstruction
+
+    @cached_property
+    def log_probability(self) -> Tensor:
+        """Log-probability of the observed values, nats."""
+        return self._where_observed(self._reconstruction.log_probability)
+
+    @cached_property
+    def deviance(self) -> Tensor:
+        """Unit deviance of the observed values, nats, >= 0."""
+        return self._where_observed(self._reconstruction.deviance)
+
+    @cached_property
+    def squared_residual(self) -> Tensor:
+        """Squared distance between observed and expected value, scaled units."""
+        return self._where_observed(self._reconstruction.squared_residual)
+
+    @property
+    def expected(self) -> Tensor:
+        """What was to be expected, observed or not, scaled units."""
+        return self._reconstruction.expected
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviation about `expected`, scaled units, > 0."""
+        return self._reconstruction.spread
+
+    def newest(self) -> "WindowOutput":
+        """Return the newest step alone, (B, 1, F)."""
+        return WindowOutput(self._reconstruction.newest(), self.observed[:, -1:])
+
+    def _where_observed(self, amounts: Tensor) -> Tensor:
+        return torch.where(self.observed, amounts, 0.0)

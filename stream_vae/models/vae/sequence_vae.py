@@ -1,0 +1,49 @@
+"""The sequence-to-sequence variational autoencoder: a network and a likelihood."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import Tensor, nn
+
+from stream_vae.models.config import ArchitectureConfig
+from stream_vae.models.likelihoods import build_likelihood
+from stream_vae.models.vae.network import SequenceNetwork
+
+
+class SequenceVae(nn.Module):
+    """q(z | x) and p(x | z) of windows.
+
+    Args:
+        n_features: F.
+        architecture: Sizes and options.
+
+    References:
+        Kingma & Welling (2014), Auto-Encoding Variational Bayes.
+        Pereira & Silveira (2018), Unsupervised Anomaly Detection in Energy Time Series Data Using
+        Variational Recurrent Autoencoders with Attention, ICMLA; here without the attention.
+    """
+
+    def __init__(self, n_features: int, architecture: ArchitectureConfig) -> None:
+        super().__init__()
+        self.network = SequenceNetwork(n_features, architecture)
+        self.likelihood = build_likelihood(n_features, architecture)
+
+    def encode(
+        self, values: Tensor, observed: Tensor, calendar: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of q(z | x), each (B, Z); see `SequenceNetwork.encode`."""
+        return self.network.encode(values, observed, calendar)
+
+    def decode(self, latent: Tensor, calendar: Tensor | None) -> Tensor:
+        """Return the likelihood's (B, T, P) outputs, oldest step first, for `latent` (B, Z)."""
+        outputs = self.likelihood(self.network.decode(latent, calendar))
+        return cast("Tensor", outputs.flip(1))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all parameters by the names that they have in a bundle."""
+        return {**self.network.state_dict(), **self.likelihood.state_dict()}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take parameters as `tensors` gave them."""
+        for part in (self.network, self.likelihood):
+            part.load_state_dict({name: tensors[name] for name in part.state_dict()})
