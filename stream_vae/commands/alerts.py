@@ -62,9 +62,9 @@ def alerts(
         for record in read_topic(
             settings.kafka,
             settings.output.alerts_topic,
+            BrokerNotices(console),
             follow=follow or not from_beginning,
             from_beginning=from_beginning,
-            on_wait=BrokerNotices(console),
         ):
             printer.show(record)
     except KeyboardInterrupt:

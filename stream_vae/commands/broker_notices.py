@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from stream_vae.events import BrokerUnreachable, Event
+
 _REPEAT_S = 5.0
 
 
 class BrokerNotices:
-    """Prints why a command waits, at most every 5 seconds.
+    """An event sink that prints why a command waits, at most every 5 seconds.
 
     Args:
         console: Where to.
@@ -21,9 +23,11 @@ class BrokerNotices:
         self._clock = clock
         self._told_at: float | None = None
 
-    def __call__(self, reason: str) -> None:
-        """Say it, unless something was said a moment ago."""
+    def record(self, event: Event) -> None:
+        """Print why a broker is waited for, unless something was printed a moment ago."""
+        if not isinstance(event, BrokerUnreachable):
+            return
         now = self._clock()
         if self._told_at is None or now - self._told_at >= _REPEAT_S:
             self._told_at = now
-            self._console.print(f"waiting: {reason}", markup=False, highlight=False)
+            self._console.print(f"waiting: {event.detail}", markup=False, highlight=False)

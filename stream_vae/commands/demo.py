@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from river.datasets import WaterFlow
 
 from stream_vae import __version__
+from stream_vae.commands.broker_notices import BrokerNotices
 from stream_vae.commands.demo_report import (
     FEATURE,
     STEP_S,
@@ -223,7 +224,9 @@ def _stream(
         raise StreamVaeError(msg)
     console.print("daemon told to stop (SIGTERM): drained, committed, exit code 0")
     # All that stands in the topic, so that an event too many could not hide.
-    records = read_topic(settings.kafka, settings.output.alerts_topic, follow=False)
+    records = read_topic(
+        settings.kafka, settings.output.alerts_topic, BrokerNotices(console), follow=False
+    )
     return [decode_alert(record.value or b"") for record in records], rate
 
 
@@ -258,6 +261,7 @@ def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress)
         config,
         topic,
         readings,
+        BrokerNotices(bar.console),
         pace=Pace(rate=_RATE),
         on_progress=lambda count: bar.update(task, completed=count),
     )
@@ -271,6 +275,7 @@ def _show_alerts(settings: Settings, n_expected: int, bar: Progress) -> None:
     for record in read_topic(
         settings.kafka,
         settings.output.alerts_topic,
+        BrokerNotices(bar.console),
         follow=True,
         until_idle_s=_ALERT_WAIT_S,
         stop=lambda: len(received) >= n_expected,

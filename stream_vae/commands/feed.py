@@ -81,9 +81,9 @@ def feed(
             settings.kafka,
             settings.input.topic,
             _encoded(readings, settings.input, key, by_time=speed is not None),
+            BrokerNotices(bar.console),
             pace=pace,
             on_progress=lambda done: bar.update(task, completed=done),
-            on_wait=BrokerNotices(bar.console),
         )
     console.print(f"{published:,} readings published to {settings.input.topic}", highlight=False)
 

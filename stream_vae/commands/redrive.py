@@ -109,7 +109,7 @@ def redrive(
         source_topic=source_topic,
     )
     notices = BrokerNotices(Console(stderr=True, soft_wrap=True))
-    with closing(Redriver(settings.kafka, topic, on_wait=notices)) as redriver:
+    with closing(Redriver(settings.kafka, topic, notices)) as redriver:
         if execute:
             redriver.claim()
         histories = redriver.histories()
@@ -175,9 +175,9 @@ def _go_over(
         records = read_topic(
             config,
             topic,
+            notices,
             follow=False,
             on_start=lambda total: bar.update(task, total=total),
-            on_wait=notices,
         )
         for n, record in enumerate(records):
             wanted = plan.look(record)

@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 Headers = Sequence[tuple[str, bytes | None]]
 
+LARGEST_RECORD_BYTES = 16 * 1024 * 1024
+"""A dead letter carries its record's bytes untouched, so 10 MB in must be possible as 10 MB out
+(the topics' `max.message.bytes` permitting)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBatch:

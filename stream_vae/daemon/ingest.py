@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
+from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.records import RecordBatch
-from stream_vae.delivery.committer import Recorder
 from stream_vae.events import RecordsConsumed, UnknownFieldsIgnored
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
@@ -17,20 +17,24 @@ class Ingest:
     Args:
         decoder: Bytes to readings.
         pipeline: Cuts the windows.
-        recorder: Takes events.
+        events: Takes what was consumed.
         evict: Called with how many series must be forgotten first.
+        clock: The time.
     """
 
     def __init__(
         self,
         decoder: Decoder,
         pipeline: Pipeline,
-        recorder: Recorder,
+        *,
+        events: EventSink,
         evict: Callable[[int], None],
+        clock: Clock,
     ) -> None:
         self._decoder = decoder
         self._pipeline = pipeline
-        self._recorder = recorder
+        self._events = events
+        self._clock = clock
         self._evict = evict
 
     def take(
@@ -45,7 +49,7 @@ class Ingest:
             read_since_ns: Then, a wall clock before they were read first, nanoseconds since 1970.
         """
         started = time.perf_counter()
-        decoded = self._decoder.decode(records, time.time_ns(), read_since_ns)
+        decoded = self._decoder.decode(records, self._clock.time_ns(), read_since_ns)
         decoded_at = time.perf_counter()
         readings, index = decoded.readings, decoded.index
         if ticket is None:
@@ -57,7 +61,7 @@ class Ingest:
         window_batch = self._pipeline.assemble(readings)
         if ticket is not None:
             times = readings.times
-            self._recorder.record(
+            self._events.record(
                 RecordsConsumed(
                     topic=records.topic,
                     records=len(records),
@@ -68,7 +72,7 @@ class Ingest:
                 )
             )
         if ticket is not None and decoded.unknown_fields:
-            self._recorder.record(
+            self._events.record(
                 UnknownFieldsIgnored(topic=records.topic, fields=decoded.unknown_fields)
             )
         return PolledBatch(
@@ -79,5 +83,5 @@ class Ingest:
             readings=readings,
             window_batch=window_batch,
             positions=records.next_offsets(),
-            polled_at=time.monotonic(),
+            polled_at=self._clock.monotonic(),
         )

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 
 from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import Scorer, Scores
+from stream_vae.core.ports import EventSink
+from stream_vae.events import WindowsScored
 
 _IDLE_S = 0.5
 
@@ -35,15 +36,15 @@ class ScoringWorker(Generic[Work]):
     Args:
         scorer: Used by the worker's thread alone.
         max_batch: Windows after which no further waiting job joins a call.
-        on_scored: Told, in the worker's thread, the windows and the seconds of each call.
+        events: Takes `WindowsScored` of each call, in the worker's thread.
+        device: Where the scorer computes, for events.
     """
 
-    def __init__(
-        self, scorer: Scorer, *, max_batch: int, on_scored: Callable[[int, float], None]
-    ) -> None:
+    def __init__(self, scorer: Scorer, *, max_batch: int, events: EventSink, device: str) -> None:
         self._scorer = scorer
         self._max_batch = max_batch
-        self._on_scored = on_scored
+        self._events = events
+        self._device = device
         self._waiting: deque[_Job[Work]] = deque()
         self._finished: deque[tuple[_Job[Work], Scores]] = deque()
         self._changed = threading.Condition()
@@ -158,7 +159,13 @@ class ScoringWorker(Generic[Work]):
             scores = together.split([len(job.windows) for job in jobs])
         n_windows = sum(len(job.windows) for job in jobs)
         if n_windows:
-            self._on_scored(n_windows, time.perf_counter() - started)
+            self._events.record(
+                WindowsScored(
+                    windows=n_windows,
+                    inference_s=time.perf_counter() - started,
+                    device=self._device,
+                )
+            )
         with self._changed:
             self._finished.extend(zip(jobs, scores, strict=True))
             self._unfinished -= len(jobs)

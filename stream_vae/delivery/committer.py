@@ -1,23 +1,20 @@
 """Outputs, state and the offsets of their input, on their way into one transaction."""
 
-import time
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.ports import Clock, EventSink, InputConsumer, OutputProducer
 from stream_vae.core.records import Rejection, name_readings
 from stream_vae.core.series_index import SeriesName
 from stream_vae.delivery.ledger import OffsetLedger
 from stream_vae.delivery.outbox import Outbox
 from stream_vae.delivery.transaction import Transaction
-from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
-from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.errors import FencedError
 from stream_vae.events import (
     AlertDelivered,
-    Event,
     ReadingsLate,
     RecordsRejected,
     TransactionCommitted,
@@ -26,8 +23,8 @@ from stream_vae.pipeline.pipeline import Outcome
 from stream_vae.pipeline.polled_batch import PolledBatch
 from stream_vae.pipeline.series_lifecycle import Changes
 from stream_vae.pipeline.series_store import SavedSeries
-from stream_vae.settings import Settings
 from stream_vae.state.changelog import ChangelogWriter
+from stream_vae.state.partitions import PartitionTable
 from stream_vae.wire.snapshots import Checkpoint
 
 _COMMIT_TRIES = 10
@@ -40,58 +37,57 @@ _MIN_INTERVAL_S = 0.02
 _WAIT_AFTER_S = 1.0
 
 
-class Recorder(Protocol):
-    """Where events go: logs and metrics."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitConfig:
+    """What is committed for which topic, and how often."""
 
-    def record(self, event: Event) -> None:
-        """Take one event."""
-
-    def tick(self) -> None:
-        """Do what is due by the clock."""
+    topic: str
+    """The input topic."""
+    interval_s: float
+    """Longest time between two transactions while there is something to commit."""
 
 
 class Committer:
     """Collects what settled work gives and commits it together with the work's offsets.
 
     Args:
-        settings: Checked settings.
+        config: What and how often.
         consumer: Whose offsets are committed.
-        producer: Opened transactional producer.
+        producer: Takes part in transactions.
+        outbox: Collects the outputs.
+        partitions: Knows, and is told, what the group has committed.
         changelog: Makes records of state; None where none is kept.
-        recorder: Takes events.
+        events: Takes what was committed and what was rejected.
+        clock: The time.
+        transaction: Begins to commit; the tests commit at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- one part of each kind
         self,
-        settings: Settings,
+        config: CommitConfig,
         *,
         consumer: InputConsumer,
         producer: OutputProducer,
+        outbox: Outbox,
+        partitions: PartitionTable,
         changelog: ChangelogWriter | None,
-        recorder: Recorder,
+        events: EventSink,
+        clock: Clock,
+        transaction: Callable[..., Transaction] = Transaction,
     ) -> None:
-        self._topic = settings.input.topic
-        self._interval_s = settings.kafka.commit_interval_s
+        self._topic = config.topic
+        self._interval_s = config.interval_s
         self._consumer = consumer
         self._producer = producer
+        self._partitions = partitions
         self._changelog = changelog
-        self._recorder = recorder
+        self._events = events
+        self._clock = clock
+        self._transaction = transaction
         self.ledger = OffsetLedger()
-        self.outbox = Outbox(
-            settings.detector.name,
-            {
-                "alerts": settings.output.alerts_topic,
-                "dead_letters": settings.output.dead_letter_topic,
-                "late": settings.output.late_topic,
-            },
-        )
-        self._committed: dict[int, int] = {}
+        self.outbox = outbox
         self._under_way: Transaction | None = None
-        self._began_at = time.monotonic()
-
-    def begin(self, partition: int, committed: int) -> None:
-        """Note what the group has committed of a partition that was assigned."""
-        self._committed[partition] = committed
+        self._began_at = clock.monotonic()
 
     def add_outcome(self, polled: PolledBatch, ticket: int, outcome: Outcome) -> None:
         """Add all that came of a poll, which is settled by that.
@@ -102,7 +98,7 @@ class Committer:
             outcome: Of its readings.
         """
         for event in outcome.events:
-            self._recorder.record(event)
+            self._events.record(event)
         self.add_changes(outcome.changes, polled.positions, polled.polled_at)
         for rejection in polled.rejections:
             self.outbox.add_dead_letter(polled.records, rejection)
@@ -111,7 +107,7 @@ class Committer:
             self.outbox.add_late(polled.records, late)
         if len(outcome.late):
             example = polled.readings.series[int(outcome.late[0])]
-            self._recorder.record(
+            self._events.record(
                 ReadingsLate(
                     topic=polled.records.topic, count=len(outcome.late), example_series=example
                 )
@@ -160,7 +156,7 @@ class Committer:
 
     def commit_if_due(self) -> None:
         """Begin to commit if an alert waits, after a breath, or the interval is over."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._under_way is not None:
             if not self._under_way.is_over and now - self._began_at < _WAIT_AFTER_S:
                 return
@@ -181,7 +177,7 @@ class Committer:
         for _ in range(_COMMIT_TRIES):
             if self._begin_transaction() and self._end_transaction():
                 return
-            time.sleep(_COMMIT_PAUSE_S)
+            self._clock.sleep(_COMMIT_PAUSE_S)
         msg = "the group refuses this member's offsets; what was uncommitted is left to others"
         raise FencedError(msg)
 
@@ -194,8 +190,6 @@ class Committer:
         self._end_transaction()
         self.ledger.revoke(partitions)
         self.outbox.drop(partitions)
-        for partition in partitions:
-            self._committed.pop(partition, None)
 
     def leave(self, timeout_s: float) -> None:
         """Let the transaction under way end, after a failure elsewhere, but wait no longer.
@@ -207,13 +201,13 @@ class Committer:
 
     def _begin_transaction(self) -> bool:
         """Begin to commit what is settled, if there is anything; tell whether that is possible."""
-        self._began_at = time.monotonic()
+        self._began_at = self._clock.monotonic()
         settled = self.ledger.committable()
         records = self.outbox.waiting.records()
         # State may have moved where no offset did: those go along as they stand, so that a member
         # the group has left behind cannot publish it.
         stems = {record.partition for record in records}
-        offsets = {p: at for p, at in self._committed.items() if p in stems} | settled
+        offsets = self._committed(stems) | settled
         if not offsets:
             return True
         try:
@@ -221,12 +215,22 @@ class Committer:
             membership = self._consumer.membership()
         except FencedError:
             return False
-        self._under_way = Transaction(
+        self._under_way = self._transaction(
             self.outbox.take(),
             settled,
             lambda: self._producer.commit(records, self._topic, offsets, membership),
+            self._clock,
         )
         return True
+
+    def _committed(self, partitions: Collection[int]) -> dict[int, int]:
+        """Return partition -> what the group has committed of it, where it has and is ours."""
+        found = {number: self._partitions.find(number) for number in partitions}
+        return {
+            number: one.committed
+            for number, one in found.items()
+            if one is not None and one.committed is not None
+        }
 
     def _end_transaction(self) -> bool:
         """Wait for the transaction under way; tell whether it was committed, or there was none."""
@@ -237,14 +241,17 @@ class Committer:
             self.outbox.put_back(done.outputs)
             return False
         self.ledger.committed(done.settled)
-        self._committed.update(done.settled)
+        for number, offset in done.settled.items():
+            one = self._partitions.find(number)
+            if one is not None:
+                one.committed = offset
         self._report_committed(done)
         return True
 
     def _report_committed(self, done: Transaction) -> None:
         outputs = done.outputs
         for alert in outputs.alerts:
-            self._recorder.record(
+            self._events.record(
                 AlertDelivered(
                     incident_id=alert.event.incident_id,
                     sequence=alert.event.sequence,
@@ -257,7 +264,7 @@ class Committer:
                     latency_s=done.ended_at - alert.polled_at,
                 )
             )
-        self._recorder.record(
+        self._events.record(
             TransactionCommitted(
                 alerts=len(outputs.alerts),
                 dead_letters=len(outputs.dead_letters),
@@ -275,7 +282,7 @@ class Committer:
             by_reason.setdefault(rejection.reason, []).append(rejection)
         for reason, group in by_reason.items():
             first = group[0]
-            self._recorder.record(
+            self._events.record(
                 RecordsRejected(
                     topic=polled.records.topic,
                     reason=reason,

@@ -4,8 +4,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
-from stream_vae.edges.kafka.properties import LARGEST_RECORD_BYTES
+from stream_vae.core.records import (
+    LARGEST_RECORD_BYTES,
+    Headers,
+    OutputRecord,
+    RecordBatch,
+    Rejection,
+)
 from stream_vae.wire.alerts import alert_headers, encode_alert
 from stream_vae.wire.rejections import rejection_headers
 

@@ -1,9 +1,9 @@
 """A commit on its way, beside the loop."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 
+from stream_vae.core.ports import Clock
 from stream_vae.delivery.outbox import Outputs
 
 
@@ -14,19 +14,29 @@ class Transaction:
         outputs: What it publishes.
         settled: Input partition -> next offset, as far as it moved.
         commit: Tells whether the group still stood when all was committed.
+        clock: The time.
     """
 
     def __init__(
-        self, outputs: Outputs, settled: Mapping[int, int], commit: Callable[[], bool]
+        self,
+        outputs: Outputs,
+        settled: Mapping[int, int],
+        commit: Callable[[], bool],
+        clock: Clock,
     ) -> None:
         self.outputs = outputs
         self.settled = settled
-        self.began_at = self.ended_at = time.monotonic()
+        self._clock = clock
+        self.began_at = self.ended_at = clock.monotonic()
         self._commit = commit
         self._is_committed = False
         self._failure: BaseException | None = None
         # Left behind if the process ends while it hangs.
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="committer", daemon=True)
+        self.start()
+
+    def start(self) -> None:
+        """Begin to commit beside the caller."""
         self._thread.start()
 
     @property
@@ -49,9 +59,10 @@ class Transaction:
             raise self._failure
         return self._is_committed
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Commit, in the caller's thread."""
         try:
             self._is_committed = self._commit()
         except BaseException as exc:  # noqa: BLE001 -- carried to the caller's thread and raised there
             self._failure = exc
-        self.ended_at = time.monotonic()
+        self.ended_at = self._clock.monotonic()

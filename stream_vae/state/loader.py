@@ -1,7 +1,6 @@
 """From records of the changelog back to the series of a partition."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from stream_vae.core.series_index import SeriesName
 from stream_vae.errors import StateError
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import StateShape
+from stream_vae.state.partitions import Partition, PartitionTable
 from stream_vae.state.upgrade import row_type, upgrade
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
@@ -30,35 +30,6 @@ from stream_vae.wire.snapshots import (
 
 _FAR = np.iinfo(np.int64).max
 _BEYOND = "saved beyond the group's offset: that was set back, or the input was made anew"
-
-
-@dataclass(slots=True)
-class Restoration:
-    """One partition on its way back."""
-
-    partition: int
-    began_at: float
-    """Monotonic seconds."""
-    committed: int | None = None
-    """The group's offset: where it goes live."""
-    checkpoint: Checkpoint | None = None
-    """From where the input must be read again."""
-    is_marked: bool = False
-    """Whether the changelog says so."""
-    models: dict[bytes, SavedModel] = field(default_factory=dict)
-    incidents: dict[str, tuple[int, SeriesIncidents]] = field(default_factory=dict)
-    """Series key -> offset before which all readings were considered, and what was saved."""
-    unfit: dict[str, int] = field(default_factory=dict)
-    """Series key -> offset of a saved row that cannot be used."""
-    why_unfit: str = ""
-    series: int = 0
-    replayed: int = 0
-    state: str = "cold"
-    """`cold`, `restored`, `carried over` (by another model) or `history`."""
-    knows_model: bool = False
-    """Whether the changelog says what this model's rows mean."""
-    begin: int = 0
-    """Where live reading begins: at the group's offset, or where a group without one begins."""
 
 
 class ChangelogLoader:
@@ -86,12 +57,12 @@ class ChangelogLoader:
         self._evict = evict
         self._now_ns = now_ns
 
-    def load(self, records: RecordBatch, under_way: Mapping[int, Restoration]) -> None:
+    def load(self, records: RecordBatch, partitions: PartitionTable) -> None:
         """Load a chunk; of each series its newest record counts.
 
         Args:
             records: Of the changelog, in offset order.
-            under_way: Input partition -> what is known of it so far.
+            partitions: Those that are loaded; what is found of them is noted there.
 
         Raises:
             StateError: If a record cannot be used; says which, and what to do.
@@ -99,14 +70,14 @@ class ChangelogLoader:
         rows: dict[tuple[int, RowHead], dict[SeriesName, bytes]] = {}
         newest: dict[SeriesName, tuple[int, RowHead]] = {}
         for i, (key, value) in enumerate(zip(records.keys, records.values, strict=True)):
-            one = under_way.get(int(records.partitions[i]))
+            one = partitions.find(int(records.partitions[i]))
             if one is None or not key:
                 continue
             try:
                 if key[:1] != SERIES:
                     self._note(one, key[:1], key[1:], value)
                     continue
-                name = (one.partition, key[1:].decode())
+                name = (one.number, key[1:].decode())
                 before = newest.pop(name, None)
                 if before is not None:
                     del rows[before][name]
@@ -115,35 +86,33 @@ class ChangelogLoader:
                         one, name, int(dict(records.headers(i))[OFFSET_HEADER] or b"")
                     )
                     continue
-                newest[name] = group = (one.partition, head_of(value))
+                newest[name] = group = (one.number, head_of(value))
                 rows.setdefault(group, {})[name] = value
             except (StateError, KeyError, ValueError) as exc:
                 raise _unusable(records, i, exc) from exc
         for (partition, head), found in rows.items():
             if found:
-                self._load_rows(under_way[partition], head, found)
+                self._load_rows(partitions[partition], head, found)
 
-    def load_incidents(self, one: Restoration) -> None:
+    def load_incidents(self, one: Partition) -> None:
         """Load the incidents, once all series have been."""
         replayed, memory = self._pipeline.replayed, self._pipeline.store
-        for key, (offset, incidents) in one.incidents.items():
-            name = (one.partition, key)
+        for key, (offset, incidents) in one.restoration.incidents.items():
+            name = (one.number, key)
             # Of a series saved after its incidents were, nothing was tracked_rows any more.
-            if offset < max(replayed.saved_at(name), one.unfit.get(key, -1)):
+            if offset < max(replayed.saved_at(name), one.restoration.unfit.get(key, -1)):
                 continue
             if memory.index.shortfall([name]):
                 self._evict(1)
             memory.load_incidents(name, incidents, self._now_ns())
             replayed.note_incidents(name, offset)
-        one.incidents = {}
+        one.restoration.incidents = {}
 
     def begin_replay(self, partition: int, offset: int) -> None:
         """Note from where the input is read again."""
         self._pipeline.replayed.forget_before(partition, offset)
 
-    def _load_rows(
-        self, one: Restoration, head: RowHead, found: Mapping[SeriesName, bytes]
-    ) -> None:
+    def _load_rows(self, one: Partition, head: RowHead, found: Mapping[SeriesName, bytes]) -> None:
         shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
         names = list(found)
         offsets, states = decode_rows(list(found.values()), row_type(head))
@@ -155,13 +124,17 @@ class ChangelogLoader:
         for name, offset, fit in zip(names, offsets.tolist(), fits.tolist(), strict=True):
             if fit:
                 self._pipeline.replayed.note_series(name, offset)
-                one.unfit.pop(name[1], None)
+                one.restoration.unfit.pop(name[1], None)
             else:
-                one.unfit[name[1]] = offset
+                one.restoration.unfit[name[1]] = offset
         if not fits.all():
-            one.state = "history"
-            beyond = scaler is not None
-            one.why_unfit = _BEYOND if beyond else self._other(one.models.get(head.model), shape)
+            restoration = one.restoration
+            restoration.state = "history"
+            restoration.why_unfit = (
+                self._other(restoration.models.get(head.model), shape)
+                if scaler is None
+                else _BEYOND
+            )
             names = [name for name, fit in zip(names, fits.tolist(), strict=True) if fit]
             states = states[fits]
         if scaler is None or not names:
@@ -175,13 +148,13 @@ class ChangelogLoader:
             memory.load(names, states)
         else:
             memory.carry_over(names, states)
-        one.series += len(names)
-        if one.state != "history":
-            one.state = "restored" if is_ours else "carried over"
+        one.restoration.series += len(names)
+        if one.restoration.state != "history":
+            one.restoration.state = "restored" if is_ours else "carried over"
 
-    def _scaler_of(self, one: Restoration, model: bytes, shape: StateShape) -> Scaler | None:
+    def _scaler_of(self, one: Partition, model: bytes, shape: StateShape) -> Scaler | None:
         """Return how another model scaled its windows, if they are windows of this one too."""
-        saved, ours = one.models.get(model), self._pipeline.store.shape
+        saved, ours = one.restoration.models.get(model), self._pipeline.store.shape
         fits = (
             saved is not None
             and (shape.length, shape.n_features) == (ours.length, ours.n_features)
@@ -202,25 +175,25 @@ class ChangelogLoader:
         there = f"{', '.join(saved.features)}; {shape.length} steps of {saved.step_seconds:g} s"
         return f"saved by a model of other features or windows ({there}) than the bundle's ({here})"
 
-    def _apply_tombstone(self, one: Restoration, name: SeriesName, offset: int) -> None:
+    def _apply_tombstone(self, one: Partition, name: SeriesName, offset: int) -> None:
         row = self._pipeline.store.index.find(name)
         if row is not None:
             self._pipeline.store.release(np.array([row], np.int32))
-        one.unfit.pop(name[1], None)
+        one.restoration.unfit.pop(name[1], None)
         self._pipeline.replayed.note_series(name, offset)
 
-    def _note(self, one: Restoration, kind: bytes, rest: bytes, value: bytes | None) -> None:
+    def _note(self, one: Partition, kind: bytes, rest: bytes, value: bytes | None) -> None:
         if kind == INCIDENTS:
             if value is None:
-                one.incidents.pop(rest.decode(), None)
+                one.restoration.incidents.pop(rest.decode(), None)
             else:
                 incidents, members = decode_value(value, SeriesIncidents)
-                one.incidents[rest.decode()] = int(members["offset"]), incidents
+                one.restoration.incidents[rest.decode()] = int(members["offset"]), incidents
         elif kind == MODEL and value is not None:
-            one.models[rest] = decode_value(value, SavedModel)[0]
-            one.knows_model |= rest == self._model
+            one.restoration.models[rest] = decode_value(value, SavedModel)[0]
+            one.restoration.knows_model |= rest == self._model
         elif kind == CHECKPOINT and value is not None:
-            one.checkpoint, one.is_marked = decode_value(value, Checkpoint)[0], True
+            one.checkpoint, one.restoration.is_marked = decode_value(value, Checkpoint)[0], True
 
 
 def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:

@@ -1,14 +1,14 @@
 """When the state of which series is saved, and from where a restart must read again."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from stream_vae.core.ports import Clock
 from stream_vae.core.series_index import SeriesName
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import Capture, SavedSeries
-from stream_vae.state.loader import Restoration
+from stream_vae.state.partitions import Partition, PartitionTable
 from stream_vae.state.schedule import SnapshotScheduler
 from stream_vae.wire.snapshots import Checkpoint
 
@@ -48,40 +48,39 @@ class SnapshotWriter:
     Args:
         pipeline: Whose series are saved.
         sink: Takes the state.
+        partitions: Tells which are live and how far they are; keeps their checkpoints.
+        clock: The time.
         interval_s: Seconds in which every changed series is saved once; None saves nothing.
     """
 
-    def __init__(self, pipeline: Pipeline, sink: StateSink, interval_s: float | None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        sink: StateSink,
+        *,
+        partitions: PartitionTable,
+        clock: Clock,
+        interval_s: float | None,
+    ) -> None:
         self._pipeline = pipeline
         self._sink = sink
+        self._partitions = partitions
+        self._clock = clock
         self._scheduler = (
-            None if interval_s is None else SnapshotScheduler(interval_s, time.monotonic())
+            None if interval_s is None else SnapshotScheduler(interval_s, clock.monotonic())
         )
-        self.live: set[int] = set()
-        """Input partitions whose state is back."""
-        self.positions: dict[int, int] = {}
-        """Input partition that is live -> next offset to be taken in."""
-        self._checkpoints: dict[int, int] = {}
 
-    def go_live(self, done: Restoration) -> None:
-        """Begin with a partition that is back."""
-        partition = done.partition
-        self.live.add(partition)
-        self.positions[partition] = done.begin
-        if not done.knows_model:
-            self._sink.add_model(partition)
-        if done.checkpoint is not None:
-            self._checkpoints[partition] = done.checkpoint.offset
-            if not done.is_marked:
-                self._sink.add_checkpoints({partition: done.checkpoint})
+    def go_live(self, one: Partition) -> None:
+        """Save what the changelog lacks of a partition that has just gone live."""
+        number, found = one.number, one.restoration
+        if not found.knows_model:
+            self._sink.add_model(number)
+        if one.checkpoint is not None and not found.is_marked:
+            self._sink.add_checkpoints({number: one.checkpoint})
         # Rows that could not be used, of series that are no more: nobody else would ever drop them.
-        names = ((partition, key) for key in done.unfit)
+        names = ((number, key) for key in found.unfit)
         find = self._pipeline.store.index.find
-        self._sink.add_tombstones({n: done.unfit[n[1]] for n in names if find(n) is None})
-
-    def advance(self, ends: Mapping[int, int]) -> None:
-        """Note what is taken in: input partition -> offset behind the last record."""
-        self.positions.update(ends)
+        self._sink.add_tombstones({n: found.unfit[n[1]] for n in names if find(n) is None})
 
     def next_slice(self) -> SnapshotJob | None:
         """Return the next slice of the series that have changed, if one is due.
@@ -90,45 +89,50 @@ class SnapshotWriter:
         """
         if self._scheduler is None:
             return None
-        now, index = time.monotonic(), self._pipeline.store.index
+        now, index = self._clock.monotonic(), self._pipeline.store.index
+        live = self._partitions.live
         if self._scheduler.is_due(now):
-            checkpoints = {p: self._checkpoint(self.positions[p]) for p in self.live}
-            self._scheduler.begin(now, index.changed_rows(self.live), checkpoints)
+            self._scheduler.begin(now, index.changed_rows(live), self._checkpoints(live))
         rows = self._scheduler.take(now)
         # Some may have been saved or forgotten since, their rows given to others.
-        rows = index.within(rows[index.changed[rows]], self.live)
+        rows = index.within(rows[index.changed[rows]], live)
         finished = self._scheduler.finish() or {}
-        moved = {p: c for p, c in finished.items() if self._checkpoints.get(p) != c.offset}
+        moved = {p: c for p, c in finished.items() if self._moves_on(p, c)}
         if not len(rows) and not moved:
             return None
-        self._checkpoints.update({p: c.offset for p, c in moved.items()})
+        for number, checkpoint in moved.items():
+            self._partitions[number].checkpoint = checkpoint
         return SnapshotJob(
             capture=self._pipeline.capture(rows),
-            positions=dict(self.positions),
+            positions=self._partitions.positions,
             checkpoints=moved,
         )
 
-    def save_leaving(self, partitions: set[int]) -> None:
+    def save_leaving(self, numbers: set[int]) -> None:
         """Save what has changed of partitions that leave, unless that would take too long.
 
         Nothing may be on its way through the worker.
         """
-        leaving = partitions & self.live
+        leaving = numbers & self._partitions.live
         rows = self._pipeline.store.index.changed_rows(leaving)
         if self._scheduler is None or len(rows) > _MOST_SAVED_ON_LEAVING:
             return
         saved = self._pipeline.complete(self._pipeline.capture(rows))
-        self._sink.add_saved(saved, self.positions)
-        self._sink.add_checkpoints({p: self._checkpoint(self.positions[p]) for p in leaving})
+        self._sink.add_saved(saved, self._partitions.positions)
+        self._sink.add_checkpoints(self._checkpoints(leaving))
 
-    def forget(self, partitions: set[int]) -> None:
-        """Forget partitions that left."""
-        self.live -= partitions
-        for partition in partitions:
-            self.positions.pop(partition, None)
-            self._checkpoints.pop(partition, None)
+    def leave(self, numbers: set[int]) -> None:
+        """Leave out partitions that left."""
         if self._scheduler is not None:
-            self._scheduler.drop(partitions)
+            self._scheduler.drop(numbers)
 
-    def _checkpoint(self, offset: int) -> Checkpoint:
-        return Checkpoint(offset=offset, clock_ns=time.time_ns())
+    def _checkpoints(self, numbers: set[int]) -> dict[int, Checkpoint]:
+        clock_ns = self._clock.time_ns()
+        return {
+            number: Checkpoint(offset=self._partitions[number].position, clock_ns=clock_ns)
+            for number in numbers
+        }
+
+    def _moves_on(self, number: int, checkpoint: Checkpoint) -> bool:
+        before = self._partitions[number].checkpoint
+        return before is None or before.offset != checkpoint.offset

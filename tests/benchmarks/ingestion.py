@@ -10,7 +10,22 @@ from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from tests.benchmarks.workload import NAMES, STEP_NS, T, Workload
+from tests.recorded_events import RecordedEvents
 from tests.system.broker import RealKafka
+
+
+class _FromTheBeginning:
+    """Releases partitions as they come."""
+
+    def __init__(self, consumer: InputConsumer) -> None:
+        self._consumer = consumer
+
+    def partitions_assigned(self, partitions: tuple[int, ...]) -> None:
+        self._consumer.release(dict.fromkeys(partitions, 0))
+
+    def partitions_revoked(self, partitions: tuple[int, ...]) -> None: ...
+
+    def partitions_lost(self, partitions: tuple[int, ...]) -> None: ...
 
 
 def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
@@ -20,13 +35,9 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
     consumer = InputConsumer(
         KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=uuid.uuid4().hex, start="earliest"),
         topic,
-        on_assigned=lambda partitions: consumer.release(dict.fromkeys(partitions, 0)),
-        on_revoked=lambda _: None,
-        on_lost=lambda _: None,
-        on_history_lost=lambda *_: None,
-        on_wait=lambda *_: None,
-        on_back=lambda _: None,
+        RecordedEvents(),
     )
+    consumer.subscribe(_FromTheBeginning(consumer))
     decoder = build_decoder(NAMES, ReadingFormat())
     spec = workload.bundle.spec
     table = SeriesTable(

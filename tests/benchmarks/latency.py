@@ -15,6 +15,7 @@ from tests.benchmarks.daemons import Counters, config_of
 from tests.benchmarks.feed import Feed
 from tests.benchmarks.throughput import daemon_windows_per_second
 from tests.benchmarks.workload import T, Workload
+from tests.recorded_events import RecordedEvents
 from tests.system.broker import RealKafka
 from tests.system.harness import DaemonProcess, Topics
 
@@ -108,7 +109,9 @@ def _read(
     kafka: RealKafka, topics: Topics, seen: dict[tuple[str, int], float], done: threading.Event
 ) -> None:
     config = KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=uuid.uuid4().hex)
-    for record in read_topic(config, topics.alerts, follow=True, stop=done.is_set):
+    for record in read_topic(
+        config, topics.alerts, RecordedEvents(), follow=True, stop=done.is_set
+    ):
         now = time.time()
         event = msgspec.json.decode(record.value or b"")
         if event["sequence"] == 0:

@@ -15,8 +15,9 @@ import numpy as np
 from confluent_kafka import Producer
 
 from stream_vae.cli import main
-from stream_vae.commands import run
+from stream_vae.core.ports import EventSink
 from stream_vae.core.records import OutputRecord
+from stream_vae.daemon import service
 from stream_vae.delivery.committer import Committer
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
@@ -37,10 +38,7 @@ class PlainProducer(OutputProducer):
         self,
         config: KafkaConfig,
         transactional_id: str,
-        *,
-        on_aborted: Callable[[str], None],
-        on_wait: Callable[[str, float], None],
-        on_back: Callable[[float], None],
+        events: EventSink,
     ) -> None:
         properties = producer_properties(config)
         self._plain = Producer({**properties, "enable.idempotence": False, "acks": 1})
@@ -130,7 +128,7 @@ class Stopwatch:
 
 def be_plain() -> None:
     """Let this process's daemon publish without any guarantee."""
-    vars(run)["OutputProducer"] = PlainProducer
+    vars(service)["OutputProducer"] = PlainProducer
 
 
 def be_timed() -> None:

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from stream_vae.commands.broker_notices import BrokerNotices
+from stream_vae.events import BrokerUnreachable
 
 
 def test_a_wait_is_told_at_once_and_again_after_five_seconds() -> None:
@@ -13,6 +14,7 @@ def test_a_wait_is_told_at_once_and_again_after_five_seconds() -> None:
     notices = BrokerNotices(Console(file=output), clock=lambda: next(times))
 
     for i in range(5):
-        notices(f"[red]reason {i}")
+        detail = f"[red]reason {i}"
+        notices.record(BrokerUnreachable(detail=detail, waited_s=0.0, deadline_s=1.0))
 
     assert output.getvalue().splitlines() == ["waiting: [red]reason 0", "waiting: [red]reason 3"]

@@ -14,6 +14,7 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import ConfigError, InputFileError
+from tests.recorded_events import RecordedEvents
 
 ROWS = """timestamp,series,flow,level,label
 2026-01-01T00:01:00Z,b,2.5,,0
@@ -43,7 +44,7 @@ def run(*arguments: str | Path) -> Result:
 
 def published(broker: EmbeddedBroker) -> list[TopicRecord]:
     config = KafkaConfig(bootstrap_servers=broker.bootstrap)
-    return list(read_topic(config, "readings", follow=False))
+    return list(read_topic(config, "readings", RecordedEvents(), follow=False))
 
 
 def content(records: list[TopicRecord]) -> list[tuple[bytes | None, dict[str, Any]]]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Scores
 from stream_vae.daemon.scoring_worker import ScoringWorker
+from tests.recorded_events import RecordedEvents
 
 
 class FirstValueScorer:
@@ -43,7 +44,7 @@ def scorer() -> FirstValueScorer:
 
 @pytest.fixture
 def worker(scorer: FirstValueScorer) -> ScoringWorker[int]:
-    return ScoringWorker(scorer, max_batch=10, on_scored=lambda *_: None)
+    return ScoringWorker(scorer, max_batch=10, events=RecordedEvents(), device="cpu")
 
 
 def test_jobs_come_back_in_order_each_with_its_own_scores(worker: ScoringWorker[int]) -> None:

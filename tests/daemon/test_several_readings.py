@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.model_spec import Scorer
 from stream_vae.core.records import OutputRecord, RecordBatch
+from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.ingest import Ingest
-from stream_vae.delivery.committer import Committer
-from stream_vae.events import Event, ReadingsJudged, ReadingsLate, RecordsConsumed, RecordsRejected
+from stream_vae.delivery.committer import CommitConfig, Committer
+from stream_vae.delivery.outbox import Outbox
+from stream_vae.events import ReadingsJudged, ReadingsLate, RecordsConsumed, RecordsRejected
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
-from stream_vae.settings import Settings
+from stream_vae.state.partitions import PartitionTable
 from tests.inputs.point_lists import PointListDecoder, point_list
+from tests.recorded_events import RecordedEvents
 
 MakePipeline = Callable[..., Pipeline]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,30 +58,32 @@ class Member:
         return {}
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def record(self, event: Event) -> None:
-        self.events.append(event)
-
-    def tick(self) -> None: ...
-
-
 class Line:
     """The daemon's straight line without its edges."""
 
     def __init__(self, pipeline: Pipeline, scorer: Scorer) -> None:
         self.pipeline, self.scorer = pipeline, scorer
-        self.recorder, self.producer = Recorder(), Producer()
+        self.events, self.producer = RecordedEvents(), Producer()
+        partitions = PartitionTable()
+        partitions.assign([0], 0.0)
+        topics = {"alerts": "alerts", "dead_letters": "dead-letters", "late": "late"}
         self.committer = Committer(
-            Settings(),
+            CommitConfig(topic="readings", interval_s=1.0),
             consumer=cast(Any, Member()),
             producer=cast(Any, self.producer),
+            outbox=Outbox("test", topics),
+            partitions=partitions,
             changelog=None,
-            recorder=self.recorder,
+            events=self.events,
+            clock=SystemClock(),
         )
-        self.ingest = Ingest(PointListDecoder(F), pipeline, self.recorder, lambda _: None)
+        self.ingest = Ingest(
+            PointListDecoder(F),
+            pipeline,
+            events=self.events,
+            evict=lambda _: None,
+            clock=SystemClock(),
+        )
         self.alerts: list[AlertEvent] = []
 
     def take(self, values: Sequence[bytes], first_offset: int = 0) -> Outcome:
@@ -106,8 +111,8 @@ class Line:
         scores = self.scorer.score(batch.windows, batch.end_times)
         return self.pipeline.decide(polled.readings, batch, scores, NOW, replayed=replayed)
 
-    def told(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.recorder.events if isinstance(event, kind)]
+    def told(self, kind: type[Any]) -> list[Any]:
+        return self.events.of(kind)
 
 
 def poll_of(values: Sequence[bytes], first_offset: int) -> RecordBatch:

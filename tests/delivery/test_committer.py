@@ -7,12 +7,14 @@ from typing import Any, cast
 import pytest
 
 from stream_vae.core.records import OutputRecord
+from stream_vae.daemon.clock import SystemClock
 from stream_vae.delivery import committer
-from stream_vae.delivery.committer import Committer
-from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.delivery.committer import CommitConfig, Committer
+from stream_vae.delivery.outbox import Outbox
 from stream_vae.errors import FencedError, KafkaRefusedError
-from stream_vae.events import Event, TransactionCommitted
-from stream_vae.settings import Settings
+from stream_vae.events import TransactionCommitted
+from stream_vae.state.partitions import PartitionTable
+from tests.recorded_events import RecordedEvents
 
 
 class Producer:
@@ -40,6 +42,8 @@ class Producer:
             self.committed.append(([r.value for r in records], dict(offsets), membership))
         return outcome
 
+    def close(self) -> None: ...
+
 
 class Member:
     """A member of the group, of the epoch it is given."""
@@ -55,34 +59,30 @@ class Member:
         return {}
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def record(self, event: Event) -> None:
-        self.events.append(event)
-
-    def tick(self) -> None: ...
-
-
 class Stage:
     """A delivery whose transactions are always due."""
 
     def __init__(self) -> None:
-        self.producer, self.member, self.recorder = Producer(), Member(), Recorder()
-        self.delivery = Committer(
-            Settings(kafka=KafkaConfig(commit_interval_s=1e-9)),
+        self.producer, self.member, self.events = Producer(), Member(), RecordedEvents()
+        self.partitions = PartitionTable()
+        self.partitions.assign((0, 1), 0.0)
+        topics = {"alerts": "alerts", "dead_letters": "out", "late": "late"}
+        self.committer = Committer(
+            CommitConfig(topic="stream-vae.readings", interval_s=1e-9),
             consumer=cast(Any, self.member),
-            producer=cast(Any, self.producer),
+            producer=self.producer,
+            outbox=Outbox("test", topics),
+            partitions=self.partitions,
             changelog=None,
-            recorder=self.recorder,
+            events=self.events,
+            clock=SystemClock(),
         )
 
     def settle(self, partition: int, end: int, value: bytes) -> None:
         """Settle input up to `end`, of which `value` comes out."""
         record = OutputRecord(topic="out", key=None, value=value, headers=[], partition=partition)
-        self.delivery.outbox.waiting.dead_letters.append(record)
-        self.delivery.ledger.settle(self.delivery.ledger.track({partition: end}))
+        self.committer.outbox.waiting.dead_letters.append(record)
+        self.committer.ledger.settle(self.committer.ledger.track({partition: end}))
 
 
 @pytest.fixture
@@ -95,16 +95,15 @@ def test_the_loop_goes_on_beside_a_transaction_and_the_next_takes_what_came_sinc
 ) -> None:
     stage.producer.gate.clear()
     stage.settle(0, 5, b"a")
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     stage.settle(0, 7, b"b")
     stage.settle(1, 3, b"c")
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     assert stage.producer.committed == []
     stage.producer.gate.set()
-    stage.delivery.commit_or_raise()
+    stage.committer.commit_or_raise()
     assert stage.producer.committed == [([b"a"], {0: 5}, 1), ([b"b", b"c"], {0: 7, 1: 3}, 1)]
-    told = [e.dead_letters for e in stage.recorder.events if isinstance(e, TransactionCommitted)]
-    assert told == [1, 2]
+    assert [e.dead_letters for e in stage.events.of(TransactionCommitted)] == [1, 2]
 
 
 def test_a_refused_transaction_goes_along_with_the_next_before_what_came_since(
@@ -113,11 +112,11 @@ def test_a_refused_transaction_goes_along_with_the_next_before_what_came_since(
     stage.producer.gate.clear()
     stage.producer.outcomes = [False]
     stage.settle(0, 5, b"a")
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     stage.settle(0, 7, b"b")
     stage.member.epoch = 2
     stage.producer.gate.set()
-    stage.delivery.commit_or_raise()
+    stage.committer.commit_or_raise()
     assert stage.producer.committed == [([b"a", b"b"], {0: 7}, 2)]
 
 
@@ -130,11 +129,11 @@ def test_a_transaction_is_over_before_its_partitions_are_dropped(
     stage.producer.outcomes = [stands]
     stage.settle(0, 5, b"a")
     stage.settle(1, 5, b"b")
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     threading.Timer(0.1, stage.producer.gate.set).start()
-    stage.delivery.drop({0})
+    stage.committer.drop({0})
     assert stage.producer.gate.is_set()
-    stage.delivery.commit_or_raise()
+    stage.committer.commit_or_raise()
     whole, rest = ([b"a", b"b"], {0: 5, 1: 5}, 1), ([b"b"], {1: 5}, 1)
     assert stage.producer.committed == [whole if stands else rest]
 
@@ -142,9 +141,9 @@ def test_a_transaction_is_over_before_its_partitions_are_dropped(
 def test_what_a_commit_raises_is_raised_in_the_loop(stage: Stage) -> None:
     stage.producer.outcomes = [KafkaRefusedError("no right")]
     stage.settle(0, 5, b"a")
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     with pytest.raises(KafkaRefusedError, match="no right"):
-        stage.delivery.commit_or_raise()
+        stage.committer.commit_or_raise()
     assert stage.producer.committed == []
 
 
@@ -155,9 +154,9 @@ def test_a_transaction_that_takes_long_holds_the_loop(
     monkeypatch.setattr(committer, "_WAIT_AFTER_S", 0.0)
     stage.producer.gate.clear()
     stage.settle(0, 5, b"a")
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     threading.Timer(0.1, stage.producer.gate.set).start()
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     assert stage.producer.committed == [([b"a"], {0: 5}, 1)]
 
 
@@ -167,10 +166,10 @@ def test_who_is_no_member_any_more_commits_nothing(
     monkeypatch.setattr(committer, "_COMMIT_PAUSE_S", 0.0)
     stage.settle(0, 5, b"a")
     stage.member.epoch = None
-    stage.delivery.commit_if_due()
+    stage.committer.commit_if_due()
     with pytest.raises(FencedError, match="refuses"):
-        stage.delivery.commit_or_raise()
+        stage.committer.commit_or_raise()
     assert stage.producer.committed == []
     stage.member.epoch = 3
-    stage.delivery.commit_or_raise()
+    stage.committer.commit_or_raise()
     assert stage.producer.committed == [([b"a"], {0: 5}, 3)], "control"

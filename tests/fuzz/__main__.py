@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from stream_vae.wire.rejections import REASONS
-from tests.fuzz.fuzz_driver import CAPACITY, Gauntlet, Tally, train_bundle
+from tests.fuzz.fuzz_driver import CAPACITY, FuzzDriver, Tally, train_bundle
 from tests.fuzz.layouts import LAYOUTS
 from tests.fuzz.mutators import KINDS, forget_templates
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
@@ -42,27 +42,27 @@ def main() -> None:
     warnings.simplefilter("error")
     console = Console(width=120)
     bundle = train_bundle()
-    gauntlets = [
-        Gauntlet(layout, bundle, seed=arguments.seed * len(LAYOUTS) + i, flood=arguments.flood)
+    drivers = [
+        FuzzDriver(layout, bundle, seed=arguments.seed * len(LAYOUTS) + i, flood=arguments.flood)
         for i, layout in enumerate(LAYOUTS)
     ]
     n_polls = -(-arguments.records // HOSTILE_A_POLL)
     resident: list[float] = []
     started = time.perf_counter()
     for poll in track(range(n_polls), console=console, disable=not sys.stdout.isatty()):
-        gauntlet = gauntlets[poll % len(gauntlets)]
+        driver = drivers[poll % len(drivers)]
         try:
-            gauntlet.run_poll()
+            driver.run_poll()
         except Exception as exc:
-            exc.add_note(f"seed {arguments.seed}, poll {poll}, layout {gauntlet.layout.name!r}")
+            exc.add_note(f"seed {arguments.seed}, poll {poll}, layout {driver.layout.name!r}")
             raise
         if poll >= _WARM_POLLS and (poll - _WARM_POLLS) % _LOOK_EVERY == 0:
             resident.append(_resident_mib())
-    for gauntlet in gauntlets:
-        gauntlet.look()
-    _report(console, _sum([gauntlet.tally for gauntlet in gauntlets]))
-    series = max(gauntlet.pipeline.n_series for gauntlet in gauntlets)
-    forgotten = sum(gauntlet.forgotten for gauntlet in gauntlets)
+    for driver in drivers:
+        driver.look()
+    _report(console, _sum([driver.tally for driver in drivers]))
+    series = max(driver.pipeline.n_series for driver in drivers)
+    forgotten = sum(driver.forgotten for driver in drivers)
     console.print(
         f"{forgotten:,} series forgotten for want of room or readings, none of a clean one; at the "
         f"end each pipeline had at most {series:,} of {CAPACITY:,}"

@@ -104,7 +104,7 @@ class Tally:
         return sum(self.outcomes[kind, reason] for reason in reasons)
 
 
-class Gauntlet:
+class FuzzDriver:
     """The daemon's straight line over one layout, without its edges.
 
     Beside it runs an undisturbed pipeline that is given the clean records alone.

@@ -11,7 +11,7 @@ from stream_vae.core.model_spec import Scores
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.models.bundle import Bundle
-from tests.fuzz.fuzz_driver import Gauntlet, train_bundle
+from tests.fuzz.fuzz_driver import FuzzDriver, train_bundle
 from tests.fuzz.layouts import LAYOUTS, Layout
 from tests.fuzz.mutators import KINDS
 from tests.fuzz.state import paths_of_numbers
@@ -28,11 +28,11 @@ def bundle() -> Bundle:
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
 def test_hostile_records_are_accounted_for_and_harm_nobody(layout: Layout, bundle: Bundle) -> None:
     """No crash, no unsound number, accepted + rejected = sent, clean series undisturbed."""
-    gauntlet = Gauntlet(layout, bundle, seed=11)
+    driver = FuzzDriver(layout, bundle, seed=11)
     for _ in range(N_POLLS):
-        gauntlet.run_poll()
-    gauntlet.look()
-    tally = gauntlet.tally
+        driver.run_poll()
+    driver.look()
+    tally = driver.tally
     assert tally.hostile == N_POLLS * HOSTILE_A_POLL
     assert tally.sent.total() == tally.outcomes.total()
     assert tally.rejected(CLEAN) == 0
@@ -50,10 +50,10 @@ def test_the_same_seed_makes_the_same_records() -> None:
 
 
 def test_what_is_looked_at_holds_every_part_that_remembers(bundle: Bundle) -> None:
-    gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
+    driver = FuzzDriver(LAYOUTS[0], bundle, seed=0)
     for _ in range(4):
-        gauntlet.run_poll()
-    paths = " ".join(paths_of_numbers(gauntlet.pipeline))
+        driver.run_poll()
+    paths = " ".join(paths_of_numbers(driver.pipeline))
     for part in ("windows.state", "index.state", "threshold.state", "_adwin.", "peak_score"):
         assert part in paths
 
@@ -62,40 +62,40 @@ class TestControls:
     """The same run fails where a law is broken."""
 
     def test_a_record_swallowed(self, bundle: Bundle) -> None:
-        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
-        gauntlet._decoder = _Spoilt(gauntlet._decoder, lambda d: {"rejections": d.rejections[1:]})
+        driver = FuzzDriver(LAYOUTS[0], bundle, seed=0)
+        driver._decoder = _Spoilt(driver._decoder, lambda d: {"rejections": d.rejections[1:]})
         with pytest.raises(AssertionError):
-            gauntlet.run_poll()
+            driver.run_poll()
 
     def test_a_record_read_in_place_of_another(self, bundle: Bundle) -> None:
-        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
-        gauntlet._decoder = _Spoilt(gauntlet._decoder, lambda d: {"index": d.index[::-1]})
+        driver = FuzzDriver(LAYOUTS[0], bundle, seed=0)
+        driver._decoder = _Spoilt(driver._decoder, lambda d: {"index": d.index[::-1]})
         with pytest.raises(AssertionError):
-            gauntlet.run_poll()
+            driver.run_poll()
 
     def test_a_neighbour_that_matters(self, bundle: Bundle) -> None:
         """Scores that hang on the company in the batch, in the last bits alone."""
-        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
-        scorer = gauntlet._scorer
+        driver = FuzzDriver(LAYOUTS[0], bundle, seed=0)
+        scorer = driver._scorer
 
         class Sociable:
             def score(self, values: Any, end_times: Any) -> Scores:
                 scores = scorer.score(values, end_times)
                 return dataclasses.replace(scores, value=scores.value + 1e-9 * len(values))
 
-        gauntlet._scorer = Sociable()
-        gauntlet.run_poll()  # no series has a window yet that is full
+        driver._scorer = Sociable()
+        driver.run_poll()  # no series has a window yet that is full
         with pytest.raises(AssertionError, match="score"):
-            gauntlet.run_poll()
+            driver.run_poll()
 
     @pytest.mark.parametrize("number", [np.nan, np.inf])
     def test_an_unsound_number_remembered(self, bundle: Bundle, number: float) -> None:
-        gauntlet = Gauntlet(LAYOUTS[0], bundle, seed=0)
-        gauntlet.run_poll()
-        gauntlet.look()
-        gauntlet.pipeline.store.threshold.state["scores"][0, 3] = number
+        driver = FuzzDriver(LAYOUTS[0], bundle, seed=0)
+        driver.run_poll()
+        driver.look()
+        driver.pipeline.store.threshold.state["scores"][0, 3] = number
         with pytest.raises(AssertionError, match=r"threshold\.state"):
-            gauntlet.look()
+            driver.look()
 
 
 class _Spoilt:

@@ -22,7 +22,8 @@ from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
 from stream_vae.state.changelog import model_key
-from stream_vae.state.loader import ChangelogLoader, Restoration
+from stream_vae.state.loader import ChangelogLoader
+from stream_vae.state.partitions import PartitionTable
 from stream_vae.wire.alerts import encode_alert
 
 GOLDEN: dict[str, Any] = json.loads(
@@ -125,15 +126,15 @@ class Restored:
         self.pipeline = Pipeline(spec, config, origin, capacity=64)
         key = model_key(spec, spec.score, config.threshold.quantile)
         loader = ChangelogLoader(self.pipeline, spec, key, no_room, lambda: GOLDEN["now_ns"])
-        self.restorations = {
-            int(p): Restoration(partition=int(p), began_at=0.0, committed=at)
-            for p, at in GOLDEN["live_at"].items()
-        }
-        loader.load(changelog(), self.restorations)
-        for one in self.restorations.values():
+        self.partitions = PartitionTable()
+        for number, committed in GOLDEN["live_at"].items():
+            self.partitions.assign([int(number)], 0.0)
+            self.partitions[int(number)].committed = committed
+        loader.load(changelog(), self.partitions)
+        for one in self.partitions.restoring:
             loader.load_incidents(one)
             assert one.checkpoint is not None
-            loader.begin_replay(one.partition, one.checkpoint.offset)
+            loader.begin_replay(one.number, one.checkpoint.offset)
 
     def replay(self) -> int:
         """Take in again what was committed after the checkpoints; return how many were unseen."""
@@ -142,7 +143,7 @@ class Restored:
         window_batch = self.pipeline.assemble(unseen)
         scores = self.scorer.score(window_batch.windows, window_batch.end_times)
         assert not self.pipeline.decide(unseen, window_batch, scores, NOW, replayed=True).alerts
-        self.pipeline.replayed.forget(set(self.restorations))
+        self.pipeline.replayed.forget({one.number for one in self.partitions.restoring})
         return len(unseen)
 
     def series(self) -> list[dict[str, Any]]:
@@ -225,8 +226,9 @@ def test_a_changelog_of_version_1_goes_on_as_the_release_that_wrote_it(model: st
     spec = spec_of(kept["spec"])
     assert model_key(spec, spec.score, 0.999).hex() == kept["spec"]["model_key"]
     restored, expect = Restored(spec), kept["expect"]
-    for partition, one in restored.restorations.items():
-        assert_same(expect["restorations"][str(partition)], asdict(one))
+    for one in restored.partitions.restoring:
+        found = {**asdict(one.restoration), "checkpoint": one.checkpoint and asdict(one.checkpoint)}
+        assert_same(expect["restorations"][str(one.number)], found)
     assert_same(expect["loaded"], as_json(restored.series()), "loaded")
     n_open = [restored.pipeline.n_open_incidents]
     assert restored.replay() == expect["n_unseen"]

@@ -14,7 +14,8 @@ from stream_vae.errors import StateError
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.state.changelog import ChangelogWriter, model_key
-from stream_vae.state.loader import ChangelogLoader, Restoration
+from stream_vae.state.loader import ChangelogLoader
+from stream_vae.state.partitions import Partition, PartitionTable
 from stream_vae.wire.snapshots import Checkpoint
 from tests.conftest import NOW, F, MeanSquareScorer, make_spec
 
@@ -46,10 +47,13 @@ def as_batch(records: list[OutputRecord]) -> RecordBatch:
 
 def load(
     pipeline: Pipeline, records: list[OutputRecord], committed: int | None = 1000
-) -> Restoration:
+) -> Partition:
     loader = ChangelogLoader(pipeline, SPEC, MODEL, lambda _: None, lambda: 0)
-    one = Restoration(partition=0, began_at=0.0, committed=committed)
-    loader.load(as_batch(records), {0: one})
+    partitions = PartitionTable()
+    partitions.assign([0], 0.0)
+    one = partitions[0]
+    one.committed = committed
+    loader.load(as_batch(records), partitions)
     loader.load_incidents(one)
     return one
 
@@ -78,9 +82,13 @@ def test_what_was_written_is_there_again(donor: Pipeline, make_pipeline: MakePip
     )
     assert saved(after).states.tobytes() == saved(donor).states.tobytes()
     assert saved(after).incidents == saved(donor).incidents
-    assert (one.state, one.series, one.checkpoint) == ("restored", 1, checkpoint)
-    assert one.is_marked
-    assert one.knows_model
+    assert (one.restoration.state, one.restoration.series, one.checkpoint) == (
+        "restored",
+        1,
+        checkpoint,
+    )
+    assert one.restoration.is_marked
+    assert one.restoration.knows_model
     assert after.n_open_incidents == 1
 
 
@@ -88,7 +96,7 @@ def test_of_a_series_the_newest_record_counts(donor: Pipeline, make_pipeline: Ma
     """Saved, forgotten and saved anew: in one chunk or several, the order alone decides."""
     writer = writer_of(donor)
     first, gone = writer.saved(saved(donor), {0: 30}), writer.forgotten(NAME, 40)
-    assert load(make_pipeline(), [*first, *gone]).series == 0
+    assert load(make_pipeline(), [*first, *gone]).restoration.series == 0
     after = make_pipeline()
     load(after, [*gone, *first])
     assert after.n_series == 1
@@ -127,7 +135,11 @@ def test_a_row_from_beyond_the_groups_offset_is_not_used(
     """The offsets were set back, or the input made anew."""
     after = make_pipeline()
     one = load(after, writer_of(donor).saved(replace(saved(donor), incidents={}), {0: 30}), 29)
-    assert (one.state, one.unfit, after.n_series) == ("history", {NAME[1]: 30}, 0)
+    assert (one.restoration.state, one.restoration.unfit, after.n_series) == (
+        "history",
+        {NAME[1]: 30},
+        0,
+    )
 
 
 def test_another_model_of_the_same_shape_hands_its_windows_over(
@@ -137,9 +149,9 @@ def test_another_model_of_the_same_shape_hands_its_windows_over(
     other = writer_of(donor, model=b"another!")
     records = other.saved(saved(donor), {0: 30})
     after = make_pipeline()
-    assert load(after, [other.model(0), *records]).state == "carried over"
+    assert load(after, [other.model(0), *records]).restoration.state == "carried over"
     assert after.n_open_incidents == 1
-    assert load(make_pipeline(), records).state == "history"
+    assert load(make_pipeline(), records).restoration.state == "history"
 
 
 def test_a_reading_far_beyond_one_models_clip_reaches_the_next_model_whole(
@@ -163,7 +175,11 @@ def test_windows_of_another_shape_or_other_features_are_not_used_but_incidents_s
     swapped = writer_of(donor, replace(SPEC, features=features), b"swapped!")
     after = make_pipeline()
     one = load(after, [swapped.model(0), *swapped.saved(saved(donor), {0: 30})])
-    assert (one.state, one.series, one.unfit) == ("history", 0, {NAME[1]: 30})
+    assert (one.restoration.state, one.restoration.series, one.restoration.unfit) == (
+        "history",
+        0,
+        {NAME[1]: 30},
+    )
     assert after.n_open_incidents == 1
 
 
@@ -173,7 +189,7 @@ def test_a_threshold_of_another_length_begins_anew(
     writer = writer_of(donor)
     after = make_pipeline(DetectConfig(threshold=ThresholdConfig(window=500)))
     one = load(after, [writer.model(0), *writer.saved(saved(donor), {0: 30})])
-    assert one.state == "carried over"
+    assert one.restoration.state == "carried over"
 
 
 @pytest.mark.parametrize("cut", [0, 30, -1])

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
+from stream_vae.daemon.clock import SystemClock
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
-from stream_vae.state.loader import Restoration
+from stream_vae.state.partitions import PartitionTable, Phase, Restoration
 from stream_vae.state.snapshots import SnapshotJob, SnapshotWriter
 from stream_vae.wire.snapshots import Checkpoint
 from tests.conftest import NOW, F, MeanSquareScorer
@@ -49,8 +51,30 @@ class Stage:
     def __init__(self, pipeline: Pipeline, make_readings: MakeReadings) -> None:
         self.pipeline = pipeline
         self.sink = Collected()
-        self.saver = SnapshotWriter(pipeline, self.sink, INTERVAL_S)
+        self.partitions = PartitionTable()
+        self.saver = SnapshotWriter(
+            pipeline,
+            self.sink,
+            partitions=self.partitions,
+            clock=SystemClock(),
+            interval_s=INTERVAL_S,
+        )
         self._make_readings = make_readings
+
+    def go_live(
+        self, number: int, begin: int, checkpoint: Checkpoint | None = None, **known: Any
+    ) -> None:
+        """Let a partition go live of which this is known."""
+        self.partitions.assign([number], 0.0)
+        one = self.partitions[number]
+        one.phase, one.position, one.checkpoint = Phase.LIVE, begin, checkpoint
+        one.restoration = Restoration(**known)
+        self.saver.go_live(one)
+
+    def leave(self, number: int) -> None:
+        """Let a partition leave."""
+        self.saver.leave({number})
+        self.partitions.leave({number})
 
     def take_in(self, partition: int, *keys: str, first: int = 0, replayed: bool = False) -> None:
         n = len(keys)
@@ -58,7 +82,7 @@ class Stage:
         readings.partitions[:] = partition
         window_batch = self.pipeline.assemble(readings)
         if not replayed:
-            self.saver.advance({partition: first + n})
+            self.partitions.advance({partition: first + n})
         scores = MeanSquareScorer().score(window_batch.windows, window_batch.end_times)
         self.pipeline.decide(readings, window_batch, scores, NOW, replayed=replayed)
 
@@ -75,18 +99,11 @@ class Stage:
         return savings
 
 
-def restored(partition: int, begin: int, **known: object) -> Restoration:
-    done = Restoration(partition=partition, began_at=0.0, begin=begin)
-    for name, value in known.items():
-        setattr(done, name, value)
-    return done
-
-
 def test_every_changed_series_is_saved_once_a_round_with_a_checkpoint_behind(
     make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     stage = Stage(make_pipeline(), make_readings)
-    stage.saver.go_live(restored(0, 10, checkpoint=Checkpoint(offset=10, clock_ns=0)))
+    stage.go_live(0, 10, checkpoint=Checkpoint(offset=10, clock_ns=0))
     assert (stage.sink.checkpoints, stage.sink.models) == ({0: 10}, [0])
     stage.take_in(0, "a", "b", first=10)
     stage.finish_round()
@@ -103,11 +120,11 @@ def test_rows_given_to_a_partition_that_is_not_live_yet_are_not_saved(
 ) -> None:
     """They were of a partition that left in the middle of a round."""
     stage = Stage(make_pipeline(capacity=4), make_readings)
-    stage.saver.go_live(restored(0, 0))
+    stage.go_live(0, 0)
     stage.take_in(0, "a", "b", "c", "d")
     time.sleep(INTERVAL_S)
     stage.saver.next_slice()
-    stage.saver.forget({0})
+    stage.leave(0)
     stage.pipeline.forget_partitions({0})
     stage.take_in(1, "e", "f", replayed=True)
     assert not stage.finish_round()
@@ -120,8 +137,8 @@ def test_a_history_start_is_marked_where_its_history_begins(
     """Control: a checkpoint that the changelog holds already is not written again."""
     stage = Stage(make_pipeline(), make_readings)
     begin = Checkpoint(offset=5, clock_ns=0)
-    stage.saver.go_live(restored(0, 50, checkpoint=begin))
-    stage.saver.go_live(restored(1, 50, checkpoint=begin, is_marked=True, knows_model=True))
+    stage.go_live(0, 50, checkpoint=begin)
+    stage.go_live(1, 50, checkpoint=begin, is_marked=True, knows_model=True)
     assert stage.sink.checkpoints == {0: 5}
     assert stage.sink.models == [0]
 
@@ -131,7 +148,7 @@ def test_rows_that_nobody_can_use_are_buried_unless_their_series_is_back(
 ) -> None:
     stage = Stage(make_pipeline(), make_readings)
     stage.take_in(0, "back", replayed=True)
-    stage.saver.go_live(restored(0, 50, unfit={"back": 7, "gone": 9}))
+    stage.go_live(0, 50, unfit={"back": 7, "gone": 9})
     assert stage.sink.tombstones == {(0, "gone"): 9}
 
 
@@ -140,7 +157,7 @@ def test_who_leaves_saves_what_has_changed_and_where_it_stands(
 ) -> None:
     """Control: what is on its way back is left as it was found."""
     stage = Stage(make_pipeline(), make_readings)
-    stage.saver.go_live(restored(0, 0))
+    stage.go_live(0, 0)
     stage.take_in(0, "a")
     stage.take_in(1, "b", replayed=True)
     stage.saver.save_leaving({0, 1})

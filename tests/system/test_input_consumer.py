@@ -10,6 +10,8 @@ from confluent_kafka.admin import AdminClient
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
+from stream_vae.events import RecordsLost
+from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster, RealKafka, Record
 
 pytestmark = pytest.mark.kafka
@@ -20,20 +22,22 @@ class Member:
 
     def __init__(self, kafka: KafkaCluster, topic: str, group: str, start: str) -> None:
         self.assigned: set[int] = set()
-        self.lost: list[tuple[int, int, int]] = []
+        self.events = RecordedEvents()
         self._start = start
         self.consumer = InputConsumer(
             KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=group, start=start),  # type: ignore[arg-type]  # parametrised text
             topic,
-            on_assigned=self._assigned,
-            on_revoked=self._left,
-            on_lost=self._left,
-            on_history_lost=lambda *what: self.lost.append(what),
-            on_wait=lambda *_: None,
-            on_back=lambda _: None,
+            self.events,
         )
+        self.consumer.subscribe(self)
 
-    def _assigned(self, partitions: tuple[int, ...]) -> None:
+    @property
+    def lost(self) -> list[tuple[int, int, int]]:
+        """Partition, offset wanted and oldest offset of each loss it was told of."""
+        lost = self.events.of(RecordsLost)
+        return [(e.partition, e.wanted_offset, e.oldest_offset) for e in lost]
+
+    def partitions_assigned(self, partitions: tuple[int, ...]) -> None:
         """Begin where the daemon would."""
         self.assigned.update(partitions)
         offsets = self.consumer.offsets
@@ -42,7 +46,10 @@ class Member:
             begins[p] = offsets.oldest(p) if self._start == "earliest" else offsets.end(p)
         self.consumer.release(begins)
 
-    def _left(self, partitions: tuple[int, ...]) -> None:
+    def partitions_revoked(self, partitions: tuple[int, ...]) -> None:
+        self.assigned.difference_update(partitions)
+
+    def partitions_lost(self, partitions: tuple[int, ...]) -> None:
         self.assigned.difference_update(partitions)
 
     def read(self, n: int, timeout_s: float = 20.0) -> list[bytes | None]:

@@ -6,6 +6,7 @@ from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
+from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -21,9 +22,7 @@ def test_a_transaction_of_unknown_outcome_is_published_once(
     consumer = kafka.consumer(**{"group.id": topic})
     nobody = consumer.consumer_group_metadata()
     record = OutputRecord(topic=output, key=b"k", value=b"v", headers=[], partition=0)
-    producer = OutputProducer(
-        config, topic, on_aborted=print, on_wait=lambda *_: None, on_back=lambda _: None
-    )
+    producer = OutputProducer(config, topic, RecordedEvents())
     producer.open()
     assert producer.commit([], topic, {0: 5}, nobody)
     take_step = getattr(TransactionalClient, step)

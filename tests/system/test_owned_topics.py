@@ -13,6 +13,7 @@ from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.errors import ConfigError
+from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster
 from tests.system.harness import DaemonProcess, Topics, make_config
 
@@ -29,18 +30,16 @@ def owned(name: str) -> tuple[OwnedTopic, ...]:
 
 
 def start(kafka: KafkaCluster, source: str, topics: Sequence[OwnedTopic]) -> bool:
-    def unexpected(*told: object) -> None:
-        pytest.fail(f"waits: {told}")
-
-    return await_topics(
+    events = RecordedEvents()
+    found = await_topics(
         KafkaConfig(bootstrap_servers=kafka.bootstrap, broker_deadline_s=20.0),
         source,
         topics,
-        on_wait=unexpected,
-        on_back=unexpected,
-        on_missing=unexpected,
+        events,
         stopping=lambda: False,
     )
+    assert events.events == [], "nothing was waited for"
+    return found
 
 
 def test_missing_topics_are_made_fit_and_found_fit_at_the_next_start(kafka: KafkaCluster) -> None:

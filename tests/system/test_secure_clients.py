@@ -15,6 +15,8 @@ from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, publish_readings
 from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import KafkaRefusedError, KafkaUnavailableError
+from stream_vae.events import BrokerUnreachable, TransactionAborted
+from tests.recorded_events import RecordedEvents
 from tests.system.secure_broker import Right, SecureKafka
 
 pytestmark = pytest.mark.kafka
@@ -39,8 +41,8 @@ def config_for(kafka: SecureKafka, user: str, *, says: str = "right") -> KafkaCo
 @pytest.mark.parametrize(
     "use",
     [
-        lambda config: list(read_topic(config, "alerts", follow=False)),
-        lambda config: publish_readings(config, "readings", []),
+        lambda config: list(read_topic(config, "alerts", RecordedEvents(), follow=False)),
+        lambda config: publish_readings(config, "readings", [], RecordedEvents()),
     ],
     ids=["alerts", "feed"],
 )
@@ -66,8 +68,8 @@ def test_feeding_needs_write_and_reading_alerts_needs_read_on_the_topic_alone(
     reading = EncodedReading(key=b"s", value=b"v", time_ns=0)
 
     for operation, use in (
-        ("Write", lambda: publish_readings(config, topic, [reading])),
-        ("Read", lambda: list(read_topic(config, topic, follow=False))),
+        ("Write", lambda: publish_readings(config, topic, [reading], RecordedEvents())),
+        ("Read", lambda: list(read_topic(config, topic, RecordedEvents(), follow=False))),
     ):
         right = Right(kind="topic", name=topic, operation=operation)
         secure_kafka.grant(config.group_id, [replace(right, operation="Describe")])
@@ -90,20 +92,18 @@ def test_a_provider_of_tokens_that_is_away_is_waited_for(secure_kafka: SecureKaf
         ssl_ca_location=secure_kafka.ca_file,
         broker_deadline_s=2.5,
     )
-    told: list[str] = []
+    events = RecordedEvents()
 
     with pytest.raises(KafkaUnavailableError, match="Could not connect to server"):
         await_topics(
             config,
             "readings",
             (),
-            on_wait=lambda why, _: told.append(why),
-            on_back=lambda _: None,
-            on_missing=lambda *_: None,
+            events,
             stopping=lambda: False,
         )
 
-    assert any("OAUTHBEARER token" in why for why in told)
+    assert any("OAUTHBEARER token" in e.detail for e in events.of(BrokerUnreachable))
 
 
 @pytest.mark.parametrize("n_topics", [1, 2])
@@ -123,13 +123,11 @@ def test_a_right_withdrawn_from_a_running_daemon_is_named(
             Right(kind="transactional id", name=f"{user}.", operation="Write", is_prefix=True),
         ],
     )
-    aborted: list[str] = []
+    events = RecordedEvents()
     producer = OutputProducer(
         config,
         f"{user}.0",
-        on_aborted=aborted.append,
-        on_wait=lambda *_: None,
-        on_back=lambda _: None,
+        events,
     )
     producer.open()
     group = Consumer({"group.id": config.group_id, "bootstrap.servers": ""})
@@ -142,5 +140,5 @@ def test_a_right_withdrawn_from_a_running_daemon_is_named(
 
     for topic in topics:
         assert repr(topic) in str(caught.value)
-    assert len(aborted) == 1
+    assert len(events.of(TransactionAborted)) == 1
     producer.close()

@@ -13,6 +13,7 @@ from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, pu
 from stream_vae.edges.kafka.properties import consumer_properties, producer_properties
 from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import FencedError, KafkaRefusedError
+from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster, RealKafka
 
 pytestmark = pytest.mark.kafka
@@ -60,7 +61,7 @@ def test_reading_ends_after_transaction_markers(
     transact(producer, topic, b"second", commit=False)
     transact(producer, topic, b"third", commit=last_is_committed)
 
-    records = list(read_topic(config_for(kafka), topic, follow=False))
+    records = list(read_topic(config_for(kafka), topic, RecordedEvents(), follow=False))
 
     expected = {b"first", b"third"} if last_is_committed else {b"first"}
     assert {record.value for record in records} == expected
@@ -76,9 +77,9 @@ def test_reading_ends_before_an_open_transaction(kafka: KafkaCluster) -> None:
     producer.produce(topic, b"open")
     producer.flush(10)
 
-    before = [r.value for r in read_topic(config_for(kafka), topic, follow=False)]
+    before = [r.value for r in read_topic(config_for(kafka), topic, RecordedEvents(), follow=False)]
     producer.commit_transaction(20)
-    after = [r.value for r in read_topic(config_for(kafka), topic, follow=False)]
+    after = [r.value for r in read_topic(config_for(kafka), topic, RecordedEvents(), follow=False)]
 
     assert before == [b"done"]
     assert after == [b"done", b"open"]
@@ -88,9 +89,9 @@ def test_a_topic_that_does_not_exist_is_refused_by_name(kafka: KafkaCluster) -> 
     config = config_for(kafka)
 
     with pytest.raises(KafkaRefusedError, match="topic 'nowhere' does not exist"):
-        list(read_topic(config, "nowhere", follow=False))
+        list(read_topic(config, "nowhere", RecordedEvents(), follow=False))
     with pytest.raises(KafkaRefusedError, match="topic 'nowhere' does not exist"):
-        publish_readings(config, "nowhere", [])
+        publish_readings(config, "nowhere", [], RecordedEvents())
 
 
 def test_a_reading_too_large_for_the_topic_is_refused_by_name(kafka: KafkaCluster) -> None:
@@ -101,10 +102,10 @@ def test_a_reading_too_large_for_the_topic_is_refused_by_name(kafka: KafkaCluste
     for size, fits in [(500, True), (16_000, False)]:
         reading = EncodedReading(key=b"s", value=random[:size], time_ns=0)
         if fits:
-            assert publish_readings(config_for(kafka), topic, [reading]) == 1
+            assert publish_readings(config_for(kafka), topic, [reading], RecordedEvents()) == 1
             continue
         with pytest.raises(KafkaRefusedError, match=f"raise max.message.bytes of topic '{topic}'"):
-            publish_readings(config_for(kafka), topic, [reading])
+            publish_readings(config_for(kafka), topic, [reading], RecordedEvents())
 
 
 def test_a_feed_rides_over_a_broker_restart_without_loss_or_repetition(
@@ -128,11 +129,16 @@ def test_a_feed_rides_over_a_broker_restart_without_loss_or_repetition(
             own_kafka.start()
 
     n = publish_readings(
-        config_for(own_kafka), topic, readings(), pace=Pace(rate=2000), on_progress=kill_once
+        config_for(own_kafka),
+        topic,
+        readings(),
+        RecordedEvents(),
+        pace=Pace(rate=2000),
+        on_progress=kill_once,
     )
 
     assert acknowledged_at_kill[0] < n == len(values)
-    arrived = list(read_topic(config_for(own_kafka), topic, follow=False))
+    arrived = list(read_topic(config_for(own_kafka), topic, RecordedEvents(), follow=False))
     assert sorted(r.value or b"" for r in arrived) == sorted(values)
 
 
@@ -185,7 +191,9 @@ def test_a_record_of_ten_megabytes_passes_the_daemons_own_clients(
     topic = kafka.new_topic("large", max_message_bytes="15000000")
     value = np.random.default_rng(1).bytes(10_000_000)
     config = config_for(kafka)
-    publish_readings(config, topic, [EncodedReading(key=b"s", value=value, time_ns=0)])
+    publish_readings(
+        config, topic, [EncodedReading(key=b"s", value=value, time_ns=0)], RecordedEvents()
+    )
     consumer = member(config, protocol)
     consumer.subscribe([topic])
 

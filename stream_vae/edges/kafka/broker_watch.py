@@ -1,12 +1,13 @@
 """Tells an outage of the brokers from a quiet topic, for clients that only wait."""
 
 import time
-from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from stream_vae.core.ports import EventSink
 from stream_vae.edges.kafka.errors import Operation, error_of, refuses_connection, translate
 from stream_vae.errors import KafkaUnavailableError, StreamVaeError
+from stream_vae.events import BrokerReached, BrokerUnreachable
 
 _PROBE_PAUSE_S = 1.0
 _PROBE_TIMEOUT_S = 0.5
@@ -18,22 +19,15 @@ class BrokerWatch:
     Args:
         operation: What the client is at, for messages; bare text where there is no topic to name.
         deadline_s: How long an outage may last.
-        on_wait: Told once a second why, while no broker answers.
-        on_back: Told, when one answers again, the seconds it took.
+        events: Takes `BrokerUnreachable` once a second while no broker answers, and
+            `BrokerReached` when one answers again.
     """
 
-    def __init__(
-        self,
-        operation: Operation | str,
-        deadline_s: float,
-        on_wait: Callable[[str], None],
-        on_back: Callable[[float], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, operation: Operation | str, deadline_s: float, events: EventSink) -> None:
         self._operation = operation
         self._has_group = isinstance(operation, Operation) and operation.group is not None
         self._deadline_s = deadline_s
-        self._on_wait = on_wait
-        self._on_back = on_back
+        self._events = events
         self._suspected = False
         self._refusal: StreamVaeError | None = None
         self._out_since: float | None = None
@@ -69,7 +63,7 @@ class BrokerWatch:
         if self._refusal is not None:
             raise self._refusal
 
-    def look(self, client: Consumer) -> None:
+    def tick(self, client: Consumer) -> None:
         """Probe, at most once a second and only while an outage is suspected.
 
         Raises:
@@ -88,8 +82,12 @@ class BrokerWatch:
             reason = translate(error_of(exc), self._operation)
             if now - self._out_since > self._deadline_s:
                 raise reason from exc
-            self._on_wait(str(reason))
+            self._events.record(
+                BrokerUnreachable(
+                    detail=str(reason), waited_s=self.out_s, deadline_s=self._deadline_s
+                )
+            )
         else:
             if self._out_since is not None:
-                self._on_back(now - self._out_since)
+                self._events.record(BrokerReached(waited_s=now - self._out_since))
             self._suspected, self._out_since, self._refusal = False, None, None

@@ -9,16 +9,13 @@ from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from stream_vae.core.records import LARGEST_RECORD_BYTES
 from stream_vae.edges.kafka.client_log import CLIENT_LOG
 from stream_vae.edges.kafka.config import TYPED_PROPERTIES, KafkaConfig
 from stream_vae.errors import ConfigError
 
 ClientProperties = dict[str, Any]
 """What a client's constructor takes: property values, and a logger or callbacks."""
-
-LARGEST_RECORD_BYTES = 16 * 1024 * 1024
-"""A dead letter carries its record's bytes untouched, so 10 MB in must be possible as 10 MB out
-(the topics' `max.message.bytes` permitting)."""
 
 _PREFETCH_KBYTES = 16 * 1024
 _SEND_QUEUE_KBYTES = 64 * 1024

@@ -3,13 +3,14 @@
 What any at-least-once program does. With it the chaos test must find differences.
 """
 
-import time
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from stream_vae.core.ports import EventSink
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation
 from stream_vae.edges.kafka.produce import output_producer
 from stream_vae.edges.kafka.produce.transactional_client import TransactionalClient
@@ -19,15 +20,8 @@ from stream_vae.edges.kafka.properties import producer_properties
 class BrokenOrderClient(TransactionalClient):
     """Publishes outside of the transaction, which is left with the offsets alone."""
 
-    def __init__(
-        self,
-        config: KafkaConfig,
-        operation: Operation,
-        *,
-        on_wait: Callable[[str, float], None],
-        on_back: Callable[[float], None],
-    ) -> None:
-        super().__init__(config, operation, on_wait=on_wait, on_back=on_back)
+    def __init__(self, config: KafkaConfig, operation: Operation, events: EventSink) -> None:
+        super().__init__(config, operation, events)
         self._plain = Producer(producer_properties(config))
 
     def publish(
@@ -43,9 +37,9 @@ class BrokenOrderClient(TransactionalClient):
             on_delivery=on_delivery,
         )
 
-    def commit(self, deadline: float) -> None:
+    def commit(self, deadline: Deadline) -> None:
         """Make sure that outputs are out, then commit the offsets."""
-        while self._plain.flush(1.0) and time.monotonic() < deadline:
+        while self._plain.flush(1.0) and not deadline.has_passed:
             pass
         super().commit(deadline)
 

@@ -69,8 +69,8 @@ class Fleet:
             self._members[name] = _Member(config=config, requests=requests)
         self._changed = threading.Condition()
         self._is_open = True
-        with (directory / "nursery.log").open("wb") as stray:
-            self._nursery = subprocess.Popen(
+        with (directory / "fork_server.log").open("wb") as stray:
+            self._fork_server = subprocess.Popen(
                 [sys.executable, "-m", "tests.system.chaos.fork_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -157,7 +157,7 @@ class Fleet:
 
     def check(self) -> None:
         """Raise CrashLoopError if a daemon ends again and again by itself."""
-        assert self._nursery.poll() is None, "the nursery ended; see nursery.log"
+        assert self._fork_server.poll() is None, "the fork_server ended; see fork_server.log"
         for name, member in self._members.items():
             if member.quick_ends >= _MOST_QUICK_ENDS:
                 msg = f"{name} ended {member.quick_ends} times in a row: {self.tail(name)}"
@@ -178,14 +178,14 @@ class Fleet:
     def close(self) -> None:
         """Kill what is left."""
         self._is_open = False
-        if self._nursery.stdin is not None:
-            self._nursery.stdin.close()
-        self._nursery.wait(20)
-        if self._nursery.stdout is not None:
-            self._nursery.stdout.close()
+        if self._fork_server.stdin is not None:
+            self._fork_server.stdin.close()
+        self._fork_server.wait(20)
+        if self._fork_server.stdout is not None:
+            self._fork_server.stdout.close()
 
     def _order(self, content: dict[str, Any]) -> None:
-        stdin = self._nursery.stdin
+        stdin = self._fork_server.stdin
         if stdin is not None:
             stdin.write(json.dumps(content).encode() + b"\n")
             stdin.flush()
@@ -214,7 +214,7 @@ class Fleet:
         )
 
     def _listen(self) -> None:
-        stdout = self._nursery.stdout
+        stdout = self._fork_server.stdout
         for line in stdout if stdout is not None else ():
             answer = json.loads(line)
             with self._changed:

@@ -25,14 +25,12 @@ from typing import Any, NoReturn
 import torch
 
 from stream_vae import cli
-from stream_vae.commands import run
-from stream_vae.daemon import loop
 from tests.system.chaos import broken_order, hooks
 
 _LOOK_S = 0.02
 
 
-class Nursery:
+class ForkServer:
     """The daemons of one run. Single-threaded, since it forks."""
 
     def __init__(self) -> None:
@@ -87,7 +85,7 @@ def _become_daemon(order: dict[str, Any]) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, standard in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(source, standard)
-        hooks.install(Path(order["requests"]), [loop, run])
+        hooks.install(Path(order["requests"]))
         if order["broken_order"]:
             broken_order.install()
         sys.argv = ["stream-vae", "run", "--config", order["start"]]
@@ -108,4 +106,4 @@ if __name__ == "__main__":
     for name in [name for name in os.environ if name.startswith("STREAM_VAE_")]:
         del os.environ[name]
     torch.set_num_threads(1)
-    Nursery().serve()
+    ForkServer().serve()

@@ -15,9 +15,7 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, tzinfo
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Scores
 from stream_vae.core.records import OutputRecord
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.produce.transactional_client import TransactionalClient
 from stream_vae.models.scoring import WindowScorer
@@ -54,17 +53,12 @@ class Requests:
         return argument
 
 
-def install(directory: Path, modules: list[ModuleType]) -> None:
-    """Let this process handle requests.
-
-    Args:
-        directory: Where they appear.
-        modules: Those of the product that ask `datetime` for the time.
-    """
+def install(directory: Path) -> None:
+    """Let this process handle requests that appear in a directory."""
     requests = Requests(directory)
     _wrap_scorer(requests)
     _wrap_transactions(requests)
-    _shift_clock(requests, modules)
+    _shift_clock(requests)
 
 
 def _wrap_scorer(requests: Requests) -> None:
@@ -93,7 +87,7 @@ def _wrap_transactions(requests: Requests) -> None:
         carries_outputs = any(not r.topic.endswith("-changelog") for r in records)
         return transact(self, records, *others, **named)
 
-    def wrapped_commit(self: TransactionalClient, deadline: float) -> None:
+    def wrapped_commit(self: TransactionalClient, deadline: Deadline) -> None:
         wanted = requests.take("commit") if carries_outputs else None
         if wanted == "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -107,7 +101,7 @@ def _wrap_transactions(requests: Requests) -> None:
     TransactionalClient.commit = wrapped_commit  # type: ignore[method-assign] # see above
 
 
-def _shift_clock(requests: Requests, modules: list[ModuleType]) -> None:
+def _shift_clock(requests: Requests) -> None:
     real_time, real_time_ns = time.time, time.time_ns
     looked_at, offset = -1.0, 0.0
 
@@ -118,13 +112,5 @@ def _shift_clock(requests: Requests, modules: list[ModuleType]) -> None:
             looked_at, offset = now, float(requests.read("clock") or 0.0)
         return offset
 
-    class ShiftedDatetime(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # the real type
-            return datetime.fromtimestamp(time.time(), tz)
-
     time.time = lambda: real_time() + offset_s()
     time.time_ns = lambda: real_time_ns() + int(offset_s() * 1e9)
-    for module in modules:
-        if getattr(module, "datetime", None) is datetime:
-            module.datetime = ShiftedDatetime  # type: ignore[attr-defined] # checked above

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from stream_vae.edges.kafka.properties import LARGEST_RECORD_BYTES
+from stream_vae.core.records import LARGEST_RECORD_BYTES
 
 TopicKind = Literal["alerts", "dead_letters", "late", "changelog"]
 Right = Literal["Read", "Write"]

@@ -1,6 +1,5 @@
 """Waits for brokers and topics before anything is consumed."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 )
 from confluent_kafka.cimpl import NewTopic
 
+from stream_vae.core.ports import EventSink
 from stream_vae.edges.kafka.admin.owned_topics import FoundTopic, OwnedTopic, Right, topic_errors
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation, error_of, refuses_connection, translate
 from stream_vae.edges.kafka.properties import client_properties
 from stream_vae.errors import ConfigError, KafkaUnavailableError
+from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -30,14 +32,12 @@ _EMBEDDED_CLUSTER = "mockCluster"
 """How the identity of librdkafka's mock cluster begins, which has no admin API."""
 
 
-def await_topics(  # noqa: PLR0913 -- one handler for each thing that may be waited for
+def await_topics(
     config: KafkaConfig,
     input_topic: str,
     owned_topics: Sequence[OwnedTopic],
+    events: EventSink,
     *,
-    on_wait: Callable[[str, float], None],
-    on_back: Callable[[float], None],
-    on_missing: Callable[[str, float], None],
     stopping: Callable[[], bool],
 ) -> bool:
     """Wait until brokers answer and every topic is there and fit for its use; make missing ones.
@@ -50,10 +50,8 @@ def await_topics(  # noqa: PLR0913 -- one handler for each thing that may be wai
         config: Brokers and deadline.
         input_topic: Must be made by someone else.
         owned_topics: Made here if missing, else checked, see `topic_errors`.
-        on_wait: Told, before each retry, why no broker answers and the seconds waited so far.
-        on_back: Told, once one answers, how many seconds that took.
-        on_missing: Told, before each retry, what is missing although brokers answer, and the
-            seconds waited so far.
+        events: Takes, before each retry, why no broker answers or what is missing although one
+            does, and once one answers, how many seconds that took.
         stopping: Asked whether to give up waiting.
 
     Returns:
@@ -69,7 +67,7 @@ def await_topics(  # noqa: PLR0913 -- one handler for each thing that may be wai
     properties = client_properties(config)
     properties["error_cb"] = heard.append
     admin = AdminClient(properties)
-    started = time.monotonic()
+    deadline = Deadline(config.broker_deadline_s)
     pause = _FIRST_PAUSE_S
     is_away = False
     while not stopping():
@@ -78,18 +76,19 @@ def await_topics(  # noqa: PLR0913 -- one handler for each thing that may be wai
         except _NoAnswer as exc:
             admin.poll(0)  # the client tells only so what it has heard
             lack = _Lack(_why_silent(heard, exc), is_of_brokers=True)
-        waited = time.monotonic() - started
         if is_away and (lack is None or not lack.is_of_brokers):
-            on_back(waited)
+            events.record(BrokerReached(waited_s=deadline.waited_s))
         if lack is None:
             return True
         is_away = lack.is_of_brokers
-        left = config.broker_deadline_s - waited
-        if left <= 0:
+        if deadline.has_passed:
             msg = f"gave up after {config.broker_deadline_s:g} s: {lack.detail}"
             raise KafkaUnavailableError(msg)
-        (on_wait if is_away else on_missing)(lack.detail, waited)
-        _sleep(min(pause, left), stopping)
+        kind = BrokerUnreachable if is_away else ConsumptionDelayed
+        events.record(
+            kind(detail=lack.detail, waited_s=deadline.waited_s, deadline_s=deadline.limit_s)
+        )
+        _sleep(pause, deadline, stopping)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
     return False
 
@@ -119,10 +118,10 @@ def _why_silent(heard: Iterable[KafkaError], told: _NoAnswer) -> str:
     return f"no broker answers: {reasons[-1].str() if reasons else told}"
 
 
-def _sleep(seconds: float, stopping: Callable[[], bool]) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and not stopping():
-        time.sleep(0.05)
+def _sleep(seconds: float, deadline: Deadline, stopping: Callable[[], bool]) -> None:
+    pause = Deadline(seconds)
+    while not (pause.has_passed or deadline.has_passed or stopping()):
+        pause.pause(0.05)
 
 
 def _lack(

@@ -1,12 +1,14 @@
 """Which partitions a topic has, patiently asked."""
 
-import time
 from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from stream_vae.core.ports import EventSink
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation, error_of, translate
 from stream_vae.errors import KafkaUnavailableError
+from stream_vae.events import BrokerUnreachable
 
 _ATTEMPT_S = 2.0
 _PAUSE_S = 0.2
@@ -17,7 +19,8 @@ def topic_partitions(
     operation: Operation,
     *,
     deadline_s: float,
-    on_wait: Callable[[str], None] | None = None,
+    events: EventSink,
+    check: Callable[[], None] = lambda: None,
 ) -> list[int]:
     """Return the partitions of `operation.topic`, waiting until a broker answers.
 
@@ -25,7 +28,8 @@ def topic_partitions(
         client: Who asks.
         operation: Names the topic, and what is about to be done with it.
         deadline_s: Longest wait for brokers.
-        on_wait: Told after each vain attempt why it was vain.
+        events: Takes, after each vain attempt, why it was vain.
+        check: Called then; what it raises ends the wait.
 
     Raises:
         KafkaUnavailableError: If no broker answered in time.
@@ -34,21 +38,23 @@ def topic_partitions(
     topic = operation.topic or ""
     # Several attempts even before a short deadline, so that the wait is told of.
     attempt_s = min(_ATTEMPT_S, deadline_s / 4)
-    deadline = time.monotonic() + deadline_s
+    deadline = Deadline(deadline_s)
     while True:
         try:
             known = client.list_topics(topic, timeout=attempt_s).topics[topic]
         except KafkaException as exc:
             reason = translate(error_of(exc), operation)
-            if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:
+            if not isinstance(reason, KafkaUnavailableError) or deadline.has_passed:
                 raise reason from exc
         else:
             if known.error is None:
                 return sorted(known.partitions)
             reason = translate(known.error, operation)
-            if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:
+            if not isinstance(reason, KafkaUnavailableError) or deadline.has_passed:
                 raise reason
         client.poll(0)  # the client's `error_cb` hears only so why no broker answers
-        if on_wait is not None:
-            on_wait(str(reason))
-        time.sleep(_PAUSE_S)
+        check()
+        events.record(
+            BrokerUnreachable(detail=str(reason), waited_s=deadline.waited_s, deadline_s=deadline_s)
+        )
+        deadline.pause(_PAUSE_S)

@@ -1,7 +1,7 @@
 """Consumes the input topic as a member of a group."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Literal
 
@@ -13,20 +13,21 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from stream_vae.core.ports import EventSink, RebalanceListener
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.membership import is_member
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.error_codes import unveiled
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
 from stream_vae.edges.kafka.offsets import InputOffsets
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
 from stream_vae.errors import FencedError, KafkaUnavailableError
+from stream_vae.events import ConsumptionDelayed, RecordsLost
 
 Protocol = Literal["consumer", "classic"]
-PartitionsHandler = Callable[[tuple[int, ...]], None]
-
 _REJOIN_PAUSE_S = 1.0
 _REQUEST_TIMEOUT_S = 10.0
 _WAKE_S = 0.5
@@ -34,49 +35,26 @@ _UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 
 
 class InputConsumer:
-    """One member of the consumer group, subscribed to one topic.
+    """One member of the consumer group, subscribed to one topic; see `ports.InputConsumer`.
 
     Offsets are never committed here: they travel in the producer's transactions (KIP-447). Of a
-    partition that joined nothing is fetched until `release` says where it begins. The handlers run
-    inside `poll`, in the caller's thread.
+    partition that joined nothing is fetched until `release` says where it begins. The listener is
+    called inside `poll`, in the caller's thread.
 
     Args:
         config: Brokers and group.
         topic: The input topic.
-        on_assigned: Told the partitions that joined.
-        on_revoked: Told the partitions that are about to leave; what it commits still counts.
-        on_lost: Told the partitions that are gone already.
-        on_history_lost: Told partition, offset wanted and oldest offset kept, where the topic no
-            longer has what comes next; reading goes on with the oldest.
-        on_wait: Told once a second, while no broker answers, why and for how many seconds.
-        on_back: Told, when one answers again, how many seconds that took.
-        on_delay: Told why the group cannot be joined yet although brokers answer, and for how many
-            seconds that has been so.
+        events: Takes what happens to the brokers, the group and the topic's history.
     """
 
-    def __init__(  # noqa: PLR0913 -- one handler for each thing that happens to a member
-        self,
-        config: KafkaConfig,
-        topic: str,
-        *,
-        on_assigned: PartitionsHandler,
-        on_revoked: PartitionsHandler,
-        on_lost: PartitionsHandler,
-        on_history_lost: Callable[[int, int, int], None],
-        on_wait: Callable[[str, float], None],
-        on_back: Callable[[float], None],
-        on_delay: Callable[[str, float], None] = lambda *_: None,
-    ) -> None:
+    def __init__(self, config: KafkaConfig, topic: str, events: EventSink) -> None:
         self._config = config
         self._topic = topic
         self._operation = Operation(
             doing=f"consuming from {topic!r}", topic=topic, group=config.group_id
         )
-        self._on_assigned = on_assigned
-        self._on_revoked = on_revoked
-        self._on_lost = on_lost
-        self._on_history_lost = on_history_lost
-        self._on_delay = on_delay
+        self._events = events
+        self._listener: RebalanceListener | None = None
         self._protocol: Protocol = "classic" if config.group_protocol == "classic" else "consumer"
         self._assignment: set[int] = set()
         self._held: set[int] = set()
@@ -85,14 +63,14 @@ class InputConsumer:
         self._next_offset: dict[int, int] = {}
         self._heard_of: set[int] = set()  # partitions, since they were released
         self._ends: dict[int, int] = {}
-        self._refused_since: float | None = None
-        self._watch = BrokerWatch(
-            self._operation,
-            config.broker_deadline_s,
-            on_wait=lambda reason: on_wait(reason, self._watch.out_s),
-            on_back=on_back,
-        )
-        self._consumer = self._subscribe()
+        self._refused: Deadline | None = None
+        self._watch = BrokerWatch(self._operation, config.broker_deadline_s, events)
+        self._consumer = self._make_client()
+
+    def subscribe(self, listener: RebalanceListener) -> None:
+        """Join the group; once, before the first `poll`."""
+        self._listener = listener
+        self._join()
 
     @property
     def joined(self) -> bool:
@@ -114,7 +92,7 @@ class InputConsumer:
         """
         with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
-        self._watch.look(self._consumer)
+        self._watch.tick(self._consumer)
         if not self._joined:
             with suppress(RuntimeError):  # while there is no membership to speak of
                 self._joined = is_member(self._consumer.consumer_group_metadata())
@@ -203,27 +181,28 @@ class InputConsumer:
         return lag
 
     def close(self) -> None:
-        """Leave the group; the handlers are told of the last partitions."""
+        """Leave the group; the listener hears of the last partitions."""
         self._consumer.close()
 
     def abandon(self) -> None:
-        """Leave the group without a word to the handlers; harmless after `close`."""
-        self._on_revoked = self._on_lost = lambda _: None
+        """Leave the group without a word to the listener; harmless after `close`."""
+        self._listener = None
         with suppress(RuntimeError):
             self._consumer.close()
 
-    def _subscribe(self) -> Consumer:
+    def _make_client(self) -> Consumer:
         properties = consumer_properties(
             self._config, self._protocol, instance=self._config.instance_id
         )
-        consumer = Consumer({**properties, "error_cb": self._watch.client_error})
-        consumer.subscribe(
+        return Consumer({**properties, "error_cb": self._watch.client_error})
+
+    def _join(self) -> None:
+        self._consumer.subscribe(
             [self._topic],
             on_assign=self._assigned,
-            on_revoke=lambda _, partitions: self._left(partitions, self._on_revoked),
-            on_lost=lambda _, partitions: self._left(partitions, self._on_lost),
+            on_revoke=lambda _, partitions: self._left(partitions, is_lost=False),
+            on_lost=lambda _, partitions: self._left(partitions, is_lost=True),
         )
-        return consumer
 
     def _handle_error(self, error: KafkaError, message: Message) -> None:
         error = unveiled(error)
@@ -266,7 +245,14 @@ class InputConsumer:
             # Between the two it is an error from before the partition was sought in.
             start = wanted if oldest <= wanted <= end else oldest
             if start != wanted:
-                self._on_history_lost(partition, wanted, oldest)
+                self._events.record(
+                    RecordsLost(
+                        topic=self._topic,
+                        partition=partition,
+                        wanted_offset=wanted,
+                        oldest_offset=oldest,
+                    )
+                )
                 self._next_offset[partition] = start
             self._take_anew(TopicPartition(self._topic, partition, start))
             if not self._paused:
@@ -300,18 +286,24 @@ class InputConsumer:
     def _await_name(self, error: KafkaError) -> None:
         """Join again while the group holds this name, for a rival or for our dead former self."""
         why = translate(error, self._operation)
-        self._refused_since = self._refused_since or time.monotonic()
-        if time.monotonic() - self._refused_since > self._config.broker_deadline_s:
+        self._refused = self._refused or Deadline(self._config.broker_deadline_s)
+        if self._refused.has_passed:
             raise why
-        time.sleep(_REJOIN_PAUSE_S)
+        self._refused.pause(_REJOIN_PAUSE_S)
         self._join_again(str(why))
 
     def _join_again(self, why: str) -> None:
-        waited = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
-        self._on_delay(why, waited)
+        self._events.record(
+            ConsumptionDelayed(
+                detail=why,
+                waited_s=0.0 if self._refused is None else self._refused.waited_s,
+                deadline_s=self._config.broker_deadline_s,
+            )
+        )
         self._joined = False
         self._consumer.close()
-        self._consumer = self._subscribe()
+        self._consumer = self._make_client()
+        self._join()
 
     def _columns(self, messages: list[Message]) -> RecordBatch:
         batch = record_columns(self._topic, messages)
@@ -327,7 +319,7 @@ class InputConsumer:
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = True
-        self._refused_since = None
+        self._refused = None
         new = tuple(sorted(p.partition for p in partitions))
         self._assignment.update(new)
         self._held.update(new)
@@ -337,15 +329,19 @@ class InputConsumer:
         anywhere = [TopicPartition(self._topic, p, 0) for p in new]
         self._consumer.incremental_assign(anywhere)
         self._consumer.pause(anywhere)
-        if new:
-            self._on_assigned(new)
+        if new and self._listener is not None:
+            self._listener.partitions_assigned(new)
 
-    def _left(self, partitions: list[TopicPartition], tell: PartitionsHandler) -> None:
+    def _left(self, partitions: list[TopicPartition], *, is_lost: bool) -> None:
         gone = tuple(sorted(p.partition for p in partitions))
         self._assignment.difference_update(gone)
         self._held.difference_update(gone)
         self._heard_of.difference_update(gone)
         for partition in gone:
             self._next_offset.pop(partition, None)
-        if gone:
-            tell(gone)
+        if not gone or self._listener is None:
+            return
+        if is_lost:
+            self._listener.partitions_lost(gone)
+        else:
+            self._listener.partitions_revoked(gone)

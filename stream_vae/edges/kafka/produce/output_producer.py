@@ -2,13 +2,15 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from stream_vae.core.ports import EventSink
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import (
     Operation,
     Recovery,
@@ -22,6 +24,7 @@ from stream_vae.edges.kafka.offsets import committed_offsets
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.errors import FencedError, StreamVaeError
+from stream_vae.events import TransactionAborted
 
 _RETRY_PAUSE_S = 0.2
 _REQUEST_TIMEOUT_S = 10.0
@@ -33,20 +36,10 @@ class OutputProducer:
     Args:
         config: Brokers and deadlines.
         transactional_id: A later producer of the same id fences this one.
-        on_aborted: Told why a transaction is tried again.
-        on_wait: Told, while no broker takes the next step, why and for how many seconds.
-        on_back: Told, when one takes it, how many seconds that took.
+        events: Takes why a transaction is tried again, and what happens to the brokers.
     """
 
-    def __init__(
-        self,
-        config: KafkaConfig,
-        transactional_id: str,
-        *,
-        on_aborted: Callable[[str], None],
-        on_wait: Callable[[str, float], None],
-        on_back: Callable[[float], None],
-    ) -> None:
+    def __init__(self, config: KafkaConfig, transactional_id: str, events: EventSink) -> None:
         self._config = config
         self._deadline_s = config.broker_deadline_s
         self._transaction_timeout_s = config.transaction_timeout_s
@@ -56,10 +49,8 @@ class OutputProducer:
             group=config.group_id,
             transactional_id=transactional_id,
         )
-        self._on_aborted = on_aborted
-        self._client = TransactionalClient(
-            config, self._operation, on_wait=on_wait, on_back=on_back
-        )
+        self._events = events
+        self._client = TransactionalClient(config, self._operation, events)
 
     def open(self) -> None:
         """Register the transactional id; fences whoever held it.
@@ -69,7 +60,7 @@ class OutputProducer:
             KafkaRefusedError: If the broker refuses the transactional id.
         """
         with translated(self._operation):
-            self._client.open(time.monotonic() + self._deadline_s)
+            self._client.open(Deadline(self._deadline_s))
 
     def commit(
         self,
@@ -99,7 +90,7 @@ class OutputProducer:
             KafkaUnavailableError: If no broker answered before the deadline.
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
         """
-        deadline = time.monotonic() + self._deadline_s
+        deadline = Deadline(self._deadline_s)
         notes = notes or dict.fromkeys(offsets, uuid.uuid4().hex)
         positions = [
             TopicPartition(topic, p, offset, notes[p]) for p, offset in sorted(offsets.items())
@@ -118,13 +109,13 @@ class OutputProducer:
                     raise failure from exc
                 if not must_renew and isinstance(failure, FencedError):
                     return False
-                if time.monotonic() > deadline:
+                if deadline.has_passed:
                     raise failure from exc
             else:
                 return True
             if must_renew and self._begin_anew(topic, positions, deadline):
                 return True
-            time.sleep(_RETRY_PAUSE_S)
+            deadline.pause(_RETRY_PAUSE_S)
 
     def close(self) -> None:
         """Let go of the client; a transaction still open is aborted by the broker."""
@@ -135,7 +126,7 @@ class OutputProducer:
         records: Sequence[OutputRecord],
         positions: list[TopicPartition],
         membership: object,
-        deadline: float,
+        deadline: Deadline,
     ) -> None:
         failed: list[tuple[KafkaError, str]] = []
 
@@ -168,11 +159,11 @@ class OutputProducer:
         doing = f"publishing to {', '.join(map(repr, topics))}"
         return replace(self._operation, doing=doing, topic=topics[0] if len(topics) == 1 else None)
 
-    def _undo(self, error: KafkaError, deadline: float) -> KafkaError:
+    def _undo(self, error: KafkaError, deadline: Deadline) -> KafkaError:
         """Abort after a failure; return the one that counts, since aborting may fail worse."""
         if error.fatal():
             return error
-        self._on_aborted(error.str())
+        self._events.record(TransactionAborted(detail=error.str()))
         try:
             self._client.abort(deadline)
         except KafkaException as exc:
@@ -190,7 +181,7 @@ class OutputProducer:
         lasted_s = time.monotonic() - began
         return isinstance(failure, FencedError) and lasted_s >= self._transaction_timeout_s
 
-    def _begin_anew(self, topic: str, positions: list[TopicPartition], deadline: float) -> bool:
+    def _begin_anew(self, topic: str, positions: list[TopicPartition], deadline: Deadline) -> bool:
         """Take a new client, which ends what the old one had open.
 
         Returns:

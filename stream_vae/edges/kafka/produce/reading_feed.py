@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from stream_vae.core.ports import EventSink
 from stream_vae.edges.kafka.admin.topic_metadata import topic_partitions
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation, translate, translated
 from stream_vae.edges.kafka.properties import producer_properties
 from stream_vae.errors import KafkaUnavailableError
+from stream_vae.events import BrokerUnreachable
 
 _LONGEST_NAP_S = 0.1
 _PROGRESS_PERIOD_S = 0.1
@@ -64,10 +67,10 @@ def publish_readings(  # noqa: PLR0913 -- each is a choice of the publisher
     config: KafkaConfig,
     topic: str,
     readings: Iterable[EncodedReading],
+    events: EventSink,
     *,
     pace: Pace = Pace(),
     on_progress: Callable[[int], None] = lambda _: None,
-    on_wait: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Publish readings in the order given and return how many were acknowledged: all.
 
@@ -78,27 +81,34 @@ def publish_readings(  # noqa: PLR0913 -- each is a choice of the publisher
             `delivery_timeout_s` that for each acknowledgement.
         topic: Its name; must exist.
         readings: PolledBatch one by one; few are held in memory at a time.
+        events: Takes why, whenever the client loses or cannot find a broker.
         pace: When each is due.
         on_progress: Told the number acknowledged so far, at most ten times a second.
-        on_wait: Told why, whenever the client loses or cannot find a broker.
 
     Raises:
         KafkaUnavailableError: If no broker took a reading in time.
         KafkaRefusedError: If the topic does not exist, or refuses a reading.
     """
     operation = Operation(doing=f"publishing to {topic!r}", topic=topic, access="Write")
+    begun = Deadline(config.delivery_timeout_s)
 
     def client_error(error: KafkaError) -> None:
         reason = translate(error, operation)
         if not isinstance(reason, KafkaUnavailableError):
             raise reason
-        on_wait(str(reason))
+        events.record(
+            BrokerUnreachable(
+                detail=str(reason),
+                waited_s=begun.waited_s,
+                deadline_s=config.delivery_timeout_s,
+            )
+        )
 
     properties = producer_properties(config, instance="feed")
     with translated(operation):
         producer = Producer({**properties, "error_cb": client_error})
     try:
-        topic_partitions(producer, operation, deadline_s=config.broker_deadline_s, on_wait=on_wait)
+        topic_partitions(producer, operation, deadline_s=config.broker_deadline_s, events=events)
         feed = _Feed(producer, operation, on_progress)
         first_ns: int | None = None
         started = time.monotonic()
@@ -152,8 +162,8 @@ class _Feed:
 
     def finish(self, timeout_s: float) -> None:
         """Wait for every acknowledgement; each is decided within the delivery timeout."""
-        deadline = time.monotonic() + timeout_s + 5.0
-        while len(self._producer) and time.monotonic() < deadline:
+        deadline = Deadline(timeout_s + 5.0)
+        while len(self._producer) and not deadline.has_passed:
             self._serve(_LONGEST_NAP_S)
         self._serve(0)
         if self.acknowledged < self._sent:

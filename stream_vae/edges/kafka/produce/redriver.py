@@ -1,19 +1,21 @@
 """Moves records from one topic to others, each once, and remembers which."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from stream_vae.core.ports import EventSink
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.admin.topic_metadata import topic_partitions
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.errors import ConfigError, FencedError, KafkaUnavailableError
+from stream_vae.events import BrokerUnreachable
 from stream_vae.wire.redrive_history import LARGEST_NOTE_BYTES, RedriveHistory, decode_history
 
 _REQUEST_TIMEOUT_S = 5.0
@@ -28,13 +30,13 @@ class Redriver:
     Args:
         config: Brokers, deadlines, and the group's first name.
         topic: Where the records are.
-        on_wait: Told why, while no broker takes the next step.
+        events: Takes what happens to the brokers.
     """
 
-    def __init__(self, config: KafkaConfig, topic: str, *, on_wait: Callable[[str], None]) -> None:
+    def __init__(self, config: KafkaConfig, topic: str, events: EventSink) -> None:
         self._config = replace(config, group_id=f"{config.group_id}.redrive", instance_id=None)
         self._topic = topic
-        self._on_wait = on_wait
+        self._events = events
         self._operation = Operation(
             doing=f"asking what was moved from {topic!r}", topic=topic, group=self._config.group_id
         )
@@ -53,9 +55,7 @@ class Redriver:
         self._producer = OutputProducer(
             self._config,
             f"{self._config.group_id}.{self._topic}",
-            on_aborted=lambda _: None,
-            on_wait=lambda reason, _: self._on_wait(reason),
-            on_back=lambda _: None,
+            self._events,
         )
         self._producer.open()
 
@@ -71,9 +71,9 @@ class Redriver:
             self._consumer,
             self._operation,
             deadline_s=self._config.broker_deadline_s,
-            on_wait=self._on_wait,
+            events=self._events,
         )
-        deadline = time.monotonic() + self._config.broker_deadline_s
+        deadline = Deadline(self._config.broker_deadline_s)
         histories = {}
         for at in self._ask(partitions, deadline):
             note = getattr(at, "metadata", None) or ""  # unknown to the client's type hints
@@ -105,7 +105,7 @@ class Redriver:
                 self._consumer,
                 operation,
                 deadline_s=self._config.broker_deadline_s,
-                on_wait=self._on_wait,
+                events=self._events,
             )
             self._counts[topic] = len(found)
         return self._counts[topic]
@@ -150,14 +150,20 @@ class Redriver:
         with suppress(RuntimeError):
             self._consumer.close()
 
-    def _ask(self, partitions: Iterable[int], deadline: float) -> list[TopicPartition]:
+    def _ask(self, partitions: Iterable[int], deadline: Deadline) -> list[TopicPartition]:
         wanted = [TopicPartition(self._topic, p) for p in partitions]
         while True:
             try:
                 return self._consumer.committed(wanted, timeout=_REQUEST_TIMEOUT_S)
             except KafkaException as exc:
                 reason = translate(error_of(exc), self._operation)
-                if not isinstance(reason, KafkaUnavailableError) or time.monotonic() > deadline:
+                if not isinstance(reason, KafkaUnavailableError) or deadline.has_passed:
                     raise reason from exc
-                self._on_wait(str(reason))
-                time.sleep(_PAUSE_S)
+                self._events.record(
+                    BrokerUnreachable(
+                        detail=str(reason),
+                        waited_s=deadline.waited_s,
+                        deadline_s=deadline.limit_s,
+                    )
+                )
+                deadline.pause(_PAUSE_S)

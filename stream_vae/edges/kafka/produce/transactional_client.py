@@ -8,10 +8,13 @@ from dataclasses import replace
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from stream_vae.core.ports import EventSink
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation, Recovery, error_of, recovery, translate
 from stream_vae.edges.kafka.properties import producer_properties
+from stream_vae.events import BrokerReached, BrokerUnreachable
 
 _ANY = -1
 _RETRY_PAUSE_S = 0.2
@@ -26,33 +29,26 @@ class ClientHungError(Exception):
 class TransactionalClient:
     """The steps of a transaction (KIP-98), each repeated while its failure may pass by itself.
 
-    Deadlines are in monotonic seconds. Every step raises `KafkaException` for a failure that
+    Every step raises `KafkaException` for a failure that
     repeating does not mend, and `KafkaUnavailableError` once the deadline has passed.
 
     Args:
         config: Brokers and timeouts.
         operation: Names what is done, the group and the transactional id, for messages.
-        on_wait: Told, while no broker takes the next step, why and for how many seconds.
-        on_back: Told, when one takes it, how many seconds that took.
+        events: Takes `BrokerUnreachable` while no broker takes the next step, and `BrokerReached`
+            when one does.
     """
 
-    def __init__(
-        self,
-        config: KafkaConfig,
-        operation: Operation,
-        *,
-        on_wait: Callable[[str, float], None],
-        on_back: Callable[[float], None],
-    ) -> None:
+    def __init__(self, config: KafkaConfig, operation: Operation, events: EventSink) -> None:
         self._transaction_timeout_s = config.transaction_timeout_s
         self._operation = operation
-        self._on_wait = on_wait
-        self._on_back = on_back
+        self._deadline_s = config.broker_deadline_s
+        self._events = events
         self._is_waiting = False
         self._properties = producer_properties(config, transactional_id=operation.transactional_id)
         self._producer = Producer(self._properties)
 
-    def open(self, deadline: float) -> None:
+    def open(self, deadline: Deadline) -> None:
         """Register the transactional id; fences whoever held it and ends what that had open."""
         self.insist(
             lambda: self._producer.init_transactions(_STEP_TIMEOUT_S),
@@ -60,7 +56,7 @@ class TransactionalClient:
             deadline,
         )
 
-    def renew(self, deadline: float) -> None:
+    def renew(self, deadline: Deadline) -> None:
         """Take a new client under the same transactional id and open it."""
         with suppress(KafkaException):
             self._producer.purge()
@@ -96,7 +92,7 @@ class TransactionalClient:
                 return
 
     def add_offsets(
-        self, positions: list[TopicPartition], group_metadata: object, deadline: float
+        self, positions: list[TopicPartition], group_metadata: object, deadline: Deadline
     ) -> None:
         """Add the group's offsets to the transaction.
 
@@ -109,7 +105,7 @@ class TransactionalClient:
             deadline,
         )
 
-    def commit(self, deadline: float) -> None:
+    def commit(self, deadline: Deadline) -> None:
         """Commit the transaction, once all its records are acknowledged."""
         self.insist(
             lambda: self._producer.commit_transaction(_STEP_TIMEOUT_S),
@@ -117,7 +113,7 @@ class TransactionalClient:
             deadline,
         )
 
-    def abort(self, deadline: float) -> None:
+    def abort(self, deadline: Deadline) -> None:
         """Abort the transaction."""
         self.insist(
             lambda: self._producer.abort_transaction(_STEP_TIMEOUT_S),
@@ -125,7 +121,7 @@ class TransactionalClient:
             deadline,
         )
 
-    def insist(self, step: Callable[[], object], doing: str, deadline: float) -> None:
+    def insist(self, step: Callable[[], object], doing: str, deadline: Deadline) -> None:
         """Repeat a step while its failure may pass by itself."""
         began = time.monotonic()
         while True:
@@ -136,14 +132,14 @@ class TransactionalClient:
                 if recovery(error) is not Recovery.RETRY:
                     raise
                 why = translate(error, replace(self._operation, doing=doing))
-                if time.monotonic() > deadline:
+                if deadline.has_passed:
                     raise why from exc
                 self._report_waiting(str(why), time.monotonic() - began)
-                time.sleep(_RETRY_PAUSE_S)
+                deadline.pause(_RETRY_PAUSE_S)
             else:
                 if self._is_waiting:
                     self._is_waiting = False
-                    self._on_back(time.monotonic() - began)
+                    self._events.record(BrokerReached(waited_s=time.monotonic() - began))
                 return
 
     def _add_offsets_watched(self, positions: list[TopicPartition], group_metadata: object) -> None:
@@ -177,4 +173,6 @@ class TransactionalClient:
 
     def _report_waiting(self, why: str, waited_s: float) -> None:
         self._is_waiting = True
-        self._on_wait(why, waited_s)
+        self._events.record(
+            BrokerUnreachable(detail=why, waited_s=waited_s, deadline_s=self._deadline_s)
+        )

@@ -1,6 +1,7 @@
 """Reads ranges of a topic's partitions, beside the group and without it."""
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 from confluent_kafka import (
@@ -12,6 +13,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from stream_vae.core.ports import EventSink
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -36,15 +38,14 @@ class RangeReader:
     Args:
         config: Brokers.
         topic: The topic.
-        watch: Told of errors and absent brokers.
+        events: Takes what happens to the brokers.
     """
 
-    def __init__(self, config: KafkaConfig, topic: str, watch: BrokerWatch) -> None:
+    def __init__(self, config: KafkaConfig, topic: str, events: EventSink) -> None:
         self._topic = topic
-        self._watch = watch
         self._operation = Operation(doing=f"reading {topic!r}", topic=topic)
-        self.topic_ends = TopicEnds(config, topic)
-        """Tells where partitions of the topic end, open transactions included."""
+        self._watch = watch = BrokerWatch(self._operation.doing, config.broker_deadline_s, events)
+        self._topic_ends = TopicEnds(config, topic)
         with translated(self._operation):
             self._consumer = Consumer({**reader_properties(config), "error_cb": watch.client_error})
         self._ends: dict[int, int] = {}
@@ -52,6 +53,15 @@ class RangeReader:
         self._short: dict[int, float] = {}
         self._finished: list[int] = []
         self._ask_at = 0.0
+
+    def end_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return partition -> offset behind its newest record, open transactions included.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered.
+            KafkaRefusedError: If the broker refuses the topic.
+        """
+        return self._topic_ends(partitions)
 
     def add(self, partition: int, begin: int | None, end: int) -> None:
         """Begin to read a range.
@@ -90,7 +100,7 @@ class RangeReader:
             return None
         with translated(self._operation):
             messages = self._consumer.consume(max_records, 0)
-        self._watch.look(self._consumer)
+        self._watch.tick(self._consumer)
         records = [message for message in messages if self._is_wanted(message)]
         self._give_up_short_ones()
         return record_columns(self._topic, records) if records else None
@@ -149,7 +159,7 @@ class RangeReader:
                 continue
             self._short[partition] = now
             with suppress(KafkaUnavailableError):
-                if self.topic_ends([partition])[partition] < self._ends[partition]:
+                if self._topic_ends([partition])[partition] < self._ends[partition]:
                     self._finish(partition)
 
     def _finish(self, partition: int) -> None:

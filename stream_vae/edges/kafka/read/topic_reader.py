@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from stream_vae.core.ports import EventSink
 from stream_vae.core.records import Headers
 from stream_vae.edges.kafka.admin.topic_metadata import topic_partitions
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
@@ -35,13 +36,13 @@ class TopicRecord:
 def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
     config: KafkaConfig,
     topic: str,
+    events: EventSink,
     *,
     follow: bool,
     from_beginning: bool = True,
     until_idle_s: float | None = None,
     stop: Callable[[], bool] = lambda: False,
     on_start: Callable[[int], None] = lambda _: None,
-    on_wait: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TopicRecord]:
     """Yield the committed records of a topic; those of one partition in offset order.
 
@@ -52,13 +53,13 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
     Args:
         config: Brokers and security; `broker_deadline_s` bounds every wait for them.
         topic: Its name. Partitions added later are not seen.
+        events: Takes what happens to the brokers.
         follow: Go on with what is published later.
         from_beginning: Begin with the oldest record kept; else with the next one published, which
             makes sense only with `follow`.
         until_idle_s: End after so long without a record, `follow` or not.
         stop: Asked between polls (every 0.1 s) whether to end.
         on_start: Told, before the first record, the number of offsets ahead; some hold no record.
-        on_wait: Told why, once a second while no broker answers.
 
     Raises:
         KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
@@ -66,17 +67,16 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
             take the credentials.
     """
     operation = Operation(doing=f"reading topic {topic!r}", topic=topic)
-    watch = BrokerWatch(operation, config.broker_deadline_s, on_wait)
-
-    def wait_for_topic(why: str) -> None:
-        watch.raise_refusal()
-        on_wait(why)
-
+    watch = BrokerWatch(operation, config.broker_deadline_s, events)
     with translated(operation):
         consumer = Consumer({**reader_properties(config), "error_cb": watch.client_error})
     try:
         partitions = topic_partitions(
-            consumer, operation, deadline_s=config.broker_deadline_s, on_wait=wait_for_topic
+            consumer,
+            operation,
+            deadline_s=config.broker_deadline_s,
+            events=events,
+            check=watch.raise_refusal,
         )
         with translated(operation):
             bounds = {p: _bounds(consumer, topic, p) for p in partitions}
@@ -88,7 +88,7 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
         while ends != {} and not stop():
             with translated(operation):
                 messages = consumer.consume(_POLL_RECORDS, _POLL_S)
-            watch.look(consumer)
+            watch.tick(consumer)
             for record in _records(messages, ends, watch):
                 yield record
                 idle_since = time.monotonic()

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from stream_vae.core.records import LARGEST_RECORD_BYTES
 from stream_vae.edges.kafka.admin.owned_topics import (
     FoundTopic,
     OwnedTopic,
     TopicKind,
     topic_errors,
 )
-from stream_vae.edges.kafka.properties import LARGEST_RECORD_BYTES
 
 KINDS: list[TopicKind] = ["alerts", "dead_letters", "late", "changelog"]
 

@@ -11,6 +11,8 @@ from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import KafkaRefusedError, KafkaUnavailableError
+from stream_vae.events import BrokerUnreachable
+from tests.recorded_events import RecordedEvents
 
 SECOND = 10**9
 
@@ -42,9 +44,9 @@ def make_readings(n: int) -> list[EncodedReading]:
 def test_each_reading_arrives_once_and_a_series_in_order(broker: EmbeddedBroker) -> None:
     readings = make_readings(1000)
 
-    n = publish_readings(config_for(broker), "readings", readings)
+    n = publish_readings(config_for(broker), "readings", readings, RecordedEvents())
 
-    arrived = list(read_topic(config_for(broker), "readings", follow=False))
+    arrived = list(read_topic(config_for(broker), "readings", RecordedEvents(), follow=False))
     assert n == len(arrived) == 1000
     for series in {reading.key for reading in readings}:
         assert [r.value for r in arrived if r.key == series] == [
@@ -57,16 +59,18 @@ def test_a_full_queue_waits_and_loses_nothing(broker: EmbeddedBroker) -> None:
     config = config_for(broker, producer={"queue.buffering.max.messages": 10})
     told: list[int] = []
 
-    n = publish_readings(config, "readings", make_readings(500), on_progress=told.append)
+    n = publish_readings(
+        config, "readings", make_readings(500), RecordedEvents(), on_progress=told.append
+    )
 
     assert n == 500
     assert told == sorted(told)
     assert told[-1] == 500
-    assert len(list(read_topic(config, "readings", follow=False))) == 500
+    assert len(list(read_topic(config, "readings", RecordedEvents(), follow=False))) == 500
 
 
 def test_nothing_to_publish_is_published(broker: EmbeddedBroker) -> None:
-    assert publish_readings(config_for(broker), "readings", []) == 0
+    assert publish_readings(config_for(broker), "readings", [], RecordedEvents()) == 0
 
 
 def test_a_reading_the_client_cannot_send_is_refused_by_name(broker: EmbeddedBroker) -> None:
@@ -74,7 +78,7 @@ def test_a_reading_the_client_cannot_send_is_refused_by_name(broker: EmbeddedBro
     large = EncodedReading(key=b"s", value=b"x" * 3000, time_ns=0)
 
     with pytest.raises(KafkaRefusedError, match=r"publishing to 'readings'.*max\.message\.bytes"):
-        publish_readings(config, "readings", [*make_readings(3), large])
+        publish_readings(config, "readings", [*make_readings(3), large], RecordedEvents())
 
 
 def test_a_delivery_that_fails_is_raised_not_swallowed(broker: EmbeddedBroker) -> None:
@@ -87,17 +91,19 @@ def test_a_delivery_that_fails_is_raised_not_swallowed(broker: EmbeddedBroker) -
             yield reading
 
     with pytest.raises(KafkaUnavailableError, match="publishing to 'readings'"):
-        publish_readings(config_for(broker, delivery_s=1.0), "readings", readings())
+        publish_readings(
+            config_for(broker, delivery_s=1.0), "readings", readings(), RecordedEvents()
+        )
 
 
 def test_without_brokers_it_says_so_and_gives_up_at_the_deadline() -> None:
-    reasons: list[str] = []
+    events = RecordedEvents()
     config = KafkaConfig(bootstrap_servers="127.0.0.1:1", broker_deadline_s=0.5)
 
     with pytest.raises(KafkaUnavailableError, match="publishing to 'readings'"):
-        publish_readings(config, "readings", make_readings(3), on_wait=reasons.append)
+        publish_readings(config, "readings", make_readings(3), events)
 
-    assert reasons
+    assert events.of(BrokerUnreachable)
 
 
 @given(position=st.integers(0, 10**6), rate=st.floats(0.01, 1e5))
@@ -135,6 +141,8 @@ def test_two_paces_at_once_are_refused() -> None:
 
 
 def test_a_paced_feed_publishes_all_of_it(broker: EmbeddedBroker) -> None:
-    n = publish_readings(config_for(broker), "readings", make_readings(20), pace=Pace(speed=200.0))
+    n = publish_readings(
+        config_for(broker), "readings", make_readings(20), RecordedEvents(), pace=Pace(speed=200.0)
+    )
 
     assert n == 20

@@ -1,15 +1,17 @@
 """A client that does not come back is left behind; one that is merely slow is not."""
 
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation
 from stream_vae.edges.kafka.produce import transactional_client
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
+from stream_vae.events import BrokerReached, BrokerUnreachable
+from tests.recorded_events import RecordedEvents
 
 
 class SlowProducer:
@@ -23,15 +25,14 @@ class SlowProducer:
         self.may_end.wait(self._delay_s)
 
 
-def make_client(producer: SlowProducer, waits: list[float], backs: list[float]) -> Any:
+def make_client(producer: SlowProducer, events: RecordedEvents) -> Any:
     config = KafkaConfig(
         bootstrap_servers="127.0.0.1:1", transaction_timeout_s=1.0, commit_interval_s=0.5
     )
     client: Any = TransactionalClient(
         config,
         Operation(doing="testing", transactional_id="t"),
-        on_wait=lambda _, waited_s: waits.append(waited_s),
-        on_back=backs.append,
+        events,
     )
     client._producer = producer
     return client
@@ -41,10 +42,11 @@ def test_a_call_that_outlasts_every_transaction_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(transactional_client, "_STEP_TIMEOUT_S", 0.2)
-    producer, waits = SlowProducer(60.0), list[float]()
-    client = make_client(producer, waits, [])
+    producer, events = SlowProducer(60.0), RecordedEvents()
+    client = make_client(producer, events)
     with pytest.raises(ClientHungError):
-        client.add_offsets([], None, time.monotonic() + 60)
+        client.add_offsets([], None, Deadline(60))
+    waits = [event.waited_s for event in events.of(BrokerUnreachable)]
     assert len(waits) >= 3, "told while it waits, so that the daemon shows signs of life"
     assert waits == sorted(waits)
     producer.may_end.set()
@@ -52,13 +54,13 @@ def test_a_call_that_outlasts_every_transaction_is_given_up(
 
 def test_a_slow_call_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactional_client, "_STEP_TIMEOUT_S", 0.2)
-    waits, backs = list[float](), list[float]()
-    make_client(SlowProducer(0.5), waits, backs).add_offsets([], None, time.monotonic() + 60)
-    assert waits
-    assert len(backs) == 1
+    events = RecordedEvents()
+    make_client(SlowProducer(0.5), events).add_offsets([], None, Deadline(60))
+    assert events.of(BrokerUnreachable)
+    assert len(events.of(BrokerReached)) == 1
 
 
 def test_a_quick_call_is_not_told_of() -> None:
-    waits, backs = list[float](), list[float]()
-    make_client(SlowProducer(0.0), waits, backs).add_offsets([], None, time.monotonic() + 60)
-    assert (waits, backs) == ([], [])
+    events = RecordedEvents()
+    make_client(SlowProducer(0.0), events).add_offsets([], None, Deadline(60))
+    assert events.events == []

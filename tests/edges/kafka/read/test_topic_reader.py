@@ -11,6 +11,8 @@ from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.properties import producer_properties
 from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import KafkaUnavailableError
+from stream_vae.events import BrokerUnreachable, Event
+from tests.recorded_events import RecordedEvents
 
 PARTITIONS = 3
 
@@ -40,7 +42,7 @@ def numbers(records: list[TopicRecord]) -> set[int]:
 def test_it_ends_where_the_topic_ended(broker: EmbeddedBroker) -> None:
     publish(broker, 0, 100)
 
-    records = list(read_topic(config_for(broker), "alerts", follow=False))
+    records = list(read_topic(config_for(broker), "alerts", RecordedEvents(), follow=False))
 
     assert numbers(records) == set(range(100))
     for partition in range(PARTITIONS):
@@ -51,21 +53,23 @@ def test_it_ends_where_the_topic_ended(broker: EmbeddedBroker) -> None:
 
 
 def test_an_empty_topic_gives_nothing_and_ends(broker: EmbeddedBroker) -> None:
-    assert list(read_topic(config_for(broker), "alerts", follow=False)) == []
+    assert list(read_topic(config_for(broker), "alerts", RecordedEvents(), follow=False)) == []
 
 
 def test_records_published_after_the_start_belong_to_the_next_reading(
     broker: EmbeddedBroker,
 ) -> None:
     publish(broker, 0, 30)
-    reading = read_topic(config_for(broker), "alerts", follow=False)
+    reading = read_topic(config_for(broker), "alerts", RecordedEvents(), follow=False)
 
     first = next(reading)
     publish(broker, 30, 30)
     rest = list(reading)
 
     assert numbers([first, *rest]) == set(range(30))
-    assert numbers(list(read_topic(config_for(broker), "alerts", follow=False))) == set(range(60))
+    assert numbers(
+        list(read_topic(config_for(broker), "alerts", RecordedEvents(), follow=False))
+    ) == set(range(60))
 
 
 @pytest.mark.parametrize("from_beginning", [True, False])
@@ -91,7 +95,12 @@ def test_following_goes_on_with_what_comes_later(
         return len(found) >= len(expected) or time.monotonic() > deadline
 
     for record in read_topic(
-        config_for(broker), "alerts", follow=True, from_beginning=from_beginning, stop=stop
+        config_for(broker),
+        "alerts",
+        RecordedEvents(),
+        follow=True,
+        from_beginning=from_beginning,
+        stop=stop,
     ):
         found.append(record)  # noqa: PERF402 - `stop` looks at it while it grows
 
@@ -102,18 +111,21 @@ def test_following_goes_on_with_what_comes_later(
 def test_a_follower_ends_when_the_topic_falls_silent(broker: EmbeddedBroker) -> None:
     publish(broker, 0, 3)
 
-    records = list(read_topic(config_for(broker), "alerts", follow=True, until_idle_s=1.0))
+    records = list(
+        read_topic(config_for(broker), "alerts", RecordedEvents(), follow=True, until_idle_s=1.0)
+    )
 
     assert numbers(records) == {0, 1, 2}
 
 
 def test_without_brokers_it_says_so_and_gives_up_at_the_deadline() -> None:
-    reasons: list[str] = []
+    events = RecordedEvents()
     config = KafkaConfig(bootstrap_servers="127.0.0.1:1", broker_deadline_s=0.5)
 
     with pytest.raises(KafkaUnavailableError, match="reading topic 'alerts'"):
-        list(read_topic(config, "alerts", follow=False, on_wait=reasons.append))
+        list(read_topic(config, "alerts", events, follow=False))
 
+    reasons = [event.detail for event in events.of(BrokerUnreachable)]
     assert reasons
     assert all("reading topic 'alerts'" in reason for reason in reasons)
 
@@ -122,9 +134,9 @@ def test_a_follower_that_loses_its_brokers_gives_up_at_the_deadline(
     broker: EmbeddedBroker,
 ) -> None:
     publish(broker, 0, 3)
-    reasons: list[str] = []
+    events = RecordedEvents()
     config = config_for(broker, deadline_s=1.5)
-    reading = read_topic(config, "alerts", follow=True, on_wait=reasons.append)
+    reading = read_topic(config, "alerts", events, follow=True)
     found = [next(reading) for _ in range(3)]
 
     broker.go_down()
@@ -132,26 +144,27 @@ def test_a_follower_that_loses_its_brokers_gives_up_at_the_deadline(
         next(reading)
 
     assert numbers(found) == {0, 1, 2}
-    assert reasons
+    assert events.of(BrokerUnreachable)
 
 
 def test_a_follower_survives_an_outage_shorter_than_the_deadline(broker: EmbeddedBroker) -> None:
     publish(broker, 0, 3)
-    waits = 0
 
-    def come_up_again(_reason: str) -> None:
-        nonlocal waits
-        waits += 1
-        broker.come_up()
+    class BringsItBack(RecordedEvents):
+        def record(self, event: Event) -> None:
+            super().record(event)
+            if isinstance(event, BrokerUnreachable):
+                broker.come_up()
 
-    reading = read_topic(config_for(broker), "alerts", follow=True, on_wait=come_up_again)
+    events = BringsItBack()
+    reading = read_topic(config_for(broker), "alerts", events, follow=True)
     found = [next(reading) for _ in range(3)]
     broker.go_down()
     later = _publish_when_up(broker, reading)
 
     assert numbers(found) == {0, 1, 2}
     assert numbers(later) == {3, 4, 5}
-    assert waits >= 1
+    assert events.of(BrokerUnreachable)
 
 
 def _publish_when_up(broker: EmbeddedBroker, reading: Iterator[TopicRecord]) -> list[TopicRecord]:

@@ -1,0 +1,180 @@
+"""Puts the daemon together: the one place that knows which part is handed to which."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stream_vae.core.health import Heartbeat
+from stream_vae.core.model_spec import ModelSpec
+from stream_vae.core.ports import (
+    Clock,
+    InputConsumer,
+    OutputProducer,
+    RangeReader,
+    ScoringQueue,
+    Telemetry,
+)
+from stream_vae.daemon.back_pressure import BackPressure
+from stream_vae.daemon.ingest import Ingest
+from stream_vae.daemon.loop import LoopConfig, LoopParts, PollLoop
+from stream_vae.daemon.maintenance import MaintenanceConfig, SeriesMaintenance
+from stream_vae.daemon.work_queue import Work, WorkQueue
+from stream_vae.delivery.committer import CommitConfig, Committer
+from stream_vae.delivery.outbox import Outbox
+from stream_vae.delivery.transaction import Transaction
+from stream_vae.inputs.decoder import Decoder
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.settings import Settings
+from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.state.loader import ChangelogLoader
+from stream_vae.state.partitions import PartitionTable
+from stream_vae.state.restore import RestoreConfig, Restorer
+from stream_vae.state.snapshots import SnapshotWriter
+
+_CHUNK = 2000  # records of the changelog, loaded at once
+_LARGEST_SHARE = 4  # of the rows, for one chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """The world outside: Kafka, or the tests' partition log in memory."""
+
+    consumer: InputConsumer
+    producer: OutputProducer
+    """Opened."""
+    input_reader: RangeReader
+    changelog_reader: RangeReader | None
+    """None keeps no state."""
+    scoring: ScoringQueue[Work]
+    events: Telemetry
+    clock: Clock
+    heartbeat: Heartbeat
+    """Of the poll loop."""
+    transaction: Callable[..., Transaction] = Transaction
+
+
+def build_loop(  # noqa: PLR0913 -- what the loop is built of
+    settings: Settings,
+    edges: Edges,
+    *,
+    spec: ModelSpec,
+    score: str,
+    pipeline: Pipeline,
+    decoder: Decoder,
+) -> PollLoop:
+    """Return the poll loop with all its parts.
+
+    Args:
+        settings: Checked settings.
+        edges: The world outside.
+        spec: The model's inputs and calibration.
+        score: Name of the score in use.
+        pipeline: Windows, thresholds and incidents.
+        decoder: Bytes to readings.
+    """
+    topic, clock, events = settings.input.topic, edges.clock, edges.events
+    partitions = PartitionTable()
+    model = model_key(spec, score, settings.detect.threshold.quantile)
+    committer = _committer(settings, edges, partitions, _changelog(settings, spec, model, pipeline))
+    work = WorkQueue(edges.scoring, pipeline, committer, heartbeat=edges.heartbeat, clock=clock)
+    maintenance = SeriesMaintenance(
+        MaintenanceConfig(topic=topic, ttl_s=settings.state.series_ttl_s),
+        pipeline=pipeline,
+        committer=committer,
+        consumer=edges.consumer,
+        partitions=partitions,
+        events=events,
+        clock=clock,
+        settle=work.settle,
+    )
+    loader = ChangelogLoader(pipeline, spec, model, maintenance.evict, clock.time_ns)
+    keeps_state = edges.changelog_reader is not None
+    parts = LoopParts(
+        consumer=edges.consumer,
+        producer=edges.producer,
+        scoring=edges.scoring,
+        work=work,
+        back_pressure=BackPressure(
+            settings.worker, edges.scoring, edges.consumer, events=events, clock=clock
+        ),
+        ingest=Ingest(decoder, pipeline, events=events, evict=maintenance.evict, clock=clock),
+        pipeline=pipeline,
+        partitions=partitions,
+        restorer=_restorer(settings, edges, partitions, loader, pipeline.store.index.capacity),
+        snapshots=SnapshotWriter(
+            pipeline,
+            committer,
+            partitions=partitions,
+            clock=clock,
+            interval_s=settings.state.snapshot_interval_s if keeps_state else None,
+        ),
+        maintenance=maintenance,
+        committer=committer,
+        events=events,
+        heartbeat=edges.heartbeat,
+        clock=clock,
+    )
+    config = LoopConfig(
+        topic=topic,
+        poll_records=settings.kafka.poll_records,
+        max_wait_s=settings.worker.max_wait_ms / 1000,
+        max_in_flight=settings.worker.max_in_flight,
+        liveness_timeout_s=settings.http.liveness_timeout_s,
+        keeps_state=keeps_state,
+    )
+    return PollLoop(config, parts)
+
+
+def _changelog(
+    settings: Settings, spec: ModelSpec, model: bytes, pipeline: Pipeline
+) -> ChangelogWriter | None:
+    topic = settings.changelog_topic
+    return None if topic is None else ChangelogWriter(topic, spec, model, pipeline.store.shape)
+
+
+def _committer(
+    settings: Settings,
+    edges: Edges,
+    partitions: PartitionTable,
+    changelog: ChangelogWriter | None,
+) -> Committer:
+    output = settings.output
+    topics = {
+        "alerts": output.alerts_topic,
+        "dead_letters": output.dead_letter_topic,
+        "late": output.late_topic,
+    }
+    return Committer(
+        CommitConfig(topic=settings.input.topic, interval_s=settings.kafka.commit_interval_s),
+        consumer=edges.consumer,
+        producer=edges.producer,
+        outbox=Outbox(settings.detector.name, topics),
+        partitions=partitions,
+        changelog=changelog,
+        events=edges.events,
+        clock=edges.clock,
+        transaction=edges.transaction,
+    )
+
+
+def _restorer(
+    settings: Settings,
+    edges: Edges,
+    partitions: PartitionTable,
+    loader: ChangelogLoader,
+    capacity: int,
+) -> Restorer:
+    return Restorer(
+        RestoreConfig(
+            topic=settings.input.topic,
+            start=settings.kafka.start,
+            history_age_s=settings.state.history_age_s,
+            history_readings=settings.state.history_readings,
+            chunk=min(_CHUNK, capacity // _LARGEST_SHARE),
+        ),
+        partitions=partitions,
+        consumer=edges.consumer,
+        loader=loader,
+        changelog_reader=edges.changelog_reader,
+        input_reader=edges.input_reader,
+        clock=edges.clock,
+    )

@@ -1,0 +1,85 @@
+"""Work on its way through the model: submitted in order, decided in the same order."""
+
+import numpy as np
+
+from stream_vae.core.health import Heartbeat
+from stream_vae.core.model_spec import Scores
+from stream_vae.core.ports import Clock, ScoringQueue
+from stream_vae.daemon.clock import utc_now
+from stream_vae.delivery.committer import Committer
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.polled_batch import PolledBatch
+from stream_vae.state.snapshots import SnapshotJob
+
+_WAIT_S = 0.5
+
+Work = PolledBatch | SnapshotJob
+
+
+class WorkQueue:
+    """Hands windows to the model and what it scored to the pipeline, the outbox and the changelog.
+
+    Args:
+        scoring: Scores windows.
+        pipeline: Decides over scored windows.
+        committer: Takes what comes of that.
+        heartbeat: The loop's; beats while it waits for the model.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        scoring: ScoringQueue[Work],
+        pipeline: Pipeline,
+        committer: Committer,
+        *,
+        heartbeat: Heartbeat,
+        clock: Clock,
+    ) -> None:
+        self._scoring = scoring
+        self._pipeline = pipeline
+        self._committer = committer
+        self._heartbeat = heartbeat
+        self._clock = clock
+        shape = pipeline.store.shape
+        self._no_windows = (
+            np.empty((0, shape.length, shape.n_features)),
+            np.empty(0, np.int64),
+        )
+
+    def submit(self, polled: PolledBatch) -> None:
+        """Have the windows of a poll scored."""
+        batch = polled.window_batch
+        # Those without a reading have cost their decoding.
+        n_readings = max(len(polled.records), len(polled.readings))
+        self._scoring.submit(polled, batch.windows, batch.end_times, n_readings=n_readings)
+
+    def submit_snapshot(self, job: SnapshotJob) -> None:
+        """Save series once all polls before it are decided."""
+        self._scoring.submit(job, *self._no_windows, n_readings=0)
+
+    def decide_finished(self) -> None:
+        """Judge what has been scored, and put its outputs in the outbox."""
+        for work, scores in self._scoring.collect():
+            self._decide(work, scores)
+
+    def settle(self) -> None:
+        """Wait until everything submitted is decided."""
+        while not self._scoring.wait_idle(timeout_s=_WAIT_S):
+            self._heartbeat.beat(self._clock.monotonic())
+        self.decide_finished()
+
+    def _decide(self, work: Work, scores: Scores) -> None:
+        if isinstance(work, SnapshotJob):
+            self._committer.add_saved(self._pipeline.complete(work.capture), work.positions)
+            self._committer.add_checkpoints(work.checkpoints)
+            return
+        outcome = self._pipeline.decide(
+            work.readings,
+            work.window_batch,
+            scores,
+            utc_now(self._clock),
+            replayed=work.ticket is None,
+        )
+        if work.ticket is not None:
+            self._committer.add_outcome(work, work.ticket, outcome)
