@@ -198,12 +198,55 @@ class ReadingsLate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamMeasured:
+    """What a poll held, beside what the model expects."""
+
+    topic: str
+    feature_values: Mapping[str, int]
+    """Feature -> values observed in this poll; all of the model's features."""
+    step_s: float | None
+    """Usual event time between two readings of a series; None while too few were seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownFieldsIgnored:
     """Records carry fields that are no feature of the model."""
 
     topic: str
     fields: tuple[str, ...]
     """Names not reported before."""
+    features_missing: tuple[str, ...]
+    """Features that no reading has had so far; bounded."""
+    nearest_fields: Mapping[str, str]
+    """Missing feature -> unknown field of a like name, as `input.feature_fields` would have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesNotObserved:
+    """Some of the model's features have been in no reading of this instance."""
+
+    topic: str
+    readings: int
+    """Since the start."""
+    features: tuple[str, ...]
+    """Their names; bounded. Empty once all have been observed after all."""
+    features_missing: int
+    features_expected: int
+    """The model's."""
+    unknown_fields: tuple[str, ...]
+    """Fields found that are no feature; bounded."""
+    nearest_fields: Mapping[str, str]
+    """As in `UnknownFieldsIgnored`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStepDiffered:
+    """Readings come at another step than the model was trained for."""
+
+    topic: str
+    stream_step_s: float
+    """Median event time between two readings of a series."""
+    model_step_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +343,10 @@ Event = (
     | RecordsConsumed
     | RecordsRejected
     | ReadingsLate
+    | StreamMeasured
     | UnknownFieldsIgnored
+    | FeaturesNotObserved
+    | StreamStepDiffered
     | WindowsScored
     | ReadingsJudged
     | ThresholdReleased

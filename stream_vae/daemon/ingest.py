@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.records import RecordBatch
-from stream_vae.events import RecordsConsumed, UnknownFieldsIgnored
+from stream_vae.events import RecordsConsumed
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.polled_batch import PolledBatch
@@ -71,10 +71,9 @@ class Ingest:
                     last_event_time_s=float(times.max()) / 1e9 if len(times) else None,
                 )
             )
-        if ticket is not None and decoded.unknown_fields:
-            self._events.record(
-                UnknownFieldsIgnored(topic=records.topic, fields=decoded.unknown_fields)
-            )
+            fit = self._pipeline.fit
+            for event in fit.observe(readings, window_batch.rows, decoded.unknown_fields):
+                self._events.record(event)
         return PolledBatch(
             ticket=ticket,
             records=records,

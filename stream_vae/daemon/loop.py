@@ -97,7 +97,9 @@ class PollLoop:
             return Health(is_ok=False, reason="no broker answers")
         if not self._parts.consumer.joined:
             return Health(is_ok=False, reason="waiting for the consumer group")
-        return Health(is_ok=True, reason="model loaded, group joined")
+        complaint = self._parts.pipeline.fit.complaint
+        reason = "model loaded, group joined" + (f"; {complaint}" if complaint else "")
+        return Health(is_ok=True, reason=reason)
 
     def run(self) -> None:
         """Work until `stop`; then drain, commit and leave the group.

@@ -26,6 +26,7 @@ from stream_vae.pipeline.alert_builder import AlertBuilder, Origin, ScoredBatch
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
 from stream_vae.pipeline.series_store import DEFAULT_CAPACITY, Capture, SavedSeries, SeriesStore
+from stream_vae.pipeline.stream_fit import StreamFit
 
 _MARGINS_TOLD = 64
 
@@ -73,6 +74,7 @@ class Pipeline:
         self._false_alarm_share = 1 - config.threshold.quantile
         self.store = SeriesStore(spec, config, capacity)
         self.replayed = ReplayFilter()
+        self.fit = StreamFit(spec)
         writer = AlertBuilder(
             spec,
             origin,

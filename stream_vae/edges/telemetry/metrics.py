@@ -139,6 +139,17 @@ class Metrics:
         self.unknown_fields = self._counters(
             "unknown_fields_total", "Field names seen that are no feature of the model.", "topic"
         )
+        self.feature_values = self._counters(
+            "feature_values_total", "Values observed, by the model's features.", "feature"
+        )
+        self.features_not_observed = self._gauge(
+            "features_not_observed", "The model's features that no reading has had since the start."
+        )
+        self.stream_step = self._gauges(
+            "stream_step_seconds",
+            "Usual event time between two readings of a series (median).",
+            "topic",
+        )
         self.newest_event_time = self._gauges(
             "newest_event_timestamp_seconds", "Event time of the newest reading.", "topic"
         )

@@ -75,7 +75,10 @@ class Recorder:
             events.RecordsConsumed: self._records_consumed,
             events.RecordsRejected: self._records_rejected,
             events.ReadingsLate: self._readings_late,
+            events.StreamMeasured: self._stream_measured,
             events.UnknownFieldsIgnored: self._unknown_fields_ignored,
+            events.FeaturesNotObserved: self._features_not_observed,
+            events.StreamStepDiffered: self._warn_sparingly,
             events.WindowsScored: self._windows_scored,
             events.ReadingsJudged: self._readings_judged,
             events.ThresholdReleased: self._threshold_released,
@@ -224,6 +227,19 @@ class Recorder:
     def _readings_late(self, event: events.ReadingsLate) -> None:
         self._metrics.late_readings.labels(event.topic).inc(event.count)
         self._warn_sparingly(event, count=event.count)
+
+    def _stream_measured(self, event: events.StreamMeasured) -> None:
+        for feature, count in event.feature_values.items():
+            self._metrics.feature_values.labels(feature).inc(count)
+        if event.step_s is not None:
+            self._metrics.stream_step.labels(event.topic).set(event.step_s)
+
+    def _features_not_observed(self, event: events.FeaturesNotObserved) -> None:
+        self._metrics.features_not_observed.set(event.features_missing)
+        if event.features_missing:
+            self._warn_sparingly(event)
+        else:
+            self._inform(event)
 
     def _unknown_fields_ignored(self, event: events.UnknownFieldsIgnored) -> None:
         self._metrics.unknown_fields.labels(event.topic).inc(len(event.fields))

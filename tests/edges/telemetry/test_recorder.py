@@ -18,6 +18,7 @@ KINDS: tuple[type[events.Event], ...] = get_args(events.Event)
 QUIET = {
     events.SeriesCounted,
     events.RecordsConsumed,
+    events.StreamMeasured,
     events.ReadingsJudged,
     events.WindowsScored,
     events.TransactionCommitted,
@@ -28,6 +29,7 @@ DETECTOR = "pumps"
 LABELS = {
     *("topic", "reason", "stage", "verdict", "device", "status", "severity", "result", "event"),
     *("partition", "version", "instance_id", "model_id", "model_version", "le", "detector"),
+    "feature",
 }
 
 Line = tuple[str, str, dict[str, Any]]
@@ -102,6 +104,8 @@ VALUES: Mapping[Any, Any] = {
     tuple[float, ...]: (0.5, float("nan")),
     Mapping[str, object]: {"a": 1},
     Mapping[int, int]: {0: 3},
+    Mapping[str, int]: {"flow": 2},
+    Mapping[str, str]: {"flow": "flow_rate"},
 }
 
 

@@ -1,0 +1,194 @@
+"""Whether the stream is one that the model can judge: all features come, at about its step.
+
+A stream that does not fit breaks no rule: each reading is read, and none, or few, can be judged.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.model_spec import ModelSpec
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.events import (
+    Event,
+    FeaturesNotObserved,
+    StreamMeasured,
+    StreamStepDiffered,
+    UnknownFieldsIgnored,
+)
+
+JUDGED_AFTER = 100
+"""Readings of this instance after which a feature that none of them had is told of, and intervals
+after which the stream's step is."""
+
+STEP_RATIO = 1.5
+"""A stream whose usual interval is so many times the model's step, or its part, is told of."""
+
+NAMES_TOLD = 10
+"""Features named in one event; their number tells of the others."""
+
+_FOLLOWED_ROWS = 1024  # series whose intervals are measured: the first ones
+_SAMPLE = 1000  # intervals of which the median is taken
+_READINGS_BETWEEN = 20_000  # two samples, since measuring costs a tenth of decoding
+_NEVER = np.iinfo(np.int64).min
+
+
+class StreamFit:
+    """Counts what the readings hold and compares it with what the model expects.
+
+    Remembers nothing over a restart.
+
+    Args:
+        spec: The model's inputs.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._names = tuple(feature.name for feature in spec.features)
+        self._model_step_s = spec.step_seconds
+        self._readings = 0
+        self._observed = np.zeros(len(self._names), np.int64)
+        self._n_missing_told = 0
+        self._unknown_fields: list[str] = []
+        self._last_time = np.full(_FOLLOWED_ROWS, _NEVER)
+        self._intervals_s: list[NDArray[np.float64]] = []
+        self._n_intervals = 0
+        self._measure_from = 0  # readings
+        self._step_s: float | None = None
+        self._step_told_s: float | None = None
+
+    @property
+    def complaint(self) -> str:
+        """What does not fit, in words; empty where nothing is known to."""
+        parts: list[str] = []
+        missing = self._missing()
+        if missing and self._readings >= JUDGED_AFTER:
+            names = ", ".join(missing[:NAMES_TOLD]) + (", ..." if len(missing) > NAMES_TOLD else "")
+            parts.append(f"{len(missing)} of {len(self._names)} features never observed: {names}")
+        if self._step_differs(self._step_s):
+            parts.append(
+                f"readings come every {self._step_s:g} s, the model's step is "
+                f"{self._model_step_s:g} s"
+            )
+        return "; ".join(parts)
+
+    def observe(
+        self, readings: ReadingBatch, rows: NDArray[np.int32], unknown_fields: Sequence[str]
+    ) -> list[Event]:
+        """Take N readings in; return what is to be told.
+
+        Args:
+            readings: Of one poll.
+            rows: (N,) row of each reading's series.
+            unknown_fields: Fields found for the first time that are no feature.
+        """
+        observed = _count_observed(readings.values)
+        self._observed += observed
+        self._readings += len(readings)
+        if self._readings > self._measure_from:
+            self._measure_intervals(readings.times, rows)
+        self._unknown_fields += unknown_fields
+        told: list[Event] = [
+            StreamMeasured(
+                topic=readings.topic,
+                feature_values=dict(zip(self._names, observed.tolist(), strict=True)),
+                step_s=self._step_s,
+            )
+        ]
+        if unknown_fields:
+            missing = self._missing()
+            told.append(
+                UnknownFieldsIgnored(
+                    topic=readings.topic,
+                    fields=tuple(unknown_fields),
+                    features_missing=missing[:NAMES_TOLD],
+                    nearest_fields=self._nearest_fields(missing),
+                )
+            )
+        return told + self._judge_features(readings.topic) + self._judge_step(readings.topic)
+
+    def _missing(self) -> tuple[str, ...]:
+        if self._observed.all():
+            return ()
+        return tuple(self._names[i] for i in np.flatnonzero(self._observed == 0).tolist())
+
+    def _judge_features(self, topic: str) -> list[Event]:
+        """Tell of features never observed, once, and again when they are fewer."""
+        missing = self._missing()
+        if self._readings < JUDGED_AFTER or len(missing) == self._n_missing_told:
+            return []
+        self._n_missing_told = len(missing)
+        return [
+            FeaturesNotObserved(
+                topic=topic,
+                readings=self._readings,
+                features=missing[:NAMES_TOLD],
+                features_missing=len(missing),
+                features_expected=len(self._names),
+                unknown_fields=tuple(self._unknown_fields[:NAMES_TOLD]),
+                nearest_fields=self._nearest_fields(missing),
+            )
+        ]
+
+    def _nearest_fields(self, missing: Sequence[str]) -> dict[str, str]:
+        """Return missing feature -> the unknown field whose name is most like its name."""
+        fields = {field.lower(): field for field in self._unknown_fields}
+        fields |= {field.rpartition(".")[2].lower(): field for field in self._unknown_fields}
+        nearest = {
+            name: get_close_matches(name.lower(), fields, n=1) for name in missing[:NAMES_TOLD]
+        }
+        return {name: fields[found[0]] for name, found in nearest.items() if found}
+
+    def _measure_intervals(self, times: NDArray[np.int64], rows: NDArray[np.int32]) -> None:
+        """Note the event time between each reading and the one before it of its series."""
+        followed = np.flatnonzero(rows < _FOLLOWED_ROWS)
+        order = followed[np.argsort(rows[followed], kind="stable")]
+        series, ordered = rows[order], times[order]
+        if not len(series):
+            return
+        starts = np.flatnonzero(np.diff(series, prepend=-1))
+        before = np.empty_like(ordered)
+        before[1:] = ordered[:-1]
+        before[starts] = self._last_time[series[starts]]
+        self._last_time[series[starts]] = ordered[np.append(starts[1:], len(series)) - 1]
+        # Several readings of one time are parts of one step; older ones are late.
+        found = (ordered - before)[(before != _NEVER) & (ordered > before)] / 1e9
+        if len(found):
+            self._intervals_s.append(found)
+            self._n_intervals += len(found)
+
+    def _judge_step(self, topic: str) -> list[Event]:
+        """Tell of a step that differs, once, and again when it has become another."""
+        if self._n_intervals < (JUDGED_AFTER if self._step_s is None else _SAMPLE):
+            return []
+        self._step_s = step_s = float(np.median(np.concatenate(self._intervals_s)))
+        if self._n_intervals >= _SAMPLE:
+            self._intervals_s, self._n_intervals = [], 0
+            self._last_time[:] = _NEVER
+            self._measure_from = self._readings + _READINGS_BETWEEN
+        if not self._step_differs(step_s):
+            self._step_told_s = None
+            return []
+        if self._step_told_s is not None and not _differ(step_s, self._step_told_s):
+            return []
+        self._step_told_s = step_s
+        return [
+            StreamStepDiffered(topic=topic, stream_step_s=step_s, model_step_s=self._model_step_s)
+        ]
+
+    def _step_differs(self, step_s: float | None) -> bool:
+        return step_s is not None and _differ(step_s, self._model_step_s)
+
+
+def _differ(one: float, other: float) -> bool:
+    return not 1 / STEP_RATIO < one / other < STEP_RATIO
+
+
+def _count_observed(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return (F,) values observed of (N, F)."""
+    n, n_features = values.shape
+    missing = np.isnan(values)
+    if not missing.any():  # as most polls are
+        return np.full(n_features, n)
+    return np.asarray(n - np.count_nonzero(missing, axis=0), np.int64)

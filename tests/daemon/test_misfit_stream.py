@@ -1,0 +1,78 @@
+"""A bundle that does not fit the stream: readings come in, and what is wrong is told."""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.records import RecordBatch
+from stream_vae.daemon.clock import SystemClock
+from stream_vae.daemon.ingest import Ingest
+from stream_vae.detect.config import DetectConfig
+from stream_vae.events import FeaturesNotObserved, StreamStepDiffered, UnknownFieldsIgnored
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
+from tests.conftest import make_spec
+from tests.recorded_events import RecordedEvents
+
+POLL, N = 100, 1000
+
+
+def run(
+    names: tuple[str, ...], *, model_step_s: float = 1.0, replayed: bool = False
+) -> tuple[RecordedEvents, str]:
+    """Send a record a second, its fields called so; return what was told, and the complaint."""
+    spec = dataclasses.replace(make_spec(), step_seconds=model_step_s)
+    origin = Origin(detector=AlertDetector(name="test", version="0", instance="i"))
+    pipeline = Pipeline(spec, DetectConfig(), origin)
+    decoder = build_decoder([feature.name for feature in spec.features], ReadingFormat())
+    events = RecordedEvents()
+    ingest = Ingest(decoder, pipeline, events=events, evict=lambda _: None, clock=SystemClock())
+    for begin in range(0, N, POLL):
+        seconds = range(begin, begin + POLL)
+        values = [json.dumps({"timestamp": s, **dict.fromkeys(names, 1.0)}) for s in seconds]
+        records = RecordBatch(
+            topic="readings",
+            partitions=np.zeros(POLL, np.int32),
+            offsets=np.arange(begin, begin + POLL),
+            timestamps=np.zeros(POLL, np.int64),
+            timed_by_broker=False,
+            keys=[b"pump-7"] * POLL,
+            values=[value.encode() for value in values],
+            headers=lambda _: [],
+        )
+        ingest.take(records, None if replayed else begin)
+    return events, pipeline.fit.complaint
+
+
+def test_one_misnamed_feature_is_named_with_the_field_it_may_be() -> None:
+    events, complaint = run(("f0", "F-1", "f2"))
+    [ignored] = events.of(UnknownFieldsIgnored)
+    assert (ignored.fields, ignored.features_missing) == (("F-1",), ("f1",))
+    [missing] = events.of(FeaturesNotObserved)
+    assert (missing.features, missing.unknown_fields) == (("f1",), ("F-1",))
+    assert ignored.nearest_fields == missing.nearest_fields == {"f1": "F-1"}
+    assert complaint == "1 of 3 features never observed: f1"
+
+
+def test_readings_each_second_into_steps_of_five_minutes_are_told_with_both_values() -> None:
+    events, complaint = run(("f0", "f1", "f2"), model_step_s=300.0)
+    [told] = events.of(StreamStepDiffered)
+    assert (told.stream_step_s, told.model_step_s) == (1.0, 300.0)
+    assert complaint == "readings come every 1 s, the model's step is 300 s"
+
+
+def test_a_stream_that_fits_is_not_complained_of() -> None:
+    events, complaint = run(("f0", "f1", "f2"))
+    assert complaint == ""
+    for kind in (UnknownFieldsIgnored, FeaturesNotObserved, StreamStepDiffered):
+        assert events.of(kind) == []
+
+
+def test_readings_read_again_tell_nothing() -> None:
+    """They were told of when they were read first."""
+    events, complaint = run(("g0", "f1", "f2"), model_step_s=300.0, replayed=True)
+    assert (events.events, complaint) == ([], "")
