@@ -15,6 +15,7 @@ from stream_vae.detect.config import DetectConfig
 from stream_vae.models.device import limit_threads
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import DEFAULT_CAPACITY
 
 limit_threads(1)
 
@@ -64,10 +65,10 @@ def scorer() -> MeanSquareScorer:
 
 @pytest.fixture
 def make_pipeline() -> Callable[..., Pipeline]:
-    def make(config: DetectConfig | None = None, **more: int) -> Pipeline:
+    def make(config: DetectConfig | None = None, capacity: int = DEFAULT_CAPACITY) -> Pipeline:
         detector = AlertDetector(name="test", version="0", instance="i")
         origin = Origin(detector=detector)
-        return Pipeline(make_spec(), config or DetectConfig(), origin, **more)
+        return Pipeline(make_spec(), config or DetectConfig(), origin, capacity)
 
     return make
 

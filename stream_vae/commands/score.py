@@ -34,7 +34,7 @@ from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
-from stream_vae.pipeline.series_store import StateShape
+from stream_vae.pipeline.series_store import series_bytes
 
 
 def score(
@@ -70,9 +70,9 @@ def score(
         samples=settings.worker.samples,
         max_batch=settings.worker.max_batch,
     )
-    series_bytes = StateShape.of(model.spec, settings.detect).series_bytes
+    one = series_bytes(model.spec, settings.detect)
     # New series of one batch must find room beside the known ones, however small the budget is.
-    capacity = max(int(settings.state.memory_budget_mb * 2**20 / series_bytes), 2 * CHUNK_ROWS)
+    capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
     pipeline = Pipeline(
         model.spec,
         settings.detect,

@@ -13,18 +13,22 @@ class Columns:
     used only for rows that were written.
 
     Args:
-        row: Structured type of a row: the fields, in the order in which `save` packs them.
+        initial: A row as it begins, of a structured type without shape: its fields, in the order
+            in which `save` packs them.
         capacity: S, rows.
 
-    >>> table = Columns(np.dtype([("step", "<i8"), ("values", "<f4", (2,))]), 3)
-    >>> table["values"][1] = 5
+    >>> row = np.dtype([("step", "<i8"), ("values", "<f4", (2,))])
+    >>> table = Columns(np.array((7, 1.5), row), 3)
+    >>> table.begin(np.array([1]))
+    >>> table["values"][1, 1] = 5
     >>> table.load(np.array([2]), table.save(np.array([1])))
     >>> table["values"][2].tolist()
-    [5.0, 5.0]
+    [1.5, 5.0]
     """
 
-    def __init__(self, row: np.dtype[np.void], capacity: int) -> None:
-        self.row = row
+    def __init__(self, initial: NDArray[np.void], capacity: int) -> None:
+        self.row = row = initial.dtype
+        self._initial = initial
         self._arrays = {
             name: np.zeros((capacity, *row[name].shape), row[name].base) for name in row.names or ()
         }
@@ -32,6 +36,10 @@ class Columns:
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return the (S, ...) array of a field."""
         return self._arrays[name]
+
+    def begin(self, rows: NDArray[np.int32]) -> None:
+        """Overwrite rows with the initial one."""
+        self.load(rows, self._initial)
 
     def save(self, rows: NDArray[np.int32]) -> NDArray[np.void]:
         """Return (K,) copies of rows."""

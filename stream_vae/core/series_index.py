@@ -49,7 +49,7 @@ class SeriesIndex:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.state = Columns(ROW, capacity)
+        self.state = Columns(np.zeros((), ROW), capacity)
         self.arrived: NDArray[np.int64] = self.state["arrived"]
         self.offset: NDArray[np.int64] = self.state["offset"]
         self.epoch: NDArray[np.int64] = self.state["epoch"]
@@ -242,7 +242,7 @@ class SeriesIndex:
             self._names.append(None)
         self._row_of[name] = row
         self._names[row] = name
-        self.state.load(np.array([row]), np.zeros((), ROW))
+        self.state.begin(np.array([row], np.int32))
         self._last_work[row] = 0
         self._partition[row] = name[0]
         self.changed[row] = self.recorded[row] = False

@@ -52,15 +52,19 @@ class WindowBatch:
     """(B,) start of the newest step, nanoseconds since 1970."""
 
 
-def row_type(length: int, n_features: int) -> np.dtype[np.void]:
-    """Return what is remembered of a series here.
+def new_series(length: int, n_features: int) -> NDArray[np.void]:
+    """Return what is remembered of a series here, as it begins.
 
     values: its last T steps in input units, NaN = not observed; last_step: the newest seen;
     first_step: where the current warm-up began.
     """
-    return np.dtype(
+    row = np.dtype(
         [("values", "<f8", (length, n_features)), ("last_step", "<i8"), ("first_step", "<i8")]
     )
+    begun: NDArray[np.void] = np.zeros((), row)
+    begun["values"] = np.nan
+    begun["last_step"] = begun["first_step"] = _NEVER
+    return begun
 
 
 class SeriesTable:
@@ -77,16 +81,14 @@ class SeriesTable:
 
     def __init__(self, config: WindowConfig, n_features: int, capacity: int) -> None:
         self._config = config
-        self.state = Columns(row_type(config.length, n_features), capacity)
+        self.state = Columns(new_series(config.length, n_features), capacity)
         self._values: NDArray[np.float64] = self.state["values"]  # (S, T, F)
         self._last_step: NDArray[np.int64] = self.state["last_step"]  # (S,)
         self._first_step: NDArray[np.int64] = self.state["first_step"]  # (S,)
 
     def start(self, rows: NDArray[np.int32]) -> None:
         """Begin new series."""
-        self._values[rows] = np.nan
-        self._last_step[rows] = _NEVER
-        self._first_step[rows] = _NEVER
+        self.state.begin(rows)
 
     def step_start(self, time: int) -> int:
         """Return the start of the step that a time falls into, nanoseconds since 1970."""
@@ -106,7 +108,7 @@ class SeriesTable:
             readings: Those of one series in arrival order.
         """
         if not len(readings):
-            return self._nothing()
+            return self.empty_batch()
         order = np.argsort(rows, kind="stable")
         placed = self._place(rows[order], readings.times[order] // self._config.step_ns)
         values = readings.values[order]
@@ -131,7 +133,8 @@ class SeriesTable:
             end_times=placed.step[ready] * self._config.step_ns,
         )
 
-    def _nothing(self) -> WindowBatch:
+    def empty_batch(self) -> WindowBatch:
+        """Return what no readings come to."""
         none = np.empty(0, np.int64)
         return WindowBatch(
             rows=none.astype(np.int32),

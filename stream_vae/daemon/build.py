@@ -128,7 +128,7 @@ def _changelog(
     settings: Settings, spec: ModelSpec, model: bytes, pipeline: Pipeline
 ) -> ChangelogWriter | None:
     topic = settings.changelog_topic
-    return None if topic is None else ChangelogWriter(topic, spec, model, pipeline.store.shape)
+    return None if topic is None else ChangelogWriter(topic, spec, model, pipeline.store.layout)
 
 
 def _committer(

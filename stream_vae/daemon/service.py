@@ -33,7 +33,7 @@ from stream_vae.events import BrokerUnreachable, DaemonStarted, DaemonStopped, E
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.series_store import StateShape
+from stream_vae.pipeline.series_store import series_bytes
 from stream_vae.settings import LoadedSettings, Settings
 
 EXIT_FAILED = 1
@@ -86,7 +86,7 @@ class Service:
             summary_period_s=self._settings.logging.summary_period_s,
             clock=self._clock.monotonic,
         )
-        self._series_bytes = StateShape.of(model.spec, self._settings.detect).series_bytes
+        self._series_bytes = series_bytes(model.spec, self._settings.detect)
         self._capacity = _capacity(self._settings, self._series_bytes)
         self._loop: PollLoop | None = None
         self._stop_asked_at: float | None = None

@@ -1,7 +1,5 @@
 """Work on its way through the model: submitted in order, decided in the same order."""
 
-import numpy as np
-
 from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import Scores
 from stream_vae.core.ports import Clock, ScoringQueue
@@ -41,11 +39,8 @@ class WorkQueue:
         self._committer = committer
         self._heartbeat = heartbeat
         self._clock = clock
-        shape = pipeline.store.shape
-        self._no_windows = (
-            np.empty((0, shape.length, shape.n_features)),
-            np.empty(0, np.int64),
-        )
+        nothing = pipeline.store.windows.empty_batch()
+        self._no_windows = nothing.windows, nothing.end_times
 
     def submit(self, polled: PolledBatch) -> None:
         """Have the windows of a poll scored."""

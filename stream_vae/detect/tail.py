@@ -58,9 +58,14 @@ class TailFit:
         return TailFit(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def set(self, rows: NDArray[np.int32], other: "TailFit") -> None:
-        """Overwrite rows in place with the rows, or the one row, of another fit."""
+        """Overwrite rows in place with the rows of another fit."""
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(other, f.name)
+
+    def write(self, row: NDArray[np.void]) -> None:
+        """Write the one fit to the fields `FIT` of a row."""
+        for f in fields(self):
+            row[f.name] = getattr(self, f.name)[0]
 
     def p_value(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of a score at least this high.

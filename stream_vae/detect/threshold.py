@@ -68,11 +68,11 @@ class AdaptiveThreshold:
             (np.arange(n) + 0.5) / n, np.linspace(0, 1, len(calibration)), calibration
         )
         # In an order without trend, so that readings replace low and high ones alike.
-        self._first_scores = points[np.argsort(np.arange(1, n + 1) * _GOLDEN % 1)].astype(
-            np.float32
-        )
-        self._first_fit = fit_tail(self._first_scores[None], config.quantile)
-        self.state = Columns(row_type(n), capacity)
+        first_scores = points[np.argsort(np.arange(1, n + 1) * _GOLDEN % 1)].astype(np.float32)
+        begun: NDArray[np.void] = np.zeros((), row_type(n))
+        begun["scores"] = first_scores
+        fit_tail(first_scores[None], config.quantile).write(begun)
+        self.state = Columns(begun, capacity)
         self._scores: NDArray[np.float32] = self.state["scores"]  # (S, N) ring of admitted scores
         self._head: NDArray[np.int32] = self.state["head"]  # (S,) next slot
         self._pending: NDArray[np.int32] = self.state["pending"]  # (S,) admitted since a refresh
@@ -91,11 +91,7 @@ class AdaptiveThreshold:
 
     def start(self, rows: NDArray[np.int32]) -> None:
         """Begin new series from the calibration."""
-        self._scores[rows] = self._first_scores
-        self._head[rows] = 0
-        self._pending[rows] = 0
-        self._run[rows] = 0
-        self._fit.set(rows, self._first_fit)
+        self.state.begin(rows)
 
     def in_force(self, row: int) -> float:
         """Return the threshold of a series."""

@@ -4,6 +4,7 @@
 `decide` judges the scores; `observe` does the three in a row. No I/O, no clock: `now` comes in.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from stream_vae.core.incidents import JudgedReading
 from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
+from stream_vae.core.state_layout import PartitionPart, StatePart
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
@@ -58,21 +60,27 @@ class Pipeline:
         config: See `DetectConfig`.
         origin: Copied into every alert event.
         capacity: Most series remembered.
+        series_parts: Of each series' state, beside windows and thresholds.
+        partition_parts: What is remembered of each partition as a whole.
 
     Raises:
         ConfigError: If the bundle has no calibration for the score.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the model, the settings, and what a release or a test adds
         self,
         spec: ModelSpec,
         config: DetectConfig,
         origin: Origin,
         capacity: int = DEFAULT_CAPACITY,
+        *,
+        series_parts: Sequence[StatePart] = (),
+        partition_parts: Sequence[PartitionPart] = (),
     ) -> None:
         self._min_deviation = config.incident.min_deviation
         self._false_alarm_share = 1 - config.threshold.quantile
-        self.store = SeriesStore(spec, config, capacity)
+        self.store = SeriesStore(spec, config, capacity, series_parts)
+        self._partition_parts = tuple(partition_parts)
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
         writer = AlertBuilder(
@@ -128,12 +136,26 @@ class Pipeline:
         self.store.index.unpin()
         return self.store.complete(capture)
 
+    def save_partition(self, partition: int) -> dict[str, bytes]:
+        """Return what is remembered of a partition as a whole, by name of the part."""
+        saved = {part.name: part.save(partition) for part in self._partition_parts}
+        return {name: value for name, value in saved.items() if value is not None}
+
+    def load_partition(self, partition: int, saved: Mapping[str, bytes]) -> None:
+        """Put that back; what no part goes by the name of is left out."""
+        for part in self._partition_parts:
+            if part.name in saved:
+                part.load(partition, saved[part.name])
+
     def forget_partitions(self, partitions: set[int]) -> int:
         """Drop the series of partitions that left; return how many there were.
 
         Nothing assembled from these partitions may be waiting for `decide`.
         """
         self.replayed.forget(partitions)
+        for part in self._partition_parts:
+            for partition in partitions:
+                part.forget(partition)
         return len(self.store.release(self.store.index.of_partitions(partitions)))
 
     def decide(

@@ -8,54 +8,16 @@ from numpy.typing import NDArray
 
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import ModelSpec
-from stream_vae.core.series_index import NAME_BYTES, ROW, SeriesIndex, SeriesName
+from stream_vae.core.series_index import NAME_BYTES, SeriesIndex, SeriesName
+from stream_vae.core.state_layout import Phase, StateLayout, StatePart
 from stream_vae.core.windows import SeriesTable, WindowConfig
-from stream_vae.core.windows import row_type as window_row
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import IncidentTracker
 from stream_vae.detect.silence import SilenceWatch
 from stream_vae.detect.threshold import AdaptiveThreshold
-from stream_vae.detect.threshold import row_type as threshold_row
 from stream_vae.errors import ConfigError
 
 DEFAULT_CAPACITY = 65_536
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateShape:
-    """What decides whether a saved row can be put back."""
-
-    length: int
-    """T, steps of a window."""
-    n_features: int
-    """F"""
-    scores: int
-    """N, admitted scores of a threshold."""
-
-    @classmethod
-    def of(cls, spec: ModelSpec, config: DetectConfig) -> "StateShape":
-        """Return the shape of the state of this model under these settings."""
-        return cls(
-            length=spec.window_length,
-            n_features=len(spec.features),
-            scores=config.threshold.window,
-        )
-
-    @property
-    def row(self) -> np.dtype[np.void]:
-        """Type of one series' saved state."""
-        return np.dtype(
-            [
-                ("index", ROW),
-                ("windows", window_row(self.length, self.n_features)),
-                ("threshold", threshold_row(self.scores)),
-            ]
-        )
-
-    @property
-    def series_bytes(self) -> int:
-        """Memory of one series."""
-        return self.row.itemsize + NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +25,8 @@ class Capture:
     """Series on their way out: what later work may change has been copied already."""
 
     rows: NDArray[np.int32]
-    index: NDArray[np.void]
-    windows: NDArray[np.void]
+    assembled: Mapping[str, NDArray[np.void]]
+    """(K,) of each part that changes in that phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +34,8 @@ class SavedSeries:
     """K series as they were at one point of their input."""
 
     names: Sequence[SeriesName]
-    states: NDArray[np.void]
-    """(K,) of type `StateShape.row`."""
+    states: Mapping[str, NDArray[np.void]]
+    """(K,) of each part, by its name in the layout."""
     incidents: Mapping[SeriesName, SeriesIncidents]
     """Of those that are not simply normal."""
 
@@ -89,13 +51,19 @@ class SeriesStore:
         spec: The model's inputs and calibration.
         config: See `DetectConfig`.
         capacity: Rows; memory is used only for those given out once.
+        more_parts: Of the state, beside those of this class.
 
     Raises:
         ConfigError: If the bundle has no calibration for the score.
     """
 
-    def __init__(self, spec: ModelSpec, config: DetectConfig, capacity: int) -> None:
-        self.shape = StateShape.of(spec, config)
+    def __init__(
+        self,
+        spec: ModelSpec,
+        config: DetectConfig,
+        capacity: int,
+        more_parts: Sequence[StatePart] = (),
+    ) -> None:
         self.index = SeriesIndex(capacity)
         self.windows = SeriesTable(
             WindowConfig(
@@ -115,8 +83,32 @@ class SeriesStore:
             )
             raise ConfigError(msg)
         self.threshold = AdaptiveThreshold(config.threshold, spec.calibration[score], capacity)
+        # A part is added here: begun, saved, restored and counted, it is by that.
+        self.layout = StateLayout(
+            (
+                StatePart(
+                    name="index",
+                    phase=Phase.ASSEMBLED,
+                    columns=self.index.state,
+                    is_essential=True,
+                ),
+                StatePart(
+                    name="windows",
+                    phase=Phase.ASSEMBLED,
+                    columns=self.windows.state,
+                    is_essential=True,
+                ),
+                StatePart(name="threshold", phase=Phase.DECIDED, columns=self.threshold.state),
+                *more_parts,
+            )
+        )
         self.incidents = IncidentTracker(config.incident)
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
+
+    @property
+    def series_bytes(self) -> int:
+        """Memory of one series."""
+        return self.layout.row_bytes + NAME_BYTES
 
     def rows(self, names: list[SeriesName]) -> NDArray[np.int32]:
         """Return the row of each series, begun where it is new.
@@ -126,29 +118,21 @@ class SeriesStore:
         """
         rows, new = self.index.rows(names)
         if len(new):
-            self.windows.start(new)
-            self.threshold.start(new)
+            self.layout.begin(new)
         return rows
 
     def capture(self, rows: NDArray[np.int32]) -> Capture:
         """Copy what assembling has done to these series."""
-        return Capture(
-            rows=rows,
-            index=self.index.state.save(rows),
-            windows=self.windows.state.save(rows),
-        )
+        return Capture(rows=rows, assembled=self.layout.copy(rows, Phase.ASSEMBLED))
 
     def complete(self, capture: Capture) -> SavedSeries:
         """Add what deciding has done to them since, and nothing beyond."""
-        states = np.empty(len(capture.rows), self.shape.row)
-        states["index"] = capture.index
-        states["windows"] = capture.windows
-        states["threshold"] = self.threshold.state.save(capture.rows)
+        since = self.layout.copy(capture.rows, Phase.SCORED, Phase.DECIDED)
         names = [self.index.name(row) for row in capture.rows.tolist()]
         tracked_rows = {*self.incidents.tracked_rows, *self.silences.open_rows}
         return SavedSeries(
             names=names,
-            states=states,
+            states={**capture.assembled, **since},
             incidents={
                 name: self.incidents_of(row)
                 for name, row in zip(names, capture.rows.tolist(), strict=True)
@@ -165,35 +149,33 @@ class SeriesStore:
         firing, silent = self.incidents.incident, self.silences.open_rows
         return sum((firing(row) is not None) + (row in silent) for row in rows)
 
-    def load(self, names: list[SeriesName], states: NDArray[np.void]) -> None:
-        """Put K saved series of this shape back, by the model that saved them.
+    def load(
+        self,
+        names: list[SeriesName],
+        states: Mapping[str, NDArray[np.void]],
+        *,
+        by_this_model: bool = True,
+    ) -> bool:
+        """Put K saved series back.
+
+        Args:
+            names: K series.
+            states: (K,) of each part that was saved and fits, the essential ones among them.
+            by_this_model: If not, what scores and decisions have left begins anew.
+
+        Returns:
+            Whether every part was put back; else the series are to be saved again.
 
         Raises:
             IndexError: If there is no room.
         """
         rows, _ = self.index.rows(names)
-        self.index.state.load(rows, states["index"])
-        self.windows.state.load(rows, states["windows"])
-        self.threshold.state.load(rows, states["threshold"])
+        phases = tuple(Phase) if by_this_model else (Phase.ASSEMBLED,)
+        is_whole = self.layout.load(rows, states, *phases)
         self.index.recorded[rows] = True
-
-    def carry_over(self, names: list[SeriesName], states: NDArray[np.void]) -> None:
-        """Put K series back that another model saved, whose windows have the same shape.
-
-        Windows are kept; thresholds begin from this model's calibration.
-
-        Args:
-            names: K series.
-            states: (K,) whose `index` and `windows` are of this shape.
-
-        Raises:
-            IndexError: If there is no room.
-        """
-        rows = self.rows(names)
-        self.index.state.load(rows, states["index"])
-        self.windows.state.load(rows, states["windows"])
-        self.threshold.start(rows)
-        self.index.changed[rows] = self.index.recorded[rows] = True
+        if not is_whole:
+            self.index.changed[rows] = True
+        return is_whole
 
     def load_incidents(self, name: SeriesName, saved: SeriesIncidents, now_ns: int) -> None:
         """Put a series' incidents back; the series begins, as if a reading had just come, if new.
@@ -218,3 +200,8 @@ class SeriesStore:
             self.incidents.forget(row)
             self.silences.close(row)
         return self.index.release(rows)
+
+
+def series_bytes(spec: ModelSpec, config: DetectConfig) -> int:
+    """Return the memory of one series of this model under these settings."""
+    return SeriesStore(spec, config, capacity=1).series_bytes

@@ -9,7 +9,8 @@ from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.records import OutputRecord
 from stream_vae.core.series_index import SeriesName
-from stream_vae.pipeline.series_store import SavedSeries, StateShape
+from stream_vae.core.state_layout import StateLayout
+from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -38,17 +39,12 @@ class ChangelogWriter:
         topic: The compacted topic.
         spec: The model.
         model: See `model_key`.
-        shape: Of the rows.
+        layout: Of the rows.
     """
 
-    def __init__(self, topic: str, spec: ModelSpec, model: bytes, shape: StateShape) -> None:
+    def __init__(self, topic: str, spec: ModelSpec, model: bytes, layout: StateLayout) -> None:
         self._topic = topic
-        self._head = RowHead(
-            model=model,
-            length=shape.length,
-            n_features=shape.n_features,
-            scores=shape.scores,
-        )
+        self._head = RowHead(model=model, parts=layout.heads)
         self._model = SavedModel(
             version=spec.version,
             features=tuple(feature.name for feature in spec.features),
@@ -56,6 +52,7 @@ class ChangelogWriter:
             mean=tuple(spec.scaler.mean.tolist()),
             std=tuple(spec.scaler.std.tolist()),
             clip=spec.scaler.clip,
+            window_length=spec.window_length,
         )
 
     def saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> list[OutputRecord]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import ModelSpec
@@ -11,9 +12,8 @@ from stream_vae.core.scaling import Scaler
 from stream_vae.core.series_index import SeriesName
 from stream_vae.errors import StateError
 from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.series_store import StateShape
 from stream_vae.state.partitions import Partition, PartitionTable
-from stream_vae.state.upgrade import row_type, upgrade
+from stream_vae.state.upgrade import windows_of_version_1
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -108,19 +108,26 @@ class ChangelogLoader:
             replayed.note_incidents(name, offset)
         one.restoration.incidents = {}
 
-    def begin_replay(self, partition: int, offset: int) -> None:
-        """Note from where the input is read again."""
-        self._pipeline.replayed.forget_before(partition, offset)
+    def begin_replay(self, one: Partition, offset: int) -> None:
+        """Note from where the input is read again.
+
+        What is known of the partition as a whole is put back if that is from its checkpoint on:
+        readings before that would count twice.
+        """
+        self._pipeline.replayed.forget_before(one.number, offset)
+        if one.checkpoint is not None and one.checkpoint.offset == offset:
+            self._pipeline.load_partition(one.number, one.checkpoint.parts)
 
     def _load_rows(self, one: Partition, head: RowHead, found: Mapping[SeriesName, bytes]) -> None:
-        shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
-        names = list(found)
-        offsets, states = decode_rows(list(found.values()), row_type(head))
-        is_ours = head.model == self._model and shape == self._pipeline.store.shape
-        scaler = self._spec.scaler if is_ours else self._scaler_of(one, head.model, shape)
+        names, store = list(found), self._pipeline.store
+        offsets, rows = decode_rows(head, list(found.values()))
+        is_ours = head.model == self._model
+        scaler = self._spec.scaler if is_ours else self._scaler_of(one, head.model)
+        states = {} if scaler is None else self._parts_of(head, rows, scaler)
+        is_usable = not store.layout.lacks(states)
         # An offset beyond the group's: somebody set that back, or made the input anew.
         fits = offsets <= (_FAR if one.committed is None else one.committed)
-        fits &= scaler is not None
+        fits &= is_usable
         for name, offset, fit in zip(names, offsets.tolist(), fits.tolist(), strict=True):
             if fit:
                 self._pipeline.replayed.note_series(name, offset)
@@ -131,33 +138,37 @@ class ChangelogLoader:
             restoration = one.restoration
             restoration.state = "history"
             restoration.why_unfit = (
-                self._other(restoration.models.get(head.model), shape)
-                if scaler is None
-                else _BEYOND
+                _BEYOND if is_usable else self._other(restoration.models.get(head.model))
             )
             names = [name for name, fit in zip(names, fits.tolist(), strict=True) if fit]
-            states = states[fits]
-        if scaler is None or not names:
+            states = {part: saved[fits] for part, saved in states.items()}
+        if not names:
             return
-        states = upgrade(head, states, scaler)
-        memory = self._pipeline.store
-        lacking = memory.index.shortfall(names)
+        lacking = store.index.shortfall(names)
         if lacking:
             self._evict(lacking)
-        if is_ours:
-            memory.load(names, states)
-        else:
-            memory.carry_over(names, states)
+        is_whole = store.load(names, states, by_this_model=is_ours)
         one.restoration.series += len(names)
         if one.restoration.state != "history":
-            one.restoration.state = "restored" if is_ours else "carried over"
+            one.restoration.state = "restored" if is_whole else "carried over"
 
-    def _scaler_of(self, one: Partition, model: bytes, shape: StateShape) -> Scaler | None:
-        """Return how another model scaled its windows, if they are windows of this one too."""
-        saved, ours = one.restoration.models.get(model), self._pipeline.store.shape
+    def _parts_of(
+        self, head: RowHead, rows: NDArray[np.void], scaler: Scaler
+    ) -> dict[str, NDArray[np.void]]:
+        """Return the parts of saved rows that can be put back."""
+        store = self._pipeline.store
+        states = store.layout.match(head.parts, rows)
+        if head.schema_version == 1:
+            windows = windows_of_version_1(head, rows, store.windows.state.row, scaler)
+            if windows is not None:
+                states["windows"] = windows
+        return states
+
+    def _scaler_of(self, one: Partition, model: bytes) -> Scaler | None:
+        """Return another model's scaler, if its windows are of this one's features and steps."""
+        saved = one.restoration.models.get(model)
         fits = (
             saved is not None
-            and (shape.length, shape.n_features) == (ours.length, ours.n_features)
             and saved.features == tuple(feature.name for feature in self._spec.features)
             and saved.step_seconds == self._spec.step_seconds
         )
@@ -165,14 +176,15 @@ class ChangelogLoader:
             return None
         return Scaler(mean=np.array(saved.mean), std=np.array(saved.std), clip=saved.clip)
 
-    def _other(self, saved: SavedModel | None, shape: StateShape) -> str:
+    def _other(self, saved: SavedModel | None) -> str:
         """Return in what another model differs from this one."""
         ours = self._spec
         names = ", ".join(feature.name for feature in ours.features)
         here = f"{names}; {ours.window_length} steps of {ours.step_seconds:g} s"
         if saved is None:
             return f"saved by a model that is not known; the bundle's features: {here}"
-        there = f"{', '.join(saved.features)}; {shape.length} steps of {saved.step_seconds:g} s"
+        steps = f"{saved.window_length} steps" if saved.window_length else "steps"
+        there = f"{', '.join(saved.features)}; {steps} of {saved.step_seconds:g} s"
         return f"saved by a model of other features or windows ({there}) than the bundle's ({here})"
 
     def _apply_tombstone(self, one: Partition, name: SeriesName, offset: int) -> None:

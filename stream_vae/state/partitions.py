@@ -40,7 +40,8 @@ class Restoration:
     series: int = 0
     replayed: int = 0
     state: str = "cold"
-    """`cold`, `restored`, `carried over` (by another model) or `history`."""
+    """`cold`, `restored`, `carried over` (parts of the state begin anew: they are another model's,
+    or were not saved) or `history`."""
     knows_model: bool = False
     """Whether the changelog says what this model's rows mean."""
 

@@ -159,7 +159,7 @@ class Restorer:
         if one.checkpoint is None:
             one.checkpoint = Checkpoint(offset=since, clock_ns=clock_ns)
         since = min(one.checkpoint.offset, since)
-        self._loader.begin_replay(one.number, since)
+        self._loader.begin_replay(one, since)
         self._input.add(one.number, since, one.begin)
         one.phase = Phase.REPLAYING
 

@@ -129,7 +129,11 @@ class SnapshotWriter:
     def _checkpoints(self, numbers: set[int]) -> dict[int, Checkpoint]:
         clock_ns = self._clock.time_ns()
         return {
-            number: Checkpoint(offset=self._partitions[number].position, clock_ns=clock_ns)
+            number: Checkpoint(
+                offset=self._partitions[number].position,
+                clock_ns=clock_ns,
+                parts=self._pipeline.save_partition(number),
+            )
             for number in numbers
         }
 

@@ -1,45 +1,35 @@
-"""Rows that an earlier release saved, as rows of this one."""
+"""What an earlier release saved, as this one does."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.scaling import Scaler
-from stream_vae.pipeline.series_store import StateShape
+from stream_vae.core.state_layout import PartHead
 from stream_vae.wire.snapshots import RowHead
-
-SCALED_VERSION = 1
-"""Schema version whose windows are scaled and clipped by the model that saved them."""
+from stream_vae.wire.snapshots_v1 import SCALED_WINDOWS, scaled_windows
 
 
-def row_type(head: RowHead) -> np.dtype[np.void]:
-    """Return the type of rows of a schema version and shape."""
-    shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
-    if head.schema_version > SCALED_VERSION:
-        return shape.row
-    values = ("values", "<f4", (head.length, head.n_features))
-    windows = np.dtype([values, ("last_step", "<i8"), ("first_step", "<i8")])
-    return np.dtype(
-        [("index", shape.row["index"]), ("windows", windows), ("threshold", shape.row["threshold"])]
-    )
+def windows_of_version_1(
+    head: RowHead, rows: NDArray[np.void], row: np.dtype[np.void], scaler: Scaler
+) -> NDArray[np.void] | None:
+    """Return the windows of rows of version 1 in input units, less what was clipped.
 
-
-def upgrade(head: RowHead, states: NDArray[np.void], scaler: Scaler) -> NDArray[np.void]:
-    """Return rows as this release saves them.
-
-    Windows of version 1 come back in input units, less what was clipped; the scaler makes of them
-    what was saved, bit for bit.
+    The scaler makes of them what was saved, bit for bit.
 
     Args:
         head: Of the rows.
-        states: (K,) of its `row_type`.
+        rows: (K,) with the bytes of each part.
+        row: Type of this release's windows.
         scaler: Of the model that saved them.
+
+    Returns:
+        (K,) of type `row`; None if they are of another shape.
     """
-    if head.schema_version > SCALED_VERSION:
-        return states
-    shape = StateShape(length=head.length, n_features=head.n_features, scores=head.scores)
-    upgraded = np.empty(len(states), shape.row)
-    upgraded["index"], upgraded["threshold"] = states["index"], states["threshold"]
-    windows, saved = upgraded["windows"], states["windows"]
+    saved_type = scaled_windows(*row["values"].shape)
+    if PartHead.of(SCALED_WINDOWS, saved_type) not in head.parts:
+        return None
+    saved = rows[SCALED_WINDOWS].view(saved_type)
+    windows = np.empty(len(saved), row)
     windows["values"] = scaler.restore(saved["values"])
     windows["last_step"], windows["first_step"] = saved["last_step"], saved["first_step"]
-    return upgraded
+    return windows

@@ -2,8 +2,9 @@
 
 Four kinds of records share one compacted partition, told apart by the first byte of the key:
 
-* `s` + series key: windows and threshold of one series, a packed row behind a header with schema
-  version, model, shape, input offset and checksum. Null: the series was forgotten; the header
+* `s` + series key: what is remembered of one series, its parts packed one behind the other. Before
+  them stand a header with schema version, model, input offset and checksum, and of each part its
+  name, a fingerprint of its fields and its size. Null: the series was forgotten; the header
   `offset` says where.
 * `i` + series key: its incidents, JSON.
 * `m` + model: what another model needs to make use of rows that this one wrote, JSON.
@@ -12,9 +13,11 @@ Four kinds of records share one compacted partition, told apart by the first byt
 Everything is little-endian; JSON carries `schema_version`.
 """
 
+import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.state_layout import LONGEST_NAME, PartHead
 from stream_vae.errors import StateError
+from stream_vae.wire import snapshots_v1
 
 SCHEMA_VERSION: Final = 2
 MODEL_BYTES = 8
@@ -31,18 +36,20 @@ SERIES, INCIDENTS, MODEL, CHECKPOINT = b"s", b"i", b"m", b"c"
 OFFSET_HEADER = "offset"
 
 _MAGIC = b"SV"
-_HEADER = np.dtype(
+_HEADER = struct.Struct("<2sHI8sqI")
+"""Magic, schema version, checksum, model, input offset, number of parts."""
+_PACKED_HEADER = np.dtype(
     [
         ("magic", "S2"),
         ("schema_version", "<u2"),
         ("checksum", "<u4"),
         ("model", f"V{MODEL_BYTES}"),
-        ("length", "<u4"),
-        ("n_features", "<u4"),
-        ("scores", "<u4"),
         ("offset", "<i8"),
+        ("n_parts", "<u4"),
     ]
 )
+_PART = np.dtype([("name", f"S{LONGEST_NAME}"), ("fingerprint", "<u4"), ("size", "<u4")])
+_OFFSET, _OFFSET_AT = np.dtype("<i8"), 16
 _CHECKED_FROM = 8  # behind the checksum
 
 _Value = TypeVar("_Value")
@@ -54,12 +61,8 @@ class RowHead:
 
     model: bytes
     """First bytes of the hash of the model that wrote them."""
-    length: int
-    """T, steps of a window."""
-    n_features: int
-    """F"""
-    scores: int
-    """N, scores of a threshold."""
+    parts: tuple[PartHead, ...]
+    """In the order in which they stand."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -76,6 +79,8 @@ class SavedModel:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     clip: float
+    window_length: int = 0
+    """T; 0 where version 1 did not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,26 +90,34 @@ class Checkpoint:
     offset: int
     clock_ns: int
     """Wall clock when that offset was taken in, nanoseconds since 1970."""
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    """What is known of the partition as a whole at that offset, by name of the part."""
 
 
-def encode_rows(head: RowHead, offsets: NDArray[np.int64], rows: NDArray[np.void]) -> list[bytes]:
-    """Return the record values of K saved series.
+def encode_rows(
+    head: RowHead, offsets: NDArray[np.int64], states: Mapping[str, NDArray[np.void]]
+) -> list[bytes]:
+    """Return the record values of K saved series, in this release's schema version.
 
     Args:
         head: Common to all.
         offsets: (K,) input offset before which each series' readings are in its row.
-        rows: (K,) packed.
+        states: (K,) of each part, by its name.
     """
-    packed = np.empty(len(rows), np.dtype([("header", _HEADER), ("row", rows.dtype)]))
-    header = packed["header"]
+    row = np.dtype([(part.name, states[part.name].dtype) for part in head.parts])
+    directory = ("parts", _PART, (len(head.parts),))
+    packed = np.empty(len(offsets), np.dtype([("header", _PACKED_HEADER), directory, ("row", row)]))
+    header, parts = packed["header"], packed["parts"]
     header["magic"] = _MAGIC
-    header["schema_version"] = head.schema_version
+    header["schema_version"] = SCHEMA_VERSION
     header["model"] = np.void(head.model)
-    header["length"] = head.length
-    header["n_features"] = head.n_features
-    header["scores"] = head.scores
     header["offset"] = offsets
-    packed["row"] = rows
+    header["n_parts"] = len(head.parts)
+    for i, part in enumerate(head.parts):
+        parts["name"][:, i] = part.name.encode()
+        parts["fingerprint"][:, i] = part.fingerprint
+        parts["size"][:, i] = part.size
+        packed["row"][part.name] = states[part.name]
     size = packed.dtype.itemsize
     raw = bytearray(packed.tobytes())
     values = []
@@ -121,34 +134,64 @@ def head_of(value: bytes) -> RowHead:
     Raises:
         StateError: If it is none, is damaged, or was written by a newer release.
     """
-    if len(value) < _HEADER.itemsize or value[:2] != _MAGIC:
+    if len(value) < min(_HEADER.size, snapshots_v1.HEADER.size) or value[:2] != _MAGIC:
         raise StateError("no saved series")
-    header = np.frombuffer(value, _HEADER, 1)[0]
-    _check_version(int(header["schema_version"]))
-    if zlib.crc32(memoryview(value)[_CHECKED_FROM:]) != int(header["checksum"]):
+    version = int.from_bytes(value[2:4], "little")
+    _check_version(version)
+    if zlib.crc32(memoryview(value)[_CHECKED_FROM:]) != int.from_bytes(value[4:8], "little"):
         raise StateError("the checksum does not match")
+    if version == 1:
+        _, _, _, model, length, n_features, scores, _ = snapshots_v1.HEADER.unpack_from(value)
+        return RowHead(
+            model=model,
+            parts=snapshots_v1.parts(length, n_features, scores),
+            schema_version=version,
+        )
+    *_, model, _, n_parts = _HEADER.unpack_from(value)
+    return _head(model, value[_HEADER.size : _HEADER.size + n_parts * _PART.itemsize])
+
+
+@lru_cache(maxsize=16)  # all rows of a topic have one of a few heads
+def _head(model: bytes, directory: bytes) -> RowHead:
+    parts = np.frombuffer(directory, _PART)
     return RowHead(
-        model=header["model"].tobytes(),
-        length=int(header["length"]),
-        n_features=int(header["n_features"]),
-        scores=int(header["scores"]),
-        schema_version=int(header["schema_version"]),
+        model=model,
+        parts=tuple(
+            PartHead(name=name.decode(), fingerprint=fingerprint, size=size)
+            for name, fingerprint, size in parts.tolist()
+        ),
     )
 
 
 def decode_rows(
-    values: Sequence[bytes], row: np.dtype[np.void]
+    head: RowHead, values: Sequence[bytes]
 ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
     """Return offsets (K,) and rows (K,) of saved series that have one head, already looked at.
+
+    The rows have a field for each part: its bytes, of no type.
 
     Raises:
         StateError: If a value is not as long as its head says.
     """
-    packed = np.dtype([("header", _HEADER), ("row", row)])
-    if any(len(value) != packed.itemsize for value in values):
-        raise StateError(f"a saved series is not {packed.itemsize} bytes long")
+    row = np.dtype([(part.name, f"V{part.size}") for part in head.parts])
+    if head.schema_version == 1:
+        begin, offset_at = snapshots_v1.HEADER.size, snapshots_v1.HEADER.size - _OFFSET.itemsize
+    else:
+        begin = _HEADER.size + len(head.parts) * _PART.itemsize
+        offset_at = _OFFSET_AT
+    size = begin + row.itemsize
+    if any(len(value) != size for value in values):
+        raise StateError(f"a saved series is not {size} bytes long")
+    packed = np.dtype(
+        {
+            "names": ["offset", "row"],
+            "formats": [_OFFSET, row],
+            "offsets": [offset_at, begin],
+            "itemsize": size,
+        }
+    )
     found = np.frombuffer(b"".join(values), packed)
-    return found["header"]["offset"].astype(np.int64), found["row"]
+    return found["offset"].astype(np.int64), found["row"]
 
 
 def encode_value(value: object, **more: object) -> bytes:

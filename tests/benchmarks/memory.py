@@ -42,7 +42,7 @@ def measure_memory(workload: Workload, _: RealKafka) -> dict[str, str]:
     seconds = time.monotonic() - began
     flooded = _resident_mib()
     kept = sum(pipeline.store.index.find((0, name)) is not None for name in known)
-    size = pipeline.store.shape.series_bytes
+    size = pipeline.store.series_bytes
     return {
         "state per series": f"{size:,} bytes; the {_CAPACITY:,} there is room for are stated as "
         f"{_CAPACITY * size / 2**20:,.0f} MiB and took {filled - before:,.0f} MiB",

@@ -1,16 +1,17 @@
 """How long a daemon takes to have its state back."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import psutil
 from confluent_kafka import TopicPartition
+from numpy.typing import NDArray
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.detect.config import DetectConfig
-from stream_vae.pipeline.series_store import SavedSeries, SeriesStore, StateShape
+from stream_vae.pipeline.series_store import SavedSeries, SeriesStore
 from stream_vae.state.changelog import ChangelogWriter, model_key
 from stream_vae.wire.snapshots import Checkpoint
 from tests.benchmarks.daemons import TIMED, config_of
@@ -79,12 +80,12 @@ def _fill(workload: Workload, kafka: RealKafka, changelog: str, n_series: int) -
     """Publish what daemons would have saved; return its bytes."""
     detect = DetectConfig()
     spec = workload.bundle.spec
-    shape = StateShape.of(spec, detect)
+    memory = SeriesStore(spec, detect, _CHUNK)
     model = model_key(spec, spec.score, detect.threshold.quantile)
-    writer = ChangelogWriter(changelog, spec, model, shape)
+    writer = ChangelogWriter(changelog, spec, model, memory.layout)
     producer = kafka.producer(**{"compression.type": "lz4", "linger.ms": 5})
     n_bytes = 0
-    for record in _records(writer, _rows(workload, detect), n_series):
+    for record in _records(writer, _rows(memory), n_series):
         while True:
             try:
                 producer.produce(record.topic, record.value, record.key, partition=record.partition)
@@ -97,9 +98,8 @@ def _fill(workload: Workload, kafka: RealKafka, changelog: str, n_series: int) -
     return n_bytes
 
 
-def _rows(workload: Workload, detect: DetectConfig) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+def _rows(memory: SeriesStore) -> Mapping[str, NDArray[np.void]]:
     """Return rows of series as they are after warm-up: full windows, own scores."""
-    memory = SeriesStore(workload.bundle.spec, detect, _CHUNK)
     rows = memory.rows([(0, f"series-{i}") for i in range(_CHUNK)])
     states = memory.complete(memory.capture(rows)).states
     generator = np.random.default_rng(0)
@@ -111,14 +111,15 @@ def _rows(workload: Workload, detect: DetectConfig) -> np.ndarray[tuple[int], np
 
 
 def _records(
-    writer: ChangelogWriter, rows: np.ndarray[tuple[int], np.dtype[np.void]], n_series: int
+    writer: ChangelogWriter, rows: Mapping[str, NDArray[np.void]], n_series: int
 ) -> Iterator[OutputRecord]:
     for partition in range(_PARTITIONS):
         yield writer.model(partition)
         numbers = range(partition, n_series, _PARTITIONS)
         for begin in range(0, len(numbers), _CHUNK):
             names = [(partition, f"series-{i}") for i in numbers[begin : begin + _CHUNK]]
-            saved = SavedSeries(names=names, states=rows[: len(names)], incidents={})
+            states = {part: saved[: len(names)] for part, saved in rows.items()}
+            saved = SavedSeries(names=names, states=states, incidents={})
             yield from writer.saved(saved, {partition: _INPUT})
         yield writer.checkpoint(partition, Checkpoint(offset=_INPUT, clock_ns=START_NS))
 

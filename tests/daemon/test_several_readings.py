@@ -288,7 +288,7 @@ def test_records_read_again_repeat_and_miss_none_of_their_readings(
         assert state_of(first)[part].tobytes() == state_of(second)[part].tobytes()
 
 
-def state_of(line: Line) -> NDArray[np.void]:
+def state_of(line: Line) -> Mapping[str, NDArray[np.void]]:
     """Return the saved state of the series that have begun, by name."""
     find = line.pipeline.store.index.find
     rows = [row for name in ("a", "b") if (row := find((0, name))) is not None]

@@ -200,17 +200,15 @@ class FuzzDriver:
 
     def _restart(self) -> None:
         """All state goes through its bytes into a new pipeline, as into another instance."""
-        memory, shape = self.pipeline.store, self.pipeline.store.shape
+        memory, layout = self.pipeline.store, self.pipeline.store.layout
         rows = memory.index.used()
         saved = self.pipeline.complete(self.pipeline.capture(rows))
-        head = RowHead(
-            model=b"8 bytes!", length=shape.length, n_features=shape.n_features, scores=shape.scores
-        )
+        head = RowHead(model=b"8 bytes!", parts=layout.heads)
         values = encode_rows(head, memory.index.offset[rows], saved.states)
         assert all(head_of(value) == head for value in values)
         self.pipeline = _pipeline(self._bundle)
-        _, states = decode_rows(values, shape.row)
-        self.pipeline.store.load(list(saved.names), states)
+        _, states = decode_rows(head, values)
+        assert self.pipeline.store.load(list(saved.names), layout.match(head.parts, states))
         for name, incidents in saved.incidents.items():
             again, _ = decode_value(encode_value(incidents), SeriesIncidents)
             assert again == incidents

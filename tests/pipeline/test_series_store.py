@@ -1,6 +1,7 @@
 """Snapshots: what is restored goes on as if nothing had happened."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.model_spec import Scorer, Scores
+from stream_vae.core.model_spec import Feature, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.state_layout import StateLayout
 from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.series_store import SavedSeries, StateShape
+from stream_vae.pipeline.series_store import SavedSeries, series_bytes
 from stream_vae.wire.snapshots import RowHead, decode_rows, encode_rows
+from tests.conftest import make_spec
 
 MakePipeline = Callable[..., Pipeline]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,12 +57,12 @@ def part(begin: int, end: int) -> ReadingBatch:
     return STREAM.take(np.arange(begin, min(end, len(STREAM))))
 
 
-def through_bytes(saved: SavedSeries, offset: int, shape: StateShape) -> NDArray[np.void]:
-    head = RowHead(
-        model=b"12345678", length=shape.length, n_features=shape.n_features, scores=shape.scores
-    )
-    offsets = np.full(len(saved.names), offset)
-    return decode_rows(encode_rows(head, offsets, saved.states), shape.row)[1]
+def through_bytes(
+    saved: SavedSeries, offset: int, layout: StateLayout
+) -> dict[str, NDArray[np.void]]:
+    head = RowHead(model=b"12345678", parts=layout.heads)
+    values = encode_rows(head, np.full(len(saved.names), offset), saved.states)
+    return layout.match(head.parts, decode_rows(head, values)[1])
 
 
 @settings(
@@ -104,7 +107,7 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
         coming = part(begin, begin + ahead)
         in_flight = first.assemble(coming)
         saved = first.complete(capture)
-        second.store.load(list(saved.names), through_bytes(saved, begin, second.store.shape))
+        second.store.load(list(saved.names), through_bytes(saved, begin, second.store.layout))
         second.replayed.note_series((0, f"s{i}"), begin)
         for name, state in saved.incidents.items():
             incidents[name] = (begin, state)
@@ -142,7 +145,8 @@ def assert_same_state(one: Pipeline, other: Pipeline) -> None:
             row = pipeline.store.index.find((0, f"s{i}"))
             assert row is not None
             saved = pipeline.complete(pipeline.capture(np.array([row], np.int32)))
-            states.append((saved.states.tobytes(), dict(saved.incidents)))
+            parts = {name: part.tobytes() for name, part in saved.states.items()}
+            states.append((parts, dict(saved.incidents)))
         assert states[0] == states[1]
 
 
@@ -189,7 +193,7 @@ def test_windows_carry_over_to_another_model_of_the_same_shape(
     readings.values[-SERIES:] = 500.0  # five times what the first model clips at
     first.observe(readings, scorer, NOW)
     saved = first.complete(first.capture(first.store.index.used()))
-    second.store.carry_over(list(saved.names), saved.states)
+    assert not second.store.load(list(saved.names), saved.states, by_this_model=False)
     row = second.store.index.find((0, "s1"))
     assert row is not None
     assert second.store.index.changed[row], "saved again in this model's terms"
@@ -203,5 +207,6 @@ def test_windows_carry_over_to_another_model_of_the_same_shape(
 
 
 def test_a_series_costs_what_is_stated() -> None:
-    shape = StateShape(length=32, n_features=8, scores=1000)
-    assert shape.row.itemsize == pytest.approx(6280, abs=40)
+    features = tuple(Feature(name=f"f{i}") for i in range(8))
+    spec = replace(make_spec(), features=features, window_length=32)
+    assert series_bytes(spec, DetectConfig()) == pytest.approx(6600, abs=40)

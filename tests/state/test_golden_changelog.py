@@ -134,7 +134,7 @@ class Restored:
         for one in self.partitions.restoring:
             loader.load_incidents(one)
             assert one.checkpoint is not None
-            loader.begin_replay(one.number, one.checkpoint.offset)
+            loader.begin_replay(one, one.checkpoint.offset)
 
     def replay(self) -> int:
         """Take in again what was committed after the checkpoints; return how many were unseen."""

@@ -5,9 +5,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from stream_vae.state.upgrade import row_type
+from stream_vae.core.series_index import ROW
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -22,7 +21,7 @@ from tests.system.cluster import KafkaCluster
 State = dict[str, dict[str, object]]
 """Partition and series -> name of a thing remembered -> its value, comparable by `==`."""
 
-_BY_THE_CLOCK = {"index.arrived", "index.epoch", "index.interval"}
+_BY_THE_CLOCK = {"arrived", "epoch", "interval"}
 """When readings came in, not what they were."""
 
 
@@ -44,7 +43,12 @@ class SavedState:
         """
         state: State = {}
         for (partition, key), row in self.rows.items():
-            state[f"{partition}/{key}"] = dict(_fields("", row))
+            parts = state.setdefault(f"{partition}/{key}", {})
+            for part in row.dtype.names or ():
+                if part == "index":
+                    parts.update(_index(np.void(row[part])))
+                else:
+                    parts[part] = row[part].tobytes().hex()  # so that NaN equals NaN
         for name, incidents in self.incidents.items():
             # A series that was saved later without incidents had calmed down.
             if incidents["offset"] >= self.offsets.get(name, 0):
@@ -80,21 +84,10 @@ def _note_row(state: SavedState, name: tuple[int, str], value: bytes | None) -> 
         state.rows.pop(name, None)
         state.offsets.pop(name, None)
         return
-    offsets, rows = decode_rows([value], row_type(head_of(value)))
+    offsets, rows = decode_rows(head_of(value), [value])
     state.rows[name], state.offsets[name] = rows[0], int(offsets[0])
 
 
-def _fields(prefix: str, row: np.void) -> list[tuple[str, object]]:
-    """Return the fields of a packed row, numbers readable, arrays as bytes: NaN equals NaN."""
-    found: list[tuple[str, object]] = []
-    for name in row.dtype.names or ():
-        value = row[name]
-        if isinstance(value, np.void):
-            found += _fields(f"{prefix}{name}.", value)
-        elif prefix + name not in _BY_THE_CLOCK:
-            found.append((prefix + name, _comparable(np.asarray(value))))
-    return found
-
-
-def _comparable(value: NDArray[Any]) -> object:
-    return value.item() if value.ndim == 0 else value.tobytes().hex()
+def _index(part: np.void) -> dict[str, object]:
+    row = np.frombuffer(part.tobytes(), ROW)[0]
+    return {name: row[name].item() for name in ROW.names or () if name not in _BY_THE_CLOCK}

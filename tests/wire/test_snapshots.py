@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.state_layout import PartHead
 from stream_vae.errors import StateError
 from stream_vae.wire.snapshots import (
     SCHEMA_VERSION,
@@ -18,29 +21,33 @@ from stream_vae.wire.snapshots import (
     head_of,
 )
 
-ROW = np.dtype([("values", "<f4", (3, 2)), ("step", "<i8"), ("known", "?")])
-HEAD = RowHead(model=b"12345678", length=3, n_features=2, scores=100)
+WINDOWS = np.dtype([("values", "<f4", (3, 2)), ("step", "<i8")])
+FLAGS = np.dtype([("known", "?")])
+HEAD = RowHead(
+    model=b"12345678", parts=(PartHead.of("windows", WINDOWS), PartHead.of("flags", FLAGS))
+)
 
 
-def make_rows(n: int) -> NDArray[np.void]:
-    rows = np.zeros(n, ROW)
-    rows["values"] = np.random.default_rng(3).normal(size=(n, 3, 2))
-    rows["values"][:1, 1, 1] = np.nan
-    rows["step"] = np.arange(n) - 2**62
-    rows["known"] = np.arange(n) % 2 == 0
-    return rows
+def make_states(n: int) -> dict[str, NDArray[np.void]]:
+    windows, flags = np.zeros(n, WINDOWS), np.zeros(n, FLAGS)
+    windows["values"] = np.random.default_rng(3).normal(size=(n, 3, 2))
+    windows["values"][:1, 1, 1] = np.nan
+    windows["step"] = np.arange(n) - 2**62
+    flags["known"] = np.arange(n) % 2 == 0
+    return {"windows": windows, "flags": flags}
 
 
 def encode(n: int = 4) -> list[bytes]:
-    return encode_rows(HEAD, np.arange(n) * 10, make_rows(n))
+    return encode_rows(HEAD, np.arange(n) * 10, make_states(n))
 
 
 def test_rows_come_back_bit_for_bit() -> None:
     values = encode()
     assert {head_of(value) for value in values} == {HEAD}
-    offsets, rows = decode_rows(values, ROW)
+    offsets, rows = decode_rows(HEAD, values)
     assert offsets.tolist() == [0, 10, 20, 30]
-    assert rows.tobytes() == make_rows(4).tobytes()
+    for name, part in make_states(4).items():
+        assert rows[name].tobytes() == part.tobytes()
 
 
 def test_no_rows_are_no_records() -> None:
@@ -68,7 +75,7 @@ def test_rows_of_a_newer_release_are_refused_and_say_so() -> None:
 
 def test_a_row_of_another_length_than_its_head_says_is_refused() -> None:
     with pytest.raises(StateError, match="bytes long"):
-        decode_rows(encode(), np.dtype([("values", "<f4", (4, 2))]))
+        decode_rows(replace(HEAD, parts=HEAD.parts[:1]), encode())
 
 
 def test_values_come_back_with_what_stands_beside_them() -> None:
