@@ -10,6 +10,7 @@ StreamVaeError
 ├── AlertDecodeError       the alerts topic's producer: these bytes are no alert event we know
 ├── KafkaUnavailableError  nobody: wait, retry, give up after a set deadline (exit 1)
 ├── KafkaRefusedError      the operator: the broker refuses what was asked (exit 1, names the right)
+│   └── TopicMissingError  a topic does not exist, or may not be seen
 ├── FencedError            nobody: another instance took over; restart (exit 1)
 └── ShapeError             us: a bug (crash, lose nothing, resume exactly)
 ```
@@ -60,6 +61,10 @@ class KafkaUnavailableError(StreamVaeError):
 
 class KafkaRefusedError(StreamVaeError):
     """The broker answered and refused: authorisation, a missing topic, a size limit."""
+
+
+class TopicMissingError(KafkaRefusedError):
+    """A topic that is needed does not exist, or its existence may not be known."""
 
 
 class FencedError(StreamVaeError):

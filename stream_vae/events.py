@@ -21,17 +21,64 @@ class DaemonStarted:
     """Series that the memory budget holds."""
     series_bytes: int
     """Memory of each."""
+    http_url: str | None
+    """Where probes and metrics are served; None where they are not."""
     settings: Mapping[str, object]
-    """Effective settings, secrets masked."""
+    """Dotted name -> value of those that are not the default, secrets masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsLoaded:
+    """All settings in force, defaults among them."""
+
+    settings: Mapping[str, object]
+    """Dotted name -> value, secrets masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonReady:
+    """Readings can be judged for the first time: a broker answers and the group was joined."""
+
+    http_url: str | None
+    startup_s: float
+    """Since the process began to work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonFailed:
+    """The daemon gives up for a reason that it knows."""
+
+    error: str
+    """Name of one of `stream_vae.errors`."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonCrashed:
+    """The daemon gives up for a reason that nobody thought of: a bug."""
+
+    exc_info: BaseException
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStopped:
-    """The daemon has drained, committed and closed."""
+    """The daemon has closed everything: the last line."""
 
     reason: str
     duration_s: float
-    """From the stop request to the end."""
+    """From the stop request, or the failure, to the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryLogged:
+    """A library wrote to the standard library's log."""
+
+    library: str
+    """Name of its logger."""
+    level: str
+    """`warning` or `error`."""
+    message: str
+    exc_info: BaseException | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +373,12 @@ class TransactionAborted:
 
 Event = (
     DaemonStarted
+    | SettingsLoaded
+    | DaemonReady
+    | DaemonFailed
+    | DaemonCrashed
     | DaemonStopped
+    | LibraryLogged
     | BrokerUnreachable
     | BrokerReached
     | ConsumptionDelayed

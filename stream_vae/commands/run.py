@@ -1,22 +1,19 @@
 """`stream-vae run`: the daemon."""
 
-import logging
 import sys
-import time
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from stream_vae.commands.options import ConfigOption, SecretsOption
-from stream_vae.daemon.service import Model, Service
-from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.daemon.service import Loop, Service, Surroundings
 from stream_vae.edges.kafka.properties import verify_properties
-from stream_vae.edges.telemetry.logs import LibraryHandler, build_logger
-from stream_vae.inputs.formats import build_decoder
-from stream_vae.models.device import limit_threads
-from stream_vae.models.scoring import WindowScorer
+from stream_vae.edges.telemetry.logs import build_logger
 from stream_vae.settings import load_settings
+
+_HEAVY = "stream_vae.daemon.start"
 
 
 def run(
@@ -36,26 +33,12 @@ def run(
     loaded = load_settings(
         config=config, overrides={"bundle.path": bundle}, secrets_dir=secrets_dir
     )
-    settings = loaded.settings
-    trained = load_bundle(settings.bundle.path)
-    verify_properties(settings.kafka)
-    decoder = build_decoder([feature.name for feature in trained.spec.features], settings.input)
-    limit_threads(settings.worker.threads)
-    scorer = WindowScorer(
-        trained,
-        score=settings.detect.score,
-        device=settings.worker.device,
-        samples=settings.worker.samples,
-        max_batch=settings.worker.max_batch,
-    )
-    logger = build_logger(settings.logging, sys.stdout)
-    logging.getLogger().addHandler(
-        LibraryHandler(logger, settings.logging.summary_period_s, time.monotonic)
-    )
-    model = Model(
-        spec=trained.spec,
-        scorer=scorer,
-        score=scorer.score_name,
-        device=str(scorer.device),
-    )
-    Service(loaded, model, decoder, logger).serve()
+    Service(loaded, build_logger(loaded.settings.logging, sys.stdout), _start).serve()
+
+
+def _start(around: Surroundings) -> Loop | None:
+    verify_properties(around.loaded.settings.kafka)
+    # Importing torch takes seconds; by now the port is bound and probes are answered.
+    heavy: Any = import_module(_HEAVY)
+    loop: Loop | None = heavy.start_loop(around)
+    return loop

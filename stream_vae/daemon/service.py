@@ -1,58 +1,80 @@
-"""The daemon as a process: its endpoint, its signals and its deadlines around the poll loop."""
+"""The daemon as a process: its endpoint, its signals and its deadlines around the poll loop.
 
-import math
+Light to import: the port is bound and probes are answered before torch and the model are loaded,
+so that what is wrong with either port or settings is told at once.
+"""
+
+import logging
 import os
+import resource
 import sys
 import threading
-import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from stream_vae import __version__
-from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Health, Heartbeat
-from stream_vae.core.model_spec import ModelSpec, Scorer
-from stream_vae.core.ports import EventSink
-from stream_vae.daemon.build import Edges, build_loop
+from stream_vae.core.ports import Telemetry
 from stream_vae.daemon.clock import SystemClock
-from stream_vae.daemon.loop import PollLoop
-from stream_vae.daemon.scoring_worker import ScoringWorker
 from stream_vae.daemon.stop_signals import handle_stop_signals
 from stream_vae.edges.http.server import HealthServer
-from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
-from stream_vae.edges.kafka.admin.startup import await_topics
-from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
-from stream_vae.edges.kafka.produce.output_producer import OutputProducer
-from stream_vae.edges.kafka.read.range_reader import RangeReader
-from stream_vae.edges.telemetry.logs import Logger
+from stream_vae.edges.telemetry.logs import LibraryHandler, Logger
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.errors import ConfigError, StreamVaeError
-from stream_vae.events import BrokerUnreachable, DaemonStarted, DaemonStopped, Event
-from stream_vae.inputs.decoder import Decoder
-from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.series_store import series_bytes
-from stream_vae.settings import LoadedSettings, Settings
+from stream_vae.events import (
+    DaemonCrashed,
+    DaemonFailed,
+    DaemonReady,
+    DaemonStarted,
+    DaemonStopped,
+    Event,
+)
+from stream_vae.settings import LoadedSettings
 
 EXIT_FAILED = 1
 _LAST_WORD_S = 1.0
+# Kafka's clients hold one for each broker and more; many systems allow a process 1,024 by default,
+# and more to who asks.
+_MOST_FILE_HANDLES = 65_536
 
 # The worker needs the interpreter's lock for microseconds between two operations of the model; with
 # the default of 5 ms it would wait that long for the poll loop each time.
 _SWITCH_INTERVAL_S = 2e-4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """The model that judges, on its device."""
+class Loop(Protocol):
+    """What a service runs; see `loop.PollLoop`."""
 
-    spec: ModelSpec
-    scorer: Scorer
-    score: str
-    """Name of the score in use."""
-    device: str
+    def run(self) -> None:
+        """Work until `stop`."""
+
+    def stop(self) -> None:
+        """Ask `run` to return; any thread may."""
+
+    def liveness(self) -> Health:
+        """Tell whether the loop still comes round."""
+        ...
+
+    def readiness(self) -> Health:
+        """Tell whether readings can be judged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a service offers to the loop it starts."""
+
+    loaded: LoadedSettings
+    events: Telemetry
+    clock: SystemClock
+    heartbeat: Heartbeat
+    """Of the poll loop."""
+    http_url: str | None
+    stopping: Callable[[], bool]
+    """Whether the daemon was asked to stop."""
 
 
 class Service:
@@ -60,133 +82,115 @@ class Service:
 
     Args:
         loaded: Checked settings, and what set each.
-        model: Scores windows.
-        decoder: Bytes to readings.
         logger: Where log lines go.
-
-    Raises:
-        ConfigError: If the memory budget is too small for the model.
+        start: Loads the model, waits for brokers and topics and returns the loop; None if it was
+            told to stop meanwhile.
     """
 
     def __init__(
-        self, loaded: LoadedSettings, model: Model, decoder: Decoder, logger: Logger
+        self,
+        loaded: LoadedSettings,
+        logger: Logger,
+        start: Callable[[Surroundings], Loop | None],
     ) -> None:
-        self._settings: Settings = loaded.settings
-        self._shown_settings = loaded.masked()
-        self._model = model
-        self._decoder = decoder
-        self._log_failure = logger.error
+        settings = loaded.settings
+        self._loaded = loaded
+        self._start = start
         self._clock = SystemClock()
-        self._heartbeat = Heartbeat(self._clock.monotonic())
+        self._began_at = self._clock.monotonic()
+        self._heartbeat = Heartbeat(self._began_at)
         registry = CollectorRegistry()
         self._events = Recorder(
             registry,
             logger,
-            detector=self._settings.detector.name,
-            summary_period_s=self._settings.logging.summary_period_s,
+            detector=settings.detector.name,
+            summary_period_s=settings.logging.summary_period_s,
             clock=self._clock.monotonic,
         )
-        self._series_bytes = series_bytes(model.spec, self._settings.detect)
-        self._capacity = _capacity(self._settings, self._series_bytes)
-        self._loop: PollLoop | None = None
-        self._stop_asked_at: float | None = None
-        self._http = HealthServer(self._settings.http, registry, self._liveness, self._readiness)
+        self._library_handler = LibraryHandler(self._events.record)
+        self._http = HealthServer(settings.http, registry, self._liveness, self._readiness)
+        self._loop: Loop | None = None
+        self._was_ready = False
+        self._ending_since: float | None = None
 
     def serve(self) -> None:
-        """Serve until told to stop; ends the process with a code other than 0 on failure."""
+        """Serve until told to stop; ends the process with a code other than 0 on failure.
+
+        Raises:
+            ConfigError: If something cannot be meant; logged only if the daemon had started.
+            StreamVaeError: Whatever else made the daemon give up; it has been logged.
+        """
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        _raise_file_limit()
         handle_stop_signals(self._asked_to_stop)
-        if self._settings.http.enabled:
-            self._http.start()
         reason = "stopped"
         try:
             self._work()
         except StreamVaeError as exc:
             reason = type(exc).__name__
-            self._log_failure("daemon_failed", error=reason, detail=str(exc))
+            self._note_end()
+            if self._has_something_to_log(exc):
+                self._events.record(DaemonFailed(error=reason, detail=str(exc)))
             raise
-        except Exception:
+        except Exception as exc:
             reason = "crashed"
-            self._log_failure("daemon_crashed", exc_info=True)
+            self._note_end()
+            self._events.record(DaemonCrashed(exc_info=exc))
             raise
         finally:
-            self._report_stopped(reason)
             self._http.stop()
+            logging.getLogger().removeHandler(self._library_handler)
+            if self._has_something_to_log(sys.exception()):
+                self._report_stopped(reason)
+
+    def _has_something_to_log(self, failure: BaseException | None) -> bool:
+        # What an operator got wrong before anything started is for whoever typed the command.
+        return self._events.has_started or not isinstance(failure, ConfigError)
 
     def _work(self) -> None:
-        settings, model = self._settings, self._model
-        instance = settings.kafka.instance_id or f"{os.uname().nodename}-{uuid.uuid4().hex[:8]}"
-        self._events.record(
-            DaemonStarted(
-                version=__version__,
-                instance=instance,
-                model_id=model.spec.id,
-                model_version=model.spec.version,
-                device=model.device,
-                series_capacity=self._capacity,
-                series_bytes=self._series_bytes,
-                settings=self._shown_settings,
+        if self._loaded.settings.http.enabled:
+            self._http.start()
+        self._loop = self._start(
+            Surroundings(
+                loaded=self._loaded,
+                events=_LoopTelemetry(
+                    self._events, on_started=self._hear_libraries, on_tick=self._report_ready
+                ),
+                clock=self._clock,
+                heartbeat=self._heartbeat,
+                http_url=self._http_url,
+                stopping=lambda: self._ending_since is not None,
             )
         )
-        found = await_topics(
-            settings.kafka,
-            settings.input.topic,
-            _owned_topics(settings),
-            self._events,
-            stopping=lambda: self._stop_asked_at is not None,
-        )
-        if not found:
-            return
-        producer = OutputProducer(
-            settings.kafka,
-            f"{settings.kafka.group_id}.{instance}",
-            _BeatingSink(self._events, self._heartbeat, self._clock),
-        )
-        producer.open()
-        detector = AlertDetector(
-            name=settings.detector.name, version=__version__, instance=instance
-        )
-        origin = Origin(
-            detector=detector, labels=settings.detector.labels, links=settings.detector.links
-        )
-        self._loop = build_loop(
-            settings,
-            self._edges(producer),
-            spec=model.spec,
-            score=model.score,
-            pipeline=Pipeline(model.spec, settings.detect, origin, self._capacity),
-            decoder=self._decoder,
-        )
-        if self._stop_asked_at is None:
+        if self._loop is not None and self._ending_since is None:
             self._loop.run()
 
-    def _edges(self, producer: OutputProducer) -> Edges:
-        kafka, events = self._settings.kafka, self._events
-        changelog = self._settings.changelog_topic
-        topic = self._settings.input.topic
-        return Edges(
-            consumer=InputConsumer(kafka, topic, events),
-            producer=producer,
-            input_reader=RangeReader(kafka, topic, events),
-            changelog_reader=None if changelog is None else RangeReader(kafka, changelog, events),
-            scoring=ScoringWorker(
-                self._model.scorer,
-                max_batch=self._settings.worker.max_batch,
-                events=events,
-                device=self._model.device,
-            ),
-            events=events,
-            clock=self._clock,
-            heartbeat=self._heartbeat,
-        )
+    @property
+    def _http_url(self) -> str | None:
+        return self._http.url if self._loaded.settings.http.enabled else None
+
+    def _hear_libraries(self) -> None:
+        # Not before: what libraries say of settings that are refused is in the refusal.
+        logging.getLogger().addHandler(self._library_handler)
+
+    def _report_ready(self) -> None:
+        """Tell of it once; the loop calls this each time it comes round."""
+        if not self._was_ready and self._readiness().is_ok:
+            self._was_ready = True
+            startup_s = self._clock.monotonic() - self._began_at
+            self._events.record(DaemonReady(http_url=self._http_url, startup_s=startup_s))
 
     def _asked_to_stop(self, number: int) -> None:
-        if self._stop_asked_at is not None:
+        if self._ending_since is not None:
             os._exit(128 + number)
-        self._stop_asked_at = self._clock.monotonic()
+        self._note_end()
         if self._loop is not None:
             self._loop.stop()
-        _after(self._settings.shutdown_deadline_s, self._give_up)
+        _after(self._loaded.settings.shutdown_deadline_s, self._give_up)
+
+    def _note_end(self) -> None:
+        if self._ending_since is None:
+            self._ending_since = self._clock.monotonic()
 
     def _give_up(self) -> None:
         """End the process, whatever hangs, before the cluster loses patience and kills it."""
@@ -195,61 +199,54 @@ class Service:
         os._exit(EXIT_FAILED)
 
     def _report_stopped(self, reason: str) -> None:
-        began = self._stop_asked_at or self._clock.monotonic()
-        duration_s = self._clock.monotonic() - began
+        self._note_end()
+        duration_s = self._clock.monotonic() - (self._ending_since or 0.0)
         self._events.record(DaemonStopped(reason=reason, duration_s=duration_s))
 
     def _liveness(self) -> Health:
         if self._loop is None:
-            return Health(is_ok=True, reason="waiting for the brokers")
+            return Health(is_ok=True, reason="starting")
         return self._loop.liveness()
 
     def _readiness(self) -> Health:
         if self._loop is None:
-            return Health(is_ok=False, reason="waiting for the brokers")
+            reason = "starting: loading the model, then waiting for brokers and topics"
+            return Health(is_ok=False, reason=reason)
         return self._loop.readiness()
 
 
-class _BeatingSink:
-    """Shows a sign of life while a step takes long because no broker answers."""
+class _LoopTelemetry:
+    """The recorder, as the loop sees it: the service hears when it starts and comes round."""
 
-    def __init__(self, events: EventSink, heartbeat: Heartbeat, clock: SystemClock) -> None:
-        self._events = events
-        self._heartbeat = heartbeat
-        self._clock = clock
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        on_started: Callable[[], None],
+        on_tick: Callable[[], None],
+    ) -> None:
+        self._recorder = recorder
+        self._on_started = on_started
+        self._on_tick = on_tick
 
     def record(self, event: Event) -> None:
         """Pass an event on."""
-        if isinstance(event, BrokerUnreachable):
-            self._heartbeat.beat(self._clock.monotonic())
-        self._events.record(event)
+        self._recorder.record(event)
+        if isinstance(event, DaemonStarted):
+            self._on_started()
+
+    def tick(self) -> None:
+        """Write what is due."""
+        self._on_tick()
+        self._recorder.tick()
 
 
-def _capacity(settings: Settings, series_bytes: int) -> int:
-    """Return how many series the memory budget holds."""
-    capacity = int(settings.state.memory_budget_mb * 2**20 / series_bytes)
-    # Those of one poll must find room beside those of another that is being scored.
-    least = 2 * settings.kafka.poll_records
-    if capacity < least:
-        msg = (
-            f"state.memory_budget_mb: found {settings.state.memory_budget_mb:g}, which holds "
-            f"{capacity} series of {series_bytes} bytes; expected at least "
-            f"{math.ceil(least * series_bytes / 2**20 * 10) / 10:g}, for {least} series, twice "
-            "kafka.poll_records"
-        )
-        raise ConfigError(msg)
-    return capacity
-
-
-def _owned_topics(settings: Settings) -> list[OwnedTopic]:
-    topics = [
-        OwnedTopic(name=settings.output.alerts_topic, kind="alerts"),
-        OwnedTopic(name=settings.output.dead_letter_topic, kind="dead_letters"),
-        OwnedTopic(name=settings.output.late_topic, kind="late"),
-    ]
-    if settings.changelog_topic is not None:
-        topics.append(OwnedTopic(name=settings.changelog_topic, kind="changelog"))
-    return topics
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILE_HANDLES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILE_HANDLES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # a sandbox may forbid it; nothing is lost then
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _after(seconds: float, action: Callable[[], None]) -> None:

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -56,6 +58,19 @@ class LoadedSettings:
         shown = mask(self.settings.model_dump(mode="json"))
         assert isinstance(shown, dict)  # noqa: S101 -- masking keeps a mapping a mapping
         return shown
+
+    def dotted(self) -> dict[str, object]:
+        """Return dotted name -> value in force, secrets masked."""
+        values = self.masked()
+        return {spec.name: reduce(getitem, spec.path, values) for spec in _single_settings()}
+
+    def changed(self) -> dict[str, object]:
+        """Return those of `dotted` that somebody set to something else than the default."""
+        return {
+            spec.name: value
+            for spec, value in zip(_single_settings(), self.dotted().values(), strict=True)
+            if value != spec.default
+        }
 
 
 def load_settings(
@@ -121,6 +136,10 @@ def _read(
         # What the others give would look contradictory without what could not be read.
         raise refuse(errors)
     return sources
+
+
+def _single_settings() -> list[FieldSpec]:
+    return [spec for spec in field_specs().values() if spec.kind != "section"]
 
 
 def _leaves(values: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, object]]:

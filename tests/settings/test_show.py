@@ -7,7 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.masking import MASK
 from stream_vae.settings import load_settings, to_json, to_yaml
+from stream_vae.settings.fields import settings_table
 from stream_vae.settings.load import LoadedSettings
 
 SECRETS = {
@@ -53,6 +55,22 @@ def test_secrets_are_shown_nowhere() -> None:
         assert "hunter2" not in text
         assert text.count("**********") == 3
         assert "linger.ms" in text
+
+
+def test_what_is_logged_at_start_is_what_differs_from_the_defaults() -> None:
+    set_here: dict[str, object] = {"kafka.group_id": "pumps", "http.port": 8080}
+    assert load(set_here).changed() == {"kafka.group_id": "pumps"}, "8080 is the default"
+    assert load().changed() == {}
+    secret = load_settings(environ=SECRETS)
+    assert secret.changed()["kafka.sasl_password"] == MASK
+    assert "hunter2" not in str(secret.changed())
+
+
+def test_dotted_names_hold_everything_that_is_in_force() -> None:
+    dotted = load({"kafka.group_id": "pumps"}).dotted()
+    assert dotted["kafka.group_id"] == "pumps"
+    assert dotted["http.port"] == 8080
+    assert set(dotted) == {name for name, *_ in settings_table()}
 
 
 def test_every_line_tells_its_origin() -> None:

@@ -14,7 +14,7 @@ from stream_vae.cli import main
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Torch takes seconds to import: the server does it once, and each daemon is a fork of it.
-_CONTEXT.set_forkserver_preload(["__main__", "stream_vae.commands.run", __name__])
+_CONTEXT.set_forkserver_preload(["__main__", "stream_vae.daemon.start", __name__])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,6 +254,6 @@ def test_secrets_stand_in_no_log_and_no_metric(
         metrics = get(daemon.http_port, "/metrics")[1]
         assert daemon.stop() == 0
         log = daemon.log.read_text()
-    assert shown["kafka"]["common"]["ssl.key.password"].startswith("***")
+    assert shown["kafka.common"]["ssl.key.password"].startswith("***")
     for text in (log, metrics):
         assert "hunter" not in text

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,16 @@ pytestmark = pytest.mark.timeout(120)
 
 BROKERS = "127.0.0.1:1"
 """Nobody is there: a daemon that got so far would wait, not exit."""
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """The daemon takes the signals of the process it runs in, here this one's."""
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+    yield
+    signal.set_wakeup_fd(-1)
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 def refusal(
@@ -31,7 +43,11 @@ def refusal(
 
 
 def config_file(directory: Path, **sections: dict[str, object]) -> Path:
-    content = {"kafka": {"bootstrap_servers": BROKERS, "broker_deadline_s": 1}, **sections}
+    content = {
+        "http": {"port": 0},
+        "kafka": {"bootstrap_servers": BROKERS, "broker_deadline_s": 1},
+        **sections,
+    }
     path = directory / "config.yaml"
     path.write_text(yaml.safe_dump(content))
     return path

@@ -31,6 +31,7 @@ from stream_vae.errors import (
     KafkaRefusedError,
     KafkaUnavailableError,
     StreamVaeError,
+    TopicMissingError,
 )
 
 
@@ -128,6 +129,8 @@ def _kind(error: KafkaError) -> type[StreamVaeError]:
         return KafkaUnavailableError
     if code in SETTINGS:
         return ConfigError
+    if code in TOPIC_MISSING:
+        return TopicMissingError
     if code in LOCAL_REFUSALS or code > 0:
         return KafkaRefusedError
     return KafkaUnavailableError if error.retriable() else StreamVaeError

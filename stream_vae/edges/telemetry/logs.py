@@ -2,9 +2,7 @@
 
 import logging
 import math
-import re
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import nullcontext
 from typing import Any, Protocol, TextIO
 
 import msgspec
@@ -12,12 +10,12 @@ import structlog
 
 from stream_vae.core.masking import mask
 from stream_vae.edges.telemetry.config import LoggingConfig
-from stream_vae.edges.telemetry.repeats import RepeatLimiter
+from stream_vae.events import Event, LibraryLogged
 
 # Texts come from the stream (series keys, broken records) and may be as long as a record.
 MAX_TEXT = 500
 MAX_ENTRIES = 100
-_DIGITS = re.compile(r"\d+")
+_DIGITS = 6
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -46,6 +44,7 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         _mask_secrets,
+        _round_numbers,
         _shorten_texts,
     ]
     if wants_json:
@@ -53,7 +52,7 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
     else:
         processors += [
             _escape_controls,
-            structlog.dev.ConsoleRenderer(colors=is_terminal, sort_keys=False),
+            _Console(structlog.dev.ConsoleRenderer(colors=is_terminal, sort_keys=False)),
         ]
     logger: Logger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
@@ -66,38 +65,26 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
 
 
 class LibraryHandler(logging.Handler):
-    """Sends what libraries log through the standard library to our logger, repeats held back.
-
-    Messages that differ in digits alone (ports, durations) are of one kind.
+    """Records what libraries log through the standard library, from warnings on.
 
     Args:
-        logger: Where the lines go.
-        period_s: Least time between two lines of one kind.
-        clock: Monotonic seconds.
+        record: Takes the events.
     """
 
-    def __init__(self, logger: Logger, period_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, record: Callable[[Event], None]) -> None:
         super().__init__(logging.WARNING)
-        writers = {"warning": logger.warning, "error": logger.error}
-        self._limiter = RepeatLimiter(
-            lambda level, fields: writers[level]("library_logged", **fields), period_s
-        )
-        self._clock = clock
+        self._record = record
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a `library_logged` line, or hold it back; write held-back ones that are due."""
-        level = "error" if record.levelno >= logging.ERROR else "warning"
-        message = record.getMessage()
-        fields = {"library": record.name, "message": message, "exc_info": record.exc_info}
-        now = self._clock()
-        self._limiter.say(level, f"{record.name} {_DIGITS.sub('', message)}", 1, fields, now)
-        self._limiter.release(now)
-
-    def close(self) -> None:
-        """Write what is held back."""
-        with self.lock or nullcontext():
-            self._limiter.release(self._clock(), all_kinds=True)
-        super().close()
+        """Record `LibraryLogged`."""
+        self._record(
+            LibraryLogged(
+                library=record.name,
+                level="error" if record.levelno >= logging.ERROR else "warning",
+                message=record.getMessage(),
+                exc_info=record.exc_info[1] if record.exc_info else None,
+            )
+        )
 
 
 _Fields = MutableMapping[str, Any]
@@ -105,6 +92,30 @@ _Fields = MutableMapping[str, Any]
 
 def _mask_secrets(_logger: object, _method: str, fields: _Fields) -> Mapping[str, Any]:
     return {name: mask(value, name) for name, value in fields.items()}
+
+
+def _round_numbers(_logger: object, _method: str, fields: _Fields) -> Mapping[str, Any]:
+    return {name: _round(value) for name, value in fields.items()}
+
+
+def _round(value: object) -> object:
+    """Return numbers with as many digits as a person compares, but never less than thousandths.
+
+    >>> _round(0.123456789), _round(1.7e-06), _round(1700000000.123456), _round(3)
+    (0.123457, 1.7e-06, 1700000000.123, 3)
+    """
+    if isinstance(value, (tuple, list)):
+        return [_round(entry) for entry in value]
+    number = _plain_number(value)
+    if isinstance(number, float) and math.isfinite(number) and number:
+        return round(number, max(_DIGITS - 1 - math.floor(math.log10(abs(number))), 3))
+    return number
+
+
+def _plain_number(value: object) -> object:
+    """Return a numpy scalar as Python's, anything else as it is."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value
 
 
 def _shorten_texts(_logger: object, _method: str, fields: _Fields) -> _Fields:
@@ -142,8 +153,24 @@ def _to_json(fields: object, **_options: object) -> str:
 
 def _plain(value: object) -> object:
     """Return what JSON can hold in place of a value it cannot (paths, numpy scalars)."""
-    item = getattr(value, "item", None)
-    if callable(item):
-        plain = item()
-        return None if isinstance(plain, float) and not math.isfinite(plain) else plain
-    return str(value)
+    plain = _plain_number(value)
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return None
+    return str(value) if plain is value else plain
+
+
+class _Console:
+    """Renders a line for eyes; what is a table in itself comes below it, one entry a line."""
+
+    def __init__(self, renderer: structlog.dev.ConsoleRenderer) -> None:
+        self._renderer = renderer
+
+    def __call__(self, logger: object, method: str, fields: _Fields) -> str:
+        tables = [name for name, value in fields.items() if isinstance(value, Mapping)]
+        # Python's own spelling of a text shows control characters instead of sending them.
+        entries = [
+            f"    {name} {key} = {value!r}"
+            for name in tables
+            for key, value in fields.pop(name).items()
+        ]
+        return "\n".join([self._renderer(logger, method, fields), *entries])

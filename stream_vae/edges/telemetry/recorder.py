@@ -12,11 +12,12 @@ from prometheus_client import CollectorRegistry
 from stream_vae import events
 from stream_vae.edges.telemetry.logs import Logger
 from stream_vae.edges.telemetry.metrics import Metrics
-from stream_vae.edges.telemetry.repeats import RepeatLimiter
+from stream_vae.edges.telemetry.repeats import Level, Line, RepeatLimiter
 from stream_vae.edges.telemetry.summary import Period
 
 # An observation costs 1.4 us, so a sample of a poll's margins stands for all.
 _MARGINS_OBSERVED = 16
+_DIGITS = re.compile(r"\d+")
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -25,7 +26,8 @@ class Recorder:
 
     A line is called after its event (`PartitionsAssigned` is `partitions_assigned`) and carries the
     event's fields. Nothing is logged per reading: what happens all the time only counts, and comes
-    out as one summary line a period; repeated warnings are held back and counted.
+    out as one summary line a period; repeated warnings are held back and counted. `DaemonStopped`
+    is the last line: what comes after it only counts.
 
     Args:
         registry: Where the metrics are registered; a recorder needs one of its own.
@@ -48,17 +50,24 @@ class Recorder:
         self._logger = logger
         self._summary_period_s = summary_period_s
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant: a library may log from within a metric or the logger itself.
+        self._lock = threading.RLock()
+        self._is_closed = False
+        self.has_started = False
+        """Whether `DaemonStarted` was recorded."""
         self._period = Period()
         self._period_began = clock()
-        self._limiter = RepeatLimiter(
-            lambda name, fields: logger.warning(name, **fields), summary_period_s
-        )
+        self._limiter = RepeatLimiter(self._write, summary_period_s)
         self._topics: dict[int, str] = {}  # partition held -> its topic
         self._lag: dict[int, int] = {}
         self._faces: Mapping[type[events.Event], Callable[[Any], None]] = {
             events.DaemonStarted: self._daemon_started,
+            events.SettingsLoaded: self._trace,
+            events.DaemonReady: self._inform,
+            events.DaemonFailed: self._daemon_failed,
+            events.DaemonCrashed: self._daemon_failed,
             events.DaemonStopped: self._daemon_stopped,
+            events.LibraryLogged: self._library_logged,
             events.BrokerUnreachable: self._broker_unreachable,
             events.BrokerReached: self._broker_reached,
             events.ConsumptionDelayed: self._warn_sparingly,
@@ -110,32 +119,54 @@ class Recorder:
     def _summarise(self, now: float) -> None:
         duration_s = now - self._period_began
         lag_records = sum(self._lag.values())
-        self._logger.info("summary", **self._period.fields(duration_s, lag_records))
+        self._write(Line("info", "summary", self._period.fields(duration_s, lag_records)))
         self._period = self._period.next()
         self._period_began = now
 
+    def _write(self, line: Line) -> None:
+        if not self._is_closed:
+            getattr(self._logger, line.level)(line.event, **line.fields)
+
+    def _trace(self, event: events.Event) -> None:
+        self._write(_line("debug", event))
+
     def _inform(self, event: events.Event) -> None:
-        self._logger.info(_name(event), **_fields(event))
+        self._write(_line("info", event))
 
     def _warn(self, event: events.Event) -> None:
-        self._logger.warning(_name(event), **_fields(event))
+        self._write(_line("warning", event))
 
     def _warn_sparingly(self, event: events.Event, *, kind: str = "", count: int = 1) -> None:
-        self._limiter.say(_name(event), kind, count, _fields(event), self._clock())
+        line = _line("warning", event)
+        self._limiter.add(line, kind=kind, count=count, now=self._clock())
 
     # Life cycle
 
     def _daemon_started(self, event: events.DaemonStarted) -> None:
         self._period_began = self._clock()
+        self.has_started = True
         self._metrics.build_info.labels(event.version, event.instance).set(1)
         self._metrics.model_info.labels(event.model_id, event.model_version, event.device).set(1)
         self._inform(event)
 
+    def _daemon_failed(self, event: events.DaemonFailed | events.DaemonCrashed) -> None:
+        # What led to it comes before it.
+        self._limiter.release(self._clock(), all_kinds=True)
+        self._write(_line("error", event))
+
     def _daemon_stopped(self, event: events.DaemonStopped) -> None:
         now = self._clock()
         self._limiter.release(now, all_kinds=True)
-        self._summarise(now)
+        if self.has_started:
+            self._summarise(now)
         self._inform(event)
+        self._is_closed = True
+
+    def _library_logged(self, event: events.LibraryLogged) -> None:
+        # Messages that differ in digits alone (ports, durations) are of one kind.
+        kind = f"{event.level} {event.library} {_DIGITS.sub('', event.message)}"
+        line = _line("error" if event.level == "error" else "warning", event)
+        self._limiter.add(line, kind=kind, count=1, now=self._clock())
 
     def _broker_unreachable(self, event: events.BrokerUnreachable) -> None:
         self._metrics.broker_reachable.set(0)
@@ -208,7 +239,7 @@ class Recorder:
 
     def _consumption_resumed(self, event: events.ConsumptionResumed) -> None:
         self._metrics.consumption_paused.set(0)
-        self._logger.debug(_name(event), **_fields(event))
+        self._trace(event)
 
     def _records_consumed(self, event: events.RecordsConsumed) -> None:
         self._period.records += event.records
@@ -309,9 +340,6 @@ class Recorder:
         self._warn_sparingly(event)
 
 
-def _name(event: events.Event) -> str:
-    return _WORD_START.sub("_", type(event).__name__).lower()
-
-
-def _fields(event: events.Event) -> dict[str, Any]:
-    return {field.name: getattr(event, field.name) for field in fields(event)}
+def _line(level: Level, event: events.Event) -> Line:
+    name = _WORD_START.sub("_", type(event).__name__).lower()
+    return Line(level, name, {field.name: getattr(event, field.name) for field in fields(event)})

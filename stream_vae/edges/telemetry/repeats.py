@@ -1,62 +1,80 @@
 """Repeated log lines: the first at once, the rest as a count."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
+Level = Literal["debug", "info", "warning", "error"]
 Fields = Mapping[str, object]
-Write = Callable[[str, Fields], object]
+
+MAX_KINDS = 200
+"""Kinds of one event remembered at a time; what is beyond them counts as one more kind."""
+_OTHERS = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the log."""
+
+    level: Level
+    event: str
+    fields: Fields
 
 
 @dataclass(slots=True)
 class _Held:
-    name: str
-    said_at: float
-    waiting: int
-    fields: Fields
+    line: Line
+    waiting: int = 0
+    written_at: float = -math.inf
 
 
 class RepeatLimiter:
     """Holds back lines of one kind, so that a broken producer cannot flood the logs.
 
     A line tells in `count` how many occurrences it stands for; all lines together tell of each one
-    once. A kind without occurrences for a whole period is forgotten, which bounds memory.
+    once. A kind without occurrences for a whole period is forgotten, which bounds memory together
+    with `MAX_KINDS`.
 
     Args:
-        write: Takes the event name and the fields of a line.
+        write: Takes the lines.
         period_s: Least time between two lines of one kind.
     """
 
-    def __init__(self, write: Write, period_s: float) -> None:
+    def __init__(self, write: Callable[[Line], object], period_s: float) -> None:
         self._write = write
         self._period_s = period_s
-        self._held: dict[tuple[str, str], _Held] = {}
+        self._held: dict[str, dict[str, _Held]] = {}  # event -> kind -> what is held back
 
-    def say(self, name: str, kind: str, count: int, fields: Fields, now: float) -> None:
+    def add(self, line: Line, *, kind: str, count: int, now: float) -> None:
         """Write a line, or hold it back.
 
         Args:
-            name: The event.
+            line: The newest stands for all that are held back.
             kind: What tells lines of one event apart (a reason); "" where nothing does.
             count: Occurrences this time.
-            fields: The line's other fields; the newest stand for all that are held back.
             now: Monotonic seconds.
         """
-        held = self._held.setdefault((name, kind), _Held(name, -float("inf"), 0, fields))
+        kinds = self._held.setdefault(line.event, {})
+        if kind not in kinds and len(kinds) >= MAX_KINDS:
+            kind = _OTHERS
+        held = kinds.setdefault(kind, _Held(line))
+        held.line = line
         held.waiting += count
-        held.fields = fields
-        if now - held.said_at >= self._period_s:
-            self._tell(held, now)
+        if now - held.written_at >= self._period_s:
+            self._release(held, now)
 
     def release(self, now: float, *, all_kinds: bool = False) -> None:
         """Write what was held back for a whole period, or everything."""
-        for key, held in list(self._held.items()):
-            is_due = now - held.said_at >= self._period_s
-            if held.waiting and (all_kinds or is_due):
-                self._tell(held, now)
-            elif is_due:
-                del self._held[key]
+        for kinds in self._held.values():
+            for kind, held in list(kinds.items()):
+                is_due = now - held.written_at >= self._period_s
+                if held.waiting and (all_kinds or is_due):
+                    self._release(held, now)
+                elif is_due:
+                    del kinds[kind]
 
-    def _tell(self, held: _Held, now: float) -> None:
-        fields = {**held.fields, "count": held.waiting}
-        held.waiting, held.said_at = 0, now
-        self._write(held.name, fields)
+    def _release(self, held: _Held, now: float) -> None:
+        fields = {**held.line.fields, "count": held.waiting}
+        held.waiting, held.written_at = 0, now
+        self._write(replace(held.line, fields=fields))

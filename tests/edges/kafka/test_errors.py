@@ -18,6 +18,7 @@ from stream_vae.errors import (
     KafkaRefusedError,
     KafkaUnavailableError,
     StreamVaeError,
+    TopicMissingError,
 )
 
 READING = Operation(doing="reading", topic="readings", group="farm")
@@ -107,7 +108,7 @@ def test_the_message_names_the_missing_right_and_its_object(
         (KafkaError.INVALID_PRODUCER_EPOCH, FencedError, Recovery.GIVE_UP),
         (KafkaError.FENCED_INSTANCE_ID, FencedError, Recovery.GIVE_UP),
         (KafkaError.INVALID_TRANSACTION_TIMEOUT, ConfigError, Recovery.GIVE_UP),
-        (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaRefusedError, Recovery.GIVE_UP),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMissingError, Recovery.GIVE_UP),
         (KafkaError.MSG_SIZE_TOO_LARGE, KafkaRefusedError, Recovery.GIVE_UP),
     ],
 )

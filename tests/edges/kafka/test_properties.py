@@ -195,7 +195,6 @@ def test_the_clients_log_goes_to_the_logger(
 ) -> None:
     """Control: without the logger the same message is on stderr."""
     caplog.set_level(logging.INFO, CLIENT_LOG.name)
-    # A name of its own, since a message another test caused is no news for a while.
     logged = reader_properties(KafkaConfig(bootstrap_servers="localhost:1"))
     unlogged = {name: value for name, value in logged.items() if name != "logger"}
     stderr: dict[str, str] = {}

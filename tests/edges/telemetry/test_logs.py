@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from stream_vae.edges.telemetry.config import LoggingConfig
 from stream_vae.edges.telemetry.logs import MAX_TEXT, LibraryHandler, build_logger
+from stream_vae.events import Event, LibraryLogged
 
 
 class Terminal(io.StringIO):
@@ -150,62 +151,64 @@ def test_values_that_json_cannot_hold_become_ones_it_can() -> None:
     }
 
 
-def test_what_libraries_log_becomes_lines_of_ours() -> None:
-    stream = io.StringIO()
+def test_what_libraries_log_becomes_events() -> None:
+    recorded: list[Event] = []
     library = logging.getLogger("some.library")
     library.propagate = False
-    library.addHandler(LibraryHandler(build_logger(LoggingConfig(), stream), 60, lambda: 0.0))
+    library.addHandler(LibraryHandler(recorded.append))
+    failure = ValueError(3)
     library.info("not worth a line")
-    library.warning("lost %s of %d", "https://ann:hunter2@b", 3)
-    library.error("crashed", exc_info=ValueError(3))
-    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
-    assert (first["level"], first["event"], first["library"], first["message"]) == (
-        "warning",
-        "library_logged",
-        "some.library",
-        "lost https://**********@b of 3",
-    )
-    assert (second["level"], second["message"]) == ("error", "crashed")
-    assert "ValueError: 3" in second["exception"]
-
-
-def connect_failure(port: int, name: str = "rdkafka") -> logging.LogRecord:
-    message = "Connect to %s:%d failed: refused (after %dms)"
-    return logging.LogRecord(name, logging.ERROR, "", 1, message, ("b", port, port % 7), None)
-
-
-def test_repeated_lines_of_libraries_are_held_back_and_counted() -> None:
-    """An outage: a client tells of every failed attempt, each with another port and duration."""
-    stream, seconds = io.StringIO(), iter([0.0, 1.0, 2.0, 2.5, 61.0, 62.0, 63.0])
-    handler = LibraryHandler(build_logger(LoggingConfig(), stream), 60, lambda: next(seconds))
-    for port in (9092, 9093, 9094):
-        handler.handle(connect_failure(port))
-    handler.handle(connect_failure(9092, name="other"))
-    handler.handle(connect_failure(9095))
-    handler.handle(connect_failure(9096))
-    handler.close()
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    told = [(line["library"], line["message"].split()[2], line["count"]) for line in lines]
-    assert told == [
-        ("rdkafka", "b:9092", 1),
-        ("other", "b:9092", 1),
-        ("rdkafka", "b:9095", 3),
-        ("rdkafka", "b:9096", 1),
+    library.warning("lost %s of %d", "part", 3)
+    library.error("crashed", exc_info=failure)
+    assert recorded == [
+        LibraryLogged(
+            library="some.library", level="warning", message="lost part of 3", exc_info=None
+        ),
+        LibraryLogged(library="some.library", level="error", message="crashed", exc_info=failure),
     ]
 
 
-def test_other_lines_of_libraries_are_not_held_back() -> None:
-    """Control for the test above; and what was held back comes with whatever is logged next."""
-    stream, seconds = io.StringIO(), iter([0.0, 1.0, 61.0])
-    handler = LibraryHandler(build_logger(LoggingConfig(), stream), 60, lambda: next(seconds))
-    handler.handle(connect_failure(9092))
-    handler.handle(connect_failure(9093))
-    handler.handle(logging.LogRecord("rdkafka", logging.WARNING, "", 1, "back", (), None))
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [(line["level"], line["count"]) for line in lines] == [
-        ("error", 1),
-        ("warning", 1),
-        ("error", 1),
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_exceptions_are_written_with_their_traceback(log_format: str) -> None:
+    text = written({"exc_info": ValueError("https://ann:hunter2@b")}, format=log_format)
+    assert "ValueError: https://**********@b" in text
+    assert "exc_info" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.123456789012345, 0.123457),
+        (-123.456789, -123.457),
+        (1.7123456789e-06, 1.71235e-06),
+        (0.0, 0.0),
+        (np.float32(0.1), 0.1),
+        ((0.123456789, 3), [0.123457, 3]),
+        (1_700_000_000.123456, 1_700_000_000.123),  # no time loses its milliseconds
+        (123_456_789, 123_456_789),
+        ("0.123456789012345", "0.123456789012345"),
+        (True, True),
+    ],
+)
+def test_numbers_have_the_digits_that_a_person_compares(value: object, shown: object) -> None:
+    assert json.loads(written({"value": value}))["value"] == shown
+
+
+def test_settings_are_written_as_they_are() -> None:
+    """Control for the test above: a setting that is rounded is another setting."""
+    settings = {"detect.threshold.quantile": 0.9999999, "kafka.group_id": "pumps"}
+    assert json.loads(written({"settings": settings}))["settings"] == settings
+
+
+def test_on_a_terminal_each_setting_has_its_own_line() -> None:
+    settings = {"kafka.group_id": "pumps", "detector.name": "two\nlines"}
+    text = written({"settings": settings, "version": "1"}, Terminal())
+    first, *others = text.splitlines()
+    assert "version" in first
+    assert "group_id" not in first
+    assert others == [
+        "    settings kafka.group_id = 'pumps'",
+        "    settings detector.name = 'two\\nlines'",
     ]
 
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from stream_vae import events
 from stream_vae.edges.telemetry.recorder import Recorder
+from stream_vae.edges.telemetry.repeats import MAX_KINDS
 
 KINDS: tuple[type[events.Event], ...] = get_args(events.Event)
 # What happens with every poll: counted, and told by the summary alone.
@@ -106,6 +107,9 @@ VALUES: Mapping[Any, Any] = {
     Mapping[int, int]: {0: 3},
     Mapping[str, int]: {"flow": 2},
     Mapping[str, str]: {"flow": "flow_rate"},
+    str | None: "x",
+    BaseException: ValueError(3),
+    BaseException | None: None,
 }
 
 
@@ -365,10 +369,12 @@ def test_a_period_without_windows_has_no_inference_times() -> None:
 
 def test_stopping_tells_the_rest_first() -> None:
     bench = Bench()
+    bench.record(make_event(events.DaemonStarted))
     bench.record(rejected(1), rejected(2), make_event(events.RecordsConsumed, records=5))
     bench.now += 1.0
     bench.record(make_event(events.DaemonStopped))
     assert [name for _, name, _ in bench.log.lines] == [
+        "daemon_started",
         "records_rejected",
         "records_rejected",
         "summary",
@@ -376,6 +382,76 @@ def test_stopping_tells_the_rest_first() -> None:
     ]
     assert [told["count"] for told in bench.log.named("records_rejected")] == [1, 2]
     assert bench.log.named("summary")[0]["records"] == 5
+
+
+def test_a_daemon_that_never_started_has_nothing_to_sum_up() -> None:
+    bench = Bench()
+    bench.record(make_event(events.DaemonFailed), make_event(events.DaemonStopped))
+    assert [name for _, name, _ in bench.log.lines] == ["daemon_failed", "daemon_stopped"]
+
+
+def test_what_led_to_a_failure_comes_before_it_and_the_end_comes_last() -> None:
+    bench = Bench()
+    away = make_event(events.BrokerUnreachable)
+    bench.record(away, away, make_event(events.DaemonFailed))
+    bench.record(make_event(events.DaemonStopped), away, make_event(events.LibraryLogged))
+    bench.wait(PERIOD_S)
+    assert [name for _, name, _ in bench.log.lines] == [
+        "broker_unreachable",
+        "broker_unreachable",
+        "daemon_failed",
+        "daemon_stopped",
+    ]
+
+
+# Libraries
+
+
+def connect_failure(port: int, library: str = "rdkafka") -> events.Event:
+    message = f"Connect to b:{port} failed: refused (after {port % 7}ms)"
+    return make_event(events.LibraryLogged, library=library, message=message, level="error")
+
+
+def test_repeated_lines_of_libraries_are_held_back_and_each_is_counted() -> None:
+    """An outage: a client tells of every failed attempt, each with another port and duration."""
+    bench = Bench()
+    for n in range(1200):
+        bench.record(connect_failure(9000 + n))
+        bench.wait(0.1)
+    bench.record(connect_failure(1, library="other"))
+    bench.record(make_event(events.DaemonStopped))
+    told = bench.log.named("library_logged")
+    counts = {
+        library: [line["count"] for line in told if line["library"] == library]
+        for library in ("rdkafka", "other")
+    }
+    assert sum(counts["rdkafka"]) == 1200
+    assert len(counts["rdkafka"]) <= 1 + 120 / PERIOD_S + 1
+    assert counts["other"] == [1]
+
+
+def test_other_lines_of_libraries_are_not_held_back() -> None:
+    """Control for the test above: another message, another level."""
+    bench = Bench()
+    bench.record(connect_failure(9092), connect_failure(9093))
+    bench.record(make_event(events.LibraryLogged, level="warning", message="connected again"))
+    bench.record(make_event(events.LibraryLogged, level="error", message="connected again"))
+    assert [(level, told["count"]) for level, _, told in bench.log.lines] == [
+        ("error", 1),
+        ("warning", 1),
+        ("error", 1),
+    ]
+
+
+def test_kinds_without_end_take_bounded_memory_and_lines_and_are_still_counted() -> None:
+    bench = Bench()
+    for n in range(5000):
+        message = "".join(chr(ord("a") + int(digit)) for digit in str(n))
+        bench.record(make_event(events.LibraryLogged, level="error", message=message))
+    bench.record(make_event(events.DaemonStopped))
+    told = bench.log.named("library_logged")
+    assert sum(line["count"] for line in told) == 5000
+    assert len(told) <= MAX_KINDS + 2
 
 
 # Repeated warnings

@@ -19,7 +19,12 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation, error_of, refuses_connection, translate
 from stream_vae.edges.kafka.properties import client_properties
-from stream_vae.errors import ConfigError, KafkaUnavailableError
+from stream_vae.errors import (
+    ConfigError,
+    KafkaUnavailableError,
+    StreamVaeError,
+    TopicMissingError,
+)
 from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed
 
 _FIRST_PAUSE_S = 0.5
@@ -59,6 +64,7 @@ def await_topics(
 
     Raises:
         KafkaUnavailableError: If that was not so before the deadline; says what was missing.
+        TopicMissingError: If the input topic was what was missing.
         KafkaRefusedError: If the brokers do not take the credentials, or a topic may not be seen,
             made or described; names the right.
         ConfigError: If a topic that exists is not fit for its use; tells of all that is wrong.
@@ -82,8 +88,7 @@ def await_topics(
             return True
         is_away = lack.is_of_brokers
         if deadline.has_passed:
-            msg = f"gave up after {config.broker_deadline_s:g} s: {lack.detail}"
-            raise KafkaUnavailableError(msg)
+            raise lack.error(f"gave up after {config.broker_deadline_s:g} s: {lack.detail}")
         kind = BrokerUnreachable if is_away else ConsumptionDelayed
         events.record(
             kind(detail=lack.detail, waited_s=deadline.waited_s, deadline_s=deadline.limit_s)
@@ -99,6 +104,8 @@ class _Lack:
 
     detail: str
     is_of_brokers: bool
+    error: type[StreamVaeError] = KafkaUnavailableError
+    """Raised if it is not there in time."""
 
 
 class _NoAnswer(Exception):  # noqa: N818 -- a state to wait in, no error yet
@@ -140,7 +147,10 @@ def _lack(
         _refuse_without_rights(
             admin, {input_topic: ("Read",), **{topic.name: topic.rights for topic in owned_topics}}
         )
-    unready = _unready(cluster.topics.get(input_topic))
+    if input_topic not in cluster.topics:
+        detail = f"the input topic {input_topic!r} does not exist; create it or set input.topic"
+        return _Lack(detail, is_of_brokers=False, error=TopicMissingError)
+    unready = _unready(cluster.topics[input_topic])
     if unready:
         return _Lack(f"the input topic {input_topic!r} {unready}", is_of_brokers=False)
     present = [topic for topic in owned_topics if topic.name in cluster.topics]
@@ -166,10 +176,8 @@ def _lack(
     return None
 
 
-def _unready(known: TopicMetadata | None) -> str | None:
+def _unready(known: TopicMetadata) -> str | None:
     """Return why a topic cannot be used yet, if it cannot."""
-    if known is None:
-        return "does not exist"
     if known.error is not None:
         return f"is not ready: {known.error.str()}"
     return None if known.partitions else "has no partitions"

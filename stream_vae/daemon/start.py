@@ -1,0 +1,158 @@
+"""From settings to a poll loop that can run: model, topics, Kafka's clients."""
+
+import math
+import os
+import uuid
+
+from stream_vae import __version__
+from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.health import Heartbeat
+from stream_vae.core.ports import EventSink
+from stream_vae.daemon.build import Edges, build_loop
+from stream_vae.daemon.clock import SystemClock
+from stream_vae.daemon.loop import PollLoop
+from stream_vae.daemon.scoring_worker import ScoringWorker
+from stream_vae.daemon.service import Surroundings
+from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
+from stream_vae.edges.kafka.admin.startup import await_topics
+from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
+from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.read.range_reader import RangeReader
+from stream_vae.errors import ConfigError
+from stream_vae.events import BrokerUnreachable, DaemonStarted, Event, SettingsLoaded
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.models.device import limit_threads
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_store import series_bytes
+from stream_vae.settings import Settings
+
+
+def start_loop(around: Surroundings) -> PollLoop | None:
+    """Load the model, wait for brokers and topics, and return the loop.
+
+    Returns:
+        None if the daemon was asked to stop first.
+
+    Raises:
+        ConfigError: If bundle, settings and topics do not fit each other, or the memory budget is
+            too small for the model.
+        KafkaUnavailableError: If no broker answers before the deadline.
+        KafkaRefusedError: If a topic is missing, or a right.
+    """
+    settings = around.loaded.settings
+    trained = load_bundle(settings.bundle.path)
+    spec = trained.spec
+    decoder = build_decoder([feature.name for feature in spec.features], settings.input)
+    row_bytes = series_bytes(spec, settings.detect)
+    capacity = _capacity(settings, row_bytes)
+    limit_threads(settings.worker.threads)
+    scorer = WindowScorer(
+        trained,
+        score=settings.detect.score,
+        device=settings.worker.device,
+        samples=settings.worker.samples,
+        max_batch=settings.worker.max_batch,
+    )
+    instance = settings.kafka.instance_id or f"{os.uname().nodename}-{uuid.uuid4().hex[:8]}"
+    around.events.record(
+        DaemonStarted(
+            version=__version__,
+            instance=instance,
+            model_id=spec.id,
+            model_version=spec.version,
+            device=str(scorer.device),
+            series_capacity=capacity,
+            series_bytes=row_bytes,
+            http_url=around.http_url,
+            settings=around.loaded.changed(),
+        )
+    )
+    around.events.record(SettingsLoaded(settings=around.loaded.dotted()))
+    topics = _owned_topics(settings)
+    if not await_topics(
+        settings.kafka, settings.input.topic, topics, around.events, stopping=around.stopping
+    ):
+        return None
+    detector = AlertDetector(name=settings.detector.name, version=__version__, instance=instance)
+    origin = Origin(
+        detector=detector, labels=settings.detector.labels, links=settings.detector.links
+    )
+    return build_loop(
+        settings,
+        _edges(around, scorer, instance),
+        spec=spec,
+        score=scorer.score_name,
+        pipeline=Pipeline(spec, settings.detect, origin, capacity),
+        decoder=decoder,
+    )
+
+
+def _edges(around: Surroundings, scorer: WindowScorer, instance: str) -> Edges:
+    settings, events = around.loaded.settings, around.events
+    kafka, topic, changelog = settings.kafka, settings.input.topic, settings.changelog_topic
+    producer = OutputProducer(
+        kafka,
+        f"{kafka.group_id}.{instance}",
+        _BeatingSink(events, around.heartbeat, around.clock),
+    )
+    producer.open()
+    return Edges(
+        consumer=InputConsumer(kafka, topic, events),
+        producer=producer,
+        input_reader=RangeReader(kafka, topic, events),
+        changelog_reader=None if changelog is None else RangeReader(kafka, changelog, events),
+        scoring=ScoringWorker(
+            scorer,
+            max_batch=settings.worker.max_batch,
+            events=events,
+            device=str(scorer.device),
+        ),
+        events=events,
+        clock=around.clock,
+        heartbeat=around.heartbeat,
+    )
+
+
+class _BeatingSink:
+    """Shows a sign of life while a step takes long because no broker answers."""
+
+    def __init__(self, events: EventSink, heartbeat: Heartbeat, clock: SystemClock) -> None:
+        self._events = events
+        self._heartbeat = heartbeat
+        self._clock = clock
+
+    def record(self, event: Event) -> None:
+        """Pass an event on."""
+        if isinstance(event, BrokerUnreachable):
+            self._heartbeat.beat(self._clock.monotonic())
+        self._events.record(event)
+
+
+def _capacity(settings: Settings, row_bytes: int) -> int:
+    """Return how many series the memory budget holds."""
+    capacity = int(settings.state.memory_budget_mb * 2**20 / row_bytes)
+    # Those of one poll must find room beside those of another that is being scored.
+    least = 2 * settings.kafka.poll_records
+    if capacity < least:
+        msg = (
+            f"state.memory_budget_mb: found {settings.state.memory_budget_mb:g}, which holds "
+            f"{capacity} series of {row_bytes} bytes; expected at least "
+            f"{math.ceil(least * row_bytes / 2**20 * 10) / 10:g}, for {least} series, twice "
+            "kafka.poll_records"
+        )
+        raise ConfigError(msg)
+    return capacity
+
+
+def _owned_topics(settings: Settings) -> list[OwnedTopic]:
+    topics = [
+        OwnedTopic(name=settings.output.alerts_topic, kind="alerts"),
+        OwnedTopic(name=settings.output.dead_letter_topic, kind="dead_letters"),
+        OwnedTopic(name=settings.output.late_topic, kind="late"),
+    ]
+    if settings.changelog_topic is not None:
+        topics.append(OwnedTopic(name=settings.changelog_topic, kind="changelog"))
+    return topics

@@ -1,0 +1,41 @@
+"""What is waited for at start, and what is said when the wait is over."""
+
+import pytest
+
+from stream_vae.edges.kafka.admin.startup import await_topics
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.embedded import EmbeddedBroker
+from stream_vae.errors import KafkaUnavailableError, StreamVaeError, TopicMissingError
+from stream_vae.events import BrokerUnreachable, ConsumptionDelayed, Event
+from tests.recorded_events import RecordedEvents
+
+
+def outcome(bootstrap: str) -> tuple[StreamVaeError, list[Event]]:
+    events = RecordedEvents()
+    config = KafkaConfig(bootstrap_servers=bootstrap, broker_deadline_s=1.0)
+    with pytest.raises(StreamVaeError) as failure:
+        await_topics(config, "readings", [], events, stopping=lambda: False)
+    return failure.value, events.events
+
+
+def test_a_topic_that_is_missing_is_no_outage() -> None:
+    with EmbeddedBroker({"others": 1}) as broker:
+        error, told = outcome(broker.bootstrap)
+    assert type(error) is TopicMissingError
+    assert "gave up after 1 s: the input topic 'readings' does not exist" in str(error)
+    assert "input.topic" in str(error)
+    assert {type(event) for event in told} == {ConsumptionDelayed}
+
+
+def test_brokers_that_are_away_are_an_outage() -> None:
+    """Control: nobody answers, so nobody knows what is missing."""
+    error, told = outcome("127.0.0.1:1")
+    assert type(error) is KafkaUnavailableError
+    assert {type(event) for event in told} <= {BrokerUnreachable}
+
+
+def test_a_topic_that_is_there_is_waited_for_no_longer() -> None:
+    """Control for both."""
+    with EmbeddedBroker({"readings": 1}) as broker:
+        config = KafkaConfig(bootstrap_servers=broker.bootstrap, broker_deadline_s=30.0)
+        assert await_topics(config, "readings", [], RecordedEvents(), stopping=lambda: False)
