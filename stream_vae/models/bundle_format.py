@@ -130,7 +130,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
     scaler = spec.scaler
     document = _Document(
         format=FORMAT,
-        format_version=FORMAT_VERSIONS[bool(_score_tensors(bundle))],
+        format_version=2 if _score_tensors(bundle) else 1,
         content_sha256="",
         weights_sha256=weights_sha256,
         id=spec.id,

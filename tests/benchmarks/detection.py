@@ -113,10 +113,10 @@ def baseline_scores(machine: Machine, *, window_length: int, seed: int) -> Metho
     yield "PCA T2+Q", _in_batches(T2Q(pca, calibration).score, targets)
     models: dict[str, WindowModel] = {"PCA 90 %": pca, "1-NN": nearest}
     for name, model in models.items():
-        held_out = _in_batches(model.residual, calibration)
+        usual = _in_batches(model.residual, calibration)
         residual = _in_batches(model.residual, targets)
-        yield name, ResidualScorer("reconstruction_error", held_out).score(residual)
-        yield f"{name} recency", ResidualScorer("recency", held_out).score(residual)
+        yield name, ResidualScorer("reconstruction_error", usual).score(residual)
+        yield f"{name} recency", ResidualScorer("recency", usual).score(residual)
 
 
 def main() -> int:
