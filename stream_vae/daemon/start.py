@@ -13,8 +13,8 @@ from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.loop import PollLoop
 from stream_vae.daemon.scoring_worker import ScoringWorker
 from stream_vae.daemon.service import Surroundings
+from stream_vae.daemon.topics import owned_topics
 from stream_vae.edges.files.bundle_files import load_bundle
-from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
@@ -71,15 +71,15 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         )
     )
     around.events.record(SettingsLoaded(settings=around.loaded.dotted()))
-    topics = _owned_topics(settings)
-    if not await_topics(
-        settings.kafka, settings.input.topic, topics, around.events, stopping=around.stopping
-    ):
-        return None
     detector = AlertDetector(name=settings.detector.name, version=__version__, instance=instance)
     origin = Origin(
         detector=detector, labels=settings.detector.labels, links=settings.detector.links
     )
+    topics = owned_topics(settings, spec, origin)
+    if not await_topics(
+        settings.kafka, settings.input.topic, topics, around.events, stopping=around.stopping
+    ):
+        return None
     return build_loop(
         settings,
         _edges(around, scorer, instance),
@@ -145,14 +145,3 @@ def _capacity(settings: Settings, row_bytes: int) -> int:
         )
         raise ConfigError(msg)
     return capacity
-
-
-def _owned_topics(settings: Settings) -> list[OwnedTopic]:
-    topics = [
-        OwnedTopic(name=settings.output.alerts_topic, kind="alerts"),
-        OwnedTopic(name=settings.output.dead_letter_topic, kind="dead_letters"),
-        OwnedTopic(name=settings.output.late_topic, kind="late"),
-    ]
-    if settings.changelog_topic is not None:
-        topics.append(OwnedTopic(name=settings.changelog_topic, kind="changelog"))
-    return topics

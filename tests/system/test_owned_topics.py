@@ -22,7 +22,7 @@ pytestmark = pytest.mark.kafka
 
 def owned(name: str) -> tuple[OwnedTopic, ...]:
     return (
-        OwnedTopic(name=f"{name}.alerts", kind="alerts"),
+        OwnedTopic(name=f"{name}.alerts", kind="alerts", batch_bytes=1_000_000),
         OwnedTopic(name=f"{name}.dead", kind="dead_letters"),
         OwnedTopic(name=f"{name}.late", kind="late"),
         OwnedTopic(name=f"{name}.state", kind="changelog"),
@@ -62,7 +62,7 @@ def test_everything_wrong_with_existing_topics_is_told_at_once_and_nothing_is_ma
 ) -> None:
     source = kafka.new_topic("source", partitions=3)
     alerts, dead, late, state = owned(source)
-    kafka.create_topic(alerts.name, 1, {"cleanup.policy": "compact"})
+    kafka.create_topic(alerts.name, 1, {"cleanup.policy": "compact", "max.message.bytes": "9000"})
     kafka.create_topic(dead.name, 1, {"max.message.bytes": "2000"})
     kafka.create_topic(state.name, 2)
 
@@ -71,6 +71,7 @@ def test_everything_wrong_with_existing_topics_is_told_at_once_and_nothing_is_ma
 
     told = str(refused.value)
     assert f"'{alerts.name}' (output.alerts_topic) has cleanup.policy=compact" in told
+    assert f"'{alerts.name}' (output.alerts_topic) has max.message.bytes=9000" in told
     assert f"'{dead.name}' (output.dead_letter_topic) has max.message.bytes=2000" in told
     assert f"'{state.name}' (state.topic) has cleanup.policy=delete" in told
     assert f"'{state.name}' (state.topic) has 2 partitions; expected 3" in told

@@ -21,6 +21,7 @@ _PREFETCH_KBYTES = 16 * 1024
 _SEND_QUEUE_KBYTES = 64 * 1024
 _LONGEST_HEARTBEAT_MS = 3_000
 _LONGEST_POLL_GAP_S = 300.0
+_BATCH_BYTES = 1_000_000
 
 
 def client_properties(config: KafkaConfig, *, instance: str | None = None) -> ClientProperties:
@@ -96,6 +97,8 @@ def producer_properties(
         "compression.type": "lz4",
         "message.max.bytes": LARGEST_RECORD_BYTES,
         "queue.buffering.max.kbytes": _SEND_QUEUE_KBYTES,
+        # The client's own default; a batch must fit into every topic, as a record must.
+        "batch.size": _BATCH_BYTES,
         **config.producer,
         **_typed_security(config),
         "enable.idempotence": True,
@@ -106,6 +109,11 @@ def producer_properties(
         properties["transactional.id"] = transactional_id
         properties["transaction.timeout.ms"] = _ms(config.transaction_timeout_s)
     return properties
+
+
+def batch_bytes(config: KafkaConfig) -> int:
+    """Return how many bytes of records the producer sends to a partition at once."""
+    return int(producer_properties(config)["batch.size"])
 
 
 def verify_properties(config: KafkaConfig) -> None:

@@ -20,6 +20,12 @@ _LOST_BY_COMPACTION: Mapping[TopicKind, str] = {
     "dead_letters": "compaction drops records of the same key and refuses those without one",
     "late": "compaction drops older readings of the same key",
 }
+_CONTENT: Mapping[TopicKind, str] = {
+    "alerts": "an alert event",
+    "dead_letters": "a dead letter",
+    "late": "a late reading",
+    "changelog": "a series' state",
+}
 
 _DAY_MS = 24 * 60 * 60 * 1000
 
@@ -46,6 +52,10 @@ class OwnedTopic:
 
     name: str
     kind: TopicKind
+    largest_record: int = 0
+    """Bytes of the largest record that the daemon writes of its own; 0 where the input decides."""
+    batch_bytes: int = 0
+    """`batch.size` of the producer, which sends as many records at once as fit into it."""
 
     @property
     def rights(self) -> tuple[Right, ...]:
@@ -75,7 +85,8 @@ def topic_errors(
 
     A changelog that is not compacted loses the state of quiet series, or grows for ever; one whose
     partitions are not those of the input has no place for the state of some. The other topics must
-    keep every record, and take what the input took.
+    keep every record, and take what the input took. All must take the largest record and the
+    largest batch: the client does not divide a batch that brokers refuse.
 
     Args:
         topic: What it is used for.
@@ -100,21 +111,44 @@ def topic_errors(
                 f"for each of the input topic {source.name!r}: "
                 + _repartition(found, source, bootstrap, another)
             )
-        return
-    if "compact" in policies:
+    elif "compact" in policies:
         yield (
             f"{place} has cleanup.policy={policy}; expected delete: "
             f"{_LOST_BY_COMPACTION[topic.kind]}; run `{alter} --add-config cleanup.policy=delete`, "
             f"{another}"
         )
-    if topic.kind != "alerts":
-        largest, wanted = _largest_record(found), _largest_record(source)
-        if largest is not None and wanted is not None and largest < wanted:
+    largest = _largest_batch(found)
+    if largest is None:
+        return
+    for wanted, why in _sizes(topic, source):
+        if largest < wanted:
+            mend = f"run `{alter} --add-config max.message.bytes={wanted}`, {another}"
             yield (
-                f"{place} has max.message.bytes={largest}; expected at least {wanted}, what the "
-                f"input topic {source.name!r} lets through, or a record could be too large to be "
-                f"put aside: run `{alter} --add-config max.message.bytes={wanted}`, {another}"
+                f"{place} has max.message.bytes={largest}; expected at least {wanted}, {why}: "
+                f"{mend}"
             )
+            return
+
+
+def _sizes(topic: OwnedTopic, source: FoundTopic) -> Iterator[tuple[int, str]]:
+    """Yield what a topic must take in bytes, and why, the largest first."""
+    sizes = [
+        (topic.largest_record, f"the largest record of {_CONTENT[topic.kind]}"),
+        (
+            topic.batch_bytes,
+            "what the producer sends at once (or lower `batch.size` in kafka.producer)",
+        ),
+    ]
+    taken = _largest_batch(source)
+    if topic.kind in {"dead_letters", "late"} and taken is not None:
+        sizes.append(
+            (
+                taken,
+                f"what the input topic {source.name!r} lets through, or a record could be too "
+                "large to be put aside",
+            )
+        )
+    yield from sorted(sizes, reverse=True)
 
 
 def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another: str) -> str:
@@ -126,7 +160,7 @@ def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another:
     )
 
 
-def _largest_record(topic: FoundTopic) -> int | None:
-    """Return the largest record a topic takes, as far as the daemon can read or write it."""
+def _largest_batch(topic: FoundTopic) -> int | None:
+    """Return the largest batch, or single record, a topic takes, as far as the daemon can write."""
     told = topic.settings.get("max.message.bytes")
     return None if told is None else min(int(told), LARGEST_RECORD_BYTES)

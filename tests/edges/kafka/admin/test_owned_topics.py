@@ -15,7 +15,13 @@ from stream_vae.edges.kafka.admin.owned_topics import (
 KINDS: list[TopicKind] = ["alerts", "dead_letters", "late", "changelog"]
 
 
-def faults(kind: TopicKind, n_partitions: int = 4, **settings: str) -> list[str]:
+RECORD, BATCH = 9_000, 400_000
+"""Bytes of the daemon's largest record of its own, and of the largest batch of them."""
+
+
+def faults(
+    kind: TopicKind, n_partitions: int = 4, record: int = RECORD, **settings: str
+) -> list[str]:
     """Return what is wrong with a topic beside an input of 4 partitions and records of 1 MB."""
     found, source = (
         FoundTopic(
@@ -28,13 +34,17 @@ def faults(kind: TopicKind, n_partitions: int = 4, **settings: str) -> list[str]
             ("in", 4, {"max_message_bytes": "1000000"}),
         )
     )
-    return list(topic_errors(OwnedTopic(name="t", kind=kind), found, source, "host:9092"))
+    topic = OwnedTopic(name="t", kind=kind, largest_record=record, batch_bytes=BATCH)
+    return list(topic_errors(topic, found, source, "host:9092"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_topic_made_by_the_daemon_is_fit(kind: TopicKind) -> None:
     made = OwnedTopic(name="t", kind=kind).made_with
-    assert faults(kind, 4, **{key.replace(".", "_"): value for key, value in made.items()}) == []
+    assert (
+        faults(kind, 4, RECORD, **{key.replace(".", "_"): value for key, value in made.items()})
+        == []
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,6 +98,40 @@ def test_what_is_put_aside_must_fit(kind: TopicKind) -> None:
 
 def test_alert_events_need_not_be_as_large_as_readings() -> None:
     assert faults("alerts", max_message_bytes="999999") == []
+
+
+@pytest.mark.parametrize("kind", ["alerts", "changelog"])
+@pytest.mark.parametrize(
+    ("record", "wanted", "why"),
+    [
+        (
+            RECORD,
+            BATCH,
+            "what the producer sends at once (or lower `batch.size` in kafka.producer)",
+        ),
+        (2 * BATCH, 2 * BATCH, "the largest record of "),
+    ],
+)
+def test_a_topic_that_takes_no_full_batch_or_not_the_largest_record_is_refused(
+    kind: TopicKind, record: int, wanted: int, why: str
+) -> None:
+    (fault,) = faults(kind, record=record, max_message_bytes=str(wanted - 1))
+    assert f"max.message.bytes={wanted - 1}; expected at least {wanted}, {why}" in fault
+    assert f"--topic t --add-config max.message.bytes={wanted}`" in fault
+    assert faults(kind, record=record, max_message_bytes=str(wanted)) == []
+
+
+@pytest.mark.parametrize("kind", ["dead_letters", "late"])
+def test_a_full_batch_of_what_is_put_aside_must_fit_however_small_the_inputs_records(
+    kind: TopicKind,
+) -> None:
+    topic = OwnedTopic(name="t", kind=kind, batch_bytes=BATCH)
+    found, source = (
+        FoundTopic(name=name, n_partitions=1, settings={"max.message.bytes": "2000"})
+        for name in ("t", "in")
+    )
+    (fault,) = topic_errors(topic, found, source, "host:9092")
+    assert f"max.message.bytes=2000; expected at least {BATCH}" in fault
 
 
 def test_no_dead_letter_is_larger_than_the_daemon_can_write() -> None:

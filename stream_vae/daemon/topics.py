@@ -1,0 +1,197 @@
+"""The topics that the daemon writes, and how large its largest record of each kind can be."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from stream_vae.core.alerts import (
+    AlertEvent,
+    AlertFeature,
+    AlertModel,
+    AlertSeries,
+    AlertSource,
+    AlertWindow,
+)
+from stream_vae.core.incidents import (
+    Incident,
+    IncidentState,
+    JudgedReading,
+    SeriesIncidents,
+    Silence,
+)
+from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.core.records import LARGEST_RECORD_BYTES, OutputRecord
+from stream_vae.detect.config import DetectConfig
+from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
+from stream_vae.edges.kafka.properties import batch_bytes
+from stream_vae.errors import ConfigError
+from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.series_store import SeriesStore
+from stream_vae.settings import Settings
+from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.wire.alerts import MAX_SUMMARY_CHARACTERS, alert_headers, encode_alert
+
+_FRAMING_BYTES = 256
+"""Kafka's own for a batch of one record, and its lengths."""
+_WIDEST_KEY = "\U0010ffff" * MAX_KEY_CHARACTERS
+_LONGEST_METHOD = "x" * 200
+_NUMBER = -1.7976931348623157e308
+_INTEGER = -(2**63)
+_TIME = datetime(2200, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[OwnedTopic]:
+    """Return the topics that the daemon writes.
+
+    Args:
+        settings: Their names.
+        spec: The model.
+        origin: Of alert events.
+
+    Raises:
+        ConfigError: If the state of a series fits into no record.
+    """
+    sent = batch_bytes(settings.kafka)
+    max_features = settings.detect.incident.max_features
+    topics = [
+        OwnedTopic(
+            name=settings.output.alerts_topic,
+            kind="alerts",
+            largest_record=largest_alert(spec, origin, max_features, settings.input.topic),
+            batch_bytes=sent,
+        ),
+        OwnedTopic(name=settings.output.dead_letter_topic, kind="dead_letters", batch_bytes=sent),
+        OwnedTopic(name=settings.output.late_topic, kind="late", batch_bytes=sent),
+    ]
+    if settings.changelog_topic is not None:
+        state = largest_state(spec, settings.detect)
+        if state > LARGEST_RECORD_BYTES:
+            msg = (
+                f"the state of one series of this model takes {state} bytes; expected at most "
+                f"{LARGEST_RECORD_BYTES}, or it fits into no record of the changelog: train with a "
+                "shorter model.window_length, lower detect.threshold.window, or set "
+                "state.changelog to false"
+            )
+            raise ConfigError(msg)
+        topics.append(
+            OwnedTopic(
+                name=settings.changelog_topic,
+                kind="changelog",
+                largest_record=state,
+                batch_bytes=sent,
+            )
+        )
+    return topics
+
+
+def largest_alert(spec: ModelSpec, origin: Origin, max_features: int, topic: str) -> int:
+    """Return the bytes of the largest record of an alert event.
+
+    Args:
+        spec: Names and units of the features.
+        origin: Copied into every event.
+        max_features: Features listed.
+        topic: The input topic.
+    """
+    event = AlertEvent(
+        incident_id="f" * 32,
+        sequence=2**63,
+        status="resolved",
+        severity="critical",
+        # In JSON a control character takes six bytes, more than any other.
+        series=AlertSeries(key="\x00" * MAX_KEY_CHARACTERS, labels=origin.labels),
+        starts_at=_TIME,
+        ends_at=_TIME,
+        detected_at=_TIME,
+        window=AlertWindow(
+            start=_TIME, end=_TIME, length=spec.window_length, step_seconds=spec.step_seconds
+        ),
+        score=_NUMBER,
+        score_peak=_NUMBER,
+        threshold=_NUMBER,
+        threshold_method=_LONGEST_METHOD,
+        grade=0.12345678901234567,
+        p_value=0.12345678901234567,
+        features=_widest_features(spec.features, max_features),
+        detector=origin.detector,
+        model=AlertModel(id=spec.id, version=spec.version, trained_at=_TIME),
+        source=AlertSource(
+            topic=topic, partition=2**31 - 1, offset_start=_INTEGER, offset_end=_INTEGER
+        ),
+        summary="\U0010ffff" * MAX_SUMMARY_CHARACTERS,
+        links=origin.links,
+    )
+    # The key is the record's own, and a header's too.
+    keys = 2 * len(_WIDEST_KEY.encode())
+    headers = sum(len(name) + len(value) for name, value in alert_headers(event))
+    return len(encode_alert(event)) + keys + headers + _FRAMING_BYTES
+
+
+def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
+    """Return the bytes of the largest record of the changelog.
+
+    Args:
+        spec: The model.
+        config: Decides how many scores a threshold remembers.
+    """
+    store = SeriesStore(spec, config, capacity=1)
+    key = model_key(spec, config.score, config.threshold.quantile)
+    writer = ChangelogWriter("", spec, key, store.layout)
+    name = (0, _WIDEST_KEY)
+    series = store.complete(store.capture(store.rows([name])))
+    saved = replace(series, incidents={name: _widest_incidents(config.incident.open_within)})
+    records = [*writer.saved(saved, {0: 2**62}), *writer.forgotten(name, 2**62), writer.model(0)]
+    return max(map(_size, records)) + _FRAMING_BYTES
+
+
+def _size(record: OutputRecord) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
+
+
+def _widest_features(features: Iterable[Feature], n: int) -> tuple[AlertFeature, ...]:
+    widest = sorted(features, key=lambda one: -len(msgspec.json.encode([one.name, one.unit])))
+    return tuple(
+        AlertFeature(
+            name=one.name,
+            unit=one.unit,
+            actual=_NUMBER,
+            expected=_NUMBER,
+            expected_std=_NUMBER,
+            contribution=_NUMBER,
+        )
+        for one in widest[:n]
+    )
+
+
+def _widest_incidents(open_within: int) -> SeriesIncidents:
+    reading = JudgedReading(
+        step=_INTEGER,
+        time=_INTEGER,
+        offset=_INTEGER,
+        anomalous=False,
+        score=_NUMBER,
+        grade=_NUMBER,
+    )
+    incident = Incident(
+        started_at=_INTEGER,
+        last_anomalous_at=_INTEGER,
+        offset_start=_INTEGER,
+        offset_end=_INTEGER,
+        sequence=_INTEGER,
+        peak_score=_NUMBER,
+        peak_grade=_NUMBER,
+        severity="critical",
+    )
+    return SeriesIncidents(
+        anomaly=IncidentState(
+            recent=(reading,) * open_within,
+            incident=incident,
+            normal_run=_INTEGER,
+            resolved=reading,
+        ),
+        silence=Silence(since=_INTEGER, offset=_INTEGER, arrived=_INTEGER, allowed_s=_NUMBER),
+    )
