@@ -107,24 +107,38 @@ class PollLoop:
         Raises:
             StreamVaeError: See `errors`; nothing uncommitted has been published.
         """
-        parts = self._parts
-        parts.scoring.start()
         try:
-            parts.consumer.subscribe(self)
+            self.start()
             while not self._stopping:
                 self.turn()
-            parts.work.settle()
-            parts.committer.commit_or_raise()
-            parts.consumer.close()
+            self.drain()
         except BaseException:
-            # Others take the partitions over at once instead of after a session.
-            parts.consumer.abandon()
-            parts.committer.leave(_LAST_COMMIT_S)
+            self.give_up()
             raise
         finally:
-            parts.scoring.stop(timeout_s=1.0)
-            parts.restorer.close()
-            parts.producer.close()
+            self.close()
+
+    def start(self) -> None:
+        """Join the group."""
+        self._parts.scoring.start()
+        self._parts.consumer.subscribe(self)
+
+    def drain(self) -> None:
+        """Commit all that was taken in, and leave the group."""
+        self._parts.work.settle()
+        self._parts.committer.commit_or_raise()
+        self._parts.consumer.close()
+
+    def give_up(self) -> None:
+        """Leave after a failure: others take the partitions over at once, not after a session."""
+        self._parts.consumer.abandon()
+        self._parts.committer.leave(_LAST_COMMIT_S)
+
+    def close(self) -> None:
+        """Let go of the worker and the clients."""
+        self._parts.scoring.stop(timeout_s=1.0)
+        self._parts.restorer.close()
+        self._parts.producer.close()
 
     def turn(self) -> None:
         """Go round once: take records in, bring finished work out."""

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from tests.state.saved_state import State
 from tests.system.chaos.outputs import Aside, Outputs
 from tests.system.chaos.stream import StreamRecord
-from tests.system.state import State
 
 MOST_SHOWN = 12
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from confluent_kafka import Message
 
+from tests.state.saved_state import State
 from tests.system.cluster import KafkaCluster
 from tests.system.harness import Topics
-from tests.system.state import State, read_state
+from tests.system.state import read_state
 
 _READ_WITHIN_S = 300.0
 

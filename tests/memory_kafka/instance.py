@@ -1,0 +1,156 @@
+"""A daemon's loop between edges in memory, turned by hand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.health import Heartbeat
+from stream_vae.core.model_spec import ModelSpec, Scorer
+from stream_vae.daemon.build import Edges, build_loop
+from stream_vae.daemon.loop import PollLoop
+from stream_vae.daemon.work_queue import Work
+from stream_vae.errors import StreamVaeError
+from stream_vae.inputs.decoder import Decoder
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.settings import Settings
+from tests.conftest import MeanSquareScorer, make_spec
+from tests.memory_kafka.broker import MemoryKafka
+from tests.memory_kafka.consumer import MemoryConsumer
+from tests.memory_kafka.faults import Crash, Faults
+from tests.memory_kafka.producer import MemoryProducer
+from tests.memory_kafka.reader import MemoryReader
+from tests.memory_kafka.scoring import InlineScoring
+from tests.memory_kafka.transaction import stepped
+from tests.recorded_events import RecordedEvents
+
+DEFAULT_CAPACITY = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an instance is made of beside its edges."""
+
+    settings: Settings
+    spec: ModelSpec = field(default_factory=cache(make_spec))
+    scorer: Scorer = field(default_factory=MeanSquareScorer)
+    decoder: Decoder | None = None
+    """Unset, the one the settings name."""
+    capacity: int = DEFAULT_CAPACITY
+    producer: type[MemoryProducer] = MemoryProducer
+
+
+class Instance:
+    """One daemon, from its start to its stop, failure or death.
+
+    Args:
+        kafka: The brokers.
+        parts: What it is made of.
+        name: Its `kafka.instance_id`.
+    """
+
+    def __init__(self, kafka: MemoryKafka, parts: Parts, name: str) -> None:
+        settings = parts.settings
+        topic, group, changelog = (
+            settings.input.topic,
+            settings.kafka.group_id,
+            settings.changelog_topic,
+        )
+        self.name = name
+        self.status: Literal["running", "stopped", "failed", "dead"] = "running"
+        self.failure: Exception | None = None
+        self.events = RecordedEvents()
+        self.faults = faults = Faults()
+        self._kafka = kafka
+        self.consumer = MemoryConsumer(
+            kafka, topic, group, name=name, events=self.events, faults=faults
+        )
+        self.scoring = InlineScoring[Work](parts.scorer, kafka.clock, faults)
+        self.input_reader = MemoryReader(kafka, topic, faults, "input")
+        self.changelog_reader = (
+            None if changelog is None else MemoryReader(kafka, changelog, faults, "changelog")
+        )
+        self.pipeline = Pipeline(
+            parts.spec,
+            settings.detect,
+            Origin(detector=AlertDetector(name="memory", version="0", instance=name)),
+            parts.capacity,
+        )
+        edges = Edges(
+            consumer=self.consumer,
+            producer=parts.producer(kafka, group, f"{group}.{name}", faults),
+            input_reader=self.input_reader,
+            changelog_reader=self.changelog_reader,
+            scoring=self.scoring,
+            events=self.events,
+            clock=kafka.clock,
+            heartbeat=Heartbeat(kafka.clock.monotonic()),
+            transaction=stepped(faults),
+        )
+        decoder = parts.decoder
+        if decoder is None:
+            decoder = build_decoder([f.name for f in parts.spec.features], settings.input)
+        self.loop: PollLoop = build_loop(
+            settings,
+            edges,
+            spec=parts.spec,
+            score="mean_square",
+            pipeline=self.pipeline,
+            decoder=decoder,
+        )
+        with self._judged():
+            self.loop.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == "running"
+
+    @property
+    def partitions(self) -> Any:
+        """The loop's partition table."""
+        return self.loop._parts.partitions
+
+    def turn(self, times: int = 1) -> None:
+        """Go round so many times, unless it ends before."""
+        for _ in range(times):
+            if self.is_running:
+                with self._judged():
+                    self.loop.turn()
+
+    def stop(self) -> None:
+        """Stop in good order."""
+        assert self.is_running, self.failure
+        with self._judged():
+            self.loop.drain()
+            self.loop.close()
+            self.status = "stopped"
+
+    def kill(self) -> None:
+        """End the process without notice."""
+        self.faults.is_dead = True
+        self._bury()
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Do as the process does when something is raised."""
+        try:
+            yield
+        except Crash:
+            self._bury()
+        except StreamVaeError as exc:
+            self.status, self.failure = "failed", exc
+            try:
+                self.loop.give_up()
+                self.loop.close()
+            except Crash:
+                self._bury()
+        if self.faults.is_dead:
+            self._bury()
+
+    def _bury(self) -> None:
+        self.status = "dead"
+        self.consumer.member.silent_since = self._kafka.clock.monotonic()

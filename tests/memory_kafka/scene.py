@@ -1,0 +1,188 @@
+"""Topics, instances and what they leave behind, for one test."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from stream_vae.detect.config import DetectConfig, IncidentConfig, SilenceConfig, ThresholdConfig
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.settings import Settings
+from stream_vae.settings.model import StateConfig, WorkerConfig
+from tests.memory_kafka.broker import MemoryKafka
+from tests.memory_kafka.clock import START_S, ManualClock
+from tests.memory_kafka.instance import Instance, Parts
+from tests.memory_kafka.partition_log import Entry
+from tests.state.saved_state import SavedState
+
+F = 3
+INPUT, ALERTS, DEAD_LETTERS, LATE = (
+    "stream-vae.readings",
+    "stream-vae.alerts",
+    "stream-vae.dead-letters",
+    "stream-vae.late",
+)
+CHANGELOG = "stream-vae-changelog"
+GROUP = "stream-vae"
+
+
+def make_settings(**sections: Mapping[str, Any]) -> Settings:
+    """Return settings for small tests; `kafka={"start": "latest"}` overrides."""
+    usual: dict[str, dict[str, Any]] = {
+        "kafka": {"start": "earliest", "poll_records": 16, "commit_interval_s": 0.5},
+        "state": {"snapshot_interval_s": 2.0},
+        "worker": {"max_in_flight": 64, "max_batch": 32},
+        "detect": {
+            "threshold": ThresholdConfig(window=100, refresh_every=4),
+            "incident": IncidentConfig(resolve_after=3),
+            "silence": SilenceConfig(intervals=0),
+        },
+    }
+    chosen = {name: usual[name] | dict(sections.get(name, {})) for name in usual}
+    return Settings(
+        kafka=KafkaConfig(**chosen["kafka"]),
+        state=StateConfig(**chosen["state"]),
+        worker=WorkerConfig(**chosen["worker"]),
+        detect=DetectConfig(**chosen["detect"]),
+    )
+
+
+def reading(step: int, value: float = 0.0) -> bytes:
+    """Return a reading at a second, of quiet values that differ or of one value in all features."""
+    values = [value + 0.1 * ((7 * step + 3 * i) % 11 - 5) for i in range(F)]
+    return json.dumps(
+        {"timestamp": START_S + step, **{f"f{i}": v for i, v in enumerate(values)}}
+    ).encode()
+
+
+class Scene:
+    """A cluster with the daemon's topics.
+
+    Args:
+        partitions: Of the input and its changelog.
+        parts: What instances are made of.
+        like: A scene whose input and clock this one has; unset, the input is empty.
+        sections: Of the settings, where they differ from the usual.
+    """
+
+    def __init__(
+        self,
+        partitions: int = 1,
+        parts: Parts | None = None,
+        like: "Scene | None" = None,
+        **sections: Mapping[str, Any],
+    ) -> None:
+        clock = ManualClock() if like is None else like.kafka.clock
+        self.kafka: MemoryKafka = MemoryKafka(clock)
+        self.parts = parts or Parts(settings=make_settings(**sections))
+        self.n_partitions = partitions
+        self.kafka.create_topic(INPUT, partitions, None if like is None else like.kafka.logs(INPUT))
+        self.kafka.create_topic(CHANGELOG, partitions)
+        for topic in (ALERTS, DEAD_LETTERS, LATE):
+            self.kafka.create_topic(topic, 2)
+        self.instances: list[Instance] = []
+
+    @property
+    def group(self) -> Any:
+        return self.kafka.group(GROUP, INPUT)
+
+    def start(self, name: str = "a", **changes: Any) -> Instance:
+        """Start an instance, of other parts if asked to."""
+        instance = Instance(self.kafka, replace(self.parts, **changes), name)
+        self.instances.append(instance)
+        return instance
+
+    def feed(self, key: str, values: Sequence[bytes | None], partition: int = 0) -> None:
+        """Append records."""
+        for value in values:
+            self.kafka.produce(INPUT, value, key=key.encode(), partition=partition)
+
+    def feed_series(
+        self,
+        key: str,
+        steps: range,
+        *,
+        anomalies: Sequence[int] = (),
+        partition: int = 0,
+    ) -> None:
+        """Append readings of a series, some of them far out."""
+        self.feed(
+            key, [reading(step, 20.0 if step in anomalies else 0.0) for step in steps], partition
+        )
+
+    def feed_aborted(self, key: str, values: Sequence[bytes], partition: int = 0) -> None:
+        """Append records in a transaction that is aborted."""
+        self._feed_in_transaction(key, values, partition, commit=False)
+
+    def feed_committed(self, key: str, values: Sequence[bytes], partition: int = 0) -> None:
+        """Append records in a transaction that is committed."""
+        self._feed_in_transaction(key, values, partition, commit=True)
+
+    def _feed_in_transaction(
+        self, key: str, values: Sequence[bytes], partition: int, *, commit: bool
+    ) -> None:
+        epoch = self.kafka.register("feed")
+        self.kafka.begin("feed", epoch)
+        log = self.kafka.logs(INPUT)[partition]
+        for value in values:
+            self.kafka.publish_to("feed", epoch, log, key.encode(), value)
+        self.kafka.end("feed", epoch, commit=commit)
+
+    # What is left behind
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """Input partition -> its end."""
+        return {p: log.stable_end for p, log in enumerate(self.kafka.logs(INPUT)) if log.end}
+
+    @property
+    def committed(self) -> dict[int, int]:
+        return self.kafka.committed(GROUP)
+
+    def settle(self, *instances: Instance, turns: int = 400) -> None:
+        """Turn instances until all input is committed.
+
+        Raises:
+            AssertionError: If one ends, or it never is.
+        """
+        for _ in range(turns):
+            for one in instances:
+                one.turn()
+            live: set[int] = set().union(*(one.partitions.live for one in instances))
+            if len(live) == self.n_partitions and self._all_committed():
+                return
+        assert self.committed == self.ends, "not all input was committed"
+        assert len(live) == self.n_partitions
+
+    def _all_committed(self) -> bool:
+        committed = self.committed
+        return all(committed.get(p) == end for p, end in self.ends.items())
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return all alert events, but for when and by whom they were raised."""
+        events = []
+        for _, entry in self.kafka.read_all(ALERTS):
+            event = json.loads(entry.value or b"")
+            del event["detected_at"], event["detector"]["instance"]
+            events.append(event)
+        return events
+
+    def told(self) -> list[tuple[str, str, int]]:
+        """Return series, status and sequence of all alert events."""
+        return [(e["series"]["key"], e["status"], e["sequence"]) for e in self.alerts()]
+
+    def dead_letters(self) -> list[bytes | None]:
+        return [entry.value for _, entry in self.kafka.read_all(DEAD_LETTERS)]
+
+    def late(self) -> list[bytes | None]:
+        return [entry.value for _, entry in self.kafka.read_all(LATE)]
+
+    def entries(self, topic: str) -> list[Entry]:
+        return [entry for _, entry in self.kafka.read_all(topic)]
+
+    def state(self) -> SavedState:
+        """Return what a daemon that takes over would find."""
+        state = SavedState()
+        for partition, entry in self.kafka.read_all(CHANGELOG):
+            state.add(partition, entry.key or b"", entry.value)
+        return state

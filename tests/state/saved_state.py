@@ -1,0 +1,84 @@
+"""What a changelog topic holds once compacted, in a form that two daemons' can be compared."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_vae.core.series_index import ROW
+from stream_vae.wire.snapshots import (
+    CHECKPOINT,
+    INCIDENTS,
+    SERIES,
+    Checkpoint,
+    decode_rows,
+    decode_value,
+    head_of,
+)
+
+State = dict[str, dict[str, object]]
+"""Partition and series -> name of a thing remembered -> its value, comparable by `==`."""
+
+_BY_THE_CLOCK = {"arrived", "epoch", "interval"}
+"""When readings came in, not what they were."""
+
+
+@dataclass(slots=True)
+class SavedState:
+    """The newest records of a changelog, by input partition and series key."""
+
+    rows: dict[tuple[int, str], np.void] = field(default_factory=dict)
+    offsets: dict[tuple[int, str], int] = field(default_factory=dict)
+    incidents: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
+    checkpoints: dict[int, int] = field(default_factory=dict)
+
+    def comparable(self) -> State:
+        """Return what must be the same whatever happened to the daemons on the way.
+
+        That is when they have stopped in good order: then every series stands at the end of its
+        input, and nothing is left to be read again. Offsets and checkpoints, which depend on when
+        series were saved, need not be compared.
+        """
+        state: State = {}
+        for (partition, key), row in self.rows.items():
+            parts = state.setdefault(f"{partition}/{key}", {})
+            for part in row.dtype.names or ():
+                if part == "index":
+                    parts.update(_index(np.void(row[part])))
+                else:
+                    parts[part] = row[part].tobytes().hex()  # so that NaN equals NaN
+        for name, incidents in self.incidents.items():
+            # A series that was saved later without incidents had calmed down.
+            if incidents["offset"] >= self.offsets.get(name, 0):
+                told = {k: value for k, value in incidents.items() if k != "offset" and value}
+                # To have calmed down is the same, whether it was written down or not.
+                if told:
+                    state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = told
+        return state
+
+    def add(self, partition: int, key: bytes, value: bytes | None) -> None:
+        """Take one record in, in the order of the topic."""
+        kind, name = key[:1], (partition, key[1:].decode(errors="replace"))
+        if kind == SERIES:
+            self._add_row(name, value)
+        elif kind == INCIDENTS:
+            self.incidents.pop(name, None)
+            if value is not None:
+                content = msgspec.json.decode(value)
+                self.incidents[name] = {"offset": content["offset"], **content["value"]}
+        elif kind == CHECKPOINT and value is not None:
+            self.checkpoints[partition] = decode_value(value, Checkpoint)[0].offset
+
+    def _add_row(self, name: tuple[int, str], value: bytes | None) -> None:
+        if value is None:
+            self.rows.pop(name, None)
+            self.offsets.pop(name, None)
+            return
+        offsets, rows = decode_rows(head_of(value), [value])
+        self.rows[name], self.offsets[name] = rows[0], int(offsets[0])
+
+
+def _index(part: np.void) -> dict[str, object]:
+    row = np.frombuffer(part.tobytes(), ROW)[0]
+    return {name: row[name].item() for name in ROW.names or () if name not in _BY_THE_CLOCK}
