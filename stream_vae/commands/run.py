@@ -9,6 +9,7 @@ import typer
 
 from stream_vae.commands.options import ConfigOption, SecretsOption
 from stream_vae.daemon.service import Loop, Service, Surroundings
+from stream_vae.edges.files.bundle_folder import require_bundle
 from stream_vae.edges.kafka.properties import verify_properties
 from stream_vae.edges.telemetry.logs import build_logger
 from stream_vae.settings import load_settings
@@ -37,7 +38,9 @@ def run(
 
 
 def _start(around: Surroundings) -> Loop | None:
-    verify_properties(around.loaded.settings.kafka)
+    settings = around.loaded.settings
+    require_bundle(settings.bundle.path)
+    verify_properties(settings.kafka)
     # Importing torch takes seconds; by now the port is bound and probes are answered.
     heavy: Any = import_module(_HEAVY)
     loop: Loop | None = heavy.start_loop(around)

@@ -27,11 +27,10 @@ from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.scaling import Scaler
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle, TrainingSummary, build_model, build_score
+from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.scores import SCORES, Recency
 
-WEIGHTS_FILE = "weights.safetensors"
-MODEL_FILE = "model.json"
 FORMAT = "stream-vae-model"
 FORMAT_VERSIONS = (1, 2)
 """Read here; the lowest that can hold a bundle is written."""

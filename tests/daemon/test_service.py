@@ -199,7 +199,7 @@ def test_the_process_takes_the_file_handles_it_may_have(tmp_path: Path) -> None:
         assert line.startswith(f"limits ({wanted}, ")
 
 
-@pytest.mark.parametrize("what", ["port", "setting"])
+@pytest.mark.parametrize("what", ["port", "setting", "bundle"])
 def test_what_is_wrong_without_a_model_is_told_before_torch_is_loaded(
     what: str, tmp_path: Path
 ) -> None:
@@ -207,11 +207,18 @@ def test_what_is_wrong_without_a_model_is_told_before_torch_is_loaded(
         "import sys\nfrom stream_vae.cli import main\ntry:\n    main()\n"
         "finally:\n    print('torch', 'torch' in sys.modules)"
     )
-    config = tmp_path / "config.json"
+    config, bundle = tmp_path / "config.json", tmp_path / "bundle"
+    if what != "bundle":
+        bundle.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1] if what == "port" else 0
         consumer = {"no.such.property": "1"} if what == "setting" else {}
-        config.write_text(json.dumps({"http": {"port": port}, "kafka": {"consumer": consumer}}))
+        sections = {
+            "http": {"port": port},
+            "kafka": {"consumer": consumer},
+            "bundle": {"path": str(bundle)},
+        }
+        config.write_text(json.dumps(sections))
         ended = subprocess.run(
             [sys.executable, "-c", program, "run", "--config", str(config)],
             capture_output=True,
@@ -221,6 +228,10 @@ def test_what_is_wrong_without_a_model_is_told_before_torch_is_loaded(
             env={"PATH": os.environ["PATH"]},
         )
     assert ended.returncode == 2
-    expected = f"port {port}: Address already in use" if what == "port" else "no.such.property"
+    expected = {
+        "port": f"port {port}: Address already in use",
+        "setting": "no.such.property",
+        "bundle": f"bundle {bundle}: no such folder",
+    }[what]
     assert expected in ended.stderr
     assert ended.stdout == "torch False\n", "no log line: nothing has started"

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import (
-    MODEL_FILE,
-    WEIGHTS_FILE,
     decode_bundle,
     encode_bundle,
     with_version,
 )
+from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.scoring import WindowScorer
 

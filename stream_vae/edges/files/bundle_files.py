@@ -5,9 +5,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from stream_vae.edges.files.bundle_folder import require_bundle
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
-from stream_vae.models.bundle_format import MODEL_FILE, WEIGHTS_FILE, decode_bundle, encode_bundle
+from stream_vae.models.bundle_format import decode_bundle, encode_bundle
+from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 
 _NAMES = (MODEL_FILE, WEIGHTS_FILE)
 
@@ -69,10 +71,7 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: If the folder or a file is missing, unreadable, or was altered.
     """
-    if not folder.is_dir():
-        raise BundleError(
-            f"bundle {folder}: no such folder; expected one with {MODEL_FILE} and {WEIGHTS_FILE}"
-        )
+    require_bundle(folder)
     try:
         files = {name: (folder / name).read_bytes() for name in _NAMES if (folder / name).exists()}
     except OSError as error:

@@ -9,7 +9,8 @@ from stream_vae.edges.files import bundle_files
 from stream_vae.edges.files.bundle_files import check_bundle_target, load_bundle, save_bundle
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
-from stream_vae.models.bundle_format import MODEL_FILE, WEIGHTS_FILE, encode_bundle
+from stream_vae.models.bundle_format import encode_bundle
+from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.train import train
 from stream_vae.models.training.training_windows import TrainingSeries
