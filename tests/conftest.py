@@ -8,14 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertDetector
-from stream_vae.core.model_spec import Feature, ModelSpec, Scores
+from stream_vae.core.model_spec import Feature, ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
 from stream_vae.models.device import limit_threads
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import DEFAULT_CAPACITY, Detector
 from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.series_store import DEFAULT_CAPACITY
 
 limit_threads(1)
 
@@ -65,10 +65,15 @@ def scorer() -> MeanSquareScorer:
 
 @pytest.fixture
 def make_pipeline() -> Callable[..., Pipeline]:
-    def make(config: DetectConfig | None = None, capacity: int = DEFAULT_CAPACITY) -> Pipeline:
-        detector = AlertDetector(name="test", version="0", instance="i")
-        origin = Origin(detector=detector)
-        return Pipeline(make_spec(), config or DetectConfig(), origin, capacity)
+    def make(
+        config: DetectConfig | None = None,
+        capacity: int = DEFAULT_CAPACITY,
+        scorer: Scorer | None = None,
+    ) -> Pipeline:
+        origin = Origin(detector=AlertDetector(name="test", version="0", instance="i"))
+        config = config or DetectConfig()
+        detector = Detector(make_spec(), scorer or MeanSquareScorer(), config, capacity)
+        return Pipeline(detector, config, origin)
 
     return make
 

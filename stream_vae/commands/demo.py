@@ -41,6 +41,7 @@ from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings, load_settings
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator
@@ -176,14 +177,16 @@ def _write_config(out: Path, bootstrap: str) -> Path:
 def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     model = load_bundle(settings.bundle.path)
     scorer = WindowScorer(model, device=settings.worker.device)
-    detector = AlertDetector(name=settings.detector.name, version=__version__, instance="offline")
-    pipeline = Pipeline(model.spec, settings.detect, Origin(detector=detector))
+    named = AlertDetector(name=settings.detector.name, version=__version__, instance="offline")
+    pipeline = Pipeline(
+        Detector(model.spec, scorer, settings.detect), settings.detect, Origin(detector=named)
+    )
     window_batch = pipeline.assemble(rest)
-    scores = scorer.score(window_batch.windows, window_batch.end_times)
-    outcome = pipeline.decide(rest, window_batch, scores, datetime.now(UTC))
+    scored = pipeline.score(rest, window_batch)
+    outcome = pipeline.decide(scored, datetime.now(UTC))
     expected = np.full((2, len(rest)), np.nan)
-    expected[0, window_batch.ready] = scores.expected[:, 0]
-    expected[1, window_batch.ready] = scores.expected_std[:, 0]
+    expected[0, window_batch.ready] = scored.scores.expected[:, 0]
+    expected[1, window_batch.ready] = scored.scores.expected_std[:, 0]
     return Offline(
         verdicts=outcome.verdicts,
         alerts=outcome.alerts,

@@ -32,9 +32,9 @@ from stream_vae.errors import ConfigError
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
-from stream_vae.pipeline.series_store import series_bytes
 
 
 def score(
@@ -70,11 +70,11 @@ def score(
         samples=settings.worker.samples,
         max_batch=settings.worker.max_batch,
     )
-    one = series_bytes(model.spec, settings.detect)
+    one = store_of_one(model.spec, settings.detect).series_bytes
     # New series of one batch must find room beside the known ones, however small the budget is.
     capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
     pipeline = Pipeline(
-        model.spec,
+        Detector(model.spec, scorer, settings.detect, capacity),
         settings.detect,
         Origin(
             detector=AlertDetector(
@@ -83,7 +83,6 @@ def score(
             labels=settings.detector.labels,
             links=settings.detector.links,
         ),
-        capacity,
     )
     features = tuple(feature.name for feature in model.spec.features)
     readings = CsvFiles(input_files, ColumnChoice(features=features))
@@ -98,7 +97,7 @@ def score(
         for batch in readings.iter_batches():
             now = datetime.now(UTC)
             room_made = _make_room(pipeline, batch, now)
-            outcome = pipeline.observe(batch, scorer, now)
+            outcome = pipeline.observe(batch, now)
             scores_file.write(batch, outcome.verdicts)
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
             n_late += len(outcome.late)

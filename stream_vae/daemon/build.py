@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream_vae.core.health import Heartbeat
-from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.ports import (
     Clock,
     InputConsumer,
@@ -24,7 +23,7 @@ from stream_vae.delivery.transaction import Transaction
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
-from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import PartitionTable
 from stream_vae.state.restore import RestoreConfig, Restorer
@@ -52,12 +51,10 @@ class Edges:
     transaction: Callable[..., Transaction] = Transaction
 
 
-def build_loop(  # noqa: PLR0913 -- what the loop is built of
+def build_loop(
     settings: Settings,
     edges: Edges,
     *,
-    spec: ModelSpec,
-    score: str,
     pipeline: Pipeline,
     decoder: Decoder,
 ) -> PollLoop:
@@ -66,15 +63,12 @@ def build_loop(  # noqa: PLR0913 -- what the loop is built of
     Args:
         settings: Checked settings.
         edges: The world outside.
-        spec: The model's inputs and calibration.
-        score: Name of the score in use.
-        pipeline: Windows, thresholds and incidents.
+        pipeline: Windows, detector and incidents.
         decoder: Bytes to readings.
     """
     topic, clock, events = settings.input.topic, edges.clock, edges.events
     partitions = PartitionTable()
-    model = model_key(spec, score, settings.detect.threshold.quantile)
-    committer = _committer(settings, edges, partitions, _changelog(settings, spec, model, pipeline))
+    committer = _committer(settings, edges, partitions, _changelog(settings, pipeline))
     work = WorkQueue(edges.scoring, pipeline, committer, heartbeat=edges.heartbeat, clock=clock)
     maintenance = SeriesMaintenance(
         MaintenanceConfig(topic=topic, ttl_s=settings.state.series_ttl_s),
@@ -86,7 +80,7 @@ def build_loop(  # noqa: PLR0913 -- what the loop is built of
         clock=clock,
         settle=work.settle,
     )
-    loader = ChangelogLoader(pipeline, spec, model, maintenance.evict, clock.time_ns)
+    loader = ChangelogLoader(pipeline, maintenance.evict, clock.time_ns)
     keeps_state = edges.changelog_reader is not None
     parts = LoopParts(
         consumer=edges.consumer,
@@ -124,11 +118,11 @@ def build_loop(  # noqa: PLR0913 -- what the loop is built of
     return PollLoop(config, parts)
 
 
-def _changelog(
-    settings: Settings, spec: ModelSpec, model: bytes, pipeline: Pipeline
-) -> ChangelogWriter | None:
-    topic = settings.changelog_topic
-    return None if topic is None else ChangelogWriter(topic, spec, model, pipeline.store.layout)
+def _changelog(settings: Settings, pipeline: Pipeline) -> ChangelogWriter | None:
+    topic, detector = settings.changelog_topic, pipeline.detector
+    if topic is None:
+        return None
+    return ChangelogWriter(topic, detector.spec, detector.version, pipeline.store.layout)
 
 
 def _committer(

@@ -81,6 +81,7 @@ class Ingest:
             index=index,
             readings=readings,
             window_batch=window_batch,
+            detector=self._pipeline.detector.version,
             positions=records.next_offsets(),
             polled_at=self._clock.monotonic(),
         )

@@ -25,8 +25,8 @@ from stream_vae.inputs.formats import build_decoder
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.series_store import series_bytes
+from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.settings import Settings
 
 
@@ -46,7 +46,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     trained = load_bundle(settings.bundle.path)
     spec = trained.spec
     decoder = build_decoder([feature.name for feature in spec.features], settings.input)
-    row_bytes = series_bytes(spec, settings.detect)
+    row_bytes = store_of_one(spec, settings.detect).series_bytes
     capacity = _capacity(settings, row_bytes)
     limit_threads(settings.worker.threads)
     scorer = WindowScorer(
@@ -83,9 +83,9 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     return build_loop(
         settings,
         _edges(around, scorer, instance),
-        spec=spec,
-        score=scorer.score_name,
-        pipeline=Pipeline(spec, settings.detect, origin, capacity),
+        pipeline=Pipeline(
+            Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
+        ),
         decoder=decoder,
     )
 

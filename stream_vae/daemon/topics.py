@@ -29,10 +29,11 @@ from stream_vae.edges.kafka.properties import batch_bytes
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
 from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.series_store import SeriesStore
+from stream_vae.pipeline.pipeline import store_of_one
 from stream_vae.settings import Settings
-from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.wire.alerts import MAX_SUMMARY_CHARACTERS, alert_headers, encode_alert
+from stream_vae.wire.snapshots import MODEL_BYTES
 
 _FRAMING_BYTES = 256
 """Kafka's own for a batch of one record, and its lengths."""
@@ -137,9 +138,8 @@ def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
         spec: The model.
         config: Decides how many scores a threshold remembers.
     """
-    store = SeriesStore(spec, config, capacity=1)
-    key = model_key(spec, config.score, config.threshold.quantile)
-    writer = ChangelogWriter("", spec, key, store.layout)
+    store = store_of_one(spec, config)
+    writer = ChangelogWriter("", spec, "0" * 2 * MODEL_BYTES, store.layout)
     name = (0, _WIDEST_KEY)
     series = store.complete(store.capture(store.rows([name])))
     saved = replace(series, incidents={name: _widest_incidents(config.incident.open_within)})

@@ -7,6 +7,7 @@ from stream_vae.daemon.clock import utc_now
 from stream_vae.delivery.committer import Committer
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.polled_batch import PolledBatch
+from stream_vae.pipeline.scored_batch import ScoredBatch
 from stream_vae.state.snapshots import SnapshotJob
 
 _WAIT_S = 0.5
@@ -69,12 +70,12 @@ class WorkQueue:
             self._committer.add_saved(self._pipeline.complete(work.capture), work.positions)
             self._committer.add_checkpoints(work.checkpoints)
             return
-        outcome = self._pipeline.decide(
-            work.readings,
-            work.window_batch,
-            scores,
-            utc_now(self._clock),
-            replayed=work.ticket is None,
+        scored = ScoredBatch(
+            readings=work.readings,
+            window_batch=work.window_batch,
+            scores=scores,
+            detector=work.detector,
         )
+        outcome = self._pipeline.decide(scored, utc_now(self._clock), replayed=work.ticket is None)
         if work.ticket is not None:
             self._committer.add_outcome(work, work.ticket, outcome)

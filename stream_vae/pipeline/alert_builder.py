@@ -22,10 +22,8 @@ from stream_vae.core.alerts import (
 from stream_vae.core.excerpts import printable
 from stream_vae.core.incidents import Incident, Silence
 from stream_vae.core.model_spec import ModelSpec, Scores
-from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.incidents import Change
-from stream_vae.detect.threshold import Judgement
+from stream_vae.pipeline.scored_batch import JudgedBatch
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -37,16 +35,6 @@ class Origin:
     detector: AlertDetector
     labels: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredBatch:
-    """What a batch's decisions rest on."""
-
-    readings: ReadingBatch
-    window_batch: WindowBatch
-    scores: Scores
-    judged: Judgement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +76,19 @@ class AlertBuilder:
         self._max_features = max_features
 
     def write(
-        self, change: Change, incident: Incident, scored: ScoredBatch, b: int, now: datetime
+        self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
     ) -> AlertEvent:
         """Return the alert event of an incident's change.
 
         Args:
             change: What happened to it.
             incident: The incident after the change.
-            scored: The batch whose window brought the change about.
+            batch: The one whose window brought the change about.
             b: That window's position in the batch.
             now: Wall clock.
         """
-        readings, scores, judged = scored.readings, scored.scores, scored.judged
+        scored, judged = batch.scored, batch.judged
+        readings, scores = scored.readings, scored.scores
         at = int(scored.window_batch.ready[b])
         key = readings.series[at]
         features = self._features(readings.values[at], scores, b)

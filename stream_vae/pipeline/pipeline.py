@@ -13,21 +13,22 @@ from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import JudgedReading
-from stream_vae.core.model_spec import ModelSpec, Scorer, Scores
+from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.core.state_layout import PartitionPart, StatePart
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
-from stream_vae.detect.drift import DriftWatch
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
-from stream_vae.pipeline.alert_builder import AlertBuilder, Origin, ScoredBatch
+from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
+from stream_vae.pipeline.detector import Detector, detector_parts
 from stream_vae.pipeline.replay import ReplayFilter
+from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
-from stream_vae.pipeline.series_store import DEFAULT_CAPACITY, Capture, SavedSeries, SeriesStore
+from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore
 from stream_vae.pipeline.stream_fit import StreamFit
 
 _MARGINS_TOLD = 64
@@ -50,48 +51,44 @@ class Outcome:
 
 
 class Pipeline:
-    """Windows, thresholds and incidents of all series of this instance.
+    """Windows and incidents of all series of this instance, and the detector between the two.
 
     The same readings give the same verdicts and alerts however they are cut into batches
     (`detected_at` aside).
 
     Args:
-        spec: The model's inputs and calibration.
+        detector: Scores and judges; as many series are remembered as it has room for.
         config: See `DetectConfig`.
         origin: Copied into every alert event.
-        capacity: Most series remembered.
-        series_parts: Of each series' state, beside windows and thresholds.
+        series_parts: Of each series' state, beside those of windows and detector.
         partition_parts: What is remembered of each partition as a whole.
-
-    Raises:
-        ConfigError: If the bundle has no calibration for the score.
     """
 
-    def __init__(  # noqa: PLR0913 -- the model, the settings, and what a release or a test adds
+    def __init__(
         self,
-        spec: ModelSpec,
+        detector: Detector,
         config: DetectConfig,
         origin: Origin,
-        capacity: int = DEFAULT_CAPACITY,
         *,
         series_parts: Sequence[StatePart] = (),
         partition_parts: Sequence[PartitionPart] = (),
     ) -> None:
         self._min_deviation = config.incident.min_deviation
         self._false_alarm_share = 1 - config.threshold.quantile
-        self.store = SeriesStore(spec, config, capacity, series_parts)
+        spec = detector.spec
+        self.detector = detector
+        self.store = SeriesStore(spec, config, detector.capacity, (*detector.parts, *series_parts))
         self._partition_parts = tuple(partition_parts)
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
         writer = AlertBuilder(
             spec,
             origin,
-            threshold_method=self.store.threshold.method,
+            threshold_method=detector.threshold.method,
             max_features=config.incident.max_features,
         )
         self._writer = writer
-        self.lifecycle = SeriesLifecycle(self.store, writer, config.silence)
-        self._drift = DriftWatch()
+        self.lifecycle = SeriesLifecycle(self.store, detector, writer, config.silence)
 
     @property
     def n_series(self) -> int:
@@ -103,11 +100,9 @@ class Pipeline:
         """Incidents firing now, of both kinds."""
         return self.store.incidents.n_open + len(self.store.silences.open_rows)
 
-    def observe(self, readings: ReadingBatch, scorer: Scorer, now: datetime) -> Outcome:
+    def observe(self, readings: ReadingBatch, now: datetime) -> Outcome:
         """Take N readings in and say what they mean."""
-        window_batch = self.assemble(readings)
-        scores = scorer.score(window_batch.windows, window_batch.end_times)
-        return self.decide(readings, window_batch, scores, now)
+        return self.decide(self.score(readings, self.assemble(readings)), now)
 
     def shortfall(self, readings: ReadingBatch) -> int:
         """Return how many series must be forgotten before these readings can be assembled."""
@@ -123,6 +118,15 @@ class Pipeline:
         index.changed[rows] = True
         index.pin(rows)
         return window_batch
+
+    def score(self, readings: ReadingBatch, window_batch: WindowBatch) -> ScoredBatch:
+        """Have what was assembled of some readings scored, here and now."""
+        return ScoredBatch(
+            readings=readings,
+            window_batch=window_batch,
+            scores=self.detector.scorer.score(window_batch.windows, window_batch.end_times),
+            detector=self.detector.version,
+        )
 
     def capture(self, rows: NDArray[np.int32]) -> Capture:
         """Take series out between two assemblies; `complete` it between the same two decisions."""
@@ -158,39 +162,37 @@ class Pipeline:
                 part.forget(partition)
         return len(self.store.release(self.store.index.of_partitions(partitions)))
 
-    def decide(
-        self,
-        readings: ReadingBatch,
-        window_batch: WindowBatch,
-        scores: Scores,
-        now: datetime,
-        *,
-        replayed: bool = False,
-    ) -> Outcome:
+    def decide(self, scored: ScoredBatch, now: datetime, *, replayed: bool = False) -> Outcome:
         """Judge scored windows; assemblies must be decided in the order they were made.
 
         Args:
-            readings: What was assembled.
-            window_batch: What came of it.
-            scores: Of its windows.
+            scored: What was assembled, and its scores.
             now: Wall clock.
             replayed: These readings were decided before, by whoever had the partition then: learn
                 from them, but publish nothing.
+
+        Raises:
+            LookupError: If another detector scored them.
         """
+        window_batch, scores = scored.window_batch, scored.scores
+        judged = self._detector(scored.detector).judge(scored)
         self.store.index.unpin()
         rows = window_batch.rows[window_batch.ready]
-        judged = self.store.threshold.judge(rows, scores.value, window_batch.revises)
         verdicts = _verdicts(window_batch, scores, judged)
-        scored = ScoredBatch(
-            readings=readings, window_batch=window_batch, scores=scores, judged=judged
-        )
-        changes = self._changes(scored, now, replayed=replayed)
+        changes = self._changes(JudgedBatch(scored=scored, judged=judged), now, replayed=replayed)
         return Outcome(
             verdicts=verdicts,
             late=np.flatnonzero(window_batch.late),
             changes=changes,
             events=() if replayed else self._events(rows, scores, judged, verdicts),
         )
+
+    def _detector(self, version: str) -> Detector:
+        if version != self.detector.version:
+            raise LookupError(
+                f"windows scored by detector {version}, loaded is {self.detector.version}"
+            )
+        return self.detector
 
     def _events(
         self,
@@ -212,21 +214,20 @@ class Pipeline:
         events += [
             ThresholdReleased(
                 series=self.store.index.name(row)[1],
-                readings=self.store.threshold.release_after,
+                readings=self.detector.threshold.release_after,
             )
             for row in rows[judged.released].tolist()
         ]
-        if len(rows):
-            moved = self._drift.update(float(scores.value.mean()))
-            if moved:
-                events.append(DriftDetected(mean_before=moved[0], mean_after=moved[1]))
+        moved = self.detector.watch_drift(scores.value)
+        if moved:
+            events.append(DriftDetected(mean_before=moved[0], mean_after=moved[1]))
         return tuple(events)
 
-    def _changes(self, scored: ScoredBatch, now: datetime, *, replayed: bool) -> Changes:
+    def _changes(self, batch: JudgedBatch, now: datetime, *, replayed: bool) -> Changes:
         found: list[tuple[int, int, AlertEvent]] = []  # position of the reading, row, event
         if not replayed:
-            found += self.lifecycle.returned(scored, now)
-        found += self._incident_changes(scored, now, replayed=replayed)
+            found += self.lifecycle.returned(batch.scored, now)
+        found += self._incident_changes(batch, now, replayed=replayed)
         found.sort(key=lambda change: change[0])  # arrival order over all series
         names = {row: self.store.index.name(row) for _, row, _ in found}
         self.store.index.recorded[list(names)] = True
@@ -236,9 +237,10 @@ class Pipeline:
         )
 
     def _incident_changes(
-        self, scored: ScoredBatch, now: datetime, *, replayed: bool
+        self, batch: JudgedBatch, now: datetime, *, replayed: bool
     ) -> list[tuple[int, int, AlertEvent]]:
-        window_batch, judged = scored.window_batch, scored.judged
+        scored, judged = batch.scored, batch.judged
+        window_batch = scored.window_batch
         rows = window_batch.rows[window_batch.ready]
         grades = self._grades(judged)
         counted = judged.anomalous & self._deviating(scored)
@@ -261,7 +263,7 @@ class Pipeline:
                 continue
             changed = self.store.incidents.observe(row, reading, replayed=replayed)
             if changed:
-                changes.append((at, row, self._writer.write(*changed, scored, b, now)))
+                changes.append((at, row, self._writer.write(*changed, batch, b, now)))
         return changes
 
     def _grades(self, judged: Judgement) -> NDArray[np.float64]:
@@ -277,6 +279,15 @@ class Pipeline:
         with np.errstate(over="ignore"):  # infinitely far is far enough
             distance = np.abs(actual - scores.expected) / scores.expected_std
         return np.asarray((distance >= self._min_deviation).any(axis=1))
+
+
+def store_of_one(spec: ModelSpec, config: DetectConfig) -> SeriesStore:
+    """Return the store of a pipeline with room for one series, to see how large its state is.
+
+    Raises:
+        ConfigError: If the bundle is not calibrated for the score.
+    """
+    return SeriesStore(spec, config, 1, detector_parts(spec, config))
 
 
 def _names(readings: ReadingBatch) -> list[SeriesName]:

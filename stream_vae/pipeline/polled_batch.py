@@ -23,6 +23,8 @@ class PolledBatch:
     """(N,) position in `records` of each reading; it repeats where a record gives several."""
     readings: ReadingBatch
     window_batch: WindowBatch
+    detector: str
+    """Version of the detector that scores its windows."""
     positions: Mapping[int, int]
     """Input partition -> offset behind its last record."""
     polled_at: float

@@ -12,7 +12,9 @@ from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import SeriesIncidents, Silence
 from stream_vae.core.series_index import SeriesName
 from stream_vae.detect.config import SilenceConfig
-from stream_vae.pipeline.alert_builder import AlertBuilder, ScoredBatch, SilenceEnd, SilentSeries
+from stream_vae.pipeline.alert_builder import AlertBuilder, SilenceEnd, SilentSeries
+from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.scored_batch import ScoredBatch
 from stream_vae.pipeline.series_store import SeriesStore
 
 _EXTRA_SHARE = 100
@@ -43,12 +45,16 @@ class SeriesLifecycle:
 
     Args:
         store: Of the pipeline.
+        detector: Whose thresholds are told of.
         alerts: Builds alert events.
         config: See `SilenceConfig`.
     """
 
-    def __init__(self, store: SeriesStore, alerts: AlertBuilder, config: SilenceConfig) -> None:
+    def __init__(
+        self, store: SeriesStore, detector: Detector, alerts: AlertBuilder, config: SilenceConfig
+    ) -> None:
         self._store = store
+        self._detector = detector
         self._alerts = alerts
         self._severity = config.severity
 
@@ -169,7 +175,7 @@ class SeriesLifecycle:
             silent = self._silent_series(row, topic, 0.0)
             incident = self._store.incidents.incident(row)
             if incident is not None:
-                threshold = self._store.threshold.in_force(row)
+                threshold = self._detector.threshold.in_force(row)
                 alerts.append(self._alerts.build_forgotten(silent, incident, threshold, now))
             silence = self._store.silences.get(row)
             if silence is not None:

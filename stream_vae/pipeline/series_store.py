@@ -14,10 +14,6 @@ from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import IncidentTracker
 from stream_vae.detect.silence import SilenceWatch
-from stream_vae.detect.threshold import AdaptiveThreshold
-from stream_vae.errors import ConfigError
-
-DEFAULT_CAPACITY = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +44,10 @@ class SeriesStore:
     between the same two decisions.
 
     Args:
-        spec: The model's inputs and calibration.
+        spec: The model's inputs.
         config: See `DetectConfig`.
         capacity: Rows; memory is used only for those given out once.
-        more_parts: Of the state, beside those of this class.
-
-    Raises:
-        ConfigError: If the bundle has no calibration for the score.
+        more_parts: Of the state, beside index and windows: the detector's, for one.
     """
 
     def __init__(
@@ -75,14 +68,6 @@ class SeriesStore:
             len(spec.features),
             capacity,
         )
-        score = spec.score if config.score == "auto" else config.score
-        if score not in spec.calibration:
-            msg = (
-                f"detect.score: found {score!r}, expected auto or one the bundle is calibrated "
-                f"for: {sorted(spec.calibration)}"
-            )
-            raise ConfigError(msg)
-        self.threshold = AdaptiveThreshold(config.threshold, spec.calibration[score], capacity)
         # A part is added here: begun, saved, restored and counted, it is by that.
         self.layout = StateLayout(
             (
@@ -98,7 +83,6 @@ class SeriesStore:
                     columns=self.windows.state,
                     is_essential=True,
                 ),
-                StatePart(name="threshold", phase=Phase.DECIDED, columns=self.threshold.state),
                 *more_parts,
             )
         )
@@ -200,8 +184,3 @@ class SeriesStore:
             self.incidents.forget(row)
             self.silences.close(row)
         return self.index.release(rows)
-
-
-def series_bytes(spec: ModelSpec, config: DetectConfig) -> int:
-    """Return the memory of one series of this model under these settings."""
-    return SeriesStore(spec, config, capacity=1).series_bytes

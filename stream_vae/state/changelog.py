@@ -1,6 +1,5 @@
 """What is remembered of series, as records of the changelog topic."""
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +14,6 @@ from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
     MODEL,
-    MODEL_BYTES,
     OFFSET_HEADER,
     SERIES,
     Checkpoint,
@@ -26,25 +24,19 @@ from stream_vae.wire.snapshots import (
 )
 
 
-def model_key(spec: ModelSpec, score: str, quantile: float) -> bytes:
-    """Return what tells the rows of one model, score and percentile from those of others."""
-    identity = f"{spec.version}:{score}:{quantile}"
-    return hashlib.sha256(identity.encode()).digest()[:MODEL_BYTES]
-
-
 class ChangelogWriter:
-    """Makes the records of one model; partition for partition the topic is the input's twin.
+    """Makes the records of one detector; partition for partition the topic is the input's twin.
 
     Args:
         topic: The compacted topic.
         spec: The model.
-        model: See `model_key`.
+        version: Of the detector.
         layout: Of the rows.
     """
 
-    def __init__(self, topic: str, spec: ModelSpec, model: bytes, layout: StateLayout) -> None:
+    def __init__(self, topic: str, spec: ModelSpec, version: str, layout: StateLayout) -> None:
         self._topic = topic
-        self._head = RowHead(model=model, parts=layout.heads)
+        self._head = RowHead(model=bytes.fromhex(version), parts=layout.heads)
         self._model = SavedModel(
             version=spec.version,
             features=tuple(feature.name for feature in spec.features),

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.incidents import SeriesIncidents
-from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.core.series_index import SeriesName
@@ -37,8 +36,6 @@ class ChangelogLoader:
 
     Args:
         pipeline: What is loaded into.
-        spec: The model.
-        model: What tells its rows from those of others.
         evict: Called with how many series more than there is room for are about to be loaded.
         now_ns: Wall clock, nanoseconds since 1970.
     """
@@ -46,14 +43,12 @@ class ChangelogLoader:
     def __init__(
         self,
         pipeline: Pipeline,
-        spec: ModelSpec,
-        model: bytes,
         evict: Callable[[int], None],
         now_ns: Callable[[], int],
     ) -> None:
         self._pipeline = pipeline
-        self._spec = spec
-        self._model = model
+        self._spec = pipeline.detector.spec
+        self._model = bytes.fromhex(pipeline.detector.version)
         self._evict = evict
         self._now_ns = now_ns
 

@@ -60,7 +60,7 @@ class RowHead:
     """What the rows of a chunk have in common."""
 
     model: bytes
-    """First bytes of the hash of the model that wrote them."""
+    """Version of the detector that wrote them."""
     parts: tuple[PartHead, ...]
     """In the order in which they stand."""
     schema_version: int = SCHEMA_VERSION

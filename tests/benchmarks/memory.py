@@ -12,6 +12,7 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
 from tests.benchmarks.workload import START_NS, STEP_NS, F, T, Workload
@@ -26,19 +27,20 @@ _POLL = 500
 def measure_memory(workload: Workload, _: RealKafka) -> dict[str, str]:
     """Fill the rows there are, then send 100,000 keys that nobody has seen, once each."""
     origin = Origin(detector=AlertDetector(name="benchmark", version="0", instance="0"))
-    pipeline = Pipeline(workload.bundle.spec, DetectConfig(), origin, _CAPACITY)
     scorer = WindowScorer(workload.bundle)
+    detector = Detector(workload.bundle.spec, scorer, DetectConfig(), _CAPACITY)
+    pipeline = Pipeline(detector, DetectConfig(), origin)
     known = [f"known-{i}" for i in range(_KNOWN)]
     rng = np.random.default_rng(0)
     before = _resident_mib()
     for step in range(T + 8):
         for begin in range(0, _KNOWN, _POLL):
             names = known[begin : begin + _POLL]
-            _observe(pipeline, scorer, names, step, rng.normal(size=(len(names), F)))
-    _send_strangers(pipeline, scorer, "early", _CAPACITY, T + 8)
+            _observe(pipeline, names, step, rng.normal(size=(len(names), F)))
+    _send_strangers(pipeline, "early", _CAPACITY, T + 8)
     filled = _resident_mib()
     began = time.monotonic()
-    _send_strangers(pipeline, scorer, "late", _FLOOD, T + 9)
+    _send_strangers(pipeline, "late", _FLOOD, T + 9)
     seconds = time.monotonic() - began
     flooded = _resident_mib()
     kept = sum(pipeline.store.index.find((0, name)) is not None for name in known)
@@ -51,15 +53,14 @@ def measure_memory(workload: Workload, _: RealKafka) -> dict[str, str]:
     }
 
 
-def _send_strangers(pipeline: Pipeline, scorer: WindowScorer, stem: str, n: int, step: int) -> None:
+def _send_strangers(pipeline: Pipeline, stem: str, n: int, step: int) -> None:
     for begin in range(0, n, _POLL):
         names = [f"{stem}-{i}" for i in range(begin, begin + _POLL)]
-        _observe(pipeline, scorer, names, step, np.zeros((_POLL, F)))
+        _observe(pipeline, names, step, np.zeros((_POLL, F)))
 
 
 def _observe(
     pipeline: Pipeline,
-    scorer: WindowScorer,
     names: list[str],
     step: int,
     values: NDArray[np.float64],
@@ -78,7 +79,7 @@ def _observe(
     lacking = pipeline.shortfall(readings)
     if lacking:
         pipeline.lifecycle.evict(lacking, {0}, readings.topic, now, EvictionClass.NO_INCIDENT)
-    pipeline.observe(readings, scorer, now)
+    pipeline.observe(readings, now)
 
 
 def _resident_mib() -> float:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.detect.config import DetectConfig
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.series_store import SavedSeries, SeriesStore
-from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.wire.snapshots import Checkpoint
 from tests.benchmarks.daemons import TIMED, config_of
 from tests.benchmarks.workload import START_NS, Workload
@@ -80,9 +82,10 @@ def _fill(workload: Workload, kafka: RealKafka, changelog: str, n_series: int) -
     """Publish what daemons would have saved; return its bytes."""
     detect = DetectConfig()
     spec = workload.bundle.spec
-    memory = SeriesStore(spec, detect, _CHUNK)
-    model = model_key(spec, spec.score, detect.threshold.quantile)
-    writer = ChangelogWriter(changelog, spec, model, memory.layout)
+    scorer = WindowScorer(workload.bundle, device="cpu")
+    detector = Detector(spec, scorer, detect, _CHUNK)
+    memory = SeriesStore(spec, detect, _CHUNK, detector.parts)
+    writer = ChangelogWriter(changelog, spec, detector.version, memory.layout)
     producer = kafka.producer(**{"compression.type": "lz4", "linger.ms": 5})
     n_bytes = 0
     for record in _records(writer, _rows(memory), n_series):

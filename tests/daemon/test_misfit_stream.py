@@ -14,8 +14,9 @@ from stream_vae.events import FeaturesNotObserved, StreamStepDiffered, UnknownFi
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
-from tests.conftest import make_spec
+from tests.conftest import MeanSquareScorer, make_spec
 from tests.recorded_events import RecordedEvents
 
 POLL, N = 100, 1000
@@ -27,7 +28,7 @@ def run(
     """Send a record a second, its fields called so; return what was told, and the complaint."""
     spec = dataclasses.replace(make_spec(), step_seconds=model_step_s)
     origin = Origin(detector=AlertDetector(name="test", version="0", instance="i"))
-    pipeline = Pipeline(spec, DetectConfig(), origin)
+    pipeline = Pipeline(Detector(spec, MeanSquareScorer(), DetectConfig()), DetectConfig(), origin)
     decoder = build_decoder([feature.name for feature in spec.features], ReadingFormat())
     events = RecordedEvents()
     ingest = Ingest(decoder, pipeline, events=events, evict=lambda _: None, clock=SystemClock())

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.model_spec import Scorer
 from stream_vae.core.records import OutputRecord, RecordBatch
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.ingest import Ingest
@@ -61,8 +60,8 @@ class Member:
 class Line:
     """The daemon's straight line without its edges."""
 
-    def __init__(self, pipeline: Pipeline, scorer: Scorer) -> None:
-        self.pipeline, self.scorer = pipeline, scorer
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
         self.events, self.producer = RecordedEvents(), Producer()
         partitions = PartitionTable()
         partitions.assign([0], 0.0)
@@ -107,9 +106,9 @@ class Line:
         assert not self._decide(polled, replayed=True).alerts
 
     def _decide(self, polled: Any, *, replayed: bool) -> Outcome:
-        batch = polled.window_batch
-        scores = self.scorer.score(batch.windows, batch.end_times)
-        return self.pipeline.decide(polled.readings, batch, scores, NOW, replayed=replayed)
+        scored = self.pipeline.score(polled.readings, polled.window_batch)
+        assert scored.detector == polled.detector
+        return self.pipeline.decide(scored, NOW, replayed=replayed)
 
     def told(self, kind: type[Any]) -> list[Any]:
         return self.events.of(kind)
@@ -134,8 +133,8 @@ def point(step: int, series: str = "a", value: float = 0.5) -> list[object]:
 
 
 @pytest.fixture
-def line(make_pipeline: MakePipeline, scorer: Scorer) -> Line:
-    return Line(make_pipeline(), scorer)
+def line(make_pipeline: MakePipeline) -> Line:
+    return Line(make_pipeline())
 
 
 def test_a_record_with_a_late_reading_goes_to_the_late_topic_once_and_its_others_count(
@@ -235,9 +234,9 @@ def told_of(line: Line) -> list[tuple[object, ...]]:
 @few
 @given(sizes=sizes_of_records, poll=st.integers(1, 20))
 def test_readings_have_the_same_outcome_however_many_are_in_a_record(
-    make_pipeline: MakePipeline, scorer: Scorer, sizes: list[int], poll: int
+    make_pipeline: MakePipeline, sizes: list[int], poll: int
 ) -> None:
-    alone, together = (Line(make_pipeline(), scorer) for _ in range(2))
+    alone, together = (Line(make_pipeline()) for _ in range(2))
     alone.take(cut(POINTS, [1]))
     records = cut(POINTS, sizes)
     for begin in range(0, len(records), poll):
@@ -256,12 +255,12 @@ def test_readings_have_the_same_outcome_however_many_are_in_a_record(
     poll=st.integers(1, 20),
 )
 def test_records_read_again_repeat_and_miss_none_of_their_readings(
-    make_pipeline: MakePipeline, scorer: Scorer, sizes: list[int], offsets: list[int], poll: int
+    make_pipeline: MakePipeline, sizes: list[int], offsets: list[int], poll: int
 ) -> None:
     """Series were saved at one record; reading begins anew before it, up to what was committed."""
     records = cut(POINTS, sizes)
     begin, saved_at, committed = (min(offset, len(records)) for offset in offsets)
-    first, second = (Line(make_pipeline(), scorer) for _ in range(2))
+    first, second = (Line(make_pipeline()) for _ in range(2))
     first.take(records[:saved_at])
     saved = first.pipeline.complete(first.pipeline.capture(first.pipeline.store.index.used()))
     incidents = dict.fromkeys(saved.incidents, saved_at)

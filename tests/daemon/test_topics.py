@@ -13,7 +13,7 @@ from stream_vae.delivery.outbox import Outbox
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.errors import ConfigError
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin, SilentSeries
-from stream_vae.pipeline.series_store import SeriesStore
+from stream_vae.pipeline.pipeline import store_of_one
 from stream_vae.settings import Settings
 from stream_vae.settings.model import StateConfig
 from stream_vae.state.changelog import ChangelogWriter
@@ -61,12 +61,14 @@ def test_each_listed_feature_and_each_label_counts(spec: ModelSpec, origin: Orig
 @pytest.mark.parametrize("window", [100, 5000])
 def test_no_state_of_a_series_is_larger_than_stated(spec: ModelSpec, key: str, window: int) -> None:
     config = DetectConfig(threshold=ThresholdConfig(window=window))
-    store = SeriesStore(spec, config, capacity=1)
+    store = store_of_one(spec, config)
     saved = store.complete(store.capture(store.rows([(3, key)])))
-    (record,) = ChangelogWriter("c", spec, b"12345678", store.layout).saved(saved, {3: 2**40})
+    (record,) = ChangelogWriter("c", spec, "1234567890abcdef", store.layout).saved(
+        saved, {3: 2**40}
+    )
     stated = largest_state(spec, config)
     assert size(record) <= stated
-    assert stated >= T * F * 4 + 4 * window, "the windows and the threshold are in it"
+    assert stated >= T * F * 8 + 4 * window, "the windows and the threshold are in it"
     assert stated < size(record) + 8 * 1024 + 1000 or window == 100
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.incidents import SeriesIncidents
-from stream_vae.core.model_spec import Feature, Scorer
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
 from stream_vae.core.verdicts import Verdict
@@ -29,6 +29,7 @@ from stream_vae.models.scoring import WindowScorer
 from stream_vae.models.training.train import train
 from stream_vae.models.training.training_windows import TrainingSeries
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.wire.alerts import alert_schema, decode_alert
@@ -122,7 +123,6 @@ class FuzzDriver:
         self.pipeline = _pipeline(bundle)
         self.layout = layout
         self._stream = HostileStream(layout, seed, flood)
-        self._scorer: Scorer = WindowScorer(bundle, device="cpu")
         self._decoder = build_decoder(NAMES, layout.fmt)
         self._lone_decoder = build_decoder(NAMES, layout.fmt)
         self._bundle = bundle
@@ -144,7 +144,7 @@ class FuzzDriver:
         decoded = self._decoder.decode(poll.records, poll.now_ns)
         _check_accounts(poll, decoded)
         self._evict(decoded.readings, now)
-        outcome = self.pipeline.observe(decoded.readings, self._scorer, now)
+        outcome = self.pipeline.observe(decoded.readings, now)
         _check_verdicts(decoded, outcome)
         self._check_neighbours(poll, decoded, outcome, now)
         self._check_outputs(poll, decoded, outcome)
@@ -246,7 +246,7 @@ class FuzzDriver:
         clean = np.flatnonzero(kinds == CLEAN)
         assert len(clean) == poll.kinds.count(CLEAN), "a clean record was rejected"
         alone = decoded.readings.take(clean)
-        undisturbed = self._undisturbed.observe(alone, self._scorer, now)
+        undisturbed = self._undisturbed.observe(alone, now)
         for name in ("verdict", "score", "threshold", "p_value"):
             found = getattr(outcome.verdicts, name)[clean]
             np.testing.assert_array_equal(found, getattr(undisturbed.verdicts, name), name)
@@ -298,7 +298,9 @@ def _pipeline(bundle: Bundle) -> Pipeline:
     # Short memories, so that refreshes and releases happen all the time.
     threshold = ThresholdConfig(window=100, refresh_every=4, release_after=60, quantile=0.99)
     origin = Origin(detector=AlertDetector(name="fuzz", version="0", instance="0"))
-    return Pipeline(bundle.spec, DetectConfig(threshold=threshold), origin, capacity=CAPACITY)
+    config = DetectConfig(threshold=threshold)
+    scorer = WindowScorer(bundle, device="cpu")
+    return Pipeline(Detector(bundle.spec, scorer, config, CAPACITY), config, origin)
 
 
 def _check_accounts(poll: Poll, decoded: Decoded) -> None:

@@ -52,7 +52,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 def _attributes(value: Any) -> list[str]:
     if is_dataclass(value):
         return [field.name for field in fields(value)]
-    return list(vars(value))
+    return [name for name in vars(value) if name != "scorer"]  # a model's buffers are no state
 
 
 def paths_of_numbers(pipeline: Pipeline) -> set[str]:

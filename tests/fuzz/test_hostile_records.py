@@ -76,14 +76,15 @@ class TestControls:
     def test_a_neighbour_that_matters(self, bundle: Bundle) -> None:
         """Scores that hang on the company in the batch, in the last bits alone."""
         driver = FuzzDriver(LAYOUTS[0], bundle, seed=0)
-        scorer = driver._scorer
+        scorer = driver.pipeline.detector.scorer
 
         class Sociable:
             def score(self, values: Any, end_times: Any) -> Scores:
                 scores = scorer.score(values, end_times)
                 return dataclasses.replace(scores, value=scores.value + 1e-9 * len(values))
 
-        driver._scorer = Sociable()
+        for pipeline in (driver.pipeline, driver._undisturbed):
+            pipeline.detector.scorer = Sociable()
         driver.run_poll()  # no series has a window yet that is full
         with pytest.raises(AssertionError, match="score"):
             driver.run_poll()
@@ -93,7 +94,7 @@ class TestControls:
         driver = FuzzDriver(LAYOUTS[0], bundle, seed=0)
         driver.run_poll()
         driver.look()
-        driver.pipeline.store.threshold.state["scores"][0, 3] = number
+        driver.pipeline.detector.threshold.state["scores"][0, 3] = number
         with pytest.raises(AssertionError, match=r"threshold\.state"):
             driver.look()
 

@@ -16,6 +16,7 @@ from stream_vae.errors import StreamVaeError
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 from tests.conftest import MeanSquareScorer, make_spec
@@ -75,10 +76,9 @@ class Instance:
             None if changelog is None else MemoryReader(kafka, changelog, faults, "changelog")
         )
         self.pipeline = Pipeline(
-            parts.spec,
+            Detector(parts.spec, parts.scorer, settings.detect, parts.capacity),
             settings.detect,
             Origin(detector=AlertDetector(name="memory", version="0", instance=name)),
-            parts.capacity,
         )
         edges = Edges(
             consumer=self.consumer,
@@ -97,8 +97,6 @@ class Instance:
         self.loop: PollLoop = build_loop(
             settings,
             edges,
-            spec=parts.spec,
-            score="mean_square",
             pipeline=self.pipeline,
             decoder=decoder,
         )

@@ -58,9 +58,9 @@ def assert_valid(event: AlertEvent) -> None:
 
 
 def test_one_anomaly_opens_one_incident_and_resolves_it(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
-    outcome = make_pipeline().observe(make_stream(make_readings), scorer, NOW)
+    outcome = make_pipeline().observe(make_stream(make_readings), NOW)
     opened, *updates, resolved = outcome.alerts
     assert {event.series.key for event in outcome.alerts} == {"s1"}
     assert opened.starts_at == datetime(1970, 1, 1, 0, 1, 0, tzinfo=UTC)
@@ -73,9 +73,9 @@ def test_one_anomaly_opens_one_incident_and_resolves_it(
 
 
 def test_every_alert_event_is_valid_against_the_published_schema(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
-    outcome = make_pipeline().observe(make_stream(make_readings), scorer, NOW)
+    outcome = make_pipeline().observe(make_stream(make_readings), NOW)
     assert outcome.alerts
     for event in outcome.alerts:
         assert_valid(event)
@@ -88,17 +88,17 @@ def test_every_alert_event_is_valid_against_the_published_schema(
 )
 @given(cuts=st.lists(st.integers(1, 90), min_size=1, max_size=12))
 def test_outcomes_do_not_depend_on_how_the_stream_is_polled(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer, cuts: list[int]
+    make_pipeline: MakePipeline, make_readings: MakeReadings, cuts: list[int]
 ) -> None:
     stream = make_stream(make_readings)
-    whole = make_pipeline().observe(stream, scorer, NOW)
+    whole = make_pipeline().observe(stream, NOW)
     pipeline = make_pipeline()
     alerts: list[AlertEvent] = []
     verdicts = []
     begin, i = 0, 0
     while begin < len(stream):
         end = begin + cuts[i % len(cuts)]
-        outcome = pipeline.observe(cut(stream, begin, end), scorer, NOW)
+        outcome = pipeline.observe(cut(stream, begin, end), NOW)
         alerts += outcome.alerts
         verdicts.append(outcome.verdicts.verdict)
         begin, i = end, i + 1
@@ -107,12 +107,12 @@ def test_outcomes_do_not_depend_on_how_the_stream_is_polled(
 
 
 def test_warm_up_late_and_unobserved_readings_get_verdicts_of_their_own(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     steps = [*range(10), 3, 10]
     values = np.zeros((12, F))
     values[11] = np.nan
-    outcome = make_pipeline().observe(make_readings(steps, ["a"] * 12, values), scorer, NOW)
+    outcome = make_pipeline().observe(make_readings(steps, ["a"] * 12, values), NOW)
     verdict = [Verdict(v).name for v in outcome.verdicts.verdict]
     assert verdict == ["WARMING_UP"] * 7 + ["NORMAL"] * 3 + ["UNSCORABLE"] * 2
     assert outcome.late.tolist() == [10]
@@ -121,12 +121,12 @@ def test_warm_up_late_and_unobserved_readings_get_verdicts_of_their_own(
 
 
 def test_an_absurd_value_gives_a_finite_event(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     """10^12 is clipped for the model, and told as it came."""
     stream = make_stream(make_readings, n_series=2)
     stream.values[130:150:2] = 1e12
-    outcome = make_pipeline().observe(stream, scorer, NOW)
+    outcome = make_pipeline().observe(stream, NOW)
     fired = [event for event in outcome.alerts if event.series.key == "s0"]
     assert fired[0].features[0].actual == 1e12
     for event in fired:
@@ -145,7 +145,7 @@ def test_the_largest_numbers_there_are_give_a_finite_event(
 
     stream = make_stream(make_readings, n_series=2)
     stream.values[130:150:2] = 1.7e308
-    outcome = make_pipeline().observe(stream, Sharp(), NOW)
+    outcome = make_pipeline(scorer=Sharp()).observe(stream, NOW)
     fired = [event for event in outcome.alerts if event.series.key == "s0"]
     assert fired[0].features[0].actual == 1.7e308
     for event in fired:
@@ -153,14 +153,14 @@ def test_the_largest_numbers_there_are_give_a_finite_event(
 
 
 def test_a_summary_cannot_steer_a_terminal(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     """Keys come from the stream, and a summary is what people print."""
     key = "\x1b[2Jpump" + "\u202e" * 200
     stream = make_stream(make_readings, n_series=2)
     stream = dataclasses.replace(stream, series=[key] * len(stream))
     stream = dataclasses.replace(stream, times=np.arange(len(stream)) * 10**9)
-    alerts = make_pipeline().observe(stream, scorer, NOW).alerts
+    alerts = make_pipeline().observe(stream, NOW).alerts
     assert {event.status for event in alerts} == {"firing", "resolved"}
     for event in alerts:
         assert event.series.key == key, "the key itself is told as it came"
@@ -169,54 +169,54 @@ def test_a_summary_cannot_steer_a_terminal(
 
 
 def test_min_deviation_keeps_small_anomalies_out_of_incidents_but_not_out_of_verdicts(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     stream = make_stream(make_readings)
     config = DetectConfig(incident=IncidentConfig(min_deviation=20.0))
-    outcome = make_pipeline(config).observe(stream, scorer, NOW)
+    outcome = make_pipeline(config).observe(stream, NOW)
     assert outcome.alerts == ()
     assert (outcome.verdicts.verdict == Verdict.ANOMALOUS).any()
-    assert make_pipeline().observe(stream, scorer, NOW).alerts, "control: without it, an incident"
+    assert make_pipeline().observe(stream, NOW).alerts, "control: without it, an incident"
 
 
 def test_a_revision_of_the_open_step_is_scored_again(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     values = np.zeros((10, F))
     values[8] = 40.0
     batch = make_readings([*range(9), 8], ["a"] * 10, values)
-    outcome = make_pipeline().observe(batch, scorer, NOW)
+    outcome = make_pipeline().observe(batch, NOW)
     assert outcome.verdicts.verdict[8] == Verdict.ANOMALOUS
     assert outcome.verdicts.verdict[9] == Verdict.NORMAL
 
 
 def test_a_lasting_change_is_absorbed_and_told(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     stream = make_stream(make_readings, n_steps=1400, n_series=2)
     stream.values[200::2] += 12  # s0, from step 100 on
-    outcome = make_pipeline().observe(stream, scorer, NOW)
+    outcome = make_pipeline().observe(stream, NOW)
     absorbed = [event for event in outcome.events if isinstance(event, ThresholdReleased)]
     assert [event.series for event in absorbed] == ["s0"]
     assert outcome.alerts[-1].status == "resolved"
 
 
 def test_forgotten_partitions_leave_no_incident_behind(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     pipeline = make_pipeline()
     stream = make_stream(make_readings)
-    pipeline.observe(cut(stream, 0, 65 * 4), scorer, NOW)
+    pipeline.observe(cut(stream, 0, 65 * 4), NOW)
     assert (pipeline.n_series, pipeline.n_open_incidents) == (4, 1)
     assert pipeline.forget_partitions({0}) == 4
     assert (pipeline.n_series, pipeline.n_open_incidents) == (0, 0)
 
 
 def test_counts_of_verdicts_sum_to_the_readings(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     stream = make_stream(make_readings)
-    outcome = make_pipeline().observe(stream, scorer, NOW)
+    outcome = make_pipeline().observe(stream, NOW)
     told = next(event for event in outcome.events if isinstance(event, ReadingsJudged))
     assert told.normal + told.anomalous + told.warming_up + told.unscorable == len(stream)
 
@@ -227,19 +227,19 @@ def test_an_incident_id_tells_detectors_series_and_starts_apart() -> None:
 
 
 def test_room_for_new_series_is_not_made_of_those_that_just_sent(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     """The longest idle series may be in the very poll that asks for room."""
     pipeline = make_pipeline(capacity=4)
     for step, name in enumerate("abcd"):
-        pipeline.observe(make_readings([step], [name], np.zeros((1, F))), scorer, NOW)
+        pipeline.observe(make_readings([step], [name], np.zeros((1, F))), NOW)
     both = make_readings([9, 9], ["a", "e"], np.zeros((2, F)))
     assert pipeline.shortfall(both) == 1
     forgotten = pipeline.lifecycle.evict(
         1, range(8), "readings", NOW, EvictionClass.NO_INCIDENT
     ).forgotten
     assert forgotten == ((0, "b"),)
-    pipeline.observe(both, scorer, NOW)
+    pipeline.observe(both, NOW)
     assert pipeline.n_series == 4
     alone = make_readings([10], ["f"], np.zeros((1, F)))
     assert pipeline.shortfall(alone) == 1

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.model_spec import Scorer
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig, SilenceConfig
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.wire.alerts import alert_schema, encode_alert
-from tests.conftest import MeanSquareScorer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000
@@ -27,14 +25,14 @@ MakeReadings = Callable[..., ReadingBatch]
 
 
 @pytest.fixture
-def send(make_readings: MakeReadings, scorer: Scorer) -> Callable[..., Changes]:
+def send(make_readings: MakeReadings) -> Callable[..., Changes]:
     """Send a series' readings, one a second, and return what changed."""
 
     def send(pipeline: Pipeline, series: str, begin: int, end: int, level: float = 0.0) -> Changes:
         n = end - begin
         values = np.random.default_rng(begin).normal(size=(n, F)) + level
         batch = make_readings(list(range(begin, end)), [series] * n, values, begin)
-        return pipeline.observe(batch, scorer, NOW).changes
+        return pipeline.observe(batch, NOW).changes
 
     return send
 
@@ -136,7 +134,7 @@ def test_a_series_that_expires_leaves_no_incident_open(
 
 
 def test_a_flood_of_new_series_stays_within_the_rows_and_leaves_the_known_ones_alone(
-    make_pipeline: MakePipeline, make_readings: MakeReadings, scorer: Scorer
+    make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
     """Ten known series, room for 60, and 5,000 keys that send once."""
     pipeline, alone = make_pipeline(capacity=60), make_pipeline()
@@ -151,7 +149,7 @@ def test_a_flood_of_new_series_stays_within_the_rows_and_leaves_the_known_ones_a
             lacking = one.shortfall(batch)
             if lacking:
                 one.lifecycle.evict(lacking, range(8), "readings", NOW, EvictionClass.NO_INCIDENT)
-            outcome = one.observe(batch, scorer, NOW)
+            outcome = one.observe(batch, NOW)
             assert one.n_series <= 60
             if one is pipeline:
                 flooded = outcome.verdicts.score[:10]
@@ -187,8 +185,7 @@ def test_strangers_still_in_use_are_waited_for_before_anybody_known_goes(
     in_flight = pipeline.assemble(flood)
     room = pipeline.lifecycle.evict
     assert not room(2, {0}, "readings", NOW, EvictionClass.UNWARMED).forgotten
-    scores = MeanSquareScorer().score(in_flight.windows, in_flight.end_times)
-    pipeline.decide(flood, in_flight, scores, NOW)
+    pipeline.decide(pipeline.score(flood, in_flight), NOW)
     gone = room(2, {0}, "readings", NOW, EvictionClass.UNWARMED).forgotten
     assert {key for _, key in gone} < {"a", "b", "c"}
     assert len(gone) == 2

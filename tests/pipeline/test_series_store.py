@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.model_spec import Feature, Scorer, Scores
+from stream_vae.core.model_spec import Feature, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.state_layout import StateLayout
 from stream_vae.detect.config import DetectConfig, IncidentConfig
-from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.series_store import SavedSeries, series_bytes
+from stream_vae.pipeline.pipeline import Pipeline, store_of_one
+from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.wire.snapshots import RowHead, decode_rows, encode_rows
 from tests.conftest import make_spec
 
@@ -76,7 +76,6 @@ def through_bytes(
 )
 def test_restored_series_go_on_as_if_nothing_had_happened(
     make_pipeline: MakePipeline,
-    scorer: Scorer,
     saved_at: list[int],
     until: int,
     ahead: int,
@@ -87,7 +86,7 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
     The incidents are those of the last alert event before `until`, or of the series' own saving.
     """
     whole = make_pipeline(CONFIG)
-    expected = whole.observe(STREAM, scorer, NOW)
+    expected = whole.observe(STREAM, NOW)
     assert len(expected.alerts) > 6
     saved_at = [min(at, until) for at in saved_at]
     first, second = make_pipeline(CONFIG), make_pipeline(CONFIG)
@@ -95,7 +94,7 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
     incidents = {}
     begin = 0
     for i in sorted(range(SERIES), key=saved_at.__getitem__):
-        outcome = first.observe(part(begin, saved_at[i]), scorer, NOW)
+        outcome = first.observe(part(begin, saved_at[i]), NOW)
         told += outcome.alerts
         incidents.update({n: (saved_at[i], s) for n, s in outcome.changes.incidents.items()})
         begin = saved_at[i]
@@ -114,8 +113,8 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
         # The pipeline under test goes on from before what was in flight: begun anew up to there.
         del in_flight
         first = make_pipeline(CONFIG)
-        first.observe(part(0, begin), scorer, NOW)
-    outcome = first.observe(part(begin, until), scorer, NOW)
+        first.observe(part(0, begin), NOW)
+    outcome = first.observe(part(begin, until), NOW)
     told += outcome.alerts
     incidents.update({n: (until, s) for n, s in outcome.changes.incidents.items()})
     for name, (offset, state) in incidents.items():
@@ -127,11 +126,10 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
         polled = part(at, min(at + poll, until))
         again = polled.take(second.replayed.unseen(polled))
         window_batch = second.assemble(again)
-        scores = scorer.score(window_batch.windows, window_batch.end_times)
-        replay = second.decide(again, window_batch, scores, NOW, replayed=True)
+        replay = second.decide(second.score(again, window_batch), NOW, replayed=True)
         assert not replay.alerts
     second.replayed.forget({0})
-    after = second.observe(part(until, len(STREAM)), scorer, NOW)
+    after = second.observe(part(until, len(STREAM)), NOW)
     told += after.alerts
     assert told == list(expected.alerts)
     assert_same_state(second, whole)
@@ -164,34 +162,32 @@ class _Cold:
 
 
 def test_what_was_published_is_restored_even_where_a_replay_would_judge_otherwise(
-    make_pipeline: MakePipeline, scorer: Scorer
+    make_pipeline: MakePipeline,
 ) -> None:
     """An incident was opened; read again, nothing looks unusual: it stays open and is resolved."""
-    first, second = make_pipeline(), make_pipeline()
+    first, second = make_pipeline(), make_pipeline(scorer=_Cold())
     until = 45 * SERIES
-    opened = first.observe(part(0, until), scorer, NOW)
+    opened = first.observe(part(0, until), NOW)
     firing = {n: s for n, s in opened.changes.incidents.items() if s.anomaly and s.anomaly.incident}
     assert firing
     for name, state in firing.items():
         second.store.load_incidents(name, state, 0)
-    again = second.assemble(part(0, until))
-    replay = second.decide(
-        part(0, until), again, _Cold().score(again.windows, again.end_times), NOW, replayed=True
-    )
+    again = second.score(part(0, until), second.assemble(part(0, until)))
+    replay = second.decide(again, NOW, replayed=True)
     assert not replay.alerts
     assert second.n_open_incidents == first.n_open_incidents == len(firing)
-    rest = second.observe(part(until, len(STREAM)), _Cold(), NOW)
+    rest = second.observe(part(until, len(STREAM)), NOW)
     assert [(e.status, e.sequence) for e in rest.alerts] == [("resolved", 1)] * len(firing)
 
 
 def test_windows_carry_over_to_another_model_of_the_same_shape(
-    make_pipeline: MakePipeline, scorer: Scorer
+    make_pipeline: MakePipeline,
 ) -> None:
     """Their values stay, however far from what either expects; thresholds begin anew."""
     first, second = make_pipeline(), make_pipeline()
     readings = part(0, 100)
     readings.values[-SERIES:] = 500.0  # five times what the first model clips at
-    first.observe(readings, scorer, NOW)
+    first.observe(readings, NOW)
     saved = first.complete(first.capture(first.store.index.used()))
     assert not second.store.load(list(saved.names), saved.states, by_this_model=False)
     row = second.store.index.find((0, "s1"))
@@ -203,10 +199,10 @@ def test_windows_carry_over_to_another_model_of_the_same_shape(
     assert (found["windows"]["values"][0, -1] == 500.0).all()
     fresh = make_pipeline()
     [begun] = fresh.store.rows([(0, "x")])
-    assert second.store.threshold.in_force(row) == fresh.store.threshold.in_force(int(begun))
+    assert second.detector.threshold.in_force(row) == fresh.detector.threshold.in_force(int(begun))
 
 
 def test_a_series_costs_what_is_stated() -> None:
     features = tuple(Feature(name=f"f{i}") for i in range(8))
     spec = replace(make_spec(), features=features, window_length=32)
-    assert series_bytes(spec, DetectConfig()) == pytest.approx(6600, abs=40)
+    assert store_of_one(spec, DetectConfig()).series_bytes == pytest.approx(6600, abs=40)

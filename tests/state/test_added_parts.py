@@ -12,6 +12,7 @@ from stream_vae.core.series_index import SeriesName
 from stream_vae.core.state_layout import PartitionPart, Phase, StatePart
 from stream_vae.detect.config import DetectConfig
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.state.partitions import PartitionTable
@@ -35,10 +36,9 @@ def make_pipeline(
     series_parts: Sequence[StatePart] = (), partition_parts: Sequence[PartitionPart] = ()
 ) -> Pipeline:
     return Pipeline(
-        make_spec(),
+        Detector(make_spec(), MeanSquareScorer(), DetectConfig(), CAPACITY),
         DetectConfig(),
         Origin(detector=AlertDetector(name="test", version="0", instance="i")),
-        CAPACITY,
         series_parts=series_parts,
         partition_parts=partition_parts,
     )
@@ -46,7 +46,7 @@ def make_pipeline(
 
 def observe(pipeline: Pipeline, make_readings: MakeReadings, n: int = 10) -> None:
     values = np.random.default_rng(0).normal(size=(n, F))
-    pipeline.observe(make_readings(list(range(n)), ["a"] * n, values), MeanSquareScorer(), NOW)
+    pipeline.observe(make_readings(list(range(n)), ["a"] * n, values), NOW)
 
 
 def saved_of(pipeline: Pipeline) -> SavedSeries:

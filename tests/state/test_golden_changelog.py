@@ -20,8 +20,8 @@ from stream_vae.core.scaling import Scaler
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
-from stream_vae.state.changelog import model_key
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import PartitionTable
 from stream_vae.wire.alerts import encode_alert
@@ -122,10 +122,9 @@ class Restored:
         config = DetectConfig(threshold=ThresholdConfig(window=GOLDEN["threshold_window"]))
         origin = Origin(detector=AlertDetector(name="golden", version="0", instance="i"))
         self.spec = spec
-        self.scorer = WeightedSquares(spec.scaler)
-        self.pipeline = Pipeline(spec, config, origin, capacity=64)
-        key = model_key(spec, spec.score, config.threshold.quantile)
-        loader = ChangelogLoader(self.pipeline, spec, key, no_room, lambda: GOLDEN["now_ns"])
+        detector = Detector(spec, WeightedSquares(spec.scaler), config, capacity=64)
+        self.pipeline = Pipeline(detector, config, origin)
+        loader = ChangelogLoader(self.pipeline, no_room, lambda: GOLDEN["now_ns"])
         self.partitions = PartitionTable()
         for number, committed in GOLDEN["live_at"].items():
             self.partitions.assign([int(number)], 0.0)
@@ -141,8 +140,8 @@ class Restored:
         readings = batch_of(GOLDEN["replay"])
         unseen = readings.take(self.pipeline.replayed.unseen(readings))
         window_batch = self.pipeline.assemble(unseen)
-        scores = self.scorer.score(window_batch.windows, window_batch.end_times)
-        assert not self.pipeline.decide(unseen, window_batch, scores, NOW, replayed=True).alerts
+        scored = self.pipeline.score(unseen, window_batch)
+        assert not self.pipeline.decide(scored, NOW, replayed=True).alerts
         self.pipeline.replayed.forget({one.number for one in self.partitions.restoring})
         return len(unseen)
 
@@ -153,7 +152,7 @@ class Restored:
         index, windows, threshold = (
             store.index.state,
             store.windows.state,
-            store.threshold.state,
+            self.pipeline.detector.threshold.state,
         )
         return [
             {
@@ -224,8 +223,8 @@ def test_a_changelog_of_version_1_goes_on_as_the_release_that_wrote_it(model: st
     """Restored by its own model, or carried over to another, as that release did either."""
     kept = GOLDEN["models"][model]
     spec = spec_of(kept["spec"])
-    assert model_key(spec, spec.score, 0.999).hex() == kept["spec"]["model_key"]
     restored, expect = Restored(spec), kept["expect"]
+    assert restored.pipeline.detector.version == kept["spec"]["model_key"]
     for one in restored.partitions.restoring:
         found = {**asdict(one.restoration), "checkpoint": one.checkpoint and asdict(one.checkpoint)}
         assert_same(expect["restorations"][str(one.number)], found)
@@ -234,7 +233,7 @@ def test_a_changelog_of_version_1_goes_on_as_the_release_that_wrote_it(model: st
     assert restored.replay() == expect["n_unseen"]
     n_open.append(restored.pipeline.n_open_incidents)
     for i, readings in enumerate(GOLDEN["live"]):
-        outcome = restored.pipeline.observe(batch_of(readings), restored.scorer, NOW)
+        outcome = restored.pipeline.observe(batch_of(readings), NOW)
         assert_same(expect["live"][i], said(outcome), f"live[{i}]")
     n_open.append(restored.pipeline.n_open_incidents)
     assert n_open == expect["n_open_incidents"]

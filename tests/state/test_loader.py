@@ -11,24 +11,27 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import OutputRecord, RecordBatch
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.errors import StateError
+from stream_vae.pipeline.detector import detector_version
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
-from stream_vae.state.changelog import ChangelogWriter, model_key
+from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import Partition, PartitionTable
 from stream_vae.wire.snapshots import Checkpoint
-from tests.conftest import NOW, F, MeanSquareScorer, make_spec
+from tests.conftest import NOW, F, make_spec
 
 MakePipeline = Callable[..., Pipeline]
 MakeReadings = Callable[..., ReadingBatch]
 
 SPEC = make_spec()
 NAME = (0, "pump")
-MODEL = model_key(SPEC, "mean_square", 0.999)
+VERSION = detector_version(SPEC, "mean_square", 0.999)
 
 
-def writer_of(pipeline: Pipeline, spec: ModelSpec = SPEC, model: bytes = MODEL) -> ChangelogWriter:
-    return ChangelogWriter("changelog", spec, model, pipeline.store.layout)
+def writer_of(
+    pipeline: Pipeline, spec: ModelSpec = SPEC, version: str = VERSION
+) -> ChangelogWriter:
+    return ChangelogWriter("changelog", spec, version, pipeline.store.layout)
 
 
 def as_batch(records: list[OutputRecord]) -> RecordBatch:
@@ -46,7 +49,7 @@ def as_batch(records: list[OutputRecord]) -> RecordBatch:
 
 
 def loader_of(pipeline: Pipeline) -> ChangelogLoader:
-    return ChangelogLoader(pipeline, SPEC, MODEL, lambda _: None, lambda: 0)
+    return ChangelogLoader(pipeline, lambda _: None, lambda: 0)
 
 
 def load(
@@ -69,7 +72,7 @@ def donor(make_pipeline: MakePipeline, make_readings: MakeReadings) -> Pipeline:
     values = np.random.default_rng(0).normal(size=(30, F))
     values[25:] += 9
     readings = make_readings(list(range(30)), [NAME[1]] * 30, values)
-    assert pipeline.observe(readings, MeanSquareScorer(), NOW).alerts
+    assert pipeline.observe(readings, NOW).alerts
     return pipeline
 
 
@@ -151,7 +154,7 @@ def test_another_model_of_the_same_shape_hands_its_windows_over(
     donor: Pipeline, make_pipeline: MakePipeline
 ) -> None:
     """Told only by its own record; without that its rows are unfit."""
-    other = writer_of(donor, model=b"another!")
+    other = writer_of(donor, version=b"another!".hex())
     records = other.saved(saved(donor), {0: 30})
     after = make_pipeline()
     assert load(after, [other.model(0), *records]).restoration.state == "carried over"
@@ -164,8 +167,8 @@ def test_a_reading_far_beyond_one_models_clip_reaches_the_next_model_whole(
 ) -> None:
     """The first model clips at 100: what it saved says 500, which the next one scales itself."""
     readings = make_readings([30], [NAME[1]], np.full((1, F), 500.0))
-    donor.observe(readings, MeanSquareScorer(), NOW)
-    other = writer_of(donor, model=b"another!")
+    donor.observe(readings, NOW)
+    other = writer_of(donor, version=b"another!".hex())
     after = make_pipeline()
     load(after, [other.model(0), *other.saved(saved(donor), {0: 31})])
     again = make_readings([31], [NAME[1]], np.full((1, F), 400.0))
@@ -177,7 +180,7 @@ def test_windows_of_another_shape_or_other_features_are_not_used_but_incidents_s
     donor: Pipeline, make_pipeline: MakePipeline
 ) -> None:
     features = (*SPEC.features[1:], SPEC.features[0])
-    swapped = writer_of(donor, replace(SPEC, features=features), b"swapped!")
+    swapped = writer_of(donor, replace(SPEC, features=features), b"swapped!".hex())
     after = make_pipeline()
     one = load(after, [swapped.model(0), *swapped.saved(saved(donor), {0: 30})])
     assert (one.restoration.state, one.restoration.series, one.restoration.unfit) == (

@@ -14,7 +14,7 @@ from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.state.partitions import PartitionTable, Phase, Restoration
 from stream_vae.state.snapshots import SnapshotJob, SnapshotWriter
 from stream_vae.wire.snapshots import Checkpoint
-from tests.conftest import NOW, F, MeanSquareScorer
+from tests.conftest import NOW, F
 
 MakePipeline = Callable[..., Pipeline]
 MakeReadings = Callable[..., ReadingBatch]
@@ -83,8 +83,8 @@ class Stage:
         window_batch = self.pipeline.assemble(readings)
         if not replayed:
             self.partitions.advance({partition: first + n})
-        scores = MeanSquareScorer().score(window_batch.windows, window_batch.end_times)
-        self.pipeline.decide(readings, window_batch, scores, NOW, replayed=replayed)
+        scored = self.pipeline.score(readings, window_batch)
+        self.pipeline.decide(scored, NOW, replayed=replayed)
 
     def finish_round(self) -> list[SnapshotJob]:
         """Take slices until a round that begins now is over."""

@@ -1,0 +1,96 @@
+"""A model and what judges its scores, as one thing that can be told from another by its version."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.model_spec import ModelSpec, Scorer
+from stream_vae.core.state_layout import Phase, StatePart
+from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.drift import DriftWatch
+from stream_vae.detect.threshold import AdaptiveThreshold, Judgement
+from stream_vae.errors import ConfigError
+from stream_vae.pipeline.scored_batch import ScoredBatch
+
+DEFAULT_CAPACITY = 65_536
+
+_VERSION_BYTES = 8
+
+
+class Detector:
+    """Scores windows and judges the scores; windows and incidents are the pipeline's.
+
+    Args:
+        spec: The model's inputs and calibration.
+        scorer: The model on its device.
+        config: See `DetectConfig`.
+        capacity: Series; memory is used only for those given out once.
+
+    Raises:
+        ConfigError: If the bundle has no calibration for the score.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        scorer: Scorer,
+        config: DetectConfig,
+        capacity: int = DEFAULT_CAPACITY,
+    ) -> None:
+        self.spec = spec
+        self.scorer = scorer
+        self.capacity = capacity
+        score = score_name(spec, config)
+        self.version = detector_version(spec, score, config.threshold.quantile)
+        """Tells its scores, its thresholds and the state they left from those of others."""
+        self.threshold = AdaptiveThreshold(config.threshold, spec.calibration[score], capacity)
+        self.parts = _parts(self.threshold)
+        """Of each series' state: what it leaves there."""
+        self._drift = DriftWatch()
+
+    def judge(self, scored: ScoredBatch) -> Judgement:
+        """Judge scores that this detector gave, and learn from the normal ones."""
+        batch = scored.window_batch
+        rows = batch.rows[batch.ready]
+        return self.threshold.judge(rows, scored.scores.value, batch.revises)
+
+    def watch_drift(self, scores: NDArray[np.float64]) -> tuple[float, float] | None:
+        """Take (B,) scores in; return their mean before and after, where a change was found."""
+        return self._drift.update(float(scores.mean())) if len(scores) else None
+
+
+def detector_parts(spec: ModelSpec, config: DetectConfig) -> tuple[StatePart, ...]:
+    """Return the parts that a detector adds to a series' state, with room for one series.
+
+    Raises:
+        ConfigError: If the bundle is not calibrated for the score.
+    """
+    calibration = spec.calibration[score_name(spec, config)]
+    return _parts(AdaptiveThreshold(config.threshold, calibration, 1))
+
+
+def _parts(threshold: AdaptiveThreshold) -> tuple[StatePart, ...]:
+    return (StatePart(name="threshold", phase=Phase.DECIDED, columns=threshold.state),)
+
+
+def score_name(spec: ModelSpec, config: DetectConfig) -> str:
+    """Return the score in use.
+
+    Raises:
+        ConfigError: If the bundle is not calibrated for it.
+    """
+    score = spec.score if config.score == "auto" else config.score
+    if score not in spec.calibration:
+        msg = (
+            f"detect.score: found {score!r}, expected auto or one the bundle is calibrated "
+            f"for: {sorted(spec.calibration)}"
+        )
+        raise ConfigError(msg)
+    return score
+
+
+def detector_version(spec: ModelSpec, score: str, quantile: float) -> str:
+    """Return what tells a model, score and percentile from others, in hexadecimal digits."""
+    identity = f"{spec.version}:{score}:{quantile}"
+    return hashlib.sha256(identity.encode()).digest()[:_VERSION_BYTES].hex()

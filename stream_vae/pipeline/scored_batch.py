@@ -1,0 +1,29 @@
+"""Readings on their way from their windows to a verdict."""
+
+from dataclasses import dataclass
+
+from stream_vae.core.model_spec import Scores
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.windows import WindowBatch
+from stream_vae.detect.threshold import Judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredBatch:
+    """Readings whose windows have been scored."""
+
+    readings: ReadingBatch
+    window_batch: WindowBatch
+    scores: Scores
+    """Of its windows."""
+    detector: str
+    """Version of the detector that scored them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedBatch:
+    """What a batch's decisions rest on."""
+
+    scored: ScoredBatch
+    judged: Judgement
+    """Of its scores."""

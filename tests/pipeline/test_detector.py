@@ -1,0 +1,50 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
+from stream_vae.errors import ConfigError
+from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.pipeline import Pipeline
+from tests.conftest import NOW, F, MeanSquareScorer, make_spec
+
+SPEC = make_spec()
+STRICT = DetectConfig(threshold=ThresholdConfig(quantile=0.9999))
+
+
+def version_of(config: DetectConfig | None = None, version: str = SPEC.version) -> str:
+    spec = replace(
+        SPEC, version=version, calibration={**SPEC.calibration, "other": np.linspace(0, 1, 101)}
+    )
+    return Detector(spec, MeanSquareScorer(), config or DetectConfig(), 1).version
+
+
+def test_model_score_and_percentile_make_the_version_and_nothing_else_does() -> None:
+    """What a detector leaves in the state means something else where one of them differs."""
+    others = [version_of(version="2"), version_of(DetectConfig(score="other")), version_of(STRICT)]
+    assert len({version_of(), *others}) == 4
+    assert version_of(DetectConfig(max_gap=1)) == version_of(DetectConfig(score="mean_square"))
+
+
+def test_scores_are_judged_by_the_detector_that_gave_them(
+    make_pipeline: Callable[..., Pipeline], make_readings: Callable[..., ReadingBatch]
+) -> None:
+    """Those of another are refused, and nothing is learnt from them. Control: its own are not."""
+    pipeline, other = make_pipeline(), make_pipeline(STRICT)
+    readings = make_readings(list(range(9)), ["a"] * 9, np.zeros((9, F)))
+    scored = pipeline.score(readings, pipeline.assemble(readings))
+    assert scored.detector == pipeline.detector.version
+    with pytest.raises(LookupError, match=f"detector {other.detector.version}, loaded is "):
+        pipeline.decide(replace(scored, detector=other.detector.version), NOW)
+    [row] = pipeline.store.index.used().tolist()
+    assert pipeline.detector.threshold.state["pending"][row] == 0
+    pipeline.decide(scored, NOW)
+    assert pipeline.detector.threshold.state["pending"][row] == 2
+
+
+def test_a_score_without_calibration_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"detect.score: found 'last_step', .*\['mean_square'\]"):
+        Detector(SPEC, MeanSquareScorer(), DetectConfig(score="last_step"))
