@@ -60,9 +60,20 @@ def build_app(names: Iterable[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
     return app
 
 
+def _refuse_undecodable(arguments: Iterable[str]) -> None:
+    """End with 2 if an argument is no text: it could be neither published, logged nor saved."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            typer.echo(f"error: argument {argument!r}: not UTF-8; expected text", err=True)
+            sys.exit(EXIT_BAD_INPUT)
+
+
 def main() -> None:
     """Run the program; exit 0 if all went well, 1 if not, 2 on bad input or configuration."""
     # Importing torch takes seconds: a command that does without need not wait for it.
+    _refuse_undecodable(sys.argv[1:])
     asked = [name for name in sys.argv[1:2] if name in (*COMMANDS, *GROUPS)]
     try:
         (build_app(asked) if asked else build_app())()

@@ -62,7 +62,7 @@ def alerts(
         for record in read_topic(
             settings.kafka,
             settings.output.alerts_topic,
-            BrokerNotices(console),
+            BrokerNotices(console, settings.kafka.bootstrap_servers),
             follow=follow or not from_beginning,
             from_beginning=from_beginning,
         ):

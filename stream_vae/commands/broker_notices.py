@@ -1,33 +1,39 @@
 """Tells a person at a terminal that the brokers are not there, without repeating itself."""
 
-import time
-from collections.abc import Callable
+import re
 
 from rich.console import Console
 
-from stream_vae.events import BrokerUnreachable, Event
-
-_REPEAT_S = 5.0
+from stream_vae.events import BrokerReached, BrokerUnreachable, Event
 
 
 class BrokerNotices:
-    """An event sink that prints why a command waits, at most every 5 seconds.
+    """An event sink that prints why a command waits, each reason of an outage once.
 
     Args:
         console: Where to.
-        clock: Seconds that never go back.
+        servers: The brokers' addresses, as given.
     """
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Console, servers: str) -> None:
         self._console = console
-        self._clock = clock
-        self._told_at: float | None = None
+        self._servers = servers
+        self._told: set[str] = set()
 
     def record(self, event: Event) -> None:
-        """Print why a broker is waited for, unless something was printed a moment ago."""
+        """Print what is new."""
+        if isinstance(event, BrokerReached) and self._told:
+            self._told.clear()
+            self._print("a broker answers again")
         if not isinstance(event, BrokerUnreachable):
             return
-        now = self._clock()
-        if self._told_at is None or now - self._told_at >= _REPEAT_S:
-            self._told_at = now
-            self._console.print(f"waiting: {event.detail}", markup=False, highlight=False)
+        reason = re.sub(r"\d+ ?ms", "", event.detail)  # how long an attempt took is no news
+        if reason not in self._told:
+            left_s = max(event.deadline_s - event.waited_s, 0)
+            self._print(
+                f"waiting for a broker at {self._servers}, {left_s:.0f} s more: {event.detail}"
+            )
+        self._told.add(reason)
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)

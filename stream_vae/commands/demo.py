@@ -29,14 +29,14 @@ from stream_vae.commands.demo_report import (
 from stream_vae.commands.train import train_with_progress
 from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
+from stream_vae.edges.files.bundle_files import check_bundle_target, load_bundle, save_bundle
 from stream_vae.edges.files.outputs import AlertsWriter, whole_file
 from stream_vae.edges.files.training_data import SeriesArrays
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.edges.kafka.read.topic_reader import read_topic
-from stream_vae.errors import StreamVaeError
+from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
@@ -86,7 +86,11 @@ def demo(
     """
     console = Console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        check_bundle_target(out / "bundle", replace=True)
+    except OSError as exc:
+        raise ConfigError(f"--out {out}: cannot be written: {exc.strerror}") from exc
     limit_threads(1)
     training, rest = _water_flow()
     topics = {"demo.readings": 1, "demo.alerts": 1, "demo.dead-letters": 1, "demo.late": 1}
@@ -228,7 +232,10 @@ def _stream(
     console.print("daemon told to stop (SIGTERM): drained, committed, exit code 0")
     # All that stands in the topic, so that an event too many could not hide.
     records = read_topic(
-        settings.kafka, settings.output.alerts_topic, BrokerNotices(console), follow=False
+        settings.kafka,
+        settings.output.alerts_topic,
+        BrokerNotices(console, settings.kafka.bootstrap_servers),
+        follow=False,
     )
     return [decode_alert(record.value or b"") for record in records], rate
 
@@ -264,7 +271,7 @@ def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress)
         config,
         topic,
         readings,
-        BrokerNotices(bar.console),
+        BrokerNotices(bar.console, config.bootstrap_servers),
         pace=Pace(rate=_RATE),
         on_progress=lambda count: bar.update(task, completed=count),
     )
@@ -278,7 +285,7 @@ def _show_alerts(settings: Settings, n_expected: int, bar: Progress) -> None:
     for record in read_topic(
         settings.kafka,
         settings.output.alerts_topic,
-        BrokerNotices(bar.console),
+        BrokerNotices(bar.console, settings.kafka.bootstrap_servers),
         follow=True,
         until_idle_s=_ALERT_WAIT_S,
         stop=lambda: len(received) >= n_expected,

@@ -23,6 +23,7 @@ from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, pu
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
 from stream_vae.settings import load_settings
 
 
@@ -71,6 +72,8 @@ def feed(
     Example: stream-vae feed --input week.csv --config sensors.yaml --speed 3600
     """
     pace = _pace(rate, speed)
+    if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise ConfigError(f"--key: {len(key)} characters; expected 1 to {MAX_KEY_CHARACTERS}")
     flags = {"kafka.bootstrap_servers": bootstrap, "input.topic": topic}
     settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
     readings = read_csv(input_files)
@@ -81,7 +84,7 @@ def feed(
             settings.kafka,
             settings.input.topic,
             _encoded(readings, settings.input, key, by_time=speed is not None),
-            BrokerNotices(bar.console),
+            BrokerNotices(bar.console, settings.kafka.bootstrap_servers),
             pace=pace,
             on_progress=lambda done: bar.update(task, completed=done),
         )

@@ -1,5 +1,6 @@
 """`stream-vae redrive`: moves dead letters and late readings back to where they came from."""
 
+import re
 import shlex
 import sys
 from contextlib import closing
@@ -19,6 +20,7 @@ from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import ConfigError, DecodeError, StreamVaeError
 from stream_vae.inputs.timestamps import TimestampParser
 from stream_vae.settings import load_settings
+from stream_vae.settings.model import TOPIC_PATTERN
 from stream_vae.wire.redrive_history import RedriveHistory, Selection
 from stream_vae.wire.rejections import REASONS
 
@@ -28,6 +30,8 @@ _BATCH_BYTES = 8 * 1024 * 1024
 
 _RECORDS_BETWEEN_LOOKS = 200
 _NS_PER_MS = 1_000_000
+_LARGEST_PARTITION = 2**31 - 1
+_LARGEST_OFFSET = 2**63 - 1
 
 
 def redrive(
@@ -47,13 +51,21 @@ def redrive(
     ] = None,
     partition: Annotated[
         list[int] | None,
-        typer.Option(help="Only records of this partition of the topic; repeat for more."),
+        typer.Option(
+            min=0,
+            max=_LARGEST_PARTITION,
+            help="Only records of this partition of the topic; repeat for more.",
+        ),
     ] = None,
     from_offset: Annotated[
-        int | None, typer.Option(help="First offset, in the one --partition given.")
+        int | None,
+        typer.Option(
+            min=0, max=_LARGEST_OFFSET, help="First offset, in the one --partition given."
+        ),
     ] = None,
     to_offset: Annotated[
-        int | None, typer.Option(help="Last offset, in the one --partition given.")
+        int | None,
+        typer.Option(min=0, max=_LARGEST_OFFSET, help="Last offset, in the one --partition given."),
     ] = None,
     source_topic: Annotated[
         str | None, typer.Option(help="Only records that came from this topic.")
@@ -100,6 +112,7 @@ def redrive(
     offsets = (from_offset, to_offset)
     if offsets != (None, None) and len(partition or ()) != 1:
         raise ConfigError("--from-offset, --to-offset: expected one --partition with them")
+    _check_topics(("--to", to), ("--source-topic", source_topic))
     selection = Selection(
         reasons=_reasons(reason or []),
         since_ms=_milliseconds("--since", since),
@@ -108,7 +121,8 @@ def redrive(
         to_offset=to_offset,
         source_topic=source_topic,
     )
-    notices = BrokerNotices(Console(stderr=True, soft_wrap=True))
+    _check_order(selection)
+    notices = BrokerNotices(Console(stderr=True, soft_wrap=True), settings.kafka.bootstrap_servers)
     with closing(Redriver(settings.kafka, topic, notices)) as redriver:
         if execute:
             redriver.claim()
@@ -204,6 +218,23 @@ def _report(plan: RedrivePlan, mover: _Mover | None) -> None:
     else:
         told = "nothing to move"
     console.print(told, markup=False, highlight=False)
+
+
+def _check_topics(*flags: tuple[str, str | None]) -> None:
+    for flag, topic in flags:
+        if topic is not None and not re.fullmatch(TOPIC_PATTERN, topic):
+            msg = f"{flag}: found {topic!r}, expected a topic name (letters, digits, '.', '_', '-')"
+            raise ConfigError(msg)
+
+
+def _check_order(selection: Selection) -> None:
+    """Refuse bounds between which nothing can lie."""
+    for flags, first, last in (
+        ("--since, --until", selection.since_ms, selection.until_ms),
+        ("--from-offset, --to-offset", selection.from_offset, selection.to_offset),
+    ):
+        if first is not None and last is not None and first > last:
+            raise ConfigError(f"{flags}: the first lies behind the second, so nothing is selected")
 
 
 def _reasons(reasons: list[str]) -> tuple[str, ...]:

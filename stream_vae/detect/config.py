@@ -15,7 +15,7 @@ class ThresholdConfig:
     quantile: Annotated[float, Gt(0.5), Lt(1.0)] = 0.999
     """Share of normal scores below the threshold; 0.999 asks for 1 false reading in 1,000."""
 
-    window: Annotated[int, Ge(100)] = 1000
+    window: Annotated[int, Ge(100), Le(100_000)] = 1000
     """Admitted scores remembered per series; 4 bytes each."""
 
     refresh_every: Annotated[int, Ge(1)] = 16
@@ -76,11 +76,11 @@ class IncidentConfig:
 class SilenceConfig:
     """When a series that stops becomes an incident of its own (`kind: silence`)."""
 
-    intervals: Annotated[float, Ge(0)] = 10.0
+    intervals: Annotated[float, Ge(0), Le(1e9)] = 10.0
     """Times the series' usual interval between two readings that it may be silent; 0 turns this
     off."""
 
-    at_least_s: Annotated[float, Ge(0)] = 300.0
+    at_least_s: Annotated[float, Ge(0), Le(1e9)] = 300.0
     """Shortest silence that is told of, by the wall clock."""
 
     severity: Severity = "warning"

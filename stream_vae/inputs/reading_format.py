@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 InputFormat = Literal["json", "vector"]
 
@@ -34,6 +34,6 @@ class ReadingFormat:
     max_record_bytes: Annotated[int, Gt(0)] = 1_048_576
     """Longer records are dead letters."""
 
-    max_future_s: Annotated[float, Ge(0)] = 3600.0
+    max_future_s: Annotated[float, Ge(0), Le(1e9)] = 3600.0
     """A timestamp further ahead of the wall clock is a dead letter, so that one bad clock cannot
     stall a series."""

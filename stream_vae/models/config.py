@@ -88,7 +88,7 @@ class TrainingConfig:
     """Share of each series at its end, held out for the quantiles of normal scores. Scores of rows
     trained on are too low to calibrate with."""
 
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of weights, order and noise: the same input, config and seed on the same machine give
     the same scores."""
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain, islice
 from operator import getitem
 from pathlib import Path as FilePath
 from typing import Any
@@ -15,6 +16,7 @@ from stream_vae.core.masking import mask
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import Settings
 from stream_vae.settings.setting_errors import (
+    MAX_TOLD,
     SettingError,
     UnreadableError,
     nearest,
@@ -90,7 +92,7 @@ def load_settings(
 
     Raises:
         ConfigError: If anything is misspelt, of the wrong type, out of range or contradictory; the
-            message tells of everything that was found.
+            message tells of everything that was found, up to twenty things.
     """
     if environ is None:
         environ = os.environ
@@ -100,13 +102,13 @@ def load_settings(
         for source in sources
         for path, value in _leaves(source(), ())
     }
-    errors = list(_mistaken_booleans(given))
+    found: Iterator[SettingError] = _mistaken_booleans(given)
     try:
         ordered = tuple(reversed(sources))  # the library wants the highest first
         settings = Settings(_build_sources=(ordered, {}))  # type: ignore[call-arg]  # not a field
     except ValidationError as exc:
-        errors += _translate(exc, given)
-    if errors:
+        found = chain(found, _translate(exc, given))
+    if errors := list(islice(found, MAX_TOLD + 1)):
         raise refuse(errors)
     return LoadedSettings(settings=settings, origins=_origins(given))
 

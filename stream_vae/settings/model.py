@@ -95,11 +95,11 @@ class StateConfig:
     topic: Topic | None = None
     """The compacted topic; unset, `<kafka.group_id>-changelog`. Every group needs its own."""
 
-    snapshot_interval_s: Annotated[float, Gt(0)] = 30.0
+    snapshot_interval_s: Annotated[float, Gt(0), Le(1e9)] = 30.0
     """Time in which every changed series is written once; a restart after a crash reads up to twice
     as much input again. Longer costs the brokers less: a series is some kilobytes each time."""
 
-    memory_budget_mb: Annotated[float, Gt(0)] = 512.0
+    memory_budget_mb: Annotated[float, Gt(0), Le(1e9)] = 512.0
     """Memory for the state of all series of this instance; beyond it the longest idle are
     forgotten, those that never filled a window first. It must hold twice `kafka.poll_records`."""
 
@@ -127,7 +127,7 @@ class WorkerConfig:
     max_wait_ms: Annotated[float, Ge(0), Le(60_000)] = 20.0
     """Longest wait for a poll's records to gather into a batch; adds to the latency of an alert."""
 
-    max_in_flight: Annotated[int, Ge(1)] = 8192
+    max_in_flight: Annotated[int, Ge(1), Le(10_000_000)] = 8192
     """Records waiting for the model at which the daemon stops taking more in."""
 
     threads: Annotated[int, Ge(1), Le(1024)] = 1
@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """How a network is fitted; read by `train` alone."""
 
-    shutdown_deadline_s: Annotated[float, Gt(0)] = 30.0
+    shutdown_deadline_s: Annotated[float, Gt(0), Le(1e9)] = 30.0
     """Longest time from SIGTERM to the end; what is not committed by then is read again by the next
     instance. Must be shorter than the cluster's grace period."""
 

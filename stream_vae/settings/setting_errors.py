@@ -1,15 +1,17 @@
 """What is wrong with a configuration, and what was meant instead."""
 
 import difflib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from stream_vae.core.excerpts import excerpt
 from stream_vae.core.masking import MASK, is_secret_name, mask_text
 from stream_vae.errors import ConfigError
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import NESTING
 
+MAX_TOLD = 20
+"""Errors told at once: nobody mends more, and each looks for what was meant."""
 _MAX_SHOWN = 80
 
 
@@ -34,11 +36,12 @@ class UnreadableError(Exception):
 
 
 def refuse(errors: Sequence[SettingError]) -> ConfigError:
-    """Return the error that tells of all errors at once."""
-    lines = [str(error) for error in errors]
-    if len(lines) == 1:
+    """Return the error that tells of all errors at once, or of the first `MAX_TOLD`."""
+    lines = [str(error) for error in errors[:MAX_TOLD]]
+    if len(errors) == 1:
         return ConfigError(lines[0])
-    return ConfigError("\n  ".join([f"{len(lines)} settings cannot be used:", *lines]))
+    number = f"{len(errors)}" if len(errors) <= MAX_TOLD else f"more than {MAX_TOLD}"
+    return ConfigError("\n  ".join([f"{number} settings cannot be used:", *lines]))
 
 
 def unusable_value(spec: FieldSpec, path: Path, value: object, source: str) -> SettingError:
@@ -59,7 +62,7 @@ def show(value: object) -> str:
         # May hold anything, under any name: its kind says enough.
         return "a mapping" if isinstance(value, dict) else "a list"
     if value is None or isinstance(value, bool | int | float):
-        return json.dumps(value)
+        return excerpt(value)
     text = mask_text(str(value))
     shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
     return repr(shown) if isinstance(value, str) else f"{shown} ({type(value).__name__})"

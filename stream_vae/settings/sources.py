@@ -22,6 +22,7 @@ from stream_vae.settings.yaml_file import YamlSource
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS_VARIABLE = f"{PREFIX}SECRETS_DIR"
+_MAX_SECRET_BYTES = 65_536
 _TEST_PREFIX = f"{PREFIX}TEST_"
 _PROPERTY_MAPS = (("kafka", "common"), ("kafka", "consumer"), ("kafka", "producer"))
 
@@ -180,6 +181,10 @@ def _unreadable_secrets(directory: FilePath) -> Iterator[SettingError]:
     for file in filter(FilePath.is_file, files):
         if not file.resolve().is_relative_to(directory.resolve()):
             yield SettingError(where=str(file), text="is a link to a file outside of the directory")
+        if file.stat().st_size > _MAX_SECRET_BYTES:
+            text = f"found more than {_MAX_SECRET_BYTES:,} bytes, expected a secret of fewer"
+            yield SettingError(where=str(file), text=text)
+            continue
         try:
             file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):

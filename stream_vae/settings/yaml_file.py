@@ -11,6 +11,12 @@ from stream_vae.settings.fields import Path, field_specs
 from stream_vae.settings.model import Settings
 from stream_vae.settings.setting_errors import SettingError, UnreadableError
 
+MAX_BYTES = 65_536
+MAX_NODES = 10_000
+"""Keys and values, those behind an alias counted each time it stands there."""
+MAX_DEPTH = 20
+MAX_SCALAR_CHARACTERS = 16_384
+
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _NULL_TAG = "tag:yaml.org,2002:null"
@@ -29,7 +35,7 @@ class YamlSource(YamlConfigSettingsSource):
         self._file = file
         self._lines: dict[Path, int] = {}
         try:
-            errors = list(self._misread(file.read_text(encoding="utf-8")))
+            errors = list(self._misread(_read(file)))
             if not errors:
                 super().__init__(Settings, file)
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as exc:
@@ -48,9 +54,8 @@ class YamlSource(YamlConfigSettingsSource):
     def _misread(self, text: str) -> Iterator[SettingError]:
         """Keep the line of each key; yield what the library would fail on, or pass over."""
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if not self._file.is_file():
-            yield SettingError(where=str(self._file), text="is a pipe or a device, expected a file")
-        elif isinstance(node, yaml.MappingNode):
+        _check_extent(node)
+        if isinstance(node, yaml.MappingNode):
             yield from self._note_keys(node, ())
         elif node is not None and node.tag != _NULL_TAG:
             yield SettingError(where=str(self._file), text="expected a mapping of settings")
@@ -75,6 +80,70 @@ class YamlSource(YamlConfigSettingsSource):
             yield from self._note_keys(value, here)
 
 
+def _read(file: FilePath) -> str:
+    """Return a file's text.
+
+    Raises:
+        ValueError: If it has no end, or is too long to be a configuration.
+    """
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise _NotMeantError("is a pipe or a device, expected a file")
+    with file.open("rb") as opened:
+        content = opened.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise _NotMeantError(f"found more than {MAX_BYTES:,} bytes, expected a YAML file of fewer")
+    return content.decode()
+
+
+class _NotMeantError(ValueError):
+    """What no configuration needs, and what would take long or crash what comes after."""
+
+
+def _check_extent(root: yaml.Node | None) -> None:
+    """Refuse what aliases blow up, before anybody follows them.
+
+    Raises:
+        ValueError: Says what is too much.
+    """
+    left = [(root, 1)]
+    n = 1
+    while left:
+        node, depth = left.pop()
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [each for pair in node.value for each in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        elif isinstance(node, yaml.ScalarNode):
+            _check_text(node)
+        n += len(children)
+        if n > MAX_NODES:
+            raise _NotMeantError(
+                f"found more than {MAX_NODES:,} keys and values, aliases followed; expected fewer"
+            )
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        left += [(child, depth + 1) for child in children]
+
+
+def _check_text(node: yaml.ScalarNode) -> None:
+    """Refuse a text that nothing can be called, or that is too long to be read as a number.
+
+    Raises:
+        ValueError: Says what was found.
+    """
+    text, line = node.value, node.start_mark.line + 1
+    if len(text) > MAX_SCALAR_CHARACTERS:
+        raise _NotMeantError(
+            f"found a text of {len(text):,} characters in line {line}, expected at most "
+            f"{MAX_SCALAR_CHARACTERS:,}"
+        )
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise _NotMeantError(
+            f"found an escaped NUL or surrogate in line {line}, expected text without"
+        )
+
+
 def _setting_error(file: FilePath, exc: Exception) -> SettingError:
     where = str(file)
     match exc:
@@ -84,6 +153,8 @@ def _setting_error(file: FilePath, exc: Exception) -> SettingError:
             text = f"cannot be read: {exc.strerror}; expected a YAML file"
         case RecursionError():
             text = "nested too deeply, or an alias refers to itself"
+        case _NotMeantError():
+            text = str(exc)
         case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
             where = f"{file}:{mark.line + 1}:{mark.column + 1}"
             text = f"not YAML: {exc.problem}"

@@ -124,7 +124,11 @@ def test_absent_brokers_are_told_of_and_end_in_failure(monkeypatch: pytest.Monke
     result = run("--bootstrap", "127.0.0.1:1", "--topic", "alerts")
 
     assert isinstance(result.exception, KafkaUnavailableError)
-    assert "waiting: reading topic 'alerts'" in result.stderr
+    told = [line for line in result.stderr.splitlines() if line.startswith("waiting")]
+    assert "waiting for a broker at 127.0.0.1:1, " in told[0]
+    assert "reading topic 'alerts'" in told[0]
+    assert len(told) == len(set(told)), "no reason is repeated"
+    assert "gave up after 0.5 s" in str(result.exception)
 
 
 def test_a_follower_shows_events_as_they_come_and_ends_well_on_ctrl_c(

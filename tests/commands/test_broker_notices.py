@@ -1,20 +1,31 @@
-"""A wait is told, not repeated."""
+"""A wait is told with address and time left, not repeated."""
 
 import io
 
 from rich.console import Console
 
 from stream_vae.commands.broker_notices import BrokerNotices
-from stream_vae.events import BrokerUnreachable
+from stream_vae.events import BrokerReached, BrokerUnreachable
 
 
-def test_a_wait_is_told_at_once_and_again_after_five_seconds() -> None:
-    times = iter([0.0, 1.0, 4.9, 5.0, 6.0])
+def test_each_reason_is_told_once_an_outage() -> None:
     output = io.StringIO()
-    notices = BrokerNotices(Console(file=output), clock=lambda: next(times))
+    notices = BrokerNotices(Console(file=output, soft_wrap=True), "[red]:9092")
 
-    for i in range(5):
-        detail = f"[red]reason {i}"
-        notices.record(BrokerUnreachable(detail=detail, waited_s=0.0, deadline_s=1.0))
+    def fail(detail: str, waited_s: float) -> None:
+        notices.record(BrokerUnreachable(detail=detail, waited_s=waited_s, deadline_s=300.0))
 
-    assert output.getvalue().splitlines() == ["waiting: [red]reason 0", "waiting: [red]reason 3"]
+    notices.record(BrokerReached(waited_s=0.0))
+    for i in range(4):
+        fail(f"refused (after {i}ms in state CONNECT)", float(i))
+        fail("no metadata", float(i))
+    notices.record(BrokerReached(waited_s=4.0))
+    fail("no metadata", 0.0)
+
+    start = "waiting for a broker at [red]:9092"
+    assert output.getvalue().splitlines() == [
+        f"{start}, 300 s more: refused (after 0ms in state CONNECT)",
+        f"{start}, 300 s more: no metadata",
+        "a broker answers again",
+        f"{start}, 300 s more: no metadata",
+    ]

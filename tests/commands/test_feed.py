@@ -13,7 +13,7 @@ from stream_vae.commands.feed import feed
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
-from stream_vae.errors import ConfigError, InputFileError
+from stream_vae.errors import ConfigError, InputFileError, KafkaUnavailableError
 from tests.recorded_events import RecordedEvents
 
 ROWS = """timestamp,series,flow,level,label
@@ -119,6 +119,18 @@ def test_two_paces_are_the_operators_mistake(table: Path) -> None:
     result = run("--input", table, "--rate", "5", "--speed", "5")
 
     assert isinstance(result.exception, ConfigError)
+
+
+def test_absent_brokers_are_told_of_with_address_and_deadline(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAM_VAE_KAFKA__BROKER_DEADLINE_S", "0.5")
+
+    result = run("--input", table, "--bootstrap", "127.0.0.1:1")
+
+    assert isinstance(result.exception, KafkaUnavailableError)
+    assert "waiting for a broker at 127.0.0.1:1, " in result.stderr
+    assert "gave up after 0.5 s" in str(result.exception)
 
 
 def test_an_unusable_file_is_refused_before_any_broker_is_asked(tmp_path: Path) -> None:

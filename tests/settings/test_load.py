@@ -358,10 +358,10 @@ def test_variables_of_others_and_of_the_tests_are_tolerated() -> None:
         ("input: {topic: a b}", "input.topic ({}:1): found 'a b', expected topic name (letters, "),
         ("input: {format: xml}", "input.format ({}:1): found 'xml', expected `json` or `vector`"),
         ("worker: {device: gpu}", "worker.device ({}:1): found 'gpu', expected `auto`, `cpu`, "),
-        ("worker: {max_wait_ms: .nan}", "worker.max_wait_ms ({}:1): found NaN, expected number"),
+        ("worker: {max_wait_ms: .nan}", "worker.max_wait_ms ({}:1): found nan, expected number"),
         (
             "shutdown_deadline_s: .inf",
-            "shutdown_deadline_s ({}:1): found Infinity, expected number",
+            "shutdown_deadline_s ({}:1): found inf, expected number",
         ),
         ("shutdown_deadline_s: 0", "shutdown_deadline_s ({}:1): found 0, expected number > 0"),
         (
@@ -455,6 +455,24 @@ def test_everything_wrong_is_told_at_once(write_yaml: WriteYaml) -> None:
     assert lines[0] == "5 settings cannot be used:"
     for name in ("htp", "http.port", "detect.incident", "STREAM_VAE_TYPO", "worker.threads"):
         assert sum(line.startswith(f"  {name} (") for line in lines) == 1
+
+
+@pytest.mark.timeout(20)
+def test_of_many_errors_the_first_twenty_are_told(write_yaml: WriteYaml) -> None:
+    """Each misspelt name looks for what was meant: thousands would take minutes."""
+    config = write_yaml("kafka:\n" + "".join(f"  grup_id{i}: 1\n" for i in range(3_000)))
+    lines = refusal({}, config=config).splitlines()
+    assert lines[0] == "more than 20 settings cannot be used:"
+    assert len(lines) == 21
+
+
+@pytest.mark.parametrize("value", ["1" * 1_000, "0x" + "f" * 10_000])
+def test_a_number_of_thousands_of_digits_is_told_by_its_size(
+    write_yaml: WriteYaml, value: str
+) -> None:
+    message = refusal({}, config=write_yaml(f"http: {{port: {value}}}\n"))
+    assert "found an integer of" in message
+    assert len(message) < 200
 
 
 def test_nothing_is_judged_while_a_source_cannot_be_read(tmp_path: Path) -> None:

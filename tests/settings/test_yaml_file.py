@@ -1,7 +1,6 @@
 """A file that is no configuration is refused with the place where it goes wrong."""
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -82,6 +81,50 @@ def test_an_alias_to_itself_is_a_setting_error(file: Path) -> None:
     assert "refers to itself" in error(file, "a: &x\n  b: *x\n")
 
 
+def laughs(level: str, deepest: int = 9) -> str:
+    """Return levels of which each stands ten times in the next."""
+    lines = ["l0: &l0 {a: 1, b: 2}"]
+    for i in range(1, deepest):
+        entries = ", ".join(level.format(j=j, below=f"*l{i - 1}") for j in range(10))
+        lines.append(f"l{i}: &l{i} {{{entries}}}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (laughs("k{j}: {below}"), "more than 10,000 keys and values, aliases followed"),
+        (laughs("k{j}: [{below}, {below}]"), "more than 10,000 keys and values"),
+        (laughs("<<: {below}"), "more than 10,000 keys and values"),
+        ("".join(f"k{i}: 1\n" for i in range(5_001)), "more than 10,000 keys and values"),
+        ("a: [" + "1," * 10_001 + "]", "more than 10,000 keys and values"),
+        ("a: " + "x" * 16_385, "a text of 16,385 characters in line 1"),
+        ("a: 1" + ":1" * 10_000, "a text of 20,001 characters in line 1"),
+        ("a: " + "x" * 70_000, "more than 65,536 bytes"),
+        ("a: " + "[" * 30 + "]" * 30, "nested too deeply"),
+        ("a: " + "[" * 60_000, "nested too deeply"),
+        ("".join("  " * i + "a:\n" for i in range(40)), "nested too deeply"),
+        ('a: "\\0"', "an escaped NUL or surrogate in line 1"),
+        ('"\\uD800": 1', "an escaped NUL or surrogate in line 1"),
+    ],
+)
+def test_what_no_configuration_needs_is_refused_before_it_costs_time(
+    file: Path, text: str, told: str
+) -> None:
+    assert told in error(file, text)
+
+
+def test_what_a_configuration_may_need_is_read(file: Path) -> None:
+    """Control: thousands of labels, aliases of aliases, a chain of certificates."""
+    labels = ", ".join(f"l{i}: x" for i in range(4_000))
+    pem = "\n    ".join(["x" * 64] * 200)
+    text = f"a: {{{labels}}}\nb: &b [1]\nc: &c [*b, *b]\nd: [*c, *c]\ne: |\n    {pem}\n"
+    found = read(file, text)()
+    assert len(found["a"]) == 4_000
+    assert found["d"] == [[[1], [1]]] * 2
+
+
 def test_a_file_that_is_not_there_is_a_setting_error(tmp_path: Path) -> None:
     assert error(tmp_path / "none.yaml") == (
         f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory; expected a YAML file"
@@ -111,11 +154,8 @@ def test_a_file_of_something_else_is_a_setting_error(file: Path, text: str) -> N
 
 
 def test_a_pipe_is_a_setting_error(tmp_path: Path) -> None:
-    """The library would pass over it without a word."""
+    """It is not read: nobody may ever write to it, and the library would pass over it."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=("http: {port: 1}\n",))
-    writer.start()
-    message = error(pipe)
-    writer.join()
-    assert message == f"{pipe}: is a pipe or a device, expected a file"
+    for endless in (pipe, Path("/dev/zero")):
+        assert error(endless) == f"{endless}: is a pipe or a device, expected a file"

@@ -12,6 +12,8 @@ from stream_vae.models.bundle_format import decode_bundle, encode_bundle
 from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 
 _NAMES = (MODEL_FILE, WEIGHTS_FILE)
+MAX_BYTES = 1 << 30
+"""Of one file; more would only fill the memory."""
 
 
 def check_bundle_target(folder: Path, *, replace: bool) -> None:
@@ -73,13 +75,23 @@ def load_bundle(folder: Path) -> Bundle:
     """
     require_bundle(folder)
     try:
-        files = {name: (folder / name).read_bytes() for name in _NAMES if (folder / name).exists()}
+        files = {name: _read(folder / name) for name in _NAMES if (folder / name).exists()}
     except OSError as error:
         raise BundleError(f"bundle {folder}: cannot be read: {error}") from error
     try:
         return decode_bundle(files)
     except BundleError as error:
         raise BundleError(f"bundle {folder}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path.name} is a pipe or a device, expected a file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(f"{path.name} has more than {MAX_BYTES:,} bytes, expected fewer")
+    return content
 
 
 def _target(folder: Path) -> Path:

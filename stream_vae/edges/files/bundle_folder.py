@@ -12,7 +12,11 @@ def require_bundle(folder: Path) -> None:
     Raises:
         BundleError: Says what is expected in it.
     """
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:
+        raise BundleError(f"bundle {folder}: cannot be read: {error}") from error
+    if not is_there:
         raise BundleError(
             f"bundle {folder}: no such folder; expected one with {MODEL_FILE} and {WEIGHTS_FILE}"
         )

@@ -19,5 +19,5 @@ class HttpConfig:
     port: Annotated[int, Ge(0), Le(65535)] = 8080
     """TCP port; 0 takes a free one."""
 
-    liveness_timeout_s: Annotated[float, Gt(0)] = 60.0
+    liveness_timeout_s: Annotated[float, Gt(0), Le(1e9)] = 60.0
     """`/livez` fails when the poll loop or the worker shows no sign of life for so long."""

@@ -5,7 +5,13 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from stream_vae.core.ports import EventSink
-from stream_vae.edges.kafka.errors import Operation, error_of, refuses_connection, translate
+from stream_vae.edges.kafka.errors import (
+    Operation,
+    error_of,
+    gave_up,
+    refuses_connection,
+    translate,
+)
 from stream_vae.errors import KafkaUnavailableError, StreamVaeError
 from stream_vae.events import BrokerReached, BrokerUnreachable
 
@@ -81,7 +87,7 @@ class BrokerWatch:
             self._out_since = self._out_since or now
             reason = translate(error_of(exc), self._operation)
             if now - self._out_since > self._deadline_s:
-                raise reason from exc
+                raise gave_up(reason, self._deadline_s) from exc
             self._events.record(
                 BrokerUnreachable(
                     detail=str(reason), waited_s=self.out_s, deadline_s=self._deadline_s

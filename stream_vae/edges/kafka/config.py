@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import SecretStr
 
 PropertyValue = str | int | float | bool
@@ -97,22 +97,22 @@ class KafkaConfig:
     """Where a group without committed offsets begins; `history` is `latest`, warmed up by what the
     topic holds (see `state.history_age_s`)."""
 
-    poll_records: Annotated[int, Gt(0)] = 500
+    poll_records: Annotated[int, Gt(0), Le(1_000_000)] = 500
     """Most records taken by one poll."""
 
-    commit_interval_s: Annotated[float, Gt(0)] = 1.0
+    commit_interval_s: Annotated[float, Gt(0), Le(1e6)] = 1.0
     """Longest time between two transactions while records flow; a waiting alert commits at once."""
 
-    transaction_timeout_s: Annotated[float, Gt(0)] = 30.0
+    transaction_timeout_s: Annotated[float, Gt(0), Le(1e6)] = 30.0
     """The broker aborts a transaction left open longer (a dead daemon's) and unblocks readers."""
 
-    session_timeout_s: Annotated[float, Gt(0)] = 45.0
+    session_timeout_s: Annotated[float, Gt(0), Le(1e6)] = 45.0
     """Silence after which the group gives this instance's partitions to others."""
 
-    broker_deadline_s: Annotated[float, Gt(0)] = 300.0
+    broker_deadline_s: Annotated[float, Gt(0), Le(1e6)] = 300.0
     """Give up (exit 1) after so long without any broker, at start or later."""
 
-    delivery_timeout_s: Annotated[float, Ge(1)] = 60.0
+    delivery_timeout_s: Annotated[float, Ge(1), Le(1e6)] = 60.0
     """Longest wait for a broker to acknowledge one record, within the transaction's time."""
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"

@@ -104,6 +104,11 @@ def translate(error: KafkaError, operation: Operation | str) -> StreamVaeError:
     return _kind(error)(f"{message}; {advice}" if advice else message)
 
 
+def gave_up(reason: StreamVaeError, deadline_s: float) -> KafkaUnavailableError:
+    """Return the error of a wait for brokers that came to its end."""
+    return KafkaUnavailableError(f"gave up after {deadline_s:g} s: {reason}")
+
+
 @contextmanager
 def translated(operation: Operation | str) -> Iterator[None]:
     """Raise ours for any `KafkaException` in the block, with the original as its cause."""

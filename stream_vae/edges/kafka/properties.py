@@ -5,6 +5,8 @@ once delivery and the typed settings fix. `KafkaConfig` already refuses pass-thr
 third layer, so nothing an operator wrote is dropped in silence.
 """
 
+import ssl
+from pathlib import Path
 from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -121,7 +123,8 @@ def verify_properties(config: KafkaConfig) -> None:
 
     Raises:
         ConfigError: If a pass-through name or value is unknown to it, or a file of keys or
-            certificates cannot be used; the message is librdkafka's, which names the property.
+            certificates cannot be used; the message names setting and file, with librdkafka's
+            words.
     """
     protocols: tuple[Literal["consumer", "classic"], ...] = ("consumer", "classic")
     wanted = [each for each in protocols if config.group_protocol in {"auto", each}]
@@ -131,8 +134,43 @@ def verify_properties(config: KafkaConfig) -> None:
         Consumer(reader_properties(config)).close()
         Producer(producer_properties(config, transactional_id="check")).close()
     except KafkaException as exc:
-        msg = f"kafka: {exc.args[0].str()}"
-        raise ConfigError(msg) from exc
+        raise ConfigError(_with_setting(exc.args[0].str(), config)) from exc
+    _verify_provider_authorities(config.https_ca_location)
+
+
+def _with_setting(told: str, config: KafkaConfig) -> str:
+    """Return what librdkafka told of a property, with the setting and file behind it."""
+    typed = {
+        name: (f"kafka.{setting}", getattr(config, setting))
+        for name, setting in TYPED_PROPERTIES.items()
+    }
+    passed = {
+        name: (f"kafka.{place}: {name}", value)
+        for place in ("common", "consumer", "producer")
+        for name, value in getattr(config, place).items()
+    }
+    for name, (setting, value) in (typed | passed).items():
+        if name.endswith(".location") and name in told and value is not None:
+            return f"{setting}: {_unusable(str(value))} ({told})"
+    return f"kafka: {told}"
+
+
+def _unusable(path: str) -> str:
+    try:
+        with Path(path).open("rb"):
+            return f"the file {path!r} cannot be used"
+    except OSError as exc:
+        return f"the file {path!r} cannot be read: {exc.strerror}"
+
+
+def _verify_provider_authorities(path: str | None) -> None:
+    """Read the file that librdkafka reads only when it asks for a token."""
+    if path is None or not Path(path).is_file():
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError as exc:
+        raise ConfigError(f"kafka.https_ca_location: {_unusable(path)} ({exc})") from exc
 
 
 def _reading(config: KafkaConfig, instance: str | None) -> ClientProperties:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Gt
+from annotated_types import Gt, Le
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,6 @@ class LoggingConfig:
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe line that is written."""
 
-    summary_period_s: Annotated[float, Gt(0)] = 60.0
+    summary_period_s: Annotated[float, Gt(0), Le(1e9)] = 60.0
     """Time between two summary lines; repeated warnings of one kind also wait so long and then
     carry their count."""

@@ -4,9 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
+import trustme
 from confluent_kafka import Consumer, Producer
 from pydantic import SecretStr
 
@@ -188,6 +190,50 @@ def test_what_librdkafka_does_not_know_is_the_operators_mistake(
 
     with pytest.raises(ConfigError, match=name):
         verify_properties(config)
+
+
+@pytest.mark.parametrize("state", ["missing", "wrong"])
+@pytest.mark.parametrize(
+    ("setting", "others"),
+    [
+        ("ssl_ca_location", {}),
+        ("ssl_certificate_location", {"ssl_key_location": "KEY"}),
+        ("ssl_key_location", {"ssl_certificate_location": "CERTIFICATE"}),
+        ("https_ca_location", {}),
+    ],
+)
+def test_a_file_of_keys_that_cannot_be_used_is_named_with_its_setting(
+    tmp_path: Path, setting: str, others: dict[str, str], state: str
+) -> None:
+    """Control: files that can be used are."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("client")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "CERTIFICATE")
+    issued.private_key_pem.write_to_path(tmp_path / "KEY")
+    authority.cert_pem.write_to_path(tmp_path / "CA")
+    good = {"ssl_certificate_location": "CERTIFICATE", "ssl_key_location": "KEY"}
+    security: dict[str, Any] = {"security_protocol": "SSL"}
+    if setting == "https_ca_location":
+        security = {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "OAUTHBEARER",
+            "sasl_oauthbearer_token_endpoint_url": "https://idp.example/token",
+            "sasl_oauthbearer_client_id": "ann",
+            "sasl_oauthbearer_client_secret": SecretStr("secret"),
+        }
+    for name, file in others.items():
+        security[name] = str(tmp_path / file)
+    usable = security | {setting: str(tmp_path / good.get(setting, "CA"))}
+    verify_properties(KafkaConfig(bootstrap_servers=NOWHERE, **usable))
+    bad = tmp_path / "bad.pem"
+    if state == "wrong":
+        bad.write_text("garbage")
+
+    with pytest.raises(ConfigError) as caught:
+        verify_properties(KafkaConfig(bootstrap_servers=NOWHERE, **security | {setting: str(bad)}))
+
+    assert f"kafka.{setting}: the file {str(bad)!r} cannot be " in str(caught.value)
+    assert ("No such file" in str(caught.value)) == (state == "missing")
 
 
 def test_the_clients_log_goes_to_the_logger(

@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from stream_vae.core.ports import EventSink
 from stream_vae.edges.kafka.deadline import Deadline
-from stream_vae.edges.kafka.errors import Operation, error_of, translate
+from stream_vae.edges.kafka.errors import Operation, error_of, gave_up, translate
 from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import BrokerUnreachable
 
@@ -44,14 +44,16 @@ def topic_partitions(
             known = client.list_topics(topic, timeout=attempt_s).topics[topic]
         except KafkaException as exc:
             reason = translate(error_of(exc), operation)
-            if not isinstance(reason, KafkaUnavailableError) or deadline.has_passed:
+            if not isinstance(reason, KafkaUnavailableError):
                 raise reason from exc
         else:
             if known.error is None:
                 return sorted(known.partitions)
             reason = translate(known.error, operation)
-            if not isinstance(reason, KafkaUnavailableError) or deadline.has_passed:
+            if not isinstance(reason, KafkaUnavailableError):
                 raise reason
+        if deadline.has_passed:
+            raise gave_up(reason, deadline_s)
         client.poll(0)  # the client's `error_cb` hears only so why no broker answers
         check()
         events.record(

@@ -90,7 +90,8 @@ def publish_readings(  # noqa: PLR0913 -- each is a choice of the publisher
         KafkaRefusedError: If the topic does not exist, or refuses a reading.
     """
     operation = Operation(doing=f"publishing to {topic!r}", topic=topic, access="Write")
-    begun = Deadline(config.delivery_timeout_s)
+    began = Deadline(config.broker_deadline_s)
+    feed: _Feed | None = None  # then each outage has as long as a reading may wait
 
     def client_error(error: KafkaError) -> None:
         reason = translate(error, operation)
@@ -99,8 +100,8 @@ def publish_readings(  # noqa: PLR0913 -- each is a choice of the publisher
         events.record(
             BrokerUnreachable(
                 detail=str(reason),
-                waited_s=begun.waited_s,
-                deadline_s=config.delivery_timeout_s,
+                waited_s=0.0 if feed else began.waited_s,
+                deadline_s=config.delivery_timeout_s if feed else began.limit_s,
             )
         )
 

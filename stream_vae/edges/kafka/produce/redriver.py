@@ -11,7 +11,7 @@ from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.admin.topic_metadata import topic_partitions
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.deadline import Deadline
-from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
+from stream_vae.edges.kafka.errors import Operation, error_of, gave_up, translate, translated
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.errors import ConfigError, FencedError, KafkaUnavailableError
@@ -157,8 +157,10 @@ class Redriver:
                 return self._consumer.committed(wanted, timeout=_REQUEST_TIMEOUT_S)
             except KafkaException as exc:
                 reason = translate(error_of(exc), self._operation)
-                if not isinstance(reason, KafkaUnavailableError) or deadline.has_passed:
+                if not isinstance(reason, KafkaUnavailableError):
                     raise reason from exc
+                if deadline.has_passed:
+                    raise gave_up(reason, deadline.limit_s) from exc
                 self._events.record(
                     BrokerUnreachable(
                         detail=str(reason),
