@@ -70,7 +70,11 @@ def make_pipeline() -> Callable[..., Pipeline]:
         capacity: int = DEFAULT_CAPACITY,
         scorer: Scorer | None = None,
     ) -> Pipeline:
-        origin = Origin(detector=AlertDetector(name="test", version="0", instance="i"))
+        origin = Origin(
+            detector=AlertDetector(name="test", version="0", instance="i"),
+            topic="readings",
+            group="test",
+        )
         config = config or DetectConfig()
         detector = Detector(make_spec(), scorer or MeanSquareScorer(), config, capacity)
         return Pipeline(detector, config, origin)

@@ -182,9 +182,9 @@ def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     model = load_bundle(settings.bundle.path)
     scorer = WindowScorer(model, device=settings.worker.device)
     named = AlertDetector(name=settings.detector.name, version=__version__, instance="offline")
-    pipeline = Pipeline(
-        Detector(model.spec, scorer, settings.detect), settings.detect, Origin(detector=named)
-    )
+    origin = Origin(detector=named, topic=settings.input.topic, group=settings.kafka.group_id)
+    detector = Detector(model.spec, scorer, settings.detect)
+    pipeline = Pipeline(detector, settings.detect, origin)
     window_batch = pipeline.assemble(rest)
     scored = pipeline.score(rest, window_batch)
     outcome = pipeline.decide(scored, datetime.now(UTC))

@@ -57,6 +57,9 @@ def score(
     and verdict (NORMAL, ANOMALOUS, WARMING_UP or UNSCORABLE). The files are read a piece at a time,
     and no more series are held than state.memory_budget_mb says, as in the daemon.
 
+    Incidents have the ids that a daemon gives them under the same configuration: detector.name,
+    input.topic and kafka.group_id enter them; without --config, their defaults do.
+
     Example: stream-vae score --bundle bundle/ --input week.csv --output scores.csv
     """
     settings = load_command_settings(config, {"detect.score": score_name})
@@ -80,6 +83,8 @@ def score(
             detector=AlertDetector(
                 name=settings.detector.name, version=__version__, instance="score"
             ),
+            topic=settings.input.topic,
+            group=settings.kafka.group_id,
             labels=settings.detector.labels,
             links=settings.detector.links,
         ),

@@ -34,6 +34,9 @@ class Incident:
     peak_score: float
     peak_grade: float
     severity: Severity
+    id: str = ""
+    """Given when it opens, and kept whatever is renamed since; "" of one that an earlier release
+    opened, which had the id computed each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,8 @@ class Silence:
     """When its last reading came, nanoseconds since 1970."""
     allowed_s: float
     """Seconds without a reading that were allowed."""
+    id: str = ""
+    """As `Incident.id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,11 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     around.events.record(SettingsLoaded(settings=around.loaded.dotted()))
     detector = AlertDetector(name=settings.detector.name, version=__version__, instance=instance)
     origin = Origin(
-        detector=detector, labels=settings.detector.labels, links=settings.detector.links
+        detector=detector,
+        topic=settings.input.topic,
+        group=settings.kafka.group_id,
+        labels=settings.detector.labels,
+        links=settings.detector.links,
     )
     topics = owned_topics(settings, spec, origin)
     if not await_topics(

@@ -185,6 +185,7 @@ def _widest_incidents(open_within: int) -> SeriesIncidents:
         peak_score=_NUMBER,
         peak_grade=_NUMBER,
         severity="critical",
+        id="f" * 32,
     )
     return SeriesIncidents(
         anomaly=IncidentState(
@@ -193,5 +194,7 @@ def _widest_incidents(open_within: int) -> SeriesIncidents:
             normal_run=_INTEGER,
             resolved=reading,
         ),
-        silence=Silence(since=_INTEGER, offset=_INTEGER, arrived=_INTEGER, allowed_s=_NUMBER),
+        silence=Silence(
+            since=_INTEGER, offset=_INTEGER, arrived=_INTEGER, allowed_s=_NUMBER, id="f" * 32
+        ),
     )

@@ -55,6 +55,18 @@ class IncidentTracker:
         state = self._series.get(row)
         return state.incident if state else None
 
+    def name(self, row: int, incident_id: str) -> Incident:
+        """Give the open incident of a series its id; return it.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        state = self._series[row]
+        if state.incident is None:
+            raise KeyError(row)
+        state.incident = replace(state.incident, id=incident_id)
+        return state.incident
+
     def forget(self, row: int) -> None:
         """Drop a series without a word: its partition has left."""
         self._series.pop(row, None)

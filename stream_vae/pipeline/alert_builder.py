@@ -33,6 +33,10 @@ class Origin:
     """What alert events say of where they come from."""
 
     detector: AlertDetector
+    topic: str
+    """The input topic."""
+    group: str
+    """The consumer group: two of them over one topic are two deployments."""
     labels: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
 
@@ -75,6 +79,20 @@ class AlertBuilder:
         self._threshold_method = threshold_method
         self._max_features = max_features
 
+    def anomaly_id(self, series: str, started_at: int) -> str:
+        """Return the id of an incident that opens; `started_at` in nanoseconds since 1970."""
+        return incident_id(self._origin, series, started_at)
+
+    def silence_id(self, series: str, since: int, offset: int) -> str:
+        """Return the id of a silence that opens.
+
+        Args:
+            series: The series key.
+            since: Event time of its last step, nanoseconds since 1970.
+            offset: Of its last reading: after a late one it may fall silent at a step again.
+        """
+        return incident_id(self._origin, series, since, silent_at=offset)
+
     def write(
         self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
     ) -> AlertEvent:
@@ -94,7 +112,7 @@ class AlertBuilder:
         features = self._features(readings.values[at], scores, b)
         resolved = change is Change.RESOLVED
         return AlertEvent(
-            incident_id=incident_id(self._origin.detector.name, key, incident.started_at),
+            incident_id=self._id_of(incident, key),
             sequence=incident.sequence,
             status="resolved" if resolved else "firing",
             severity=incident.severity,
@@ -126,15 +144,14 @@ class AlertBuilder:
         self, silent: SilentSeries, incident: Incident, threshold: float, now: datetime
     ) -> AlertEvent:
         """Return the last event of an incident whose series is forgotten."""
-        started_at = incident.started_at
         return self._build_without_reading(
             silent,
             now,
             kind="anomaly",
-            incident_id=incident_id(self._origin.detector.name, silent.key, started_at),
+            incident_id=self._id_of(incident, silent.key),
             sequence=incident.sequence + 1,
             severity=incident.severity,
-            starts_at=started_at,
+            starts_at=incident.started_at,
             ends_at=incident.last_anomalous_at,
             score=incident.peak_score,
             threshold=threshold,
@@ -153,14 +170,12 @@ class AlertBuilder:
         end: SilenceEnd | None = None,
     ) -> AlertEvent:
         """Return the event that opens, or for some reason ends, the incident of a silent series."""
-        # After a late reading a series may fall silent at the same step again.
-        name = f"{self._origin.detector.name}:silence:{silence.offset}"
         told = f"no reading for {silent.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
         return self._build_without_reading(
             silent,
             now,
             kind="silence",
-            incident_id=incident_id(name, silent.key, silence.since),
+            incident_id=self._id_of_silence(silence, silent.key),
             sequence=0 if end is None else 1,
             severity=severity,
             starts_at=silence.since,
@@ -221,6 +236,14 @@ class AlertBuilder:
             links=self._origin.links,
         )
 
+    def _id_of(self, incident: Incident, series: str) -> str:
+        name = self._origin.detector.name
+        return incident.id or incident_id_by_name(name, series, incident.started_at)
+
+    def _id_of_silence(self, silence: Silence, series: str) -> str:
+        name = f"{self._origin.detector.name}:silence:{silence.offset}"
+        return silence.id or incident_id_by_name(name, series, silence.since)
+
     @property
     def _model(self) -> AlertModel:
         spec = self._spec
@@ -254,20 +277,48 @@ class AlertBuilder:
         )
 
 
-def incident_id(detector: str, series: str, started_at: int) -> str:
+def incident_id(
+    origin: Origin, series: str, started_at: int, *, silent_at: int | None = None
+) -> str:
     """Return the id of an incident: a function of who, what and when alone.
 
-    A replay, or a second daemon that does the same work, gives the same id.
+    A replay, or a second daemon that does the same work, gives the same id. Another deployment,
+    which reads another topic or as another group, gives another one, so that consumers of one
+    alerts topic keep the events of both. Ids of the releases before this one held no topic and no
+    group: what they opened goes on under the id it has, see `incident_id_by_name`.
 
     Args:
-        detector: The detector's name.
+        origin: Names the detector, the input topic and the consumer group.
         series: The series key.
-        started_at: Event time of the first anomalous reading, nanoseconds since 1970.
+        started_at: Event time of the first anomalous reading, or of the last step of a series that
+            fell silent, nanoseconds since 1970.
+        silent_at: Offset of the last reading of a series that fell silent.
 
-    >>> incident_id("plant", "pump-7", 1_700_000_000_000_000_000)
+    >>> plant = AlertDetector(name="plant", version="0.1.0", instance="a")
+    >>> origin = Origin(detector=plant, topic="readings", group="stream-vae")
+    >>> incident_id(origin, "pump-7", 1_700_000_000_000_000_000)
+    'de83294c8188f81d0859a0804736e234'
+    """
+    kind = "anomaly" if silent_at is None else f"silence:{silent_at}"
+    parts = (origin.detector.name, origin.topic, origin.group, kind, series)
+    return _digest("".join(f"{len(part)}:{part}" for part in parts) + str(started_at))
+
+
+def incident_id_by_name(detector: str, series: str, started_at: int) -> str:
+    """Return the id that the first release gave an incident, of which none was saved.
+
+    Args:
+        detector: The detector's name; of a silence, with `:silence:` and its last offset.
+        series: The series key.
+        started_at: As for `incident_id`.
+
+    >>> incident_id_by_name("plant", "pump-7", 1_700_000_000_000_000_000)
     '1c1531a0c4e6e32ee626debb5ff14ba7'
     """
-    identity = f"{len(detector)}:{detector}{len(series)}:{series}{started_at}"
+    return _digest(f"{len(detector)}:{detector}{len(series)}:{series}{started_at}")
+
+
+def _digest(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 

@@ -20,6 +20,7 @@ from stream_vae.core.state_layout import PartitionPart, StatePart
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.incidents import Change
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
@@ -262,8 +263,15 @@ class Pipeline:
             ):
                 continue
             changed = self.store.incidents.observe(row, reading, replayed=replayed)
-            if changed:
-                changes.append((at, row, self._writer.write(*changed, batch, b, now)))
+            if changed is None:
+                continue
+            change, incident = changed
+            if change is Change.OPENED:
+                key = scored.readings.series[at]
+                incident = self.store.incidents.name(
+                    row, self._writer.anomaly_id(key, incident.started_at)
+                )
+            changes.append((at, row, self._writer.write(change, incident, batch, b, now)))
         return changes
 
     def _grades(self, judged: Judgement) -> NDArray[np.float64]:

@@ -130,9 +130,11 @@ class SeriesLifecycle:
         changed: dict[SeriesName, SeriesIncidents] = {}
         for row in self._overdue(now_ns, partitions).tolist():
             silent = self._silent_series(row, topic, (now_ns - int(index.arrived[row])) / 1e9)
+            offset = int(index.offset[row])
             silence = Silence(
+                id=self._alerts.silence_id(silent.key, silent.last_step, offset),
                 since=silent.last_step,
-                offset=int(index.offset[row]),
+                offset=offset,
                 arrived=int(index.arrived[row]),
                 allowed_s=float(silences.allowed_s(index.interval[[row]])[0]),
             )

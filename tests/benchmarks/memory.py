@@ -26,7 +26,11 @@ _POLL = 500
 
 def measure_memory(workload: Workload, _: RealKafka) -> dict[str, str]:
     """Fill the rows there are, then send 100,000 keys that nobody has seen, once each."""
-    origin = Origin(detector=AlertDetector(name="benchmark", version="0", instance="0"))
+    origin = Origin(
+        detector=AlertDetector(name="benchmark", version="0", instance="0"),
+        topic="readings",
+        group="benchmark",
+    )
     scorer = WindowScorer(workload.bundle)
     detector = Detector(workload.bundle.spec, scorer, DetectConfig(), _CAPACITY)
     pipeline = Pipeline(detector, DetectConfig(), origin)

@@ -27,7 +27,11 @@ def run(
 ) -> tuple[RecordedEvents, str]:
     """Send a record a second, its fields called so; return what was told, and the complaint."""
     spec = dataclasses.replace(make_spec(), step_seconds=model_step_s)
-    origin = Origin(detector=AlertDetector(name="test", version="0", instance="i"))
+    origin = Origin(
+        detector=AlertDetector(name="test", version="0", instance="i"),
+        topic="readings",
+        group="test",
+    )
     pipeline = Pipeline(Detector(spec, MeanSquareScorer(), DetectConfig()), DetectConfig(), origin)
     decoder = build_decoder([feature.name for feature in spec.features], ReadingFormat())
     events = RecordedEvents()

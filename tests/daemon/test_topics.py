@@ -27,7 +27,13 @@ KEYS = ["pump-7", "\x00" * 1024, "\U0001f600" * 1024, "é" * 1024]
 @pytest.fixture
 def origin() -> Origin:
     detector = AlertDetector(name="plant", version="0.1.0", instance="i" * 60)
-    return Origin(detector=detector, labels={"site": "x" * 5000}, links={"runbook": "y" * 500})
+    return Origin(
+        detector=detector,
+        topic="readings",
+        group="g",
+        labels={"site": "x" * 5000},
+        links={"runbook": "y" * 500},
+    )
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def test_no_alert_event_is_larger_than_stated(spec: ModelSpec, origin: Origin, k
 def test_each_listed_feature_and_each_label_counts(spec: ModelSpec, origin: Origin) -> None:
     one, all_of_them = (largest_alert(spec, origin, n, "readings") for n in (1, F))
     assert all_of_them > one
-    bare = Origin(detector=origin.detector)
+    bare = Origin(detector=origin.detector, topic="readings", group="g")
     assert largest_alert(spec, origin, 1, "readings") - largest_alert(
         spec, bare, 1, "readings"
     ) == pytest.approx(5520, abs=100)

@@ -297,7 +297,11 @@ class FuzzDriver:
 def _pipeline(bundle: Bundle) -> Pipeline:
     # Short memories, so that refreshes and releases happen all the time.
     threshold = ThresholdConfig(window=100, refresh_every=4, release_after=60, quantile=0.99)
-    origin = Origin(detector=AlertDetector(name="fuzz", version="0", instance="0"))
+    origin = Origin(
+        detector=AlertDetector(name="fuzz", version="0", instance="0"),
+        topic="readings",
+        group="fuzz",
+    )
     config = DetectConfig(threshold=threshold)
     scorer = WindowScorer(bundle, device="cpu")
     return Pipeline(Detector(bundle.spec, scorer, config, CAPACITY), config, origin)

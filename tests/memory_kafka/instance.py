@@ -78,7 +78,11 @@ class Instance:
         self.pipeline = Pipeline(
             Detector(parts.spec, parts.scorer, settings.detect, parts.capacity),
             settings.detect,
-            Origin(detector=AlertDetector(name="memory", version="0", instance=name)),
+            Origin(
+                detector=AlertDetector(name="memory", version="0", instance=name),
+                topic=topic,
+                group=group,
+            ),
         )
         edges = Edges(
             consumer=self.consumer,

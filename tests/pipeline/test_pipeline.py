@@ -12,16 +12,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.alerts import AlertDetector, AlertEvent
+from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.events import ReadingsJudged, ThresholdReleased
-from stream_vae.pipeline.alert_builder import incident_id
+from stream_vae.pipeline.alert_builder import Origin, incident_id, incident_id_by_name
+from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
 from stream_vae.wire.alerts import alert_schema, encode_alert
+from stream_vae.wire.snapshots import decode_value, encode_value
+from tests.conftest import MeanSquareScorer, make_spec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MakePipeline = Callable[..., Pipeline]
@@ -221,9 +225,98 @@ def test_counts_of_verdicts_sum_to_the_readings(
     assert told.normal + told.anomalous + told.warming_up + told.unscorable == len(stream)
 
 
-def test_an_incident_id_tells_detectors_series_and_starts_apart() -> None:
-    ids = {incident_id(*who) for who in [("a", "bc", 1), ("ab", "c", 1), ("a", "bc", 2)]}
-    assert len(ids) == 3
+def origin_of(detector: str, topic: str, group: str) -> Origin:
+    return Origin(
+        detector=AlertDetector(name=detector, version="0", instance="i"), topic=topic, group=group
+    )
+
+
+def test_an_incident_id_tells_deployments_series_starts_and_kinds_apart() -> None:
+    names = [("a", "bc", "d"), ("ab", "c", "d"), ("a", "b", "cd"), ("a", "bc", "e")]
+    ids = {incident_id(origin_of(*who), "s", 1) for who in names}
+    ids |= {incident_id(origin_of("a", "bc", "d"), "s", 2)}
+    ids |= {incident_id(origin_of("a", "bc", "d"), "s", 1, silent_at=n) for n in (0, 1)}
+    ids |= {incident_id(origin_of("a", "bc", "d"), "t", 1)}
+    assert len(ids) == 8
+
+
+def pipeline_of(origin: Origin) -> Pipeline:
+    config = DetectConfig()
+    return Pipeline(Detector(make_spec(), MeanSquareScorer(), config), config, origin)
+
+
+def anomalous(make_readings: MakeReadings, begin: int, end: int, level: float) -> ReadingBatch:
+    """Return readings of one series, one a second."""
+    n = end - begin
+    values = np.random.default_rng(begin).normal(size=(n, F)) + level
+    return make_readings(list(range(begin, end)), ["pump"] * n, values, begin)
+
+
+def test_two_deployments_of_one_detector_share_no_event(
+    make_readings: MakeReadings,
+) -> None:
+    """One alerts topic, one name; other groups or other input topics. Control: a replica."""
+    events = []
+    for origin in (
+        origin_of("plant", "readings", "a"),
+        origin_of("plant", "readings", "b"),
+        origin_of("plant", "others", "a"),
+        origin_of("plant", "readings", "a"),
+    ):
+        pipeline = pipeline_of(origin)
+        pipeline.observe(anomalous(make_readings, 0, 40, 0.0), NOW)
+        alerts = pipeline.observe(anomalous(make_readings, 40, 50, 30.0), NOW).alerts
+        alerts += pipeline.observe(anomalous(make_readings, 50, 90, 0.0), NOW).alerts
+        assert [alert.status for alert in alerts][-1] == "resolved"
+        events.append({(alert.incident_id, alert.sequence) for alert in alerts})
+    first, *others, replica = events
+    assert all(first.isdisjoint(other) for other in others)
+    assert others[0].isdisjoint(others[1])
+    assert replica == first
+
+
+def test_an_open_incident_keeps_its_id_through_a_restart_under_other_names(
+    make_readings: MakeReadings,
+) -> None:
+    """What the group, or the detector, was called when it opened is saved with it."""
+    first = pipeline_of(origin_of("plant", "readings", "a"))
+    first.observe(anomalous(make_readings, 0, 40, 0.0), NOW)
+    (opened,) = first.observe(anomalous(make_readings, 40, 43, 30.0), NOW).alerts
+    rows = first.store.index.used()
+    saved = decode_value(
+        encode_value(first.store.incidents_of(int(rows[0])), offset=43), SeriesIncidents
+    )[0]
+    second = pipeline_of(origin_of("renamed", "readings", "b"))
+    second.store.load([(0, "pump")], first.complete(first.capture(rows)).states)
+    second.store.load_incidents((0, "pump"), saved, 0)
+
+    last = second.observe(anomalous(make_readings, 43, 80, 0.0), NOW).alerts[-1]
+
+    assert (last.incident_id, last.status) == (opened.incident_id, "resolved")
+    assert last.sequence > opened.sequence
+
+
+def test_what_the_first_release_opened_is_resolved_under_the_id_it_gave(
+    make_readings: MakeReadings,
+) -> None:
+    """It saved no id; see also the changelog it wrote, `tests/golden/changelog_v1.json`."""
+    pipeline = pipeline_of(origin_of("plant", "readings", "a"))
+    pipeline.observe(anomalous(make_readings, 0, 40, 0.0), NOW)
+    pipeline.observe(anomalous(make_readings, 40, 43, 30.0), NOW)
+    row = int(pipeline.store.index.used()[0])
+    told = msgspec.json.decode(encode_value(pipeline.store.incidents_of(row), offset=43))
+    del told["value"]["anomaly"]["incident"]["id"]
+    saved = decode_value(msgspec.json.encode(told), SeriesIncidents)[0]
+    pipeline.store.load_incidents((0, "pump"), saved, 0)
+
+    last = pipeline.observe(anomalous(make_readings, 43, 80, 0.0), NOW).alerts[-1]
+
+    assert saved.anomaly is not None
+    assert saved.anomaly.incident is not None
+    assert last.status == "resolved"
+    assert last.incident_id == incident_id_by_name(
+        "plant", "pump", saved.anomaly.incident.started_at
+    )
 
 
 def test_room_for_new_series_is_not_made_of_those_that_just_sent(

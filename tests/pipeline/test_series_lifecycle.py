@@ -1,6 +1,7 @@
 """Series without a reading: silence, expiry, room for others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import jsonschema
@@ -11,6 +12,7 @@ import pytest
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig, SilenceConfig
+from stream_vae.pipeline.alert_builder import incident_id_by_name
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.wire.alerts import alert_schema, encode_alert
@@ -189,3 +191,22 @@ def test_strangers_still_in_use_are_waited_for_before_anybody_known_goes(
     gone = room(2, {0}, "readings", NOW, EvictionClass.UNWARMED).forgotten
     assert {key for _, key in gone} < {"a", "b", "c"}
     assert len(gone) == 2
+
+
+def test_a_silence_that_the_first_release_opened_ends_under_the_id_it_gave(
+    make_pipeline: MakePipeline, send: Callable[..., Changes]
+) -> None:
+    """It saved no id. Control: one opened here ends under its own."""
+    pipeline = make_pipeline(CONFIG)
+    send(pipeline, "pump", 0, 20)
+    (opened,) = watch(pipeline, 60).alerts
+    row = int(pipeline.store.index.used()[0])
+    silence = pipeline.store.silences.get(row)
+    assert silence is not None
+    pipeline.store.silences.open(row, replace(silence, id=""))
+    (ended,) = send(pipeline, "pump", 60, 61).alerts
+    given = incident_id_by_name(f"test:silence:{silence.offset}", "pump", silence.since)
+    assert ended.incident_id == given != opened.incident_id
+    (again,) = watch(pipeline, 200).alerts
+    (over,) = send(pipeline, "pump", 200, 201).alerts
+    assert again.incident_id == over.incident_id != opened.incident_id

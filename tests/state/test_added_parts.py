@@ -38,7 +38,11 @@ def make_pipeline(
     return Pipeline(
         Detector(make_spec(), MeanSquareScorer(), DetectConfig(), CAPACITY),
         DetectConfig(),
-        Origin(detector=AlertDetector(name="test", version="0", instance="i")),
+        Origin(
+            detector=AlertDetector(name="test", version="0", instance="i"),
+            topic="readings",
+            group="test",
+        ),
         series_parts=series_parts,
         partition_parts=partition_parts,
     )

@@ -120,7 +120,11 @@ class Restored:
 
     def __init__(self, spec: ModelSpec) -> None:
         config = DetectConfig(threshold=ThresholdConfig(window=GOLDEN["threshold_window"]))
-        origin = Origin(detector=AlertDetector(name="golden", version="0", instance="i"))
+        origin = Origin(
+            detector=AlertDetector(name="golden", version="0", instance="i"),
+            topic="readings",
+            group="golden",
+        )
         self.spec = spec
         detector = Detector(spec, WeightedSquares(spec.scaler), config, capacity=64)
         self.pipeline = Pipeline(detector, config, origin)
