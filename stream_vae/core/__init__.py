@@ -1,1 +1,1 @@
-"""Values and arithmetic: what every room speaks in. Needs numpy at most."""
+"""Shared value types and arithmetic. Depends on numpy at most."""

@@ -55,7 +55,7 @@ class AlertDetector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertModel:
-    """Which model judged."""
+    """The model that scored the window."""
 
     id: str
     version: str
@@ -64,7 +64,7 @@ class AlertModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSource:
-    """Where the evidence lies: the input records of the incident so far."""
+    """The input records of the incident so far."""
 
     topic: str
     partition: int
@@ -98,9 +98,9 @@ class AlertEvent:
     grade: float
     """0 at the threshold .. 1 far beyond it."""
     p_value: float | None
-    """None where no window was judged: a silence, or a series that is forgotten."""
+    """None where no window was scored: a silence, or a series that is evicted."""
     features: tuple[AlertFeature, ...]
-    """Largest contributions first; empty where no window was judged."""
+    """Largest contributions first; empty where no window was scored."""
     detector: AlertDetector
     model: AlertModel
     source: AlertSource

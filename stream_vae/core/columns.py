@@ -1,4 +1,4 @@
-"""A table as a struct of arrays, whose rows can be taken out and put back whole."""
+"""A table as a struct of arrays, whose rows can be saved and loaded whole."""
 
 from typing import Any
 
@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 class Columns:
     """One array per field, with as many rows as there may ever be.
 
-    The arrays begin as zeros that the operating system has not handed out yet, so that memory is
-    used only for rows that were written.
+    The arrays are zero-filled pages that the operating system allocates on first write, so only
+    written rows use memory.
 
     Args:
-        initial: A row as it begins, of a structured type without shape: its fields, in the order
-            in which `save` packs them.
+        initial: The initial row, a structured scalar; `save` packs its fields in this order.
         capacity: S, rows.
 
     >>> row = np.dtype([("step", "<i8"), ("values", "<f4", (2,))])

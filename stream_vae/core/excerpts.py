@@ -1,10 +1,10 @@
-"""What was found, quoted for a message: bounded in length, printable whatever it was."""
+"""Quote untrusted values in messages: bounded in length and printable."""
 
 
 def printable(text: str, limit: int = 100) -> str:
     r"""Return at most `limit` characters of `text`, control characters and the like escaped.
 
-    Streams carry what strangers wrote, and it must not steer a terminal, a log line or a header.
+    Stream content is untrusted: it must not control a terminal, a log line or a header.
 
     >>> printable("pump\x1b[2J\n")
     'pump\\x1b[2J\\n'

@@ -1,4 +1,4 @@
-"""Is the daemon alive? Pure answers to the question a cluster asks."""
+"""Liveness from heartbeats, as pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The answer to one probe."""
+    """The result of one probe."""
 
     is_ok: bool
     reason: str
-    """What was found, for the person who reads the probe's answer."""
+    """For the person who reads the probe's response."""
 
 
 class Heartbeat:
-    """When a loop last came round.
+    """Time of a loop's latest iteration.
 
-    Any thread may beat or ask: a float is written and read whole.
+    Any thread may read or write it: assigning a float is atomic.
 
     >>> heartbeat = Heartbeat(10.0)
     >>> heartbeat.beat(12.0)
@@ -30,7 +30,7 @@ class Heartbeat:
         self._last = now
 
     def beat(self, now: float) -> None:
-        """Note that the loop came round at `now` (monotonic seconds)."""
+        """Record an iteration of the loop at `now` (monotonic seconds)."""
         self._last = now
 
     def age(self, now: float) -> float:
@@ -39,14 +39,14 @@ class Heartbeat:
 
 
 def judge_heartbeats(heartbeats: Mapping[str, Heartbeat], now: float, limit_s: float) -> Health:
-    """Return the health of loops that must each come round within `limit_s`.
+    """Return the health of loops that must each beat every `limit_s` seconds.
 
     >>> judge_heartbeats({"poll loop": Heartbeat(0.0)}, now=61.0, limit_s=60.0).reason
-    'poll loop: no sign of life for 61.0 s, expected one every 60.0 s'
+    'poll loop: no heartbeat for 61.0 s, expected one every 60.0 s'
     """
     ages = {name: heartbeat.age(now) for name, heartbeat in heartbeats.items()}
     stuck = [
-        f"{name}: no sign of life for {age:.1f} s, expected one every {limit_s:.1f} s"
+        f"{name}: no heartbeat for {age:.1f} s, expected one every {limit_s:.1f} s"
         for name, age in ages.items()
         if age > limit_s
     ]

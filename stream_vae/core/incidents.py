@@ -1,4 +1,4 @@
-"""What is remembered of a series' incidents."""
+"""The incident state of a series."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from stream_vae.core.alerts import Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedReading:
-    """One judged reading of a series, as incidents see it."""
+    """One judged reading of a series: the input of the incident state machine."""
 
     step: int
     """Start of its step; a second reading of the newest step replaces the first."""
@@ -41,14 +41,14 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentState:
-    """What is remembered of a series that is not simply normal."""
+    """The state of a series with a recent anomalous reading or an open incident."""
 
     recent: tuple[JudgedReading, ...]
     incident: Incident | None
     normal_run: int
     """Consecutive normal readings."""
     resolved: JudgedReading | None
-    """What resolved the last incident, while it still holds new ones back."""
+    """What resolved the last incident, during its cooldown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +60,16 @@ class Silence:
     offset: int
     """Input offset of its last reading."""
     arrived: int
-    """When its last reading came, nanoseconds since 1970."""
+    """Arrival of its last reading, nanoseconds since 1970."""
     allowed_s: float
-    """Seconds without a reading that were allowed."""
+    """Seconds without a reading that are allowed."""
     id: str = ""
     """As `Incident.id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesIncidents:
-    """The incidents of one series, of both kinds, as they are kept in the changelog."""
+    """The incidents of one series, of both kinds, as stored in the changelog."""
 
     anomaly: IncidentState | None
     silence: Silence | None

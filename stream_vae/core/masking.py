@@ -1,11 +1,11 @@
-"""Keep secrets out of whatever is shown: one rule for logs, error messages and `config show`."""
+"""Mask secrets in all output: one rule for logs, error messages and `config show`."""
 
 import re
 from collections.abc import Mapping
 
 MASK = "**********"
 
-# What the names of secrets have in common: librdkafka's, the registry's, and the usual ones.
+# Patterns in the names of secrets: librdkafka's, the registry's, and the usual ones.
 _REVEALING = (
     r"pass(?:word|wd|phrase)"
     r"|secret(?!s?[._-]?(?:dir|file|path))"
@@ -14,8 +14,8 @@ _REVEALING = (
     r"|user[._-]info|oauthbearer[._-]config|jaas[._-]config"
 )
 _SECRET_NAME = re.compile(_REVEALING, re.IGNORECASE)
-# Texts may be as long as a record and come from anyone, so no pattern may look at a character more
-# than a bounded number of times.
+# Texts may be as long as a record and are untrusted, so a pattern must look at each character only
+# a bounded number of times.
 _ASSIGNMENT = re.compile(
     rf"""(?P<name>(?:{_REVEALING.replace("$", "")})[\w.-]{{0,40}}["']?\s{{0,9}}[=:]\s{{0,9}})"""
     r"""(?:"[^"]*"|'[^']*'|[^\s"',;]+)""",
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[^\s\"']+")
 
 
 def is_secret_name(name: str) -> bool:
-    """Say whether a setting or librdkafka property of this name holds a secret.
+    """Return whether a setting or librdkafka property of this name holds a secret.
 
     >>> is_secret_name("sasl.password"), is_secret_name("ssl.key.location")
     (True, False)
@@ -52,7 +52,7 @@ def mask(value: object, name: str = "") -> object:
     Args:
         value: Text, a number, None, or mappings and sequences of them. Objects that offer
             `get_secret_value` (pydantic's secrets) are masked whatever their name.
-        name: What the value is called; decides for the values that are not mappings.
+        name: Name of the value; decides for values that are not mappings.
 
     >>> mask({"linger.ms": 5, "sasl.password": "hunter2", "ssl.key.password": None})
     {'linger.ms': 5, 'sasl.password': '**********', 'ssl.key.password': None}
@@ -72,6 +72,6 @@ def mask(value: object, name: str = "") -> object:
 
 def _mask_user_info(word: re.Match[str]) -> str:
     scheme, separator, rest = word[0].partition("://")
-    # The last @ ends it: a password may itself hold an @ or a slash.
+    # The last @ ends it: a password may contain an @ or a slash.
     _, at, host = rest.rpartition("@")
     return f"{scheme}{separator}{MASK}@{host}" if at else word[0]

@@ -1,4 +1,4 @@
-"""What everything but the network itself needs to know of a trained model."""
+"""A trained model as seen by everything outside the network."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +41,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Scores of B windows and what explains them, at each window's newest step."""
+    """Scores of B windows and their explanation at each window's newest step."""
 
     value: NDArray[np.float64]
     """(B,) higher = more anomalous; always finite."""

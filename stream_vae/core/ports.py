@@ -1,7 +1,7 @@
-"""What the daemon needs of the world outside, as small protocols.
+"""The daemon's external dependencies, as small protocols.
 
 The loop, delivery and state depend on these alone. `edges` implements them on Kafka; the tests
-implement them in memory, so that every order of deliveries, crashes and rebalances can be played.
+implement them in memory, so that any order of deliveries, crashes and rebalances can be tested.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,21 +19,21 @@ Work = TypeVar("Work")
 
 
 class EventSink(Protocol):
-    """Where noteworthy things go: logs and metrics, a terminal, a test. Any thread may record."""
+    """Receives events: logs and metrics, a terminal, a test. Thread-safe."""
 
     def record(self, event: Event) -> None:
-        """Take one event."""
+        """Record one event."""
 
 
 class Telemetry(EventSink, Protocol):
-    """A sink that also writes summaries by the clock."""
+    """A sink that also writes periodic summaries."""
 
     def tick(self) -> None:
-        """Write what is due; called once a turn of the loop."""
+        """Write the summaries that are due; called once per loop iteration."""
 
 
 class Clock(Protocol):
-    """The time; `time_ns` may be set anew, `monotonic` never goes back."""
+    """The time; `time_ns` may jump, `monotonic` never goes back."""
 
     def monotonic(self) -> float:
         """Return seconds from an arbitrary start."""
@@ -48,16 +48,16 @@ class Clock(Protocol):
 
 
 class RebalanceListener(Protocol):
-    """Hears what becomes of this member's partitions, within a call of `InputConsumer.poll`."""
+    """Callbacks for rebalances, called within `InputConsumer.poll`."""
 
     def partitions_assigned(self, partitions: tuple[int, ...]) -> None:
-        """Partitions have joined; nothing of them is fetched until they are released."""
+        """Handle assigned partitions; they are not fetched until they are released."""
 
     def partitions_revoked(self, partitions: tuple[int, ...]) -> None:
-        """Partitions are about to leave; what is committed now still counts."""
+        """Handle partitions about to be revoked; they can still be committed here."""
 
     def partitions_lost(self, partitions: tuple[int, ...]) -> None:
-        """Partitions are gone already."""
+        """Handle partitions that are already lost."""
 
 
 class PartitionOffsets(Protocol):
@@ -76,7 +76,7 @@ class PartitionOffsets(Protocol):
         ...
 
     def end(self, partition: int) -> int:
-        """Return the offset behind the newest record."""
+        """Return the offset after the newest record."""
         ...
 
     def since(self, partition: int, time_ns: int) -> int | None:
@@ -89,12 +89,12 @@ class InputConsumer(Protocol):
 
     @property
     def joined(self) -> bool:
-        """Whether the group has given this member its partitions, be they none."""
+        """Whether the group has assigned this member its partitions, possibly none."""
         ...
 
     @property
     def reachable(self) -> bool:
-        """Whether a broker answers, as far as is known."""
+        """Whether a broker answered when last asked."""
         ...
 
     @property
@@ -104,7 +104,7 @@ class InputConsumer(Protocol):
 
     @property
     def offsets(self) -> PartitionOffsets:
-        """Asks for offsets of the input as this member."""
+        """Offset requests for the input as this member."""
         ...
 
     def subscribe(self, listener: RebalanceListener) -> None:
@@ -115,28 +115,28 @@ class InputConsumer(Protocol):
         ...
 
     def take_eof_offsets(self) -> dict[int, int]:
-        """Return input partition -> its end, where that was reached since the last call."""
+        """Return input partition -> end offset of those that reached it since the last call."""
         ...
 
     def pause(self) -> None:
-        """Fetch nothing until `resume`; polling keeps the membership alive."""
+        """Stop fetching until `resume`; polling keeps the membership alive."""
 
     def resume(self) -> None:
-        """Fetch again, except what is held."""
+        """Resume fetching, except from held partitions."""
 
     def release(self, begins: Mapping[int, int]) -> None:
-        """Fetch from partitions that were held: partition -> where it begins."""
+        """Start fetching from held partitions: partition -> start offset."""
 
     def membership(self) -> object:
-        """Return the membership as it is now, for the producer's transaction.
+        """Return the current membership, for the producer's transaction.
 
         Raises:
-            FencedError: If there is none any more.
+            FencedError: If the membership has ended.
         """
         ...
 
     def is_at_end(self, partition: int) -> bool:
-        """Tell whether a broker says that every record of a partition has been polled."""
+        """Return whether a broker confirms that every record of a partition has been polled."""
         ...
 
     def lag(self) -> dict[int, int]:
@@ -144,14 +144,14 @@ class InputConsumer(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave the group; the listener hears of the last partitions."""
+        """Leave the group; the listener is called for the remaining partitions."""
 
     def abandon(self) -> None:
-        """Leave the group without a word to the listener; harmless after `close`."""
+        """Leave the group without calling the listener; a no-op after `close`."""
 
 
 class OutputProducer(Protocol):
-    """Publishes outputs and input offsets together, or not at all (KIP-98, KIP-447)."""
+    """Publishes outputs and input offsets atomically (KIP-98, KIP-447)."""
 
     def commit(
         self,
@@ -168,32 +168,32 @@ class OutputProducer(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the client; a transaction still open is aborted by the broker."""
+        """Close the client; the broker aborts a transaction that is still open."""
 
 
 class RangeReader(Protocol):
     """Reads ranges of a topic's partitions, outside the group; committed records only."""
 
     def end_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return partition -> offset behind its newest record, open transactions included."""
+        """Return partition -> offset after its newest record, open transactions included."""
         ...
 
     def add(self, partition: int, begin: int | None, end: int) -> None:
-        """Begin to read a range; `begin` None: from the oldest record kept."""
+        """Start reading a range; `begin` None: from the oldest record kept."""
 
     def remove(self, partition: int) -> None:
-        """Read no more of a partition; harmless if it is not being read."""
+        """Stop reading a partition; a no-op if it is not being read."""
 
     def poll(self, max_records: int) -> RecordBatch | None:
-        """Return records that have come, without waiting."""
+        """Return the records that have arrived, without waiting."""
         ...
 
     def take_finished(self) -> list[int]:
-        """Return the partitions whose range has been read, all records having been returned."""
+        """Return the partitions whose range is finished: all records have been returned."""
         ...
 
     def close(self) -> None:
-        """Let go of the client."""
+        """Close the client."""
 
 
 class ScoringQueue(Protocol, Generic[Work]):
@@ -201,7 +201,7 @@ class ScoringQueue(Protocol, Generic[Work]):
 
     @property
     def heartbeat(self) -> Heartbeat:
-        """When whoever scores last came round."""
+        """Heartbeat of the thread that scores."""
         ...
 
     @property
@@ -210,7 +210,7 @@ class ScoringQueue(Protocol, Generic[Work]):
         ...
 
     def start(self) -> None:
-        """Begin to score."""
+        """Start scoring."""
 
     def submit(
         self,
@@ -220,18 +220,18 @@ class ScoringQueue(Protocol, Generic[Work]):
         *,
         n_readings: int,
     ) -> None:
-        """Queue a job; `work` comes back with its scores."""
+        """Queue a job; `collect` returns `work` with its scores."""
 
     def collect(self) -> list[tuple[Work, Scores]]:
         """Return the jobs finished since the last call, in the order they were submitted."""
         ...
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until every submitted job is finished; tell whether that was reached."""
+        """Wait until every submitted job is finished; return False on timeout."""
         ...
 
     def wait_finished(self, timeout_s: float) -> None:
         """Wait until something can be collected, but no longer than `timeout_s`."""
 
     def stop(self, timeout_s: float) -> None:
-        """End; jobs still waiting are dropped."""
+        """Stop; queued jobs are dropped."""

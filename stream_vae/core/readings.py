@@ -1,4 +1,4 @@
-"""Readings in columns: what decoding gives and windowing takes."""
+"""Readings in columns: the output of decoding and the input of windowing."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ class ReadingBatch:
     times: NDArray[np.int64]
     """(N,) event time, nanoseconds since 1970-01-01T00:00:00Z."""
     arrivals: NDArray[np.int64]
-    """(N,) when they came, nanoseconds since 1970: by the broker's clock where it stamps records,
-    else by ours; files use the event time."""
+    """(N,) arrival, nanoseconds since 1970: the broker's timestamp if it is log-append time, else
+    this process's clock; files use the event time."""
     values: NDArray[np.float64]
     """(N, F) in input units; NaN = not observed. Never infinite."""
 

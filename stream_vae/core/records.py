@@ -1,4 +1,4 @@
-"""Kafka records as they were polled: bytes, in columns."""
+"""Polled Kafka records: bytes, in columns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 class RecordBatch:
     """One poll of N records, possibly of several partitions of one topic.
 
-    Records of one partition stand in offset order.
+    Records of one partition are in offset order.
     """
 
     topic: str
@@ -28,17 +28,17 @@ class RecordBatch:
     timestamps: NDArray[np.int64]
     """(N,) Kafka's time of each record, nanoseconds since 1970; 0 where it has none."""
     timed_by_broker: bool
-    """Whether that is when the broker appended it, not what the producer says."""
+    """Whether `timestamps` are the broker's append times rather than the producer's."""
     keys: list[bytes | None]
     values: list[bytes | None]
     headers: Callable[[int], Headers]
-    """The headers of record i; asked for rejected records only, so they cost nothing else."""
+    """Returns the headers of record i; called for rejected records only, to save its cost."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def next_offsets(self) -> dict[int, int]:
-        """Return input partition -> offset behind its last record."""
+        """Return input partition -> offset after its last record."""
         return dict(zip(self.partitions.tolist(), (self.offsets + 1).tolist(), strict=True))
 
 
@@ -51,14 +51,14 @@ class OutputRecord:
     value: bytes | None
     headers: Headers
     partition: int
-    """Input partition it stems from: if that is lost before the commit, so is this."""
+    """Input partition it was derived from; dropped if that is lost before the commit."""
     to_partition: int | None = None
-    """Partition it goes to; unset, its key decides."""
+    """Target partition; unset, the key decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why one record of a `RecordBatch` gives no readings: it goes on, untouched, elsewhere."""
+    """Why one record of a `RecordBatch` gives no readings; the record is forwarded unchanged."""
 
     index: int
     """Position in the batch."""
@@ -68,7 +68,7 @@ class Rejection:
 
 
 def name_readings(index: NDArray[np.int64], positions: Sequence[int]) -> str:
-    """Return which readings of their record these are, to begin a detail with; "" of an only one.
+    """Return a prefix for a detail that names readings of a record; "" if it has only one.
 
     Args:
         index: (N,) record of each of N readings, ascending.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaler:
-    """Standardise each feature and clip what is absurd.
+    """Standardise each feature and clip extreme values.
 
     The standard deviation is floored at 1 % of the training range (and above zero), so a constant
     feature cannot dominate every score; clipping at 10 keeps a value of 1e12 from doing so.
@@ -31,7 +31,7 @@ class Scaler:
         observed = np.isfinite(values)
         count = np.maximum(observed.sum(axis=0), 1)
         filled = np.where(observed, values, 0.0)
-        # In units of a power of two: no square overflows, and no bit is lost on the way.
+        # Divide by a power of two: squares cannot overflow, and no bit is lost.
         _, power = np.frexp(np.abs(filled).max(axis=0, initial=0.0))
         filled = np.ldexp(filled, -power)
         mean = filled.sum(axis=0) / count
@@ -57,14 +57,14 @@ class Scaler:
         work: NDArray[np.float64],
         scaled: NDArray[np.float32],
     ) -> None:
-        """Write what `transform` returns to `scaled`, without allocating anything.
+        """Write the result of `transform` to `scaled`, without allocating.
 
         Args:
             values: (..., F) in input units.
             work: Of the same shape; overwritten.
             scaled: Of the same shape; the result.
         """
-        with np.errstate(over="ignore"):  # what becomes infinite is clipped with the rest
+        with np.errstate(over="ignore"):  # infinities are clipped too
             np.subtract(values, self.mean, out=work)
             np.divide(work, self.std, out=scaled, casting="same_kind")
         # Rounding to float32 keeps the order, so clipping after it gives the same bits.
@@ -75,7 +75,7 @@ class Scaler:
         return scaled.astype(np.float64) * self.std + self.mean
 
     def restore(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return (..., F) values in input units of which `transform` makes exactly these.
+        """Return (..., F) values in input units that `transform` maps exactly to these.
 
         Args:
             scaled: (..., F) that `transform` returned; NaN stays NaN.
@@ -84,8 +84,8 @@ class Scaler:
         with np.errstate(over="ignore"):
             inverse = np.clip(self.inverse(scaled), -largest, largest)
         values = inverse
-        # Where the last place of an input is about as coarse as that of its scaled float32, the
-        # inverse may be a neighbour of the input, which lies at most two places away.
+        # Where an input's ulp is about as coarse as that of its scaled float32, the inverse may
+        # miss the input by at most two ulps.
         for direction in (np.inf, -np.inf):
             near = inverse
             for _ in range(2):

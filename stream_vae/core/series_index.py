@@ -1,4 +1,4 @@
-"""Which row each series has in the tables, and which must make room when they are full."""
+"""The row of each series in the tables, and the eviction order when they are full."""
 
 from collections.abc import Collection
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from stream_vae.core.columns import Columns
 
 SeriesName = tuple[int, str]
-"""Input partition and key: what a series is."""
+"""Input partition and key: the identity of a series."""
 
 NAME_BYTES = 320
-"""Estimate of what a key of some twenty characters costs in the index: text, tuple, two slots."""
+"""Estimated index memory of a key of about twenty characters: text, tuple, two slots."""
 
 ROW = np.dtype(
     [
@@ -23,9 +23,9 @@ ROW = np.dtype(
         ("warmed_up", "?"),
     ]
 )
-"""What is remembered of a series here.
+"""The index's state of a series.
 
-arrived: when its newest reading came, nanoseconds since 1970; offset: of that reading;
+arrived: arrival of its newest reading, nanoseconds since 1970; offset: of that reading;
 epoch: time of the reading that began the current count of `EPOCH`; count: readings so far;
 interval: mean seconds between two readings in the last full epoch, 0 = none yet; warmed_up:
 whether it has ever filled a window.
@@ -38,13 +38,13 @@ EPOCH = 16
 class SeriesIndex:
     """Rows of the known series, at most `capacity` of them.
 
-    Rows of work that is under way are not given up. Work is taken back in the order in which it
-    was handed out.
+    Rows pinned by work in progress are not evicted. Work is unpinned in the order in which it was
+    pinned.
 
-    `changed` tells rows handed out since they were saved, `recorded` those of which anything was.
+    `changed` marks rows pinned since they were last saved, `recorded` rows ever saved.
 
     Args:
-        capacity: Rows; memory is used only for those that were given out once.
+        capacity: Rows; memory is used only for those that were ever allocated.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -71,7 +71,7 @@ class SeriesIndex:
 
     @property
     def n_free(self) -> int:
-        """Rows that new series can have."""
+        """Rows free for new series."""
         return self.capacity - len(self._row_of)
 
     def name(self, row: int) -> SeriesName:
@@ -94,22 +94,22 @@ class SeriesIndex:
         return np.fromiter(self._row_of.values(), np.int32, len(self._row_of))
 
     def shift_arrivals(self, by_ns: int) -> None:
-        """Follow a clock that was set anew."""
+        """Shift arrival times after the clock has jumped."""
         self.arrived[self.used()] += by_ns
 
     def within(self, rows: NDArray[np.int32], partitions: Collection[int]) -> NDArray[np.int32]:
-        """Return those of some rows in use that belong to these partitions."""
+        """Return the rows, among these rows in use, that belong to these partitions."""
         return rows[np.isin(self._partition[rows], list(partitions))]
 
     def changed_rows(self, partitions: Collection[int]) -> NDArray[np.int32]:
-        """Return the rows of these partitions that were handed out since they were saved."""
+        """Return the rows of these partitions that were pinned since they were last saved."""
         rows = self.used()
         return self.within(rows[self.changed[rows]], partitions)
 
     def shortfall(self, names: list[SeriesName]) -> int:
-        """Return how many series must be forgotten before these can be given rows.
+        """Return how many series must be evicted before these can be given rows.
 
-        Those among them that are known are kept: to forget one of them would make no room.
+        The known ones among them are kept: evicting one of them would free no row.
         """
         if self.n_free >= len(names):
             return 0
@@ -121,7 +121,7 @@ class SeriesIndex:
         """Return the row of each series, and the rows that are new.
 
         Raises:
-            IndexError: If there is no room; see `shortfall`.
+            IndexError: If there are too few free rows; see `shortfall`.
         """
         find = self._row_of.get
         rows = [find(name, -1) for name in names]
@@ -137,22 +137,22 @@ class SeriesIndex:
         return np.array(rows, np.int32), np.array(new, np.int32)
 
     def pin(self, rows: NDArray[np.int32]) -> None:
-        """Note that new work uses these rows."""
+        """Pin rows for new work."""
         self._pinned += 1
         self._last_work[rows] = self._pinned
 
     def unpin(self) -> None:
-        """Note that the oldest work under way is done."""
+        """Unpin the rows of the oldest work in progress."""
         self._done += 1
 
     def see(
         self, rows: NDArray[np.int32], arrivals: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> None:
-        """Note readings; those of one series in arrival order.
+        """Record readings; those of one series in arrival order.
 
         Args:
             rows: (N,)
-            arrivals: (N,) when each came, nanoseconds since 1970.
+            arrivals: (N,) nanoseconds since 1970.
             offsets: (N,)
         """
         if not len(rows):
@@ -164,7 +164,7 @@ class SeriesIndex:
         ends = starts + count - 1
         self.arrived[series] = times[ends]
         self.offset[series] = offsets[order[ends]]
-        # An epoch ends with reading 17, 33, ... wherever polls are cut.
+        # An epoch ends with reading 17, 33, ... regardless of poll boundaries.
         before = self.count[series]
         last = (before + count - 1) // EPOCH * EPOCH  # readings before the newest boundary
         crossed = last >= before
@@ -180,7 +180,7 @@ class SeriesIndex:
         self.count[series] = before + count
 
     def idle_since(self, before_ns: int) -> NDArray[np.int32]:
-        """Return the rows not in use by work that had no reading since then."""
+        """Return the unpinned rows without a reading since then."""
         rows = self.at_rest()
         return rows[self.arrived[rows] < before_ns]
 
@@ -193,28 +193,28 @@ class SeriesIndex:
         unwarmed_only: bool = False,
         extra_unwarmed: int = 0,
     ) -> NDArray[np.int32]:
-        """Return up to `n` rows to be given up, the longest idle first.
+        """Return up to `n` rows to evict, the longest idle first.
 
-        Series that never filled a window come before all others: a flood of new keys makes room
-        for itself, and the known ones stay.
+        Series that never filled a window come before all others: a flood of new keys evicts
+        itself, and warmed-up series stay.
 
         Args:
-            n: How many.
-            partitions: Whose.
-            spared: Rows to be kept.
-            unwarmed_only: Take none that ever filled a window.
-            extra_unwarmed: So many more, if they never filled a window.
+            n: Most rows to return.
+            partitions: Of the candidates.
+            spared: Rows to keep.
+            unwarmed_only: Exclude series that ever filled a window.
+            extra_unwarmed: Return up to this many more series that never filled a window.
         """
         rows = self.within(self.at_rest(), partitions)
         rows = rows[~np.isin(rows, list(spared))]
         warmed_up = self.warmed_up[rows]
         order = np.lexsort((self.arrived[rows], warmed_up))
-        strangers = int(np.count_nonzero(~warmed_up))
-        most = strangers if unwarmed_only else n
-        return rows[order[: max(min(n, most), min(n + extra_unwarmed, strangers))]]
+        n_unwarmed = int(np.count_nonzero(~warmed_up))
+        most = n_unwarmed if unwarmed_only else n
+        return rows[order[: max(min(n, most), min(n + extra_unwarmed, n_unwarmed))]]
 
     def at_rest(self) -> NDArray[np.int32]:
-        """Return the rows not in use by work under way."""
+        """Return the rows that no work in progress has pinned."""
         rows = self.used()
         return rows[self._last_work[rows] <= self._done]
 

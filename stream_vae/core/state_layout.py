@@ -1,4 +1,4 @@
-"""What the state of a series consists of: named parts, in a layout from which all else follows."""
+"""The state of a series: named parts in a versioned layout."""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -19,16 +19,16 @@ class Phase(Enum):
     """When a part changes."""
 
     ASSEMBLED = "assembled"
-    """When readings are placed in windows: the same under any model."""
+    """When readings are placed in windows; independent of the model."""
     SCORED = "scored"
-    """When the scores of its windows come back, before they are judged: by one model."""
+    """When its windows are scored, before they are judged; depends on the model."""
     DECIDED = "decided"
-    """When those are judged: by one detector."""
+    """When its scores are judged; depends on the detector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartHead:
-    """What tells whether a saved part can be put back."""
+    """Identifies the format of a saved part: it is loaded only if its head matches."""
 
     name: str
     fingerprint: int
@@ -46,20 +46,20 @@ class PartHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StatePart:
-    """One part of what is remembered of each series."""
+    """One part of each series' state."""
 
     name: str
     phase: Phase
     columns: Columns
-    """Where it is kept; knows the row of a new series."""
+    """The table that holds it, with the initial row of a new series."""
     is_essential: bool = False
-    """Whether a saved row is of no use without it; any other part begins anew then."""
+    """Whether a saved row is discarded without it; any other missing part is reset."""
     version: int = 1
-    """Goes up when the same fields come to mean something else."""
+    """Increases when the same fields change their meaning."""
 
     @property
     def head(self) -> PartHead:
-        """What tells whether a saved part is this one."""
+        """The head that a saved part must have."""
         return PartHead.of(self.name, self.columns.row, self.version)
 
 
@@ -85,7 +85,7 @@ class StateLayout:
         return sum(head.size for head in self.heads)
 
     def begin(self, rows: NDArray[np.int32]) -> None:
-        """Begin new series."""
+        """Initialise the state of new series."""
         for part in self.parts:
             part.columns.begin(rows)
 
@@ -96,31 +96,31 @@ class StateLayout:
     def match(
         self, heads: Iterable[PartHead], saved: NDArray[np.void]
     ) -> dict[str, NDArray[np.void]]:
-        """Return the (K,) saved parts that are parts of this layout, by name.
+        """Return the (K,) saved parts that match a part of this layout, by name.
 
         Args:
             heads: Of the saved parts.
-            saved: (K,) rows with a field for each of them, bytes of whatever type.
+            saved: (K,) rows with one bytes field per part, untyped.
         """
         ours = {part.head: part.columns.row for part in self.parts}
         return {head.name: saved[head.name].view(ours[head]) for head in heads if head in ours}
 
     def lacks(self, saved: Mapping[str, NDArray[np.void]]) -> bool:
-        """Tell whether an essential part is not among the saved ones."""
+        """Return whether an essential part is not among the saved ones."""
         return any(part.is_essential and part.name not in saved for part in self.parts)
 
     def load(
         self, rows: NDArray[np.int32], saved: Mapping[str, NDArray[np.void]], *phases: Phase
     ) -> bool:
-        """Overwrite rows with saved parts of some phases; what is left out begins anew.
+        """Overwrite rows with saved parts of some phases; missing parts are reset.
 
         Args:
             rows: (K,)
             saved: See `match`.
-            phases: Those of which the saved parts mean the same here.
+            phases: Those whose saved parts are valid under the current detector.
 
         Returns:
-            Whether no part began anew.
+            Whether no part was reset.
         """
         whole = True
         for part in self.parts:
@@ -133,23 +133,23 @@ class StateLayout:
 
 
 class PartitionPart(Protocol):
-    """Something learnt of an input partition as a whole.
+    """State of an input partition as a whole.
 
-    It changes when readings are assembled, and is saved with the checkpoint of its partition: read
-    again from there, it becomes what it was.
+    It changes when readings are assembled, and is saved with the checkpoint of its partition:
+    reading the input again from there reproduces it.
     """
 
     name: str
-    """Another one whenever what `save` returns changes its form."""
+    """Changes whenever the format of what `save` returns changes."""
 
     def save(self, partition: int) -> bytes | None:
-        """Return what is known of a partition, a few hundred kilobytes at most; None is nothing."""
+        """Return the state of a partition, a few hundred kilobytes at most; None if empty."""
         ...
 
     def load(self, partition: int, saved: bytes) -> None:
-        """Put back what was saved."""
+        """Restore saved state."""
         ...
 
     def forget(self, partition: int) -> None:
-        """Forget a partition that left."""
+        """Drop the state of a partition that was revoked."""
         ...

@@ -1,4 +1,4 @@
-"""What is said of each reading."""
+"""Verdicts on readings."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Verdict(IntEnum):
-    """The answer for one reading. Not being able to judge is an answer of its own, never a zero."""
+    """The verdict on one reading. A reading that cannot be judged has its own verdict, not 0."""
 
     NORMAL = 0
     ANOMALOUS = 1

@@ -1,8 +1,8 @@
 """Windows of the last T steps of each series, kept in arrays and cut for a whole poll at once.
 
-Event time lies on a grid of `step_ns`. Each series holds its last T steps in a line, newest last;
-a poll's steps are laid out behind them, and windows are cut from that. Whole lines are copied,
-which costs less than finding single steps in a ring.
+Event time is divided into a grid of `step_ns`. Each series holds its last T steps contiguously,
+newest last; a poll's steps are appended and windows are cut from the result. Copying all T steps
+costs less than indexing single steps in a ring buffer.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class WindowBatch:
     """(N,) the series has not filled one window since its start or its last long gap."""
     ready: NDArray[np.int64]
     """(B,) positions in 0..N of the readings that end a scorable window; one series' readings
-    stand together and in arrival order."""
+    are adjacent and in arrival order."""
     revises: NDArray[np.bool_]
     """(B,) the reading replaced an earlier one of the same step."""
     windows: NDArray[np.float64]
@@ -53,7 +53,7 @@ class WindowBatch:
 
 
 def new_series(length: int, n_features: int) -> NDArray[np.void]:
-    """Return what is remembered of a series here, as it begins.
+    """Return the initial window state of a series.
 
     values: its last T steps in input units, NaN = not observed; last_step: the newest seen;
     first_step: where the current warm-up began.
@@ -70,13 +70,13 @@ def new_series(length: int, n_features: int) -> NDArray[np.void]:
 class SeriesTable:
     """The last T steps of every known series.
 
-    Windows are cut so that each sees exactly what had arrived up to its own reading: the outcome
-    does not depend on how the stream was polled.
+    Each window contains exactly what had arrived up to its own reading: the result does not depend
+    on how the stream was polled.
 
     Args:
         config: Shape and grid.
         n_features: F
-        capacity: Rows; memory is used only for those that were started once.
+        capacity: Rows; memory is used only for those that were ever started.
     """
 
     def __init__(self, config: WindowConfig, n_features: int, capacity: int) -> None:
@@ -87,7 +87,7 @@ class SeriesTable:
         self._first_step: NDArray[np.int64] = self.state["first_step"]  # (S,)
 
     def start(self, rows: NDArray[np.int32]) -> None:
-        """Begin new series."""
+        """Initialise the rows of new series."""
         self.state.begin(rows)
 
     def step_start(self, time: int) -> int:
@@ -99,7 +99,7 @@ class SeriesTable:
         return max(int(self._last_step[row]), 0) * self._config.step_ns
 
     def push(self, rows: NDArray[np.int32], readings: ReadingBatch) -> WindowBatch:
-        """Take N readings in and cut the windows that they complete.
+        """Add N readings and cut the windows that they complete.
 
         Costs a few dozen array operations whatever N is.
 
@@ -114,8 +114,8 @@ class SeriesTable:
         values = readings.values[order]
         ready = np.flatnonzero(placed.complete)
         windows = self._slide(placed, values, ready)
-        # The line holds the last reading of each step; this one may have been replaced by a later
-        # one of this poll, which its window must not see.
+        # The history holds the last reading of each step. A later reading of this poll may have
+        # replaced this one; its window must not contain the later one.
         windows[:, -1] = values[ready]
         scorable = self._scorable(windows)
         ready, windows = ready[scorable], windows[scorable]
@@ -134,7 +134,7 @@ class SeriesTable:
         )
 
     def empty_batch(self) -> WindowBatch:
-        """Return what no readings come to."""
+        """Return the batch of no readings."""
         none = np.empty(0, np.int64)
         return WindowBatch(
             rows=none.astype(np.int32),
@@ -152,7 +152,7 @@ class SeriesTable:
         starts = np.flatnonzero(np.diff(rows, prepend=-1))  # first reading of each series
         group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
         series = rows[starts]
-        # A series never seen begins as if after an endless gap.
+        # A new series starts as if after an infinite gap.
         unseen = self._last_step[series] == _NEVER
         last = np.where(unseen, steps[starts] - max_gap - 2, self._last_step[series])
         first = np.where(unseen, last, self._first_step[series])
@@ -165,7 +165,7 @@ class SeriesTable:
         restart = advance > max_gap + 1
         began = _cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
         late = steps < before
-        # Nothing older than a restart is looked at again, so a long gap takes T places at most.
+        # Nothing older than a restart is read again, so a long gap takes T places at most.
         moved = np.where(restart, length, np.minimum(advance, length))
         total = np.cumsum(moved)
         distance = total - (total[starts] - moved[starts])[group]
@@ -186,7 +186,7 @@ class SeriesTable:
     def _slide(
         self, placed: "_Placed", values: NDArray[np.float64], ready: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Move the series on and return the windows that end at the ready readings."""
+        """Shift the series and return the windows that end at the ready readings."""
         length, n_features = self._config.length, values.shape[1]
         n_places = length + placed.moved  # (G,) a series' history and the places it moves on
         base = np.cumsum(n_places) - n_places
@@ -229,11 +229,11 @@ def _cumulative_max(
     starts: NDArray[np.int64],
     seeds: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return the running maximum within each group, begun at the group's seed."""
+    """Return the running maximum within each group, starting from the group's seed."""
     seeded = values.copy()
     seeded[starts] = np.maximum(seeded[starts], seeds)
     low = seeded.min()
-    # Lifting each group above the one before it makes one pass over all of them possible.
+    # An offset per group, above all values of the group before, lets one pass serve all groups.
     # Steps of a millisecond within 1970..2200 and a million groups stay below 2**63.
     lift = group * (seeded.max() - low + 1)
     running: NDArray[np.int64] = np.maximum.accumulate(seeded - low + lift) - lift + low

@@ -27,4 +27,4 @@ def test_one_stuck_loop_is_enough_and_is_named() -> None:
     heartbeats = {"poll loop": Heartbeat(100.0), "worker": Heartbeat(20.0)}
     health = judge_heartbeats(heartbeats, now=101.0, limit_s=60.0)
     assert not health.is_ok
-    assert health.reason == "worker: no sign of life for 81.0 s, expected one every 60.0 s"
+    assert health.reason == "worker: no heartbeat for 81.0 s, expected one every 60.0 s"

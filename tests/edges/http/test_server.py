@@ -16,7 +16,7 @@ from stream_vae.edges.http.server import HealthServer
 from stream_vae.errors import ConfigError
 
 OK = Health(is_ok=True, reason="poll loop 0.1 s ago")
-FAILED = Health(is_ok=False, reason="worker: no sign of life for 81.0 s")
+FAILED = Health(is_ok=False, reason="worker: no heartbeat for 81.0 s")
 
 
 @contextmanager

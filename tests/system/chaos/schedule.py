@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 SESSION_TIMEOUT_S = 3.0
-"""After so long without a sign of life the group gives a daemon's partitions away."""
+"""After this long without a heartbeat the group reassigns a daemon's partitions."""
 
 TRANSACTION_TIMEOUT_S = 4.0
 """After so long the broker aborts what a daemon left open."""
