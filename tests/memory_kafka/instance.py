@@ -1,10 +1,10 @@
 """A daemon's loop between edges in memory, turned by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Heartbeat
@@ -12,13 +12,14 @@ from stream_vae.core.model_spec import ModelSpec, Scorer
 from stream_vae.daemon.build import Edges, build_loop
 from stream_vae.daemon.loop import PollLoop
 from stream_vae.daemon.work_queue import Work
-from stream_vae.errors import StreamVaeError
+from stream_vae.events import StateRestored
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
+from stream_vae.state.partitions import PartitionTable
 from tests.conftest import MeanSquareScorer, make_spec
 from tests.memory_kafka.broker import MemoryKafka
 from tests.memory_kafka.consumer import MemoryConsumer
@@ -112,9 +113,14 @@ class Instance:
         return self.status == "running"
 
     @property
-    def partitions(self) -> Any:
+    def partitions(self) -> PartitionTable:
         """The loop's partition table."""
         return self.loop._parts.partitions
+
+    @property
+    def restored(self) -> list[StateRestored]:
+        """How partitions came back, in that order."""
+        return self.events.of(StateRestored)
 
     def turn(self, times: int = 1) -> None:
         """Go round so many times, unless it ends before."""
@@ -122,6 +128,18 @@ class Instance:
             if self.is_running:
                 with self._judged():
                     self.loop.turn()
+
+    def turn_until(self, is_reached: Callable[[], object], most: int = 300) -> None:
+        """Go round until something is so.
+
+        Raises:
+            AssertionError: If it never is.
+        """
+        for _ in range(most):
+            if is_reached():
+                return
+            self.turn()
+        assert is_reached(), f"not within {most} turns; {self.status}: {self.failure}"
 
     def stop(self) -> None:
         """Stop in good order."""
@@ -143,7 +161,9 @@ class Instance:
             yield
         except Crash:
             self._bury()
-        except StreamVaeError as exc:
+        except AssertionError:
+            raise  # the test's own
+        except Exception as exc:  # noqa: BLE001 -- as the process, whatever it is
             self.status, self.failure = "failed", exc
             try:
                 self.loop.give_up()

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from stream_vae.core.records import Headers
 from stream_vae.detect.config import DetectConfig, IncidentConfig, SilenceConfig, ThresholdConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.settings import Settings
 from stream_vae.settings.model import StateConfig, WorkerConfig
 from tests.memory_kafka.broker import MemoryKafka
 from tests.memory_kafka.clock import START_S, ManualClock
+from tests.memory_kafka.group import Group
 from tests.memory_kafka.instance import Instance, Parts
 from tests.memory_kafka.partition_log import Entry
-from tests.state.saved_state import SavedState
+from tests.memory_kafka.producer import MemoryProducer
+from tests.state.saved_state import SavedState, State
 
 F = 3
 INPUT, ALERTS, DEAD_LETTERS, LATE = (
@@ -55,6 +58,22 @@ def reading(step: int, value: float = 0.0) -> bytes:
     ).encode()
 
 
+Aside = tuple[bytes | None, bytes | None, Headers]
+"""Key, value and headers of a record that was put aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """Everything that must not depend on what happened to the instances."""
+
+    alerts: Mapping[str, list[dict[str, Any]]]
+    """Series -> its alert events in the order of the topic."""
+    dead_letters: list[Aside]
+    late: list[Aside]
+    committed: dict[int, int]
+    state: State
+
+
 class Scene:
     """A cluster with the daemon's topics.
 
@@ -83,7 +102,7 @@ class Scene:
         self.instances: list[Instance] = []
 
     @property
-    def group(self) -> Any:
+    def group(self) -> Group:
         return self.kafka.group(GROUP, INPUT)
 
     def start(self, name: str = "a", **changes: Any) -> Instance:
@@ -106,9 +125,8 @@ class Scene:
         partition: int = 0,
     ) -> None:
         """Append readings of a series, some of them far out."""
-        self.feed(
-            key, [reading(step, 20.0 if step in anomalies else 0.0) for step in steps], partition
-        )
+        values = [reading(step, 20.0 if step in anomalies else 0.0) for step in steps]
+        self.feed(key, values, partition)
 
     def feed_aborted(self, key: str, values: Sequence[bytes], partition: int = 0) -> None:
         """Append records in a transaction that is aborted."""
@@ -139,6 +157,18 @@ class Scene:
     def committed(self) -> dict[int, int]:
         return self.kafka.committed(GROUP)
 
+    def assert_undisturbed(self, *running: Instance) -> None:
+        """Settle and stop instances; they leave behind what an undisturbed one does."""
+        self.settle(*running)
+        for one in running:
+            one.stop()
+        found, expected = self.leftovers(), self.undisturbed()
+        assert found.alerts == expected.alerts
+        assert found.dead_letters == expected.dead_letters
+        assert found.late == expected.late
+        assert found.committed == expected.committed
+        assert found.state == expected.state
+
     def settle(self, *instances: Instance, turns: int = 400) -> None:
         """Turn instances until all input is committed.
 
@@ -147,6 +177,7 @@ class Scene:
         """
         for _ in range(turns):
             for one in instances:
+                assert one.is_running, one.failure
                 one.turn()
             live: set[int] = set().union(*(one.partitions.live for one in instances))
             if len(live) == self.n_partitions and self._all_committed():
@@ -168,14 +199,46 @@ class Scene:
         return events
 
     def told(self) -> list[tuple[str, str, int]]:
-        """Return series, status and sequence of all alert events."""
-        return [(e["series"]["key"], e["status"], e["sequence"]) for e in self.alerts()]
+        """Return series, status and sequence of all alert events, series by series."""
+        told = [(e["series"]["key"], e["status"], e["sequence"]) for e in self.alerts()]
+        return sorted(told, key=lambda event: event[0])  # of one series in the topic's order
 
     def dead_letters(self) -> list[bytes | None]:
         return [entry.value for _, entry in self.kafka.read_all(DEAD_LETTERS)]
 
     def late(self) -> list[bytes | None]:
         return [entry.value for _, entry in self.kafka.read_all(LATE)]
+
+    def leftovers(self) -> Leftovers:
+        """Return what instances have left behind that have stopped in good order."""
+        alerts: dict[str, list[dict[str, Any]]] = {}
+        for event in self.alerts():
+            alerts.setdefault(event["series"]["key"], []).append(event)
+        return Leftovers(
+            alerts=alerts,
+            dead_letters=_asides(self.entries(DEAD_LETTERS)),
+            late=_asides(self.entries(LATE)),
+            committed=self.committed,
+            state=self.state().comparable(),
+        )
+
+    def undisturbed(self) -> Leftovers:
+        """Return what one instance leaves behind that reads this input and nothing happens to.
+
+        It reads in large polls, since how the input is cut must not matter either.
+        """
+        settings = self.parts.settings
+        kafka = replace(settings.kafka, poll_records=500, commit_interval_s=0.5)
+        parts = replace(
+            self.parts,
+            settings=settings.model_copy(update={"kafka": kafka}),
+            producer=MemoryProducer,
+        )
+        quiet = Scene(self.n_partitions, parts, like=self)
+        one = quiet.start("undisturbed")
+        quiet.settle(one)
+        one.stop()
+        return quiet.leftovers()
 
     def entries(self, topic: str) -> list[Entry]:
         return [entry for _, entry in self.kafka.read_all(topic)]
@@ -186,3 +249,10 @@ class Scene:
         for partition, entry in self.kafka.read_all(CHANGELOG):
             state.add(partition, entry.key or b"", entry.value)
         return state
+
+
+def _asides(entries: list[Entry]) -> list[Aside]:
+    return sorted(
+        ((entry.key, entry.value, entry.headers) for entry in entries),
+        key=lambda aside: sorted((name, value or b"") for name, value in aside[2]),
+    )
