@@ -1,4 +1,4 @@
-"""How windows are judged: settings of thresholds and incidents."""
+"""Settings of scores, thresholds, incidents and silence."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -10,7 +10,7 @@ from stream_vae.core.alerts import Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdConfig:
-    """How high a score must be, judged by the series' own recent scores."""
+    """The threshold on a score, from the series' own recent scores."""
 
     quantile: Annotated[float, Gt(0.5), Lt(1.0)] = 0.999
     """Share of normal scores below the threshold; 0.999 asks for 1 false reading in 1,000."""
@@ -34,7 +34,7 @@ class IncidentConfig:
     """Anomalous readings (M) among the last `open_within` that open an incident."""
 
     open_within: Annotated[int, Ge(1), Le(64)] = 3
-    """Readings (N) looked back on."""
+    """Number of most recent readings considered (N)."""
 
     resolve_after: Annotated[int, Ge(1)] = 5
     """Consecutive normal readings that resolve it."""
@@ -44,8 +44,8 @@ class IncidentConfig:
 
     min_deviation: Annotated[float, Ge(0)] = 0.0
     """Distance of actual from expected, in expected standard deviations, that at least one feature
-    must have for an anomalous reading to count. It keeps what is unusual but too small to matter
-    quiet, and ends an incident when readings are back although the window still remembers."""
+    must have for an anomalous reading to count. It suppresses deviations too small to matter, and
+    ends an incident once readings are normal although the window still holds the anomaly."""
 
     warning_grade: Annotated[float, Ge(0), Le(1)] = 0.3
     """Grade from which an incident is a warning; below it is info."""
@@ -57,7 +57,7 @@ class IncidentConfig:
     """Features listed in an alert event, largest contribution first."""
 
     def __post_init__(self) -> None:
-        """Hold the fields against each other."""
+        """Validate the fields against each other."""
         if self.open_after > self.open_within:
             msg = (
                 f"open_after ({self.open_after}) of open_within ({self.open_within}) readings can "
@@ -77,11 +77,11 @@ class SilenceConfig:
     """When a series that stops becomes an incident of its own (`kind: silence`)."""
 
     intervals: Annotated[float, Ge(0), Le(1e9)] = 10.0
-    """Times the series' usual interval between two readings that it may be silent; 0 turns this
-    off."""
+    """Allowed silence as a multiple of the series' usual interval between two readings; 0
+    disables silence incidents."""
 
     at_least_s: Annotated[float, Ge(0), Le(1e9)] = 300.0
-    """Shortest silence that is told of, by the wall clock."""
+    """Shortest silence that is reported, by the wall clock."""
 
     severity: Severity = "warning"
     """Severity of such an incident."""

@@ -1,4 +1,4 @@
-"""Watches whether scores over all series move: a sign that the model should be trained again."""
+"""Drift of the scores over all series: a sign that the model should be retrained."""
 
 from river.drift import ADWIN
 
@@ -6,7 +6,7 @@ from river.drift import ADWIN
 class DriftWatch:
     """Adaptive windowing (ADWIN) over the mean score of each micro-batch.
 
-    It only tells; no verdict depends on it, since batches are cut by the clock.
+    It only reports; no verdict depends on it, since batches are cut by the clock.
 
     References:
         Bifet & Gavalda (2007), Learning from time-changing data with adaptive windowing.
@@ -16,10 +16,10 @@ class DriftWatch:
         self._adwin = ADWIN(delta=1e-4)
 
     def update(self, mean_score: float) -> tuple[float, float] | None:
-        """Take the next batch's finite mean score in.
+        """Add the finite mean score of the next batch.
 
         Returns:
-            The mean before and after, where a change was found.
+            The mean before and after, if a change is detected.
         """
         before = self._adwin.estimation
         self._adwin.update(mean_score)

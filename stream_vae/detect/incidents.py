@@ -11,7 +11,7 @@ from stream_vae.detect.config import IncidentConfig
 
 
 class Change(Enum):
-    """What happened to an incident."""
+    """A change of an incident."""
 
     OPENED = "opened"
     UPDATED = "updated"
@@ -21,7 +21,7 @@ class Change(Enum):
 
 @dataclass(slots=True)
 class _SeriesState:
-    """An `IncidentState` at work."""
+    """A mutable `IncidentState`."""
 
     recent: deque[JudgedReading]
     incident: Incident | None = None
@@ -32,8 +32,8 @@ class _SeriesState:
 class IncidentTracker:
     """Turns anomalous readings into incidents: M of N to open, a normal run to resolve.
 
-    Only series that are not simply normal are remembered, so the state stays small however many
-    series there are.
+    Only series with a recent anomaly or an open incident are tracked, so the state stays small
+    for any number of series.
     """
 
     def __init__(self, config: IncidentConfig) -> None:
@@ -47,7 +47,7 @@ class IncidentTracker:
 
     @property
     def tracked_rows(self) -> Collection[int]:
-        """Series of which even a normal reading could change something."""
+        """Series whose state even a normal reading can change."""
         return self._series.keys()
 
     def incident(self, row: int) -> Incident | None:
@@ -68,11 +68,11 @@ class IncidentTracker:
         return state.incident
 
     def forget(self, row: int) -> None:
-        """Drop a series without a word: its partition has left."""
+        """Drop a series without an event: its partition was revoked."""
         self._series.pop(row, None)
 
     def save(self, row: int) -> IncidentState | None:
-        """Return what is remembered of a series; None if it is simply normal."""
+        """Return the state of a series; None if it is not tracked."""
         state = self._series.get(row)
         if state is None:
             return None
@@ -84,7 +84,7 @@ class IncidentTracker:
         )
 
     def load(self, row: int, saved: IncidentState | None) -> None:
-        """Remember of a series what was saved."""
+        """Restore the saved state of a series."""
         self._series.pop(row, None)
         if saved is not None:
             self._series[row] = _SeriesState(
@@ -97,13 +97,13 @@ class IncidentTracker:
     def observe(
         self, row: int, reading: JudgedReading, *, replayed: bool = False
     ) -> tuple[Change, Incident] | None:
-        """Take one judged reading in and say what changed, if anything did.
+        """Process one judged reading and return the change, if any.
 
         Args:
             row: The series.
             reading: Readings of one series come in arrival order.
-            replayed: What this reading changed was published when it was read first, and has been
-                loaded: nothing changes, even if it should look otherwise now.
+            replayed: The changes of this reading were published when it was first read, and have
+                been loaded: nothing changes, even if the result would differ now.
         """
         state = self._series.get(row)
         if state is None:

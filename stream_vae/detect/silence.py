@@ -1,4 +1,4 @@
-"""Series that stop: an incident of its own kind, driven by the wall clock."""
+"""Silence incidents: series that stop, by the wall clock."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ from stream_vae.detect.config import SilenceConfig
 
 
 class SilenceWatch:
-    """Tells which series have been without a reading for too long, and remembers that it did.
+    """Detects series without a reading for too long, and tracks the open silences.
 
     Args:
         config: See `SilenceConfig`.
@@ -24,11 +24,11 @@ class SilenceWatch:
 
     @property
     def open_rows(self) -> Collection[int]:
-        """Series that are silent and were told of."""
+        """Series with an open silence."""
         return self._open.keys()
 
     def allowed_s(self, intervals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return (S,) seconds a series may be without a reading; infinite while nobody can tell.
+        """Return (S,) seconds a series may be without a reading; infinite while unknown.
 
         Args:
             intervals: (S,) usual seconds between two readings, 0 = not known yet.
@@ -44,9 +44,9 @@ class SilenceWatch:
         return self._open.get(row)
 
     def open(self, row: int, silence: Silence) -> None:
-        """Note that a silence was told of."""
+        """Record the open silence of a series."""
         self._open[row] = silence
 
     def close(self, row: int) -> Silence | None:
-        """Forget the silence of a series; return it."""
+        """Remove the silence of a series; return it."""
         return self._open.pop(row, None)

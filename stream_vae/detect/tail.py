@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from stream_vae.core.columns import Columns
 
 TAIL_SHARE = 0.1
-"""Share of the scores taken for the tail fit: 100 of 1,000, few enough to be tail and many enough
+"""Share of the scores used for the tail fit: 100 of 1,000, few enough to be tail and many enough
 to fit two parameters."""
 
 LEAST_P = 1e-12
-"""No probability below this is claimed from a thousand scores."""
+"""Lower bound of p-values: a thousand scores support nothing below it."""
 
 _BODY_POINTS = 33
 _NEARLY_ZERO = 1e-6  # stands for the exponential limit, without a case of its own
 _LEAST_SCALE = 1e-3  # score units; a series of equal scores would else alarm at rounding noise
-# Below 0 the tail would have an end point, and a short or autocorrelated calibration puts it far
-# too near: every drift would look impossible. Above 0.5, 100 scores fit noise.
+# Below 0 the tail has an end point, which a short or autocorrelated calibration puts far too low:
+# every drift would get a probability of 0. Above 0.5, 100 scores fit noise.
 _SHAPES = (0.0, 0.5)
 
 
@@ -38,7 +38,7 @@ class TailFit:
     """Fitted distributions of S series' scores, one row each."""
 
     threshold: NDArray[np.float64]
-    """(S,) score exceeded with the asked probability."""
+    """(S,) score exceeded with the configured probability."""
     start: NDArray[np.float64]
     """(S,) where the tail begins: the (1 - TAIL_SHARE) quantile."""
     scale: NDArray[np.float64]
@@ -50,7 +50,7 @@ class TailFit:
 
     @classmethod
     def within(cls, state: Columns) -> "TailFit":
-        """Return the fits that lie in the columns `FIT` of a table, without copying them out."""
+        """Return a view of the fits in the columns `FIT` of a table."""
         return cls(**{f.name: state[f.name] for f in fields(cls)})
 
     def at(self, rows: NDArray[np.int32]) -> "TailFit":
@@ -88,7 +88,7 @@ class TailFit:
 
 
 def fit_tail(scores: NDArray[np.float32], quantile: float) -> TailFit:
-    """Fit each row's scores and read its threshold off.
+    """Fit each row's scores and compute its threshold.
 
     Args:
         scores: (S, N) finite, in any order; N >= 100.

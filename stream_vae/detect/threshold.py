@@ -14,7 +14,7 @@ _GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """B scores held against the threshold in force for each."""
+    """B scores compared with the threshold in force for each."""
 
     threshold: NDArray[np.float64]
     """(B,)"""
@@ -23,11 +23,11 @@ class Judgement:
     anomalous: NDArray[np.bool_]
     """(B,)"""
     released: NDArray[np.int64]
-    """Positions in 0..B at which a series stayed anomalous so long that it began to be learnt."""
+    """Positions in 0..B at which a series has been anomalous so long that learning starts."""
 
 
 def row_type(window: int) -> np.dtype[np.void]:
-    """Return what is remembered of a series here; `window` is N."""
+    """Return the row type of a series' threshold state; `window` is N."""
     return np.dtype(
         [
             ("scores", "<f4", (window,)),
@@ -42,21 +42,21 @@ def row_type(window: int) -> np.dtype[np.void]:
 class AdaptiveThreshold:
     """A percentile over each series' own last admitted scores.
 
-    A score is judged first and learnt afterwards, and only if it was normal, so an anomaly cannot
-    raise the bar for itself. Far tails, where the window holds too few scores to read a percentile
-    off, follow a generalised Pareto distribution over the highest tenth (peaks over threshold;
-    Pickands 1975, fitted by probability-weighted moments, Hosking & Wallis 1987). The shape is
-    kept within [0, 0.5]: tails lighter than exponential are taken as exponential, which errs on
-    the quiet side (about 1 in 3,000 where 1 in 1,000 is asked of Gaussian scores).
+    A score is judged first and learnt afterwards, and only if it is normal, so an anomaly cannot
+    raise its own threshold. Far tails, for which the window holds too few scores, follow a
+    generalised Pareto distribution over the highest tenth (peaks over threshold; Pickands 1975,
+    fitted by probability-weighted moments, Hosking & Wallis 1987). The shape is kept within
+    [0, 0.5]: tails lighter than exponential are treated as exponential, which is conservative
+    (about 1 in 3,000 where 1 in 1,000 is configured, on Gaussian scores).
 
     The threshold is refreshed after every `refresh_every` admitted scores of a series, never by
-    the clock or the poll, so that the same scores give the same verdicts however they arrive.
+    the clock or the poll, so that the same scores give the same verdicts in any arrival pattern.
 
     Args:
         config: See `ThresholdConfig`.
-        calibration: Ascending, evenly spaced quantiles of held-out scores: what every new series
-            starts from.
-        capacity: Series; memory is used only for those that were started once.
+        calibration: Ascending, evenly spaced quantiles of held-out scores: the initial scores of
+            every new series.
+        capacity: Series; memory is used only for those that were ever started.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class AdaptiveThreshold:
         points = np.interp(
             (np.arange(n) + 0.5) / n, np.linspace(0, 1, len(calibration)), calibration
         )
-        # In an order without trend, so that readings replace low and high ones alike.
+        # In a golden-ratio order, without trend: admitted scores replace low and high ones alike.
         first_scores = points[np.argsort(np.arange(1, n + 1) * _GOLDEN % 1)].astype(np.float32)
         begun: NDArray[np.void] = np.zeros((), row_type(n))
         begun["scores"] = first_scores
@@ -81,7 +81,7 @@ class AdaptiveThreshold:
 
     @property
     def method(self) -> str:
-        """How the threshold is made, for alert events."""
+        """Description of the threshold, for alert events."""
         return f"rolling percentile {self._config.quantile * 100:g} of {self._config.window} scores"
 
     @property
@@ -90,7 +90,7 @@ class AdaptiveThreshold:
         return self._config.release_after
 
     def start(self, rows: NDArray[np.int32]) -> None:
-        """Begin new series from the calibration."""
+        """Initialise new series from the calibration."""
         self.state.begin(rows)
 
     def in_force(self, row: int) -> float:
@@ -103,7 +103,7 @@ class AdaptiveThreshold:
         """Judge B scores and learn from the normal ones.
 
         Args:
-            rows: (B,) series; equal ones stand together, in arrival order.
+            rows: (B,) series; equal ones are adjacent, in arrival order.
             scores: (B,) finite.
             revises: (B,) the score replaces the one before it and is not learnt a second time.
         """
@@ -112,8 +112,8 @@ class AdaptiveThreshold:
         anomalous = np.empty(len(rows), np.bool_)
         released = np.zeros(len(rows), np.bool_)
         left = np.arange(len(rows))
-        # Each round takes, of every series, the scores up to its next refresh: the threshold is
-        # constant over them, so they are judged at once.
+        # Each round judges the scores of every series up to its next refresh at once: the threshold
+        # is constant over them.
         while len(left):
             now = self._round(rows[left], scores[left], revises[left])
             done = left[now.decided]
@@ -135,7 +135,7 @@ class AdaptiveThreshold:
     def _round(
         self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
     ) -> "_Round":
-        """Judge as if no refresh came; say up to where that holds."""
+        """Judge as if no refresh were due; return up to where that holds."""
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
         group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
         anomalous = scores > self._fit.threshold[rows]
@@ -158,7 +158,7 @@ class AdaptiveThreshold:
         )
 
     def _learn(self, rows: NDArray[np.int32], scores: NDArray[np.float64], now: "_Round") -> None:
-        """Remember what a round admitted and refresh the series that are due."""
+        """Store the scores that a round admitted and refresh the series that are due."""
         decided = np.flatnonzero(now.decided)
         self._run[rows[decided]] = now.run[decided]  # the last of equal rows stays
         new = np.flatnonzero(now.decided & now.learnt)

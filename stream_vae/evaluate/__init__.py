@@ -1,1 +1,1 @@
-"""Measures and baselines that a detector is held against."""
+"""Metrics, and baselines that a detector is compared with."""

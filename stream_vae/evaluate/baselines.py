@@ -1,4 +1,4 @@
-"""Plain detectors a model has to be held against. All work on scaled windows without gaps."""
+"""Baseline detectors for comparison. All work on scaled windows without gaps."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ Windows = NDArray[np.float32]
 
 
 class WindowModel(Protocol):
-    """Anything that says what a window should have looked like."""
+    """A detector that reconstructs windows."""
 
     def residual(self, windows: Windows) -> Windows:
         """Return (B, T, F) observed minus expected."""

@@ -1,4 +1,4 @@
-"""How well scores rank labelled rows; point by point, without any adjustment."""
+"""Ranking metrics over labelled rows; point-wise, without point adjustment."""
 
 import numpy as np
 from numpy.typing import NDArray

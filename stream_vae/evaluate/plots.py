@@ -1,4 +1,4 @@
-"""A picture of one series: what came, what was expected, and where it was anomalous."""
+"""A plot of one series: observed and expected values, score and anomalies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def draw(picture: SeriesPicture, max_gap_ns: int) -> Figure:
 
     Args:
         picture: What to draw.
-        max_gap_ns: Lines are broken where readings stand further apart than this.
+        max_gap_ns: Lines are broken where readings are further apart than this.
     """
     figure = Figure(figsize=(13, 6.5), layout="constrained")
     signal, score = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))

@@ -1,1 +1,1 @@
-"""Alert events, dead letters and saved state as bytes; versioned."""
+"""Versioned byte formats of alert events, dead letters and saved state."""

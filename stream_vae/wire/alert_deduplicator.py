@@ -1,22 +1,22 @@
-"""Each alert event once, for consumers that may see it twice."""
+"""Deduplication of alert events, for consumers that may receive them twice."""
 
 from collections import OrderedDict
 
 from stream_vae.core.alerts import AlertEvent
 
 MAX_REMEMBERED = 65_536
-"""Events remembered unless told otherwise: about 15 MB."""
+"""Default number of remembered events: about 15 MB."""
 
 
 class AlertDeduplicator:
-    """Tells events already seen by `(incident_id, sequence)`.
+    """Recognises events already seen by `(incident_id, sequence)`.
 
     A consumer that restarts from an older offset, or a topic written at least once, repeats single
-    events and whole incidents; every repetition within the memory is told, in whatever order.
+    events and whole incidents; every repetition within the memory is detected, in any order.
 
     Args:
-        max_remembered: The events seen last that are remembered. An event repeated after so many
-            others counts as new again.
+        max_remembered: Number of most recent events remembered. An event repeated after more
+            others than that counts as new.
     """
 
     def __init__(self, max_remembered: int = MAX_REMEMBERED) -> None:

@@ -1,4 +1,4 @@
-"""Alert events as one readable line."""
+"""Alert events as one line of text."""
 
 from datetime import UTC, datetime
 
@@ -7,9 +7,9 @@ from stream_vae.core.excerpts import printable
 
 
 def format_alert(event: AlertEvent) -> str:
-    """Return an event in one line: event time, what, how bad, where, score, foremost feature.
+    """Return an event in one line: event time, change, severity, series, score, top feature.
 
-    Whatever control characters came from the stream are escaped.
+    Control characters from the stream are escaped.
 
     ```
     2026-04-27 13:00Z  FIRING    critical  pump-7  score 9.1 > 3.2 (p 1e-12)  flow 24.3, ...

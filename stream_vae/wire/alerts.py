@@ -1,7 +1,7 @@
 """Alert events to bytes and back, with their CloudEvents headers and their JSON Schema.
 
-Version 1 grows by additions only: new fields may appear, none disappears or changes its meaning,
-so readers ignore what they do not know. Anything else is a new `schema_version`.
+Version 1 changes by additions only: new fields may appear, none disappears or changes its meaning,
+so readers ignore unknown fields. Any other change needs a new `schema_version`.
 """
 
 import json
@@ -39,15 +39,15 @@ def encode_alert(event: AlertEvent) -> bytes:
     """Return the JSON object of an event, times as RFC 3339 UTC.
 
     Raises:
-        ValueError: If the event could not be read back as it is: a number that is not finite (JSON
-            has none) or out of its range, a time not in UTC, `ends_at` that contradicts the
-            status, or a summary longer than 500 characters.
+        ValueError: If the event would not decode to itself: a number that is not finite (JSON has
+            none) or out of its range, a time not in UTC, `ends_at` that contradicts the status, or
+            a summary longer than 500 characters.
     """
     fault = next(_faults(event), None)
     if fault is not None:
         raise ValueError(f"alert event {event.incident_id}.{event.sequence}: {fault}")
     content = _plain(event)
-    # The version first: who reads a topic by eye sees at once how to read on.
+    # The version comes first, for people who read the topic directly.
     ordered = {"schema_version": content.pop("schema_version"), **content}
     return msgspec.json.encode(ordered)
 
@@ -122,7 +122,7 @@ def _decode(data: bytes, kind: type[_Decodable]) -> _Decodable:
 
 
 def _faults(event: AlertEvent) -> Iterator[str]:
-    """Yield what the types alone cannot hold."""
+    """Yield violations that the types alone do not exclude."""
     for path, value in _leaves(event, ""):
         if isinstance(value, float) and not isfinite(value):
             yield f"{path} is {value}; expected a finite number"
@@ -159,5 +159,5 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, datetime):
         return rfc3339(value)
-    # numpy's float64 is a float to everyone but the encoder.
+    # numpy's float64 is a float subclass that the encoder does not accept.
     return float(value) if isinstance(value, float) else value

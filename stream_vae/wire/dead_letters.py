@@ -1,4 +1,4 @@
-"""Records that were put aside, read back: what they were, and why they are here."""
+"""Dead letters and late readings, decoded: the original record and why it was rejected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stream_vae.core.records import Headers
 
 REDRIVEN_HEADER = "dlq.redriven"
-"""Counts how often a record was moved back, so that one that fails each time is seen."""
+"""Counts redrives of a record, so that one that fails each time is noticed."""
 
 _ADDED = {
     "dlq.omitted",
@@ -22,26 +22,26 @@ _ADDED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """What the headers of a dead letter, or of a late reading, tell."""
+    """The headers of a dead letter or a late reading."""
 
     reason: str
     detail: str
     source_topic: str
     source_partition: int
     is_omitted: bool
-    """The record was too large, so that only its headers are here."""
+    """The record was too large: only its headers were published."""
     n_redriven: int
-    """Times it was moved back before."""
+    """Number of earlier redrives."""
     original_headers: Headers
-    """Those it came with, in their order, without the count of redrives."""
+    """The original headers in order, without the count of redrives."""
 
     def redriven_headers(self) -> list[tuple[str, bytes | None]]:
-        """Return the headers it is moved back with."""
+        """Return the headers of the redriven record."""
         return [*self.original_headers, (REDRIVEN_HEADER, str(self.n_redriven + 1).encode())]
 
 
 def read_dead_letter(headers: Headers) -> DeadLetter | None:
-    """Return what the headers tell, or None if no `stream-vae` put this record aside.
+    """Return the parsed headers, or None if this record was not written by `stream-vae`.
 
     >>> letter = read_dead_letter([
     ...     ("trace", b"7"),
@@ -69,10 +69,10 @@ def read_dead_letter(headers: Headers) -> DeadLetter | None:
 
 
 def _split(headers: Headers) -> tuple[dict[str, bytes], Sequence[tuple[str, bytes | None]]]:
-    """Return the headers that were added, which stand last, and the original ones.
+    """Return the added headers, which come last, and the original ones.
 
-    A producer may have its own of the same name, or those of another dead-letter queue: they stand
-    before ours and are its own.
+    A producer may set headers of the same names, or those of another dead-letter queue: they come
+    before ours and count as original.
     """
     added: dict[str, bytes] = {}
     n_original = len(headers)

@@ -1,7 +1,7 @@
-"""Which records of a partition were moved back, in the few bytes a committed offset may carry.
+"""The redriven records of a partition, encoded in the metadata of a committed offset.
 
-Kafka keeps a text of at most 4096 bytes with each committed offset. A list of moved offsets would
-not fit, but what was asked for does: a run is its selection and the offset it got to, and has moved
+Kafka stores at most 4096 bytes of metadata with each committed offset. A list of moved offsets
+would not fit, but the requests do: a run is its selection and the offset it reached, and has moved
 every record before that offset which the selection matches.
 """
 
@@ -16,7 +16,7 @@ LARGEST_NOTE_BYTES = 4096
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a record is chosen by."""
+    """The fields of a record that a selection tests."""
 
     reason: str
     source_topic: str
@@ -26,21 +26,21 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which records are meant; what is unset does not narrow it."""
+    """A filter over records; unset fields match everything."""
 
     reasons: tuple[str, ...] = ()
     """Sorted; empty: any."""
     since_ms: int | None = None
     """Kafka's time of the record, milliseconds since 1970."""
     until_ms: int | None = None
-    """As `since_ms`; excluded."""
+    """As `since_ms`; exclusive."""
     from_offset: int | None = None
     to_offset: int | None = None
-    """Included."""
+    """Inclusive."""
     source_topic: str | None = None
 
     def matches(self, candidate: Candidate) -> bool:
-        """Tell whether a record is meant."""
+        """Return whether a record is selected."""
         offset, time_ms = candidate.offset, candidate.time_ms
         return (
             (not self.reasons or candidate.reason in self.reasons)
@@ -52,7 +52,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def covers(self, other: Self) -> bool:
-        """Tell whether this matches all that `other` matches."""
+        """Return whether this matches every record that `other` matches."""
         return (
             (not self.reasons or (bool(other.reasons) and {*other.reasons} <= {*self.reasons}))
             and self.source_topic in {None, other.source_topic}
@@ -65,7 +65,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class _Run(msgspec.Struct, frozen=True):
     end: int
-    """Offset behind the last record looked at."""
+    """Offset after the last record examined."""
     selection: Selection
 
 
@@ -80,17 +80,17 @@ class RedriveHistory(msgspec.Struct, frozen=True):
 
     runs: tuple[_Run, ...] = ()
     n_commits: int = 0
-    """Makes each commit's note unlike the one before, so that a lost answer can be found out."""
+    """Makes the metadata of each commit unique, so that a lost response can be resolved."""
     version: Literal[1] = 1
 
     def has_moved(self, candidate: Candidate) -> bool:
-        """Tell whether a record was moved."""
+        """Return whether a record was moved."""
         return any(
             candidate.offset < run.end and run.selection.matches(candidate) for run in self.runs
         )
 
     def after(self, selection: Selection, end: int) -> "RedriveHistory":
-        """Return the history after a run, or a part of one, that got to `end`."""
+        """Return the history after a run, or a part of one, that reached `end`."""
         end = max([end, *(run.end for run in self.runs if run.selection == selection)])
         others = [run for run in self.runs if run.end > end or not selection.covers(run.selection)]
         return RedriveHistory(runs=(*others, _Run(end, selection)), n_commits=self.n_commits + 1)
@@ -101,19 +101,19 @@ class RedriveHistory(msgspec.Struct, frozen=True):
         return RedriveHistory(runs=kept, n_commits=self.n_commits)
 
     def encode(self) -> str:
-        """Return the note that goes with a committed offset."""
+        """Return the metadata to commit with an offset."""
         return msgspec.json.encode(self).decode()
 
 
 def decode_history(note: str, offset: int) -> RedriveHistory:
-    """Return the history a committed offset carries.
+    """Return the history in the metadata of a committed offset.
 
     Args:
-        note: Empty where someone set the offset by hand: then what stands before it was moved.
+        note: Empty if the offset was set by hand: all records before it then count as moved.
         offset: The committed one.
 
     Raises:
-        ConfigError: If it is none of ours, or of a newer release.
+        ConfigError: If it has another format, or is of a newer release.
     """
     if not note:
         return RedriveHistory(runs=(_Run(offset, Selection()),) if offset > 0 else ())

@@ -1,10 +1,10 @@
-"""Why a record is no reading, and the headers it carries to the dead-letter or late topic."""
+"""Rejection reasons, and the headers of records on the dead-letter and late topics."""
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.records import Headers, Rejection
 
 MAX_DETAIL_CHARACTERS = 300
-"""Longer details are cut: they travel in headers and logs."""
+"""Longer details are truncated, since they go into headers and logs."""
 
 REASONS: dict[str, str] = {
     "null_value": "The record has no value (a tombstone).",
@@ -43,12 +43,12 @@ def rejection_headers(  # noqa: PLR0913 - one argument a header
     """Return a rejected record's headers: the original ones first and untouched, then ours.
 
     Args:
-        original_headers: As they came, duplicates and all.
-        rejection: Why; `late` for a reading that came too late.
-        topic: Where the record was read.
+        original_headers: Unchanged, including duplicates.
+        rejection: Why; `late` for a late reading.
+        topic: From which the record was read.
         partition: Of `topic`.
         offset: In `partition`.
-        detector: Name of this deployment, to tell several readers of one topic apart.
+        detector: Name of this deployment, to distinguish several consumers of one topic.
     """
     detail = printable(rejection.detail, MAX_DETAIL_CHARACTERS)
     return [

@@ -1,13 +1,13 @@
-"""What is remembered of series, to bytes and back: the records of the changelog.
+"""Changelog records: the state of series to bytes and back.
 
-Four kinds of records share one compacted partition, told apart by the first byte of the key:
+Four kinds of records share one compacted partition, distinguished by the first byte of the key:
 
-* `s` + series key: what is remembered of one series, its parts packed one behind the other. Before
-  them stand a header with schema version, model, input offset and checksum, and of each part its
-  name, a fingerprint of its fields and its size. Null: the series was forgotten; the header
-  `offset` says where.
+* `s` + series key: the state of one series, its parts packed in sequence. They follow a header
+  with schema version, model, input offset and checksum, and for each part its name, a fingerprint
+  of its fields and its size. Null: the series was evicted; the header `offset` says at which
+  offset.
 * `i` + series key: its incidents, JSON.
-* `m` + model: what another model needs to make use of rows that this one wrote, JSON.
+* `m` + model: what another model needs to use rows that this one wrote, JSON.
 * `c`: the checkpoint of the partition, JSON.
 
 Everything is little-endian; JSON carries `schema_version`.
@@ -50,27 +50,27 @@ _PACKED_HEADER = np.dtype(
 )
 _PART = np.dtype([("name", f"S{LONGEST_NAME}"), ("fingerprint", "<u4"), ("size", "<u4")])
 _OFFSET, _OFFSET_AT = np.dtype("<i8"), 16
-_CHECKED_FROM = 8  # behind the checksum
+_CHECKED_FROM = 8  # the bytes that the checksum covers start here
 
 _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowHead:
-    """What the rows of a chunk have in common."""
+    """The common header of the rows of a chunk."""
 
     model: bytes
     """Version of the detector that wrote them."""
     parts: tuple[PartHead, ...]
-    """In the order in which they stand."""
+    """In storage order."""
     schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedModel:
-    """What a model must tell of itself for another to use its rows.
+    """The facts about a model that another needs to use its rows.
 
-    The scaler is that of the windows in rows of version 1; later ones are in input units.
+    The scaler applies to windows in rows of version 1; later versions are in input units.
     """
 
     version: str
@@ -85,13 +85,13 @@ class SavedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """From where a partition's input must be read again: its series hold all that came before."""
+    """The offset to resume a partition's input from: its series contain all earlier records."""
 
     offset: int
     clock_ns: int
-    """Wall clock when that offset was taken in, nanoseconds since 1970."""
+    """Wall clock when that offset was processed, nanoseconds since 1970."""
     parts: Mapping[str, bytes] = field(default_factory=dict)
-    """What is known of the partition as a whole at that offset, by name of the part."""
+    """State of the partition as a whole at that offset, by name of the part."""
 
 
 def encode_rows(
@@ -100,7 +100,7 @@ def encode_rows(
     """Return the record values of K saved series, in this release's schema version.
 
     Args:
-        head: Common to all.
+        head: Shared by all.
         offsets: (K,) input offset before which each series' readings are in its row.
         states: (K,) of each part, by its name.
     """
@@ -132,7 +132,7 @@ def head_of(value: bytes) -> RowHead:
     """Return the head of a saved series.
 
     Raises:
-        StateError: If it is none, is damaged, or was written by a newer release.
+        StateError: If it is not one, is damaged, or was written by a newer release.
     """
     if len(value) < min(_HEADER.size, snapshots_v1.HEADER.size) or value[:2] != _MAGIC:
         raise StateError("no saved series")
@@ -151,7 +151,7 @@ def head_of(value: bytes) -> RowHead:
     return _head(model, value[_HEADER.size : _HEADER.size + n_parts * _PART.itemsize])
 
 
-@lru_cache(maxsize=16)  # all rows of a topic have one of a few heads
+@lru_cache(maxsize=16)  # the rows of a topic share a few heads
 def _head(model: bytes, directory: bytes) -> RowHead:
     parts = np.frombuffer(directory, _PART)
     return RowHead(
@@ -166,9 +166,9 @@ def _head(model: bytes, directory: bytes) -> RowHead:
 def decode_rows(
     head: RowHead, values: Sequence[bytes]
 ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
-    """Return offsets (K,) and rows (K,) of saved series that have one head, already looked at.
+    """Return offsets (K,) and rows (K,) of saved series that share one head, already decoded.
 
-    The rows have a field for each part: its bytes, of no type.
+    The rows have a field for each part: its bytes, untyped.
 
     Raises:
         StateError: If a value is not as long as its head says.
@@ -200,7 +200,7 @@ def encode_value(value: object, **more: object) -> bytes:
 
 
 def decode_value(data: bytes, kind: type[_Value]) -> tuple[_Value, dict[str, Any]]:
-    """Return what `encode_value` was given.
+    """Return the value that `encode_value` encoded.
 
     Raises:
         StateError: If it is damaged or was written by a newer release.
@@ -232,5 +232,5 @@ def _check_version(found: int) -> None:
     if found > SCHEMA_VERSION:
         raise StateError(
             f"schema version {found} was written by a newer release; this one reads "
-            f"{SCHEMA_VERSION}: run that release again, or start anew with another state.topic"
+            f"{SCHEMA_VERSION}: run that release again, or set another state.topic (state is lost)"
         )

@@ -10,7 +10,7 @@ HEADER = struct.Struct("<2sHI8sIIIq")
 """Magic, schema version, checksum, model, T, F, scores of a threshold, input offset."""
 
 SCALED_WINDOWS = "scaled_windows"
-"""Windows as the model that saved them scaled and clipped them."""
+"""Windows as scaled and clipped by the model that saved them."""
 
 _INDEX = np.dtype(
     [
@@ -25,7 +25,7 @@ _INDEX = np.dtype(
 
 
 def parts(length: int, n_features: int, scores: int) -> tuple[PartHead, ...]:
-    """Return the heads of a row's parts, as if it had told them.
+    """Return the heads of a row's parts, which version 1 does not store.
 
     Args:
         length: T
