@@ -19,6 +19,8 @@ from stream_vae.pipeline.pipeline import Pipeline
 
 limit_threads(1)
 
+pytest_plugins = ["tests.suites"]
+
 T, F = 8, 3
 STEP_NS = 1_000_000_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

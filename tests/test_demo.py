@@ -9,16 +9,17 @@ import jsonschema
 import pytest
 
 from stream_vae.wire.alerts import alert_schema
+from tests.limits import slowness
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_the_demo_finds_the_known_events_and_leaves_its_files(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     done = subprocess.run(
         [sys.executable, "-m", "stream_vae", "demo", "--out", str(out)],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=280 * slowness(),
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ from stream_vae.settings.model import StateConfig
 from tests.benchmarks.daemons import PLAIN, Counters, config_of
 from tests.benchmarks.workload import Workload
 from tests.system.broker import RealKafka
-from tests.system.harness import DaemonProcess, Topics
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics
 
 _PAIRS = 3
 _DEFAULT_S = StateConfig().snapshot_interval_s
@@ -71,7 +71,7 @@ def _run(workload: Workload, kafka: RealKafka, topics: Topics, kind: str) -> _Ru
     config = config_of(workload, kafka, topics, _KINDS[kind])
     total = workload.n_series * (workload.n_readings // workload.n_series)
     seen: list[tuple[float, Counters]] = []
-    program = PLAIN if kind == "without" else ("stream_vae",)
+    program = PLAIN if kind == "without" else AS_USERS_START_IT
     with DaemonProcess(config, program=program) as daemon:
         daemon.wait_for("partitions_assigned", 60)
         while not seen or seen[-1][1].judged < total:

@@ -17,7 +17,7 @@ from tests.benchmarks.throughput import daemon_windows_per_second
 from tests.benchmarks.workload import T, Workload
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import RealKafka
-from tests.system.harness import DaemonProcess, Topics
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics
 
 _RATE = 2_000
 _SECONDS = 30
@@ -84,7 +84,7 @@ def _run(workload: Workload, kafka: RealKafka, rate: float) -> _Run:
     done = threading.Event()
     reader = threading.Thread(target=_read, args=(kafka, topics, seen, done))
     feed.send_steps(T)
-    with DaemonProcess(config) as daemon:
+    with DaemonProcess(config, program=AS_USERS_START_IT) as daemon:
         daemon.wait_for("state_restored", 60)
         reader.start()
         with feed:

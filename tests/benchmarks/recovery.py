@@ -10,7 +10,7 @@ from tests.benchmarks.daemons import Counters, config_of
 from tests.benchmarks.feed import Feed
 from tests.benchmarks.workload import T, Workload
 from tests.system.broker import SESSION_TIMEOUT_S, RealKafka
-from tests.system.harness import DaemonProcess, Topics
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics
 from tests.system.scene import await_true, probe
 
 _SERIES = 500
@@ -68,16 +68,16 @@ def _recover(
     ]
     feed = Feed(kafka=kafka, topic=topics.input, n_series=_SERIES, rate=_RATE)
     feed.send_steps(T)
-    with DaemonProcess(configs[0]) as first, feed:
+    with DaemonProcess(configs[0], program=AS_USERS_START_IT) as first, feed:
         first.wait_for("state_restored", 60)
         if standby:
-            with DaemonProcess(configs[1]) as second:
+            with DaemonProcess(configs[1], program=AS_USERS_START_IT) as second:
                 await_true(lambda: probe(second, "readyz")[0] == 200, "a standby", 60)
                 time.sleep(_LIVE_S)
                 return _watch(second, killed_at=_kill(first), restarted=False)
         time.sleep(_LIVE_S)
         killed_at = _kill(first)
-        with DaemonProcess(configs[1]) as second:
+        with DaemonProcess(configs[1], program=AS_USERS_START_IT) as second:
             return _watch(second, killed_at=killed_at, restarted=True)
 
 

@@ -19,7 +19,7 @@ from stream_vae.wire.snapshots import Checkpoint
 from tests.benchmarks.daemons import TIMED, config_of
 from tests.benchmarks.workload import START_NS, Workload
 from tests.system.broker import RealKafka
-from tests.system.harness import DaemonProcess, Event, Topics
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Event, Topics
 
 _PARTITIONS = 4
 _SERIES = (10_000, 100_000)
@@ -43,7 +43,7 @@ def _measure(workload: Workload, kafka: RealKafka, n_series: int) -> str:
         kafka.produce(topics.input, [(b"none", b"")] * _INPUT, partition=partition)
     _commit(kafka, topics)
     config = config_of(workload, kafka, topics, {"state.memory_budget_mb": _BUDGET_MB})
-    plain = _restore(config, ("stream_vae",))
+    plain = _restore(config, AS_USERS_START_IT)
     timed = _restore(config, TIMED)[1]["steps"]
     seconds, _, before, after, peak = plain
     parts = ", ".join(f"{step} {timed[f'restore: {step}']:.1f}" for step in _STEPS)

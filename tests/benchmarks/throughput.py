@@ -10,7 +10,7 @@ from stream_vae.models.scoring import WindowScorer
 from tests.benchmarks.daemons import config_of
 from tests.benchmarks.workload import F, T, Workload
 from tests.system.broker import RealKafka
-from tests.system.harness import DaemonProcess, Topics
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics
 
 _BATCH = 256
 _BARE_S = 4.0
@@ -48,7 +48,7 @@ def daemon_windows_per_second(workload: Workload, kafka: RealKafka, topics: Topi
     config = config_of(workload, kafka, topics)
     total = workload.n_series * (workload.n_readings // workload.n_series - T + 1)
     seen: list[tuple[float, float]] = []
-    with DaemonProcess(config) as daemon:
+    with DaemonProcess(config, program=AS_USERS_START_IT) as daemon:
         daemon.wait_for("partitions_assigned", 60)
         while not seen or seen[-1][1] < 0.98 * total:
             seen.append((time.perf_counter(), _windows_scored(daemon.http_port)))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import slowness
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
 
@@ -17,8 +19,10 @@ CHECKS = {
     "import contracts": [str(SCRIPTS / "lint-imports")],
 }
 
+SLOW = {"mypy": pytest.mark.slow}
 
-@pytest.mark.parametrize("name", CHECKS)
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in CHECKS])
 def test_the_source_passes(name: str) -> None:
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
     done = subprocess.run(
@@ -28,7 +32,7 @@ def test_the_source_passes(name: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=280,
+        timeout=280 * slowness(),
         check=False,
     )
     if done.returncode != 0:

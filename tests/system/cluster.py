@@ -9,6 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.limits import Limit, slowness
+
 LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 
 Record = tuple[bytes | str | None, bytes | str | None]
@@ -44,9 +46,11 @@ class KafkaCluster:
         """Create a topic, wait until each partition has a leader, and return its name."""
         admin = AdminClient(self._properties(), logger=_LOG)
         topic = NewTopic(name, partitions, 1, config=dict(config or {}))
-        admin.create_topics([topic], request_timeout=timeout_s)[name].result(timeout_s)
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        admin.create_topics([topic], request_timeout=timeout_s * slowness())[name].result(
+            timeout_s * slowness()
+        )
+        limit = Limit(timeout_s)
+        while not limit.is_over:
             known = admin.list_topics(timeout=5).topics.get(name)
             leaders = [p.leader for p in known.partitions.values()] if known else []
             if len(leaders) == partitions and min(leaders) >= 0:
@@ -80,7 +84,7 @@ class KafkaCluster:
             if error is not None:
                 failed.append(error)
 
-        producer = self.producer(**{"message.timeout.ms": int(timeout_s * 1000)})
+        producer = self.producer(**{"message.timeout.ms": int(timeout_s * slowness() * 1000)})
         count = 0
         for key, value in records:
             while True:
@@ -94,7 +98,7 @@ class KafkaCluster:
                     break
             count += 1
             producer.poll(0)
-        left = producer.flush(timeout_s)
+        left = producer.flush(timeout_s * slowness())
         if failed:
             raise KafkaException(failed[0])
         if left:
@@ -127,7 +131,7 @@ class KafkaCluster:
         try:
             partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
             consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-            return _read(consumer, set(partitions), n, time.monotonic() + timeout_s)
+            return _read(consumer, set(partitions), n, Limit(timeout_s))
         finally:
             consumer.close()
 
@@ -137,12 +141,12 @@ class KafkaCluster:
         try:
             partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
             wanted = [TopicPartition(topic, p) for p in partitions]
-            deadline = time.monotonic() + 20
+            limit = Limit(20.0)
             while True:
                 try:
                     return {p.partition: p.offset for p in consumer.committed(wanted, timeout=10)}
                 except KafkaException:  # a broker that has just started may not know its groups yet
-                    if time.monotonic() > deadline:
+                    if limit.is_over:
                         raise
         finally:
             consumer.close()
@@ -168,14 +172,14 @@ class KafkaCluster:
             BrokerUnavailableError: If none does in time.
         """
         client = AdminClient(self._properties(), logger=_LOG)
-        deadline = time.monotonic() + timeout_s
+        limit = Limit(timeout_s)
         while True:
             self._check_alive()
             try:
                 if client.list_topics(timeout=1).brokers:
                     return
             except KafkaException as exc:
-                if time.monotonic() > deadline:
+                if limit.is_over:
                     msg = f"no answer from {self.bootstrap} after {timeout_s} s: {exc}"
                     raise BrokerUnavailableError(msg) from exc
 
@@ -186,11 +190,9 @@ class KafkaCluster:
         return {**_CLIENT, "bootstrap.servers": self.bootstrap}
 
 
-def _read(
-    consumer: Consumer, unfinished: set[int], n: int | None, deadline: float
-) -> list[Message]:
+def _read(consumer: Consumer, unfinished: set[int], n: int | None, limit: Limit) -> list[Message]:
     found: list[Message] = []
-    while time.monotonic() < deadline and (unfinished if n is None else len(found) < n):
+    while not limit.is_over and (unfinished if n is None else len(found) < n):
         for message in consumer.consume(500, 0.1):
             error = message.error()
             if error is None:

@@ -25,7 +25,9 @@ from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.train import train
 from stream_vae.models.training.training_windows import TrainingSeries
+from tests.limits import Limit, slowness
 from tests.system.broker import KafkaCluster
+from tests.system.forked_process import ForkedProcess
 from tests.system.watchdog import ChildProcess
 
 FEATURES = ("flow", "level", "pressure")
@@ -140,6 +142,7 @@ def make_config(
         overrides: Dotted name -> value, as in `{"kafka.commit_interval_s": 5.0}`.
     """
     content: dict[str, Any] = {}
+    stretch = slowness()
     base: dict[str, object] = {
         "bundle.path": str(bundle),
         "input.topic": topics.input,
@@ -150,15 +153,15 @@ def make_config(
         "kafka.group_id": topics.group,
         "kafka.start": "earliest",
         "kafka.commit_interval_s": 0.2,
-        "kafka.transaction_timeout_s": 10.0,
-        "kafka.delivery_timeout_s": 5.0,
-        "kafka.broker_deadline_s": 30.0,
+        "kafka.transaction_timeout_s": 10.0 * stretch,
+        "kafka.delivery_timeout_s": 5.0 * stretch,
+        "kafka.broker_deadline_s": 30.0 * stretch,
         "worker.device": "cpu",
         "http.port": free_port(),
         "logging.format": "json",
         "logging.level": "debug",
         "logging.summary_period_s": 1.0,
-        "shutdown_deadline_s": 15.0,
+        "shutdown_deadline_s": 15.0 * stretch,
     }
     for name, value in {**base, **(overrides or {})}.items():
         *sections, last = name.split(".")
@@ -179,13 +182,18 @@ def free_port() -> int:
         return port
 
 
+AS_USERS_START_IT = ("stream_vae",)
+"""For `DaemonProcess`: a new interpreter, and seconds of imports."""
+
+
 class DaemonProcess:
-    """`stream-vae run` as a user starts it. Use it as a context manager: it is killed at the end.
+    """`stream-vae run`. Use it as a context manager: it is killed at the end.
 
     Args:
         config: Its YAML file; the log goes beside it.
         env: Environment variables set for it; none of the test run's `STREAM_VAE_…` reach it.
-        program: What follows `python -m`, up to the command `run`.
+        program: What follows `python -m`, up to the command `run`. Unset, the process is a fork
+            that has its imports already.
     """
 
     def __init__(
@@ -193,26 +201,42 @@ class DaemonProcess:
         config: Path,
         env: Mapping[str, str] | None = None,
         *,
-        program: Sequence[str] = ("stream_vae",),
+        program: Sequence[str] | None = None,
     ) -> None:
         self.log = config.with_suffix(f".{uuid.uuid4().hex[:6]}.log")
+        self._lines: list[str] = []
+        self._events: list[Event] = []
+        self._n_read = 0
         self.http_port: int = yaml.safe_load(config.read_text())["http"]["port"]
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("STREAM_VAE_")}
-        self._process = ChildProcess(
-            [sys.executable, "-m", *program, "run", "--config", str(config)],
-            output=self.log,
-            env={**inherited, **(env or {})},
-        )
+        arguments = ["run", "--config", str(config)]
+        self._process: ChildProcess | ForkedProcess
+        if program is None:
+            self._process = ForkedProcess(arguments, output=self.log, environment=env)
+        else:
+            inherited = {k: v for k, v in os.environ.items() if not k.startswith("STREAM_VAE_")}
+            self._process = ChildProcess(
+                [sys.executable, "-m", *program, *arguments],
+                output=self.log,
+                env={**inherited, **(env or {})},
+            )
 
     @property
     def events(self) -> list[Event]:
         """Every log line so far, in order."""
-        return [line for line in map(_event, self._lines()) if line is not None]
+        self._read_log()
+        return self._events
 
     @property
     def stray_lines(self) -> list[str]:
         """What was written past the log: tracebacks, warnings of libraries."""
-        return [line for line in self._lines() if line.strip() and _event(line) is None]
+        self._read_log()
+        return [line for line in self._lines if line.strip() and _event(line) is None]
+
+    @property
+    def failure(self) -> str:
+        """What its log says went wrong; empty if nothing did."""
+        failures = self.find("daemon_failed")
+        return failures[0]["detail"] if failures else ""
 
     @property
     def exit_code(self) -> int | None:
@@ -237,13 +261,13 @@ class DaemonProcess:
         Raises:
             AssertionError: If it was not in time, or the daemon ended first; shows the log's end.
         """
-        deadline = time.monotonic() + timeout_s
+        limit = Limit(timeout_s)
         while True:
             ended = self.exit_code is not None
             found = self.find(name, **fields)
             if len(found) >= count:
                 return found[count - 1]
-            if ended or time.monotonic() > deadline:
+            if ended or limit.is_over:
                 why = f"exited with {self.exit_code}" if ended else f"after {timeout_s} s"
                 wanted = f"{count} x {name} {fields or ''}"
                 msg = f"{wanted} not logged, {why}; found {len(found)}. Log:\n{self.tail()}"
@@ -277,7 +301,8 @@ class DaemonProcess:
 
     def tail(self, n_lines: int = 30) -> str:
         """Return the newest lines of the log."""
-        return "\n".join(self._lines()[-n_lines:])
+        self._read_log()
+        return "\n".join(self._lines[-n_lines:])
 
     def __enter__(self) -> "DaemonProcess":
         return self
@@ -285,10 +310,18 @@ class DaemonProcess:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
 
-    def _lines(self) -> list[str]:
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        # A line still being written is not there yet.
-        return text[: text.rfind("\n") + 1].splitlines()
+    def _read_log(self) -> None:
+        """Take in what the log has more than before; a line still being written is not there."""
+        if not self.log.exists():
+            return
+        with self.log.open("rb") as file:
+            file.seek(self._n_read)
+            more = file.read()
+        more = more[: more.rfind(b"\n") + 1]
+        self._n_read += len(more)
+        lines = more.decode(errors="replace").splitlines()
+        self._lines += lines
+        self._events += [event for event in map(_event, lines) if event is not None]
 
 
 def _event(line: str) -> Event | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.limits import Limit
 from tests.system.cluster import KafkaCluster, Record
 from tests.system.harness import (
     DaemonProcess,
@@ -97,9 +98,9 @@ def await_true(holds: Callable[[], bool], what: str, timeout_s: float = 30.0) ->
     Raises:
         AssertionError: If it does not in time.
     """
-    deadline = time.monotonic() + timeout_s
+    limit = Limit(timeout_s)
     while not holds():
-        assert time.monotonic() < deadline, f"not in {timeout_s:g} s: {what}"
+        assert not limit.is_over, f"not in {timeout_s:g} s, stretched: {what}"
         time.sleep(0.05)
 
 

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from tests.limits import Limit, slowness
 from tests.system.broker import RealKafka
 from tests.system.identity_provider import AUDIENCE, IdentityProvider
 
@@ -106,7 +107,7 @@ class SecureKafka:
                 )
             ]
         )
-        done[user].result(_DEADLINE_S)
+        done[user].result(_DEADLINE_S * slowness())
         _await(lambda: _is_known(admin, user), f"the broker knows {user}")
         return {
             "kafka.bootstrap_servers": self.broker.addresses["SCRAM"],
@@ -172,7 +173,7 @@ class SecureKafka:
         ]
         admin = self._admin()
         for done in admin.create_acls(bindings).values():
-            done.result(_DEADLINE_S)
+            done.result(_DEADLINE_S * slowness())
         # The controller has them now; the broker, which decides by them, learns of them soon.
         _await(lambda: set(bindings) <= _granted(admin, user), f"the broker knows {user}'s rights")
 
@@ -185,7 +186,7 @@ def _is_known(admin: AdminClient, user: str) -> bool:
     asked = admin.describe_user_scram_credentials([user])
     assert isinstance(asked, dict)
     try:
-        asked[user].result(_DEADLINE_S)
+        asked[user].result(_DEADLINE_S * slowness())
     except KafkaException:
         return False
     return True
@@ -202,13 +203,13 @@ def _granted(admin: AdminClient, user: str) -> set[AclBinding]:
         AclOperation.ANY,
         AclPermissionType.ANY,
     )
-    return set(admin.describe_acls(wanted).result(_DEADLINE_S))
+    return set(admin.describe_acls(wanted).result(_DEADLINE_S * slowness()))
 
 
 def _await(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
+    limit = Limit(_DEADLINE_S)
     while not holds():
-        assert time.monotonic() < deadline, f"not in {_DEADLINE_S:g} s: {what}"
+        assert not limit.is_over, f"not in {_DEADLINE_S:g} s: {what}"
         time.sleep(0.01)
 
 

@@ -1,10 +1,6 @@
 """What the system tests stand on: this broker is real Kafka and keeps its promises."""
 
-import pytest
-
 from tests.system.broker import KafkaCluster, RealKafka
-
-pytestmark = pytest.mark.kafka
 
 
 def test_read_committed_sees_committed_records_and_never_aborted_ones(kafka: KafkaCluster) -> None:

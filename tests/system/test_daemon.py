@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,11 +9,11 @@ from typing import Any
 
 import jsonschema
 import numpy as np
-import pytest
 
 from stream_vae.edges.files.outputs import SCORE_COLUMNS
 from stream_vae.wire.alerts import alert_schema
 from tests.system.broker import KafkaCluster, Record
+from tests.system.forked_process import Command
 from tests.system.harness import (
     FEATURES,
     START_NS,
@@ -28,21 +26,14 @@ from tests.system.harness import (
     with_anomaly,
 )
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
-
 Alert = dict[str, Any]
 
 
-def run_program(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "stream_vae", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run_program(folder: Path, *arguments: object) -> str:
+    with Command(arguments, folder) as command:
+        done = command.wait()
+    assert done.code == 0, done.out + done.err
+    return done.out
 
 
 def await_processed(daemon: DaemonProcess, n_records: int, timeout_s: float = 60.0) -> None:
@@ -100,7 +91,8 @@ def test_what_is_fed_comes_out_as_the_alerts_that_score_gives(
     values = with_anomaly(sine_values(300, seed=11), at=200)
     data = write_csv(tmp_path / "data.csv", values, "pump-7")
     config = make_config(tmp_path, kafka, topics, small_bundle)
-    run_program("feed", "--input", data, "--bootstrap", kafka.bootstrap, "--topic", topics.input)
+    brokers = ("--bootstrap", kafka.bootstrap)
+    run_program(tmp_path, "feed", "--input", data, *brokers, "--topic", topics.input)
     with DaemonProcess(config) as daemon:
         await_processed(daemon, 300)
         assert get(daemon.http_port, "/livez")[0] == 200
@@ -118,6 +110,7 @@ def test_what_is_fed_comes_out_as_the_alerts_that_score_gives(
     for event in streamed:
         assert abs(sum(f["contribution"] for f in event["features"]) - 1) < 1e-6
     run_program(
+        tmp_path,
         *("score", "--bundle", small_bundle, "--input", data, "--config", config),
         *("--output", tmp_path / "scores.csv", "--alerts", tmp_path / "alerts.jsonl"),
     )
@@ -127,9 +120,7 @@ def test_what_is_fed_comes_out_as_the_alerts_that_score_gives(
         event["source"].update(topic="", partition=0)
     assert streamed == offline
     assert (tmp_path / "scores.csv").read_text().startswith(",".join(SCORE_COLUMNS))
-    printed = run_program(
-        *("alerts", "--bootstrap", kafka.bootstrap, "--topic", topics.alerts, "--json")
-    )
+    printed = run_program(tmp_path, "alerts", *brokers, "--topic", topics.alerts, "--json")
     assert identities([json.loads(line) for line in printed.splitlines()]) == identities(streamed)
     assert kafka.committed(topics.group, topics.input) == {0: 300}
 

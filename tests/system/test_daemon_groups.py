@@ -8,8 +8,6 @@ from tests.system.broker import KafkaCluster, RealKafka
 from tests.system.harness import Topics
 from tests.system.scene import Scene, await_true, metric, poison, probe
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
-
 
 def test_a_name_belongs_to_the_newest_instance_that_bears_it(scene: Scene) -> None:
     """With the protocol `consumer`, whose group refuses a name while it is in use.

@@ -1,11 +1,7 @@
 """A model slower than its input, and a stop in the middle of it."""
 
-import pytest
-
 from tests.system.broker import KafkaCluster
 from tests.system.scene import Scene, mixed_stream, poison
-
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 
 def test_a_daemon_behind_its_input_pauses_goes_on_and_drains_when_told_to_stop(

@@ -11,9 +11,7 @@ import pytest
 import yaml
 
 from stream_vae.cli import main
-from tests.system.harness import DaemonProcess, free_port
-
-pytestmark = pytest.mark.timeout(120)
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, free_port
 
 BROKERS = "127.0.0.1:1"
 """Nobody is there: a daemon that got so far would wait, not exit."""
@@ -138,9 +136,10 @@ def test_a_score_the_bundle_does_not_have_is_refused(
         assert word in told
 
 
+@pytest.mark.slow
 def test_a_refusal_is_the_exit_code_of_the_process(tmp_path: Path) -> None:
     config = config_file(tmp_path, bundle={"path": "/nowhere"}, http={"port": free_port()})
-    with DaemonProcess(config) as daemon:
+    with DaemonProcess(config, program=AS_USERS_START_IT) as daemon:
         assert daemon.wait(60) == 2
         assert "/nowhere" in " ".join(daemon.stray_lines)
         assert daemon.events == []

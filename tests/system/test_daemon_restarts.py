@@ -16,8 +16,6 @@ from tests.system.harness import (
 )
 from tests.system.test_daemon import await_processed, identities, read_alerts
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
-
 POISON = [(b"k", b"poison %d" % i) for i in range(40)]
 
 

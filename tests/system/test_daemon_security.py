@@ -1,8 +1,6 @@
 """The daemon behind TLS, credentials and access control lists: enough rights, and one too few."""
 
 import re
-import subprocess
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +11,10 @@ import pytest
 import trustme
 
 from tests.system.cluster import Record
-from tests.system.forked_daemon import Ended, ForkedDaemon
+from tests.system.forked_process import Command
 from tests.system.harness import DaemonProcess, Topics, as_records, make_config, sine_values
 from tests.system.scene import await_true, mixed_stream, probe
 from tests.system.secure_broker import Right, SecureKafka, Settings
-
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 _README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 _ROW = re.compile(
@@ -119,16 +115,11 @@ def readings(secure_kafka: SecureKafka) -> str:
 
 def show_config(config: Path, environment: Mapping[str, str], form: str) -> str:
     """Return what `config show` prints."""
-    command = [sys.executable, "-m", "stream_vae", "config", "show", "--format", form]
-    done = subprocess.run(
-        [*command, "--config", str(config)],
-        env={**environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout + done.stderr
+    arguments = ("config", "show", "--format", form, "--config", config)
+    with Command(arguments, config.parent, environment=environment) as command:
+        done = command.wait()
+    assert done.code == 0, done.err
+    return done.out + done.err
 
 
 @pytest.mark.parametrize(
@@ -179,17 +170,28 @@ def test_the_listed_rights_are_enough_to_restore_the_state(
     config = make_config(tmp_path, broker, topics, small_bundle, way.settings)
     end = {0: len(stream())}
 
-    with ForkedDaemon(config, way.environment()) as first:
+    with DaemonProcess(config, way.environment()) as first:
         await_true(lambda: broker.committed(topics.group, readings) == end, f"offsets {end}")
-        assert first.stop().exit_code == 0
-    with ForkedDaemon(config, way.environment()) as second:
-        await_true(lambda: bool(second.find("state_restored")), "the state is restored")
-        assert second.stop().exit_code == 0
+        assert first.stop() == 0
+    with DaemonProcess(config, way.environment()) as second:
+        second.wait_for("state_restored")
+        assert second.stop() == 0
 
     assert second.find("state_restored")[0]["series"] == 1
 
 
 # What is refused. A run takes a second or two, so all are run, side by side, before one is judged.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A daemon's end."""
+
+    exit_code: int
+    failure: str
+    """What its log says went wrong."""
+    output: str
+    """All that it wrote: log lines, and the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +203,10 @@ class Attempt:
 
     def run(self) -> Ended:
         """Run it to its end."""
-        with ForkedDaemon(self.config, self.environment) as daemon:
-            return daemon.wait()
+        with DaemonProcess(self.config, self.environment) as daemon:
+            code = daemon.wait(60.0)
+            output = daemon.log.read_text()
+            return Ended(exit_code=code, failure=daemon.failure, output=output)
 
 
 def run_all(attempts: Sequence[Attempt]) -> list[Ended]:

@@ -1,12 +1,8 @@
 """Series that stop, on a real broker: told once, by the wall clock, across restarts."""
 
-import pytest
-
 from tests.system.harness import as_records, sine_values
 from tests.system.scene import Scene, await_true
 from tests.system.test_daemon_state import told
-
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 QUIET = {"detect__silence__intervals": 0.05, "detect__silence__at_least_s": 3.0}
 """Three seconds at steps of a minute."""

@@ -11,8 +11,6 @@ from tests.system.harness import Topics, as_records, sine_values, with_anomaly
 from tests.system.scene import Scene
 from tests.system.state import read_state
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
-
 SERIES, STEPS = 6, 160
 
 

@@ -9,8 +9,6 @@ from tests.system.harness import as_records, sine_values, train_small_bundle, wi
 from tests.system.scene import Scene, metric
 from tests.system.test_daemon_state import told
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
-
 SERIES = [f"s{i}" for i in range(3)]
 STEPS = 120
 ANOMALY = range(70, 90)

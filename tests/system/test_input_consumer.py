@@ -11,10 +11,9 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.events import RecordsLost
+from tests.limits import Limit
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster, RealKafka, Record
-
-pytestmark = pytest.mark.kafka
 
 
 class Member:
@@ -55,8 +54,8 @@ class Member:
     def read(self, n: int, timeout_s: float = 20.0) -> list[bytes | None]:
         """Return the values of the first n records, or what came in time."""
         values: list[bytes | None] = []
-        deadline = time.monotonic() + timeout_s
-        while len(values) < n and time.monotonic() < deadline:
+        limit = Limit(timeout_s)
+        while len(values) < n and not limit.is_over:
             records: RecordBatch | None = self.consumer.poll(100, 0.1)
             values += records.values if records else []
         return values

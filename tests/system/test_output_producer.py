@@ -9,8 +9,6 @@ from stream_vae.edges.kafka.produce.transactional_client import ClientHungError,
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
-
 
 @pytest.mark.parametrize("step", ["add_offsets", "commit"], ids=["before", "after"])
 def test_a_transaction_of_unknown_outcome_is_published_once(

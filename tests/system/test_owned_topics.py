@@ -17,8 +17,6 @@ from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster
 from tests.system.harness import DaemonProcess, Topics, make_config
 
-pytestmark = pytest.mark.kafka
-
 
 def owned(name: str) -> tuple[OwnedTopic, ...]:
     return (

@@ -1,8 +1,5 @@
 """`stream-vae redrive` on a real broker: each record once, however often and whatever dies."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +9,9 @@ from confluent_kafka import TopicPartition
 from stream_vae.core.records import Rejection
 from stream_vae.wire.rejections import rejection_headers
 from tests.system.broker import KafkaCluster, Record
+from tests.system.forked_process import Command
 from tests.system.harness import DaemonProcess, Topics, make_config
 from tests.system.scene import await_true
-
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 PARTITIONS = 3
 
@@ -41,21 +37,15 @@ def config(kafka: KafkaCluster, topics: Topics, tmp_path: Path) -> Path:
     return path
 
 
-def start(config: Path, *flags: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "stream_vae", "redrive", "--config", str(config), *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={k: v for k, v in os.environ.items() if not k.startswith("STREAM_VAE_")},
-    )
+def start(config: Path, *flags: str) -> Command:
+    return Command(["redrive", "--config", config, *flags], config.parent)
 
 
 def redrive(config: Path, *flags: str) -> str:
-    with start(config, *flags) as process:
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    return " ".join(out.split())
+    with start(config, *flags) as command:
+        done = command.wait()
+    assert done.code == 0, done.err
+    return " ".join(done.out.split())
 
 
 def put_aside(
@@ -187,9 +177,9 @@ def test_a_run_killed_in_between_moves_no_record_twice(
     put_aside(kafka, topics, "not_json", records, home=1)
     watcher = kafka.consumer(**{"isolation.level": "read_committed"})
     watcher.assign([TopicPartition(topics.input, 1, 0)])
-    with start(config, "--execute") as process:
+    with start(config, "--execute") as command:
         await_true(lambda: any(m.error() is None for m in watcher.consume(1, 0.05)), "a record")
-        process.kill()
+        command.kill()
     watcher.close()
     n_before = len(kafka.consume_all(topics.input))
     assert 0 < n_before < len(records), "killed too late to prove anything"

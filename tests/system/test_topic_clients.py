@@ -16,8 +16,6 @@ from stream_vae.errors import FencedError, KafkaRefusedError
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster, RealKafka
 
-pytestmark = pytest.mark.kafka
-
 
 def config_for(kafka: KafkaCluster) -> KafkaConfig:
     return KafkaConfig(

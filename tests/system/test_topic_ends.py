@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 
-import pytest
 from confluent_kafka import TopicPartition
 
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -10,8 +9,6 @@ from stream_vae.edges.kafka.read.topic_ends import TopicEnds
 from stream_vae.errors import KafkaUnavailableError
 from tests.system.broker import KafkaCluster, RealKafka
 from tests.system.scene import await_true
-
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 
 def test_the_end_is_found_as_soon_as_a_broker_is_back(own_kafka: RealKafka) -> None:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.limits import slowness
+
 
 class ChildProcess:
     """A process in a group of its own, whose output goes to a file.
@@ -53,7 +55,7 @@ class ChildProcess:
             TimeoutError: If it still runs after the time.
         """
         try:
-            code = self._process.wait(timeout_s)
+            code = self._process.wait(timeout_s * slowness())
         except subprocess.TimeoutExpired as exc:
             msg = f"process {self.pid} still runs after {timeout_s} s"
             raise TimeoutError(msg) from exc

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from tests.limits import Limit
 from tests.system.broker import RealKafka
 from tests.system.chaos.compare import differences
 from tests.system.chaos.ends import oddities, reasons
@@ -188,10 +189,10 @@ def _run_oracle(stage: _Stage) -> Outputs:
     topics = Topics.create(stage.broker, partitions=N_PARTITIONS)
     publish_all(stage.broker, topics.input, stage.stream, first_ms=stage.first_ms)
     with DaemonProcess(_config(stage, topics, _ORACLE)) as daemon:
-        deadline = time.monotonic() + _DRAIN_WITHIN_S + len(stage.stream) / _ORACLE_PER_S
+        limit = Limit(_DRAIN_WITHIN_S + len(stage.stream) / _ORACLE_PER_S)
         while stage.broker.committed(topics.group, topics.input) != stage.ends:
             assert daemon.exit_code is None, daemon.tail()
-            assert time.monotonic() < deadline, daemon.tail()
+            assert not limit.is_over, daemon.tail()
             time.sleep(_LOOK_S)
         assert daemon.stop(60.0) == 0, daemon.tail()
         assert not daemon.stray_lines, daemon.stray_lines
@@ -237,11 +238,11 @@ def _described(fault: Fault, stage: _Stage) -> str:
 
 def _drain(stage: _Stage, topics: Topics, fleet: Fleet) -> None:
     """Wait until the whole input is committed."""
-    deadline = time.monotonic() + _DRAIN_WITHIN_S
+    limit = Limit(_DRAIN_WITHIN_S)
     while (committed := stage.broker.committed(topics.group, topics.input)) != stage.ends:
         fleet.check()
         logs = "\n".join(f"{name}:\n{fleet.tail(name)}" for name in stage.names)
-        assert time.monotonic() < deadline, f"{committed}, expected {stage.ends}\n{logs}"
+        assert not limit.is_over, f"{committed}, expected {stage.ends}\n{logs}"
         time.sleep(_LOOK_S)
 
 

@@ -1,15 +1,14 @@
 """The daemons of a run, and who restarts them: what Kubernetes would do, in one thread."""
 
-import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
-from typing import Any
+
+from tests.limits import Limit
+from tests.system.forked_process import ForkedProcess
 
 _RESTART_AFTER_S = 0.3
 _QUICK_END_S = 5.0
@@ -40,8 +39,7 @@ class _Member:
     requests: Path
     wanted: bool = False
     was_asked: bool = False
-    pid: int | None = None
-    is_starting: bool = False
+    process: ForkedProcess | None = None
     log: Path = Path()
     n_starts: int = 0
     started_at: float = 0.0
@@ -67,22 +65,15 @@ class Fleet:
             requests = directory / f"{name}.requests"
             requests.mkdir()
             self._members[name] = _Member(config=config, requests=requests)
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._is_open = True
-        with (directory / "fork_server.log").open("wb") as stray:
-            self._fork_server = subprocess.Popen(
-                [sys.executable, "-m", "tests.system.chaos.fork_server"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stray,
-            )
-        for task in (self._listen, self._supervise):
-            threading.Thread(target=task, daemon=True).start()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+        self._supervisor.start()
 
     @property
     def ends(self) -> list[End]:
         """Every end of a daemon so far, those of one daemon in order."""
-        with self._changed:
+        with self._lock:
             return [end for member in self._members.values() for end in member.ends]
 
     @property
@@ -96,22 +87,22 @@ class Fleet:
 
     def release(self, name: str) -> None:
         """Let a daemon run: start it, and again whenever it ends."""
-        with self._changed:
+        with self._lock:
             member = self._members[name]
             member.wanted, member.restart_at, member.was_asked = True, 0.0, False
 
     def hold(self, name: str) -> None:
         """Do not start it again once it ends."""
-        with self._changed:
+        with self._lock:
             self._members[name].wanted = False
             self._members[name].was_asked = True
 
     def signal(self, name: str, number: Signals) -> None:
         """Send a signal to a daemon that runs."""
-        with self._changed:
-            pid = self._members[name].pid
-        if pid is not None:
-            self._order({"signal": int(number), "pid": pid})
+        with self._lock:
+            process = self._members[name].process
+        if process is not None:
+            process.signal(number)
 
     def end(self, name: str, number: Signals, timeout_s: float = 60.0) -> None:
         """Hold a daemon and end it by a signal.
@@ -126,11 +117,11 @@ class Fleet:
 
     def await_state(self, name: str, holds: Callable[[int | None], bool], timeout_s: float) -> bool:
         """Wait until something holds of a daemon's process id; tell whether that was reached."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            with self._changed:
-                member = self._members[name]
-                if not member.is_starting and holds(member.pid):
+        limit = Limit(timeout_s)
+        while not limit.is_over:
+            with self._lock:
+                process = self._members[name].process
+                if holds(None if process is None else process.pid):
                     return True
             time.sleep(_LOOK_S)
         return False
@@ -157,7 +148,7 @@ class Fleet:
 
     def check(self) -> None:
         """Raise CrashLoopError if a daemon ends again and again by itself."""
-        assert self._fork_server.poll() is None, "the fork_server ended; see fork_server.log"
+        assert self._supervisor.is_alive(), "the supervisor failed"
         for name, member in self._members.items():
             if member.quick_ends >= _MOST_QUICK_ENDS:
                 msg = f"{name} ended {member.quick_ends} times in a row: {self.tail(name)}"
@@ -172,63 +163,42 @@ class Fleet:
     def stop(self) -> None:
         """End all by SIGTERM."""
         for name, member in self._members.items():
-            if member.wanted or member.pid is not None:
+            if member.wanted or member.process is not None:
                 self.end(name, SIGTERM)
 
     def close(self) -> None:
         """Kill what is left."""
         self._is_open = False
-        if self._fork_server.stdin is not None:
-            self._fork_server.stdin.close()
-        self._fork_server.wait(20)
-        if self._fork_server.stdout is not None:
-            self._fork_server.stdout.close()
-
-    def _order(self, content: dict[str, Any]) -> None:
-        stdin = self._fork_server.stdin
-        if stdin is not None:
-            stdin.write(json.dumps(content).encode() + b"\n")
-            stdin.flush()
+        self._supervisor.join(20)
+        for member in self._members.values():
+            if member.process is not None:
+                member.process.kill()
 
     def _supervise(self) -> None:
         while self._is_open:
-            now = time.monotonic()
-            with self._changed:
+            with self._lock:
                 for name, member in self._members.items():
-                    is_down = member.pid is None and not member.is_starting
-                    if member.wanted and is_down and now >= member.restart_at:
+                    self._note_end(name, member)
+                    is_due = time.monotonic() >= member.restart_at
+                    if member.wanted and member.process is None and is_due:
                         self._start(name, member)
             time.sleep(_LOOK_S)
 
     def _start(self, name: str, member: _Member) -> None:
         member.n_starts += 1
-        member.is_starting = True
         member.log = self._directory / f"{name}.{member.n_starts:03d}.log"
-        self._order(
-            {
-                "start": str(member.config),
-                "log": str(member.log),
-                "requests": str(member.requests),
-                "broken_order": self._broken_order,
-            }
+        member.started_at = time.monotonic()
+        prepared = {"requests": str(member.requests), "broken_order": self._broken_order}
+        member.process = ForkedProcess(
+            ["run", "--config", str(member.config)],
+            output=member.log,
+            prepare={"tests.system.chaos.hooks:install": prepared},
         )
 
-    def _listen(self) -> None:
-        stdout = self._fork_server.stdout
-        for line in stdout if stdout is not None else ():
-            answer = json.loads(line)
-            with self._changed:
-                if "started" in answer:
-                    self._started(Path(answer["started"]), answer["pid"])
-                else:
-                    self._ended(answer["ended"], answer["code"])
-
-    def _started(self, log: Path, pid: int) -> None:
-        member = next(m for m in self._members.values() if m.log == log)
-        member.pid, member.is_starting, member.started_at = pid, False, time.monotonic()
-
-    def _ended(self, pid: int, code: int) -> None:
-        name, member = next((n, m) for n, m in self._members.items() if m.pid == pid)
+    def _note_end(self, name: str, member: _Member) -> None:
+        code = None if member.process is None else member.process.exit_code
+        if code is None:
+            return
         lived_s = time.monotonic() - member.started_at
         was_asked = member.was_asked or code == -SIGKILL
         member.ends.append(
@@ -236,5 +206,5 @@ class Fleet:
         )
         is_quick = lived_s < _QUICK_END_S and not was_asked
         member.quick_ends = member.quick_ends + 1 if is_quick else 0
-        member.pid = None
+        member.process = None
         member.restart_at = time.monotonic() + _RESTART_AFTER_S

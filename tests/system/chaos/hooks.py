@@ -27,6 +27,7 @@ from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.produce.transactional_client import TransactionalClient
 from stream_vae.models.scoring import WindowScorer
+from tests.system.chaos import broken_order
 
 CHAOS_ERROR = "raised by the chaos test"
 
@@ -53,12 +54,19 @@ class Requests:
         return argument
 
 
-def install(directory: Path) -> None:
-    """Let this process handle requests that appear in a directory."""
-    requests = Requests(directory)
+def install(wanted: dict[str, Any]) -> None:
+    """Let this process handle requests; the fork server calls it before the program begins.
+
+    Args:
+        wanted: `requests`, the directory where they appear; `broken_order`, whether to publish
+            outputs before offsets.
+    """
+    requests = Requests(Path(wanted["requests"]))
     _wrap_scorer(requests)
     _wrap_transactions(requests)
     _shift_clock(requests)
+    if wanted["broken_order"]:
+        broken_order.install()
 
 
 def _wrap_scorer(requests: Requests) -> None:

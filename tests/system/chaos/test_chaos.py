@@ -9,7 +9,7 @@ from tests.system.chaos.chaos_run import Options, run_chaos
 from tests.system.chaos.report import Report
 from tests.system.chaos.schedule import Kind
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.xdist_group("chaos")]
 
 
 def played(options: Options, directory: Path) -> Report:

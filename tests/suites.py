@@ -1,0 +1,88 @@
+"""Which suite a test belongs to, how many examples hypothesis tries, and on how many workers.
+
+No test is marked `fast` by hand: one that needs a broker says so by its fixtures, or by the mark
+`system` where it starts a broker of its own, and every other one is fast unless marked `slow`.
+"""
+
+import os
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.limits import slowness
+
+BROKER_FIXTURES = {"kafka", "own_kafka", "secure_kafka"}
+
+_TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
+_EXAMPLES = {"fast": 20, "ci": 100, "thorough": 2000}
+_WORKERS = 2
+
+# A deadline for an example, or for finding one, says more of the machine than of the program.
+_HYPOTHESIS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose hypothesis' profile: HYPOTHESIS_PROFILE, or by the suite that is run."""
+    for name, n in _EXAMPLES.items():
+        settings.register_profile(name, parent=_HYPOTHESIS, max_examples=n)
+    usual = "fast" if config.option.markexpr == "fast" else "ci"
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or usual)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let whole suites run on two workers; what is named is run in this process, to be watched.
+
+    Much of the time of system tests is waiting. `-n` says otherwise, as do `--pdb` and `-s`.
+    """
+    option = config.option
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or getattr(option, "numprocesses", 0) is not None:  # 0: there is no xdist here
+        return
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    is_watched = option.usepdb or option.collectonly or option.capture == "no" or option.keyword
+    if is_whole and not is_watched:
+        option.numprocesses, option.dist = _WORKERS, "loadgroup"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test with its suite, and with what follows from that."""
+    suite = suite_of([mark.name for mark in item.iter_markers()], _fixtures(item))
+    item.add_marker(suite)
+    if item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(_TIMEOUT_S[suite] * slowness()))
+    group = _group(item, suite)
+    if group is not None and item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(trylast=True)  # after the order has been shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long ones, so that no worker has them alone at the end."""
+    order = {"slow": 0, "system": 1, "fast": 2}
+    items.sort(key=lambda item: min(order.get(mark.name, 2) for mark in item.iter_markers()))
+
+
+def suite_of(marks: Sequence[str], fixtures: Sequence[str]) -> str:
+    """Return the suite of a test with these marks and fixtures.
+
+    >>> suite_of([], ["kafka", "tmp_path"]), suite_of(["slow", "system"], [])
+    ('system', 'system')
+    >>> suite_of(["parametrize"], ["tmp_path"]), suite_of(["slow"], [])
+    ('fast', 'slow')
+    """
+    if "system" in marks or not BROKER_FIXTURES.isdisjoint(fixtures):
+        return "system"
+    return "slow" if "slow" in marks else "fast"
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
+
+
+def _group(item: pytest.Item, suite: str) -> str | None:
+    """Return what keeps tests on one worker: a broker started once, or fixtures of a module."""
+    if "secure_kafka" in _fixtures(item):
+        return "secure broker"
+    return item.nodeid.partition("::")[0] if suite == "fast" else None
