@@ -77,6 +77,11 @@ def suite_of(marks: Sequence[str], fixtures: Sequence[str]) -> str:
     return "slow" if "slow" in marks else "fast"
 
 
+def fewer_examples(by: int) -> settings:
+    """Return settings for slow examples: so many times fewer than the profile asks for."""
+    return settings(max_examples=max(settings().max_examples // by, 2))
+
+
 def _fixtures(item: pytest.Item) -> Sequence[str]:
     return getattr(item, "fixturenames", ())
 

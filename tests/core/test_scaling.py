@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -64,7 +64,6 @@ def test_inverse_undoes_transform_within_the_clip(values: np.ndarray) -> None:
     np.testing.assert_allclose(scaler.inverse(scaler.transform(values)), values, atol=1e-4)
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     values=arrays(np.float64, (5, 1), elements=st.floats(-1e3, 1e3) | st.just(np.nan)),
     magnitude=st.integers(-20, 20),

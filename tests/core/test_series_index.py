@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.core.series_index import EPOCH, SeriesIndex, SeriesName
@@ -83,7 +83,6 @@ arrivals = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(arrivals=arrivals, cuts=st.lists(st.integers(1, 40), min_size=1, max_size=20))
 def test_what_is_noted_of_readings_does_not_depend_on_how_they_were_polled(
     arrivals: list[tuple[str, int]], cuts: list[int]

@@ -1,7 +1,7 @@
 """Windows, against a plain implementation that handles one reading at a time."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -96,7 +96,6 @@ readings = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(readings=readings, cuts=st.lists(st.integers(1, 12), min_size=1, max_size=30))
 def test_windows_equal_the_plain_ones_however_the_stream_is_cut(
     readings: list[tuple[int, str, list[float]]], cuts: list[int]

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ from stream_vae.pipeline.pipeline import Outcome, Pipeline
 from stream_vae.state.partitions import PartitionTable
 from tests.inputs.point_lists import PointListDecoder, point_list
 from tests.recorded_events import RecordedEvents
+from tests.suites import fewer_examples
 
 MakePipeline = Callable[..., Pipeline]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -221,9 +222,7 @@ def cut(points: list[list[object]], sizes: list[int]) -> list[bytes]:
 
 
 sizes_of_records = st.lists(st.integers(1, 5), min_size=1, max_size=4)
-few = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+few = fewer_examples(5)
 
 
 def told_of(line: Line) -> list[tuple[object, ...]]:

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -61,7 +61,6 @@ def test_a_revision_is_judged_but_not_learnt_twice() -> None:
     assert judge(once, probe).threshold[0] == judge(twice, probe).threshold[0]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     cuts=st.lists(st.integers(1, 70), min_size=1, max_size=20),

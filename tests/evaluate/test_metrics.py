@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -13,7 +13,6 @@ both_kinds = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, m
 )
 
 
-@settings(deadline=None)
 @given(both_kinds)
 def test_metrics_agree_with_scikit_learn(rows: Labelled) -> None:
     """Seven distinct scores over up to sixty rows: most rows are tied."""
@@ -25,7 +24,6 @@ def test_metrics_agree_with_scikit_learn(rows: Labelled) -> None:
     assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
 
 
-@settings(deadline=None)
 @given(both_kinds, st.integers(0, 1000))
 def test_order_of_rows_does_not_matter(rows: Labelled, seed: int) -> None:
     labels = np.array([label for label, _ in rows])

@@ -17,7 +17,7 @@ from tests.fuzz.mutators import KINDS
 from tests.fuzz.state import paths_of_numbers
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL, HostileStream
 
-N_POLLS = 8
+N_POLLS = 4
 
 
 @pytest.fixture(scope="module")

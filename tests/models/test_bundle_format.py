@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.errors import BundleError
@@ -187,7 +187,6 @@ def test_missing_file_is_refused(files: Files, name: str) -> None:
         decode_bundle(rest)
 
 
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_truncated_file_is_refused(files: Files, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([MODEL_FILE, WEIGHTS_FILE]))
@@ -196,7 +195,6 @@ def test_truncated_file_is_refused(files: Files, data: st.DataObject) -> None:
         decode_bundle({**files, name: files[name][:length]})
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_altered_byte_is_refused(files: Files, data: st.DataObject) -> None:
     """Any other byte anywhere in the weights, or any other digit in model.json."""

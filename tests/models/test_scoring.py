@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -45,7 +45,6 @@ def scorer(request: pytest.FixtureRequest, make_bundle: MakeBundle) -> WindowSco
     return WindowScorer(bundle, score=request.param, device="cpu", max_batch=64)
 
 
-@settings(max_examples=30, deadline=None)
 @given(n_windows=st.integers(1, 150), alone=st.integers(1, 20), seed=st.integers(0, 1000))
 def test_score_is_independent_of_company_and_place(
     scorer: WindowScorer, n_windows: int, alone: int, seed: int
@@ -67,7 +66,6 @@ def test_score_depends_on_the_window(scorer: WindowScorer) -> None:
     assert after[[0, 2]].tolist() == before[[0, 2]].tolist()
 
 
-@settings(max_examples=20, deadline=None)
 @given(
     junk=st.sampled_from([np.nan, -np.nan]),
     payload=st.integers(1, 2**51 - 1),
@@ -85,7 +83,6 @@ def test_masked_values_never_change_a_score(
     assert_same(scorer.score(windows, times), expected, slice(None))
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     scale=st.sampled_from([0.0, 1e-30, 1.0, 10.0, 1e12, 1.7e308]),
     missing=st.sampled_from([0.0, 0.5, 1.0]),

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -87,9 +87,6 @@ def test_every_alert_event_is_valid_against_the_published_schema(
         assert event.features[0].contribution >= event.features[-1].contribution
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(cuts=st.lists(st.integers(1, 90), min_size=1, max_size=12))
 def test_outcomes_do_not_depend_on_how_the_stream_is_polled(
     make_pipeline: MakePipeline, make_readings: MakeReadings, cuts: list[int]

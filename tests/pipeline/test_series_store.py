@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -65,9 +65,6 @@ def through_bytes(
     return layout.match(head.parts, decode_rows(head, values)[1])
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(
     saved_at=st.lists(st.integers(0, len(STREAM)), min_size=SERIES, max_size=SERIES),
     until=st.integers(0, len(STREAM)),

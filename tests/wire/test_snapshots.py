@@ -3,7 +3,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -54,7 +54,6 @@ def test_no_rows_are_no_records() -> None:
     assert encode(0) == []
 
 
-@settings(max_examples=200, deadline=None)
 @example(at=2, flip=1, keep=0)  # the schema version, which stands before what is summed
 @given(at=st.integers(0, 10_000), flip=st.integers(1, 255), keep=st.integers(0, 10_000))
 def test_a_damaged_row_is_refused(at: int, flip: int, keep: int) -> None:
