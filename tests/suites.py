@@ -19,7 +19,12 @@ _EXAMPLES = {"fast": 20, "ci": 100, "thorough": 2000}
 _WORKERS = 2
 
 # A deadline for an example, or for finding one, says more of the machine than of the program.
-_HYPOTHESIS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# The fixtures that examples share are factories here, none of which remembers an example.
+_HYPOTHESIS = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    print_blob=True,
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
