@@ -1,6 +1,6 @@
 """A daemon's loop between edges in memory, turned by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,6 +9,7 @@ from typing import Literal
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import ModelSpec, Scorer
+from stream_vae.core.state_layout import PartitionPart
 from stream_vae.daemon.build import Edges, build_loop
 from stream_vae.daemon.loop import PollLoop
 from stream_vae.daemon.work_queue import Work
@@ -43,6 +44,8 @@ class Parts:
     decoder: Decoder | None = None
     """Unset, the one the settings name."""
     capacity: int = DEFAULT_CAPACITY
+    partition_parts: Sequence[PartitionPart] = ()
+    """Of the state; for one instance."""
     producer: type[MemoryProducer] = MemoryProducer
 
 
@@ -84,6 +87,7 @@ class Instance:
                 topic=topic,
                 group=group,
             ),
+            partition_parts=parts.partition_parts,
         )
         edges = Edges(
             consumer=self.consumer,

@@ -20,6 +20,7 @@ from stream_vae.state.partitions import Phase as PartitionPhase
 from stream_vae.state.snapshots import SnapshotWriter
 from stream_vae.wire.snapshots import Checkpoint
 from tests.conftest import NOW, F, MeanSquareScorer, make_spec
+from tests.state.partition_counter import PartitionCounter
 from tests.state.test_loader import load, loader_of, writer_of
 
 MakeReadings = Callable[..., ReadingBatch]
@@ -119,35 +120,16 @@ def test_rows_saved_with_a_part_that_is_no_more_are_restored_without_it(
     assert list(saved_of(after).states) == ["index", "windows", "threshold"]
 
 
-class Counter:
-    """Counts the readings of each partition."""
-
-    name = "counter"
-
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-
-    def save(self, partition: int) -> bytes | None:
-        count = self.counts.get(partition)
-        return None if count is None else str(count).encode()
-
-    def load(self, partition: int, saved: bytes) -> None:
-        self.counts[partition] = int(saved)
-
-    def forget(self, partition: int) -> None:
-        self.counts.pop(partition, None)
-
-
 def test_a_part_of_a_partition_is_saved_and_restored_with_its_checkpoint() -> None:
     """Control: read again from before the checkpoint, it begins anew, not to count twice."""
-    counter = Counter()
+    counter = PartitionCounter()
     first = make_pipeline(partition_parts=[counter])
     counter.counts = {0: 42, 1: 7}
     checkpoint = Checkpoint(offset=20, clock_ns=0, parts=first.save_partition(0))
     record = writer_of(first).checkpoint(0, checkpoint)
 
     for begin, expected in ((20, {0: 42}), (19, {})):
-        found = Counter()
+        found = PartitionCounter()
         second = make_pipeline(partition_parts=[found])
         one = load(second, [record])
         assert one.checkpoint == checkpoint
@@ -157,7 +139,7 @@ def test_a_part_of_a_partition_is_saved_and_restored_with_its_checkpoint() -> No
 
 def test_a_checkpoint_and_the_parts_in_it_are_of_the_same_moment() -> None:
     """A round begins, more is counted, the round ends: what is saved stood when it began."""
-    counter, clock, sink = Counter(), HandClock(), Checkpoints()
+    counter, clock, sink = PartitionCounter(), HandClock(), Checkpoints()
     pipeline = make_pipeline(partition_parts=[counter])
     partitions = PartitionTable()
     partitions.assign([0], 0.0)
@@ -210,7 +192,7 @@ class Checkpoints:
 
 
 def test_a_part_of_a_partition_leaves_with_it() -> None:
-    counter = Counter()
+    counter = PartitionCounter()
     pipeline = make_pipeline(partition_parts=[counter])
     counter.counts = {0: 42, 1: 7}
     pipeline.forget_partitions({0})
