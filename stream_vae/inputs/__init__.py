@@ -1,1 +1,1 @@
-"""Bytes of an input record to readings, and back."""
+"""Input records to readings, and back."""

@@ -1,7 +1,7 @@
-"""The second look at a record the fast way refused: mend it, or say exactly what is wrong.
+"""Slow path for records that the fast path rejects: repair them, or give the exact reason.
 
-Python producers write `NaN` and `Infinity`, which are no JSON; some write `null` for a missing
-object. Those become readings here. Anything else gets its reason.
+Python producers write `NaN` and `Infinity`, which are not JSON; some write `null` for a missing
+object. Those are decoded here. Anything else gets a rejection reason.
 """
 
 import json
@@ -23,10 +23,10 @@ def decode_slowly(raw: bytes, layout: RecordLayout) -> msgspec.Struct:
 
     Args:
         raw: Valid UTF-8, not nested too deeply.
-        layout: Where the record's parts stand.
+        layout: Where the record's parts are.
 
     Raises:
-        DecodeError: With the first fault found, in the order timestamp, series, features.
+        DecodeError: The first error found, in the order timestamp, series, features.
     """
     document = _parse(raw)
     cleaned: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def _copy(
     path: FieldPath,
     check: Callable[[Any, str], Any],
 ) -> None:
-    """Check the value at `path` and put it at the same place in `cleaned`."""
+    """Check the value at `path` and copy it to the same place in `cleaned`."""
     found: Any = document
     for depth, name in enumerate(path):
         if found is not None and not isinstance(found, dict):

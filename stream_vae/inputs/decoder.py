@@ -1,4 +1,4 @@
-"""What every input format does: a poll of records to readings, in columns."""
+"""The decoder protocol: a poll of records to readings, in columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from stream_vae.core.records import RecordBatch, Rejection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What one poll of M records holds.
+    """The decoding result of one poll of M records.
 
     Each record gives its readings or one rejection, never both.
     """
@@ -25,32 +25,32 @@ class Decoded:
     """(N,) position of each reading's record in the batch, ascending; it repeats where a record
     gives several readings."""
     rejections: Sequence[Rejection]
-    """One a record, in the order of the records."""
+    """At most one per record, in the order of the records."""
     unknown_fields: tuple[str, ...]
-    """Fields seen for the first time that nothing is made of; bounded and printable."""
+    """Unused fields seen for the first time; bounded and printable."""
 
 
 class Decoder(Protocol):
-    """Reads the records of one input format; see `formats` for those there are.
+    """Decodes the records of one input format; `formats` lists them.
 
-    A record may give several readings. It is one unit all the same: where one of them cannot be
-    understood, the record is rejected whole, the detail names the reading, and none of the others
-    is used. So the dead letter holds all that is missing, and a redrive repeats nothing. Whether a
-    reading is late turns out later, when others are used already: its record goes to the late topic
-    too, once.
+    A record may give several readings but is one unit: if one of them is invalid, the whole record
+    is rejected, the detail names the reading, and the others are not used. So the dead letter
+    contains everything that is missing, and a redrive repeats nothing. Lateness is detected later,
+    when other readings of the record are already used; the record then also goes to the late topic,
+    once.
 
-    A record's outcome depends on that record (and `now_ns`) alone, never on its neighbours: when
-    the input is read again, in other polls, the outcome is the same. What is wrong with a record is
-    a rejection; `decode` raises for no record.
+    The result of a record depends on that record (and `now_ns`) alone, not on others in the poll:
+    reading the input again in other polls gives the same result. An invalid record is a rejection;
+    `decode` does not raise for it.
     """
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
-        """Return the readings of a batch and why its other records are none.
+        """Return the readings of a batch and the rejections of its other records.
 
         Args:
             batch: M records.
             now_ns: Wall clock, nanoseconds since 1970.
-            read_since_ns: If the records are read again: a time before which none of them was read
-                first. Their own times then tell when, as far as they lie between the two.
+            read_since_ns: If the records are replayed: a lower bound of when they were first read.
+                Record timestamps between this and `now_ns` are then used as arrival times.
         """
         ...

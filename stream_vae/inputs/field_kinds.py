@@ -1,7 +1,7 @@
-"""What may stand in a field of a record: the type that is decoded, and the reasons against others.
+"""Kinds of record fields: the type to decode, and the rejection reasons for other types.
 
-Types are for the fast way, where msgspec refuses what does not fit; checks are for the slow one,
-which mends what can be mended and says exactly what is wrong with the rest.
+The fast path uses the types, msgspec rejecting other values; the slow path uses the checks, which
+repair what they can and give the exact reason for the rest.
 """
 
 from collections.abc import Callable
@@ -18,16 +18,16 @@ class FieldKind:
     """One kind of field."""
 
     type: Any
-    """What msgspec decodes; absent is None, unless the field is required."""
+    """Type for msgspec; an absent field is None, unless it is required."""
     check: Callable[[Any, str], Any]
     """From any JSON value (None if absent) and the field's name, for messages, to a value of the
     type. Raises `DecodeError`."""
     is_required: bool = False
-    """Whether its absence is an error of the record."""
+    """Whether a record without it is rejected."""
 
 
 def check_time(found: Any, name: str) -> int | float | str | None:
-    """Return a time that is not understood yet.
+    """Return a time, not yet parsed.
 
     Raises:
         DecodeError: `timestamp_unparsable`.
@@ -39,7 +39,7 @@ def check_time(found: Any, name: str) -> int | float | str | None:
 
 
 def check_series(found: Any, name: str) -> str | int | None:
-    """Return a series key that is not understood yet.
+    """Return a series key, not yet parsed.
 
     Raises:
         DecodeError: `key_not_text`.

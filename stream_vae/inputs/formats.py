@@ -1,4 +1,4 @@
-"""The input formats by the name they have in `input.format`.
+"""The input formats by their name in `input.format`.
 
 To add one: a module with a `Decoder`, its line below, and its name and meaning in
 `reading_format`. `raw_readings` does what all formats share.
@@ -26,6 +26,6 @@ def build_decoder(feature_names: Sequence[str], fmt: ReadingFormat) -> Decoder:
         fmt: The operator's choices.
 
     Raises:
-        ConfigError: If the format contradicts itself or the features.
+        ConfigError: If the format is inconsistent or does not fit the features.
     """
     return DECODERS[fmt.format](feature_names, fmt)

@@ -7,7 +7,7 @@ from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.field_kinds import NUMBER
 from stream_vae.inputs.json_records import JsonRecordParser
-from stream_vae.inputs.raw_readings import Faults, ReadingBuilder
+from stream_vae.inputs.raw_readings import DecodeErrors, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout, split_path
 
@@ -15,15 +15,16 @@ from stream_vae.inputs.record_layout import RecordLayout, split_path
 class JsonObjectDecoder:
     """Decodes objects.
 
-    A feature without an entry in `feature_fields` is the top-level field of its very name, dots
-    and all, so CSV headers such as `cpu.load` need no care. Absent and null are not observed.
+    A feature without an entry in `feature_fields` is the top-level field of exactly its name,
+    including dots, so CSV headers such as `cpu.load` work as they are. Absent and null are not
+    observed.
 
     Args:
         feature_names: F names, in the model's order.
         fmt: Where a record keeps its parts.
 
     Raises:
-        ConfigError: If the format contradicts itself or the features.
+        ConfigError: If the format is inconsistent or does not fit the features.
     """
 
     def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
@@ -33,21 +34,21 @@ class JsonObjectDecoder:
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
-        faults: Faults = {}
-        raw = self._parser.parse(batch, faults)
-        return self._builder.build(batch, raw, faults, now_ns, read_since_ns)
+        errors: DecodeErrors = {}
+        raw = self._parser.parse(batch, errors)
+        return self._builder.build(batch, raw, errors, now_ns, read_since_ns)
 
 
 def object_layout(feature_names: Sequence[str], fmt: ReadingFormat) -> RecordLayout:
-    """Return where an object keeps time, series and features.
+    """Return the layout of time, series and features in an object.
 
     Raises:
         ConfigError: If paths contradict each other or a name cannot be a field's.
     """
-    strangers = sorted(set(fmt.feature_fields) - set(feature_names))
-    if strangers:
+    unknown = sorted(set(fmt.feature_fields) - set(feature_names))
+    if unknown:
         raise ConfigError(
-            f"input.feature_fields names {strangers}; the model's features are {[*feature_names]}"
+            f"input.feature_fields names {unknown}; the model's features are {[*feature_names]}"
         )
     mapped = fmt.feature_fields
     paths = [split_path(mapped[name]) if name in mapped else (name,) for name in feature_names]

@@ -1,8 +1,8 @@
-"""JSON records to raw readings, a poll at a time: what the formats made of JSON share.
+"""JSON records to raw readings, a poll at a time; shared by the JSON-based formats.
 
-The clean way costs about a microsecond a record: one msgspec struct each, then whole columns. Only
-records it refuses get a second look (`decode_slowly`). Records are never joined into one document:
-a hostile one could swallow its neighbour.
+The fast path costs about a microsecond per record: one msgspec struct each, then whole columns.
+Only records that it rejects take the slow path (`decode_slowly`). Records are never joined into one
+document: a malicious one could absorb the next.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_slow_path import decode_slowly
 from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
-from stream_vae.inputs.raw_readings import Faults, RawReadings
+from stream_vae.inputs.raw_readings import DecodeErrors, RawReadings
 from stream_vae.inputs.record_layout import RecordLayout
 
 MAX_UNKNOWN_FIELDS = 100
-"""Unknown fields reported over a parser's life; more are ignored without a word."""
+"""Most unknown fields reported over a parser's lifetime; more are ignored silently."""
 
 
 class JsonRecordParser:
     """Parses records that hold one reading each.
 
-    The one thing remembered is which unknown fields were reported.
+    Its only state is which unknown fields were reported.
 
     Args:
         layout: Where a record keeps its parts; its values are F numbers.
         n_features: F
-        max_bytes: Longer records are refused.
+        max_bytes: Longer records are rejected.
     """
 
     def __init__(self, layout: RecordLayout, n_features: int, max_bytes: int) -> None:
@@ -42,9 +42,9 @@ class JsonRecordParser:
         self._decode_one = msgspec.json.Decoder(layout.record_type).decode
         self._reported: set[str] = set()
 
-    def parse(self, batch: RecordBatch, faults: Faults) -> RawReadings:
-        """Return the readings of the records that can be parsed; note the others' faults."""
-        index, records = self._structs(batch.values, faults)
+    def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
+        """Return the readings of the valid records; add the errors of the others to `errors`."""
+        index, records = self._structs(batch.values, errors)
         series_of = self._layout.series_of
         values = np.array(list(map(self._layout.values_of, records)), dtype=np.float64)
         return RawReadings(
@@ -56,7 +56,7 @@ class JsonRecordParser:
         )
 
     def _structs(
-        self, raws: Sequence[bytes | None], faults: Faults
+        self, raws: Sequence[bytes | None], errors: DecodeErrors
     ) -> tuple[NDArray[np.int64], list[msgspec.Struct]]:
         """Return the rows that could be parsed and their records."""
         decode_one: Any = self._decode_one
@@ -70,17 +70,17 @@ class JsonRecordParser:
         for row, raw in enumerate(raws):
             try:
                 records.append(self._parse_one(raw))
-            except DecodeError as fault:
-                faults[row] = fault
+            except DecodeError as error:
+                errors[row] = error
             else:
                 rows.append(row)
         return np.array(rows, dtype=np.int64), records
 
     def _is_plain(self, raws: Sequence[bytes | None]) -> bool:
-        """Tell whether no record is null, too large, or worth a check of its UTF-8 or nesting.
+        """Return whether no record is null, too large, or needs its UTF-8 or nesting checked.
 
-        msgspec skips over unknown fields without looking at their encoding. Joining is safe here:
-        ASCII beside ASCII stays what it is.
+        msgspec does not check the encoding of unknown fields. Joining is safe here: concatenated
+        ASCII stays ASCII.
         """
         present = [raw for raw in raws if raw is not None]
         longest = max(map(len, present), default=0)
@@ -110,7 +110,7 @@ class JsonRecordParser:
             return decode_slowly(raw, self._layout)
 
     def _unknown_fields(self, raw: bytes | None) -> tuple[str, ...]:
-        """Return what the first record of a poll holds beyond the layout: a cheap sample."""
+        """Return the fields of a poll's first record that are not in the layout: a cheap sample."""
         if raw is None or len(self._reported) >= MAX_UNKNOWN_FIELDS:
             return ()
         try:

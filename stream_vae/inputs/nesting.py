@@ -1,14 +1,14 @@
-"""How deep a JSON value is nested, told before it is parsed.
+"""Nesting depth of a JSON value, computed before it is parsed.
 
-A parser alone would take about a thousand levels, less the frames on the stack: the same record
-could be a reading today and a dead letter in a replay.
+A parser's own limit is about a thousand levels less the frames on the stack: the same record could
+be a reading today and a dead letter in a replay.
 """
 
 import numpy as np
 
 MAX_NESTING = 500
-"""Levels a record may have: far more than real ones have, and far fewer than the parsers take. No
-shorter record has as many, so short ones cost nothing."""
+"""Most levels in a record: far more than real ones have, and far fewer than the parsers accept. A
+shorter record cannot have as many, so short ones are not checked."""
 
 _STEPS = np.zeros(256, np.int32)
 _STEPS[list(b"[{")] = 1
@@ -17,7 +17,7 @@ _NEITHER = bytes(set(range(256)) - set(b'"[]{}'))
 
 
 def is_too_deep(raw: bytes) -> bool:
-    """Tell whether a JSON value has more than `MAX_NESTING` levels.
+    """Return whether a JSON value has more than `MAX_NESTING` levels.
 
     >>> is_too_deep(b"[" * 500 + b"]" * 500), is_too_deep(b"[" * 501)
     (False, True)
@@ -28,7 +28,7 @@ def is_too_deep(raw: bytes) -> bool:
 
 
 def may_be_too_deep(raw: bytes) -> bool:
-    """Tell whether there are brackets enough, wherever they stand: a look that costs little."""
+    """Return whether there are enough brackets anywhere: a cheap pre-check."""
     return raw.count(b"[") + raw.count(b"{") > MAX_NESTING
 
 

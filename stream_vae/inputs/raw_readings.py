@@ -1,7 +1,7 @@
-"""What all input formats share: from what records say of series and time to readings.
+"""Raw readings to readings; shared by all input formats.
 
-A format's own work ends with `RawReadings`. Keys and times are understood here, alike in all
-formats, and records with a fault are left out whole.
+A format's parser returns `RawReadings`. Keys and times are parsed here, in the same way for all
+formats, and a record with an error is rejected as a whole.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey, parse_key, parse_keys
 from stream_vae.inputs.timestamps import END_NS, RawTime, TimestampParser
 
-Faults = dict[int, DecodeError]
-"""Position of a record in its batch -> the first thing that is wrong with it."""
+DecodeErrors = dict[int, DecodeError]
+"""Position of a record in its batch -> its first error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawReadings:
-    """R readings as a format's parser found them, in the order of their records."""
+    """R readings as a format's parser returns them, in the order of their records."""
 
     index: NDArray[np.int64]
     """(R,) position of each reading's record in the batch, ascending; may repeat."""
@@ -40,14 +40,14 @@ class RawReadings:
 
 
 class ReadingBuilder:
-    """Makes readings of raw ones.
+    """Builds readings from raw ones.
 
     Args:
         fmt: The operator's choices.
     """
 
     def __init__(self, fmt: ReadingFormat) -> None:
-        # No time lies further ahead, and int64 holds what clock and limit come to.
+        # No valid time is further ahead, and the sum of clock and limit fits int64.
         self._max_future_ns = round(min(fmt.max_future_s * 1e9, END_NS))
         self._times = TimestampParser(fmt.timestamp_format)
 
@@ -55,25 +55,25 @@ class ReadingBuilder:
         self,
         batch: RecordBatch,
         raw: RawReadings,
-        faults: Faults,
+        errors: DecodeErrors,
         now_ns: int,
         read_since_ns: int | None,
     ) -> Decoded:
-        """Return the readings of the records without a fault, and the others' rejections.
+        """Return the readings of the records without an error, and the others' rejections.
 
         Args:
             batch: M records.
             raw: What the parser found in them.
-            faults: Of the records that the parser refused; those found here are added.
+            errors: Of the records that the parser rejected; those found here are added.
             now_ns: As in `Decoder.decode`.
             read_since_ns: As in `Decoder.decode`.
         """
         index, values = raw.index, raw.values
-        series = _series(batch.keys, raw, faults)
+        series = _series(batch.keys, raw, errors)
         arrivals = _arrivals(batch, index, now_ns, read_since_ns)
-        times = self._parse_times(raw, arrivals, faults)
-        if faults:
-            kept = np.array([row not in faults for row in index.tolist()], dtype=bool)
+        times = self._parse_times(raw, arrivals, errors)
+        if errors:
+            kept = np.array([row not in errors for row in index.tolist()], dtype=bool)
             series = [name for name, keep in zip(series, kept.tolist(), strict=True) if keep]
             index, times, values = index[kept], times[kept], values[kept]
             arrivals = arrivals[kept]
@@ -89,14 +89,14 @@ class ReadingBuilder:
             ),
             index=index,
             rejections=[
-                Rejection(index=row, reason=fault.reason, detail=fault.detail)
-                for row, fault in sorted(faults.items())
+                Rejection(index=row, reason=error.reason, detail=error.detail)
+                for row, error in sorted(errors.items())
             ],
             unknown_fields=raw.unknown_fields,
         )
 
     def _parse_times(
-        self, raw: RawReadings, clock: NDArray[np.int64], faults: Faults
+        self, raw: RawReadings, clock: NDArray[np.int64], errors: DecodeErrors
     ) -> NDArray[np.int64]:
         found = raw.times
         times = self._times.parse(found) if len(found) else np.empty(0, dtype=np.int64)
@@ -105,27 +105,29 @@ class ReadingBuilder:
             for position, time in enumerate(found):
                 try:
                     times[position] = self._times.parse_one(time)
-                except DecodeError as fault:
-                    _note(faults, raw.index, position, fault)
+                except DecodeError as error:
+                    _note(errors, raw.index, position, error)
         for position in np.flatnonzero(times - clock > self._max_future_ns).tolist():
             ahead_s = (int(times[position]) - int(clock[position])) / 1e9
             detail = (
                 f"timestamp {excerpt(found[position])} is {ahead_s:.0f} s ahead of the clock; "
                 f"expected at most {self._max_future_ns / 1e9:g} s"
             )
-            _note(faults, raw.index, position, DecodeError("timestamp_in_future", detail))
+            _note(errors, raw.index, position, DecodeError("timestamp_in_future", detail))
         return times
 
 
-def _note(faults: Faults, index: NDArray[np.int64], position: int, fault: DecodeError) -> None:
-    """Note a reading's fault as its record's, unless the record has one already."""
+def _note(
+    errors: DecodeErrors, index: NDArray[np.int64], position: int, error: DecodeError
+) -> None:
+    """Record a reading's error as its record's, unless the record already has one."""
     row = int(index[position])
-    if row not in faults:
+    if row not in errors:
         named = name_readings(index, [position])
-        faults[row] = DecodeError(fault.reason, f"{named}{fault.detail}")
+        errors[row] = DecodeError(error.reason, f"{named}{error.detail}")
 
 
-def _series(keys: list[bytes | None], raw: RawReadings, faults: Faults) -> list[str]:
+def _series(keys: list[bytes | None], raw: RawReadings, errors: DecodeErrors) -> list[str]:
     found: Sequence[RawKey]
     if raw.series is not None:
         found = raw.series
@@ -140,18 +142,18 @@ def _series(keys: list[bytes | None], raw: RawReadings, faults: Faults) -> list[
     for position, key in enumerate(found):
         try:
             series.append(parse_key(key))
-        except DecodeError as fault:
+        except DecodeError as error:
             series.append("")
-            _note(faults, raw.index, position, fault)
+            _note(errors, raw.index, position, error)
     return series
 
 
 def _arrivals(
     batch: RecordBatch, index: NDArray[np.int64], now_ns: int, read_since_ns: int | None
 ) -> NDArray[np.int64]:
-    """Return (R,) when readings came: by the broker's clock, else ours.
+    """Return (R,) arrival times: by the broker's clock, else by this process's.
 
-    A producer's clock may stand in 1970: it counts where nothing is better, and within bounds.
+    A producer's timestamp, which may be wrong, is used only in a replay, clipped to its bounds.
     """
     stamped = batch.timestamps[index]
     if read_since_ns is not None:

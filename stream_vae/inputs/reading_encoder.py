@@ -1,4 +1,4 @@
-"""Readings to records: what `stream-vae feed` publishes and the decoders read back."""
+"""Readings to records: `stream-vae feed` publishes them and the decoders read them."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -26,7 +26,7 @@ class ReadingEncoder:
             microsecond in seconds.
 
     Raises:
-        ConfigError: If the format contradicts itself or the features.
+        ConfigError: If the format is inconsistent or does not fit the features.
     """
 
     def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
@@ -40,7 +40,7 @@ class ReadingEncoder:
         """Return one reading as a record's value; missing values are left out (null in an array).
 
         Args:
-            series: Written where the format names a series field; else it is the Kafka key's.
+            series: Written if the format names a series field; otherwise it is the Kafka key.
             time_ns: Event time, nanoseconds since 1970.
             values: F values in input units; NaN = not observed.
 

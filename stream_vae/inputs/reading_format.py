@@ -1,4 +1,4 @@
-"""How a record's bytes become a reading: the operator's choices."""
+"""Settings of the input format."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ class ReadingFormat:
     """Field (dotted path allowed) of the event time."""
 
     timestamp_format: Literal["auto", "rfc3339", "s", "ms", "us", "ns"] = "auto"
-    """`auto` reads text as RFC 3339 and tells the unit of a number by its size."""
+    """`auto` reads text as RFC 3339 and derives the unit of a number from its magnitude."""
 
     series_field: str | None = None
     """Field (dotted path allowed) of the series key; unset, the Kafka key names the series."""
@@ -32,8 +32,8 @@ class ReadingFormat:
     """Feature name -> field (dotted path allowed), where they differ from each other."""
 
     max_record_bytes: Annotated[int, Gt(0)] = 1_048_576
-    """Longer records are dead letters."""
+    """Longer records go to the dead-letter topic."""
 
     max_future_s: Annotated[float, Ge(0), Le(1e9)] = 3600.0
-    """A timestamp further ahead of the wall clock is a dead letter, so that one bad clock cannot
-    stall a series."""
+    """A record with a timestamp further ahead of the wall clock goes to the dead-letter topic, so
+    that one bad clock cannot stall a series."""

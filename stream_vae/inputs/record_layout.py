@@ -1,4 +1,4 @@
-"""Where each part of a record stands, and the one type that decodes just those parts."""
+"""The paths of a record's parts, and the msgspec type that decodes only those parts."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +36,8 @@ class RecordLayout:
 
     Args:
         fmt: The operator's choices, for timestamp and series.
-        value_paths: Where the features stand, alone or together; at least one.
-        value_kind: What stands there.
+        value_paths: Paths of the features, one each or one for all; at least one.
+        value_kind: Kind of field at these paths.
 
     Raises:
         ConfigError: If paths contradict each other or a name cannot be a field's.
@@ -52,7 +52,7 @@ class RecordLayout:
         self.series_path = None if fmt.series_field is None else split_path(fmt.series_field)
         self.value_paths = tuple(value_paths)
         self.fields = [(self.time_path, TIME)]
-        """In the order in which faults are told."""
+        """In the order in which errors are reported."""
         if self.series_path is not None:
             self.fields.append((self.series_path, SERIES))
         self.fields += [(path, value_kind) for path in value_paths]
@@ -65,7 +65,7 @@ class RecordLayout:
         self.values_of: Callable[[object], Any] = self._getter(*self.value_paths)
 
     def unknown_fields(self, document: object) -> Iterator[str]:
-        """Yield the paths in a decoded document that no part of the layout stands for."""
+        """Yield the paths in a decoded document that are not in the layout."""
         yield from _unknown(document, self._tree, "")
 
     def _getter(self, *paths: FieldPath) -> Callable[[object], Any]:
@@ -73,7 +73,7 @@ class RecordLayout:
 
 
 def _plant(tree: _Tree, path: FieldPath, kind: FieldKind) -> None:
-    """Put a kind at its path; the same kind may stand there already."""
+    """Add a kind at its path; the same kind may already be there."""
     for name in path[:-1]:
         tree = tree.setdefault(name, {})
         if not isinstance(tree, dict):
@@ -95,7 +95,7 @@ def _attributes(tree: _Tree, path: FieldPath) -> Iterator[str]:
 def _struct_of(tree: _Tree) -> type[msgspec.Struct]:
     """Return a struct type for a level of the tree; absent values are None, absent objects empty.
 
-    A required one is not: its absence is an error of the record.
+    A required one has no default: a record without it is rejected.
     """
     fields: list[Any] = []
     renamed: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What names a series: keys and fields to text of bounded length."""
+"""Series keys: record keys and fields to text of bounded length."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,11 @@ from stream_vae.errors import DecodeError
 RawKey = bytes | str | int | None
 
 MAX_KEY_CHARACTERS = 1024
-"""Keys name series in state, metrics and alerts, so their length is bounded."""
+"""Keys appear in state, metrics and alerts, so their length is bounded."""
 
 
 def parse_keys(found: Sequence[Any]) -> list[str] | None:
-    """Return N keys in one go, or None where one needs a look by `parse_key`.
+    """Return N keys at once, or None if any of them needs `parse_key`.
 
     Args:
         found: N of type `RawKey`.

@@ -16,7 +16,7 @@ TimestampFormat = Literal["auto", "rfc3339", "s", "ms", "us", "ns"]
 RawTime = str | int | float | None
 
 END_NS = 7_258_118_400 * 10**9
-"""2200-01-01T00:00:00Z: times from here on are absurd; int64 itself ends in 2262."""
+"""2200-01-01T00:00:00Z: later times are rejected; int64 itself ends in 2262."""
 
 _UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 # Seconds stay below 1e11 until the year 5138, milliseconds until then below 1e14, and so on.
@@ -27,13 +27,13 @@ _DATE = r"(?:19[7-9][0-9]|20[0-9]{2}|21[0-9]{2})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12
 _MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _SECOND = r":[0-5][0-9](?:\.[0-9]{1,9})?"
 _OFFSET = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-# Possessive, so that a chunk of any size is matched without a stack of ways back.
+# Possessive, so that a chunk of any size is matched without a backtracking stack.
 _STRICT_LINES = re.compile(rf"(?:{_DATE}[Tt ]{_MINUTE}{_SECOND}{_OFFSET}\n)*+")
 _LENIENT_LINES = re.compile(rf"(?:{_DATE}(?:[Tt ]{_MINUTE}(?:{_SECOND})?{_OFFSET}?)?\n)*+")
 _NUMBER_LINES = re.compile(r"(?:[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\n)*+")
 _INTEGER_LINES = re.compile(r"(?:[+-]?[0-9]{1,19}\n)*+")
 _FRACTION_LINES = re.compile(r"(?:[+-]?[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)\n)*+")
-# Any RFC 3339 shape: the second look judges years, leap seconds and digits beyond nanoseconds.
+# Any RFC 3339 shape: the slow path checks years, leap seconds and digits beyond nanoseconds.
 _ANY_DATE_TIME = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ](?P<minute>[0-9]{2}:[0-9]{2})"
     r"(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
@@ -45,8 +45,8 @@ class TimestampParser:
     """Reads event times of one format.
 
     Args:
-        fmt: `auto` reads text as RFC 3339 and tells the unit of a number by its size: seconds below
-            1e11, milliseconds below 1e14, microseconds below 1e17, else nanoseconds.
+        fmt: `auto` reads text as RFC 3339 and derives the unit of a number from its magnitude:
+            seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, else nanoseconds.
         lenient: For files written by people: text without an offset is UTC, seconds or the whole
             time of day may be missing, and `auto` reads numeric text too.
     """
@@ -58,7 +58,7 @@ class TimestampParser:
 
     @property
     def expected(self) -> str:
-        """What a good timestamp looks like, for messages."""
+        """The expected timestamp format, for messages."""
         text = (
             "2026-04-27 13:00:00 (UTC) or RFC 3339"
             if self._lenient
@@ -71,9 +71,9 @@ class TimestampParser:
         return f"an epoch number in {self._fmt}"
 
     def parse(self, raw: Sequence[RawTime]) -> NDArray[np.int64] | None:
-        """Return (N,) nanoseconds since 1970, or None if any of them needs a look by `parse_one`.
+        """Return (N,) nanoseconds since 1970, or None if any of them needs `parse_one`.
 
-        Each result depends on its own entry alone, whatever stands beside it.
+        Each result depends on its own entry alone.
         """
         kinds = set(map(type, raw))
         try:
@@ -118,7 +118,7 @@ class TimestampParser:
         return DecodeError("timestamp_out_of_range", detail)
 
     def _parse_unusual(self, text: str) -> int:
-        """Read what the fast way does not: leap seconds and more digits than nanoseconds."""
+        """Parse what the fast path does not: leap seconds and more digits than nanoseconds."""
         reads_numbers = self._fmt not in ("auto", "rfc3339") or (
             self._lenient and self._fmt == "auto"
         )
@@ -141,7 +141,7 @@ class TimestampParser:
             return None
         if self._fmt not in ("auto", "rfc3339"):
             return self._from_numeric_text(lines, texts)
-        # numpy reads "now" and "today" too, so nothing reaches it that the pattern has not passed.
+        # numpy accepts "now" and "today" too, so it gets only what matches the pattern.
         if self._lines.fullmatch(lines):
             return _from_date_times(lines.upper(), len(texts))
         if self._lenient and self._fmt == "auto":
@@ -151,7 +151,7 @@ class TimestampParser:
     def _from_numeric_text(self, lines: str, texts: list[str]) -> NDArray[np.int64] | None:
         if _INTEGER_LINES.fullmatch(lines):
             return self._from_integers(np.array(list(map(int, texts)), dtype=np.int64))
-        # Integers beside fractions would lose digits as floats: `parse_one` reads each by itself.
+        # Integers mixed with fractions would lose digits as floats: `parse_one` reads each alone.
         if _FRACTION_LINES.fullmatch(lines):
             return self._from_floats(np.array(list(map(float, texts)), dtype=np.float64))
         return None
@@ -174,13 +174,13 @@ class TimestampParser:
         whole = np.floor(numbers)
         if (whole >= END_NS // units).any():
             return None
-        # Splitting first keeps what float64 holds: the fraction is exact, then rounded once.
+        # Splitting first keeps float64's precision: the fraction is exact, then rounded once.
         fraction = np.rint((numbers - whole) * units).astype(np.int64)
         return whole.astype(np.int64) * units + fraction
 
 
 def _from_date_times(lines: str, count: int) -> NDArray[np.int64]:
-    """Return (N,) nanoseconds of lines the pattern has passed; ValueError for 30 February."""
+    """Return (N,) nanoseconds of lines that match the pattern; ValueError for 30 February."""
     if lines.count("Z") == count:
         return _nanoseconds(lines.replace("Z", "").split("\n")[:-1])
     local: list[str] = []
@@ -224,7 +224,7 @@ def _unusual_nanoseconds(match: re.Match[str]) -> int | None:
         return None
     seconds = (local - _EPOCH) // timedelta(seconds=1) - _offset_ns(offset) // 10**9
     if is_leap:
-        # Read as the last nanosecond before it, so time never runs backwards; RFC 3339 knows leap
+        # Read as the last nanosecond before it, so time never runs backwards; RFC 3339 has leap
         # seconds at the end of a UTC day alone.
         return seconds * 10**9 + 999_999_999 if seconds % 86_400 == 86_399 else None
     return seconds * 10**9 + int((match["fraction"] or "0")[:9].ljust(9, "0"))

@@ -14,7 +14,7 @@ from stream_vae.errors import ConfigError, DecodeError
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.field_kinds import FieldKind, check_number
 from stream_vae.inputs.json_records import JsonRecordParser
-from stream_vae.inputs.raw_readings import Faults, ReadingBuilder
+from stream_vae.inputs.raw_readings import DecodeErrors, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout, split_path
 
@@ -27,7 +27,7 @@ class VectorDecoder:
         fmt: Where a record keeps its parts.
 
     Raises:
-        ConfigError: If the format contradicts itself or the features.
+        ConfigError: If the format is inconsistent or does not fit the features.
     """
 
     def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
@@ -37,13 +37,13 @@ class VectorDecoder:
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
-        faults: Faults = {}
-        raw = self._parser.parse(batch, faults)
-        return self._builder.build(batch, raw, faults, now_ns, read_since_ns)
+        errors: DecodeErrors = {}
+        raw = self._parser.parse(batch, errors)
+        return self._builder.build(batch, raw, errors, now_ns, read_since_ns)
 
 
 def vector_layout(feature_names: Sequence[str], fmt: ReadingFormat) -> RecordLayout:
-    """Return where a record keeps time, series and array.
+    """Return the layout of time, series and array in a record.
 
     Raises:
         ConfigError: If paths contradict each other or features are mapped to fields.

@@ -15,7 +15,7 @@ from stream_vae.models.vae.sequence_vae import SequenceVae
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSummary:
-    """Where a model came from; scoring needs none of it."""
+    """Provenance of a model; not needed for scoring."""
 
     config: TrainingConfig
     data_sha256: str
@@ -34,14 +34,14 @@ class TrainingSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Everything scoring needs, and where it came from."""
+    """Everything scoring needs, and its provenance."""
 
     spec: ModelSpec
     architecture: ArchitectureConfig
     weights: Mapping[str, Tensor]
     """Tensors of network and likelihood, float32 on the CPU."""
     score_states: Mapping[str, Mapping[str, Tensor]]
-    """Score -> what it learned from held-out windows, on the CPU; those that learn nothing are
+    """Score -> its tensors fitted on held-out windows, on the CPU; scores without any are
     absent."""
     noise_seed: int
     """Seed of the posterior noise that all windows share."""
@@ -71,9 +71,9 @@ def build_model(bundle: Bundle, device: torch.device) -> SequenceVae:
 
 
 def build_score(bundle: Bundle, name: str, device: torch.device) -> Score:
-    """Return one of `SCORES` with what it learned, on a device.
+    """Return one of `SCORES` with its fitted tensors, on a device.
 
     Raises:
-        BundleError: If the bundle holds other tensors than the score needs.
+        BundleError: If the bundle does not hold the tensors that the score needs.
     """
     return SCORES[name].from_state(bundle.score_states.get(name, {}), device)

@@ -1,11 +1,11 @@
-"""A bundle as two files that cannot be altered unnoticed, and back.
+"""A bundle as two files with checksums, and back.
 
 `weights.safetensors` holds the tensors of network and likelihood, `model.json` everything else
 scoring needs, with the SHA-256 of the weights and of its own content. No pickle is read or written.
 
-Since format 2 what scores learned stands beside the weights as `score.NAME.TENSOR`; it is written
-only where there is such a tensor. The recency score's variances stay in `model.json`, where format
-1 has them, so that the same training keeps its version.
+Since format 2 the fitted tensors of scores are stored with the weights as `score.NAME.TENSOR`; it
+is written only if there is such a tensor. The recency score's variances stay in `model.json`, where
+format 1 has them, so that the same training keeps its version.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from stream_vae.models.scores import SCORES, Recency
 
 FORMAT = "stream-vae-model"
 FORMAT_VERSIONS = (1, 2)
-"""Read here; the lowest that can hold a bundle is written."""
+"""Readable versions; a bundle is written in the lowest that can hold it."""
 
 _VERSION_DIGITS = 16
 _SCORE_PREFIX = "score."
@@ -41,10 +41,10 @@ _VARIANCE = "residual_variance"
 
 
 def with_version(bundle: Bundle) -> Bundle:
-    """Return the bundle with the version that its content has.
+    """Return the bundle with the version computed from its content.
 
-    The version is a hash of all that decides scores. The model's name and the time of training are
-    no part of it, so the same training gives the same version.
+    The version is a hash of everything that determines scores, without the model's name and the
+    time of training, so the same training gives the same version.
     """
     document = _to_document(bundle, weights_sha256=_sha256(_encode_tensors(bundle)))
     decisive = [
@@ -75,7 +75,7 @@ def encode_bundle(bundle: Bundle) -> dict[str, bytes]:
 
 
 def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
-    """Return the bundle that `encode_bundle` wrote; its scores are exactly the same.
+    """Return the bundle that `encode_bundle` encoded; its scores are exactly the same.
 
     Raises:
         BundleError: If a file is missing, truncated, altered, of a newer format, or holds values
@@ -145,7 +145,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
         training=bundle.training,
         calibration={name: levels.tolist() for name, levels in spec.calibration.items()},
     )
-    # Through JSON once: an integer given for a float must hash as the float that is read back.
+    # One JSON round trip: an integer given for a float must hash as the float that is read back.
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
 
 
@@ -203,7 +203,7 @@ def _decode_document(content: bytes) -> _Document:
 
 
 def _check_values(document: _Document) -> None:
-    """Refuse values that no training writes."""
+    """Reject values that training never writes."""
     names = [feature.name for feature in document.features]
     if len(set(names)) != len(names):
         raise BundleError(f"{MODEL_FILE}: features: found {names}, expected unique names")
@@ -249,7 +249,7 @@ def _check_numbers(
 def _score_states(
     document: _Document, tensors: Mapping[str, Tensor]
 ) -> dict[str, dict[str, Tensor]]:
-    """Return score -> tensor's name -> tensor, of scores unknown to this version too."""
+    """Return score -> tensor's name -> tensor, including scores unknown to this version."""
     variance = torch.tensor(document.residual_variance, dtype=torch.float64)
     states = {Recency.name: {_VARIANCE: variance}}
     for name, tensor in tensors.items():
@@ -260,7 +260,7 @@ def _score_states(
 
 
 def _score_tensors(bundle: Bundle) -> dict[str, Tensor]:
-    """Return what scores learned, by its name in the file, but for what `model.json` holds."""
+    """Return the fitted tensors of scores by name in the file, except those in `model.json`."""
     return {
         f"{_SCORE_PREFIX}{score}.{name}": tensor
         for score, state in bundle.score_states.items()

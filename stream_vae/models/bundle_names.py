@@ -1,4 +1,4 @@
-"""The names of a bundle's files; light, so that who looks for them need not load torch."""
+"""The names of a bundle's files; a module of its own, so that using them does not import torch."""
 
 WEIGHTS_FILE = "weights.safetensors"
 MODEL_FILE = "model.json"

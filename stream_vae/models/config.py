@@ -1,4 +1,4 @@
-"""What a model looks like and how it is trained."""
+"""Settings of a model's architecture and training."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchitectureConfig:
-    """Shape of the network. Changing any field asks for a new training."""
+    """Shape of the network. A change of any field requires retraining."""
 
     window_length: Annotated[int, Ge(1), Le(4096)] = 32
     """T, steps per window. A series is silent in warm-up for T - 1 steps, and scoring costs grow
@@ -32,24 +32,24 @@ class ArchitectureConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """How a network is fitted. Nothing here matters to a trained bundle."""
+    """Settings of training. They have no effect on a trained bundle."""
 
     epochs: Annotated[int, Ge(1)] = 12
-    """Rounds of training; after each the held-out likelihood is looked at."""
+    """Epochs of training; the held-out likelihood is evaluated after each."""
 
     min_steps: Annotated[int, Ge(0)] = 600
-    """Least optimiser steps in all: short histories are gone over several times per epoch, since a
-    few hundred rows make only a handful of batches."""
+    """Least optimiser steps in all: short histories are repeated within an epoch, since a few
+    hundred rows give only a handful of batches."""
 
     max_steps: Annotated[int, Ge(1)] = 20_000
     """Most optimiser steps in all; on very long histories an epoch is a random part of them."""
 
     batch_size: Annotated[int, Ge(1)] = 128
-    """Windows per optimiser step; fewer where there are not that many."""
+    """Windows per optimiser step; fewer if there are not that many."""
 
     stride: Annotated[int, Ge(1)] = 2
-    """Steps between the starts of neighbouring training windows. Neighbours overlap almost wholly,
-    so 2 to 4 trains as well as 1 in less time."""
+    """Steps between the starts of consecutive training windows. They overlap almost completely, so
+    2 to 4 trains as well as 1 in less time."""
 
     learning_rate: Annotated[float, Gt(0)] = 3e-3
     """Peak of the one-cycle schedule (Adam)."""
@@ -58,7 +58,7 @@ class TrainingConfig:
     """Decoupled L2 shrinkage per step (AdamW)."""
 
     gradient_clip: Annotated[float, Gt(0)] = 5.0
-    """Largest norm of a gradient; keeps one wild window from throwing the weights away."""
+    """Largest gradient norm; limits the effect of a single outlier window on the weights."""
 
     beta: Annotated[float, Ge(0)] = 1.0
     """Weight of the KL term; 1 is the evidence lower bound."""
@@ -74,8 +74,8 @@ class TrainingConfig:
     """Standard deviation of the noise added to the encoder's input, in scaled units."""
 
     missing_rate: Annotated[float, Ge(0), Lt(1)] = 0.05
-    """Share of values, and of whole steps, hidden from the encoder in training, so that gaps in
-    live data are nothing new to it. Hidden values are still to be reconstructed."""
+    """Share of values, and of whole steps, masked in the encoder's input in training, so that it
+    learns to handle gaps in live data. Masked values are still reconstructed."""
 
     patience: Annotated[int, Ge(1)] = 5
     """Epochs without a better held-out likelihood, once the KL weight is full, that end training.
@@ -96,7 +96,7 @@ class TrainingConfig:
     """auto, cpu, cuda or cuda:N. These networks are small: a CPU trains them in a minute."""
 
     def __post_init__(self) -> None:
-        """Hold the fields against each other."""
+        """Validate the fields against each other."""
         held_out = self.validation_fraction + self.calibration_fraction
         if held_out >= 1:
             msg = (

@@ -1,4 +1,4 @@
-"""Choice of the device that computes."""
+"""Choice of the compute device."""
 
 import torch
 
@@ -6,22 +6,22 @@ from stream_vae.errors import ConfigError
 
 
 def limit_threads(threads: int) -> None:
-    """Let torch compute with this many CPU threads in this process; call it before anything else.
+    """Set torch's CPU threads in this process; call it before any other torch function.
 
     One is the best choice for networks of this size: two gain a quarter on idle cores and lose a
-    factor of ten or more on busy ones, where they wait for each other after every small product.
-    The count is part of "the same machine": another one may change the last bits of a score.
+    factor of ten or more on busy ones, where they synchronise after every small product. The count
+    is part of "the same machine": another one may change the last bits of a score.
     """
     torch.set_num_threads(threads)
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device meant by `auto`, `cpu`, `cuda` or `cuda:N`.
+    """Return the device named `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    `auto` is the first CUDA device where there is one, else the CPU.
+    `auto` is the first CUDA device if there is one, else the CPU.
 
     Raises:
-        ConfigError: If the name is none of these, or asks for a CUDA device that is not there.
+        ConfigError: If the name is none of these, or names a CUDA device that is not available.
 
     >>> resolve_device("cpu")
     device(type='cpu')

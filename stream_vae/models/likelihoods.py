@@ -1,7 +1,7 @@
 """Likelihoods: from the decoder's states to a probability of every value.
 
 To add one: write a `Likelihood` with its `Reconstruction`, and let `build_likelihood` choose it.
-`tests/models/test_every_likelihood.py` holds it to the laws that scores rely on.
+`tests/models/test_every_likelihood.py` checks the properties that scores rely on.
 """
 
 import math
@@ -22,16 +22,16 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 class Likelihood(nn.Module, ABC):
     """p(x | z) of every step and feature, with the decoder's head and scales as parameters.
 
-    Its tensors' names must differ from the network's: a bundle keeps both side by side.
+    Its tensors' names must differ from the network's: a bundle stores both in one mapping.
     """
 
     @abstractmethod
     def forward(self, states: Tensor) -> Tensor:
-        """Return the (B, T, P) outputs that decoder states (B, T, H) stand for, step by step."""
+        """Return the (B, T, P) outputs of the decoder states (B, T, H), each step separately."""
 
     @abstractmethod
     def reconstruct(self, values: Tensor, samples: Sequence[Tensor]) -> Reconstruction:
-        """Hold values against what the decoder said.
+        """Compare values with the decoder's outputs.
 
         Args:
             values: (B, T, F) scaled; finite also where nothing was observed.
@@ -68,11 +68,11 @@ class Gaussian(Likelihood):
         return means
 
     def reconstruct(self, values: Tensor, samples: Sequence[Tensor]) -> "GaussianReconstruction":
-        """Hold values against the means of L samples."""
+        """Compare values with the means of L samples."""
         return GaussianReconstruction(values, means=samples, sigma=self.sigma())
 
     def scales(self) -> Sequence[nn.Parameter]:
-        """Return what sigma is made of."""
+        """Return the parameter of sigma."""
         return [self.raw_sigma]
 
     def sigma(self) -> Tensor:
@@ -81,10 +81,10 @@ class Gaussian(Likelihood):
 
 
 class GaussianReconstruction:
-    """Values beside normal distributions; keeps `stream_vae.models.outputs.Reconstruction`.
+    """Values under normal distributions; a `stream_vae.models.outputs.Reconstruction`.
 
-    sigma being the same for all samples, everything is linear in the squared residual: the mean
-    over samples is taken of that alone.
+    sigma is the same for all samples, so everything is linear in the squared residual: only that is
+    averaged over samples.
 
     Args:
         values: (B, T, F) scaled.

@@ -1,7 +1,7 @@
-"""What the model says of windows: arrays per step and feature, whatever a feature's likelihood.
+"""The model's output for windows: arrays per step and feature, for any likelihood.
 
-Scores, contributions and expected values are built on these arrays alone, so none of them needs to
-know which likelihood a feature has.
+Scores, contributions and expected values use these arrays alone and do not depend on the
+likelihood of a feature.
 """
 
 from functools import cached_property
@@ -12,10 +12,10 @@ from torch import Tensor
 
 
 class Reconstruction(Protocol):
-    """How a likelihood explains B windows. Arrays are (B, T, F), made when first asked for.
+    """B windows under a likelihood. Arrays are (B, T, F), computed on first access.
 
-    With L posterior samples each is the mean over the samples. What they say of values that were
-    not observed means nothing.
+    With L posterior samples each is the mean over the samples. Entries for values that were not
+    observed are undefined.
     """
 
     @property
@@ -32,7 +32,7 @@ class Reconstruction(Protocol):
     def deviance(self) -> Tensor:
         """Unit deviance, nats: 2 x (log-probability of the best fit - log-probability), >= 0.
 
-        The best fit is the parameter that explains the value best, the scale being kept. It puts
+        The best fit is the parameter of maximal probability at a fixed scale. The deviance puts
         likelihoods with different normalisers on one scale.
 
         References:
@@ -61,9 +61,9 @@ class Reconstruction(Protocol):
 
 
 class WindowOutput:
-    """What scoring B windows gives. Arrays are (B, T, F), made when first asked for.
+    """The model's output for B windows. Arrays are (B, T, F), computed on first access.
 
-    Those that compare with a value are 0 where none was observed, so sums leave it out.
+    Those that compare with a value are 0 where none was observed, so sums exclude it.
 
     Args:
         reconstruction: Of the windows.
@@ -91,7 +91,7 @@ class WindowOutput:
 
     @property
     def expected(self) -> Tensor:
-        """What was to be expected, observed or not, scaled units."""
+        """Expected value, observed or not, scaled units."""
         return self._reconstruction.expected
 
     @property

@@ -1,4 +1,4 @@
-"""Windows through the network, in batches that always give equal bits."""
+"""Windows through the network, bit for bit independent of the batch."""
 
 from collections.abc import Collection
 
@@ -18,14 +18,14 @@ SMALLEST_BATCH = 8
 
 
 class Reconstructor:
-    """Encode and decode windows so that company and position change no bit of the outcome.
+    """Encodes and decodes windows; other windows in the batch and the position change no bit.
 
     All windows share the posterior noise drawn from the bundle's seed (common random numbers), and
-    a batch is padded to one of a few sizes that this device was found to treat alike.
+    a batch is padded to one of a few sizes for which this device gives identical results.
 
     Args:
         bundle: The trained model.
-        scores: Those that will be asked of the outcome; they too must come out alike.
+        scores: Those that will be computed from the result; they must be identical too.
         device: Where to compute.
         samples: L, posterior samples per window.
         max_batch: Most windows per call, and the largest padded size.
@@ -60,10 +60,10 @@ class Reconstructor:
     def reconstruct(
         self, values: NDArray[np.float32], end_times: NDArray[np.int64]
     ) -> WindowOutput:
-        """Return what the model says of windows, padded; the first B rows are the caller's.
+        """Return the model's output for windows, padded; the first B rows are the caller's.
 
         Args:
-            values: (B, T, F) scaled, B <= max_batch; what is not finite was not observed.
+            values: (B, T, F) scaled, B <= max_batch; not finite = not observed.
             end_times: (B,) start of the newest step, nanoseconds since 1970.
 
         Raises:
@@ -91,7 +91,7 @@ class Reconstructor:
         return WindowOutput(self._model.likelihood.reconstruct(scaled, samples), observed)
 
     def _padded(self, values: NDArray[np.float32], size: int) -> Tensor:
-        """Copy the windows into the size's buffer; the rest of it counts as not observed."""
+        """Copy the windows into the buffer of this size; the rest counts as not observed."""
         buffer = self._buffers.get(size)
         if buffer is None:
             buffer = self._buffers[size] = np.empty((size, *self._window_shape), np.float32)
@@ -109,7 +109,7 @@ class Reconstructor:
 
     @torch.inference_mode()
     def _sizes_that_agree(self) -> tuple[int, ...]:
-        """Return the padded sizes at which a probe comes out bit for bit as at the largest."""
+        """Return the padded sizes at which a probe gives the same bits as at the largest."""
         rng = np.random.default_rng(0)
         probe = rng.standard_normal((self.max_batch, *self._window_shape)).astype(np.float32)
         probe[rng.random(probe.shape) < 0.1] = np.nan
@@ -118,7 +118,7 @@ class Reconstructor:
         sizes = [self.max_batch]
         size = SMALLEST_BATCH
         while size < self.max_batch:
-            # From an odd row and up to the last one: a window's place must not matter either.
+            # From an odd row and up to the last one: a window's position must not matter either.
             places = [slice(at, at + size) for at in {0, min(3, self.max_batch - size)}]
             places.append(slice(self.max_batch - size, self.max_batch))
             if all(
@@ -130,7 +130,7 @@ class Reconstructor:
         return tuple(sorted(sizes))
 
     def _agree(self, found: WindowOutput, reference: WindowOutput, rows: slice) -> bool:
-        """Say whether expected values and scores are those of the reference's rows, bit for bit."""
+        """Return whether expected values and scores equal the reference's rows bit for bit."""
         return torch.equal(found.expected[:, -1], reference.expected[rows, -1]) and all(
             torch.equal(one, expected[rows])
             for score in self._scores

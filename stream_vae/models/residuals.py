@@ -15,7 +15,7 @@ _BATCH = 1024
 
 
 class ResidualScorer:
-    """Score what a detector left unexplained as if the network had left it.
+    """Scores the residuals of a detector as if they were the network's.
 
     The likelihood is a Gaussian with the held-out residuals' root mean square per feature as sigma.
 

@@ -1,7 +1,8 @@
 """Anomaly scores of windows, selectable by name; higher = more anomalous.
 
 To add one: write a `Score` and put it into `SCORES`. Training then fits and calibrates it, bundles
-keep what it learned, and `tests/models/test_every_score.py` holds it to what all scores promise.
+store its fitted tensors, and `tests/models/test_every_score.py` checks it against the contract of
+all scores.
 """
 
 from abc import ABC, abstractmethod
@@ -24,9 +25,9 @@ _RECENCY_VARIANCE = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score(ABC):
-    """One number per window, and what each feature has to do with it.
+    """One number per window, and the contribution of each feature.
 
-    A dataclass whose fields are the tensors it learned from held-out windows; most have none.
+    A dataclass whose fields are its tensors fitted on held-out windows; most have none.
     """
 
     name: ClassVar[str]
@@ -36,21 +37,21 @@ class Score(ABC):
         """Score windows.
 
         Returns:
-            The scores (B,), and each feature's part (B, F) in them, >= 0 and not normalised. What
-            was not observed has no part in either.
+            The scores (B,), and each feature's contribution (B, F), >= 0 and not normalised. Values
+            that were not observed contribute to neither.
         """
 
     @classmethod
     def unfitted(cls, n_features: int, device: torch.device) -> Self:
-        """Return the score as it is before any held-out window was seen."""
+        """Return the score before fitting."""
         return cls()
 
     def fitted(self, outputs: Iterable[WindowOutput]) -> Self:
-        """Return the score that held-out windows, in batches, teach; a score may learn nothing."""
+        """Return the score fitted on batches of held-out windows; fitting may be a no-op."""
         return self
 
     def state(self) -> dict[str, Tensor]:
-        """Return what was learned, by name, on the CPU."""
+        """Return the fitted tensors by name, on the CPU."""
         return {field.name: getattr(self, field.name).cpu() for field in fields(self)}
 
     @classmethod
@@ -64,7 +65,7 @@ class Score(ABC):
         if state.keys() != expected:
             raise BundleError(
                 f"score {cls.name}: found tensors {sorted(state)}, expected {sorted(expected)}; a "
-                "model trained before this score existed must be trained anew to use it"
+                "model trained before this score existed must be retrained to use it"
             )
         return cls(**{name: tensor.to(device) for name, tensor in state.items()})
 
@@ -173,7 +174,7 @@ def default_score(n_features: int) -> str:
 
 def _mean_nll(output: WindowOutput) -> tuple[Tensor, Tensor]:
     score = (-output.log_probability).sum(dim=(1, 2)) / _count(output)
-    # The normaliser says nothing of the data and can be negative: shares leave it out.
+    # The normaliser does not depend on the data and can be negative: shares exclude it.
     return score, output.deviance.sum(dim=1)
 
 
@@ -186,7 +187,7 @@ def _to_three_quarters(amount: Tensor) -> Tensor:
     """Return amount^0.75 by square roots, which are exactly rounded everywhere.
 
     torch's own power differs in the last bit between the middle and the end of an array, so a
-    score would depend on where in the batch its window stands.
+    score would depend on the position of its window in the batch.
     """
     root = torch.sqrt(amount)
     return root * torch.sqrt(root)

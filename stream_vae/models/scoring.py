@@ -14,23 +14,22 @@ from stream_vae.models.scores import SCORES
 
 
 class WindowScorer:
-    """Score windows with one bundle on one device.
+    """Scores windows with one bundle on one device.
 
-    The same bundle gives a window the same score, bit for bit, whatever else is in the batch and
-    wherever in it the window stands. Call it from one thread at a time; nothing else may change
-    torch's thread count meanwhile.
+    The same bundle gives a window the same score, bit for bit, for any batch and any position in
+    it. Call it from one thread at a time; nothing else may change torch's thread count meanwhile.
 
     Args:
         bundle: The trained model.
         score: A name in `SCORES`, or `auto` for the one chosen at training.
         device: auto, cpu, cuda or cuda:N.
         samples: L, posterior samples averaged; more of them cost time and rank no better.
-        max_batch: Most windows computed at once; longer calls are cut.
+        max_batch: Most windows computed at once; longer calls are split.
 
     Raises:
         ConfigError: If the score, the device or a number cannot be used.
-        BundleError: If the bundle's weights are not those of its architecture, or it lacks what the
-            score learns in training.
+        BundleError: If the bundle's weights do not fit its architecture, or it lacks the score's
+            fitted tensors.
     """
 
     def __init__(
@@ -64,14 +63,14 @@ class WindowScorer:
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
 
     def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
-        """Score windows; keeps `stream_vae.core.model_spec.Scorer`.
+        """Score windows; implements `stream_vae.core.model_spec.Scorer`.
 
         Args:
             values: (B, T, F) in input units; NaN = not observed.
             end_times: (B,) start of the newest step, nanoseconds since 1970.
 
         Returns:
-            Scores; a window with nothing observed gets a finite one that means nothing.
+            Scores; that of a window with nothing observed is finite but meaningless.
 
         Raises:
             ShapeError: If the shapes are not the model's.
@@ -105,7 +104,7 @@ class WindowScorer:
         )
 
     def _scale(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return (B, T, F) scaled and clipped, to be used before the next call."""
+        """Return (B, T, F) scaled and clipped, in a buffer that the next call overwrites."""
         if values.shape[1:] != self._work.shape[1:]:
             raise ShapeError(
                 f"values {values.shape}, expected (B, {self._work.shape[1]}, {self._work.shape[2]})"
@@ -116,6 +115,6 @@ class WindowScorer:
 
 
 def _shares(parts: Tensor) -> Tensor:
-    """Return (B, F) parts divided by their row sums; equal shares where there is nothing."""
+    """Return (B, F) parts divided by their row sums; equal shares where the sum is 0."""
     total = parts.sum(dim=1, keepdim=True)
     return torch.where(total > 0, parts / total.clamp(min=1e-30), 1.0 / parts.shape[1])

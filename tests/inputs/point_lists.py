@@ -14,7 +14,7 @@ from stream_vae.core.records import RecordBatch, name_readings
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.field_kinds import check_number
-from stream_vae.inputs.raw_readings import Faults, RawReadings, ReadingBuilder
+from stream_vae.inputs.raw_readings import DecodeErrors, RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
@@ -39,7 +39,7 @@ class PointListDecoder:
         self._builder = ReadingBuilder(ReadingFormat())
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
-        faults: Faults = {}
+        errors: DecodeErrors = {}
         index: list[int] = []
         series: list[RawKey] = []
         times: list[RawTime] = []
@@ -48,8 +48,8 @@ class PointListDecoder:
             try:
                 points = self._points(value)
                 numbers = [self._values(points, i) for i in range(len(points))]
-            except DecodeError as fault:
-                faults[row] = fault
+            except DecodeError as error:
+                errors[row] = error
                 continue
             index += [row] * len(points)
             series += [point[0] for point in points]
@@ -61,7 +61,7 @@ class PointListDecoder:
             times=times,
             values=np.array(values, np.float64).reshape(len(index), self._n_features),
         )
-        return self._builder.build(batch, raw, faults, now_ns, read_since_ns)
+        return self._builder.build(batch, raw, errors, now_ns, read_since_ns)
 
     def _points(self, value: bytes | None) -> list[Any]:
         try:
@@ -75,6 +75,6 @@ class PointListDecoder:
     def _values(self, points: list[Any], i: int) -> list[float | None]:
         try:
             return [check_number(value, f"[{k}]") for k, value in enumerate(points[i][2:])]
-        except DecodeError as fault:
+        except DecodeError as error:
             named = name_readings(np.zeros(len(points), np.int64), [i])
-            raise DecodeError(fault.reason, f"{named}{fault.detail}") from None
+            raise DecodeError(error.reason, f"{named}{error.detail}") from None

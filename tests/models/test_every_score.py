@@ -189,7 +189,7 @@ def test_score_that_a_bundle_never_fitted_is_refused(
     """Only those that learn something; the others need nothing of a bundle."""
     bundle = replace(make_bundle(), score_states={})
     if score.state():
-        with pytest.raises(BundleError, match=r"found tensors \[\].*trained anew"):
+        with pytest.raises(BundleError, match=r"found tensors \[\].*retrained"):
             build_score(bundle, score.name, CPU)
     else:
         assert build_score(bundle, score.name, CPU) == score

@@ -1,4 +1,4 @@
-"""What normal scores look like, measured on held-out windows."""
+"""Calibration: quantiles of normal scores on held-out windows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -44,7 +44,7 @@ def _fitted(
     scores: Mapping[str, Score], bundle: Bundle, windows: WindowSet, device: torch.device
 ) -> dict[str, Score]:
     reconstructor = Reconstructor(bundle, scores.values(), device=device, max_batch=_BATCH)
-    # A generator each: only a score that learns something has the windows computed.
+    # One generator per score: the windows are computed only for scores that consume it.
     return {
         name: score.fitted(output for output, _ in _outputs(reconstructor, windows))
         for name, score in scores.items()

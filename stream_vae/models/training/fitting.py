@@ -1,4 +1,4 @@
-"""The optimisation itself: from windows to weights."""
+"""The optimisation: from windows to weights."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ ends: on four server machines that cost 0.2 to 0.4 nats per value of held-out li
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Who hears how the training goes."""
+    """Callbacks for the progress of training."""
 
     epoch: Callable[[EpochReport], None] | None = None
     batch: Callable[[BatchReport], None] | None = None
@@ -35,7 +35,7 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """The best model found, and how it was found."""
+    """The best model found, and the history of its training."""
 
     model: SequenceVae
     history: tuple[EpochReport, ...]
@@ -44,7 +44,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Optimiser steps ahead."""
+    """Planned optimiser steps."""
 
     epochs: int
     steps_per_epoch: int
@@ -59,8 +59,8 @@ class Plan:
 def plan_steps(n_windows: int, training: TrainingConfig) -> Plan:
     """Return the steps for a training part of `n_windows` windows.
 
-    An epoch is one pass over them; more where `min_steps` asks for it, and a random part of them
-    where `max_steps` does.
+    An epoch is one pass over them; several if `min_steps` requires it, and a random part of them
+    if `max_steps` does.
 
     >>> plan_steps(1000, TrainingConfig(epochs=10, batch_size=100, min_steps=0)).steps_per_epoch
     10
@@ -91,7 +91,7 @@ class Batch:
 
 
 class Fitting:
-    """A model in training; every draw comes from the seed.
+    """A model in training; all random draws come from the seed.
 
     Args:
         windows: The training part.
@@ -166,7 +166,7 @@ class Fitting:
         return total / max(count, 1)
 
     def has_stalled(self, history: list[EpochReport]) -> bool:
-        """Say whether the last `patience` epochs at full KL weight brought nothing better."""
+        """Return whether the last `patience` epochs at full KL weight brought no improvement."""
         late = history[-self._training.patience :]
         return len(late) == self._training.patience and not any(
             report.is_best or report.kl_weight < self._training.beta for report in late
@@ -197,7 +197,7 @@ class Fitting:
         return self._training.beta * share
 
     def _hidden(self, batch: Batch) -> Batch:
-        """Return what the encoder sees in training: noise added, some values and steps hidden."""
+        """Return the encoder's input in training: noise added, some values and steps masked."""
         training, shape = self._training, batch.values.shape
         values, observed = batch.values, batch.observed
         if training.denoising:
@@ -227,7 +227,7 @@ class Fitting:
 def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted:
     """Train to the end, or until held-out likelihood has not risen for `patience` epochs.
 
-    The weights that explained the validation windows best are kept.
+    The weights with the best validation likelihood are kept.
 
     Raises:
         ConfigError: If training diverges.
@@ -260,7 +260,7 @@ def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted
 
 
 def held_out_batches(n_windows: int) -> list[NDArray[np.int64]]:
-    """Return which validation windows are looked at, in batches: all, or evenly spaced ones."""
+    """Return the validation windows to evaluate, in batches: all, or evenly spaced ones."""
     every = -(-n_windows // _MAX_VALIDATION_WINDOWS)
     chosen = np.arange(0, n_windows, every, dtype=np.int64)
     return [chosen[at : at + _VALIDATION_BATCH] for at in range(0, len(chosen), _VALIDATION_BATCH)]
@@ -299,7 +299,7 @@ def _optimizer(
 
 
 def _initial_model(n_features: int, architecture: ArchitectureConfig, seed: int) -> SequenceVae:
-    """Return a model whose first weights come from the seed, touching no global generator."""
+    """Return a model with initial weights from the seed, without changing the global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SequenceVae(n_features, architecture)

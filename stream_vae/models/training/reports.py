@@ -1,11 +1,11 @@
-"""What training tells: while it runs, and at its end."""
+"""Reports of training: progress and the final result."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReport:
-    """One optimiser step was taken."""
+    """One optimiser step."""
 
     step: int
     """From 1."""
@@ -52,13 +52,13 @@ class FeatureReport:
 
     @property
     def is_mostly_missing(self) -> bool:
-        """Say whether fewer than half of its values were observed."""
+        """Return whether fewer than half of its values were observed."""
         return self.observed_share < 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """How a training went."""
+    """The result of a training."""
 
     rows: int
     series: int
@@ -66,7 +66,7 @@ class TrainingReport:
     windows: dict[str, int]
     """Part (training, validation, calibration) -> windows."""
     parameters: int
-    """Numbers learned."""
+    """Number of learned parameters."""
     history: tuple[EpochReport, ...]
     best_epoch: int
     validation_log_likelihood: float
@@ -75,6 +75,6 @@ class TrainingReport:
     """Log-likelihood of a constant Gaussian per feature (training mean and standard deviation,
     floored as the model's) on the same windows, nats per observed value."""
     score: str
-    """What `auto` stands for in this bundle."""
+    """The score that `auto` selects for this bundle."""
     calibration_quantiles: dict[str, dict[float, float]]
     """Score -> level -> quantile of the held-out scores."""

@@ -36,7 +36,7 @@ _REPORTED_LEVELS = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedModel:
-    """What training gives back."""
+    """The result of `train`."""
 
     bundle: Bundle
     report: TrainingReport
@@ -68,7 +68,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         training: How it is fitted.
         model_id: Operator's name for the model.
         now: Time of training, with a time zone.
-        max_gap: Most missing steps a window may span in one go; unset: half a window.
+        max_gap: Most consecutive missing steps in a window; unset: half a window.
         progress: Called after each epoch.
         on_batch: Called after each optimiser step.
 
@@ -150,7 +150,7 @@ def fingerprint(series: Sequence[TrainingSeries], features: Sequence[Feature]) -
     """Return the SHA-256 of feature names, series keys, times and values, in the order given."""
     digest = hashlib.sha256(repr([feature.name for feature in features]).encode())
     for one in series:
-        # One bit pattern for every NaN: which one a reader made is not data.
+        # One bit pattern for every NaN: the reader's choice of pattern is not data.
         values = np.where(np.isnan(one.values), np.nan, one.values)
         digest.update(repr((one.key, values.shape)).encode())
         digest.update(np.ascontiguousarray(one.times, dtype="<i8").tobytes())
@@ -162,7 +162,7 @@ def _constant_log_likelihood(parts: dict[str, WindowSet], sigma_floor: float) ->
     """Return the log-likelihood per observed value of the validation windows under a constant.
 
     The constant is a Gaussian per feature with the training part's mean and standard deviation, the
-    latter floored as the model's sigma is, so that neither gains by certainty alone.
+    latter floored like the model's sigma, so that neither gains from a smaller scale alone.
     """
     steps = parts["training"].steps.astype(np.float64)
     observed = np.isfinite(steps)

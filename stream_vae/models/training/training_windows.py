@@ -28,7 +28,7 @@ class TrainingSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowSet:
-    """Windows of one part of all series, without copying them out."""
+    """Windows of one part of all series, as views of their steps."""
 
     steps: NDArray[np.float32]
     """(M, F) scaled grid steps of all runs one after the other; NaN = not observed."""
@@ -88,7 +88,7 @@ def cut_parts(
 
 
 def check_series(series: Sequence[TrainingSeries], *, n_features: int, step_ns: int) -> None:
-    """Refuse series that share no grid or no features.
+    """Reject series that do not share grid and features.
 
     Raises:
         ConfigError: If there is no series or no row.
@@ -109,11 +109,11 @@ def check_series(series: Sequence[TrainingSeries], *, n_features: int, step_ns: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The time grid windows stand on."""
+    """The time grid of windows."""
 
     step_ns: int
     max_gap: int
-    """Most missing steps in one go inside a window."""
+    """Most consecutive missing steps inside a window."""
 
 
 def _part(one: TrainingSeries, part: str, training: TrainingConfig) -> TrainingSeries:

@@ -1,4 +1,4 @@
-"""Where in the day and in the week each step of a window lies."""
+"""Position of each step of a window in the day and in the week."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -13,11 +13,11 @@ _LOG_VAR_RANGE = (-12.0, 6.0)
 
 
 class SequenceNetwork(nn.Module):
-    """Encode a window to a diagonal Gaussian over z, decode z to a state per step.
+    """Encodes a window to a diagonal Gaussian over z, decodes z to a state per step.
 
     The decoder never sees the window (no teacher forcing): with it the latent collapses to the
     prior and the model only predicts the next step. It runs backwards in time, newest step first.
-    What its states say of the values is the likelihood's to tell.
+    The likelihood maps its states to distributions of the values.
 
     Args:
         n_features: F.
@@ -40,7 +40,7 @@ class SequenceNetwork(nn.Module):
         """Return mean and log-variance of q(z | x), each (B, Z).
 
         Args:
-            values: (B, T, F) scaled; what stands where nothing was observed does not matter.
+            values: (B, T, F) scaled; entries that were not observed are ignored.
             observed: (B, T, F) bool.
             calendar: (B, T, 4), or None if the architecture has no calendar inputs.
         """

@@ -40,10 +40,10 @@ class SequenceVae(nn.Module):
         return cast("Tensor", outputs.flip(1))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all parameters by the names that they have in a bundle."""
+        """Return all parameters by their names in a bundle."""
         return {**self.network.state_dict(), **self.likelihood.state_dict()}
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take parameters as `tensors` gave them."""
+        """Load parameters as returned by `tensors`."""
         for part in (self.network, self.likelihood):
             part.load_state_dict({name: tensors[name] for name in part.state_dict()})
