@@ -148,6 +148,32 @@ class RestoreProgressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangelogTooNarrow:
+    """The input has got partitions that the changelog has no place for; they wait."""
+
+    topic: str
+    """The input topic."""
+    partitions: tuple[int, ...]
+    changelog: str
+    n_partitions: int
+    """Of the changelog."""
+    detail: str
+    """Why the daemon cannot add them."""
+    command: str
+    """What mends it."""
+    lag_records: Mapping[int, int]
+    """Input partition -> records that wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangelogExtended:
+    """The changelog has partitions for those that the input has got meanwhile."""
+
+    topic: str
+    n_partitions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesCounted:
     """What is remembered now; told once a second, readings or not."""
 
@@ -385,6 +411,8 @@ Event = (
     | PartitionsAssigned
     | StateRestored
     | RestoreProgressed
+    | ChangelogTooNarrow
+    | ChangelogExtended
     | SeriesCounted
     | SeriesEvicted
     | PartitionsRevoked

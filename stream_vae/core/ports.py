@@ -178,6 +178,10 @@ class RangeReader(Protocol):
         """Return partition -> offset after its newest record, open transactions included."""
         ...
 
+    def n_partitions(self) -> int:
+        """Return how many partitions the topic has; asks a broker."""
+        ...
+
     def add(self, partition: int, begin: int | None, end: int) -> None:
         """Start reading a range; `begin` None: from the oldest record kept."""
 
@@ -194,6 +198,24 @@ class RangeReader(Protocol):
 
     def close(self) -> None:
         """Close the client."""
+
+
+class PartitionAdder(Protocol):
+    """Gives a topic more partitions, where it may."""
+
+    def command(self, n_partitions: int) -> str:
+        """Return what an operator runs for the same."""
+        ...
+
+    def add(self, n_partitions: int) -> None:
+        """Start giving the topic this many partitions, without waiting."""
+
+    def take_failure(self) -> str | None:
+        """Return why that failed, once."""
+        ...
+
+    def close(self) -> None:
+        """End what is in progress."""
 
 
 class ScoringQueue(Protocol, Generic[Work]):

@@ -8,6 +8,7 @@ from stream_vae.core.ports import (
     Clock,
     InputConsumer,
     OutputProducer,
+    PartitionAdder,
     RangeReader,
     ScoringQueue,
     Telemetry,
@@ -24,6 +25,7 @@ from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 from stream_vae.state.changelog import ChangelogWriter
+from stream_vae.state.growth import ChangelogGrowth, GrowthParts
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import PartitionTable
 from stream_vae.state.restore import RestoreConfig, Restorer
@@ -43,6 +45,8 @@ class Edges:
     input_reader: RangeReader
     changelog_reader: RangeReader | None
     """None keeps no state."""
+    partition_adder: PartitionAdder | None
+    """Of the changelog; None where there is none."""
     scoring: ScoringQueue[Work]
     events: Telemetry
     clock: Clock
@@ -170,5 +174,20 @@ def _restorer(
         loader=loader,
         changelog_reader=edges.changelog_reader,
         input_reader=edges.input_reader,
+        growth=_growth(settings, edges),
         clock=edges.clock,
     )
+
+
+def _growth(settings: Settings, edges: Edges) -> ChangelogGrowth | None:
+    changelog = settings.changelog_topic
+    if changelog is None or edges.changelog_reader is None or edges.partition_adder is None:
+        return None
+    parts = GrowthParts(
+        consumer=edges.consumer,
+        reader=edges.changelog_reader,
+        adder=edges.partition_adder,
+        events=edges.events,
+        clock=edges.clock,
+    )
+    return ChangelogGrowth(settings.input.topic, changelog, parts)

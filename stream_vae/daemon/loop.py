@@ -97,8 +97,8 @@ class PollLoop:
             return Health(is_ok=False, reason="no broker answers")
         if not self._parts.consumer.joined:
             return Health(is_ok=False, reason="waiting for the consumer group")
-        complaint = self._parts.pipeline.fit.complaint
-        reason = "model loaded, group joined" + (f"; {complaint}" if complaint else "")
+        complaints = (self._parts.restorer.complaint, self._parts.pipeline.fit.complaint)
+        reason = "; ".join(["model loaded, group joined", *filter(None, complaints)])
         return Health(is_ok=True, reason=reason)
 
     def run(self) -> None:

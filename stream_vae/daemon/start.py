@@ -15,6 +15,7 @@ from stream_vae.daemon.scoring_worker import ScoringWorker
 from stream_vae.daemon.service import Surroundings
 from stream_vae.daemon.topics import owned_topics
 from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
 from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
@@ -108,6 +109,7 @@ def _edges(around: Surroundings, scorer: WindowScorer, instance: str) -> Edges:
         producer=producer,
         input_reader=RangeReader(kafka, topic, events),
         changelog_reader=None if changelog is None else RangeReader(kafka, changelog, events),
+        partition_adder=None if changelog is None else PartitionAdder(kafka, changelog),
         scoring=ScoringWorker(
             scorer,
             max_batch=settings.worker.max_batch,

@@ -9,6 +9,7 @@ from stream_vae.core.ports import Clock, InputConsumer, RangeReader
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import RestoreProgressed
+from stream_vae.state.growth import ChangelogGrowth
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
 from stream_vae.wire.snapshots import Checkpoint
@@ -39,6 +40,7 @@ class Restorer:
         loader: Takes the records of the changelog.
         changelog_reader: Of its topic; None where no state is kept.
         input_reader: Of the input, to read it again.
+        growth: Of the changelog; None where no state is kept.
         clock: The time.
     """
 
@@ -51,6 +53,7 @@ class Restorer:
         loader: ChangelogLoader,
         changelog_reader: RangeReader | None,
         input_reader: RangeReader,
+        growth: ChangelogGrowth | None,
         clock: Clock,
     ) -> None:
         self._config = config
@@ -59,6 +62,7 @@ class Restorer:
         self._loader = loader
         self._changelog = changelog_reader
         self._input = input_reader
+        self._growth = growth
         self._clock = clock
         self._history_ns = round(config.history_age_s * 1e9)
         self._ask_at = -float("inf")
@@ -109,9 +113,16 @@ class Restorer:
             replayed=sum(one.restoration.replayed for one in under_way),
         )
 
+    @property
+    def complaint(self) -> str:
+        """What keeps partitions from going live that a person must mend; "" if nothing does."""
+        return "" if self._growth is None else self._growth.complaint
+
     def close(self) -> None:
         """Let go of the clients."""
         self._input.close()
+        if self._growth is not None:
+            self._growth.close()
         if self._changelog is not None:
             self._changelog.close()
 
@@ -125,6 +136,8 @@ class Restorer:
         if not held or self._clock.monotonic() <= self._ask_at:
             return
         self._ask_at = self._clock.monotonic() + _ASK_PAUSE_S
+        if self._growth is not None:
+            held = self._growth.placed(held)
         numbers = [one.number for one in held]
         committed = self._consumer.offsets.committed(numbers)
         # Asked after the committed offsets: their transaction's state lies before these ends, be
@@ -146,7 +159,7 @@ class Restorer:
             one.begin = one.committed
             if one.checkpoint is None and self._changelog is not None:
                 found.state = "history"  # the group went on before it kept state, or that is gone
-        elif start == "earliest":
+        elif start == "earliest" or self._has_appeared(one.number):
             one.begin = self._consumer.offsets.oldest(one.number)
         else:
             one.begin = self._consumer.offsets.end(one.number)
@@ -162,6 +175,9 @@ class Restorer:
         self._loader.begin_replay(one, since)
         self._input.add(one.number, since, one.begin)
         one.phase = Phase.REPLAYING
+
+    def _has_appeared(self, number: int) -> bool:
+        return self._growth is not None and self._growth.has_appeared(number)
 
     def _history_begin(self, partition: int, end: int) -> int:
         """Return how far back the input is read to warm up."""

@@ -57,6 +57,11 @@ class MemoryKafka:
         """Make a topic anew, of empty partitions or of these."""
         self._topics[name] = logs or [PartitionLog() for _ in range(partitions)]
 
+    def add_partitions(self, name: str, n_partitions: int) -> None:
+        """Give a topic this many partitions; its groups hear of it by `Group.extend`."""
+        logs = self._topics[name]
+        logs += [PartitionLog() for _ in range(n_partitions - len(logs))]
+
     def logs(self, topic: str) -> list[PartitionLog]:
         """Return the partitions of a topic; what has timed out meanwhile is ended first."""
         self._end_overdue()

@@ -44,6 +44,11 @@ class Group:
         self.pending: dict[int, int] = {}
         """Partition -> number of open transactions that carry an offset of it."""
 
+    def extend(self, n_partitions: int) -> None:
+        """Share out the partitions that the topic has now."""
+        self._n_partitions = n_partitions
+        self.balance()
+
     def join(self, name: str) -> Member:
         """Add a member; one of the same name is fenced."""
         if name in self.members:

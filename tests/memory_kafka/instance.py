@@ -22,6 +22,7 @@ from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 from stream_vae.state.partitions import PartitionTable
 from tests.conftest import MeanSquareScorer, make_spec
+from tests.memory_kafka.adder import MemoryPartitionAdder
 from tests.memory_kafka.broker import MemoryKafka
 from tests.memory_kafka.consumer import MemoryConsumer
 from tests.memory_kafka.faults import Crash, Faults
@@ -79,6 +80,9 @@ class Instance:
         self.changelog_reader = (
             None if changelog is None else MemoryReader(kafka, changelog, faults, "changelog")
         )
+        self.partition_adder = (
+            None if changelog is None else MemoryPartitionAdder(kafka, changelog, faults)
+        )
         self.pipeline = Pipeline(
             Detector(parts.spec, parts.scorer, settings.detect, parts.capacity),
             settings.detect,
@@ -94,6 +98,7 @@ class Instance:
             producer=parts.producer(kafka, group, f"{group}.{name}", faults),
             input_reader=self.input_reader,
             changelog_reader=self.changelog_reader,
+            partition_adder=self.partition_adder,
             scoring=self.scoring,
             events=self.events,
             clock=kafka.clock,

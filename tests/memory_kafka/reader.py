@@ -34,6 +34,10 @@ class MemoryReader:
         self._faults.request(f"{self._name}.end_offsets")
         return {p: self._kafka.logs(self._topic)[p].end for p in partitions}
 
+    def n_partitions(self) -> int:
+        self._faults.request(f"{self._name}.n_partitions")
+        return len(self._kafka.logs(self._topic))
+
     def add(self, partition: int, begin: int | None, end: int) -> None:
         self._faults.step(f"{self._name}.add")
         if end <= 0 or (begin is not None and begin >= end):

@@ -111,6 +111,12 @@ class Scene:
         self.instances.append(instance)
         return instance
 
+    def add_partitions(self, n_partitions: int) -> None:
+        """Give the input this many partitions, as an operator does while instances run."""
+        self.kafka.add_partitions(INPUT, n_partitions)
+        self.group.extend(n_partitions)
+        self.n_partitions = n_partitions
+
     def feed(self, key: str, values: Sequence[bytes | None], partition: int = 0) -> None:
         """Append records."""
         for value in values:

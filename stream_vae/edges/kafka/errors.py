@@ -53,7 +53,7 @@ class Operation:
     doing: str
     """In gerund form: `reading the input topic`."""
     topic: str | None = None
-    access: Literal["Read", "Write", "Create", "DescribeConfigs"] = "Read"
+    access: Literal["Read", "Write", "Create", "Alter", "DescribeConfigs"] = "Read"
     """The right on the topic that the operation needs."""
     group: str | None = None
     transactional_id: str | None = None

@@ -74,6 +74,8 @@ class Recorder:
             events.PartitionsAssigned: self._partitions_assigned,
             events.RestoreProgressed: self._inform,
             events.StateRestored: self._state_restored,
+            events.ChangelogTooNarrow: self._changelog_too_narrow,
+            events.ChangelogExtended: self._inform,
             events.SeriesCounted: self._series_counted,
             events.SeriesEvicted: self._series_evicted,
             events.PartitionsRevoked: self._partitions_revoked,
@@ -203,6 +205,10 @@ class Recorder:
         self._metrics.series_evicted.labels(event.reason).inc(event.count)
         self._warn_sparingly(event, kind=event.reason, count=event.count)
 
+    def _changelog_too_narrow(self, event: events.ChangelogTooNarrow) -> None:
+        self._show_lag(event.lag_records)
+        self._warn_sparingly(event)
+
     def _partitions_revoked(self, event: events.PartitionsRevoked) -> None:
         self._give_up(event.partitions)
         self._count_rebalance("revoked")
@@ -329,7 +335,10 @@ class Recorder:
         self._metrics.stage_duration.labels("commit").observe(event.duration_s)
         self._metrics.dead_letters.inc(event.dead_letters)
         self._metrics.late_records.inc(event.late)
-        for partition, lag in event.lag_records.items():
+        self._show_lag(event.lag_records)
+
+    def _show_lag(self, lag_records: Mapping[int, int]) -> None:
+        for partition, lag in lag_records.items():
             topic = self._topics.get(partition)
             if topic is not None:
                 self._lag[partition] = lag

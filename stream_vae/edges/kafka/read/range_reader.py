@@ -63,6 +63,15 @@ class RangeReader:
         """
         return self._topic_ends(partitions)
 
+    def n_partitions(self) -> int:
+        """Return how many partitions the topic has.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered.
+            KafkaRefusedError: If the broker refuses the topic.
+        """
+        return self._topic_ends.n_partitions()
+
     def add(self, partition: int, begin: int | None, end: int) -> None:
         """Begin to read a range.
 

@@ -1,11 +1,12 @@
 """Where a topic ends, open transactions included."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.errors import Operation, translated
+from stream_vae.edges.kafka.errors import Operation, translate, translated
 from stream_vae.edges.kafka.offsets import answer_missing
 from stream_vae.edges.kafka.properties import reader_properties
 
@@ -48,6 +49,21 @@ class TopicEnds:
             raise answer_missing(exc, self._operation) from exc
         self._is_outdated = False
         return found
+
+    def n_partitions(self) -> int:
+        """Return how many partitions the topic has.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered.
+            KafkaRefusedError: If the broker refuses the topic.
+        """
+        operation = replace(self._operation, doing=f"looking at {self._topic!r}")
+        with translated(operation):
+            known = self._client.list_topics(self._topic, timeout=_LOOK_TIMEOUT_S)
+        found = known.topics[self._topic]
+        if found.error is not None:
+            raise translate(found.error, operation)
+        return len(found.partitions)
 
     def _ask(self, partition: int) -> int:
         here = TopicPartition(self._topic, partition)

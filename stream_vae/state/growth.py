@@ -1,0 +1,121 @@
+"""Sees that the changelog has a partition for every one that the input has got meanwhile."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from stream_vae.core.ports import Clock, EventSink, InputConsumer, PartitionAdder, RangeReader
+from stream_vae.errors import KafkaUnavailableError
+from stream_vae.events import ChangelogExtended, ChangelogTooNarrow
+from stream_vae.state.partitions import Partition
+
+_REPORT_PAUSE_S = 5.0
+_RETRY_PAUSE_S = 30.0  # somebody may have granted the right meanwhile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthParts:
+    """What the growth of the changelog rests on."""
+
+    consumer: InputConsumer
+    reader: RangeReader
+    """Of the changelog."""
+    adder: PartitionAdder
+    events: EventSink
+    clock: Clock
+
+
+class ChangelogGrowth:
+    """Holds partitions back that have no place in the changelog yet, and has one made for them.
+
+    The others go on meanwhile.
+
+    Args:
+        topic: The input topic.
+        changelog: The compacted topic.
+        parts: See `GrowthParts`.
+    """
+
+    def __init__(self, topic: str, changelog: str, parts: GrowthParts) -> None:
+        self._topic = topic
+        self._changelog = changelog
+        self._parts = parts
+        self._first_count: int | None = None
+        self._count = 0
+        self._waiting: tuple[int, ...] = ()
+        self._failure = ""
+        self._report_at = self._add_at = -float("inf")
+
+    @property
+    def complaint(self) -> str:
+        """What a person must know and do; "" if there is nothing."""
+        if not self._waiting:
+            return ""
+        told = ", ".join(map(str, self._waiting))
+        return (
+            f"input partitions {told} wait for topic {self._changelog!r}, which has {self._count} "
+            f"partitions: run `{self._parts.adder.command(self._waiting[-1] + 1)}`"
+        )
+
+    def has_appeared(self, number: int) -> bool:
+        """Tell whether an input partition was added since this instance began.
+
+        All it holds came after that, wherever a group without offsets is to begin.
+        """
+        return self._first_count is not None and number >= self._first_count
+
+    def placed(self, held: Sequence[Partition]) -> list[Partition]:
+        """Return those that have a place; see that the others get one.
+
+        Raises:
+            KafkaUnavailableError: If no broker tells.
+        """
+        if max((one.number for one in held), default=-1) >= self._count:
+            self._count = self._parts.reader.n_partitions()
+            if self._first_count is None:
+                self._first_count = self._count
+        waiting = tuple(sorted(one.number for one in held if one.number >= self._count))
+        if self._waiting and not waiting:
+            self._parts.events.record(
+                ChangelogExtended(topic=self._changelog, n_partitions=self._count)
+            )
+        self._waiting = waiting
+        if waiting:
+            self._extend()
+        return [one for one in held if one.number < self._count]
+
+    def close(self) -> None:
+        """End what is in progress."""
+        self._parts.adder.close()
+
+    def _extend(self) -> None:
+        now, adder, wanted = self._parts.clock.monotonic(), self._parts.adder, self._waiting[-1] + 1
+        if now >= self._add_at:
+            self._add_at = now + _RETRY_PAUSE_S
+            adder.add(wanted)
+        self._failure = adder.take_failure() or self._failure
+        # Where it may, that takes a moment, and is told of when it is done.
+        if self._failure and now >= self._report_at:
+            self._report_at = now + _REPORT_PAUSE_S
+            self._parts.events.record(
+                ChangelogTooNarrow(
+                    topic=self._topic,
+                    partitions=self._waiting,
+                    changelog=self._changelog,
+                    n_partitions=self._count,
+                    detail=self._failure,
+                    command=adder.command(wanted),
+                    lag_records=self._lag(),
+                )
+            )
+
+    def _lag(self) -> dict[int, int]:
+        """Return partition -> records that wait, as far as a broker tells."""
+        offsets, lag = self._parts.consumer.offsets, {}
+        with suppress(KafkaUnavailableError):
+            committed = offsets.committed(self._waiting)
+            for number in self._waiting:
+                begin = committed.get(number)
+                begin = offsets.oldest(number) if begin is None else begin
+                lag[number] = max(offsets.end(number) - begin, 0)
+        return lag

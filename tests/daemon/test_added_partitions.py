@@ -1,0 +1,109 @@
+"""Partitions that the input gets while the daemon runs."""
+
+from stream_vae.events import ChangelogExtended, ChangelogTooNarrow, StateRestored
+from tests.memory_kafka.instance import Instance
+from tests.memory_kafka.scene import CHANGELOG, Scene
+
+
+def running(scene: Scene) -> Instance:
+    scene.feed_series("s", range(20))
+    one = scene.start()
+    scene.settle(one)
+    return one
+
+
+def forbid(one: Instance, refusal: str | None) -> None:
+    assert one.partition_adder is not None
+    one.partition_adder.refusal = refusal
+
+
+def restored(one: Instance) -> list[int]:
+    return [event.partition for event in one.events.of(StateRestored)]
+
+
+def test_the_changelog_is_extended_and_the_new_partitions_go_live() -> None:
+    scene = Scene()
+    one = running(scene)
+    scene.add_partitions(3)
+    scene.feed_series("t", range(40), anomalies=range(20, 26), partition=2)
+    scene.settle(one)
+    assert len(scene.kafka.logs(CHANGELOG)) == 3
+    assert one.events.of(ChangelogExtended) == [ChangelogExtended(topic=CHANGELOG, n_partitions=3)]
+    assert one.events.of(ChangelogTooNarrow) == []
+    assert scene.told() == [("t", "firing", 0), ("t", "resolved", 1)]
+    one.stop()
+    assert {partition for partition, _ in scene.state().rows} == {0, 2}
+
+
+def test_where_that_is_refused_the_command_and_the_lag_are_told_and_the_others_go_on() -> None:
+    scene = Scene()
+    one = running(scene)
+    forbid(one, "Alter is missing")
+    scene.add_partitions(2)
+    scene.feed_series("t", range(7), partition=1)
+    scene.feed_series("s", range(20, 60), anomalies=range(30, 36))
+    one.turn(400)
+
+    told = one.events.of(ChangelogTooNarrow)[-1]
+    command = f"kafka-topics.sh --alter --topic {CHANGELOG} --partitions 2"
+    assert (told.partitions, told.n_partitions, told.lag_records) == ((1,), 1, {1: 7})
+    assert (told.detail, told.command) == ("Alter is missing", command)
+    health = one.loop.readiness()
+    assert health.is_ok, "the other partitions are served"
+    assert f"input partitions 1 wait for topic {CHANGELOG!r}" in health.reason
+    assert command in health.reason
+    assert scene.told() == [("s", "firing", 0), ("s", "resolved", 1)]
+    assert restored(one) == [0]
+
+
+def test_they_go_live_once_somebody_has_extended_the_changelog() -> None:
+    scene = Scene()
+    one = running(scene)
+    forbid(one, "Alter is missing")
+    scene.add_partitions(2)
+    scene.feed_series("t", range(7), partition=1)
+    one.turn(600)
+    assert restored(one) == [0]
+    scene.kafka.add_partitions(CHANGELOG, 2)
+    scene.settle(one)
+    assert restored(one) == [0, 1]
+    assert "wait" not in one.loop.readiness().reason
+
+
+def test_a_right_that_is_granted_later_is_made_use_of() -> None:
+    scene = Scene()
+    one = running(scene)
+    forbid(one, "Alter is missing")
+    scene.add_partitions(2)
+    one.turn(600)
+    assert restored(one) == [0]
+    forbid(one, None)
+    scene.kafka.clock.sleep(60.0)
+    scene.settle(one)
+    assert restored(one) == [0, 1]
+
+
+def test_a_partition_that_appears_is_read_from_its_beginning_wherever_the_group_began() -> None:
+    """Control: what the topic held before a group that starts at the end is not read."""
+    scene = Scene(kafka={"start": "latest"})
+    scene.feed_series("s", range(20))
+    one = scene.start()
+    one.turn(50)
+    assert one.pipeline.n_series == 0
+    scene.add_partitions(2)
+    scene.feed_series("t", range(9), partition=1)
+    one.turn(600)
+    assert scene.committed == {0: 20, 1: 9}
+    assert one.pipeline.n_series == 1
+
+
+def test_two_members_that_find_new_partitions_end_with_one_changelog_of_all() -> None:
+    scene = Scene(2)
+    scene.feed_series("s", range(20))
+    one, other = scene.start("a"), scene.start("b")
+    scene.settle(one, other)
+    scene.add_partitions(5)
+    for partition in (2, 3, 4):
+        scene.feed_series(f"t{partition}", range(9), partition=partition)
+    scene.settle(one, other)
+    assert len(scene.kafka.logs(CHANGELOG)) == 5
