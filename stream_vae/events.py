@@ -187,11 +187,11 @@ class SeriesCounted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesEvicted:
-    """Series made room for others or had no reading for their time to live."""
+    """Series made room for others, had no reading for their time to live, or moved."""
 
     count: int
     reason: str
-    """`idle` or `memory`."""
+    """`idle`, `memory` or `moved` (to another partition)."""
     example_series: str
 
 

@@ -1,6 +1,8 @@
 """The row of each series in the tables, and the eviction order when they are full."""
 
+from collections import Counter
 from collections.abc import Collection
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +67,8 @@ class SeriesIndex:
         self._row_of: dict[SeriesName, int] = {}
         self._names: list[SeriesName | None] = []
         self._free: list[int] = []
+        self._rows_in: Counter[int] = Counter()
+        self._repeated: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -88,6 +92,32 @@ class SeriesIndex:
     def find(self, name: SeriesName) -> int | None:
         """Return the row of a series, or None if it is not known."""
         return self._row_of.get(name)
+
+    def newest_elsewhere(self, row: int) -> int | None:
+        """Return the row of the same key whose newest reading is the last of all; None if `row`.
+
+        A key may stand in several partitions: its series moved, or its producer does not keep to
+        one.
+        """
+        rows = self._rows_of(self.name(row)[1])
+        newest = max(rows, key=lambda each: int(self.arrived[each]))
+        return newest if self.arrived[newest] > self.arrived[row] else None
+
+    def overtaken(self, most: int) -> list[tuple[int, int]]:
+        """Return rows whose key has sent in another partition since, each with that one's row.
+
+        Args:
+            most: Keys looked at, in turn from call to call.
+        """
+        found: list[tuple[int, int]] = []
+        for key in list(islice(self._repeated, most)):
+            del self._repeated[key]
+            rows = self._rows_of(key)
+            if len(rows) > 1:
+                self._repeated[key] = None  # behind all others
+                newest = max(rows, key=lambda each: int(self.arrived[each]))
+                found += [(row, newest) for row in rows if self.arrived[row] < self.arrived[newest]]
+        return found
 
     def used(self) -> NDArray[np.int32]:
         """Return all rows in use."""
@@ -223,6 +253,7 @@ class SeriesIndex:
         names = [self.name(row) for row in rows.tolist()]
         for row, name in zip(rows.tolist(), names, strict=True):
             del self._row_of[name]
+            self._rows_in[name[0]] -= 1
             self._names[row] = None
         self.changed[rows] = False
         self._free.extend(rows.tolist())
@@ -232,6 +263,10 @@ class SeriesIndex:
         """Return the rows of all series of these partitions."""
         return self.within(self.used(), partitions)
 
+    def _rows_of(self, key: str) -> list[int]:
+        found = (self._row_of.get((p, key)) for p, n in self._rows_in.items() if n)
+        return [row for row in found if row is not None]
+
     def _add(self, name: SeriesName) -> int:
         if self._free:
             row = self._free.pop()
@@ -240,6 +275,9 @@ class SeriesIndex:
             if row == self.capacity:
                 raise IndexError(f"all {self.capacity} rows are in use")
             self._names.append(None)
+        if any((p, name[1]) in self._row_of for p, n in self._rows_in.items() if n):
+            self._repeated[name[1]] = None
+        self._rows_in[name[0]] += 1
         self._row_of[name] = row
         self._names[row] = name
         self.state.begin(np.array([row], np.int32))

@@ -105,12 +105,21 @@ class SeriesMaintenance:
         caught_up = {p for p in live if lag.get(p) == 0}
         expired = lifecycle.expire(now_ns - self._ttl_ns, caught_up, self._topic, now)
         self._publish(expired, "idle")
+        self._retire_moved(now_ns, caught_up)
         suspects = lifecycle.overdue(now_ns, caught_up)
         if suspects:
             # The client may not have been told of the newest records: the broker is asked.
             at_end = {p for p in suspects if self._consumer.is_at_end(p)}
             silent = lifecycle.watch_silence(now_ns, at_end, self._topic, now)
             self._committer.add_changes(silent, self._partitions.positions, self._clock.monotonic())
+
+    def _retire_moved(self, now_ns: int, caught_up: set[int]) -> None:
+        lifecycle, index = self._pipeline.lifecycle, self._pipeline.store.index
+        moved = lifecycle.moved(now_ns, caught_up)
+        left = {index.name(row)[0] for row in moved.tolist()}
+        rows = index.within(moved, {p for p in left if self._consumer.is_at_end(p)})
+        if len(rows):
+            self._publish(lifecycle.retire(rows, self._topic, utc_now(self._clock)), "moved")
 
     def _report_series(self, n_live: int) -> None:
         index = self._pipeline.store.index

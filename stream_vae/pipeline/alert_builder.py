@@ -59,6 +59,7 @@ class SilenceEnd(Enum):
 
     RETURNED = "sends readings again"
     FORGOTTEN = "is forgotten: no reading for long"
+    MOVED = "sends in another partition now"
 
 
 class AlertBuilder:
@@ -141,7 +142,12 @@ class AlertBuilder:
         )
 
     def build_forgotten(
-        self, silent: SilentSeries, incident: Incident, threshold: float, now: datetime
+        self,
+        silent: SilentSeries,
+        incident: Incident,
+        threshold: float,
+        now: datetime,
+        end: SilenceEnd = SilenceEnd.FORGOTTEN,
     ) -> AlertEvent:
         """Return the last event of an incident whose series is forgotten."""
         return self._build_without_reading(
@@ -158,7 +164,7 @@ class AlertBuilder:
             threshold_method=self._threshold_method,
             grade=incident.peak_grade,
             offsets=(incident.offset_start, incident.offset_end),
-            summary=f"{printable(silent.key, 200)} {SilenceEnd.FORGOTTEN.value}",
+            summary=f"{printable(silent.key, 200)} {end.value}",
         )
 
     def build_silence(

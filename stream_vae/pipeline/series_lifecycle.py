@@ -18,6 +18,8 @@ from stream_vae.pipeline.scored_batch import ScoredBatch
 from stream_vae.pipeline.series_store import SeriesStore
 
 _EXTRA_SHARE = 100
+_MOVED_INTERVALS = 10
+_MOST_LOOKED_AT = 1000  # keys a second; milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,34 @@ class SeriesLifecycle:
         index = self._store.index
         return self._forget(index.within(index.idle_since(idle_since_ns), partitions), topic, now)
 
+    def moved(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
+        """Return the rows of these partitions whose series send in another partition now.
+
+        A series is a key within one partition. Where partitions are added, or a producer chooses
+        them otherwise, the key goes on elsewhere as a new series. Its old row has moved once the
+        key has sent elsewhere since and this row has been without a reading for ten of its usual
+        intervals. A producer that spreads one key over several partitions keeps all its rows: each
+        goes on sending.
+
+        Args:
+            now_ns: Wall clock, nanoseconds since 1970.
+            partitions: Those of which every record there is has been taken in.
+        """
+        index = self._store.index
+        overtaken = index.overtaken(_MOST_LOOKED_AT)
+        if not overtaken:
+            return np.empty(0, np.int32)
+        rows, newest = np.array(overtaken, np.int32).T
+        # What is not known of the old row the new one tells, once it has sent for long enough.
+        usual = np.where(index.interval[rows] > 0, index.interval[rows], index.interval[newest])
+        allowed_s = _MOVED_INTERVALS * np.maximum(usual, self._detector.spec.step_seconds)
+        is_away = (usual > 0) & ((now_ns - index.arrived[rows]) / 1e9 > allowed_s)
+        return index.within(np.intersect1d(rows[is_away], index.at_rest()), partitions)
+
+    def retire(self, rows: NDArray[np.int32], topic: str, now: datetime) -> Changes:
+        """Forget series that have moved; their incidents are resolved, with that as the reason."""
+        return self._forget(rows, topic, now, SilenceEnd.MOVED)
+
     def overdue(self, now_ns: int, partitions: Collection[int]) -> set[int]:
         """Return which of these partitions have series that seem to have stopped."""
         rows = self._overdue(now_ns, partitions)
@@ -170,7 +200,13 @@ class SeriesLifecycle:
             changes.append((at, int(rows[at]), event))
         return changes
 
-    def _forget(self, rows: NDArray[np.int32], topic: str, now: datetime) -> Changes:
+    def _forget(
+        self,
+        rows: NDArray[np.int32],
+        topic: str,
+        now: datetime,
+        end: SilenceEnd = SilenceEnd.FORGOTTEN,
+    ) -> Changes:
         """Drop series; what they leave open is resolved, since nobody would do it later."""
         alerts: list[AlertEvent] = []
         for row in rows.tolist():
@@ -178,15 +214,13 @@ class SeriesLifecycle:
             incident = self._store.incidents.incident(row)
             if incident is not None:
                 threshold = self._detector.threshold.in_force(row)
-                alerts.append(self._alerts.build_forgotten(silent, incident, threshold, now))
+                alerts.append(self._alerts.build_forgotten(silent, incident, threshold, now, end))
             silence = self._store.silences.get(row)
             if silence is not None:
                 silent_s = now.timestamp() - silence.arrived / 1e9
                 silent = replace(silent, silent_s=silent_s, last_step=round(now.timestamp() * 1e9))
                 alerts.append(
-                    self._alerts.build_silence(
-                        silent, silence, self._severity, now, end=SilenceEnd.FORGOTTEN
-                    )
+                    self._alerts.build_silence(silent, silence, self._severity, now, end=end)
                 )
         recorded = self._store.index.recorded[rows].tolist()
         names = self._store.release(rows)
@@ -208,4 +242,7 @@ class SeriesLifecycle:
         rows = index.at_rest()
         silent_s = (now_ns - index.arrived[rows]) / 1e9
         over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
-        return over[~np.isin(over, list(silences.open_rows))]
+        over = over[~np.isin(over, list(silences.open_rows))]
+        # One whose key sends in another partition has moved, and is no less alive for it.
+        stays = [index.newest_elsewhere(row) is None for row in over.tolist()]
+        return over[np.array(stays, np.bool_)]

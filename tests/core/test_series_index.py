@@ -113,3 +113,18 @@ def test_the_usual_interval_is_the_mean_of_the_last_full_epoch() -> None:
     assert index.interval[rows[0]] == 0, "nothing is known before"
     index.see(rows, np.array([EPOCH * 10 * SECOND]), np.array([EPOCH]))
     assert index.interval[rows[0]] == 10
+
+
+def test_keys_in_several_partitions_are_looked_at_in_turn() -> None:
+    """However many there are; a key in one partition alone is never looked at."""
+    index = SeriesIndex(64)
+    names = [(p, f"k{i}") for i in range(10) for p in (0, 1)]
+    rows, _ = index.rows([*names, (0, "alone"), (1, "other")])
+    index.arrived[rows] = np.arange(len(rows))
+    seen = [index.overtaken(4) for _ in range(5)]
+    expected = [(index.find((0, f"k{i}")), index.find((1, f"k{i}"))) for i in range(10)]
+    assert sorted(pair for each in seen for pair in each) == sorted(expected * 2)
+    assert index.newest_elsewhere(int(rows[0])) == int(rows[1])
+    assert index.newest_elsewhere(int(rows[1])) is None
+    index.release(rows[1::2][:10])
+    assert [index.overtaken(100) for _ in range(2)] == [[], []]

@@ -191,6 +191,14 @@ class Scene:
         assert self.committed == self.ends, "not all input was committed"
         assert len(live) == self.n_partitions
 
+    def settle_empty(self, one: Instance) -> None:
+        """Turn an instance until all partitions are live, before anything is fed."""
+        for _ in range(400):
+            one.turn()
+            if len(one.partitions.live) == self.n_partitions:
+                return
+        raise AssertionError("not all partitions are live")
+
     def _all_committed(self) -> bool:
         committed = self.committed
         return all(committed.get(p) == end for p, end in self.ends.items())

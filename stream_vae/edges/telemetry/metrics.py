@@ -80,7 +80,7 @@ class Metrics:
             self.transactions.labels(result)
         for change in ("assigned", "revoked", "lost"):
             self.rebalances.labels(change)
-        for reason in ("idle", "memory"):
+        for reason in ("idle", "memory", "moved"):
             self.series_evicted.labels(reason)
         for status in ("firing", "resolved"):
             for severity in ("info", "warning", "critical"):
@@ -202,7 +202,7 @@ class Metrics:
         )
         self.series_evicted = self._counters(
             "series_evicted_total",
-            "Series evicted: idle for their time to live, or to make room in memory.",
+            "Series evicted: idle for their time to live, to make room, or moved elsewhere.",
             "reason",
         )
         self.incidents_open = self._gauge("incidents_open", "Incidents that are firing now.")

@@ -1,0 +1,134 @@
+"""A series whose key goes on in another partition."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_vae.detect.config import SilenceConfig
+from stream_vae.events import SeriesEvicted
+from tests.memory_kafka.instance import Instance
+from tests.memory_kafka.scene import Scene
+
+WATCHED = SilenceConfig(intervals=10.0, at_least_s=15.0)
+QUICK = SilenceConfig(intervals=3.0, at_least_s=1.0)
+"""Tells of a silence before it can be said that a series has moved."""
+UNWATCHED = SilenceConfig(intervals=0)
+
+
+def scene_of(silence: SilenceConfig = WATCHED, partitions: int = 2) -> Scene:
+    return Scene(partitions, detect={"silence": silence})
+
+
+def send(
+    scene: Scene, one: Instance, steps: range, partition: int, anomalies: range = range(0)
+) -> None:
+    """Send a reading a second, which is taken in at once."""
+    for step in steps:
+        scene.feed_series("s", range(step, step + 1), anomalies=anomalies, partition=partition)
+        one.turn(3)
+        scene.kafka.clock.sleep(0.9)
+
+
+def pause(scene: Scene, one: Instance, seconds: int) -> None:
+    for _ in range(seconds):
+        one.turn(3)
+        scene.kafka.clock.sleep(0.9)
+
+
+def told(scene: Scene) -> list[tuple[str, str]]:
+    return [(event["kind"], event["status"]) for event in scene.alerts()]
+
+
+def moved(one: Instance) -> int:
+    return sum(event.count for event in one.events.of(SeriesEvicted) if event.reason == "moved")
+
+
+@pytest.mark.parametrize(
+    "silence", [WATCHED, QUICK, UNWATCHED], ids=["watched", "quick", "unwatched"]
+)
+@pytest.mark.parametrize("restart", [False, True])
+def test_its_incident_is_resolved_with_the_reason_and_no_silence_is_told_of(
+    silence: SilenceConfig, *, restart: bool
+) -> None:
+    scene = scene_of(silence)
+    one = scene.start()
+    scene.settle_empty(one)
+    send(scene, one, range(40), 0, range(35, 40))
+    assert told(scene) == [("anomaly", "firing")]
+    if restart:
+        one.stop()
+        one = scene.start("b")
+    send(scene, one, range(40, 90), 1)
+    assert told(scene) == [("anomaly", "firing"), ("anomaly", "resolved")]
+    assert scene.alerts()[-1]["summary"] == "s sends in another partition now"
+    assert moved(one) == 1
+    assert one.pipeline.n_series == 1
+    one.stop()
+    assert set(scene.state().rows) == {(1, "s")}
+
+
+def test_a_series_that_sends_nowhere_is_told_of() -> None:
+    """The control: the same pause, and the key is nowhere else."""
+    scene = scene_of()
+    one = scene.start()
+    scene.settle_empty(one)
+    send(scene, one, range(40), 0)
+    pause(scene, one, 40)
+    assert told(scene) == [("silence", "firing")]
+    assert moved(one) == 0
+
+
+def test_a_silence_that_was_told_of_before_ends_when_the_key_sends_elsewhere() -> None:
+    scene = scene_of()
+    one = scene.start()
+    scene.settle_empty(one)
+    send(scene, one, range(40), 0)
+    pause(scene, one, 40)
+    send(scene, one, range(80, 84), 1)
+    assert told(scene) == [("silence", "firing"), ("silence", "resolved")]
+    assert moved(one) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_key_that_a_producer_spreads_over_partitions_keeps_all_its_rows(seed: int) -> None:
+    scene, chosen = scene_of(QUICK, partitions=3), np.random.default_rng(seed)
+    one = scene.start()
+    scene.settle_empty(one)
+    for step in range(250):
+        send(scene, one, range(step, step + 1), int(chosen.integers(3)))
+    assert moved(one) == 0
+    assert one.pipeline.n_series == 3
+    assert told(scene) == []
+
+
+def test_what_is_still_to_be_read_keeps_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can say that a series has left a partition that is not read to its end."""
+    scene = scene_of()
+    one = scene.start()
+    scene.settle_empty(one)
+    send(scene, one, range(40), 0)
+
+    def not_at_end(partition: int) -> bool:
+        return partition != 0
+
+    monkeypatch.setattr(one.consumer, "is_at_end", not_at_end)
+    send(scene, one, range(40, 80), 1)
+    assert moved(one) == 0
+    monkeypatch.undo()
+    send(scene, one, range(80, 82), 1)
+    assert moved(one) == 1
+
+
+def test_a_series_that_comes_back_begins_anew() -> None:
+    scene = scene_of()
+    one = scene.start()
+    scene.settle_empty(one)
+    send(scene, one, range(40), 0)
+    send(scene, one, range(40, 80), 1)
+    send(scene, one, range(80, 120), 0)
+    assert moved(one) == 2
+    assert told(scene) == []
+    rows: dict[Any, Any] = scene.state().rows
+    assert one.pipeline.n_series == 1
+    assert (1, "s") not in rows
