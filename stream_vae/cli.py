@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from stream_vae import __version__
 from stream_vae.core.masking import mask_text
@@ -14,8 +15,18 @@ from stream_vae.errors import ConfigError, StreamVaeError
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 
-COMMANDS = ("demo", "train", "score", "run", "alerts", "feed", "redrive")
-GROUPS = ("config", "model")
+COMMANDS = {
+    "demo": "Run the whole job on an embedded broker and real data, in half a minute.",
+    "train": "Train a model on CSV files and write its bundle.",
+    "score": "Score CSV files with a bundle: what the daemon would have said, reading by reading.",
+    "run": "Run the daemon: consume readings, score windows, publish alert events.",
+    "alerts": "Print the alert events of a topic, one line each.",
+    "feed": "Publish CSV files to a topic as readings, to try the daemon on any broker.",
+    "redrive": "Move dead letters or late readings back to their topic; a dry run at first.",
+    "config": "Check, show and describe settings; nothing is started or contacted.",
+    "model": "Look into model bundles.",
+}
+"""Name and the first line of its help, which a test holds against the command's own."""
 
 _HELP = """Streaming anomaly detection for Kafka with an LSTM seq2seq variational autoencoder.
 
@@ -30,9 +41,38 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def build_app(names: Iterable[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
-    """Return the program with these commands."""
+class _Program(TyperGroup):
+    """Imports a command when it is run; the list of all needs their names and first lines alone."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        """Return the names in the order of use."""
+        return [*COMMANDS]
+
+    def get_command(self, _: Any, name: str) -> TyperCommand | None:
+        """Return what the list shows of a command."""
+        return TyperCommand(name, help=COMMANDS[name]) if name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is to be run."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _load(name) if name in COMMANDS else command, rest
+
+
+def _load(name: str) -> Any:
+    module: Any = import_module(f"stream_vae.commands.{name}")
+    if hasattr(module, "app"):
+        return typer.main.get_command(module.app)
     app = typer.Typer(
+        add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+    )
+    app.command(name)(getattr(module, name))
+    return typer.main.get_command(app)
+
+
+def build_app() -> typer.Typer:
+    """Return the program."""
+    app = typer.Typer(
+        cls=_Program,
         help=_HELP,
         no_args_is_help=True,
         rich_markup_mode="markdown",
@@ -51,12 +91,6 @@ def build_app(names: Iterable[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
     ) -> None:
         """Hold the options that stand before a command."""
 
-    for name in names:
-        module: Any = import_module(f"stream_vae.commands.{name}")
-        if name in GROUPS:
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(getattr(module, name))
     return app
 
 
@@ -72,11 +106,9 @@ def _refuse_undecodable(arguments: Iterable[str]) -> None:
 
 def main() -> None:
     """Run the program; exit 0 if all went well, 1 if not, 2 on bad input or configuration."""
-    # Importing torch takes seconds: a command that does without need not wait for it.
     _refuse_undecodable(sys.argv[1:])
-    asked = [name for name in sys.argv[1:2] if name in (*COMMANDS, *GROUPS)]
     try:
-        (build_app(asked) if asked else build_app())()
+        build_app()()
     except StreamVaeError as exc:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         typer.echo(mask_text(str(exc)), err=True)

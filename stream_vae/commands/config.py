@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 import typer
 
 from stream_vae.commands.options import ConfigOption, SecretsOption
-from stream_vae.edges.kafka.properties import verify_properties
-from stream_vae.settings import Settings, load_settings, markdown_table, to_json, to_yaml
 
 app = typer.Typer(
     name="config",
     help="Check, show and describe settings; nothing is started or contacted.",
+    add_completion=False,
     no_args_is_help=True,
 )
 
@@ -19,6 +18,9 @@ app = typer.Typer(
 @app.command()
 def check(config: ConfigOption = None, secrets_dir: SecretsOption = None) -> None:
     """Say whether the settings can be used; exit 2 with everything that is wrong if not."""
+    from stream_vae.edges.kafka.properties import verify_properties
+    from stream_vae.settings import load_settings
+
     loaded = load_settings(config=config, secrets_dir=secrets_dir)
     verify_properties(loaded.settings.kafka)
     n_set = sum(origin != "default" for origin in loaded.origins.values())
@@ -34,6 +36,8 @@ def show(
     ] = "yaml",
 ) -> None:
     """Print the effective settings, secrets masked, and what set each of them."""
+    from stream_vae.settings import load_settings, to_json, to_yaml
+
     loaded = load_settings(config=config, secrets_dir=secrets_dir)
     typer.echo(to_yaml(loaded) if output_format == "yaml" else to_json(loaded))
 
@@ -47,11 +51,15 @@ def schema() -> None:
 @app.command(hidden=True)
 def table() -> None:
     """Print all settings as a Markdown table (the README's)."""
+    from stream_vae.settings import markdown_table
+
     typer.echo(markdown_table())
 
 
 def schema_text() -> str:
     """Return the JSON Schema as it is kept in `configs/stream-vae.schema.json`."""
+    from stream_vae.settings import Settings
+
     content = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Settings.model_json_schema(),

@@ -1,13 +1,10 @@
 """Options that several commands share."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from stream_vae.settings import Settings, load_settings
 
 ConfigOption = Annotated[
     Path | None,
@@ -31,16 +28,3 @@ def refuse_not_finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"found {value}, expected a finite number")
     return value
-
-
-def load_command_settings(config: Path | None, overrides: Mapping[str, object]) -> Settings:
-    """Return the effective settings of a command.
-
-    Args:
-        config: YAML file, if one was given.
-        overrides: Dotted name -> value of a flag; None if it was not given.
-
-    Raises:
-        ConfigError: If anything about them is wrong; says what, all at once.
-    """
-    return load_settings(config=config, overrides=overrides).settings

@@ -1,40 +1,11 @@
 """`stream-vae score`: the daemon's own pipeline over files, without Kafka."""
 
-from contextlib import ExitStack
-from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
-from stream_vae import __version__
-from stream_vae.commands.options import ConfigOption, load_command_settings
-from stream_vae.core.alerts import AlertDetector
-from stream_vae.core.excerpts import printable
-from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.verdicts import Verdict
-from stream_vae.edges.files.bundle_files import load_bundle
-from stream_vae.edges.files.csv_header import ColumnChoice
-from stream_vae.edges.files.csv_readings import CHUNK_ROWS, CsvFiles
-from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
-from stream_vae.errors import ConfigError
-from stream_vae.models.device import limit_threads
-from stream_vae.models.scoring import WindowScorer
-from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.detector import Detector
-from stream_vae.pipeline.pipeline import Pipeline, store_of_one
-from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
+from stream_vae.commands.options import ConfigOption
 
 
 def score(
@@ -62,103 +33,6 @@ def score(
 
     Example: stream-vae score --bundle bundle/ --input week.csv --output scores.csv
     """
-    settings = load_command_settings(config, {"detect.score": score_name})
-    _refuse_same_files(input_files, [output, alerts] if alerts else [output])
-    limit_threads(settings.worker.threads)
-    model = load_bundle(bundle)
-    scorer = WindowScorer(
-        model,
-        score=settings.detect.score,
-        device=settings.worker.device,
-        samples=settings.worker.samples,
-        max_batch=settings.worker.max_batch,
-    )
-    one = store_of_one(model.spec, settings.detect).series_bytes
-    # New series of one batch must find room beside the known ones, however small the budget is.
-    capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
-    pipeline = Pipeline(
-        Detector(model.spec, scorer, settings.detect, capacity),
-        settings.detect,
-        Origin(
-            detector=AlertDetector(
-                name=settings.detector.name, version=__version__, instance="score"
-            ),
-            topic=settings.input.topic,
-            group=settings.kafka.group_id,
-            labels=settings.detector.labels,
-            links=settings.detector.links,
-        ),
-    )
-    features = tuple(feature.name for feature in model.spec.features)
-    readings = CsvFiles(input_files, ColumnChoice(features=features))
-    counts = np.zeros(len(Verdict), np.int64)
-    n_alerts = n_late = n_forgotten = 0
-    console = Console(stderr=True)
-    with ExitStack() as stack:
-        scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
-        alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None
-        bar = stack.enter_context(_progress(console))
-        task = bar.add_task("readings scored", total=None)
-        for batch in readings.iter_batches():
-            now = datetime.now(UTC)
-            room_made = _make_room(pipeline, batch, now)
-            outcome = pipeline.observe(batch, now)
-            scores_file.write(batch, outcome.verdicts)
-            counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
-            n_late += len(outcome.late)
-            n_forgotten += sum(len(changes.forgotten) for changes in room_made)
-            for event in chain(*(changes.alerts for changes in room_made), outcome.alerts):
-                n_alerts += 1
-                if alerts_file:
-                    alerts_file.write(event)
-            bar.update(task, completed=int(counts.sum()))
-    told = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
-    console.print(f"{counts.sum():,} readings: {told}; {n_alerts} alert events; see {output}")
-    if readings.ignored_columns:
-        names = ", ".join(map(printable, readings.ignored_columns))
-        console.print(f"columns that are no feature of the model, ignored: {escape(names)}")
-    if n_late:
-        _warn(
-            console,
-            f"{n_late:,} readings came after a later one of their series and were not scored, as "
-            "the daemon would not; sort the file by time",
-        )
-    if n_forgotten:
-        _warn(
-            console,
-            f"{n_forgotten:,} times a series was forgotten, as the daemon would, to hold no more "
-            f"than {capacity:,}: raise state.memory_budget_mb",
-        )
+    from stream_vae.commands.jobs.score import score_files
 
-
-def _make_room(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:
-    """Forget as many series as a batch needs room for, the least missed first."""
-    index, changes = pipeline.store.index, []
-    wanted = index.n_free + pipeline.shortfall(batch)
-    for eviction_class in EvictionClass:
-        lacking = wanted - index.n_free
-        if lacking > 0:
-            changes.append(pipeline.lifecycle.evict(lacking, {0}, batch.topic, now, eviction_class))
-    return changes
-
-
-def _refuse_same_files(inputs: list[Path], outputs: list[Path]) -> None:
-    """Refuse an output that another output, or an input, would be lost to.
-
-    Raises:
-        ConfigError: If there is one.
-    """
-    paths = [path.resolve() for path in (*inputs, *outputs)]
-    for number, path in enumerate(outputs, start=len(inputs)):
-        # What is no file, such as /dev/null, keeps nothing that could be lost.
-        if paths[number] in paths[:number] and (path.is_file() or not path.exists()):
-            raise ConfigError(f"{path}: given twice; expected a file of its own for each output")
-
-
-def _warn(console: Console, text: str) -> None:
-    console.print(f"[bold yellow]warning:[/] {text}")
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), SpinnerColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    score_files(bundle, input_files, output, alerts, {"detect.score": score_name}, config)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 import uuid
 
 from stream_vae import __version__
@@ -14,6 +15,7 @@ from stream_vae.daemon.loop import PollLoop
 from stream_vae.daemon.scoring_worker import ScoringWorker
 from stream_vae.daemon.service import Surroundings
 from stream_vae.daemon.topics import owned_topics
+from stream_vae.detect import drift
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
 from stream_vae.edges.kafka.admin.startup import await_topics
@@ -57,6 +59,8 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         samples=settings.worker.samples,
         max_batch=settings.worker.max_batch,
     )
+    # While the brokers are waited for; the first score would hold up the loop for it.
+    threading.Thread(target=drift.load, name="drift-loader", daemon=True).start()
     instance = settings.kafka.instance_id or f"{os.uname().nodename}-{uuid.uuid4().hex[:8]}"
     around.events.record(
         DaemonStarted(

@@ -1,6 +1,15 @@
 """Drift of the scores over all series: a sign that the model should be retrained."""
 
-from river.drift import ADWIN
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from river.drift import ADWIN
+
+
+def load() -> None:
+    """Import what the first score needs, ahead of it; takes longer than a second."""
+    import river.drift  # noqa: F401, PLC0415
 
 
 class DriftWatch:
@@ -12,8 +21,12 @@ class DriftWatch:
         Bifet & Gavalda (2007), Learning from time-changing data with adaptive windowing.
     """
 
-    def __init__(self) -> None:
-        self._adwin = ADWIN(delta=1e-4)
+    @cached_property
+    def _adwin(self) -> "ADWIN":
+        # Not with this module, whose importers would all wait for river.
+        from river.drift import ADWIN  # noqa: PLC0415
+
+        return ADWIN(delta=1e-4)
 
     def update(self, mean_score: float) -> tuple[float, float] | None:
         """Add the finite mean score of the next batch.

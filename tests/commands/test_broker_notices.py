@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from stream_vae.commands.broker_notices import BrokerNotices
+from stream_vae.commands.jobs.broker_notices import BrokerNotices
 from stream_vae.events import BrokerReached, BrokerUnreachable
 
 

@@ -1,0 +1,37 @@
+"""What a model bundle holds, as tables."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from stream_vae.edges.files.bundle_files import load_bundle
+
+
+def print_bundle(folder: Path) -> None:
+    """Verify a bundle and print what it holds."""
+    bundle = load_bundle(folder)
+    spec = bundle.spec
+    table = Table(title=f"Model {spec.id}", show_header=False, title_justify="left")
+    table.add_row("version", spec.version)
+    table.add_row("trained at", spec.trained_at.isoformat())
+    table.add_row("window", f"{spec.window_length} steps of {spec.step_seconds:g} s")
+    table.add_row("default score", spec.score)
+    shape = "  ".join(f"{name} {value}" for name, value in asdict(bundle.architecture).items())
+    table.add_row("architecture", shape)
+    table.add_row(
+        "training data", f"{bundle.training.rows:,} rows, {bundle.training.series} series"
+    )
+    table.add_row("data SHA-256", bundle.training.data_sha256)
+    for name, quantiles in spec.calibration.items():
+        at = {level: quantiles[round(level * (len(quantiles) - 1))] for level in (0.5, 0.99, 1.0)}
+        text = "  ".join(f"q{level:g} {value:.4g}" for level, value in at.items())
+        table.add_row(f"calibration, {name}", text)
+    features = Table("feature", "unit", "mean", "standard deviation")
+    for i, feature in enumerate(spec.features):
+        mean, std = spec.scaler.mean[i], spec.scaler.std[i]
+        features.add_row(feature.name, feature.unit, f"{mean:.6g}", f"{std:.6g}")
+    console = Console()
+    console.print(table)
+    console.print(features)

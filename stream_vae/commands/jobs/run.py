@@ -1,0 +1,31 @@
+"""The daemon, from its flags on."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from stream_vae.daemon.service import Loop, Service, Surroundings
+from stream_vae.edges.files.bundle_folder import require_bundle
+from stream_vae.edges.kafka.properties import verify_properties
+from stream_vae.edges.telemetry.logs import build_logger
+from stream_vae.settings import load_settings
+
+_HEAVY = "stream_vae.daemon.start"
+
+
+def serve(flags: Mapping[str, object], config: Path | None, secrets_dir: Path | None) -> None:
+    """Run the daemon until it is told to stop."""
+    loaded = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir)
+    Service(loaded, build_logger(loaded.settings.logging, sys.stdout), _start).serve()
+
+
+def _start(around: Surroundings) -> Loop | None:
+    settings = around.loaded.settings
+    require_bundle(settings.bundle.path)
+    verify_properties(settings.kafka)
+    # Importing torch takes seconds; by now the port is bound and probes are answered.
+    heavy: Any = import_module(_HEAVY)
+    loop: Loop | None = heavy.start_loop(around)
+    return loop
