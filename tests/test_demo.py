@@ -32,6 +32,16 @@ def test_the_demo_finds_the_known_events_and_leaves_its_files(tmp_path: Path) ->
         jsonschema.validate(event, alert_schema())
     rows = (out / "scores.csv").read_text().splitlines()
     assert len(rows) == 1 + 789, "one row a streamed reading"
+    left = sorted(path.name for path in out.iterdir())
+    assert left == [
+        "alerts.jsonl",
+        "anomalies.png",
+        "bundle",
+        "daemon.log",
+        "daemon.yaml",
+        "scores.csv",
+    ]
+    assert "--config" not in done.stdout.split("Next, with your own data")[1].split("The last")[0]
     assert (out / "anomalies.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(p.name for p in (out / "bundle").iterdir()) == [
         "model.json",

@@ -159,8 +159,9 @@ def _write_config(out: Path, bootstrap: str) -> Path:
         "logging": {"format": "json", "summary_period_s": 5.0},
         **_DETECTION,
     }
-    path = out / "stream-vae.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    path = out / "daemon.yaml"
+    text = yaml.safe_dump(config, sort_keys=False)
+    path.write_text(f"# Of the demo's daemon; its broker ended with it.\n{text}", encoding="utf-8")
     return path
 
 
@@ -292,12 +293,14 @@ def _essence(event: AlertEvent) -> dict[str, object]:
 
 def _print_next_steps(console: Console, out: Path) -> None:
     console.print(
-        f"In [bold]{out}[/]: alerts.jsonl, scores.csv, anomalies.png, bundle/, stream-vae.yaml, "
+        f"In [bold]{out}[/]: alerts.jsonl, scores.csv, anomalies.png, bundle/, daemon.yaml, "
         "daemon.log\n"
         "The model saw only the clean stretch; the incident settings were chosen on this very data,"
         " so this shows how it works, not how well.\n"
         "Next, with your own data (a CSV with a column `timestamp`):\n"
         "  stream-vae train --input normal.csv --bundle bundle/\n"
         "  stream-vae score --bundle bundle/ --input more.csv --output scores.csv\n"
-        "  stream-vae run --config stream-vae.yaml"
+        "  stream-vae run --bundle bundle/\n"
+        "The last consumes `stream-vae.readings` of a broker at localhost:9092; a configuration "
+        "file says otherwise (--config, README)."
     )
