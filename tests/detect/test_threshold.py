@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from stream_vae.detect.config import ThresholdConfig
 from stream_vae.detect.threshold import AdaptiveThreshold, Judgement
+from tests.suites import fewer_examples
 
 CALIBRATION = np.quantile(np.random.default_rng(0).normal(size=50_000), np.linspace(0, 1, 1001))
 
@@ -61,6 +62,7 @@ def test_a_revision_is_judged_but_not_learnt_twice() -> None:
     assert judge(once, probe).threshold[0] == judge(twice, probe).threshold[0]
 
 
+@fewer_examples(2)
 @given(
     seed=st.integers(0, 2**32 - 1),
     cuts=st.lists(st.integers(1, 70), min_size=1, max_size=20),

@@ -26,6 +26,7 @@ from stream_vae.pipeline.series_lifecycle import EvictionClass
 from stream_vae.wire.alerts import alert_schema, encode_alert
 from stream_vae.wire.snapshots import decode_value, encode_value
 from tests.conftest import MeanSquareScorer, make_spec
+from tests.suites import fewer_examples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MakePipeline = Callable[..., Pipeline]
@@ -87,6 +88,7 @@ def test_every_alert_event_is_valid_against_the_published_schema(
         assert event.features[0].contribution >= event.features[-1].contribution
 
 
+@fewer_examples(4)
 @given(cuts=st.lists(st.integers(1, 90), min_size=1, max_size=12))
 def test_outcomes_do_not_depend_on_how_the_stream_is_polled(
     make_pipeline: MakePipeline, make_readings: MakeReadings, cuts: list[int]

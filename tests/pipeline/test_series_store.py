@@ -19,6 +19,7 @@ from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.wire.snapshots import RowHead, decode_rows, encode_rows
 from tests.conftest import make_spec
+from tests.suites import fewer_examples
 
 MakePipeline = Callable[..., Pipeline]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,6 +66,7 @@ def through_bytes(
     return layout.match(head.parts, decode_rows(head, values)[1])
 
 
+@fewer_examples(4)
 @given(
     saved_at=st.lists(st.integers(0, len(STREAM)), min_size=SERIES, max_size=SERIES),
     until=st.integers(0, len(STREAM)),
