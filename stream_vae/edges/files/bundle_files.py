@@ -13,18 +13,18 @@ from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 
 _NAMES = (MODEL_FILE, WEIGHTS_FILE)
 MAX_BYTES = 1 << 30
-"""Of one file; more would only fill the memory."""
+"""Of one file; bounds memory."""
 
 
 def check_bundle_target(folder: Path, *, replace: bool) -> None:
-    """Refuse a folder that `save_bundle` could not write, before a training rather than after it.
+    """Refuse a folder that `save_bundle` could not write, before training rather than after it.
 
     Args:
-        folder: Where the bundle is to go; nothing is left there.
-        replace: Whether a bundle may be there already.
+        folder: Target of the bundle; not changed.
+        replace: Whether an existing bundle may be replaced.
 
     Raises:
-        BundleError: If one is there but must not be replaced, or the folder cannot be written.
+        BundleError: If one exists but must not be replaced, or the folder cannot be written.
     """
     try:
         target = _target(folder)
@@ -41,7 +41,7 @@ def check_bundle_target(folder: Path, *, replace: bool) -> None:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle; `folder` then holds all of it, or is as it was.
+    """Write a bundle; `folder` then holds all of it, or is unchanged.
 
     A new folder is written beside its final name and moved there in one step. An existing one is
     replaced only if it is empty or holds a bundle and nothing else: it is moved aside first, so a
@@ -95,7 +95,7 @@ def _read(path: Path) -> bytes:
 
 
 def _target(folder: Path) -> Path:
-    """Return the folder itself, be it called by a link or as the current one."""
+    """Return the folder itself, resolved from a link or the current directory."""
     try:
         target = folder.resolve()
     except RuntimeError as error:  # a link that leads to itself
@@ -122,7 +122,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it, so that a rename cannot overtake it."""
+    """Write a file and sync it to disk, so that it precedes the rename."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()

@@ -1,4 +1,4 @@
-"""The folder of a bundle, looked at before torch is loaded to read it."""
+"""A check of a bundle's folder that does not import torch."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 
 
 def require_bundle(folder: Path) -> None:
-    """Refuse a folder that is not there.
+    """Refuse a folder that does not exist.
 
     Raises:
-        BundleError: Says what is expected in it.
+        BundleError: Names the expected files.
     """
     try:
         is_there = folder.is_dir()

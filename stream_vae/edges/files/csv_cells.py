@@ -1,4 +1,4 @@
-"""Cells of one CSV column to an array, with file, line and column where that fails."""
+"""Cells of one CSV column to an array; errors name file, line and column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ def parse_values(
 
 
 def _all_numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the cells as numbers, or None if some need a look each."""
-    # float() reads "1_000" as 1000, which no CSV means.
+    """Return the cells as numbers, or None if some need `_parse_value`."""
+    # float() reads "1_000" as 1000, which is not valid in CSV.
     if "_" in "".join(cells):
         return None
     try:
@@ -95,7 +95,7 @@ def parse_times(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> N
 
 
 def parse_series(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> list[str]:
-    """Return N series keys as they stand.
+    """Return N series keys, unchanged.
 
     Raises:
         InputFileError: At the first key that is empty or too long.

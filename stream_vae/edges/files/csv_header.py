@@ -1,4 +1,4 @@
-"""Which column of a CSV file is what."""
+"""Roles of the columns of a CSV file."""
 
 import re
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ _LABEL_LIKE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnChoice:
-    """What the operator says of a file's columns."""
+    """The operator's choice of columns."""
 
     features: tuple[str, ...] | None = None
-    """Those that must be there, in the order wanted, beside which others are ignored; None: all
-    columns that are nothing else."""
+    """Required features, in this order, others being ignored; None: all columns without another
+    role."""
     label: str = LABEL
     drop: frozenset[str] = frozenset()
     """Columns to leave out."""
     refuse_labels: bool = False
-    """Refuse a feature that by its name is a label: a model must not be trained on the answer."""
+    """Refuse a feature that is named like a label: a model must not be trained on labels."""
 
 
 ALL_COLUMNS = ColumnChoice()
-"""Every column that is nothing else is a feature."""
+"""Every column without another role is a feature."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +45,19 @@ class CsvColumns:
     features: tuple[int, ...]
     """Position of each feature, in the order of `feature_names`."""
     ignored: tuple[str, ...]
-    """Columns that are no feature of the model, or to be left out."""
+    """Columns that are not features of the model, or are left out."""
 
 
 def locate_columns(
     path: Path, header: list[str], choice: ColumnChoice, first: tuple[str, ...] = ()
 ) -> CsvColumns:
-    """Return what each column of a header is.
+    """Return the role of each column of a header.
 
     Args:
         path: For messages.
-        header: Names as they stand in line 1; spaces around them do not count.
-        choice: What is wanted.
-        first: The first file's features, which the others must have, no more and no less; empty
-            for the first.
+        header: Names in line 1; surrounding spaces are ignored.
+        choice: The operator's choice.
+        first: The first file's features, which the others must have exactly; empty for the first.
 
     Raises:
         InputFileError: With file, line 1 and the columns.

@@ -3,8 +3,8 @@
 A header; a column `timestamp`; optionally `series` (without it a file is one series, named after
 the file) and `label` (0 or 1, never a feature); every other column is a feature.
 
-Whatever a file holds, packed or not, memory is bounded: by a row's length, and for what is held at
-once by `MAX_CELLS`.
+Memory is bounded for any file, compressed or not: by the length of a row, and in total by
+`MAX_CELLS`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,16 +28,16 @@ from stream_vae.errors import InputFileError
 
 CHUNK_ROWS = 4096
 MAX_CELLS = 200_000_000
-"""Of all files held at once: some 2 GB, twice that while they are put together."""
+"""Of all files held at once: about 2 GB, twice that while they are concatenated."""
 _CELLS_BESIDE_FEATURES = 4
-"""What a row costs beside its features, in numbers of 8 bytes: time, series, line, file, label."""
+"""Overhead of a row beside its features, in units of 8 bytes: time, series, line, file, label."""
 NO_LABEL = -1
 """Label of a reading that has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvReadings:
-    """N readings of F features, in file order, and what was found on the way."""
+    """N readings of F features, in file order, and statistics of the files."""
 
     feature_names: tuple[str, ...]
     times: NDArray[np.int64]
@@ -50,7 +50,7 @@ class CsvReadings:
     """(N,) 0 normal, 1 anomalous, -1 unlabelled; None where no file has a column `label`."""
     paths: tuple[Path, ...]
     file_numbers: NDArray[np.int32]
-    """(N,) position in `paths` of the file each reading stands in."""
+    """(N,) position in `paths` of each reading's file."""
     lines: NDArray[np.int64]
     """(N,) line in that file (the header is line 1)."""
     missing_cells: NDArray[np.int64]
@@ -58,7 +58,7 @@ class CsvReadings:
     infinite_cells: NDArray[np.int64]
     """(F,) infinite cells, which count as not observed too."""
     ignored_columns: tuple[str, ...]
-    """Columns that are no feature of the model the file is read for."""
+    """Columns that are not features of the model."""
 
     def __len__(self) -> int:
         return len(self.series)
@@ -83,11 +83,11 @@ class CsvFiles:
     """Files, one after the other, as one table.
 
     Args:
-        paths: One or more; a name that ends in `.gz` is unpacked.
-        choice: Which columns are what.
+        paths: One or more; a name that ends in `.gz` is decompressed.
+        choice: Roles of columns.
 
     Raises:
-        InputFileError: If there is no file; when they are read, with file, line and column.
+        InputFileError: If there is no file; on reading, with file, line and column.
     """
 
     def __init__(self, paths: Sequence[Path], choice: ColumnChoice = ALL_COLUMNS) -> None:
@@ -100,11 +100,11 @@ class CsvFiles:
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
-        """The columns that are no feature or were to be left out, of the files read so far."""
+        """The columns that are not features or are left out, of the files read so far."""
         return tuple(self._ignored)
 
     def iter_batches(self) -> Iterator[ReadingBatch]:
-        """Yield all readings in file order, some at a time; offsets are row numbers from 0."""
+        """Yield all readings in file order, in batches; offsets are row numbers from 0."""
         n = 0
         for chunk in self._chunks():
             offsets = np.arange(n, n + len(chunk.series), dtype=np.int64)
@@ -123,7 +123,7 @@ class CsvFiles:
         """Return all readings.
 
         Raises:
-            InputFileError: If they are more than `MAX_CELLS`, too.
+            InputFileError: Also if there are more than `MAX_CELLS`.
         """
         chunks = []
         left = MAX_CELLS
@@ -156,7 +156,7 @@ class CsvFiles:
                 block = _take(rows, path, len(header[1]))
 
     def _check_choice(self, *, has_labels: bool) -> None:
-        """Refuse a choice of columns that no file has: its name is misspelt."""
+        """Refuse a chosen column that no file has: its name is misspelt."""
         absent = [name for name in sorted(self._choice.drop) if name not in self._ignored]
         if self._choice.label != LABEL and not has_labels:
             absent.append(self._choice.label)
@@ -196,7 +196,7 @@ def read_csv(paths: Sequence[Path], choice: ColumnChoice = ALL_COLUMNS) -> CsvRe
 def _take(
     rows: Iterator[tuple[int, list[str]]], path: Path, width: int
 ) -> list[tuple[int, list[str]]]:
-    """Return the next rows, blank lines left out."""
+    """Return the next rows, without blank lines."""
     block = []
     for line, cells in rows:
         if not cells:

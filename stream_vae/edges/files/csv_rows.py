@@ -1,4 +1,4 @@
-"""Rows of a CSV file with the line they begin on, each bounded in length."""
+"""Rows of a CSV file with their first line, each bounded in length."""
 
 import csv
 import gzip
@@ -11,14 +11,14 @@ from stream_vae.core.excerpts import printable
 from stream_vae.errors import InputFileError
 
 MAX_ROW_CHARACTERS = 1_048_576
-"""Of one row, unpacked. A packed file can hold a line of gigabytes in a few kilobytes."""
+"""Of one row, decompressed. A compressed file can hold a line of gigabytes in kilobytes."""
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with the line it begins on, every way a file can fail translated.
+    """Yield each row with its first line; all errors of a file are translated.
 
     Args:
-        path: A name that ends in `.gz` is unpacked.
+        path: A name that ends in `.gz` is decompressed.
 
     Raises:
         InputFileError: With file, and line where there is one.
@@ -45,14 +45,14 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 class _RowLines:
-    """The lines of a text; the CSV reader by itself would gather a row of any length."""
+    """The lines of a text; the CSV reader itself would buffer a row of any length."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._readline = text.readline
         self._left = MAX_ROW_CHARACTERS
 
     def start_row(self) -> None:
-        """Count anew: the lines so far were a row."""
+        """Reset the count: the lines so far were a row."""
         self._left = MAX_ROW_CHARACTERS
 
     def __iter__(self) -> "_RowLines":
@@ -78,7 +78,7 @@ def _open_binary(path: Path) -> io.BufferedReader | gzip.GzipFile:
 
 
 def _not_utf8(path: Path) -> str:
-    """Return the message with the very line: the reader decodes far ahead of the rows."""
+    """Return the message with the exact line: the reader decodes far ahead of the rows."""
     # The first line that does not end within the limit may end within a character.
     with _open_binary(path) as binary:
         for number, line in enumerate(iter(lambda: binary.readline(MAX_ROW_CHARACTERS), b""), 1):

@@ -1,7 +1,7 @@
-"""Files the offline commands write: whole or not at all.
+"""Atomic output files of the offline commands.
 
-Everything goes to a temporary name beside the target, which is renamed at the end, so that a
-command that was stopped leaves no half file that looks like a whole one.
+Everything is written to a temporary file beside the target, which is renamed at the end, so that an
+interrupted command leaves no partial file under the final name.
 """
 
 import csv
@@ -28,9 +28,9 @@ _VERDICT_NAMES = np.array([verdict.name for verdict in Verdict], dtype=object)
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Give a UTF-8 text file that appears at `path` only if the block ends well.
+    """Yield a UTF-8 text file that appears at `path` only if the block succeeds.
 
-    A path that is no regular file, such as `/dev/stdout`, is written to directly.
+    A path that is not a regular file, such as `/dev/stdout`, is written directly.
 
     Raises:
         ConfigError: If it cannot be written.
@@ -40,7 +40,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
             with path.open("w", encoding="utf-8", newline="") as file:
                 yield file
             return
-        # Behind a symbolic link the file itself is replaced, not the link.
+        # The target of a symbolic link is replaced, not the link.
         target = path.resolve()
         with _temporary_beside(target) as file:
             yield file
@@ -51,7 +51,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
 @contextmanager
 def _temporary_beside(target: Path) -> Iterator[TextIO]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two commands that write the same target out of each other's way.
+    # The process id separates two commands that write the same target.
     temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:
@@ -74,10 +74,10 @@ class ScoresWriter:
         self._rows.writerow(SCORE_COLUMNS)
 
     def write(self, readings: ReadingBatch, verdicts: VerdictBatch) -> None:
-        """Write N readings and what was said of them.
+        """Write N readings and their verdicts.
 
         Raises:
-            ShapeError: If they are not equally many.
+            ShapeError: If their numbers differ.
         """
         if len(readings) != len(verdicts.verdict):
             raise ShapeError(f"{len(readings)} readings and {len(verdicts.verdict)} verdicts")
@@ -110,5 +110,5 @@ class AlertsWriter:
 
 
 def _cells(numbers: NDArray[np.float64]) -> list[float | str]:
-    """Return numbers as csv writes them without loss, and empty cells for NaN."""
+    """Return numbers that csv writes without loss, and empty cells for NaN."""
     return [number if number == number else "" for number in numbers.tolist()]  # noqa: PLR0124 - NaN

@@ -1,4 +1,4 @@
-"""CSV readings to what training takes: per series, sorted, on the grid, each step once."""
+"""CSV readings to training series: per series, sorted, on the grid, each step once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class SeriesArrays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
-    """What was found in the input, for the operator."""
+    """Statistics of the input, for the operator."""
 
     rows: int
     series: int
@@ -34,11 +34,11 @@ class DataReport:
     step_seconds: float
     step_is_inferred: bool
     unsorted_rows: int
-    """Rows older than a row of their series further up; they were sorted in."""
+    """Rows older than an earlier row of their series; they were sorted."""
     duplicate_rows: int
-    """Rows dropped because a later row of the series stands in the same step."""
+    """Rows dropped because a later row of the series falls in the same step."""
     snapped_rows: int
-    """Rows whose time was not on the grid and went down to their step."""
+    """Rows whose time was not on the grid and was rounded down to its step."""
     missing_steps: int
     """Steps between the first and the last of a series without a row."""
     missing_cells: dict[str, int]
@@ -46,7 +46,7 @@ class DataReport:
     infinite_cells: dict[str, int]
     """Feature -> infinite cells (taken as missing), where there are any."""
     constant_features: tuple[str, ...]
-    """Features that never change: nothing can be learnt from them."""
+    """Features that never change: they carry no information."""
     mostly_missing_features: tuple[str, ...]
     """Features observed in less than half of the rows."""
     uneven_features: tuple[str, ...]
@@ -60,8 +60,8 @@ def to_training_series(
 
     Args:
         readings: As read.
-        step_seconds: Width of the grid; None takes the most common time between neighbouring rows
-            of a series (the smaller of equally common ones).
+        step_seconds: Width of the grid; None infers the most common time between consecutive rows
+            of a series (the smallest of equally common ones).
 
     Raises:
         InputFileError: If a feature is never observed, or no step can be inferred.
@@ -137,7 +137,7 @@ def _infer_step(readings: CsvReadings, row_lists: list[NDArray[np.int64]]) -> in
 
 
 def _last_of_each_step(rows: NDArray[np.int64], grid: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return rows in order of their step, of each step the one furthest down in the files."""
+    """Return rows in order of their step, for each step the last one in the files."""
     ordered = rows[np.argsort(grid[rows], kind="stable")]
     steps = grid[ordered]
     is_last = np.ones(len(ordered), dtype=bool)
@@ -174,7 +174,7 @@ def _mostly_missing_features(readings: CsvReadings) -> Iterator[str]:
 
 
 def _uneven_features(names: tuple[str, ...], series: list[SeriesArrays]) -> Iterator[str]:
-    """Yield features of which most of the variance lies between the series, not within them."""
+    """Yield features whose variance is mostly between the series, not within them."""
     for f, name in enumerate(names):
         columns = [one.values[:, f] for one in series]
         observed = [column[~np.isnan(column)] for column in columns]

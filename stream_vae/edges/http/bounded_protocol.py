@@ -1,4 +1,4 @@
-"""HTTP/1.1 that no client can wear out: few connections at a time, none of them for long."""
+"""HTTP/1.1 with bounds on the number of connections and on their duration."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 MAX_CONNECTIONS = 128
-"""Open at a time: a bound on the process's file handles, of which Kafka needs its own."""
+"""Open at a time: a bound on the process's file handles, since Kafka needs some too."""
 
 ACCEPTED_AT_ONCE = 16
 """Per turn of the event loop. A request is read a few turns after its connection was accepted, so
-this must be a small part of `MAX_CONNECTIONS`: else a flood pushes out a probe before it is heard.
+this must be a small part of `MAX_CONNECTIONS`: else a flood closes a probe before it is read.
 """
 
 REQUEST_DEADLINE_S = 10.0
@@ -20,10 +20,10 @@ REQUEST_DEADLINE_S = 10.0
 class BoundedProtocol(H11Protocol):
     """Closes the connection that has waited longest when there are too many, and each after a time.
 
-    A limit that refuses newcomers (uvicorn's `limit_concurrency` answers them 503) would fail
-    probes as soon as others hold all connections; here a newcomer always gets in, and one that
-    asks at once is answered. The deadline also ends what uvicorn does not time: headers or bodies
-    that trickle in, and responses that are not read.
+    A limit that refuses new connections (uvicorn's `limit_concurrency` returns 503) would fail
+    probes as soon as others hold all connections; here a new connection is always accepted, and one
+    that sends its request at once is answered. The deadline also covers what uvicorn does not time:
+    slow headers or bodies, and responses that are not read.
     """
 
     max_connections = MAX_CONNECTIONS
@@ -38,7 +38,7 @@ class BoundedProtocol(H11Protocol):
         return cycle is not None and not cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection in; close another if there are too many."""
+        """Accept a connection; close another if there are too many."""
         super().connection_made(transport)
         self._await_request()
         if len(self.connections) > self.max_connections:
@@ -52,13 +52,13 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Give the connection its time for the next request."""
+        """Restart the connection's deadline for the next request."""
         self._await_request()
         super().on_response_complete()
 
     def close_at_once(self) -> None:
-        """Drop the connection, whatever is still to be sent."""
-        # The loop tells of the loss a turn later; until then it must not be chosen again.
+        """Drop the connection with any unsent data."""
+        # The loop calls `connection_lost` a turn later; until then it must not be chosen again.
         self.connections.discard(self)
         self._cancel_deadline()
         self.transport.abort()
@@ -74,6 +74,6 @@ class BoundedProtocol(H11Protocol):
 
 
 def _longest_waiting(connections: Iterable[object]) -> BoundedProtocol:
-    """Return the connection to be missed least: those being answered come last."""
+    """Return the connection to close: those being answered come last."""
     bounded = (each for each in connections if isinstance(each, BoundedProtocol))
     return min(bounded, key=lambda each: (each.is_answering, each.waiting_since))

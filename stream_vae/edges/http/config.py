@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpConfig:
-    """Where probes and Prometheus find the daemon."""
+    """Address of the HTTP endpoint for probes and Prometheus."""
 
     enabled: bool = True
     """Serve `/livez`, `/readyz` and `/metrics`."""
@@ -17,7 +17,7 @@ class HttpConfig:
     """Address to listen on; `0.0.0.0` in a container. There is no authentication."""
 
     port: Annotated[int, Ge(0), Le(65535)] = 8080
-    """TCP port; 0 takes a free one."""
+    """TCP port; 0 selects a free one."""
 
     liveness_timeout_s: Annotated[float, Gt(0), Le(1e9)] = 60.0
-    """`/livez` fails when the poll loop or the worker shows no sign of life for so long."""
+    """`/livez` fails when the poll loop or the worker has had no heartbeat for this time."""

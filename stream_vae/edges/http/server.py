@@ -21,11 +21,11 @@ from stream_vae.errors import ConfigError
 Probe = Callable[[], Health]
 
 _INDEX = """stream-vae
-/livez    200 while the poll loop and the worker show signs of life, else 503
+/livez    200 while the poll loop and the worker have heartbeats, else 503
 /readyz   200 while readings can be judged, else 503
 /metrics  Prometheus metrics
 """
-# Clients that the kernel holds until they are accepted; they cost the process no handles.
+# Connections that the kernel queues until they are accepted; they use no handles of the process.
 _QUEUED = 1024
 _START_DEADLINE_S = 10.0
 _STOP_DEADLINE_S = 2.0
@@ -34,14 +34,13 @@ _STOP_DEADLINE_S = 2.0
 class HealthServer:
     """Serves `/livez`, `/readyz` and `/metrics` from a thread of its own.
 
-    Clients can hold no more than a bounded number of connections and cannot keep a probe from its
-    answer, see `BoundedProtocol`.
+    The number of connections is bounded, and clients cannot block probes; see `BoundedProtocol`.
 
     Args:
         config: Where to listen.
-        registry: What `/metrics` shows.
-        liveness: Answers `/livez`; must be quick and safe to call from any thread.
-        readiness: Answers `/readyz`, likewise.
+        registry: Metrics for `/metrics`.
+        liveness: For `/livez`; must be quick and thread-safe.
+        readiness: For `/readyz`, likewise.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port listened on, once started; tells which one port 0 became."""
+        """The port listened on, once started; the assigned one if port 0 is configured."""
         if self._socket is None:
             msg = "the health server has no port before start()"
             raise RuntimeError(msg)
@@ -81,7 +80,7 @@ class HealthServer:
 
     @property
     def url(self) -> str:
-        """Where it is served, once started."""
+        """The server's URL, once started."""
         host = self._config.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -104,7 +103,7 @@ class HealthServer:
         self._socket.listen(_QUEUED)  # more than asyncio asked for, which it also accepts at once
 
     def stop(self) -> None:
-        """Stop listening; requests under way get a moment to end. Harmless if not running."""
+        """Stop listening; requests in progress get a moment to end. A no-op if not running."""
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(_STOP_DEADLINE_S)
@@ -132,8 +131,8 @@ class HealthServer:
 def build_app(registry: CollectorRegistry, liveness: Probe, readiness: Probe) -> Starlette:
     """Return the application, without a server around it."""
 
-    # Coroutines, though nothing is awaited: Starlette runs plain functions in a pool of threads,
-    # and probes must be answered even when threads cannot be had.
+    # Coroutines, though nothing is awaited: Starlette runs plain functions in a thread pool, and
+    # probes must be answered even when no thread can be started.
     async def index(_: Request) -> Response:
         return PlainTextResponse(_INDEX)
 

@@ -1,4 +1,4 @@
-"""Tells an outage of the brokers from a quiet topic, for clients that only wait."""
+"""Distinguishes a broker outage from a quiet topic, for clients that only poll."""
 
 import time
 
@@ -20,12 +20,12 @@ _PROBE_TIMEOUT_S = 0.5
 
 
 class BrokerWatch:
-    """Asks the brokers for a sign of life while the client complains.
+    """Probes the brokers while the client reports errors.
 
     Args:
-        operation: What the client is at, for messages; bare text where there is no topic to name.
-        deadline_s: How long an outage may last.
-        events: Takes `BrokerUnreachable` once a second while no broker answers, and
+        operation: The client's operation, for messages; plain text if there is no topic to name.
+        deadline_s: Longest outage.
+        events: Receives `BrokerUnreachable` once a second while no broker answers, and
             `BrokerReached` when one answers again.
     """
 
@@ -41,27 +41,27 @@ class BrokerWatch:
 
     @property
     def out_s(self) -> float:
-        """Seconds since the first vain probe of this outage; 0 while there is none."""
+        """Seconds since the first failed probe of this outage; 0 if there is none."""
         return 0.0 if self._out_since is None else time.monotonic() - self._out_since
 
     def client_error(self, error: KafkaError) -> None:
-        """Take note of an error that has no call to be raised from (the client's `error_cb`).
+        """Handle an asynchronous error of the client (its `error_cb`).
 
         Raises:
-            KafkaRefusedError: If it is one that time does not mend.
+            KafkaRefusedError: If it is not transient.
         """
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._has_group:
-            return  # the client asks for a coordinator even where it joins no group
+            return  # the client looks for a coordinator even if it joins no group
         reason = translate(error, self._operation)
         if refuses_connection(error):
-            # One broker may refuse what others take, and a token outlives a refused renewal.
+            # One broker may refuse what others accept, and a token outlives a refused renewal.
             self._refusal = reason
         elif not isinstance(reason, KafkaUnavailableError):
             raise reason
         self._suspected = True
 
     def raise_refusal(self) -> None:
-        """Raise what a broker refused the connection with, if one has; for when none answers.
+        """Raise the error of a refused connection, if there is one; called when none answers.
 
         Raises:
             KafkaRefusedError: Names the settings to check.

@@ -1,9 +1,9 @@
-"""Where librdkafka's own messages go: a Python logger; who asks for them limits repeats."""
+"""librdkafka's log messages, sent to a Python logger; its handlers limit repeats."""
 
 import logging
 
 CLIENT_LOG = logging.getLogger("stream_vae.edges.kafka.client")
-"""Without it librdkafka would write to stderr, past every log format."""
+"""Without it librdkafka writes to stderr, in its own format."""
 
-# Where nobody asked for logs, Python itself would print warnings to stderr.
+# Without a handler, Python itself prints warnings to stderr.
 CLIENT_LOG.addHandler(logging.NullHandler())

@@ -11,7 +11,7 @@ PropertyValue = str | int | float | bool
 Properties = dict[str, PropertyValue]
 
 _COMMITS = "the daemon commits offsets in its transactions, see kafka.commit_interval_s"
-_EXACTLY_ONCE = "exactly-once delivery needs it as it is"
+_EXACTLY_ONCE = "exactly-once delivery requires its value"
 
 # librdkafka properties that the daemon sets itself -> what to use instead.
 OWNED_PROPERTIES: Mapping[str, str] = {
@@ -39,7 +39,7 @@ OWNED_PROPERTIES: Mapping[str, str] = {
     "transactional.id": "it follows kafka.instance_id",
 }
 
-# librdkafka properties that also have a setting of their own; given twice they are refused.
+# librdkafka properties that have a setting of their own; giving both is an error.
 TYPED_PROPERTIES: Mapping[str, str] = {
     "sasl.mechanism": "sasl_mechanism",
     "sasl.mechanisms": "sasl_mechanism",
@@ -66,7 +66,7 @@ _CLIENT_CREDENTIALS = (
     "sasl.oauthbearer.client.id",
     "sasl.oauthbearer.client.secret",
 )
-# Ways to a token that need no client secret; librdkafka itself says what each of them needs.
+# Token methods without a client secret; librdkafka itself validates their properties.
 _OTHER_TOKENS = (
     "enable.sasl.oauthbearer.unsecure.jwt",
     "sasl.oauthbearer.grant.type",
@@ -87,30 +87,30 @@ class KafkaConfig:
 
     instance_id: Annotated[str, MinLen(1)] | None = None
     """Stable name of this instance (the pod's name): static group membership and a stable
-    transactional id. Unset, both are drawn at start. Two live instances must not share one."""
+    transactional id. Unset, both are random. Two live instances must not share one."""
 
     group_protocol: Literal["auto", "consumer", "classic"] = "auto"
     """`consumer` is KIP-848 (Kafka 4.0 and newer), `classic` the cooperative-sticky protocol;
-    `auto` takes `consumer` where the brokers offer it."""
+    `auto` uses `consumer` if the brokers support it."""
 
     start: Literal["latest", "earliest", "history"] = "latest"
-    """Where a group without committed offsets begins; `history` is `latest`, warmed up by what the
-    topic holds (see `state.history_age_s`)."""
+    """Start of a group without committed offsets; `history` is `latest`, warmed up from the
+    records in the topic (see `state.history_age_s`)."""
 
     poll_records: Annotated[int, Gt(0), Le(1_000_000)] = 500
-    """Most records taken by one poll."""
+    """Most records returned by one poll."""
 
     commit_interval_s: Annotated[float, Gt(0), Le(1e6)] = 1.0
-    """Longest time between two transactions while records flow; a waiting alert commits at once."""
+    """Longest time between two transactions while records flow; a pending alert commits at once."""
 
     transaction_timeout_s: Annotated[float, Gt(0), Le(1e6)] = 30.0
-    """The broker aborts a transaction left open longer (a dead daemon's) and unblocks readers."""
+    """The broker aborts a transaction open for longer (a dead daemon's) and unblocks readers."""
 
     session_timeout_s: Annotated[float, Gt(0), Le(1e6)] = 45.0
-    """Silence after which the group gives this instance's partitions to others."""
+    """Time without a heartbeat after which the group reassigns this instance's partitions."""
 
     broker_deadline_s: Annotated[float, Gt(0), Le(1e6)] = 300.0
-    """Give up (exit 1) after so long without any broker, at start or later."""
+    """Give up (exit 1) after this time without any broker, at start or later."""
 
     delivery_timeout_s: Annotated[float, Ge(1), Le(1e6)] = 60.0
     """Longest wait for a broker to acknowledge one record, within the transaction's time."""
@@ -121,28 +121,28 @@ class KafkaConfig:
     sasl_mechanism: (
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"] | None
     ) = None
-    """How the daemon proves who it is; needed with `SASL_PLAINTEXT` and `SASL_SSL`."""
+    """Authentication mechanism; required with `SASL_PLAINTEXT` and `SASL_SSL`."""
 
     sasl_username: Annotated[str, MinLen(1)] | None = None
-    """Needed with `PLAIN` and `SCRAM-…`."""
+    """Required with `PLAIN` and `SCRAM-…`."""
 
     sasl_password: SecretStr | None = None
-    """Needed with `PLAIN` and `SCRAM-…`; give it by the secrets directory, not in the YAML."""
+    """Required with `PLAIN` and `SCRAM-…`; use the secrets directory, not the YAML file."""
 
     sasl_oauthbearer_token_endpoint_url: Annotated[str, MinLen(1)] | None = None
-    """`OAUTHBEARER`: where the OIDC provider gives tokens for client credentials (HTTPS)."""
+    """`OAUTHBEARER`: token endpoint of the OIDC provider for client credentials (HTTPS)."""
 
     sasl_oauthbearer_client_id: Annotated[str, MinLen(1)] | None = None
-    """`OAUTHBEARER`: who the daemon is to that provider."""
+    """`OAUTHBEARER`: client id of the daemon at that provider."""
 
     sasl_oauthbearer_client_secret: SecretStr | None = None
-    """`OAUTHBEARER`: give it by the secrets directory, not in the YAML."""
+    """`OAUTHBEARER`: client secret; use the secrets directory, not the YAML file."""
 
     sasl_oauthbearer_scope: Annotated[str, MinLen(1)] | None = None
-    """`OAUTHBEARER`: what to ask for, where the provider wants it said; words divided by spaces."""
+    """`OAUTHBEARER`: scopes to request, if the provider requires them; separated by spaces."""
 
     sasl_oauthbearer_extensions: Annotated[str, MinLen(1)] | None = None
-    """`OAUTHBEARER`: `name=value,…` told to the brokers beside the token, where they want it."""
+    """`OAUTHBEARER`: SASL extensions `name=value,…` sent with the token, if brokers need them."""
 
     https_ca_location: Annotated[str, MinLen(1)] | None = None
     """PEM file of the authorities that sign the provider's certificate; unset, the system's."""
@@ -157,7 +157,7 @@ class KafkaConfig:
     """PEM file of the private key of that certificate."""
 
     ssl_key_password: SecretStr | None = None
-    """Opens the private key, where it is encrypted."""
+    """Password of the private key, if it is encrypted."""
 
     common: Properties = field(default_factory=dict, repr=False)
     """librdkafka properties for every client, by their own names (`socket.keepalive.enable`)."""
@@ -169,32 +169,32 @@ class KafkaConfig:
     """librdkafka properties for the producer alone."""
 
     def __post_init__(self) -> None:
-        """Hold the fields against each other, naming all that do not fit."""
-        faults = [*self._property_faults(), *self._security_faults()]
+        """Validate the fields against each other; report all errors."""
+        errors = [*self._property_errors(), *self._security_errors()]
         if self.commit_interval_s >= self.transaction_timeout_s:
-            faults.append(
+            errors.append(
                 f"commit_interval_s ({self.commit_interval_s:g}) must be < transaction_timeout_s "
-                f"({self.transaction_timeout_s:g}), or the broker aborts what waits for its commit"
+                f"({self.transaction_timeout_s:g}), or the broker aborts it before its commit"
             )
-        if faults:
-            raise ValueError("; ".join(faults))
+        if errors:
+            raise ValueError("; ".join(errors))
 
-    def _property_faults(self) -> Iterator[str]:
+    def _property_errors(self) -> Iterator[str]:
         maps = (("common", self.common), ("consumer", self.consumer), ("producer", self.producer))
         for place, properties in maps:
             for name in properties:
                 if name in OWNED_PROPERTIES:
                     yield f"{place}: {name} is set by the daemon: {OWNED_PROPERTIES[name]}"
                 elif name.endswith("_cb"):
-                    yield f"{place}: {name} is a callback, which no configuration can give"
+                    yield f"{place}: {name} is a callback, which cannot be configured"
                 elif name in TYPED_PROPERTIES and getattr(self, TYPED_PROPERTIES[name]) is not None:
                     typed = TYPED_PROPERTIES[name]
                     yield f"{place}: {name} is also given as kafka.{typed}; leave one out"
 
-    def _security_faults(self) -> Iterator[str]:
+    def _security_errors(self) -> Iterator[str]:
         protocol = self.security_protocol
         if protocol.startswith("SASL"):
-            yield from self._sasl_faults()
+            yield from self._sasl_errors()
         else:
             expected = "SASL_PLAINTEXT or SASL_SSL"
             yield from self._out_of_place(("sasl_", "https_"), "security_protocol", expected)
@@ -205,13 +205,13 @@ class KafkaConfig:
             yield "ssl_certificate_location and ssl_key_location must be given together"
 
     def _out_of_place(self, prefixes: tuple[str, ...], by: str, expected: str) -> Iterator[str]:
-        """Tell of what is set, but of no use with what the setting `by` says."""
+        """Yield an error for each field that is set but unused, given the setting `by`."""
         for name in dict.fromkeys(TYPED_PROPERTIES.values()):
             if name.startswith(prefixes) and getattr(self, name) is not None:
                 found = getattr(self, by)
                 yield f"{name} is set, but {by} is {found}; expected {expected}"
 
-    def _sasl_faults(self) -> Iterator[str]:
+    def _sasl_errors(self) -> Iterator[str]:
         mechanism = self.sasl_mechanism
         if not self._has("sasl.mechanism"):
             yield f"security_protocol is {self.security_protocol}; sasl_mechanism must be given"
@@ -230,7 +230,7 @@ class KafkaConfig:
             )
 
     def _has(self, name: str) -> bool:
-        """Tell whether a property is given, under whichever of its names."""
+        """Return whether a property is set, under any of its names."""
         typed = TYPED_PROPERTIES[name]
         names = [each for each, setting in TYPED_PROPERTIES.items() if setting == typed]
         return getattr(self, typed) is not None or any(map(self._maps, names))

@@ -1,10 +1,10 @@
-"""How long something may go on waiting."""
+"""Deadlines."""
 
 import time
 
 
 class Deadline:
-    """A time budget, begun when it is made.
+    """A time budget that starts at construction.
 
     Args:
         limit_s: Seconds after which it has passed.
@@ -26,7 +26,7 @@ class Deadline:
 
     @property
     def has_passed(self) -> bool:
-        """Whether no time is left."""
+        """Whether the time is over."""
         return self.waited_s > self._limit_s
 
     def pause(self, seconds: float) -> None:

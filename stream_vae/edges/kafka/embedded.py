@@ -1,4 +1,4 @@
-"""A Kafka look-alike inside this process, for the demo and fast tests."""
+"""A mock Kafka broker inside this process, for the demo and fast tests."""
 
 import ctypes
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ class EmbeddedBroker:
     It is NOT Kafka, so nothing about delivery can be proven on it:
 
     * `read_committed` readers see records of open and aborted transactions.
-    * Offsets sent to a transaction are thrown away: a restarted group begins anew.
+    * Offsets sent to a transaction are discarded: a restarted group starts over.
     * An old transactional id is not fenced.
     * A partition keeps its newest 5 MiB (or 100,000 record batches) and drops the oldest silently.
     * There is no admin API: `AdminClient.create_topics` times out. Topics come from `topics` here;
-      any other name a client asks for springs up with 4 partitions.
-    * A classic group waits 3 s before it hands out partitions (here that delay is none), starves
-      a second cooperative member and leaves a static member that comes back without partitions:
-      use `group.protocol=consumer`, which shares and hands over within 3 s.
-    * A fetch that finds nothing is held for all of `fetch.wait.max.ms`, though records come.
-    * A client that outlives it may hang in `close`, committing in vain: close clients first.
+      any other requested name is created with 4 partitions.
+    * A classic group waits 3 s before it assigns partitions (disabled here), starves a second
+      cooperative member and assigns no partitions to a returning static member: use
+      `group.protocol=consumer`, which rebalances within 3 s.
+    * An empty fetch is held for all of `fetch.wait.max.ms`, even if records arrive.
+    * A client that outlives it may hang in `close`, retrying a commit: close clients first.
 
-    Confluent's Python client shows none of the mock's functions, so they are called in the C
+    Confluent's Python client exposes none of the mock's functions, so they are called in the C
     library it is linked with (exported since librdkafka 1.3, declared in `rdkafka_mock.h`).
 
     Args:
@@ -59,7 +59,7 @@ class EmbeddedBroker:
             ValueError: If it exists already, or the partition count is not positive.
         """
         code = -1
-        if partitions > 0:  # the mock itself would make a topic that nothing can be written to
+        if partitions > 0:  # the mock would create an unusable topic
             code = self._library.rd_kafka_mock_topic_create(
                 self._cluster, name.encode(), partitions, 1
             )
@@ -72,11 +72,11 @@ class EmbeddedBroker:
         self._library.rd_kafka_mock_broker_set_down(self._cluster, 1)
 
     def come_up(self) -> None:
-        """Accept connections again; data and port are as before."""
+        """Accept connections again; data and port are unchanged."""
         self._library.rd_kafka_mock_broker_set_up(self._cluster, 1)
 
     def close(self) -> None:
-        """Stop the cluster and forget its data; a second call does nothing."""
+        """Stop the cluster and discard its data; a second call is a no-op."""
         if self._client:
             self._library.rd_kafka_destroy(self._client)
             self._client = None
@@ -96,7 +96,7 @@ class EmbeddedBroker:
         """Start the idle client that owns the cluster."""
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         properties = self._library.rd_kafka_conf_new()
-        # Without a callback the client's own log, the mock's greeting included, goes nowhere.
+        # Without a callback the client's own log is discarded.
         self._library.rd_kafka_conf_set_log_cb(properties, None)
         self._library.rd_kafka_conf_set(
             properties, b"test.mock.num.brokers", b"1", error, _ERROR_BYTES
@@ -109,7 +109,7 @@ class EmbeddedBroker:
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    """State the types of the functions used; without them a 64-bit pointer is cut to 32 bits."""
+    """Declare the functions used; undeclared, a 64-bit pointer is truncated to 32 bits."""
     pointer, text, number, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_size_t
     signatures: dict[str, tuple[object, list[object]]] = {
         "rd_kafka_conf_new": (pointer, []),

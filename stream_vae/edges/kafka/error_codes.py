@@ -1,4 +1,4 @@
-"""What librdkafka's error codes have in common, and what a code that hides another stands for."""
+"""Groups of librdkafka's error codes, and the effective code behind a wrapping one."""
 
 # ruff: noqa: SLF001 - the codes librdkafka raises itself are public, their names start with `_`
 
@@ -15,7 +15,7 @@ SUPERSEDED = frozenset(
         KafkaError.UNRELEASED_INSTANCE_ID,
     }
 )
-"""Another client carries the same name."""
+"""Another client has the same id."""
 
 GENERATION_PASSED = frozenset(
     {
@@ -27,7 +27,7 @@ GENERATION_PASSED = frozenset(
         KafkaError._MAX_POLL_EXCEEDED,
     }
 )
-"""The group moved on without us: partitions may belong to others now."""
+"""The group has a newer generation: partitions may belong to others now."""
 
 UNAVAILABLE = frozenset(
     {
@@ -84,7 +84,7 @@ UNAVAILABLE = frozenset(
         KafkaError.REBOOTSTRAP_REQUIRED,
     }
 )
-"""The cluster is away, moving or busy: time mends it."""
+"""The cluster is unavailable, electing leaders or busy: transient."""
 
 ABORTABLE = frozenset(
     {
@@ -95,7 +95,7 @@ ABORTABLE = frozenset(
         KafkaError._PURGE_INFLIGHT,
     }
 )
-"""This transaction is spoilt, the next one need not be."""
+"""This transaction has failed, the next one may succeed."""
 
 SETTINGS = frozenset(
     {
@@ -108,7 +108,7 @@ SETTINGS = frozenset(
         KafkaError.INVALID_GROUP_ID,
     }
 )
-"""The operator's settings cannot work."""
+"""The operator's settings are invalid."""
 
 TOPIC_MISSING = frozenset(
     {
@@ -129,12 +129,12 @@ CREDENTIALS = frozenset(
 )
 BROKEN_CONNECTION = frozenset({KafkaError._TRANSPORT, KafkaError._SSL})
 CERTIFICATE = re.compile(r"certificate|unknown ca\b|trust anchors", re.IGNORECASE)
-"""Words of every refusal of a certificate, the brokers' or the daemon's own."""
+"""Matches every refusal of a certificate, the brokers' or the daemon's own."""
 TOKENLESS = "Failed to acquire SASL OAUTHBEARER token"
 TOKEN_REFUSED = re.compile(
     r"invalid_(?:client|grant|request|scope)|unauthorized_client|unsupported_grant_type"
 )
-"""Codes of RFC 6749, section 5.2: the provider answered, and will answer so again."""
+"""Codes of RFC 6749, section 5.2: the provider refused the request; not transient."""
 TOO_LARGE = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -168,24 +168,25 @@ LOCAL_REFUSALS = frozenset(
 )
 
 
-def unveiled(error: KafkaError) -> KafkaError:
-    """Return a fatal error under the code it stands for.
+def unwrapped(error: KafkaError) -> KafkaError:
+    """Return a fatal error with the code that it wraps.
 
-    A consumer meets it as `_FATAL`: only the text tells which, beginning with that of the code.
+    A consumer gets it as `_FATAL`: only its text, which starts with that of the code, names it.
     """
     if error.code() != KafkaError._FATAL:
         return error
-    told = error.str().removeprefix("Fatal error: ")
+    text = error.str().removeprefix("Fatal error: ")
     known = SUPERSEDED | GENERATION_PASSED | UNSUPPORTED | REFUSALS_OF_GROUPS
-    meant = (code for code in known if told.startswith(KafkaError(code).str()))
+    meant = (code for code in known if text.startswith(KafkaError(code).str()))
     return KafkaError(next(meant, error.code()), error.str(), True)
 
 
-def true_code(error: KafkaError) -> int:
-    """Return the code of what went wrong, where only the text tells it.
+def effective_code(error: KafkaError) -> int:
+    """Return the effective code, where only the text identifies it.
 
-    A refused certificate may come as a broken connection, and what else goes wrong with TLS is no
-    reason to give up; no token comes as refused credentials, even if the provider is only away.
+    A refused certificate may be reported as a broken connection, and other TLS failures are
+    transient; a missing token is reported as refused credentials, even if the provider is only
+    unavailable.
     """
     code, text = error.code(), error.str()
     if code in BROKEN_CONNECTION:

@@ -1,4 +1,4 @@
-"""The one place that turns librdkafka's errors into ours."""
+"""Translates librdkafka's errors into ours."""
 
 # ruff: noqa: SLF001 - the codes librdkafka raises itself are public, their names start with `_`
 
@@ -22,8 +22,8 @@ from stream_vae.edges.kafka.error_codes import (
     TOO_LARGE,
     TOPIC_MISSING,
     UNAVAILABLE,
-    true_code,
-    unveiled,
+    effective_code,
+    unwrapped,
 )
 from stream_vae.errors import (
     ConfigError,
@@ -36,19 +36,19 @@ from stream_vae.errors import (
 
 
 class Recovery(Enum):
-    """What the caller can do."""
+    """The caller's way to recover."""
 
     RETRY = "retry"
     """Call again with the same arguments."""
     ABORT = "abort"
-    """Abort the transaction, then try all of it again with the partitions still owned."""
+    """Abort the transaction, then retry all of it with the partitions still owned."""
     GIVE_UP = "give up"
-    """Nothing this client does will help: close it."""
+    """The client cannot recover: close it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What was being done, so that a message can name what is missing."""
+    """The operation in progress, for messages that name what is missing."""
 
     doing: str
     """In gerund form: `reading the input topic`."""
@@ -60,24 +60,24 @@ class Operation:
 
 
 def refuses_connection(error: KafkaError) -> bool:
-    """Tell whether a broker, or the provider of tokens, does not take us for who we say we are."""
-    return true_code(error) in {*CREDENTIALS, KafkaError._SSL}
+    """Return whether a broker, or the token provider, refuses our identity."""
+    return effective_code(error) in {*CREDENTIALS, KafkaError._SSL}
 
 
 def lacks_right(error: KafkaError) -> bool:
-    """Tell whether the operator has not allowed what was asked for."""
+    """Return whether the error is a missing right."""
     return error.code() in RIGHT_MISSING
 
 
 def recovery(error: KafkaError) -> Recovery:
-    """Say what the caller can do about an error.
+    """Return how the caller can recover from an error.
 
-    librdkafka's own verdict (`fatal`, `txn_requires_abort`, `retriable`) stands above the code:
-    only the client knows in which state it is. But no other transaction will have a right that
-    this one lacked.
+    librdkafka's own flags (`fatal`, `txn_requires_abort`, `retriable`) take precedence over the
+    code: only the client knows its state. But retrying a transaction does not help if a right is
+    missing.
     """
-    error = unveiled(error)
-    code = true_code(error)
+    error = unwrapped(error)
+    code = effective_code(error)
     if error.fatal() or code in SUPERSEDED | RIGHT_MISSING:
         return Recovery.GIVE_UP
     if error.txn_requires_abort() or code in ABORTABLE | GENERATION_PASSED:
@@ -90,22 +90,22 @@ def recovery(error: KafkaError) -> Recovery:
 def translate(error: KafkaError, operation: Operation | str) -> StreamVaeError:
     """Return our exception for one of librdkafka's errors.
 
-    Its message says what was being done, what librdkafka said, and what would mend it.
+    Its message contains the operation, librdkafka's text, and advice.
 
     Args:
-        error: What went wrong.
-        operation: What was being done; bare text where there is no topic or group to name.
+        error: librdkafka's error.
+        operation: The operation in progress; plain text if there is no topic or group to name.
     """
     if isinstance(operation, str):
         operation = Operation(doing=operation)
-    error = unveiled(error)
+    error = unwrapped(error)
     message = f"{operation.doing}: {error.name()}: {error.str()}"
     advice = _advice(error, operation)
     return _kind(error)(f"{message}; {advice}" if advice else message)
 
 
 def gave_up(reason: StreamVaeError, deadline_s: float) -> KafkaUnavailableError:
-    """Return the error of a wait for brokers that came to its end."""
+    """Return the error of a wait for brokers that reached its deadline."""
     return KafkaUnavailableError(f"gave up after {deadline_s:g} s: {reason}")
 
 
@@ -119,7 +119,7 @@ def translated(operation: Operation | str) -> Iterator[None]:
 
 
 def error_of(exc: KafkaException) -> KafkaError:
-    """Return the error an exception carries; some carry bare text."""
+    """Return the error in an exception; some contain plain text."""
     carried = exc.args[0] if exc.args else None
     if isinstance(carried, KafkaError):
         return carried
@@ -127,7 +127,7 @@ def error_of(exc: KafkaException) -> KafkaError:
 
 
 def _kind(error: KafkaError) -> type[StreamVaeError]:
-    code = true_code(error)
+    code = effective_code(error)
     if code in SUPERSEDED | GENERATION_PASSED:
         return FencedError
     if code in UNAVAILABLE | ABORTABLE:
@@ -142,7 +142,7 @@ def _kind(error: KafkaError) -> type[StreamVaeError]:
 
 
 def _advice(error: KafkaError, operation: Operation) -> str:
-    code = true_code(error)
+    code = effective_code(error)
     topic = f"topic {operation.topic!r}" if operation.topic else "the topic"
     group = f"group {operation.group!r}" if operation.group else "the group"
     identity = f"transactional id {operation.transactional_id!r}"

@@ -1,4 +1,4 @@
-"""Asks brokers for offsets of the input, without waiting long: the poll loop must come round."""
+"""Offset requests for the input, with short timeouts so that the poll loop is not blocked."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ _NOT_YET = frozenset(
         KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 -- see above
     }
 )
-"""What the client says while it does not know the leader of a partition it is assigned."""
+"""The client's errors while it does not know the leader of an assigned partition."""
 
 
 class InputOffsets:
@@ -33,7 +33,7 @@ class InputOffsets:
     def committed(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return input partition -> the group's committed offset, where there is one.
 
-        While a transaction that carries one is open, that counts as no answer.
+        While a transaction that contains one is open, that counts as no answer.
         """
         try:
             found = committed_offsets(self._consumer, self._topic, partitions, _PATIENCE_S)
@@ -46,7 +46,7 @@ class InputOffsets:
         return self._watermarks(partition)[0]
 
     def end(self, partition: int) -> int:
-        """Return the offset behind the newest record."""
+        """Return the offset after the newest record."""
         return self._watermarks(partition)[1]
 
     def since(self, partition: int, time_ns: int) -> int | None:
@@ -69,7 +69,7 @@ class InputOffsets:
 def answer_missing(exc: KafkaException, operation: Operation) -> StreamVaeError:
     """Return our exception for a request about offsets that failed.
 
-    A broker that has just started answers before its partitions have leaders: time mends that.
+    A broker that has just started answers before its partitions have leaders: this is transient.
     """
     error = error_of(exc)
     if error.code() in _NOT_YET:
@@ -80,7 +80,7 @@ def answer_missing(exc: KafkaException, operation: Operation) -> StreamVaeError:
 def committed_offsets(
     consumer: Consumer, topic: str, partitions: Iterable[int], timeout_s: float
 ) -> dict[int, tuple[int, str]]:
-    """Return partition -> the group's committed offset and its note, where there is one.
+    """Return partition -> the group's committed offset and its metadata, where there is one.
 
     Raises:
         KafkaException: If no broker answered.

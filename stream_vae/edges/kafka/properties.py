@@ -2,7 +2,7 @@
 
 Three layers, the later one wins: tuned defaults < the operator's pass-through maps < what exactly-
 once delivery and the typed settings fix. `KafkaConfig` already refuses pass-through entries of the
-third layer, so nothing an operator wrote is dropped in silence.
+third layer, so nothing an operator wrote is dropped silently.
 """
 
 import ssl
@@ -17,7 +17,7 @@ from stream_vae.edges.kafka.config import TYPED_PROPERTIES, KafkaConfig
 from stream_vae.errors import ConfigError
 
 ClientProperties = dict[str, Any]
-"""What a client's constructor takes: property values, and a logger or callbacks."""
+"""Arguments of a client's constructor: property values, and a logger or callbacks."""
 
 _PREFETCH_KBYTES = 16 * 1024
 _SEND_QUEUE_KBYTES = 64 * 1024
@@ -27,16 +27,16 @@ _BATCH_BYTES = 1_000_000
 
 
 def client_properties(config: KafkaConfig, *, instance: str | None = None) -> ClientProperties:
-    """Return what every client needs: brokers, security and where its log goes.
+    """Return the properties of every client: brokers, security and logging.
 
     Args:
         config: The operator's settings.
-        instance: Name the brokers log and count quotas by.
+        instance: Client id, for the brokers' logs and quotas.
     """
     properties: ClientProperties = {
         "client.id": f"stream-vae-{instance}" if instance else "stream-vae",
         "socket.keepalive.enable": True,
-        # Brokers drop idle connections by design; each would be a line in the log.
+        # Brokers close idle connections by design; each would be logged.
         "log.connection.close": False,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 5_000,
@@ -54,21 +54,21 @@ def client_properties(config: KafkaConfig, *, instance: str | None = None) -> Cl
 def consumer_properties(
     config: KafkaConfig, protocol: Literal["consumer", "classic"], *, instance: str | None
 ) -> ClientProperties:
-    """Return the daemon's consumer: group member, read committed, commits nothing by itself.
+    """Return the daemon's consumer: group member, read committed, no automatic commits.
 
     Membership is static only with a configured `instance_id`: a static member that leaves keeps
-    its partitions for a session, which helps a pod that comes back under its name and would stall
-    the partitions of a name that was drawn at random.
+    its partitions for a session, which helps a pod that restarts under its name and would stall
+    the partitions of a random name.
 
     Args:
         config: The operator's settings.
-        protocol: What `group_protocol` came to for these brokers.
-        instance: The instance's name, configured or drawn, for the brokers' logs.
+        protocol: `group_protocol`, resolved for these brokers.
+        instance: The instance's name, configured or random, for the brokers' logs.
     """
     properties = _reading(config, instance) | _group(config, protocol)
     return properties | {
         "group.id": config.group_id,
-        # Where to begin is the consumer's own decision, so that lost history is told.
+        # The consumer chooses the start offset itself, so that lost records are reported.
         "auto.offset.reset": "error",
         "logger": CLIENT_LOG,
     }
@@ -77,8 +77,8 @@ def consumer_properties(
 def reader_properties(config: KafkaConfig) -> ClientProperties:
     """Return a plain reader: read committed, assigned by hand, member of no group."""
     return _reading(config, "reader") | {
-        # The client insists on a name and asks for its coordinator, though it has no use for one:
-        # the daemon's own, on which it has the right.
+        # The client requires a group and looks up its coordinator without using it: the daemon's
+        # own group, on which it has the right.
         "group.id": config.group_id,
         "auto.offset.reset": "earliest",
     }
@@ -94,7 +94,7 @@ def producer_properties(
         delivery_s = min(delivery_s, config.transaction_timeout_s)
     properties: ClientProperties = {
         **client_properties(config, instance=instance),
-        # A transaction waits for its records, so a long linger would only delay the commit.
+        # A commit waits for the transaction's records, so a long linger only delays it.
         "linger.ms": 5,
         "compression.type": "lz4",
         "message.max.bytes": LARGEST_RECORD_BYTES,
@@ -119,12 +119,11 @@ def batch_bytes(config: KafkaConfig) -> int:
 
 
 def verify_properties(config: KafkaConfig) -> None:
-    """Let librdkafka judge the settings, without needing a broker.
+    """Validate the settings with librdkafka, without a broker.
 
     Raises:
         ConfigError: If a pass-through name or value is unknown to it, or a file of keys or
-            certificates cannot be used; the message names setting and file, with librdkafka's
-            words.
+            certificates cannot be used; the message names setting and file, and quotes librdkafka.
     """
     protocols: tuple[Literal["consumer", "classic"], ...] = ("consumer", "classic")
     wanted = [each for each in protocols if config.group_protocol in {"auto", each}]
@@ -138,8 +137,8 @@ def verify_properties(config: KafkaConfig) -> None:
     _verify_provider_authorities(config.https_ca_location)
 
 
-def _with_setting(told: str, config: KafkaConfig) -> str:
-    """Return what librdkafka told of a property, with the setting and file behind it."""
+def _with_setting(message: str, config: KafkaConfig) -> str:
+    """Return librdkafka's message on a property, with its setting and file."""
     typed = {
         name: (f"kafka.{setting}", getattr(config, setting))
         for name, setting in TYPED_PROPERTIES.items()
@@ -150,9 +149,9 @@ def _with_setting(told: str, config: KafkaConfig) -> str:
         for name, value in getattr(config, place).items()
     }
     for name, (setting, value) in (typed | passed).items():
-        if name.endswith(".location") and name in told and value is not None:
-            return f"{setting}: {_unusable(str(value))} ({told})"
-    return f"kafka: {told}"
+        if name.endswith(".location") and name in message and value is not None:
+            return f"{setting}: {_unusable(str(value))} ({message})"
+    return f"kafka: {message}"
 
 
 def _unusable(path: str) -> str:
@@ -174,7 +173,7 @@ def _verify_provider_authorities(path: str | None) -> None:
 
 
 def _reading(config: KafkaConfig, instance: str | None) -> ClientProperties:
-    """Return what both kinds of consumers need."""
+    """Return the properties of both kinds of consumers."""
     return {
         **client_properties(config, instance=instance),
         # Memory is bounded by kilobytes alone; when full, ask again soon: the default pause of a
@@ -187,14 +186,14 @@ def _reading(config: KafkaConfig, instance: str | None) -> ClientProperties:
         "fetch.max.bytes": LARGEST_RECORD_BYTES,
         "max.partition.fetch.bytes": 4 * 1024 * 1024,
         "message.max.bytes": LARGEST_RECORD_BYTES,
-        # A misspelt topic must be an error, not a new topic nobody writes to.
+        # A misspelt topic must be an error, not a new, empty topic.
         "allow.auto.create.topics": False,
         **config.consumer,
         **_typed_security(config),
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        # Only so is it known that nothing but transaction markers is left of a partition.
+        # Needed to detect that only transaction markers are left in a partition.
         "enable.partition.eof": True,
         "logger": CLIENT_LOG,
     }
@@ -219,18 +218,18 @@ def _group(config: KafkaConfig, protocol: Literal["consumer", "classic"]) -> Cli
 
 
 def _token_defaults(config: KafkaConfig) -> ClientProperties:
-    """Return how a token is come by where nothing else is said: by client credentials."""
+    """Return the default way to get a token: client credentials."""
     if config.sasl_mechanism != "OAUTHBEARER":
         return {}
     defaults: ClientProperties = {"sasl.oauthbearer.method": "oidc"}
     if "https.ca.pem" not in config.common | config.consumer | config.producer:
-        # The bundled HTTP client otherwise looks where one family of systems keeps them.
+        # The bundled HTTP client otherwise uses the path of one family of systems.
         defaults["https.ca.location"] = "probe"
     return defaults
 
 
 def _typed_security(config: KafkaConfig) -> ClientProperties:
-    """Return the typed credentials, opened: only the client sees them."""
+    """Return the typed credentials in plain text: only the client gets them."""
     properties: ClientProperties = {}
     for name, attribute in TYPED_PROPERTIES.items():
         value = getattr(config, attribute)

@@ -7,7 +7,7 @@ from stream_vae.core.records import Headers, RecordBatch
 from stream_vae.inputs.timestamps import END_NS
 
 _NS_PER_MS = 1_000_000
-# Producers may send any int64, of which nanoseconds hold a millionth.
+# Producers may send any int64; in nanoseconds only a millionth of that range fits.
 _END_MS = END_NS // _NS_PER_MS
 
 

@@ -1,4 +1,4 @@
-"""Log lines: JSON for machines, columns for eyes; secrets masked, times in UTC."""
+"""Log lines: JSON for machines, columns for people; secrets masked, times in UTC."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from stream_vae.core.masking import mask
 from stream_vae.edges.telemetry.config import LoggingConfig
 from stream_vae.events import Event, LibraryLogged
 
-# Texts come from the stream (series keys, broken records) and may be as long as a record.
+# Texts from the stream (series keys, invalid records) may be as long as a record.
 MAX_TEXT = 500
 MAX_ENTRIES = 100
 _DIGITS = 6
@@ -20,7 +20,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class Logger(Protocol):
-    """What the recorder needs of a logger; structlog's loggers have it."""
+    """The part of structlog's logger interface that the recorder uses."""
 
     def debug(self, event: str, **fields: Any) -> object:
         """Write a line for tracing."""
@@ -29,14 +29,14 @@ class Logger(Protocol):
         """Write a line of the life cycle."""
 
     def warning(self, event: str, **fields: Any) -> object:
-        """Write a line about trouble the daemon mends itself."""
+        """Write a line about a problem that the daemon handles itself."""
 
     def error(self, event: str, **fields: Any) -> object:
-        """Write a line that asks for a person."""
+        """Write a line about a problem that needs an operator."""
 
 
 def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
-    """Return a logger that writes to `stream`; no global state is touched."""
+    """Return a logger that writes to `stream`; no global state is changed."""
     is_terminal = stream.isatty()
     wants_json = config.format == "json" or (config.format == "auto" and not is_terminal)
     processors: list[structlog.typing.Processor] = [
@@ -65,10 +65,10 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
 
 
 class LibraryHandler(logging.Handler):
-    """Records what libraries log through the standard library, from warnings on.
+    """Records libraries' messages to the standard library's log, from warnings up.
 
     Args:
-        record: Takes the events.
+        record: Receives the events.
     """
 
     def __init__(self, record: Callable[[Event], None]) -> None:
@@ -99,7 +99,7 @@ def _round_numbers(_logger: object, _method: str, fields: _Fields) -> Mapping[st
 
 
 def _round(value: object) -> object:
-    """Return numbers with as many digits as a person compares, but never less than thousandths.
+    """Return numbers rounded to 6 significant digits, but never coarser than thousandths.
 
     >>> _round(0.123456789), _round(1.7e-06), _round(1700000000.123456), _round(3)
     (0.123457, 1.7e-06, 1700000000.123, 3)
@@ -135,7 +135,7 @@ def _shorten(value: object) -> object:
 
 
 def _escape_controls(_logger: object, _method: str, fields: _Fields) -> _Fields:
-    # A series key must not steer the operator's terminal.
+    # A series key must not control the operator's terminal.
     for name, value in fields.items():
         if isinstance(value, str) and not value.isprintable() and name != "exception":
             fields[name] = value.encode("unicode_escape").decode("ascii")
@@ -152,7 +152,7 @@ def _to_json(fields: object, **_options: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can hold in place of a value it cannot (paths, numpy scalars)."""
+    """Return a JSON value for one that JSON does not support (paths, numpy scalars)."""
     plain = _plain_number(value)
     if isinstance(plain, float) and not math.isfinite(plain):
         return None
@@ -160,14 +160,14 @@ def _plain(value: object) -> object:
 
 
 class _Console:
-    """Renders a line for eyes; what is a table in itself comes below it, one entry a line."""
+    """Renders a line for people; nested tables follow it, one entry per line."""
 
     def __init__(self, renderer: structlog.dev.ConsoleRenderer) -> None:
         self._renderer = renderer
 
     def __call__(self, logger: object, method: str, fields: _Fields) -> str:
         tables = [name for name, value in fields.items() if isinstance(value, Mapping)]
-        # Python's own spelling of a text shows control characters instead of sending them.
+        # repr() escapes control characters.
         entries = [
             f"    {name} {key} = {value!r}"
             for name in tables

@@ -1,8 +1,8 @@
-"""Prometheus metrics: what is counted, by what name.
+"""Prometheus metrics and their names.
 
-Base units, `_total` on counters, and no label whose values the stream can choose: a label per
-series would let the number of keys decide how much memory the monitoring needs. Every metric has
-the label `detector`, so that dashboards tell several daemons apart.
+Base units, `_total` on counters, and no label whose values come from the stream: with a label per
+series the monitoring's memory would grow with the number of keys. Every metric has the label
+`detector`, so that dashboards can distinguish several daemons.
 """
 
 from typing import Generic, TypeVar
@@ -21,10 +21,10 @@ Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
 
 class Family(Generic[Metric]):
-    """The series of one metric by its labels, the detector's left out.
+    """The series of one metric by its labels, without the detector's.
 
-    The client builds and locks for each look-up; here it is one dictionary, which pays for the
-    additional label. Not safe for several threads: the recorder has a lock.
+    The client allocates and locks in each look-up; here it is one dictionary, which offsets the
+    cost of the additional label. Not thread-safe: the recorder has a lock.
 
     Args:
         metric: Its first label is the detector's.
@@ -46,7 +46,7 @@ class Family(Generic[Metric]):
         return found
 
     def remove(self, *values: str) -> None:
-        """Show the series with these values no longer."""
+        """Remove the series with these values."""
         self._by_labels.pop(values, None)
         self._metric.remove(self._detector, *values)
 
@@ -71,7 +71,7 @@ class Metrics:
         self._begin()
 
     def _begin(self) -> None:
-        """Show known label values from the start, so that their first event is an increase."""
+        """Export known label values from the start, so that their first event is an increase."""
         for verdict in ("normal", "anomalous", "warming_up", "unscorable"):
             self.readings_judged.labels(verdict)
         for stage in ("decode", "assemble", "commit"):

@@ -1,4 +1,4 @@
-"""One event, two faces: a log line and a metric, made here and nowhere else."""
+"""Turns each event into a log line and metrics; nothing else writes either."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.edges.telemetry.repeats import Level, Line, RepeatLimiter
 from stream_vae.edges.telemetry.summary import Period
 
-# An observation costs 1.4 us, so a sample of a poll's margins stands for all.
+# An observation costs 1.4 us, so only a sample of a poll's margins is observed.
 _MARGINS_OBSERVED = 16
 _DIGITS = re.compile(r"\d+")
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -24,14 +24,14 @@ _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 class Recorder:
     """Turns events into log lines and metrics. Any thread may record.
 
-    A line is called after its event (`PartitionsAssigned` is `partitions_assigned`) and carries the
-    event's fields. Nothing is logged per reading: what happens all the time only counts, and comes
-    out as one summary line a period; repeated warnings are held back and counted. `DaemonStopped`
-    is the last line: what comes after it only counts.
+    A line is named after its event (`PartitionsAssigned` is `partitions_assigned`) and contains the
+    event's fields. Nothing is logged per reading: frequent events are only counted, and summarised
+    in one line per period; repeated warnings are held back and counted. `DaemonStopped` is the last
+    line: later events are only counted.
 
     Args:
-        registry: Where the metrics are registered; a recorder needs one of its own.
-        logger: Where the lines go.
+        registry: For the metrics; a recorder needs one of its own.
+        logger: For the lines.
         detector: The detector's name, a label of each metric.
         summary_period_s: Time between two summary lines.
         clock: Monotonic seconds.
@@ -101,7 +101,7 @@ class Recorder:
 
     @property
     def events_known(self) -> frozenset[type[events.Event]]:
-        """The kinds of events that have a face."""
+        """The kinds of events that are handled."""
         return frozenset(self._faces)
 
     def record(self, event: events.Event) -> None:
@@ -110,7 +110,7 @@ class Recorder:
             self._faces[type(event)](event)
 
     def tick(self) -> None:
-        """Write the summary line and held-back warnings that are due; call it once a loop."""
+        """Write the summary line and held-back warnings that are due; call once per iteration."""
         now = self._clock()
         if now - self._period_began < self._summary_period_s:
             return
@@ -152,7 +152,7 @@ class Recorder:
         self._inform(event)
 
     def _daemon_failed(self, event: events.DaemonFailed | events.DaemonCrashed) -> None:
-        # What led to it comes before it.
+        # The warnings that led to it are written first.
         self._limiter.release(self._clock(), all_kinds=True)
         self._write(_line("error", event))
 
@@ -231,7 +231,7 @@ class Recorder:
     def _give_up(self, partitions: tuple[int, ...]) -> None:
         for partition in partitions:
             topic = self._topics.pop(partition, None)
-            # A lag left standing would look like work that nobody does.
+            # A stale lag would look like unprocessed records.
             if self._lag.pop(partition, None) is not None and topic is not None:
                 self._metrics.consumer_lag.remove(topic, str(partition))
 

@@ -1,4 +1,4 @@
-"""Repeated log lines: the first at once, the rest as a count."""
+"""Rate limit of repeated log lines: the first at once, the rest as a count."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ Level = Literal["debug", "info", "warning", "error"]
 Fields = Mapping[str, object]
 
 MAX_KINDS = 200
-"""Kinds of one event remembered at a time; what is beyond them counts as one more kind."""
+"""Kinds of one event tracked at a time; all others count as one more kind."""
 _OTHERS = "others"
 
 
@@ -30,14 +30,14 @@ class _Held:
 
 
 class RepeatLimiter:
-    """Holds back lines of one kind, so that a broken producer cannot flood the logs.
+    """Holds back lines of one kind, so that a faulty producer cannot flood the logs.
 
-    A line tells in `count` how many occurrences it stands for; all lines together tell of each one
-    once. A kind without occurrences for a whole period is forgotten, which bounds memory together
-    with `MAX_KINDS`.
+    `count` is the number of occurrences that a line represents; all lines together count each
+    occurrence once. A kind without occurrences for a whole period is dropped, which bounds memory
+    together with `MAX_KINDS`.
 
     Args:
-        write: Takes the lines.
+        write: Receives the lines.
         period_s: Least time between two lines of one kind.
     """
 
@@ -50,8 +50,8 @@ class RepeatLimiter:
         """Write a line, or hold it back.
 
         Args:
-            line: The newest stands for all that are held back.
-            kind: What tells lines of one event apart (a reason); "" where nothing does.
+            line: The newest represents all that are held back.
+            kind: Distinguishes lines of one event (a reason); "" if nothing does.
             count: Occurrences this time.
             now: Monotonic seconds.
         """

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from stream_vae.edges.kafka.error_codes import unveiled
+from stream_vae.edges.kafka.error_codes import unwrapped
 from stream_vae.edges.kafka.errors import Recovery, recovery, translate
 from stream_vae.errors import FencedError, KafkaRefusedError, StreamVaeError
 
@@ -28,17 +28,17 @@ def fatal(code: int) -> KafkaError:
 def test_a_fatal_error_is_taken_for_what_its_text_says(
     code: int, kind: type[StreamVaeError]
 ) -> None:
-    assert unveiled(fatal(code)).code() == code
+    assert unwrapped(fatal(code)).code() == code
     assert type(translate(fatal(code), "reading")) is kind
     assert recovery(fatal(code)) is Recovery.GIVE_UP
 
 
 def test_an_error_that_is_not_fatal_is_left_as_it_is() -> None:
     error = KafkaError(KafkaError._TRANSPORT, KafkaError(KafkaError.FENCED_INSTANCE_ID).str())
-    assert unveiled(error) is error
+    assert unwrapped(error) is error
 
 
 def test_a_fatal_error_of_unknown_text_stays_fatal() -> None:
     error = KafkaError(KafkaError._FATAL, "Fatal error: the moon fell down")
-    assert unveiled(error).code() == KafkaError._FATAL
-    assert unveiled(error).fatal()
+    assert unwrapped(error).code() == KafkaError._FATAL
+    assert unwrapped(error).fatal()

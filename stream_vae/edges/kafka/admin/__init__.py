@@ -1,1 +1,1 @@
-"""Topics: looking for them, checking and making them."""
+"""Topics: lookup, checks and creation."""

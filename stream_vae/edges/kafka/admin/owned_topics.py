@@ -1,4 +1,4 @@
-"""The topics the daemon writes: how they are made, and what one that exists must be like."""
+"""The topics the daemon writes: their settings at creation, and checks of existing ones."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ _CONTENT: Mapping[TopicKind, str] = {
 _DAY_MS = 24 * 60 * 60 * 1000
 
 _MADE_WITH: Mapping[str, str] = {
-    # A dead letter must fit, whatever the input topic let through.
+    # A dead letter must fit, whatever the input topic accepts.
     "max.message.bytes": str(LARGEST_RECORD_BYTES),
     "cleanup.policy": "delete",
 }
 _CHANGELOG_MADE_WITH: Mapping[str, str] = {
     **_MADE_WITH,
     "cleanup.policy": "compact",
-    # A restore that reads for longer than this could miss that a series was forgotten.
+    # A restore that reads for longer than this could miss a tombstone.
     "delete.retention.ms": str(_DAY_MS),
     # The newest segment is never compacted, so a restore reads all of it: a second's worth.
     "segment.bytes": str(64 * 1024 * 1024),
@@ -48,23 +48,23 @@ _CHANGELOG_MADE_WITH: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedTopic:
-    """A topic that the daemon writes, and makes if it is missing."""
+    """A topic that the daemon writes, and creates if it is missing."""
 
     name: str
     kind: TopicKind
     largest_record: int = 0
-    """Bytes of the largest record that the daemon writes of its own; 0 where the input decides."""
+    """Bytes of the largest record that the daemon writes itself; 0 if the input determines it."""
     batch_bytes: int = 0
-    """`batch.size` of the producer, which sends as many records at once as fit into it."""
+    """`batch.size` of the producer."""
 
     @property
     def rights(self) -> tuple[Right, ...]:
-        """What the daemon must be allowed to do with it."""
+        """Rights that the daemon needs on it."""
         return ("Read", "Write") if self.kind == "changelog" else ("Write",)
 
     @property
     def made_with(self) -> Mapping[str, str]:
-        """Its topic-level settings when it is made."""
+        """Its topic-level settings at creation."""
         return _CHANGELOG_MADE_WITH if self.kind == "changelog" else _MADE_WITH
 
 
@@ -75,24 +75,24 @@ class FoundTopic:
     name: str
     n_partitions: int
     settings: Mapping[str, str]
-    """Topic-level ones in force; empty where the brokers cannot tell."""
+    """Topic-level settings in force; empty if the brokers cannot describe them."""
 
 
 def topic_errors(
     topic: OwnedTopic, found: FoundTopic, source: FoundTopic, bootstrap: str
 ) -> Iterator[str]:
-    """Yield what makes an existing topic unusable: what was found, is expected, and mends it.
+    """Yield what makes an existing topic unusable: found, expected, and the command that fixes it.
 
-    A changelog that is not compacted loses the state of quiet series, or grows for ever; one whose
-    partitions are not those of the input has no place for the state of some. The other topics must
-    keep every record, and take what the input took. All must take the largest record and the
-    largest batch: the client does not divide a batch that brokers refuse.
+    A changelog that is not compacted loses the state of quiet series, or grows without bound; one
+    with another number of partitions than the input cannot hold the state of all of them. The other
+    topics must keep every record, and accept what the input accepts. All must accept the largest
+    record and the largest batch: the client does not split a batch that brokers refuse.
 
     Args:
-        topic: What it is used for.
-        found: What it is like.
+        topic: Its use.
+        found: Its description by the brokers.
         source: The input topic.
-        bootstrap: Brokers, for the commands that mend it.
+        bootstrap: Brokers, for the commands that fix it.
     """
     policy = found.settings.get("cleanup.policy")
     policies = set(filter(None, (policy or "").split(",")))
@@ -131,7 +131,7 @@ def topic_errors(
 
 
 def _sizes(topic: OwnedTopic, source: FoundTopic) -> Iterator[tuple[int, str]]:
-    """Yield what a topic must take in bytes, and why, the largest first."""
+    """Yield the bytes that a topic must accept, and why, the largest first."""
     sizes = [
         (topic.largest_record, f"the largest record of {_CONTENT[topic.kind]}"),
         (
@@ -144,8 +144,8 @@ def _sizes(topic: OwnedTopic, source: FoundTopic) -> Iterator[tuple[int, str]]:
         sizes.append(
             (
                 taken,
-                f"what the input topic {source.name!r} lets through, or a record could be too "
-                "large to be put aside",
+                f"what the input topic {source.name!r} accepts, or a record could be too large "
+                "for it",
             )
         )
     yield from sorted(sizes, reverse=True)
@@ -153,7 +153,7 @@ def _sizes(topic: OwnedTopic, source: FoundTopic) -> Iterator[tuple[int, str]]:
 
 def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another: str) -> str:
     if found.n_partitions > source.n_partitions:
-        return f"partitions cannot be taken away, so delete it (its state is lost), {another}"
+        return f"partitions cannot be removed, so delete it (its state is lost), {another}"
     return (
         f"run `kafka-topics.sh --bootstrap-server {bootstrap} --alter --topic {found.name} "
         f"--partitions {source.n_partitions}`, {another}"
@@ -161,6 +161,6 @@ def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another:
 
 
 def _largest_batch(topic: FoundTopic) -> int | None:
-    """Return the largest batch, or single record, a topic takes, as far as the daemon can write."""
-    told = topic.settings.get("max.message.bytes")
-    return None if told is None else min(int(told), LARGEST_RECORD_BYTES)
+    """Return the largest batch, or single record, a topic accepts, at most what we can write."""
+    found = topic.settings.get("max.message.bytes")
+    return None if found is None else min(int(found), LARGEST_RECORD_BYTES)

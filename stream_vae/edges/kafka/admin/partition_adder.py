@@ -49,17 +49,17 @@ class PartitionAdder:
             return
         properties = client_properties(self._config)
         del properties["logger"]
-        told = {"properties": properties, "topic": self._topic, "n_partitions": n_partitions}
+        request = {"properties": properties, "topic": self._topic, "n_partitions": n_partitions}
         self._began_at = time.monotonic()
         self._child = subprocess.Popen(  # noqa: S603 -- this module, by this interpreter
             [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,  # credentials: nobody else can read a pipe
+            stdin=subprocess.PIPE,  # credentials: a pipe is private
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        with suppress(OSError):  # one that died at once is told of by its exit code
-            print(json.dumps(told), file=self._child.stdin, flush=True)
+        with suppress(OSError):  # one that exits at once is reported by its exit code
+            print(json.dumps(request), file=self._child.stdin, flush=True)
 
     def take_failure(self) -> str | None:
         """Return why it failed, once."""

@@ -1,4 +1,4 @@
-"""Waits for brokers and topics before anything is consumed."""
+"""Waits for brokers and topics at startup."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,12 +29,12 @@ from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelay
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
-_METADATA_TIMEOUT_S = 2.0  # short, so that an absent broker is told of soon
+_METADATA_TIMEOUT_S = 2.0  # short, so that an unreachable broker is reported soon
 _REQUEST_TIMEOUT_S = 5.0
-_MOST_HEARD = 50
+_MAX_CLIENT_ERRORS = 50
 _BROKER_DEFAULT = -1
 _EMBEDDED_CLUSTER = "mockCluster"
-"""How the identity of librdkafka's mock cluster begins, which has no admin API."""
+"""Prefix of the cluster id of librdkafka's mock cluster, which has no admin API."""
 
 
 def await_topics(
@@ -45,53 +45,55 @@ def await_topics(
     *,
     stopping: Callable[[], bool],
 ) -> bool:
-    """Wait until brokers answer and every topic is there and fit for its use; make missing ones.
+    """Wait until brokers answer and every topic exists and is usable; create missing ones.
 
-    Owned topics get as many partitions as the input, so that a series' alerts scale with it and
-    each partition's state has its place, and the brokers' default replication. The embedded broker
-    has no admin API: there, topics are only looked for.
+    Owned topics get as many partitions as the input, so that alerts scale with it and the changelog
+    has one partition per input partition, and the brokers' default replication. The embedded broker
+    has no admin API: there, topics are only looked up.
 
     Args:
         config: Brokers and deadline.
-        input_topic: Must be made by someone else.
-        owned_topics: Made here if missing, else checked, see `topic_errors`.
-        events: Takes, before each retry, why no broker answers or what is missing although one
+        input_topic: Is not created here.
+        owned_topics: Created if missing, else checked, see `topic_errors`.
+        events: Receives, before each retry, why no broker answers or what is missing although one
             does, and once one answers, how many seconds that took.
-        stopping: Asked whether to give up waiting.
+        stopping: Returns whether to stop waiting.
 
     Returns:
-        False if `stopping` said so first.
+        False if `stopping` returned true first.
 
     Raises:
-        KafkaUnavailableError: If that was not so before the deadline; says what was missing.
-        TopicMissingError: If the input topic was what was missing.
-        KafkaRefusedError: If the brokers do not take the credentials, or a topic may not be seen,
-            made or described; names the right.
-        ConfigError: If a topic that exists is not fit for its use; tells of all that is wrong.
+        KafkaUnavailableError: At the deadline; says what is missing.
+        TopicMissingError: At the deadline, if the input topic is missing.
+        KafkaRefusedError: If the brokers refuse the credentials, or the right to see, create or
+            describe a topic is missing; names the right.
+        ConfigError: If an existing topic is unusable; lists everything that is wrong.
     """
-    heard: deque[KafkaError] = deque(maxlen=_MOST_HEARD)
+    client_errors: deque[KafkaError] = deque(maxlen=_MAX_CLIENT_ERRORS)
     properties = client_properties(config)
-    properties["error_cb"] = heard.append
+    properties["error_cb"] = client_errors.append
     admin = AdminClient(properties)
     deadline = Deadline(config.broker_deadline_s)
     pause = _FIRST_PAUSE_S
-    is_away = False
+    is_unreachable = False
     while not stopping():
         try:
-            lack = _lack(admin, config.bootstrap_servers, input_topic, owned_topics)
+            not_ready = _check_topics(admin, config.bootstrap_servers, input_topic, owned_topics)
         except _NoAnswer as exc:
-            admin.poll(0)  # the client tells only so what it has heard
-            lack = _Lack(_why_silent(heard, exc), is_of_brokers=True)
-        if is_away and (lack is None or not lack.is_of_brokers):
+            admin.poll(0)  # calls error_cb
+            not_ready = _NotReady(_no_answer_reason(client_errors, exc), is_outage=True)
+        if is_unreachable and (not_ready is None or not not_ready.is_outage):
             events.record(BrokerReached(waited_s=deadline.waited_s))
-        if lack is None:
+        if not_ready is None:
             return True
-        is_away = lack.is_of_brokers
+        is_unreachable = not_ready.is_outage
         if deadline.has_passed:
-            raise lack.error(f"gave up after {config.broker_deadline_s:g} s: {lack.detail}")
-        kind = BrokerUnreachable if is_away else ConsumptionDelayed
+            raise not_ready.error(
+                f"gave up after {config.broker_deadline_s:g} s: {not_ready.detail}"
+            )
+        kind = BrokerUnreachable if is_unreachable else ConsumptionDelayed
         events.record(
-            kind(detail=lack.detail, waited_s=deadline.waited_s, deadline_s=deadline.limit_s)
+            kind(detail=not_ready.detail, waited_s=deadline.waited_s, deadline_s=deadline.limit_s)
         )
         _sleep(pause, deadline, stopping)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -99,30 +101,30 @@ def await_topics(
 
 
 @dataclass(frozen=True, slots=True)
-class _Lack:
-    """What is not there yet."""
+class _NotReady:
+    """What startup waits for."""
 
     detail: str
-    is_of_brokers: bool
+    is_outage: bool
     error: type[StreamVaeError] = KafkaUnavailableError
-    """Raised if it is not there in time."""
+    """Raised at the deadline."""
 
 
 class _NoAnswer(Exception):  # noqa: N818 -- a state to wait in, no error yet
-    """No broker answers; says what the client makes of it."""
+    """No broker answers; carries the client's reason."""
 
 
-def _why_silent(heard: Iterable[KafkaError], told: _NoAnswer) -> str:
-    """Return why no broker answers: what was heard from the connections says more than the client.
+def _no_answer_reason(client_errors: Iterable[KafkaError], no_answer: _NoAnswer) -> str:
+    """Return why no broker answers: errors of connections are more specific than the call's error.
 
     Raises:
-        KafkaRefusedError: If one did answer, but refused the connection.
+        KafkaRefusedError: If a broker refused the connection.
     """
-    reasons = [error for error in heard if error.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001 -- the client names its own codes so
+    reasons = [error for error in client_errors if error.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001 -- the client names its own codes so
     for error in reasons:
         if refuses_connection(error):
             raise translate(error, "connecting to the brokers")
-    return f"no broker answers: {reasons[-1].str() if reasons else told}"
+    return f"no broker answers: {reasons[-1].str() if reasons else no_answer}"
 
 
 def _sleep(seconds: float, deadline: Deadline, stopping: Callable[[], bool]) -> None:
@@ -131,10 +133,10 @@ def _sleep(seconds: float, deadline: Deadline, stopping: Callable[[], bool]) -> 
         pause.pause(0.05)
 
 
-def _lack(
+def _check_topics(
     admin: AdminClient, bootstrap: str, input_topic: str, owned_topics: Sequence[OwnedTopic]
-) -> _Lack | None:
-    """Check the topics that are there and make the others; return what is to be waited for."""
+) -> _NotReady | None:
+    """Check existing topics and create the others; return what to wait for, if anything."""
     try:
         cluster = admin.list_topics(timeout=_METADATA_TIMEOUT_S)
     except KafkaException as exc:
@@ -149,14 +151,14 @@ def _lack(
         )
     if input_topic not in cluster.topics:
         detail = f"the input topic {input_topic!r} does not exist; create it or set input.topic"
-        return _Lack(detail, is_of_brokers=False, error=TopicMissingError)
+        return _NotReady(detail, is_outage=False, error=TopicMissingError)
     unready = _unready(cluster.topics[input_topic])
     if unready:
-        return _Lack(f"the input topic {input_topic!r} {unready}", is_of_brokers=False)
+        return _NotReady(f"the input topic {input_topic!r} {unready}", is_outage=False)
     present = [topic for topic in owned_topics if topic.name in cluster.topics]
     for topic in present:
         if unready := _unready(cluster.topics[topic.name]):
-            return _Lack(f"the topic {topic.name!r} {unready}", is_of_brokers=False)
+            return _NotReady(f"the topic {topic.name!r} {unready}", is_outage=False)
     names = [input_topic, *(topic.name for topic in present)]
     try:
         settings = {} if is_embedded else _settings(admin, names)
@@ -172,7 +174,7 @@ def _lack(
         missing = [topic for topic in owned_topics if topic not in present]
         _create(admin, missing, found[input_topic].n_partitions)
     except KafkaUnavailableError as exc:
-        return _Lack(str(exc), is_of_brokers=False)
+        return _NotReady(str(exc), is_outage=False)
     return None
 
 
@@ -184,9 +186,10 @@ def _unready(known: TopicMetadata) -> str | None:
 
 
 def _refuse_without_rights(admin: AdminClient, needed: Mapping[str, Sequence[Right]]) -> None:
-    """Refuse a topic that may not be used as it must be, before a record depends on it.
+    """Refuse topics without the needed rights, before any record is processed.
 
-    It also tells a topic that may not be seen from one that is not there, and is waited for.
+    It also distinguishes a topic without the right Describe from a missing one, which is waited
+    for.
     """
     asked = admin.describe_topics(
         TopicCollection(list(needed)),
@@ -198,7 +201,7 @@ def _refuse_without_rights(admin: AdminClient, needed: Mapping[str, Sequence[Rig
         try:
             allowed = answer.result().authorized_operations
             if not allowed:
-                continue  # brokers that do not tell
+                continue  # brokers that do not report rights
         except KafkaException as exc:
             error = error_of(exc)
             if error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
@@ -223,7 +226,7 @@ def _settings(admin: AdminClient, topics: Sequence[str]) -> Mapping[str, Mapping
         except KafkaException as exc:
             error = error_of(exc)
             if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                # Another instance has just made it, and not every broker has heard of it.
+                # Another instance has just created it, and not every broker knows it yet.
                 raise KafkaUnavailableError(f"{doing}: {error.str()}") from exc
             operation = Operation(doing=doing, topic=resource.name, access="DescribeConfigs")
             raise translate(error, operation) from exc
@@ -237,13 +240,13 @@ def _refuse_unfit(
     source: FoundTopic,
     bootstrap: str,
 ) -> None:
-    faults = [
-        fault
+    errors = [
+        error
         for topic in topics
-        for fault in topic_errors(topic, found[topic.name], source, bootstrap)
+        for error in topic_errors(topic, found[topic.name], source, bootstrap)
     ]
-    if faults:
-        raise ConfigError("\n  ".join(["topics that cannot be used:", *faults]))
+    if errors:
+        raise ConfigError("\n  ".join(["topics that cannot be used:", *errors]))
 
 
 def _create(admin: AdminClient, topics: Sequence[OwnedTopic], n_partitions: int) -> None:
@@ -265,6 +268,6 @@ def _create(admin: AdminClient, topics: Sequence[OwnedTopic], n_partitions: int)
         except KafkaException as exc:
             error = error_of(exc)
             if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                continue  # by another instance, which makes it alike
+                continue  # by another instance, with the same settings
             doing = f"creating the topic {name!r}"
             raise translate(error, Operation(doing=doing, topic=name, access="Create")) from exc

@@ -1,4 +1,4 @@
-"""Which partitions a topic has, patiently asked."""
+"""The partitions of a topic, with retries."""
 
 from collections.abc import Callable
 
@@ -25,18 +25,18 @@ def topic_partitions(
     """Return the partitions of `operation.topic`, waiting until a broker answers.
 
     Args:
-        client: Who asks.
-        operation: Names the topic, and what is about to be done with it.
+        client: Sends the requests.
+        operation: The topic and its use, for messages.
         deadline_s: Longest wait for brokers.
-        events: Takes, after each vain attempt, why it was vain.
-        check: Called then; what it raises ends the wait.
+        events: Receives, after each failed attempt, the reason.
+        check: Called after a failed attempt; may raise to end the wait.
 
     Raises:
         KafkaUnavailableError: If no broker answered in time.
         KafkaRefusedError: If the topic does not exist or may not be seen.
     """
     topic = operation.topic or ""
-    # Several attempts even before a short deadline, so that the wait is told of.
+    # Several attempts even before a short deadline, so that the wait is reported.
     attempt_s = min(_ATTEMPT_S, deadline_s / 4)
     deadline = Deadline(deadline_s)
     while True:
@@ -54,7 +54,7 @@ def topic_partitions(
                 raise reason
         if deadline.has_passed:
             raise gave_up(reason, deadline_s)
-        client.poll(0)  # the client's `error_cb` hears only so why no broker answers
+        client.poll(0)  # calls `error_cb`, which gets the reason
         check()
         events.record(
             BrokerUnreachable(detail=str(reason), waited_s=deadline.waited_s, deadline_s=deadline_s)

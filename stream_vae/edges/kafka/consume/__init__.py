@@ -1,1 +1,1 @@
-"""The input topic, read as a member of the consumer group."""
+"""Consuming the input topic as a member of the consumer group."""

@@ -19,7 +19,7 @@ from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.membership import is_member
 from stream_vae.edges.kafka.deadline import Deadline
-from stream_vae.edges.kafka.error_codes import unveiled
+from stream_vae.edges.kafka.error_codes import unwrapped
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
 from stream_vae.edges.kafka.offsets import InputOffsets
 from stream_vae.edges.kafka.properties import consumer_properties
@@ -37,14 +37,14 @@ _UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 class InputConsumer:
     """One member of the consumer group, subscribed to one topic; see `ports.InputConsumer`.
 
-    Offsets are never committed here: they travel in the producer's transactions (KIP-447). Of a
-    partition that joined nothing is fetched until `release` says where it begins. The listener is
-    called inside `poll`, in the caller's thread.
+    Offsets are never committed here but in the producer's transactions (KIP-447). An assigned
+    partition is not fetched until `release` sets its start. The listener is called inside `poll`,
+    in the caller's thread.
 
     Args:
         config: Brokers and group.
         topic: The input topic.
-        events: Takes what happens to the brokers, the group and the topic's history.
+        events: Receives events of brokers, group and lost records.
     """
 
     def __init__(self, config: KafkaConfig, topic: str, events: EventSink) -> None:
@@ -74,12 +74,12 @@ class InputConsumer:
 
     @property
     def joined(self) -> bool:
-        """Whether the group has given this member its partitions, be they none."""
+        """Whether the group has assigned this member its partitions, possibly none."""
         return self._joined
 
     @property
     def reachable(self) -> bool:
-        """Whether a broker answers, as far as is known."""
+        """Whether a broker answered when last asked."""
         return self._watch.out_s == 0
 
     def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
@@ -94,7 +94,7 @@ class InputConsumer:
             messages = self._consumer.consume(max_records, timeout_s)
         self._watch.tick(self._consumer)
         if not self._joined:
-            with suppress(RuntimeError):  # while there is no membership to speak of
+            with suppress(RuntimeError):  # while there is no membership
                 self._joined = is_member(self._consumer.consumer_group_metadata())
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
@@ -105,29 +105,29 @@ class InputConsumer:
         return self._columns(records) if records else None
 
     def take_eof_offsets(self) -> dict[int, int]:
-        """Return input partition -> its end, where that was reached since the last call.
+        """Return input partition -> end offset of those that reached it since the last call.
 
-        Between the last record and the end stand transaction markers alone.
+        Between the last record and the end there are only transaction markers.
         """
         ends = {p: end for p, end in self._ends.items() if self._next_offset.get(p) == end}
         self._ends.clear()
         return ends
 
     def pause(self) -> None:
-        """Fetch nothing until `resume`; polling keeps the membership alive."""
+        """Stop fetching until `resume`; polling keeps the membership alive."""
         self._paused = True
         self._consumer.pause(self._partitions(self._assignment))
 
     def resume(self) -> None:
-        """Fetch again, except what is held."""
+        """Resume fetching, except from held partitions."""
         self._paused = False
         self._fetch(self._assignment - self._held)
 
     def release(self, begins: Mapping[int, int]) -> None:
-        """Fetch from partitions that were held.
+        """Start fetching from held partitions.
 
         Args:
-            begins: Partition, still assigned -> where it begins.
+            begins: Partition, still assigned -> start offset.
         """
         for partition, begin in begins.items():
             self._held.discard(partition)
@@ -144,10 +144,10 @@ class InputConsumer:
         return self._paused
 
     def membership(self) -> object:
-        """Return the membership as it is now, for the producer's transaction.
+        """Return the current membership, for the producer's transaction.
 
         Raises:
-            FencedError: If there is none any more: the client is closing after its session ended.
+            FencedError: If it has ended: the client is closing after its session expired.
         """
         try:
             return self._consumer.consumer_group_metadata()
@@ -156,18 +156,18 @@ class InputConsumer:
 
     @property
     def offsets(self) -> InputOffsets:
-        """Asks for offsets of the input as this member."""
+        """Offset requests for the input as this member."""
         return InputOffsets(self._consumer, self._topic, self._operation)
 
     def is_at_end(self, partition: int) -> bool:
-        """Tell whether a broker says that every record of a partition has been polled."""
+        """Return whether a broker confirms that every record of a partition has been polled."""
         try:
             return self._next_offset.get(partition, -1) >= self.offsets.end(partition)
         except KafkaUnavailableError:
             return False
 
     def lag(self) -> dict[int, int]:
-        """Return partition -> records not yet polled, as far as its leader has told.
+        """Return partition -> records not yet polled, by its leader's latest watermark.
 
         The high watermark counts transaction markers; a partition read to its end lags by 0.
         """
@@ -181,11 +181,11 @@ class InputConsumer:
         return lag
 
     def close(self) -> None:
-        """Leave the group; the listener hears of the last partitions."""
+        """Leave the group; the listener is called for the remaining partitions."""
         self._consumer.close()
 
     def abandon(self) -> None:
-        """Leave the group without a word to the listener; harmless after `close`."""
+        """Leave the group without calling the listener; a no-op after `close`."""
         self._listener = None
         with suppress(RuntimeError):
             self._consumer.close()
@@ -205,7 +205,7 @@ class InputConsumer:
         )
 
     def _handle_error(self, error: KafkaError, message: Message) -> None:
-        error = unveiled(error)
+        error = unwrapped(error)
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- see above
             self._reach_end(message.partition() or 0, message.offset() or 0)
         elif error.code() in _UNSUPPORTED and self._config.group_protocol == "auto":
@@ -221,8 +221,8 @@ class InputConsumer:
     def _fetch(self, partitions: Collection[int]) -> None:
         """Fetch from partitions that were paused.
 
-        The client's connection to a leader sleeps up to a second while there is nothing to be
-        fetched from it; a request wakes it.
+        The client's connection to a leader sleeps up to a second when nothing is fetched from it;
+        a request wakes it.
         """
         self._consumer.resume(self._partitions(partitions))
         deadline = time.monotonic() + _WAKE_S
@@ -232,17 +232,17 @@ class InputConsumer:
                     self._consumer.get_watermark_offsets(here, timeout=_WAKE_S)
 
     def _skip_lost(self, partition: int) -> None:
-        """Go on with the oldest record kept, if what comes next is gone.
+        """Continue with the oldest record kept, if the next one is gone.
 
-        The client could reset by itself (`auto.offset.reset`), but then it would hide lost history.
+        The client could reset by itself (`auto.offset.reset`), but would hide lost records.
         """
         if partition not in self._assignment or partition in self._held:
-            return  # it left while its error was under way
+            return  # revoked before its error arrived
         here = TopicPartition(self._topic, partition)
         wanted = self._next_offset[partition]
         with translated(self._operation):
             oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
-            # Between the two it is an error from before the partition was sought in.
+            # Within these bounds the error is from before the last seek.
             start = wanted if oldest <= wanted <= end else oldest
             if start != wanted:
                 self._events.record(
@@ -254,7 +254,7 @@ class InputConsumer:
                     )
                 )
                 self._next_offset[partition] = start
-            self._take_anew(TopicPartition(self._topic, partition, start))
+            self._reassign(TopicPartition(self._topic, partition, start))
             if not self._paused:
                 self._fetch([partition])
 
@@ -264,13 +264,13 @@ class InputConsumer:
         except KafkaException as exc:
             if error_of(exc).code() != KafkaError._STATE:  # noqa: SLF001 -- see above
                 raise
-            self._take_anew(at)  # it was fetched from before it was paused, where nothing is left
+            self._reassign(at)  # fetching failed before it was paused: its records are gone
 
-    def _take_anew(self, at: TopicPartition) -> None:
-        """Begin elsewhere, paused, where the client has stopped after an error and cannot seek.
+    def _reassign(self, at: TopicPartition) -> None:
+        """Assign another start offset, paused, after an error that stopped the client's fetching.
 
-        For nothing else: to the client this is the answer to whatever the group is about to take
-        away, which would then go to another member before it was committed.
+        Only for this case: to the client an assignment also acknowledges a pending revocation, and
+        the partitions would go to another member before they are committed.
         """
         self._consumer.incremental_unassign([at])
         self._consumer.incremental_assign([at])
@@ -284,7 +284,7 @@ class InputConsumer:
             self._next_offset[partition] = self._ends[partition] = offset
 
     def _await_name(self, error: KafkaError) -> None:
-        """Join again while the group holds this name, for a rival or for our dead former self."""
+        """Rejoin while the group holds this instance id, for a rival or our own dead process."""
         why = translate(error, self._operation)
         self._refused = self._refused or Deadline(self._config.broker_deadline_s)
         if self._refused.has_passed:
@@ -309,7 +309,7 @@ class InputConsumer:
         batch = record_columns(self._topic, messages)
         after = dict(zip(batch.partitions.tolist(), (batch.offsets + 1).tolist(), strict=True))
         for partition, offset in after.items():
-            # The end may have been reached by the same poll: it stands behind these records.
+            # The same poll may have reached the end: it comes after these records.
             self._next_offset[partition] = max(offset, self._next_offset.get(partition, 0))
         self._heard_of.update(after)
         return batch
@@ -323,9 +323,9 @@ class InputConsumer:
         new = tuple(sorted(p.partition for p in partitions))
         self._assignment.update(new)
         self._held.update(new)
-        # Assigned here rather than by the client, so that nothing is fetched yet. The offset means
-        # nothing, they are sought in when they are released; but it must be a number: what the
-        # client has to ask a broker for may come after the seek, and undo it.
+        # Assigned here rather than by the client, so that nothing is fetched yet. The offset is
+        # arbitrary, since `release` seeks; but it must be a number: an offset that the client has
+        # to request from a broker may arrive after the seek, and undo it.
         anywhere = [TopicPartition(self._topic, p, 0) for p in new]
         self._consumer.incremental_assign(anywhere)
         self._consumer.pause(anywhere)

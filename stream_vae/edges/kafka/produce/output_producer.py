@@ -1,4 +1,4 @@
-"""Publishes outputs and input offsets together, or not at all."""
+"""Publishes outputs and input offsets atomically."""
 
 import time
 import uuid
@@ -31,12 +31,12 @@ _REQUEST_TIMEOUT_S = 10.0
 
 
 class OutputProducer:
-    """A transactional producer whose transactions carry the input's offsets (KIP-447).
+    """A transactional producer whose transactions include the input's offsets (KIP-447).
 
     Args:
         config: Brokers and deadlines.
         transactional_id: A later producer of the same id fences this one.
-        events: Takes why a transaction is tried again, and what happens to the brokers.
+        events: Receives why a transaction is retried, and events of the brokers.
     """
 
     def __init__(self, config: KafkaConfig, transactional_id: str, events: EventSink) -> None:
@@ -78,9 +78,8 @@ class OutputProducer:
             topic: The input topic.
             offsets: Input partition -> next offset.
             membership: Of the group whose offsets they are.
-            notes: Input partition -> text that the group keeps with its offset. It tells a
-                transaction from all others, so that one of unknown outcome is known again; unset,
-                one is drawn.
+            notes: Input partition -> metadata of its committed offset. It identifies the
+                transaction, so that an unknown outcome can be resolved; unset, a random one.
 
         Returns:
             False if the group moved on from this membership, and the transaction was aborted.
@@ -113,12 +112,12 @@ class OutputProducer:
                     raise failure from exc
             else:
                 return True
-            if must_renew and self._begin_anew(topic, positions, deadline):
+            if must_renew and self._renew_client(topic, positions, deadline):
                 return True
             deadline.pause(_RETRY_PAUSE_S)
 
     def close(self) -> None:
-        """Let go of the client; a transaction still open is aborted by the broker."""
+        """Close the client; the broker aborts a transaction that is still open."""
         self._client.close()
 
     def _attempt(
@@ -141,7 +140,7 @@ class OutputProducer:
         try:
             self._client.commit(deadline)
         except KafkaException:
-            # The commit only says that something was not delivered; the report says why.
+            # The commit only reports a failed delivery; the delivery report has the reason.
             for error, topic in failed:
                 if recovery(error) is Recovery.GIVE_UP:
                     self._undo(error, deadline)
@@ -152,7 +151,7 @@ class OutputProducer:
             raise
 
     def _naming_topics(self, error: KafkaError, records: Sequence[OutputRecord]) -> Operation:
-        """Name the topics of the transaction, where the brokers refuse one and do not say which."""
+        """Name the transaction's topics if the brokers refuse one and do not say which."""
         topics = sorted({record.topic for record in records})
         if error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED or not topics:
             return self._operation
@@ -160,7 +159,7 @@ class OutputProducer:
         return replace(self._operation, doing=doing, topic=topics[0] if len(topics) == 1 else None)
 
     def _undo(self, error: KafkaError, deadline: Deadline) -> KafkaError:
-        """Abort after a failure; return the one that counts, since aborting may fail worse."""
+        """Abort after a failure; return the error to handle, since aborting may fail worse."""
         if error.fatal():
             return error
         self._events.record(TransactionAborted(detail=error.str()))
@@ -172,20 +171,22 @@ class OutputProducer:
         return error
 
     def _was_timed_out(self, failure: StreamVaeError, began: float) -> bool:
-        """Tell whether it was the broker that ended the transaction begun then, by its timeout.
+        """Return whether the broker's timeout ended the transaction started at `began`.
 
-        It raises the epoch as a rival of the same id would, so the client cannot tell the two
-        apart. Taking the id back from a rival commits nothing twice: the group refuses the offsets
-        of the one whose membership has passed.
+        The broker increases the epoch like another producer of the same id, so the client cannot
+        distinguish the two. Taking the id back from another producer commits nothing twice: the
+        group refuses the offsets of the one whose membership has ended.
         """
         lasted_s = time.monotonic() - began
         return isinstance(failure, FencedError) and lasted_s >= self._transaction_timeout_s
 
-    def _begin_anew(self, topic: str, positions: list[TopicPartition], deadline: Deadline) -> bool:
-        """Take a new client, which ends what the old one had open.
+    def _renew_client(
+        self, topic: str, positions: list[TopicPartition], deadline: Deadline
+    ) -> bool:
+        """Create a new client, which ends the open transaction of the old one.
 
         Returns:
-            True if that had been committed after all: the notes beside the group's offsets tell.
+            True if that was committed after all, according to the metadata of the group's offsets.
         """
         wanted = {at.partition: (at.offset, at.metadata) for at in positions}
         committed: dict[int, tuple[int, str]] = {}
@@ -194,7 +195,7 @@ class OutputProducer:
             # No member: the member itself may be in the middle of a call, which it must finish.
             reader = Consumer(reader_properties(self._config))
             try:
-                self._client.insist(
+                self._client.retry(
                     lambda: committed.update(
                         committed_offsets(reader, topic, wanted, _REQUEST_TIMEOUT_S)
                     ),

@@ -1,4 +1,4 @@
-"""Publishes readings at a chosen pace, each acknowledged."""
+"""Publishes readings at a given pace, each acknowledged."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ class EncodedReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast readings go out; with neither field set, as fast as the brokers take them."""
+    """Publishing rate; with neither field set, as fast as the brokers accept."""
 
     rate: float | None = None
     """Readings per second."""
@@ -41,7 +41,7 @@ class Pace:
     """Times faster than the readings' own clock: 1 replays in real time, 60 an hour a minute."""
 
     def __post_init__(self) -> None:
-        """Refuse a pace that never ends or contradicts itself."""
+        """Reject a pace that is not positive or is contradictory."""
         if self.rate is not None and self.speed is not None:
             raise ValueError("rate and speed are both given; expected one of them")
         for name in ("rate", "speed"):
@@ -80,13 +80,13 @@ def publish_readings(  # noqa: PLR0913 -- each is a choice of the publisher
         config: Brokers and security. `broker_deadline_s` bounds the wait for a first answer,
             `delivery_timeout_s` that for each acknowledgement.
         topic: Its name; must exist.
-        readings: PolledBatch one by one; few are held in memory at a time.
-        events: Takes why, whenever the client loses or cannot find a broker.
+        readings: Consumed one by one; few are held in memory at a time.
+        events: Receives why, whenever the client loses or cannot find a broker.
         pace: When each is due.
-        on_progress: Told the number acknowledged so far, at most ten times a second.
+        on_progress: Called with the number acknowledged so far, at most ten times a second.
 
     Raises:
-        KafkaUnavailableError: If no broker took a reading in time.
+        KafkaUnavailableError: If no broker accepted a reading in time.
         KafkaRefusedError: If the topic does not exist, or refuses a reading.
     """
     operation = Operation(doing=f"publishing to {topic!r}", topic=topic, access="Write")
@@ -119,7 +119,7 @@ def publish_readings(  # noqa: PLR0913 -- each is a choice of the publisher
             feed.send(reading)
         feed.finish(config.delivery_timeout_s)
     finally:
-        # After a failure or Ctrl-C nothing may keep going out behind the caller's back.
+        # After a failure or Ctrl-C nothing more may be published.
         producer.purge()
         producer.close()
     return feed.acknowledged

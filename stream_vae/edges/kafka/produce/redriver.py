@@ -1,4 +1,4 @@
-"""Moves records from one topic to others, each once, and remembers which."""
+"""Moves records from one topic to others, each once, and records which."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -25,12 +25,13 @@ _PAUSE_S = 0.2
 class Redriver:
     """Publishes records and the history of their move in one transaction.
 
-    The history stands with the offsets of the group `<group_id>.redrive`, which nobody joins.
+    The history is the metadata of the offsets of the group `<group_id>.redrive`, which has no
+    members.
 
     Args:
         config: Brokers, deadlines, and the group's first name.
         topic: Where the records are.
-        events: Takes what happens to the brokers.
+        events: Receives events of the brokers.
     """
 
     def __init__(self, config: KafkaConfig, topic: str, events: EventSink) -> None:
@@ -46,7 +47,7 @@ class Redriver:
         self._counts: dict[str, int] = {}
 
     def claim(self) -> None:
-        """Make this the only run over the topic: one that still goes on elsewhere is fenced.
+        """Make this the only run over the topic: one still active elsewhere is fenced.
 
         Raises:
             KafkaUnavailableError: If no broker answered before the deadline.
@@ -116,15 +117,15 @@ class Redriver:
         ends: Mapping[int, int],
         histories: Mapping[int, RedriveHistory],
     ) -> None:
-        """Publish records, and remember that in the same transaction.
+        """Publish records and their history in one transaction.
 
         Args:
             records: In the order of their partitions.
-            ends: Partition they stem from -> offset behind the last of them.
-            histories: The same partitions -> what has been moved once this has succeeded.
+            ends: Source partition -> offset after the last of them.
+            histories: The same partitions -> history after this move.
 
         Raises:
-            ConfigError: If a history is longer than brokers keep.
+            ConfigError: If a history is longer than brokers accept.
             FencedError: If another run over the topic began.
             KafkaUnavailableError: If no broker answered before the deadline.
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
@@ -138,13 +139,13 @@ class Redriver:
                 "forget what was moved"
             )
             raise ConfigError(msg)
-        nobody = self._consumer.consumer_group_metadata()
-        if not self._producer.commit(records, self._topic, ends, nobody, notes=notes):
-            msg = f"group {self._config.group_id!r} has members; nobody may join it"
+        no_member = self._consumer.consumer_group_metadata()
+        if not self._producer.commit(records, self._topic, ends, no_member, notes=notes):
+            msg = f"group {self._config.group_id!r} has members; expected none"
             raise FencedError(msg)
 
     def close(self) -> None:
-        """Let go of the clients."""
+        """Close the clients."""
         if self._producer is not None:
             self._producer.close()
         with suppress(RuntimeError):

@@ -1,4 +1,4 @@
-"""librdkafka's transactional producer, patient while brokers are away."""
+"""librdkafka's transactional producer, with retries while brokers are unavailable."""
 
 import threading
 import time
@@ -18,25 +18,26 @@ from stream_vae.events import BrokerReached, BrokerUnreachable
 
 _ANY = -1
 _RETRY_PAUSE_S = 0.2
-# Short, so that waiting is told of while brokers are away; steps are repeated to the deadline.
+# Short, so that waiting is reported while brokers are unavailable; steps are retried until the
+# deadline.
 _STEP_TIMEOUT_S = 5.0
 
 
 class ClientHungError(Exception):
-    """The client does not come back from a call; only a new one helps."""
+    """A call of the client does not return; it must be replaced."""
 
 
 class TransactionalClient:
-    """The steps of a transaction (KIP-98), each repeated while its failure may pass by itself.
+    """The steps of a transaction (KIP-98), each retried while its failure is transient.
 
-    Every step raises `KafkaException` for a failure that
-    repeating does not mend, and `KafkaUnavailableError` once the deadline has passed.
+    Every step raises `KafkaException` for a failure that is not transient, and
+    `KafkaUnavailableError` after the deadline.
 
     Args:
         config: Brokers and timeouts.
-        operation: Names what is done, the group and the transactional id, for messages.
-        events: Takes `BrokerUnreachable` while no broker takes the next step, and `BrokerReached`
-            when one does.
+        operation: Operation, group and transactional id, for messages.
+        events: Receives `BrokerUnreachable` while no broker accepts the next step, and
+            `BrokerReached` when one does.
     """
 
     def __init__(self, config: KafkaConfig, operation: Operation, events: EventSink) -> None:
@@ -49,23 +50,23 @@ class TransactionalClient:
         self._producer = Producer(self._properties)
 
     def open(self, deadline: Deadline) -> None:
-        """Register the transactional id; fences whoever held it and ends what that had open."""
-        self.insist(
+        """Register the transactional id; fences its former holder and aborts its transaction."""
+        self.retry(
             lambda: self._producer.init_transactions(_STEP_TIMEOUT_S),
             "registering the transactional id",
             deadline,
         )
 
     def renew(self, deadline: Deadline) -> None:
-        """Take a new client under the same transactional id and open it."""
+        """Open a new client with the same transactional id."""
         with suppress(KafkaException):
             self._producer.purge()
         self._producer = Producer(self._properties)
         self.open(deadline)
 
     def close(self) -> None:
-        """Let go of the client; a transaction still open is aborted by the broker."""
-        with suppress(KafkaException):  # what a fenced producer still holds is lost already
+        """Close the client; the broker aborts a transaction that is still open."""
+        with suppress(KafkaException):  # a fenced producer's queued records are already lost
             self._producer.flush(0)
 
     def begin(self) -> None:
@@ -97,9 +98,9 @@ class TransactionalClient:
         """Add the group's offsets to the transaction.
 
         Raises:
-            ClientHungError: If the client was away for longer than any transaction may last.
+            ClientHungError: If the call takes longer than any transaction may last.
         """
-        self.insist(
+        self.retry(
             lambda: self._add_offsets_watched(positions, group_metadata),
             "adding offsets to the transaction",
             deadline,
@@ -107,7 +108,7 @@ class TransactionalClient:
 
     def commit(self, deadline: Deadline) -> None:
         """Commit the transaction, once all its records are acknowledged."""
-        self.insist(
+        self.retry(
             lambda: self._producer.commit_transaction(_STEP_TIMEOUT_S),
             "committing a transaction",
             deadline,
@@ -115,14 +116,14 @@ class TransactionalClient:
 
     def abort(self, deadline: Deadline) -> None:
         """Abort the transaction."""
-        self.insist(
+        self.retry(
             lambda: self._producer.abort_transaction(_STEP_TIMEOUT_S),
             "aborting a transaction",
             deadline,
         )
 
-    def insist(self, step: Callable[[], object], doing: str, deadline: Deadline) -> None:
-        """Repeat a step while its failure may pass by itself."""
+    def retry(self, step: Callable[[], object], doing: str, deadline: Deadline) -> None:
+        """Retry a step while its failure is transient."""
         began = time.monotonic()
         while True:
             try:
@@ -143,10 +144,10 @@ class TransactionalClient:
                 return
 
     def _add_offsets_watched(self, positions: list[TopicPartition], group_metadata: object) -> None:
-        """Call the client from a thread that can be left behind.
+        """Call the client from a thread that can be abandoned.
 
-        librdkafka heeds no timeout while it looks for the group's coordinator, and after an outage
-        may look for ever (its issues 5456 and 5511; one outage in three, when tried with 2.16).
+        librdkafka ignores its timeout while it looks for the group's coordinator, and after an
+        outage may never return (its issues 5456 and 5511; one outage in three, observed with 2.16).
         """
         producer = self._producer
         failed: list[KafkaException] = []

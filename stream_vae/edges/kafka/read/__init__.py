@@ -1,1 +1,1 @@
-"""Reading topics outside the group."""
+"""Reading topics without group membership."""

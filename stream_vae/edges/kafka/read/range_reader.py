@@ -1,4 +1,4 @@
-"""Reads ranges of a topic's partitions, beside the group and without it."""
+"""Reads ranges of a topic's partitions, without group membership."""
 
 import time
 from collections.abc import Iterable
@@ -31,14 +31,14 @@ _ASK_PAUSE_S = 5.0
 class RangeReader:
     """Fetches several ranges at once; memory is bounded by the client's queue.
 
-    Only committed records are seen. A range ends where no record before its end is left, be there
-    transaction markers, or the end of the partition. If that lies before the range's end for good,
-    because the topic was made anew or cut off, the range ends there.
+    Only committed records are returned. A range is finished when no record before its end is left,
+    only transaction markers or the end of the partition. If the partition ends permanently before
+    the range does, because the topic was recreated or truncated, the range ends there.
 
     Args:
         config: Brokers.
         topic: The topic.
-        events: Takes what happens to the brokers.
+        events: Receives events of the brokers.
     """
 
     def __init__(self, config: KafkaConfig, topic: str, events: EventSink) -> None:
@@ -55,7 +55,7 @@ class RangeReader:
         self._ask_at = 0.0
 
     def end_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return partition -> offset behind its newest record, open transactions included.
+        """Return partition -> offset after its newest record, open transactions included.
 
         Raises:
             KafkaUnavailableError: If no broker answered.
@@ -73,12 +73,12 @@ class RangeReader:
         return self._topic_ends.n_partitions()
 
     def add(self, partition: int, begin: int | None, end: int) -> None:
-        """Begin to read a range.
+        """Start reading a range.
 
         Args:
-            partition: Which; if it is being read already, nothing changes.
-            begin: First offset; None or one no longer there: the oldest record kept.
-            end: Offset behind the last.
+            partition: A no-op if it is already being read.
+            begin: First offset; None or one no longer kept: the oldest record kept.
+            end: Offset after the last.
         """
         if end <= 0 or (begin is not None and begin >= end):
             self._finished.append(partition)
@@ -92,14 +92,14 @@ class RangeReader:
             self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
 
     def remove(self, partition: int) -> None:
-        """Read no more of a partition; harmless if it is not being read."""
+        """Stop reading a partition; a no-op if it is not being read."""
         if partition in self._ends:
             self._leave(partition)
         with suppress(ValueError):
             self._finished.remove(partition)
 
     def poll(self, max_records: int) -> RecordBatch | None:
-        """Return records that have come, without waiting.
+        """Return the records that have arrived, without waiting.
 
         Raises:
             KafkaRefusedError: If the broker refuses the topic.
@@ -115,20 +115,20 @@ class RangeReader:
         return record_columns(self._topic, records) if records else None
 
     def take_finished(self) -> list[int]:
-        """Return the partitions whose range has been read, all records having been returned."""
+        """Return the partitions whose range is finished: all records have been returned."""
         done, self._finished = self._finished, []
         return done
 
     def close(self) -> None:
-        """Let go of the client."""
+        """Close the client."""
         with suppress(KafkaException, RuntimeError):
             self._consumer.close()
 
     def _oldest(self, partition: int) -> int:
-        """Return where the records kept begin.
+        """Return the offset of the oldest record kept.
 
-        The client asks for that itself if it is left to, but only half a second later while it is
-        not connected to the partition's leader; once it is, it fetches within milliseconds.
+        The client can look it up itself, but half a second later while it is not connected to the
+        partition's leader; once it is, it fetches within milliseconds.
         """
         here = TopicPartition(self._topic, partition)
         if time.monotonic() > self._ask_at:
@@ -139,14 +139,14 @@ class RangeReader:
         return OFFSET_BEGINNING
 
     def _is_wanted(self, message: Message) -> bool:
-        """Tell whether a message is a record of its range; notice where that ends."""
+        """Return whether a message is a record of its range; detect the end of the range."""
         error, partition, offset = message.error(), message.partition(), message.offset()
         end = self._ends.get(partition if partition is not None else -1)
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the client's public name for it
             self._watch.client_error(error)
             return False
         if partition is None or offset is None or end is None:
-            return False  # of a range that was given up
+            return False  # of a range that was removed
         begin = self._begins[partition]
         if offset >= end or (error is None and offset == end - 1):
             self._finish(partition)
@@ -154,13 +154,13 @@ class RangeReader:
             self._short.setdefault(partition, time.monotonic())
         else:
             self._short.pop(partition, None)
-        # Where the begin is gone for good, the client starts with the oldest record there is.
+        # If the first offset is no longer kept, the client starts with the oldest record.
         return error is None and begin <= offset < end
 
     def _give_up_short_ones(self) -> None:
-        """End the ranges whose partitions do not reach that far and never will.
+        """End the ranges whose partitions permanently end before them.
 
-        Before an open transaction the partition seems to end too, but only until it is over.
+        An open transaction also looks like the end of the partition, but only until it ends.
         """
         now = time.monotonic()
         for partition, since in list(self._short.items()):

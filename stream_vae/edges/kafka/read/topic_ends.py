@@ -1,4 +1,4 @@
-"""Where a topic ends, open transactions included."""
+"""End offsets of a topic, open transactions included."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,17 +15,17 @@ _LOOK_TIMEOUT_S = 1.0
 
 
 class TopicEnds:
-    """Asks for the offset behind the newest record of partitions.
+    """Requests the offset after the newest record of partitions.
 
-    A consumer that reads committed records is told of the last stable offset instead, which stands
-    still before a transaction that is about to be committed.
+    A consumer that reads committed records gets the last stable offset instead, which does not pass
+    a transaction that is still being committed.
     """
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._topic = topic
         self._operation = Operation(doing=f"looking for the end of {topic!r}", topic=topic)
-        # Not the client's administrative call for this: if the network fails while that is under
-        # way, librdkafka aborts the process (its issue 4605; seen with 2.16).
+        # Not the client's administrative call: if the network fails during that, librdkafka aborts
+        # the process (its issue 4605; seen with 2.16).
         properties = {**reader_properties(config), "isolation.level": "read_uncommitted"}
         with translated(self._operation):
             self._client = Consumer(properties)
@@ -40,8 +40,8 @@ class TopicEnds:
         """
         try:
             if self._is_outdated:
-                # The client goes on asking by what it knew of the leaders, for minutes after a
-                # broker came back (FENCED_LEADER_EPOCH), unless it is told to look again.
+                # The client uses its cached leaders for minutes after a broker is back
+                # (FENCED_LEADER_EPOCH), unless its metadata is refreshed.
                 self._client.list_topics(self._topic, timeout=_LOOK_TIMEOUT_S)
             found = {partition: self._ask(partition) for partition in partitions}
         except KafkaException as exc:

@@ -1,4 +1,4 @@
-"""Reads a topic the way a careful consumer does: committed records only, no group."""
+"""Reads a topic's committed records without a group."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -53,13 +53,14 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
     Args:
         config: Brokers and security; `broker_deadline_s` bounds every wait for them.
         topic: Its name. Partitions added later are not seen.
-        events: Takes what happens to the brokers.
-        follow: Go on with what is published later.
-        from_beginning: Begin with the oldest record kept; else with the next one published, which
+        events: Receives events of the brokers.
+        follow: Continue with records published later.
+        from_beginning: Start with the oldest record kept; else with the next one published, which
             makes sense only with `follow`.
-        until_idle_s: End after so long without a record, `follow` or not.
-        stop: Asked between polls (every 0.1 s) whether to end.
-        on_start: Told, before the first record, the number of offsets ahead; some hold no record.
+        until_idle_s: End after this time without a record, with or without `follow`.
+        stop: Called between polls (every 0.1 s); returns whether to end.
+        on_start: Called before the first record with the number of offsets ahead; some hold no
+            record.
 
     Raises:
         KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
