@@ -14,8 +14,6 @@ from tests.memory_kafka.contract import CONTRACT, Backend, How
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
-
 
 class RealBackend:
     """See `contract.Backend`."""
