@@ -1,7 +1,7 @@
 """Streaming anomaly detection for Kafka with an LSTM seq2seq variational autoencoder.
 
 For programs that consume alert events: `decode_alert` reads a record's value as an `AlertEvent`,
-`AlertDeduplicator` tells events seen before, `alert_schema` is their JSON Schema. These are
+`AlertDeduplicator` recognises repeated events, `alert_schema` is their JSON Schema. These are
 imported when they are first used, and none of them needs torch.
 """
 

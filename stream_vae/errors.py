@@ -1,4 +1,4 @@
-"""Errors, sorted by who can mend them.
+"""Errors, by who can fix them.
 
 ```
 StreamVaeError
@@ -6,19 +6,19 @@ StreamVaeError
 │   ├── BundleError        the model bundle is missing, altered, or contradicts the configuration
 │   ├── InputFileError     a CSV cannot be used; names file, line and column
 │   └── StateError         saved state is damaged, or newer than this release
-├── DecodeError            the producer: one record cannot be understood (dead letter, never fatal)
-├── AlertDecodeError       the alerts topic's producer: these bytes are no alert event we know
-├── KafkaUnavailableError  nobody: wait, retry, give up after a set deadline (exit 1)
-├── KafkaRefusedError      the operator: the broker refuses what was asked (exit 1, names the right)
-│   └── TopicMissingError  a topic does not exist, or may not be seen
-├── FencedError            nobody: another instance took over; restart (exit 1)
-└── ShapeError             us: a bug (crash, lose nothing, resume exactly)
+├── DecodeError            the producer: one record is invalid (dead letter, never fatal)
+├── AlertDecodeError       the alerts topic's producer: not an alert event, or an unknown version
+├── KafkaUnavailableError  transient: wait, retry, give up after a set deadline (exit 1)
+├── KafkaRefusedError      the operator: the broker refuses a request (exit 1, names the right)
+│   └── TopicMissingError  a topic does not exist, or the right to see it is missing
+├── FencedError            transient: another instance took over; restart (exit 1)
+└── ShapeError             the developers: a bug (crash, lose nothing, resume exactly)
 ```
 """
 
 
 class StreamVaeError(Exception):
-    """Root of every error this package raises on purpose."""
+    """Base class of the errors that this package raises."""
 
 
 class ConfigError(StreamVaeError):
@@ -38,7 +38,7 @@ class StateError(ConfigError):
 
 
 class DecodeError(StreamVaeError):
-    """A record that cannot be understood.
+    """A record that cannot be decoded.
 
     Args:
         reason: One of the stable codes in `stream_vae.wire.rejections.REASONS`.
@@ -52,7 +52,7 @@ class DecodeError(StreamVaeError):
 
 
 class AlertDecodeError(StreamVaeError):
-    """Bytes that are no alert event, or one of a schema version this release does not know."""
+    """Bytes that are not an alert event, or one of an unknown schema version."""
 
 
 class KafkaUnavailableError(StreamVaeError):
@@ -64,7 +64,7 @@ class KafkaRefusedError(StreamVaeError):
 
 
 class TopicMissingError(KafkaRefusedError):
-    """A topic that is needed does not exist, or its existence may not be known."""
+    """A required topic does not exist, or the right to see it is missing."""
 
 
 class FencedError(StreamVaeError):

@@ -1,7 +1,7 @@
-"""Noteworthy things that happened, as values.
+"""Events for logs and metrics, as values.
 
-Each is named noun + past verb. `edges.telemetry` turns each into one log line and one metric,
-and nothing else writes logs or metrics, so the two cannot disagree.
+Each is named noun + past verb. `edges.telemetry` turns each into one log line and one metric, and
+nothing else writes logs or metrics, so the two are consistent.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class DaemonReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFailed:
-    """The daemon gives up for a reason that it knows."""
+    """The daemon gives up with an expected error."""
 
     error: str
     """Name of one of `stream_vae.errors`."""
@@ -55,14 +55,14 @@ class DaemonFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonCrashed:
-    """The daemon gives up for a reason that nobody thought of: a bug."""
+    """The daemon gives up with an unexpected error: a bug."""
 
     exc_info: BaseException
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStopped:
-    """The daemon has closed everything: the last line."""
+    """The daemon has closed everything; the last log line."""
 
     reason: str
     duration_s: float
@@ -99,7 +99,7 @@ class BrokerReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumptionDelayed:
-    """Brokers answer, but the input cannot be consumed yet; tried again until the deadline."""
+    """Brokers answer, but the input cannot be consumed yet; retried until the deadline."""
 
     detail: str
     waited_s: float
@@ -108,12 +108,12 @@ class ConsumptionDelayed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsAssigned:
-    """Partitions joined this instance."""
+    """Partitions were assigned to this instance."""
 
     topic: str
     partitions: tuple[int, ...]
     state: str
-    """`restoring`: what is remembered of their series is read now; `cold`: nothing is."""
+    """`restoring`: the saved state of their series is being read; `cold`: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +123,8 @@ class StateRestored:
     topic: str
     partition: int
     state: str
-    """`restored`; `carried over` from another model: windows kept, thresholds begun anew;
-    `history`: warmed up by what the input holds; `cold`: nothing was found."""
+    """`restored`; `carried over` from another model: windows kept, thresholds reset; `history`:
+    warmed up from the input; `cold`: no state was found."""
     series: int
     """Of it in memory now."""
     series_discarded: int
@@ -139,7 +139,7 @@ class StateRestored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreProgressed:
-    """Partitions are on their way back."""
+    """Partitions are being restored."""
 
     topic: str
     partitions: tuple[int, ...]
@@ -175,14 +175,14 @@ class ChangelogExtended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesCounted:
-    """What is remembered now; told once a second, readings or not."""
+    """Number of series in memory; recorded once a second, even without readings."""
 
     series: int
     capacity: int
     """Series that the memory budget holds."""
     incidents_open: int
     partitions_live: int
-    """Partitions whose state is back."""
+    """Partitions whose state is restored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ class SeriesEvicted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsRevoked:
-    """Partitions left this instance in good order: settled work was committed."""
+    """Partitions were revoked: settled work was committed."""
 
     topic: str
     partitions: tuple[int, ...]
@@ -206,7 +206,7 @@ class PartitionsRevoked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsLost:
-    """Partitions were taken away without notice: unfinished work was dropped, uncommitted."""
+    """Partitions were lost without notice: unfinished work was dropped, uncommitted."""
 
     topic: str
     partitions: tuple[int, ...]
@@ -214,7 +214,7 @@ class PartitionsLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordsLost:
-    """The input topic no longer holds what comes next; reading goes on with its oldest record."""
+    """The input topic no longer has the next record; reading continues with its oldest one."""
 
     topic: str
     partition: int
@@ -224,7 +224,7 @@ class RecordsLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumptionPaused:
-    """The worker is behind: partitions are paused, polling goes on."""
+    """The worker is behind: partitions are paused, polling continues."""
 
     readings_in_flight: int
 
@@ -272,7 +272,7 @@ class ReadingsLate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamMeasured:
-    """What a poll held, beside what the model expects."""
+    """Properties of a poll, compared with those the model expects."""
 
     topic: str
     feature_values: Mapping[str, int]
@@ -283,7 +283,7 @@ class StreamMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownFieldsIgnored:
-    """Records carry fields that are no feature of the model."""
+    """Records contain fields that are not features of the model."""
 
     topic: str
     fields: tuple[str, ...]
@@ -291,12 +291,12 @@ class UnknownFieldsIgnored:
     features_missing: tuple[str, ...]
     """Features that no reading has had so far; bounded."""
     nearest_fields: Mapping[str, str]
-    """Missing feature -> unknown field of a like name, as `input.feature_fields` would have it."""
+    """Missing feature -> unknown field of a similar name, in the form of `input.feature_fields`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesNotObserved:
-    """Some of the model's features have been in no reading of this instance."""
+    """Some of the model's features have not been in any reading of this instance."""
 
     topic: str
     readings: int
@@ -314,7 +314,7 @@ class FeaturesNotObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStepDiffered:
-    """Readings come at another step than the model was trained for."""
+    """The step of the readings differs from that of the model."""
 
     topic: str
     stream_step_s: float
@@ -345,7 +345,7 @@ class ReadingsJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdReleased:
-    """A series stayed anomalous so long that its new level is learnt as normal."""
+    """A series has been anomalous so long that its new level is learnt as normal."""
 
     series: str
     readings: int
@@ -354,7 +354,7 @@ class ThresholdReleased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftDetected:
-    """Scores over all series moved (ADWIN): consider training again."""
+    """Scores over all series have drifted (ADWIN): consider retraining."""
 
     mean_before: float
     mean_after: float
@@ -392,7 +392,7 @@ class TransactionCommitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionAborted:
-    """A transaction failed and is tried again with the same outputs."""
+    """A transaction failed and is retried with the same outputs."""
 
     detail: str
 

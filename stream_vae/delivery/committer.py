@@ -1,4 +1,4 @@
-"""Outputs, state and the offsets of their input, on their way into one transaction."""
+"""Commits outputs, state and the offsets of their input in one transaction."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -29,17 +29,17 @@ from stream_vae.wire.snapshots import Checkpoint
 
 _COMMIT_TRIES = 10
 _COMMIT_PAUSE_S = 0.1
-# Between the beginnings of two transactions: each costs the brokers and this process milliseconds
-# of work, so that one for every alert of a busy stream would leave little time for anything else.
+# Between the starts of two transactions: each costs the brokers and this process milliseconds of
+# work, so one for every alert of a busy stream would leave little time for anything else.
 _MIN_INTERVAL_S = 0.02
-# The loop goes on beside a transaction for so long, then waits for its end: what is not committed
-# stays bounded while brokers are away, and a commit that hangs stops the loop's heartbeat.
+# The loop continues during a transaction for this long, then waits for its end: uncommitted work
+# stays bounded while brokers are unavailable, and a hanging commit stops the loop's heartbeat.
 _WAIT_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitConfig:
-    """What is committed for which topic, and how often."""
+    """Input topic and commit interval."""
 
     topic: str
     """The input topic."""
@@ -48,18 +48,18 @@ class CommitConfig:
 
 
 class Committer:
-    """Collects what settled work gives and commits it together with the work's offsets.
+    """Collects the outputs of settled work and commits them with the work's offsets.
 
     Args:
-        config: What and how often.
-        consumer: Whose offsets are committed.
-        producer: Takes part in transactions.
+        config: Topic and interval.
+        consumer: Its offsets are committed.
+        producer: Commits transactions.
         outbox: Collects the outputs.
-        partitions: Knows, and is told, what the group has committed.
-        changelog: Makes records of state; None where none is kept.
-        events: Takes what was committed and what was rejected.
+        partitions: Hold the committed offsets; updated after a commit.
+        changelog: Encodes state; None if none is kept.
+        events: Receives what was committed and what was rejected.
         clock: The time.
-        transaction: Begins to commit; the tests commit at once.
+        transaction: Starts a commit; the tests commit synchronously.
     """
 
     def __init__(  # noqa: PLR0913 -- one part of each kind
@@ -90,7 +90,7 @@ class Committer:
         self._began_at = clock.monotonic()
 
     def add_outcome(self, polled: PolledBatch, ticket: int, outcome: Outcome) -> None:
-        """Add all that came of a poll, which is settled by that.
+        """Add all outputs of a poll, and settle it.
 
         Args:
             polled: The poll.
@@ -119,7 +119,7 @@ class Committer:
 
         Args:
             changes: What changed.
-            positions: Input partition -> offset before which all readings were considered.
+            positions: Input partition -> offset up to which readings are included.
             polled_at: Monotonic seconds.
         """
         for alert in changes.alerts:
@@ -133,29 +133,29 @@ class Committer:
         self.add_tombstones({name: positions.get(name[0], 0) for name in changes.tombstones})
 
     def add_tombstones(self, names: Mapping[SeriesName, int]) -> None:
-        """Add tombstones of series -> offset before which all their readings are forgotten."""
+        """Add tombstones: series -> offset as of which their state is deleted."""
         if self._changelog is not None:
             for name, offset in names.items():
                 self.outbox.waiting.state.extend(self._changelog.forgotten(name, offset))
 
     def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
-        """Add saved series, which hold all readings before the positions."""
+        """Add saved series, which include all readings before the positions."""
         if self._changelog is not None:
             self.outbox.waiting.state.extend(self._changelog.saved(saved, positions))
 
     def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
-        """Add from where each partition must be read again."""
+        """Add the checkpoint of each partition."""
         if self._changelog is not None:
             for partition, checkpoint in checkpoints.items():
                 self.outbox.waiting.state.append(self._changelog.checkpoint(partition, checkpoint))
 
     def add_model(self, partition: int) -> None:
-        """Add what lets another model make use of a partition's rows."""
+        """Add the record that lets another model use a partition's rows."""
         if self._changelog is not None:
             self.outbox.waiting.state.append(self._changelog.model(partition))
 
     def commit_if_due(self) -> None:
-        """Begin to commit if an alert waits, after a breath, or the interval is over."""
+        """Start a commit if an alert is pending (after a short pause) or the interval is over."""
         now = self._clock.monotonic()
         if self._under_way is not None:
             if not self._under_way.is_over and now - self._began_at < _WAIT_AFTER_S:
@@ -167,51 +167,51 @@ class Committer:
             self._begin_transaction()
 
     def commit_or_raise(self) -> None:
-        """Commit what is settled while the partitions are still ours, or fail.
+        """Commit what is settled while the partitions are still assigned, or raise.
 
         Raises:
-            FencedError: If the group no longer takes the offsets; the next owner starts from the
-                last ones it took.
+            FencedError: If the group no longer accepts the offsets; the next owner starts from the
+                last committed ones.
         """
         self._end_transaction()
         for _ in range(_COMMIT_TRIES):
             if self._begin_transaction() and self._end_transaction():
                 return
             self._clock.sleep(_COMMIT_PAUSE_S)
-        msg = "the group refuses this member's offsets; what was uncommitted is left to others"
+        msg = "the group refuses this member's offsets; uncommitted work is left to others"
         raise FencedError(msg)
 
     def drop(self, partitions: Collection[int]) -> None:
-        """Forget partitions that left, with whatever of them is not committed.
+        """Drop revoked partitions, with their uncommitted outputs.
 
-        The transaction under way is over first: it may carry them, and what it carried waits again
-        if it was refused.
+        The open transaction is finished first: it may contain them, and its outputs are pending
+        again if it was refused.
         """
         self._end_transaction()
         self.ledger.revoke(partitions)
         self.outbox.drop(partitions)
 
     def leave(self, timeout_s: float) -> None:
-        """Let the transaction under way end, after a failure elsewhere, but wait no longer.
+        """Wait for the open transaction after a failure elsewhere, at most `timeout_s`.
 
-        One left open would hold up readers of the outputs, and the next owner, until it times out.
+        One left open would block readers of the outputs, and the next owner, until it times out.
         """
         if self._under_way is not None:
             self._under_way.wait(timeout_s)
 
     def _begin_transaction(self) -> bool:
-        """Begin to commit what is settled, if there is anything; tell whether that is possible."""
+        """Start a commit of what is settled, if any; return whether that is possible."""
         self._began_at = self._clock.monotonic()
         settled = self.ledger.committable()
         records = self.outbox.waiting.records()
-        # State may have moved where no offset did: those go along as they stand, so that a member
-        # the group has left behind cannot publish it.
+        # State may have changed for partitions whose offset did not: their offsets are committed
+        # again, so that a member of an old generation cannot publish it.
         stems = {record.partition for record in records}
         offsets = self._committed(stems) | settled
         if not offsets:
             return True
         try:
-            # Asked here: while this thread is within a call of the consumer, another's calls wait.
+            # Requested here: calls from another thread block during one of this thread.
             membership = self._consumer.membership()
         except FencedError:
             return False
@@ -224,7 +224,7 @@ class Committer:
         return True
 
     def _committed(self, partitions: Collection[int]) -> dict[int, int]:
-        """Return partition -> what the group has committed of it, where it has and is ours."""
+        """Return partition -> committed offset, for assigned partitions that have one."""
         found = {number: self._partitions.find(number) for number in partitions}
         return {
             number: one.committed
@@ -233,7 +233,7 @@ class Committer:
         }
 
     def _end_transaction(self) -> bool:
-        """Wait for the transaction under way; tell whether it was committed, or there was none."""
+        """Wait for the open transaction; return whether it was committed, or there was none."""
         done, self._under_way = self._under_way, None
         if done is None:
             return True
@@ -295,7 +295,7 @@ class Committer:
 
 
 def _late_records(index: NDArray[np.int64], late: NDArray[np.int64]) -> list[Rejection]:
-    """Return one rejection a record, however many of its readings were late.
+    """Return one rejection per record, for any number of late readings in it.
 
     Args:
         index: (N,) record of each reading.

@@ -15,9 +15,9 @@ class _Entry:
 class OffsetLedger:
     """Keeps, per input partition, the offset up to which everything is settled.
 
-    Work is tracked when it is taken in and settled when its outputs are ready. What may be
-    committed never passes an unsettled offset, never falls, and is empty for a partition that
-    left, however late its work is settled.
+    Work is tracked when it is polled and settled when its outputs are ready. A committable offset
+    never passes an unsettled one and never decreases; a revoked partition has none, however late
+    its work is settled.
 
     >>> ledger = OffsetLedger()
     >>> first, second = ledger.track({0: 10}), ledger.track({0: 20, 1: 5})
@@ -35,7 +35,7 @@ class OffsetLedger:
         self._next_ticket = 0
 
     def track(self, ends: Mapping[int, int]) -> int:
-        """Note work taken in.
+        """Track polled work.
 
         Args:
             ends: Input partition -> offset after its last record.
@@ -48,7 +48,7 @@ class OffsetLedger:
         return self._next_ticket
 
     def settle(self, ticket: int) -> None:
-        """Note that the work's outputs are ready to be published."""
+        """Mark the work's outputs as ready to be published."""
         for entry in self._open:
             if entry.ticket == ticket:
                 entry.settled = True
@@ -56,17 +56,17 @@ class OffsetLedger:
             self._ready.update(self._open.popleft().ends)
 
     def committable(self) -> dict[int, int]:
-        """Return input partition -> next offset, where it moved since the last commit."""
+        """Return input partition -> next offset, where it changed since the last commit."""
         return dict(self._ready)
 
     def committed(self, offsets: Mapping[int, int]) -> None:
-        """Note that these offsets were committed."""
+        """Mark these offsets as committed."""
         for partition, offset in offsets.items():
             if self._ready.get(partition) == offset:
                 del self._ready[partition]
 
     def revoke(self, partitions: Iterable[int]) -> None:
-        """Forget partitions that left."""
+        """Drop revoked partitions."""
         for partition in partitions:
             self._ready.pop(partition, None)
             for entry in self._open:

@@ -1,4 +1,4 @@
-"""Outputs of settled work, waiting for the transaction that commits their input."""
+"""Outputs of settled work, pending for the transaction that commits their input."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from stream_vae.wire.alerts import alert_headers, encode_alert
 from stream_vae.wire.rejections import rejection_headers
 
 LARGEST_ASIDE_BYTES = LARGEST_RECORD_BYTES - 64 * 1024
-"""Of a record that is put aside; the rest is for the headers that say why."""
+"""Of a dead letter or late record; the rest is reserved for the headers with the reason."""
 
 _HEADER_BYTES = 10  # two lengths, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingAlert:
-    """An alert event on its way out."""
+    """A pending alert event."""
 
     event: AlertEvent
     record: OutputRecord
@@ -32,7 +32,7 @@ class WaitingAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What one transaction publishes."""
+    """The records of one transaction."""
 
     alerts: list[WaitingAlert] = field(default_factory=list)
     dead_letters: list[OutputRecord] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Outputs:
         return alerts + self.dead_letters + self.late + self.state
 
     def before(self, later: "Outputs") -> "Outputs":
-        """Return these and, behind them, later ones."""
+        """Return these, followed by later ones."""
         return Outputs(
             alerts=self.alerts + later.alerts,
             dead_letters=self.dead_letters + later.dead_letters,
@@ -54,7 +54,7 @@ class Outputs:
         )
 
     def without(self, partitions: Collection[int]) -> "Outputs":
-        """Return those that stem from other input partitions than these."""
+        """Return those derived from other input partitions than these."""
         return Outputs(
             alerts=[a for a in self.alerts if a.record.partition not in partitions],
             dead_letters=[r for r in self.dead_letters if r.partition not in partitions],
@@ -78,16 +78,16 @@ class Outbox:
         """For the next transaction."""
 
     def take(self) -> Outputs:
-        """Return what waits, and begin anew."""
+        """Return all pending outputs and clear the outbox."""
         taken, self.waiting = self.waiting, Outputs()
         return taken
 
     def put_back(self, outputs: Outputs) -> None:
-        """Let outputs whose transaction was aborted wait again, before all that came since."""
+        """Put back the outputs of an aborted transaction, before all added since."""
         self.waiting = outputs.before(self.waiting)
 
     def drop(self, partitions: Collection[int]) -> None:
-        """Forget what stems from partitions that were lost."""
+        """Drop outputs derived from lost partitions."""
         self.waiting = self.waiting.without(partitions)
 
     def add_alert(self, event: AlertEvent, polled_at: float) -> None:
@@ -102,18 +102,18 @@ class Outbox:
         self.waiting.alerts.append(WaitingAlert(event=event, record=record, polled_at=polled_at))
 
     def add_dead_letter(self, records: RecordBatch, rejection: Rejection) -> None:
-        """Add a record that is not a reading."""
+        """Add a rejected record."""
         self.waiting.dead_letters.append(self._aside(records, rejection, "dead_letters"))
 
     def add_late(self, records: RecordBatch, rejection: Rejection) -> None:
-        """Add a reading that came after its step was closed."""
+        """Add a late reading."""
         self.waiting.late.append(self._aside(records, rejection, "late"))
 
     def _aside(self, records: RecordBatch, rejection: Rejection, output: str) -> OutputRecord:
-        """Return the record as it came, with headers that say why it is put aside.
+        """Return the unchanged record, with headers that give the reason.
 
-        One too large to be published, which compression lets through a topic, is told of only: the
-        daemon must not stop for it.
+        Of a record too large to be published, which compression can get into a topic, only the
+        headers are kept: the daemon must not stop for it.
         """
         i = rejection.index
         partition = int(records.partitions[i])

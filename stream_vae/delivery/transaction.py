@@ -1,4 +1,4 @@
-"""A commit on its way, beside the loop."""
+"""A commit that runs concurrently with the loop."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -8,12 +8,12 @@ from stream_vae.delivery.outbox import Outputs
 
 
 class Transaction:
-    """Commits in a thread of its own, begun at once.
+    """Commits in a thread of its own, started at once.
 
     Args:
-        outputs: What it publishes.
-        settled: Input partition -> next offset, as far as it moved.
-        commit: Tells whether the group still stood when all was committed.
+        outputs: The records to publish.
+        settled: Input partition -> next offset, where it changed.
+        commit: Returns whether the commit succeeded in the current group generation.
         clock: The time.
     """
 
@@ -31,12 +31,12 @@ class Transaction:
         self._commit = commit
         self._is_committed = False
         self._failure: BaseException | None = None
-        # Left behind if the process ends while it hangs.
+        # Abandoned if the process ends while it hangs.
         self._thread = threading.Thread(target=self.run, name="committer", daemon=True)
         self.start()
 
     def start(self) -> None:
-        """Begin to commit beside the caller."""
+        """Start the commit concurrently with the caller."""
         self._thread.start()
 
     @property
@@ -45,11 +45,11 @@ class Transaction:
         return not self._thread.is_alive()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until it is over, but no longer than this."""
+        """Wait until it is over, at most `timeout_s`."""
         self._thread.join(timeout_s)
 
     def outcome(self) -> bool:
-        """Wait until it is over; tell whether it was committed.
+        """Wait until it is over; return whether it was committed.
 
         Raises:
             BaseException: Whatever the commit raised.

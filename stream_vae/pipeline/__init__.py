@@ -1,1 +1,1 @@
-"""The straight line from readings to alert events, and what is remembered on the way."""
+"""From readings to alert events, with the state of all series."""

@@ -1,4 +1,4 @@
-"""From a changed incident and its scored to the alert event that explains it."""
+"""From a change of an incident and its scored window to an alert event."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What alert events say of where they come from."""
+    """The source of alert events."""
 
     detector: AlertDetector
     topic: str
@@ -43,7 +43,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilentSeries:
-    """A series of which an incident changes without a reading."""
+    """A series with an incident that changes without a reading."""
 
     key: str
     topic: str
@@ -55,7 +55,7 @@ class SilentSeries:
 
 
 class SilenceEnd(Enum):
-    """Why a silence is over."""
+    """Why a silence ends."""
 
     RETURNED = "sends readings again"
     FORGOTTEN = "is forgotten: no reading for long"
@@ -63,12 +63,12 @@ class SilenceEnd(Enum):
 
 
 class AlertBuilder:
-    """Writes alert events for one model and detector.
+    """Builds alert events for one model and detector.
 
     Args:
         spec: Names and units of the features, identity of the model.
         origin: Copied into every event.
-        threshold_method: How thresholds are made, in words.
+        threshold_method: Description of the threshold.
         max_features: Features listed, largest contribution first.
     """
 
@@ -100,9 +100,9 @@ class AlertBuilder:
         """Return the alert event of an incident's change.
 
         Args:
-            change: What happened to it.
+            change: The change.
             incident: The incident after the change.
-            batch: The one whose window brought the change about.
+            batch: Contains the window that caused the change.
             b: That window's position in the batch.
             now: Wall clock.
         """
@@ -149,7 +149,7 @@ class AlertBuilder:
         now: datetime,
         end: SilenceEnd = SilenceEnd.FORGOTTEN,
     ) -> AlertEvent:
-        """Return the last event of an incident whose series is forgotten."""
+        """Return the last event of an incident whose series is evicted."""
         return self._build_without_reading(
             silent,
             now,
@@ -175,8 +175,8 @@ class AlertBuilder:
         now: datetime,
         end: SilenceEnd | None = None,
     ) -> AlertEvent:
-        """Return the event that opens, or for some reason ends, the incident of a silent series."""
-        told = f"no reading for {silent.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
+        """Return the event that opens, or for a reason ends, the incident of a silent series."""
+        detail = f"no reading for {silent.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
         return self._build_without_reading(
             silent,
             now,
@@ -191,7 +191,7 @@ class AlertBuilder:
             threshold_method="seconds without a reading",
             grade=1.0,
             offsets=(silence.offset, silence.offset),
-            summary=f"{printable(silent.key, 200)} {end.value if end else f'is silent: {told}'}",
+            summary=f"{printable(silent.key, 200)} {end.value if end else f'is silent: {detail}'}",
         )
 
     def _build_without_reading(  # noqa: PLR0913 -- the fields in which these events differ
@@ -286,12 +286,12 @@ class AlertBuilder:
 def incident_id(
     origin: Origin, series: str, started_at: int, *, silent_at: int | None = None
 ) -> str:
-    """Return the id of an incident: a function of who, what and when alone.
+    """Return the id of an incident: a function of deployment, series and time alone.
 
     A replay, or a second daemon that does the same work, gives the same id. Another deployment,
     which reads another topic or as another group, gives another one, so that consumers of one
-    alerts topic keep the events of both. Ids of the releases before this one held no topic and no
-    group: what they opened goes on under the id it has, see `incident_id_by_name`.
+    alerts topic keep the events of both. Ids of earlier releases contained no topic and no group:
+    incidents opened by them keep their id, see `incident_id_by_name`.
 
     Args:
         origin: Names the detector, the input topic and the consumer group.
@@ -333,7 +333,7 @@ def _utc(time: int) -> datetime:
 
 
 def _summary(key: str, top: AlertFeature, *, resolved: bool) -> str:
-    key = printable(key, 200)  # who prints a summary must not run what a stream wrote
+    key = printable(key, 200)  # untrusted text must not control the terminal of a consumer
     if resolved:
         return f"{key} is back to normal"
     actual = "not observed" if top.actual is None else f"{top.actual:.4g}"

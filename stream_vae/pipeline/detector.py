@@ -1,4 +1,4 @@
-"""A model and what judges its scores, as one thing that can be told from another by its version."""
+"""A detector: model, score, threshold and drift, identified by a version."""
 
 import hashlib
 
@@ -19,13 +19,13 @@ _VERSION_BYTES = 8
 
 
 class Detector:
-    """Scores windows and judges the scores; windows and incidents are the pipeline's.
+    """Scores windows and judges the scores; windows and incidents belong to the pipeline.
 
     Args:
         spec: The model's inputs and calibration.
         scorer: The model on its device.
         config: See `DetectConfig`.
-        capacity: Series; memory is used only for those given out once.
+        capacity: Series; memory is used only for those ever allocated.
 
     Raises:
         ConfigError: If the bundle has no calibration for the score.
@@ -43,20 +43,20 @@ class Detector:
         self.capacity = capacity
         score = score_name(spec, config)
         self.version = detector_version(spec, score, config.threshold.quantile)
-        """Tells its scores, its thresholds and the state they left from those of others."""
+        """Identifies its scores, thresholds and state."""
         self.threshold = AdaptiveThreshold(config.threshold, spec.calibration[score], capacity)
         self.parts = _parts(self.threshold)
-        """Of each series' state: what it leaves there."""
+        """Its parts of each series' state."""
         self._drift = DriftWatch()
 
     def judge(self, scored: ScoredBatch) -> Judgement:
-        """Judge scores that this detector gave, and learn from the normal ones."""
+        """Judge scores of this detector, and learn from the normal ones."""
         batch = scored.window_batch
         rows = batch.rows[batch.ready]
         return self.threshold.judge(rows, scored.scores.value, batch.revises)
 
     def watch_drift(self, scores: NDArray[np.float64]) -> tuple[float, float] | None:
-        """Take (B,) scores in; return their mean before and after, where a change was found."""
+        """Add (B,) scores; return their mean before and after, if a change is detected."""
         return self._drift.update(float(scores.mean())) if len(scores) else None
 
 
@@ -91,6 +91,6 @@ def score_name(spec: ModelSpec, config: DetectConfig) -> str:
 
 
 def detector_version(spec: ModelSpec, score: str, quantile: float) -> str:
-    """Return what tells a model, score and percentile from others, in hexadecimal digits."""
+    """Return the version of a model, score and percentile, in hexadecimal digits."""
     identity = f"{spec.version}:{score}:{quantile}"
     return hashlib.sha256(identity.encode()).digest()[:_VERSION_BYTES].hex()

@@ -1,4 +1,4 @@
-"""The straight line as one object: readings in, verdicts and alert events out.
+"""The pipeline as one object: readings in, verdicts and alert events out.
 
 `assemble` places readings and cuts windows, a scorer scores them (elsewhere, in the daemon), and
 `decide` judges the scores; `observe` does the three in a row. No I/O, no clock: `now` comes in.
@@ -37,11 +37,11 @@ _MARGINS_TOLD = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of N readings."""
+    """The result of N readings."""
 
     verdicts: VerdictBatch
     late: NDArray[np.int64]
-    """Positions of the readings that came too late for their step."""
+    """Positions of the late readings."""
     changes: Changes
     events: tuple[Event, ...]
 
@@ -58,11 +58,11 @@ class Pipeline:
     (`detected_at` aside).
 
     Args:
-        detector: Scores and judges; as many series are remembered as it has room for.
+        detector: Scores and judges; its capacity is the number of series.
         config: See `DetectConfig`.
         origin: Copied into every alert event.
         series_parts: Of each series' state, beside those of windows and detector.
-        partition_parts: What is remembered of each partition as a whole.
+        partition_parts: State of each partition as a whole.
     """
 
     def __init__(
@@ -102,15 +102,15 @@ class Pipeline:
         return self.store.incidents.n_open + len(self.store.silences.open_rows)
 
     def observe(self, readings: ReadingBatch, now: datetime) -> Outcome:
-        """Take N readings in and say what they mean."""
+        """Process N readings."""
         return self.decide(self.score(readings, self.assemble(readings)), now)
 
     def shortfall(self, readings: ReadingBatch) -> int:
-        """Return how many series must be forgotten before these readings can be assembled."""
+        """Return how many series must be evicted before these readings can be assembled."""
         return self.store.index.shortfall(_names(readings))
 
     def assemble(self, readings: ReadingBatch) -> WindowBatch:
-        """Place N readings and cut the windows that can be scored; make room first."""
+        """Place N readings and cut the windows that can be scored; evict first if needed."""
         index = self.store.index
         rows = self.store.rows(_names(readings))
         window_batch = self.store.windows.push(rows, readings)
@@ -121,7 +121,7 @@ class Pipeline:
         return window_batch
 
     def score(self, readings: ReadingBatch, window_batch: WindowBatch) -> ScoredBatch:
-        """Have what was assembled of some readings scored, here and now."""
+        """Score assembled readings synchronously."""
         return ScoredBatch(
             readings=readings,
             window_batch=window_batch,
@@ -130,7 +130,7 @@ class Pipeline:
         )
 
     def capture(self, rows: NDArray[np.int32]) -> Capture:
-        """Take series out between two assemblies; `complete` it between the same two decisions."""
+        """Copy series between two assemblies; `complete` it between the same two decisions."""
         self.store.index.pin(rows)
         self.store.index.changed[rows] = False
         self.store.index.recorded[rows] = True
@@ -142,20 +142,20 @@ class Pipeline:
         return self.store.complete(capture)
 
     def save_partition(self, partition: int) -> dict[str, bytes]:
-        """Return what is remembered of a partition as a whole, by name of the part."""
+        """Return the state of a partition as a whole, by name of the part."""
         saved = {part.name: part.save(partition) for part in self._partition_parts}
         return {name: value for name, value in saved.items() if value is not None}
 
     def load_partition(self, partition: int, saved: Mapping[str, bytes]) -> None:
-        """Put that back; what no part goes by the name of is left out."""
+        """Restore that state; unknown parts are ignored."""
         for part in self._partition_parts:
             if part.name in saved:
                 part.load(partition, saved[part.name])
 
     def forget_partitions(self, partitions: set[int]) -> int:
-        """Drop the series of partitions that left; return how many there were.
+        """Drop the series of revoked partitions; return how many there were.
 
-        Nothing assembled from these partitions may be waiting for `decide`.
+        No window of these partitions may be pending for `decide`.
         """
         self.replayed.forget(partitions)
         for part in self._partition_parts:
@@ -167,10 +167,10 @@ class Pipeline:
         """Judge scored windows; assemblies must be decided in the order they were made.
 
         Args:
-            scored: What was assembled, and its scores.
+            scored: Assembled readings and their scores.
             now: Wall clock.
-            replayed: These readings were decided before, by whoever had the partition then: learn
-                from them, but publish nothing.
+            replayed: These readings were decided before, by the partition's owner then: learn from
+                them, but publish nothing.
 
         Raises:
             LookupError: If another detector scored them.
@@ -281,7 +281,7 @@ class Pipeline:
         return np.asarray(np.clip(beyond, 0, 1))
 
     def _deviating(self, scored: ScoredBatch) -> NDArray[np.bool_]:
-        """Tell which windows' newest readings are far enough from expected to matter, (B,)."""
+        """Return (B,) whether a window's newest reading deviates enough from expected to matter."""
         actual = scored.readings.values[scored.window_batch.ready]
         scores = scored.scores
         with np.errstate(over="ignore"):  # infinitely far is far enough
@@ -290,7 +290,7 @@ class Pipeline:
 
 
 def store_of_one(spec: ModelSpec, config: DetectConfig) -> SeriesStore:
-    """Return the store of a pipeline with room for one series, to see how large its state is.
+    """Return the store of a pipeline for one series, to measure its state.
 
     Raises:
         ConfigError: If the bundle is not calibrated for the score.

@@ -16,7 +16,7 @@ class PolledBatch:
     """One poll."""
 
     ticket: int | None
-    """Of the ledger; None if it was read again."""
+    """Of the ledger; None if it is replayed."""
     records: RecordBatch
     rejections: Sequence[Rejection]
     index: NDArray[np.int64]
@@ -26,6 +26,6 @@ class PolledBatch:
     detector: str
     """Version of the detector that scores its windows."""
     positions: Mapping[int, int]
-    """Input partition -> offset behind its last record."""
+    """Input partition -> offset after its last record."""
     polled_at: float
     """Monotonic seconds."""

@@ -1,4 +1,4 @@
-"""What of an input that is read again has been taken in already."""
+"""Which readings of a replayed input the saved state already contains."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ from stream_vae.core.series_index import SeriesName
 
 
 class ReplayFilter:
-    """Remembers, while a partition is read again, where each of its series was saved.
+    """Keeps, while a partition is replayed, the offset at which each of its series was saved.
 
-    A saved series stands at its own offset, somewhere in the range that is read again.
+    A saved series has its own offset, somewhere in the replayed range.
     """
 
     def __init__(self) -> None:
@@ -18,17 +18,17 @@ class ReplayFilter:
         self._incidents: dict[SeriesName, int] = {}
 
     def note_series(self, name: SeriesName, offset: int) -> None:
-        """Note that a series was saved, or was forgotten, with all readings before `offset`."""
+        """Record that a series was saved, or evicted, with all readings before `offset`."""
         self._series[name] = offset
 
     def note_incidents(self, name: SeriesName, offset: int) -> None:
-        """Note that a series' incidents were saved with all readings before `offset`."""
+        """Record that a series' incidents were saved with all readings before `offset`."""
         self._incidents[name] = offset
 
     def unseen(self, readings: ReadingBatch) -> NDArray[np.int64]:
-        """Return the positions of the readings that the saved series do not hold yet.
+        """Return the positions of the readings that the saved series do not contain.
 
-        Series are saved between two polls: all readings of a record are in one, or none is.
+        Series are saved between two polls: they contain all readings of a record, or none.
         """
         partitions = readings.partitions.tolist()
         find = self._series.get
@@ -36,20 +36,20 @@ class ReplayFilter:
         return np.flatnonzero(readings.offsets >= np.array(saved, np.int64))
 
     def knows_incidents(self, name: SeriesName, offset: int) -> bool:
-        """Tell whether the saved incidents of a series hold the reading at `offset` already."""
+        """Return whether the saved incidents of a series include the reading at `offset`."""
         return offset < self._incidents.get(name, -1)
 
     def saved_at(self, name: SeriesName) -> int:
-        """Return where a series was saved; -1 if it was not."""
+        """Return the offset at which a series was saved; -1 if it was not."""
         return self._series.get(name, -1)
 
     def forget_before(self, partition: int, offset: int) -> None:
-        """Forget what was saved of a partition before an offset that is where reading begins."""
+        """Drop the offsets of a partition before the start of its replay."""
         self._series = {
             name: at for name, at in self._series.items() if name[0] != partition or at > offset
         }
 
     def forget(self, partitions: set[int]) -> None:
-        """Forget partitions that have been read again, or have left."""
+        """Drop partitions that have been replayed or revoked."""
         self._series = {n: at for n, at in self._series.items() if n[0] not in partitions}
         self._incidents = {n: at for n, at in self._incidents.items() if n[0] not in partitions}

@@ -1,4 +1,4 @@
-"""Readings on their way from their windows to a verdict."""
+"""Readings between windowing and verdict."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class ScoredBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedBatch:
-    """What a batch's decisions rest on."""
+    """A scored batch with its judgement."""
 
     scored: ScoredBatch
     judged: Judgement

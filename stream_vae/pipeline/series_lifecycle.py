@@ -1,4 +1,4 @@
-"""What happens to series without a reading: they fall silent, expire, or make room for others."""
+"""Changes of series without a reading: silence, expiry and eviction."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,18 +24,18 @@ _MOST_LOOKED_AT = 1000  # keys a second; milliseconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What became of incidents and series, to be published and remembered together."""
+    """Changes of incidents and series, to be published and saved together."""
 
     alerts: tuple[AlertEvent, ...] = ()
     incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
     """Of the series with an alert event, as they are now."""
     forgotten: tuple[SeriesName, ...] = ()
     tombstones: tuple[SeriesName, ...] = ()
-    """Those forgotten of which something was saved."""
+    """Evicted series with saved state."""
 
 
 class EvictionClass(Enum):
-    """Who may be forgotten to make room, the least missed first."""
+    """Which series may be evicted, in this order."""
 
     UNWARMED = "series that never filled a window"
     NO_INCIDENT = "and those without an open incident"
@@ -43,11 +43,11 @@ class EvictionClass(Enum):
 
 
 class SeriesLifecycle:
-    """Looks after the series in memory by the clock.
+    """Expires, evicts and watches the series in memory.
 
     Args:
         store: Of the pipeline.
-        detector: Whose thresholds are told of.
+        detector: Its thresholds are in alert events.
         alerts: Builds alert events.
         config: See `SilenceConfig`.
     """
@@ -68,18 +68,17 @@ class SeriesLifecycle:
         now: datetime,
         eviction_class: EvictionClass,
     ) -> Changes:
-        """Forget up to `n` series of these partitions, those in use excepted.
+        """Evict up to `n` series of these partitions, except pinned ones.
 
-        The longest idle go first. Some more go that never filled a window, so that it need not be
-        done every time.
+        The longest idle are evicted first, and some more that never filled a window, so that
+        eviction is not needed on every poll.
 
         Args:
-            n: How many.
-            partitions: Those whose state is back: a tombstone says for good that a series is
-                forgotten.
+            n: Most series to evict.
+            partitions: Those whose state is restored: a tombstone deletes saved state permanently.
             topic: The input topic.
             now: Wall clock.
-            eviction_class: Which may go.
+            eviction_class: Which series may be evicted.
         """
         index, incidents = self._store.index, self._store.incidents
         spared: set[int] = set()
@@ -97,9 +96,9 @@ class SeriesLifecycle:
         return self._forget(eviction_candidates, topic, now)
 
     def drop(self, n: int, partitions: Collection[int]) -> Changes:
-        """Drop up to `n` series of partitions on their way back, as if they had not been found.
+        """Drop up to `n` series of partitions being restored, as if they had not been found.
 
-        What is saved of them stays as it is.
+        Their saved state is unchanged.
         """
         eviction_candidates = self._store.index.eviction_candidates(n, partitions, ())
         return Changes(forgotten=tuple(self._store.release(eviction_candidates)))
@@ -107,7 +106,7 @@ class SeriesLifecycle:
     def expire(
         self, idle_since_ns: int, partitions: Collection[int], topic: str, now: datetime
     ) -> Changes:
-        """Forget the series of these partitions without a reading since then."""
+        """Evict the series of these partitions without a reading since then."""
         index = self._store.index
         return self._forget(index.within(index.idle_since(idle_since_ns), partitions), topic, now)
 
@@ -122,7 +121,7 @@ class SeriesLifecycle:
 
         Args:
             now_ns: Wall clock, nanoseconds since 1970.
-            partitions: Those of which every record there is has been taken in.
+            partitions: Those whose records have all been processed.
         """
         index = self._store.index
         overtaken = index.overtaken(_MOST_LOOKED_AT)
@@ -151,7 +150,7 @@ class SeriesLifecycle:
 
         Args:
             now_ns: Wall clock, nanoseconds since 1970.
-            partitions: Those of which every record there is has been taken in.
+            partitions: Those whose records have all been processed.
             topic: The input topic.
             now: Wall clock.
         """
@@ -207,7 +206,7 @@ class SeriesLifecycle:
         now: datetime,
         end: SilenceEnd = SilenceEnd.FORGOTTEN,
     ) -> Changes:
-        """Drop series; what they leave open is resolved, since nobody would do it later."""
+        """Drop series and resolve their open incidents."""
         alerts: list[AlertEvent] = []
         for row in rows.tolist():
             silent = self._silent_series(row, topic, 0.0)

@@ -1,4 +1,4 @@
-"""All that is remembered of the series of this instance, in rows that can be taken out whole."""
+"""The state of all series of this instance, in rows that can be saved and loaded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from stream_vae.detect.silence import SilenceWatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """Series on their way out: what later work may change has been copied already."""
+    """Series being saved: the parts that later work may change have been copied."""
 
     rows: NDArray[np.int32]
     assembled: Mapping[str, NDArray[np.void]]
@@ -27,27 +27,27 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedSeries:
-    """K series as they were at one point of their input."""
+    """K series as of one input offset."""
 
     names: Sequence[SeriesName]
     states: Mapping[str, NDArray[np.void]]
     """(K,) of each part, by its name in the layout."""
     incidents: Mapping[SeriesName, SeriesIncidents]
-    """Of those that are not simply normal."""
+    """Of the tracked series."""
 
 
 class SeriesStore:
     """Windows, thresholds and incidents of at most `capacity` series.
 
-    Windows run ahead of thresholds and incidents, by the work that waits for its scores. To take a
-    series out as of one point of its input, `capture` it between two assemblies and `complete` it
-    between the same two decisions.
+    Windows are ahead of thresholds and incidents by the work in flight. To save a series as of one
+    input offset, `capture` it between two assemblies and `complete` it between the same two
+    decisions.
 
     Args:
         spec: The model's inputs.
         config: See `DetectConfig`.
-        capacity: Rows; memory is used only for those given out once.
-        more_parts: Of the state, beside index and windows: the detector's, for one.
+        capacity: Rows; memory is used only for those ever allocated.
+        more_parts: Of the state, beside index and windows, such as the detector's.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SeriesStore:
             len(spec.features),
             capacity,
         )
-        # A part is added here: begun, saved, restored and counted, it is by that.
+        # Adding a part here is enough: it is initialised, saved, restored and counted.
         self.layout = StateLayout(
             (
                 StatePart(
@@ -95,10 +95,10 @@ class SeriesStore:
         return self.layout.row_bytes + NAME_BYTES
 
     def rows(self, names: list[SeriesName]) -> NDArray[np.int32]:
-        """Return the row of each series, begun where it is new.
+        """Return the row of each series, initialised if it is new.
 
         Raises:
-            IndexError: If there is no room.
+            IndexError: If there are too few free rows.
         """
         rows, new = self.index.rows(names)
         if len(new):
@@ -106,11 +106,11 @@ class SeriesStore:
         return rows
 
     def capture(self, rows: NDArray[np.int32]) -> Capture:
-        """Copy what assembling has done to these series."""
+        """Copy the parts of these series that assembling changes."""
         return Capture(rows=rows, assembled=self.layout.copy(rows, Phase.ASSEMBLED))
 
     def complete(self, capture: Capture) -> SavedSeries:
-        """Add what deciding has done to them since, and nothing beyond."""
+        """Add the parts that scoring and deciding have changed since, and nothing later."""
         since = self.layout.copy(capture.rows, Phase.SCORED, Phase.DECIDED)
         names = [self.index.name(row) for row in capture.rows.tolist()]
         tracked_rows = {*self.incidents.tracked_rows, *self.silences.open_rows}
@@ -125,7 +125,7 @@ class SeriesStore:
         )
 
     def incidents_of(self, row: int) -> SeriesIncidents:
-        """Return the incidents of a series as they are now."""
+        """Return the current incidents of a series."""
         return SeriesIncidents(anomaly=self.incidents.save(row), silence=self.silences.get(row))
 
     def n_open_incidents(self, rows: Iterable[int]) -> int:
@@ -140,18 +140,18 @@ class SeriesStore:
         *,
         by_this_model: bool = True,
     ) -> bool:
-        """Put K saved series back.
+        """Restore K saved series.
 
         Args:
             names: K series.
             states: (K,) of each part that was saved and fits, the essential ones among them.
-            by_this_model: If not, what scores and decisions have left begins anew.
+            by_this_model: If not, the parts of scoring and deciding are reset.
 
         Returns:
-            Whether every part was put back; else the series are to be saved again.
+            Whether every part was restored; else the series must be saved again.
 
         Raises:
-            IndexError: If there is no room.
+            IndexError: If there are too few free rows.
         """
         rows, _ = self.index.rows(names)
         phases = tuple(Phase) if by_this_model else (Phase.ASSEMBLED,)
@@ -162,10 +162,10 @@ class SeriesStore:
         return is_whole
 
     def load_incidents(self, name: SeriesName, saved: SeriesIncidents, now_ns: int) -> None:
-        """Put a series' incidents back; the series begins, as if a reading had just come, if new.
+        """Restore a series' incidents; a new series starts as if a reading had just arrived.
 
         Raises:
-            IndexError: If there is no room.
+            IndexError: If there are too few free rows.
         """
         is_new = self.index.find(name) is None
         row = int(self.rows([name])[0])
@@ -179,7 +179,7 @@ class SeriesStore:
             self.silences.open(row, saved.silence)
 
     def release(self, rows: NDArray[np.int32]) -> list[SeriesName]:
-        """Forget series; return who they were."""
+        """Release the rows of series; return their names."""
         for row in rows.tolist():
             self.incidents.forget(row)
             self.silences.close(row)

@@ -1,6 +1,6 @@
-"""Whether the stream is one that the model can judge: all features come, at about its step.
+"""Whether the stream fits the model: all features are observed, at about the model's step.
 
-A stream that does not fit breaks no rule: each reading is read, and none, or few, can be judged.
+A stream that does not fit causes no error: each reading is valid, but few or none can be judged.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from stream_vae.events import (
 )
 
 JUDGED_AFTER = 100
-"""Readings of this instance after which a feature that none of them had is told of, and intervals
+"""Readings of this instance after which a feature that none of them had is reported, and intervals
 after which the stream's step is."""
 
 STEP_RATIO = 1.5
-"""A stream whose usual interval is so many times the model's step, or its part, is told of."""
+"""A stream is reported if its usual interval differs from the model's step by this factor."""
 
 NAMES_TOLD = 10
-"""Features named in one event; their number tells of the others."""
+"""Most features named in one event; their total number is also given."""
 
 _FOLLOWED_ROWS = 1024  # series whose intervals are measured: the first ones
 _SAMPLE = 1000  # intervals of which the median is taken
@@ -36,9 +36,9 @@ _NEVER = np.iinfo(np.int64).min
 
 
 class StreamFit:
-    """Counts what the readings hold and compares it with what the model expects.
+    """Counts observed features and intervals and compares them with the model's.
 
-    Remembers nothing over a restart.
+    Its state does not survive a restart.
 
     Args:
         spec: The model's inputs.
@@ -60,7 +60,7 @@ class StreamFit:
 
     @property
     def complaint(self) -> str:
-        """What does not fit, in words; empty where nothing is known to."""
+        """Description of what does not fit; empty if nothing is known."""
         parts: list[str] = []
         missing = self._missing()
         if missing and self._readings >= JUDGED_AFTER:
@@ -76,12 +76,12 @@ class StreamFit:
     def observe(
         self, readings: ReadingBatch, rows: NDArray[np.int32], unknown_fields: Sequence[str]
     ) -> list[Event]:
-        """Take N readings in; return what is to be told.
+        """Add N readings; return the events to record.
 
         Args:
             readings: Of one poll.
             rows: (N,) row of each reading's series.
-            unknown_fields: Fields found for the first time that are no feature.
+            unknown_fields: Fields found for the first time that are not features.
         """
         observed = _count_observed(readings.values)
         self._observed += observed
@@ -89,7 +89,7 @@ class StreamFit:
         if self._readings > self._measure_from:
             self._measure_intervals(readings.times, rows)
         self._unknown_fields += unknown_fields
-        told: list[Event] = [
+        events: list[Event] = [
             StreamMeasured(
                 topic=readings.topic,
                 feature_values=dict(zip(self._names, observed.tolist(), strict=True)),
@@ -98,7 +98,7 @@ class StreamFit:
         ]
         if unknown_fields:
             missing = self._missing()
-            told.append(
+            events.append(
                 UnknownFieldsIgnored(
                     topic=readings.topic,
                     fields=tuple(unknown_fields),
@@ -106,7 +106,7 @@ class StreamFit:
                     nearest_fields=self._nearest_fields(missing),
                 )
             )
-        return told + self._judge_features(readings.topic) + self._judge_step(readings.topic)
+        return events + self._judge_features(readings.topic) + self._judge_step(readings.topic)
 
     def _missing(self) -> tuple[str, ...]:
         if self._observed.all():
@@ -114,7 +114,7 @@ class StreamFit:
         return tuple(self._names[i] for i in np.flatnonzero(self._observed == 0).tolist())
 
     def _judge_features(self, topic: str) -> list[Event]:
-        """Tell of features never observed, once, and again when they are fewer."""
+        """Report features never observed, once, and again when they become fewer."""
         missing = self._missing()
         if self._readings < JUDGED_AFTER or len(missing) == self._n_missing_told:
             return []
@@ -132,7 +132,7 @@ class StreamFit:
         ]
 
     def _nearest_fields(self, missing: Sequence[str]) -> dict[str, str]:
-        """Return missing feature -> the unknown field whose name is most like its name."""
+        """Return missing feature -> the unknown field with the most similar name."""
         fields = {field.lower(): field for field in self._unknown_fields}
         fields |= {field.rpartition(".")[2].lower(): field for field in self._unknown_fields}
         nearest = {
@@ -141,7 +141,7 @@ class StreamFit:
         return {name: fields[found[0]] for name, found in nearest.items() if found}
 
     def _measure_intervals(self, times: NDArray[np.int64], rows: NDArray[np.int32]) -> None:
-        """Note the event time between each reading and the one before it of its series."""
+        """Record the event time between each reading and its series' previous one."""
         followed = np.flatnonzero(rows < _FOLLOWED_ROWS)
         order = followed[np.argsort(rows[followed], kind="stable")]
         series, ordered = rows[order], times[order]
@@ -159,7 +159,7 @@ class StreamFit:
             self._n_intervals += len(found)
 
     def _judge_step(self, topic: str) -> list[Event]:
-        """Tell of a step that differs, once, and again when it has become another."""
+        """Report a step that differs, once, and again when it changes."""
         if self._n_intervals < (JUDGED_AFTER if self._step_s is None else _SAMPLE):
             return []
         self._step_s = step_s = float(np.median(np.concatenate(self._intervals_s)))

@@ -1,4 +1,4 @@
-"""Settings: gathered from every source, checked as a whole, the only reader of the environment."""
+"""Settings from all sources, validated as a whole; the only code that reads the environment."""
 
 from stream_vae.settings.fields import markdown_table, settings_table
 from stream_vae.settings.load import LoadedSettings, load_settings

@@ -1,4 +1,4 @@
-"""What settings there are: names, types, defaults and descriptions, read off the JSON Schema."""
+"""Names, types, defaults and descriptions of all settings, from the JSON Schema."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class FieldSpec:
 
     path: Path
     kind: Kind
-    """`map` takes names of the operator's own choice."""
+    """A `map` has names chosen by the operator."""
     expected: str
     """The type and its bounds, in words."""
     default: object
@@ -55,7 +55,7 @@ def field_specs() -> Mapping[Path, FieldSpec]:
 
 
 def is_setting(path: Path) -> bool:
-    """Say whether there is a section, setting or map's entry at `path`."""
+    """Return whether there is a section, setting or map entry at `path`."""
     above = field_specs().get(path[:-1])
     return path in field_specs() or (above is not None and above.kind == "map")
 

@@ -1,4 +1,4 @@
-"""Bring all sources together; refuse everything that is wrong with them at once."""
+"""Merge all sources; report all their errors at once."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ from stream_vae.core.masking import mask
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import Settings
 from stream_vae.settings.setting_errors import (
-    MAX_TOLD,
+    MAX_REPORTED,
     SettingError,
     UnreadableError,
     nearest,
@@ -48,7 +48,7 @@ class _Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSettings:
-    """Settings, and what set each of them."""
+    """Settings, and the origin of each."""
 
     settings: Settings
     origins: Mapping[str, str]
@@ -67,7 +67,7 @@ class LoadedSettings:
         return {spec.name: reduce(getitem, spec.path, values) for spec in _single_settings()}
 
     def changed(self) -> dict[str, object]:
-        """Return those of `dotted` that somebody set to something else than the default."""
+        """Return those of `dotted` that differ from the default."""
         return {
             spec.name: value
             for spec, value in zip(_single_settings(), self.dotted().values(), strict=True)
@@ -92,7 +92,7 @@ def load_settings(
 
     Raises:
         ConfigError: If anything is misspelt, of the wrong type, out of range or contradictory; the
-            message tells of everything that was found, up to twenty things.
+            message lists all errors, up to twenty.
     """
     if environ is None:
         environ = os.environ
@@ -108,7 +108,7 @@ def load_settings(
         settings = Settings(_build_sources=(ordered, {}))  # type: ignore[call-arg]  # not a field
     except ValidationError as exc:
         found = chain(found, _translate(exc, given))
-    if errors := list(islice(found, MAX_TOLD + 1)):
+    if errors := list(islice(found, MAX_REPORTED + 1)):
         raise refuse(errors)
     return LoadedSettings(settings=settings, origins=_origins(given))
 
@@ -119,7 +119,7 @@ def _read(
     environ: Mapping[str, str],
     secrets_dir: FilePath | None,
 ) -> list[Source]:
-    """Return the sources, lowest first; refuse all that cannot be read."""
+    """Return the sources, lowest first; raise one error for all that cannot be read."""
     wanted: tuple[tuple[Callable[[Any], Source], object], ...] = (
         (YamlSource, config or environ.get(CONFIG_VARIABLE)),
         (SecretsSource, secrets_dir or environ.get(SECRETS_VARIABLE)),
@@ -135,7 +135,7 @@ def _read(
         except UnreadableError as exc:
             errors += exc.args
     if errors:
-        # What the others give would look contradictory without what could not be read.
+        # Without the unreadable ones, the other sources could look contradictory.
         raise refuse(errors)
     return sources
 
@@ -145,7 +145,7 @@ def _single_settings() -> list[FieldSpec]:
 
 
 def _leaves(values: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, object]]:
-    """Yield single settings, entries of maps, and whatever stands where neither can."""
+    """Yield single settings, entries of maps, and values in the place of neither."""
     for name, value in values.items():
         here = (*path, name)
         spec = field_specs().get(here)
@@ -156,7 +156,7 @@ def _leaves(values: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, objec
 
 
 def _mistaken_booleans(given: Mapping[Path, _Given]) -> Iterator[SettingError]:
-    """Yield what pydantic would let pass: it reads true as the number 1."""
+    """Yield errors that pydantic misses: it reads true as the number 1."""
     for path, each in given.items():
         spec = field_specs().get(path)
         is_number = spec is not None and spec.expected.startswith(("integer", "number"))
@@ -167,11 +167,11 @@ def _mistaken_booleans(given: Mapping[Path, _Given]) -> Iterator[SettingError]:
 def _translate(invalid: ValidationError, given: Mapping[Path, _Given]) -> Iterator[SettingError]:
     """Yield one error for each setting, misspelt names first."""
     details = invalid.errors(include_url=False)
-    told = set()
+    reported = set()
     for each in sorted(details, key=lambda each: each["type"] not in _UNKNOWN_NAME):
         error = _setting_error(each, given)
-        if error.where not in told:
-            told.add(error.where)
+        if error.where not in reported:
+            reported.add(error.where)
             yield error
 
 
@@ -181,7 +181,7 @@ def _setting_error(details: ErrorDetails, given: Mapping[Path, _Given]) -> Setti
         return _unknown_name(location, given[location].source)
     spec, path = _locate(location)
     if details["type"] == _BROKEN_RULE:
-        # A rule over several fields: the message itself says what was found and expected.
+        # A rule over several fields: the message itself names found and expected values.
         beneath = {each.source.origin(at) for at, each in given.items() if at[: len(path)] == path}
         return SettingError(
             where=".".join(path),
@@ -206,7 +206,7 @@ def _unknown_name(path: Path, source: Source) -> SettingError:
 
 
 def _locate(location: Path) -> tuple[FieldSpec, Path]:
-    """Return the setting an error is about; pydantic adds the branch of a union to its place."""
+    """Return the setting of an error; pydantic adds the branch of a union to its location."""
     specs = field_specs()
     length = next(n for n in range(len(location), -1, -1) if location[:n] in specs)
     spec = specs[location[:length]]

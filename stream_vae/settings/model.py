@@ -1,4 +1,4 @@
-"""The settings: every room's own config, gathered under one roof."""
+"""The settings: the configs of all packages in one model."""
 
 import re
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ Device = Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorConfig:
-    """Who raises the alerts, in the words of those who receive them."""
+    """Identity of the deployment, as shown in alert events."""
 
     name: Annotated[str, MinLen(1)] = "stream-vae"
     """Name of this deployment; part of every alert event."""
@@ -53,10 +53,10 @@ class _Described(BaseModel, use_attribute_docstrings=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputConfig(ReadingFormat):
-    """Where readings come from, and how a record's bytes become one."""
+    """Input topic and record format."""
 
     topic: Topic = "stream-vae.readings"
-    """Topic the readings are consumed from."""
+    """Topic that readings are consumed from."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -72,39 +72,39 @@ class InputConfig(ReadingFormat):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputConfig:
-    """Where results go. All three topics are written in one transaction with the offsets."""
+    """Output topics. All three are written in one transaction with the offsets."""
 
     alerts_topic: Topic = "stream-vae.alerts"
     """Alert events, JSON, keyed by series."""
 
     dead_letter_topic: Topic = "stream-vae.dead-letters"
-    """Records that are no reading, their bytes untouched, the reason in the headers."""
+    """Records that cannot be decoded, unchanged, with the reason in the headers."""
 
     late_topic: Topic = "stream-vae.late"
-    """Readings older than their series' open step, their bytes untouched."""
+    """Readings older than their series' open step, unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateConfig:
-    """What is remembered of the series, and how it outlives this instance."""
+    """State of the series, and its persistence."""
 
     changelog: bool = True
     """Keep the state in a compacted topic, written in the daemon's transactions. Without it every
-    restart warms up anew and forgets open incidents."""
+    restart warms up again and loses open incidents."""
 
     topic: Topic | None = None
     """The compacted topic; unset, `<kafka.group_id>-changelog`. Every group needs its own."""
 
     snapshot_interval_s: Annotated[float, Gt(0), Le(1e9)] = 30.0
-    """Time in which every changed series is written once; a restart after a crash reads up to twice
-    as much input again. Longer costs the brokers less: a series is some kilobytes each time."""
+    """Time in which every changed series is written once; a restart after a crash replays up to
+    twice as much input. Longer reduces broker load: a series is some kilobytes each time."""
 
     memory_budget_mb: Annotated[float, Gt(0), Le(1e9)] = 512.0
-    """Memory for the state of all series of this instance; beyond it the longest idle are
-    forgotten, those that never filled a window first. It must hold twice `kafka.poll_records`."""
+    """Memory for the state of all series of this instance; beyond it the longest idle are evicted,
+    those that never filled a window first. It must hold twice `kafka.poll_records`."""
 
     series_ttl_s: Annotated[float, Gt(0), Le(1e9)] = 604_800.0
-    """Time without a reading after which a series is forgotten."""
+    """Time without a reading after which a series is evicted."""
 
     history_age_s: Annotated[float, Gt(0), Le(1e9)] = 86_400.0
     """How far back the input is re-read to warm up (`kafka.start: history`, or a model of another
@@ -119,25 +119,25 @@ class WorkerConfig:
     """The thread that owns the model and its device."""
 
     device: Device = "auto"
-    """`auto` takes CUDA where there is a device."""
+    """`auto` uses CUDA if there is a device."""
 
     max_batch: Annotated[int, Ge(1), Le(65536)] = 256
     """Most windows scored by one call of the model."""
 
     max_wait_ms: Annotated[float, Ge(0), Le(60_000)] = 20.0
-    """Longest wait for a poll's records to gather into a batch; adds to the latency of an alert."""
+    """Longest wait for a poll's records to form a batch; adds to the latency of an alert."""
 
     max_in_flight: Annotated[int, Ge(1), Le(10_000_000)] = 8192
-    """Records waiting for the model at which the daemon stops taking more in."""
+    """Records queued for the model at which the daemon pauses the input."""
 
     threads: Annotated[int, Ge(1), Le(1024)] = 1
-    """CPU threads of one call of the model. Small networks gain nothing from more."""
+    """CPU threads of one model call. Small networks gain nothing from more."""
 
     samples: Annotated[int, Ge(1), Le(1024)] = 1
-    """L, posterior samples per window. Costs grow with it, accuracy hardly."""
+    """L, posterior samples per window. Cost grows with it, accuracy hardly does."""
 
     def __post_init__(self) -> None:
-        """Hold the fields against each other."""
+        """Validate the fields against each other."""
         if self.max_in_flight < self.max_batch:
             msg = (
                 f"max_in_flight ({self.max_in_flight}) must be >= max_batch ({self.max_batch}), "
@@ -165,16 +165,16 @@ class Settings(BaseSettings):
     )
 
     detector: DetectorConfig = Field(default_factory=DetectorConfig)
-    """Who raises the alerts."""
+    """Identity of the deployment."""
 
     bundle: BundleConfig = Field(default_factory=BundleConfig)
     """The trained model."""
 
     input: InputConfig = Field(default_factory=InputConfig)
-    """Where readings come from, and how a record's bytes become one."""
+    """Input topic and record format."""
 
     output: OutputConfig = Field(default_factory=OutputConfig)
-    """Where results go."""
+    """Output topics."""
 
     kafka: KafkaConfig = Field(default_factory=KafkaConfig)
     """Brokers, group and client properties."""
@@ -183,13 +183,13 @@ class Settings(BaseSettings):
     """How windows are scored and judged."""
 
     state: StateConfig = Field(default_factory=StateConfig)
-    """What is remembered of the series."""
+    """State of the series."""
 
     worker: WorkerConfig = Field(default_factory=WorkerConfig)
     """The thread that owns the model and its device."""
 
     http: HttpConfig = Field(default_factory=HttpConfig)
-    """Where probes and Prometheus find the daemon."""
+    """HTTP endpoint for probes and Prometheus."""
 
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     """What is logged, and how it looks."""
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
     """How a network is fitted; read by `train` alone."""
 
     shutdown_deadline_s: Annotated[float, Gt(0), Le(1e9)] = 30.0
-    """Longest time from SIGTERM to the end; what is not committed by then is read again by the next
+    """Longest time from SIGTERM to the exit; input not committed by then is read again by the next
     instance. Must be shorter than the cluster's grace period."""
 
     @classmethod
@@ -218,7 +218,7 @@ class Settings(BaseSettings):
 
     @property
     def changelog_topic(self) -> str | None:
-        """The topic that keeps the state; None if none does."""
+        """The topic that keeps the state; None if there is none."""
         if not self.state.changelog:
             return None
         return self.state.topic or f"{self.kafka.group_id}-changelog"

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, and what was meant instead."""
+"""Errors of a configuration, with suggestions."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -10,21 +10,21 @@ from stream_vae.errors import ConfigError
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import NESTING
 
-MAX_TOLD = 20
-"""Errors told at once: nobody mends more, and each looks for what was meant."""
+MAX_REPORTED = 20
+"""Most errors reported at once; the search for a suggestion is costly."""
 _MAX_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingError:
-    """One thing an operator has to mend."""
+    """One error that an operator has to fix."""
 
     where: str
-    """The setting, or the place in a file."""
+    """The setting, or the location in a file."""
     source: str = ""
-    """What gave the value."""
+    """The source of the value."""
     text: str
-    """What was found and what is expected."""
+    """Found and expected values."""
 
     def __str__(self) -> str:
         place = f"{self.where} ({self.source})" if self.where and self.source else self.where
@@ -36,11 +36,11 @@ class UnreadableError(Exception):
 
 
 def refuse(errors: Sequence[SettingError]) -> ConfigError:
-    """Return the error that tells of all errors at once, or of the first `MAX_TOLD`."""
-    lines = [str(error) for error in errors[:MAX_TOLD]]
+    """Return one error that lists all errors, or the first `MAX_REPORTED`."""
+    lines = [str(error) for error in errors[:MAX_REPORTED]]
     if len(errors) == 1:
         return ConfigError(lines[0])
-    number = f"{len(errors)}" if len(errors) <= MAX_TOLD else f"more than {MAX_TOLD}"
+    number = f"{len(errors)}" if len(errors) <= MAX_REPORTED else f"more than {MAX_REPORTED}"
     return ConfigError("\n  ".join([f"{number} settings cannot be used:", *lines]))
 
 
@@ -57,9 +57,9 @@ def unusable_value(spec: FieldSpec, path: Path, value: object, source: str) -> S
 
 
 def show(value: object) -> str:
-    """Return a value as one would write it, short and without secrets."""
+    """Return a value as in a configuration, shortened and without secrets."""
     if isinstance(value, dict | list):
-        # May hold anything, under any name: its kind says enough.
+        # May contain secrets under any name, so only its kind is shown.
         return "a mapping" if isinstance(value, dict) else "a list"
     if value is None or isinstance(value, bool | int | float):
         return excerpt(value)

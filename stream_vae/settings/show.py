@@ -1,4 +1,4 @@
-"""The effective settings as text, each with what set it."""
+"""The effective settings as text, each with its origin."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from stream_vae.settings.load import LoadedSettings
 
 
 def to_yaml(loaded: LoadedSettings) -> str:
-    """Return YAML that could be loaded again, a comment on each line telling its origin."""
+    """Return YAML that can be loaded again, with the origin as a comment on each line."""
     lines = list(_lines(loaded.masked(), (), loaded.origins))
     width = max(len(text) for text, _ in lines)
     return "\n".join(f"{text:<{width}}  # {origin}" if origin else text for text, origin in lines)
@@ -41,5 +41,5 @@ def _lines(
 def _scalar(value: object) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
     text = text.removesuffix("\n").removesuffix("\n...")
-    # JSON is YAML too, and keeps what has line ends on one line.
+    # JSON is valid YAML, and keeps text with line breaks on one line.
     return text if "\n" not in text else json.dumps(value)

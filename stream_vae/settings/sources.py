@@ -1,4 +1,4 @@
-"""Secrets, environment and flags, read by pydantic-settings; each can say where a value stood."""
+"""Secrets, environment and flags for pydantic-settings; each knows the origin of its values."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -26,8 +26,8 @@ _MAX_SECRET_BYTES = 65_536
 _TEST_PREFIX = f"{PREFIX}TEST_"
 _PROPERTY_MAPS = (("kafka", "common"), ("kafka", "consumer"), ("kafka", "producer"))
 
-# Kubernetes tells each pod of the services around it in variables of this form; a service called
-# "stream-vae" makes them begin like ours. Their values tell them from a misspelt port.
+# Kubernetes sets variables of this form in each pod for the services around it; those of a service
+# named "stream-vae" have our prefix. Their values distinguish them from a misspelt port.
 _SERVICE_NAME = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
 _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 
@@ -36,9 +36,9 @@ class TextSource(EnvSettingsSource):
     """Texts whose names nest by `__`; maps and sections are JSON."""
 
     def _take(self, texts: Mapping[str, str | None]) -> None:
-        """Sort out texts, by lower-case name without the prefix, that are no settings.
+        """Collect texts by lower-case name without the prefix, and those that are not settings.
 
-        The library would pass over most of them without a word.
+        The library would ignore most of the latter silently.
         """
         known: dict[str, str | None] = {}
         self._strays: dict[str, str | None] = {}
@@ -46,7 +46,7 @@ class TextSource(EnvSettingsSource):
         for name, text in sorted(texts.items()):
             path = tuple(name.split(NESTING))
             if path[:-1] in _PROPERTY_MAPS:
-                # librdkafka's properties hold dots, which names of variables cannot.
+                # librdkafka's properties contain dots, which variable names cannot.
                 path = (*path[:-1], path[-1].replace("_", "."))
             if is_setting(path):
                 known[self.env_prefix.lower() + NESTING.join(path)] = text
@@ -57,7 +57,7 @@ class TextSource(EnvSettingsSource):
         self.env_vars = known
 
     def __call__(self) -> dict[str, Any]:
-        """Return what is given; a misspelt name stays in one piece."""
+        """Return the values given; a misspelt name is not split."""
         return {**super().__call__(), **self._strays}
 
     def _name(self, path: Path) -> str:
@@ -71,13 +71,13 @@ class TextSource(EnvSettingsSource):
         key: str,
         case_sensitive: bool | None = None,
     ) -> FieldInfo | None:
-        """Look into standard dataclasses; the library looks into pydantic's models alone."""
+        """Descend into standard dataclasses; the library only supports pydantic's models."""
         kind = field.annotation if isinstance(field, FieldInfo) else field
         hints = get_type_hints(kind, include_extras=True) if is_dataclass(kind) else {}
         return FieldInfo.from_annotation(hints[key]) if key in hints else None
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Leave what is no JSON to the model, which says where it is refused."""
+        """Leave invalid JSON to the model, which reports its location."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
@@ -85,7 +85,7 @@ class TextSource(EnvSettingsSource):
 
 
 class VariablesSource(TextSource):
-    """What environment variables give."""
+    """Settings from environment variables."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(Settings, case_sensitive=False)
@@ -102,7 +102,7 @@ class VariablesSource(TextSource):
 
 
 class SecretsSource(TextSource, NestedSecretsSettingsSource):
-    """What a directory of one file per setting gives (`kafka__sasl_password`).
+    """Settings from a directory of one file per setting (`kafka__sasl_password`).
 
     Raises:
         UnreadableError: If anything in it cannot be read.
@@ -126,7 +126,7 @@ class SecretsSource(TextSource, NestedSecretsSettingsSource):
 
 
 class FlagsSource(InitSettingsSource):
-    """What the command line gives: dotted names; None means not given."""
+    """Settings from the command line: dotted names; None means not given."""
 
     def __init__(self, overrides: Mapping[str, object]) -> None:
         nested: dict[str, Any] = {}

@@ -1,1 +1,1 @@
-"""What is remembered of series: saved to the changelog topic, and restored from it."""
+"""The state of series: saved to the changelog topic, and restored from it."""

@@ -1,4 +1,4 @@
-"""What is remembered of series, as records of the changelog topic."""
+"""The state of series as records of the changelog topic."""
 
 from collections.abc import Mapping
 
@@ -65,11 +65,11 @@ class ChangelogWriter:
         return records
 
     def incidents(self, name: SeriesName, value: SeriesIncidents, offset: int) -> OutputRecord:
-        """Return the record of a series' incidents, all readings before `offset` considered."""
+        """Return the record of a series' incidents, as of `offset`."""
         return self._record(INCIDENTS, name, encode_value(value, offset=offset))
 
     def forgotten(self, name: SeriesName, offset: int) -> list[OutputRecord]:
-        """Return the tombstones of a series: all its readings before `offset` are forgotten."""
+        """Return the tombstones of a series: its state as of `offset` is deleted."""
         return [
             self._record(SERIES, name, None, [(OFFSET_HEADER, str(offset).encode())]),
             self._record(INCIDENTS, name, None),

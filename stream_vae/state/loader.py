@@ -1,4 +1,4 @@
-"""From records of the changelog back to the series of a partition."""
+"""Restores the series of a partition from records of the changelog."""
 
 from collections.abc import Callable, Mapping
 
@@ -28,15 +28,15 @@ from stream_vae.wire.snapshots import (
 )
 
 _FAR = np.iinfo(np.int64).max
-_BEYOND = "saved beyond the group's offset: that was set back, or the input was made anew"
+_BEYOND = "saved beyond the group's offset: that was reset, or the input was recreated"
 
 
 class ChangelogLoader:
-    """Puts saved series back into the pipeline's memory, chunk by chunk.
+    """Restores saved series into the pipeline, chunk by chunk.
 
     Args:
-        pipeline: What is loaded into.
-        evict: Called with how many series more than there is room for are about to be loaded.
+        pipeline: The target.
+        evict: Called with the shortfall of rows before a chunk is loaded.
         now_ns: Wall clock, nanoseconds since 1970.
     """
 
@@ -57,10 +57,10 @@ class ChangelogLoader:
 
         Args:
             records: Of the changelog, in offset order.
-            partitions: Those that are loaded; what is found of them is noted there.
+            partitions: Those being loaded; their restorations are updated.
 
         Raises:
-            StateError: If a record cannot be used; says which, and what to do.
+            StateError: If a record cannot be used; names it, and the remedy.
         """
         rows: dict[tuple[int, RowHead], dict[SeriesName, bytes]] = {}
         newest: dict[SeriesName, tuple[int, RowHead]] = {}
@@ -90,7 +90,7 @@ class ChangelogLoader:
                 self._load_rows(partitions[partition], head, found)
 
     def load_incidents(self, one: Partition) -> None:
-        """Load the incidents, once all series have been."""
+        """Load the incidents, after all series."""
         replayed, memory = self._pipeline.replayed, self._pipeline.store
         for key, (offset, incidents) in one.restoration.incidents.items():
             name = (one.number, key)
@@ -104,10 +104,10 @@ class ChangelogLoader:
         one.restoration.incidents = {}
 
     def begin_replay(self, one: Partition, offset: int) -> None:
-        """Note from where the input is read again.
+        """Set the offset at which the replay of the input starts.
 
-        What is known of the partition as a whole is put back if that is from its checkpoint on:
-        readings before that would count twice.
+        The state of the partition as a whole is restored only if the replay starts at its
+        checkpoint or later: earlier readings would count twice.
         """
         self._pipeline.replayed.forget_before(one.number, offset)
         if one.checkpoint is not None and one.checkpoint.offset == offset:
@@ -120,7 +120,7 @@ class ChangelogLoader:
         scaler = self._spec.scaler if is_ours else self._scaler_of(one, head.model)
         states = {} if scaler is None else self._parts_of(head, rows, scaler)
         is_usable = not store.layout.lacks(states)
-        # An offset beyond the group's: somebody set that back, or made the input anew.
+        # An offset beyond the group's: that was reset, or the input topic was recreated.
         fits = offsets <= (_FAR if one.committed is None else one.committed)
         fits &= is_usable
         for name, offset, fit in zip(names, offsets.tolist(), fits.tolist(), strict=True):
@@ -150,7 +150,7 @@ class ChangelogLoader:
     def _parts_of(
         self, head: RowHead, rows: NDArray[np.void], scaler: Scaler
     ) -> dict[str, NDArray[np.void]]:
-        """Return the parts of saved rows that can be put back."""
+        """Return the parts of saved rows that can be restored."""
         store = self._pipeline.store
         states = store.layout.match(head.parts, rows)
         if head.schema_version == 1:
@@ -160,7 +160,7 @@ class ChangelogLoader:
         return states
 
     def _scaler_of(self, one: Partition, model: bytes) -> Scaler | None:
-        """Return another model's scaler, if its windows are of this one's features and steps."""
+        """Return another model's scaler, if its windows have this one's features and steps."""
         saved = one.restoration.models.get(model)
         fits = (
             saved is not None
@@ -172,7 +172,7 @@ class ChangelogLoader:
         return Scaler(mean=np.array(saved.mean), std=np.array(saved.std), clip=saved.clip)
 
     def _other(self, saved: SavedModel | None) -> str:
-        """Return in what another model differs from this one."""
+        """Return how another model differs from this one."""
         ours = self._spec
         names = ", ".join(feature.name for feature in ours.features)
         here = f"{names}; {ours.window_length} steps of {ours.step_seconds:g} s"
@@ -207,6 +207,6 @@ def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:
     key = (records.keys[i] or b"").decode(errors="replace")
     return StateError(
         f"saved state in topic {records.topic!r}, partition {records.partitions[i]}, offset "
-        f"{records.offsets[i]}, key {key!r}: {why}. To start anew, set state.topic to a new name, "
+        f"{records.offsets[i]}, key {key!r}: {why}. To drop it, set state.topic to a new name, "
         "or delete that topic while no instance runs"
     )

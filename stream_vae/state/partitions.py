@@ -1,4 +1,4 @@
-"""The input partitions of this instance, and how far each is."""
+"""The input partitions of this instance, and their phases."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,41 +9,41 @@ from stream_vae.wire.snapshots import Checkpoint, SavedModel
 
 
 class Phase(Enum):
-    """What is done with a partition. One that has left is not in the table."""
+    """The phase of an assigned partition; a revoked one is not in the table."""
 
     HELD = "held"
-    """Assigned; nothing of it is read, since no broker has told yet where it begins."""
+    """Assigned; not read yet, since its start offset is not known."""
     RESTORING = "restoring"
     """Its saved state is being loaded."""
     RESTORED = "restored"
-    """All of that is loaded; where the input must be read again from is to be found out."""
+    """All state is loaded; the start offset of the replay is not known yet."""
     REPLAYING = "replaying"
-    """The input since its state was saved is being read again, outputs suppressed."""
+    """The input since its state was saved is being replayed, outputs suppressed."""
     REPLAYED = "replayed"
-    """All of that has been read; it goes live once that has been decided."""
+    """All of the replay has been read; it goes live once that has been decided."""
     LIVE = "live"
     """Its input is consumed and its outputs are published."""
 
 
 @dataclass(slots=True)
 class Restoration:
-    """What is known of a partition's saved state while it is on its way back."""
+    """A partition's saved state while it is being restored."""
 
     is_marked: bool = False
     """Whether the changelog has a checkpoint."""
     models: dict[bytes, SavedModel] = field(default_factory=dict)
     incidents: dict[str, tuple[int, SeriesIncidents]] = field(default_factory=dict)
-    """Series key -> offset before which all readings were considered, and what was saved."""
+    """Series key -> offset up to which readings are included, and its saved incidents."""
     unfit: dict[str, int] = field(default_factory=dict)
     """Series key -> offset of a saved row that cannot be used."""
     why_unfit: str = ""
     series: int = 0
     replayed: int = 0
     state: str = "cold"
-    """`cold`, `restored`, `carried over` (parts of the state begin anew: they are another model's,
+    """`cold`, `restored`, `carried over` (parts of the state are reset: they are another model's,
     or were not saved) or `history`."""
     knows_model: bool = False
-    """Whether the changelog says what this model's rows mean."""
+    """Whether the changelog has the record that describes this model's rows."""
 
 
 @dataclass(slots=True)
@@ -55,13 +55,13 @@ class Partition:
     """Monotonic seconds."""
     phase: Phase = Phase.HELD
     committed: int | None = None
-    """The group's offset, where it has one."""
+    """The group's offset, if it has one."""
     begin: int = 0
-    """Where live reading begins: at the group's offset, or where a group without one begins."""
+    """Start of live reading: the group's offset, or the configured start without one."""
     position: int = 0
-    """Next offset to be taken in, once it is live."""
+    """Next offset to process, once it is live."""
     checkpoint: Checkpoint | None = None
-    """From where a restart would read the input again."""
+    """Offset at which a restart would start its replay."""
     restoration: Restoration = field(default_factory=Restoration)
 
 
@@ -72,17 +72,17 @@ class PartitionTable:
         self._partitions: dict[int, Partition] = {}
 
     def assign(self, numbers: Iterable[int], now: float) -> None:
-        """Add partitions that joined; `now` in monotonic seconds."""
+        """Add assigned partitions; `now` in monotonic seconds."""
         for number in numbers:
             self._partitions[number] = Partition(number=number, assigned_at=now)
 
     def leave(self, numbers: Iterable[int]) -> None:
-        """Forget partitions that left."""
+        """Remove revoked partitions."""
         for number in numbers:
             self._partitions.pop(number, None)
 
     def advance(self, offsets: Mapping[int, int]) -> None:
-        """Note what is taken in: input partition -> offset behind the last record."""
+        """Record progress: input partition -> offset after the last record."""
         for number, offset in offsets.items():
             one = self._partitions.get(number)
             if one is not None:
@@ -117,10 +117,10 @@ class PartitionTable:
 
     @property
     def positions(self) -> dict[int, int]:
-        """Live partition -> next offset to be taken in."""
+        """Live partition -> next offset to process."""
         return {one.number: one.position for one in self.within(Phase.LIVE)}
 
     @property
     def all_live(self) -> bool:
-        """Whether none is on its way back."""
+        """Whether none is being restored."""
         return all(one.phase is Phase.LIVE for one in self._partitions.values())

@@ -1,4 +1,4 @@
-"""Brings partitions back to where their last owner left them, beside the live ones."""
+"""Restores partitions to the state of their last owner, concurrently with the live ones."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,7 +19,7 @@ _ASK_PAUSE_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreConfig:
-    """Where a partition begins that has no committed offset, and how far back it warms up."""
+    """Start of a partition without a committed offset, and bounds of its warm-up."""
 
     topic: str
     """The input topic."""
@@ -31,15 +31,15 @@ class RestoreConfig:
 
 
 class Restorer:
-    """Loads saved state and has the input since then read again.
+    """Loads saved state and replays the input since then.
 
     Args:
-        config: Where to begin.
-        partitions: Moves those that are held on, up to `Phase.REPLAYED`.
-        consumer: Of the input; tells offsets.
-        loader: Takes the records of the changelog.
-        changelog_reader: Of its topic; None where no state is kept.
-        input_reader: Of the input, to read it again.
+        config: Start and bounds.
+        partitions: Advances the held ones, up to `Phase.REPLAYED`.
+        consumer: Of the input; gives offsets.
+        loader: Loads the records of the changelog.
+        changelog_reader: Of its topic; None if no state is kept.
+        input_reader: Of the input, for the replay.
         growth: Of the changelog; None where no state is kept.
         clock: The time.
     """
@@ -68,24 +68,24 @@ class Restorer:
         self._ask_at = -float("inf")
 
     def cancel(self, numbers: Iterable[int]) -> None:
-        """Stop reading for partitions that left."""
+        """Stop reading for revoked partitions."""
         for number in numbers:
             if self._changelog is not None:
                 self._changelog.remove(number)
             self._input.remove(number)
 
     def poll(self, max_records: int) -> RecordBatch | None:
-        """Go on; return input to be taken in again, if some has come.
+        """Make progress; return replayed input, if some has arrived.
 
         Raises:
-            StateError: If the changelog cannot be used; says what to do.
+            StateError: If the changelog cannot be used; names the remedy.
         """
         if self._changelog is not None:
             found = self._changelog.poll(self._config.chunk)
             if found is not None:
                 self._loader.load(found, self._partitions)
             self._finish(self._changelog, Phase.RESTORED)
-        # What has to be asked of the brokers is asked again next time if none answers.
+        # Requests that no broker answers are retried on the next call.
         with suppress(KafkaUnavailableError):
             for one in self._partitions.within(Phase.RESTORED):
                 self._replay(one)
@@ -98,13 +98,13 @@ class Restorer:
         return again
 
     def read_since_ns(self, records: RecordBatch) -> int:
-        """Return a wall clock before any of these records was read first."""
+        """Return a wall-clock lower bound of the first read of these records."""
         found = [self._partitions[number] for number in set(records.partitions.tolist())]
         clocks = [one.checkpoint.clock_ns for one in found if one.checkpoint is not None]
         return min(clocks, default=self._clock.time_ns())
 
     def progress(self) -> RestoreProgressed:
-        """Return how far it is."""
+        """Return the progress."""
         under_way = self._partitions.restoring
         return RestoreProgressed(
             topic=self._config.topic,
@@ -119,7 +119,7 @@ class Restorer:
         return "" if self._growth is None else self._growth.complaint
 
     def close(self) -> None:
-        """Let go of the clients."""
+        """Close the clients."""
         self._input.close()
         if self._growth is not None:
             self._growth.close()
@@ -131,7 +131,7 @@ class Restorer:
             self._partitions[number].phase = phase
 
     def _open(self) -> None:
-        """Ask where the held partitions stand, and begin to load their state."""
+        """Request the offsets of the held partitions, and start loading their state."""
         held = self._partitions.within(Phase.HELD)
         if not held or self._clock.monotonic() <= self._ask_at:
             return
@@ -140,8 +140,8 @@ class Restorer:
             held = self._growth.placed(held)
         numbers = [one.number for one in held]
         committed = self._consumer.offsets.committed(numbers)
-        # Asked after the committed offsets: their transaction's state lies before these ends, be
-        # its marker still on the way.
+        # Requested after the committed offsets: the state of their transaction is before these
+        # ends, even if its marker is not written yet.
         ends = {} if self._changelog is None else self._changelog.end_offsets(numbers)
         for one in held:
             one.committed = committed.get(one.number)
@@ -152,7 +152,7 @@ class Restorer:
                 self._changelog.add(one.number, None, ends[one.number])
 
     def _replay(self, one: Partition) -> None:
-        """Load the incidents and begin to read the input again, up to the committed offset."""
+        """Load the incidents and start the replay of the input, up to the committed offset."""
         self._loader.load_incidents(one)
         found, start = one.restoration, self._config.start
         if one.committed is not None:
@@ -180,6 +180,6 @@ class Restorer:
         return self._growth is not None and self._growth.has_appeared(number)
 
     def _history_begin(self, partition: int, end: int) -> int:
-        """Return how far back the input is read to warm up."""
+        """Return the offset at which the warm-up starts."""
         young = self._consumer.offsets.since(partition, self._clock.time_ns() - self._history_ns)
         return max(0, end - self._config.history_readings, end if young is None else young)

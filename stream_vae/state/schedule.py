@@ -1,4 +1,4 @@
-"""Which series to save next, so that every changed one is saved once an interval."""
+"""The snapshot scheduler: every changed series is saved once per interval."""
 
 import math
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ _LARGEST_SLICE = 512  # some megabytes: copied, encoded and handed to the client
 
 
 class SnapshotScheduler:
-    """Goes over the changed series again and again, a small slice at a time.
+    """Saves the changed series in rounds, a small slice at a time.
 
-    Saving them all at once would hold up scoring; slices spread over the interval do not. When all
-    that had changed when a round began have been saved, a restart has to read no more than what
-    has come since.
+    Saving them all at once would block scoring; slices spread over the interval do not. Once all
+    series that had changed at the start of a round are saved, a restart replays only the input
+    since then.
 
     Times are monotonic seconds.
     """
@@ -29,23 +29,23 @@ class SnapshotScheduler:
         self._checkpoints: dict[int, Checkpoint] | None = None
 
     def is_due(self, now: float) -> bool:
-        """Tell whether a new round should begin."""
+        """Return whether a new round is due."""
         return self._checkpoints is None and now >= self._began_at + self._interval_s
 
     def begin(
         self, now: float, rows: NDArray[np.int32], checkpoints: Mapping[int, Checkpoint]
     ) -> None:
-        """Begin a round.
+        """Start a round.
 
         Args:
             now: Time.
-            rows: Changed since they were saved last.
-            checkpoints: Of each partition, where it stands now.
+            rows: Changed since they were last saved.
+            checkpoints: Current checkpoint of each partition.
         """
         self._began_at, self._rows, self._done, self._checkpoints = now, rows, 0, dict(checkpoints)
 
     def take(self, now: float) -> NDArray[np.int32]:
-        """Return the rows that are to be saved now, maybe none."""
+        """Return the rows to save now, possibly none."""
         share = min((now - self._began_at) / self._interval_s, 1.0)
         due = min(math.ceil(share * len(self._rows)), self._done + _LARGEST_SLICE)
         taken = self._rows[self._done : due]
@@ -53,14 +53,14 @@ class SnapshotScheduler:
         return taken
 
     def finish(self) -> dict[int, Checkpoint] | None:
-        """Return the checkpoints of the round's beginning, once, when all its rows were taken."""
+        """Return the checkpoints of the round's start, once, when all its rows were taken."""
         if self._checkpoints is None or self._done < len(self._rows):
             return None
         checkpoints, self._checkpoints = self._checkpoints, None
         return checkpoints
 
     def drop(self, partitions: set[int]) -> None:
-        """Leave out partitions that left."""
+        """Remove revoked partitions."""
         if self._checkpoints is not None:
             self._checkpoints = {
                 p: at for p, at in self._checkpoints.items() if p not in partitions

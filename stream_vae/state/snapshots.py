@@ -1,4 +1,4 @@
-"""When the state of which series is saved, and from where a restart must read again."""
+"""Snapshots of series and checkpoints of partitions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,43 +12,45 @@ from stream_vae.state.partitions import Partition, PartitionTable
 from stream_vae.state.schedule import SnapshotScheduler
 from stream_vae.wire.snapshots import Checkpoint
 
-_MOST_SAVED_ON_LEAVING = 20_000  # series; some seconds. What is not saved is read again.
+_MOST_SAVED_ON_LEAVING = (
+    20_000  # series; some seconds. The input of series that are not saved is replayed.
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotJob:
-    """Series to be saved, behind the polls that they hold."""
+    """Series to save, after the polls that they include."""
 
     capture: Capture
     positions: Mapping[int, int]
     """Input partition -> offset before which all readings were captured."""
     checkpoints: Mapping[int, Checkpoint]
-    """That hold once these series, and those before them, are saved."""
+    """Valid once these series, and those before them, are saved."""
 
 
 class StateSink(Protocol):
-    """Where state goes, to be committed with the outputs it belongs to."""
+    """Receives state, to be committed with the corresponding outputs."""
 
     def add_saved(self, saved: SavedSeries, positions: Mapping[int, int]) -> None:
-        """Add saved series, which hold all readings before the positions."""
+        """Add saved series, which include all readings before the positions."""
 
     def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
-        """Add from where each partition must be read again."""
+        """Add the checkpoint of each partition."""
 
     def add_model(self, partition: int) -> None:
-        """Add what lets another model make use of a partition's rows."""
+        """Add the record that lets another model use a partition's rows."""
 
     def add_tombstones(self, names: Mapping[SeriesName, int]) -> None:
-        """Add tombstones of series -> offset before which all their readings are forgotten."""
+        """Add tombstones: series -> offset as of which their state is deleted."""
 
 
 class SnapshotWriter:
-    """Keeps the changelog up with the live partitions.
+    """Keeps the changelog up to date with the live partitions.
 
     Args:
-        pipeline: Whose series are saved.
-        sink: Takes the state.
-        partitions: Tells which are live and how far they are; keeps their checkpoints.
+        pipeline: Its series are saved.
+        sink: Receives the state.
+        partitions: Phases, positions and checkpoints.
         clock: The time.
         interval_s: Seconds in which every changed series is saved once; None saves nothing.
     """
@@ -71,13 +73,13 @@ class SnapshotWriter:
         )
 
     def go_live(self, one: Partition) -> None:
-        """Save what the changelog lacks of a partition that has just gone live."""
+        """Save the records of a newly live partition that are missing in the changelog."""
         number, found = one.number, one.restoration
         if not found.knows_model:
             self._sink.add_model(number)
         if one.checkpoint is not None and not found.is_marked:
             self._sink.add_checkpoints({number: one.checkpoint})
-        # Rows that could not be used, of series that are no more: nobody else would ever drop them.
+        # Delete unusable rows of series that no longer exist: nothing else would drop them.
         names = ((number, key) for key in found.unfit)
         find = self._pipeline.store.index.find
         self._sink.add_tombstones({n: found.unfit[n[1]] for n in names if find(n) is None})
@@ -85,7 +87,7 @@ class SnapshotWriter:
     def next_slice(self) -> SnapshotJob | None:
         """Return the next slice of the series that have changed, if one is due.
 
-        To be called between two polls; the work goes behind them.
+        Call between two polls; the job is queued after them.
         """
         if self._scheduler is None:
             return None
@@ -94,7 +96,7 @@ class SnapshotWriter:
         if self._scheduler.is_due(now):
             self._scheduler.begin(now, index.changed_rows(live), self._checkpoints(live))
         rows = self._scheduler.take(now)
-        # Some may have been saved or forgotten since, their rows given to others.
+        # Some may have been saved or evicted since, and their rows reused.
         rows = index.within(rows[index.changed[rows]], live)
         finished = self._scheduler.finish() or {}
         moved = {p: c for p, c in finished.items() if self._moves_on(p, c)}
@@ -109,9 +111,9 @@ class SnapshotWriter:
         )
 
     def save_leaving(self, numbers: set[int]) -> None:
-        """Save what has changed of partitions that leave, unless that would take too long.
+        """Save the changed series of partitions being revoked, unless that takes too long.
 
-        Nothing may be on its way through the worker.
+        No work may be in flight in the worker.
         """
         leaving = numbers & self._partitions.live
         rows = self._pipeline.store.index.changed_rows(leaving)
@@ -122,7 +124,7 @@ class SnapshotWriter:
         self._sink.add_checkpoints(self._checkpoints(leaving))
 
     def leave(self, numbers: set[int]) -> None:
-        """Leave out partitions that left."""
+        """Remove revoked partitions."""
         if self._scheduler is not None:
             self._scheduler.drop(numbers)
 

@@ -1,4 +1,4 @@
-"""What an earlier release saved, as this one does."""
+"""Upgrade of state saved by an earlier release."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ def windows_of_version_1(
 ) -> NDArray[np.void] | None:
     """Return the windows of rows of version 1 in input units, less what was clipped.
 
-    The scaler makes of them what was saved, bit for bit.
+    Scaling them gives the saved values bit for bit.
 
     Args:
         head: Of the rows.

@@ -140,7 +140,7 @@ def test_an_incident_without_a_row_begins_its_series_as_if_it_had_just_sent(
 def test_a_row_from_beyond_the_groups_offset_is_not_used(
     donor: Pipeline, make_pipeline: MakePipeline
 ) -> None:
-    """The offsets were set back, or the input made anew."""
+    """The offsets were reset, or the input recreated."""
     after = make_pipeline()
     one = load(after, writer_of(donor).saved(replace(saved(donor), incidents={}), {0: 30}), 29)
     assert (one.restoration.state, one.restoration.unfit, after.n_series) == (
@@ -207,7 +207,9 @@ def test_damaged_state_is_refused_with_where_it_lies_and_what_to_do(
     record = writer_of(donor).saved(saved(donor), {0: 30})[0]
     assert record.value is not None
     damaged = replace(record, value=record.value[:cut])
-    with pytest.raises(StateError, match=r"'changelog', partition 0, offset 0, key 'spump'.*anew"):
+    with pytest.raises(
+        StateError, match=r"'changelog', partition 0, offset 0, key 'spump'.*To drop it"
+    ):
         load(make_pipeline(), [damaged])
 
 
