@@ -34,8 +34,8 @@ def alerts(
 ) -> None:
     """Print the alert events of a topic, one line each.
 
-    Only committed events are read and each (incident, sequence) is shown once. Records that are no
-    alert event are counted, the first ten told on stderr. TLS and passwords come from the
+    Only committed events are read and each (incident, sequence) is shown once. Records that are not
+    alert events are counted, the first ten reported on stderr. TLS and passwords come from the
     configuration, as for `run`. Events go to stdout, all else to stderr, so they can be piped.
 
     Example: stream-vae alerts --bootstrap localhost:9092 --topic stream-vae.alerts --follow

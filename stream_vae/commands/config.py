@@ -17,7 +17,7 @@ app = typer.Typer(
 
 @app.command()
 def check(config: ConfigOption = None, secrets_dir: SecretsOption = None) -> None:
-    """Say whether the settings can be used; exit 2 with everything that is wrong if not."""
+    """Check the settings; exit 2 with a list of all errors if they cannot be used."""
     from stream_vae.edges.kafka.properties import verify_properties
     from stream_vae.settings import load_settings
 
@@ -35,7 +35,7 @@ def show(
         Literal["yaml", "json"], typer.Option("--format", help="How to print them.")
     ] = "yaml",
 ) -> None:
-    """Print the effective settings, secrets masked, and what set each of them."""
+    """Print the effective settings, secrets masked, with the origin of each."""
     from stream_vae.settings import load_settings, to_json, to_yaml
 
     loaded = load_settings(config=config, secrets_dir=secrets_dir)

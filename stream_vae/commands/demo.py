@@ -1,4 +1,4 @@
-"""`stream-vae demo`: the whole job, once, on an embedded broker and real data."""
+"""`stream-vae demo`: training, streaming and alerts on an embedded broker and real data."""
 
 from pathlib import Path
 from typing import Annotated

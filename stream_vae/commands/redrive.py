@@ -1,4 +1,4 @@
-"""`stream-vae redrive`: moves dead letters and late readings back to where they came from."""
+"""`stream-vae redrive`: moves dead letters and late readings back to their input topic."""
 
 from typing import Annotated, Literal
 
@@ -20,10 +20,10 @@ def redrive(
         list[str] | None, typer.Option(help="Only records of this dlq.reason; repeat for more.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Only records put aside at or after this time (RFC 3339).")
+        str | None, typer.Option(help="Only records rejected at or after this time (RFC 3339).")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Only records put aside before this time (RFC 3339).")
+        str | None, typer.Option(help="Only records rejected before this time (RFC 3339).")
     ] = None,
     partition: Annotated[
         list[int] | None,

@@ -1,4 +1,4 @@
-"""Holds the input back while the worker is behind."""
+"""Back-pressure: pauses the input while the worker is behind."""
 
 from stream_vae.core.ports import Clock, EventSink, InputConsumer, ScoringQueue
 from stream_vae.daemon.work_queue import Work
@@ -9,13 +9,13 @@ _PAUSE_AFTER_S = 0.5
 
 
 class BackPressure:
-    """Decides before each poll.
+    """Decides before each poll whether to poll, wait or pause.
 
     Args:
-        config: Bounds of what may be in flight.
-        scoring: Whose queue is watched.
-        consumer: Paused if need be.
-        events: Takes what is done.
+        config: Bounds on work in flight.
+        scoring: Its queue is watched.
+        consumer: Paused if necessary.
+        events: Receives pauses and resumptions.
         clock: The time.
     """
 
@@ -36,11 +36,11 @@ class BackPressure:
         self._had_room_at = clock.monotonic()
 
     def may_poll(self) -> bool:
-        """Tell whether to poll now; if the worker is behind, wait a moment or pause fetching.
+        """Return whether to poll now; if the worker is behind, wait a moment or pause fetching.
 
-        Catching up on a backlog, the worker is always behind, but moves on: then a wait of some
-        milliseconds is enough. Pausing throws away what the client has fetched ahead, to be fetched
-        again, so it is kept for a worker that does not come round for long.
+        During a backlog the worker is always behind, but makes progress: a wait of some
+        milliseconds is enough. Pausing discards the client's prefetched records, which are fetched
+        again later, so it is used only if the worker makes no progress for long.
         """
         waiting, limit = self._scoring.readings_in_flight, self._config.max_in_flight
         if self._consumer.paused:

@@ -1,4 +1,4 @@
-"""Puts the daemon together: the one place that knows which part is handed to which."""
+"""Builds the daemon: the only module that wires its parts together."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _LARGEST_SHARE = 4  # of the rows, for one chunk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
-    """The world outside: Kafka, or the tests' partition log in memory."""
+    """The external clients: Kafka's, or the tests' in-memory partition log."""
 
     consumer: InputConsumer
     producer: OutputProducer
@@ -66,7 +66,7 @@ def build_loop(
 
     Args:
         settings: Checked settings.
-        edges: The world outside.
+        edges: The external clients.
         pipeline: Windows, detector and incidents.
         decoder: Bytes to readings.
     """

@@ -7,7 +7,7 @@ from stream_vae.core.ports import Clock
 
 
 class SystemClock:
-    """The time as the operating system tells it."""
+    """The operating system's clock."""
 
     def monotonic(self) -> float:
         """Return seconds from an arbitrary start."""

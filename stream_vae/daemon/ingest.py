@@ -1,4 +1,4 @@
-"""Takes polls in: decodes them, finds room, and cuts windows."""
+"""Ingests polls: decodes them, evicts series if needed, and cuts windows."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Ingest:
     Args:
         decoder: Bytes to readings.
         pipeline: Cuts the windows.
-        events: Takes what was consumed.
+        events: Receives what was consumed.
         evict: Called with how many series must be forgotten first.
         clock: The time.
     """

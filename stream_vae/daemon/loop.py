@@ -23,7 +23,7 @@ _LAST_COMMIT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig:
-    """How the loop polls, and what it is called dead by."""
+    """Polling and liveness settings of the loop."""
 
     topic: str
     """The input topic."""
@@ -38,7 +38,7 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopParts:
-    """What the loop drives; see `build.build_loop`."""
+    """The parts of the loop; see `build.build_loop`."""
 
     consumer: InputConsumer
     producer: OutputProducer
@@ -58,19 +58,19 @@ class LoopParts:
 
 
 class PollLoop:
-    """Takes records in and brings outputs out. One thread runs `run`; the worker has its own.
+    """Consumes records and delivers outputs. One thread runs `run`; the worker has its own.
 
     Every poll is tracked in a ledger until its outputs are ready. Outputs, state and the offsets
     of their input are then committed in one transaction, so that a crash at any point repeats or
     loses nothing that consumers can see.
 
-    A partition that was assigned is held until its state is back: loaded from the changelog, and
-    brought up to the committed offset by reading the input since then again, outputs suppressed.
+    An assigned partition is held until its state is restored: loaded from the changelog, and
+    brought up to the committed offset by replaying the input since then, outputs suppressed.
     The loop is the group's `RebalanceListener`.
 
     Args:
         config: See `LoopConfig`.
-        parts: What it drives.
+        parts: See `LoopParts`.
     """
 
     def __init__(self, config: LoopConfig, parts: LoopParts) -> None:
@@ -84,7 +84,7 @@ class PollLoop:
         self._stopping = True
 
     def liveness(self) -> Health:
-        """Tell whether the poll loop and the worker still come round."""
+        """Return whether the poll loop and the worker have recent heartbeats."""
         return judge_heartbeats(
             {"poll loop": self._parts.heartbeat, "worker": self._parts.scoring.heartbeat},
             self._parts.clock.monotonic(),
@@ -92,7 +92,7 @@ class PollLoop:
         )
 
     def readiness(self) -> Health:
-        """Tell whether readings can be judged: a broker answers and the group has been joined."""
+        """Return whether readings can be judged: a broker answers and the group has been joined."""
         if not self._parts.consumer.reachable:
             return Health(is_ok=False, reason="no broker answers")
         if not self._parts.consumer.joined:
@@ -102,7 +102,7 @@ class PollLoop:
         return Health(is_ok=True, reason=reason)
 
     def run(self) -> None:
-        """Work until `stop`; then drain, commit and leave the group.
+        """Run until `stop`; then drain, commit and leave the group.
 
         Raises:
             StreamVaeError: See `errors`; nothing uncommitted has been published.
@@ -124,24 +124,24 @@ class PollLoop:
         self._parts.consumer.subscribe(self)
 
     def drain(self) -> None:
-        """Commit all that was taken in, and leave the group."""
+        """Commit everything polled, and leave the group."""
         self._parts.work.settle()
         self._parts.committer.commit_or_raise()
         self._parts.consumer.close()
 
     def give_up(self) -> None:
-        """Leave after a failure: others take the partitions over at once, not after a session."""
+        """Leave the group after a failure, so that partitions are reassigned at once."""
         self._parts.consumer.abandon()
         self._parts.committer.leave(_LAST_COMMIT_S)
 
     def close(self) -> None:
-        """Let go of the worker and the clients."""
+        """Close the worker and the clients."""
         self._parts.scoring.stop(timeout_s=1.0)
         self._parts.restorer.close()
         self._parts.producer.close()
 
     def turn(self) -> None:
-        """Go round once: take records in, bring finished work out."""
+        """Run one iteration: ingest records, deliver finished work."""
         parts = self._parts
         parts.heartbeat.beat(parts.clock.monotonic())
         if parts.back_pressure.may_poll():
@@ -151,7 +151,7 @@ class PollLoop:
                 _RESTORE_WAIT_S if is_restoring else self._config.max_wait_s,
             )
             if records is not None:
-                self._take_in(records)
+                self._ingest(records)
             self._settle_eof()
             if not parts.partitions.all_live:
                 self._restore()
@@ -163,14 +163,14 @@ class PollLoop:
         parts.committer.commit_if_due()
         parts.events.tick()
 
-    def _take_in(self, records: RecordBatch) -> None:
+    def _ingest(self, records: RecordBatch) -> None:
         ledger = self._parts.committer.ledger
         polled = self._parts.ingest.take(records, ledger.track(records.next_offsets()))
         self._parts.partitions.advance(polled.positions)
         self._parts.work.submit(polled)
 
     def _settle_eof(self) -> None:
-        """Let the group's offsets stand at the ends reached, past transaction markers."""
+        """Advance the group's offsets to the ends reached, past transaction markers."""
         ends = self._parts.consumer.take_eof_offsets()
         if ends:
             # Settled as soon as all before it is.
@@ -179,7 +179,7 @@ class PollLoop:
             ledger.settle(ledger.track(ends))
 
     def _restore(self) -> None:
-        """Bring partitions on their way back a bit further; let those that arrived go live."""
+        """Advance the restoration of partitions; take restored ones live."""
         parts = self._parts
         if parts.scoring.readings_in_flight <= self._config.max_in_flight:
             again = parts.restorer.poll(self._config.poll_records)
@@ -225,7 +225,7 @@ class PollLoop:
     # Group
 
     def partitions_assigned(self, partitions: tuple[int, ...]) -> None:
-        """Hold partitions that joined until their state is back."""
+        """Hold assigned partitions until their state is restored."""
         self._parts.partitions.assign(partitions, self._parts.clock.monotonic())
         state = "restoring" if self._config.keeps_state else "cold"
         self._parts.events.record(
@@ -233,7 +233,7 @@ class PollLoop:
         )
 
     def partitions_revoked(self, partitions: tuple[int, ...]) -> None:
-        """Commit what is settled of partitions that are about to leave, then forget them."""
+        """Commit the settled work of partitions being revoked, then drop them."""
         parts = self._parts
         parts.work.settle()
         parts.snapshots.save_leaving(set(partitions))
@@ -247,14 +247,14 @@ class PollLoop:
         )
 
     def partitions_lost(self, partitions: tuple[int, ...]) -> None:
-        """Forget partitions that another member has now, with what is not committed of them."""
-        # What is in flight must pass through the pipeline before its series can be forgotten.
+        """Drop partitions that another member may own, with their uncommitted work."""
+        # Work in flight must pass through the pipeline before its series can be dropped.
         self._parts.work.settle()
         self._forget(set(partitions))
         self._parts.events.record(PartitionsLost(topic=self._config.topic, partitions=partitions))
 
     def _forget(self, partitions: set[int]) -> int:
-        """Drop everything of partitions that left; return how many series there were."""
+        """Drop all state of revoked partitions; return how many series there were."""
         parts = self._parts
         parts.restorer.cancel(partitions)
         parts.committer.drop(partitions)

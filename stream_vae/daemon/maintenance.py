@@ -1,4 +1,4 @@
-"""Looks after the series by the clock, and makes room for new ones."""
+"""Series maintenance: periodic expiry and silence, and eviction for new series."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ _CLOCK_JUMP_NS = 30 * 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceConfig:
-    """Whose series are looked after, and how long they are kept."""
+    """Input topic and time to live of series."""
 
     topic: str
     """The input topic."""
     ttl_s: float
-    """Seconds without a reading after which a series is forgotten."""
+    """Seconds without a reading after which a series is evicted."""
 
 
 class SeriesMaintenance:
-    """Evicts series for new ones, and publishes what happens to series without a reading.
+    """Evicts series for new ones, and publishes changes of series without a reading.
 
     Args:
         config: See `MaintenanceConfig`.
-        pipeline: Whose series they are.
-        committer: Takes what changes.
-        consumer: Knows what is still to be read.
-        partitions: Knows which are live, and how far they are.
-        events: Takes what was forgotten, and what is held.
+        pipeline: Holds the series.
+        committer: Receives the changes.
+        consumer: For lag and ends of partitions.
+        partitions: Phases and positions.
+        events: Receives evictions and counts.
         clock: The time.
-        settle: Waits until nothing is on its way through the worker.
+        settle: Waits until no work is in flight.
     """
 
     def __init__(  # noqa: PLR0913 -- one part of each kind
@@ -64,7 +64,7 @@ class SeriesMaintenance:
         self._clock_ahead_ns = clock.time_ns() - round(clock.monotonic() * 1e9)
 
     def evict(self, shortfall: int) -> None:
-        """Forget at least so many series, the least missed first."""
+        """Evict at least this many series, in the order of `EvictionClass`."""
         index, lifecycle = self._pipeline.store.index, self._pipeline.lifecycle
         live = self._partitions.live
         wanted, now = index.n_free + shortfall, utc_now(self._clock)
@@ -78,7 +78,7 @@ class SeriesMaintenance:
 
         forget(EvictionClass.UNWARMED)
         if index.n_free < wanted:
-            # Unwarmed series of the last polls may still be in use: they go before anybody known.
+            # Unwarmed series of the last polls may be pinned: evict them before warmed-up ones.
             self._settle()
         for eviction_class in EvictionClass:
             forget(eviction_class)
@@ -87,7 +87,7 @@ class SeriesMaintenance:
             self._publish(lifecycle.drop(wanted - index.n_free, others), "memory")
 
     def tick(self) -> None:
-        """Once a second, forget series that are gone for good, and report silent ones."""
+        """Once a second, expire idle series, and report silent ones."""
         now_s = self._clock.monotonic()
         if now_s - self._ticked_at < _PERIOD_S:
             return
@@ -101,14 +101,14 @@ class SeriesMaintenance:
         live = self._partitions.live
         self._report_series(len(live))
         lag = self._consumer.lag()
-        # While there is more to be read, nobody can say that a series has stopped.
+        # While there is unread input, silence cannot be determined.
         caught_up = {p for p in live if lag.get(p) == 0}
         expired = lifecycle.expire(now_ns - self._ttl_ns, caught_up, self._topic, now)
         self._publish(expired, "idle")
         self._retire_moved(now_ns, caught_up)
         suspects = lifecycle.overdue(now_ns, caught_up)
         if suspects:
-            # The client may not have been told of the newest records: the broker is asked.
+            # The client may not know the newest records yet, so the broker is asked.
             at_end = {p for p in suspects if self._consumer.is_at_end(p)}
             silent = lifecycle.watch_silence(now_ns, at_end, self._topic, now)
             self._committer.add_changes(silent, self._partitions.positions, self._clock.monotonic())
@@ -133,7 +133,7 @@ class SeriesMaintenance:
         )
 
     def _follow_clock(self, now_ns: int) -> None:
-        """See that a clock that is set anew makes no series look idle."""
+        """Shift arrival times after a clock jump, so that no series looks idle."""
         ahead_ns = now_ns - round(self._clock.monotonic() * 1e9)
         moved_ns, self._clock_ahead_ns = ahead_ns - self._clock_ahead_ns, ahead_ns
         if abs(moved_ns) > _CLOCK_JUMP_NS:

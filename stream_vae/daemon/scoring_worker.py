@@ -28,16 +28,16 @@ class _Job(Generic[Work]):
 
 
 class ScoringWorker(Generic[Work]):
-    """Scores jobs in the order they came, several in one call of the model where they wait.
+    """Scores jobs in order of submission, batching queued jobs into one call of the model.
 
-    The caller never waits: it submits, goes on polling, and collects what is finished. How much
-    may be in flight is the caller's rule.
+    The caller never blocks: it submits, continues polling, and collects what is finished. The
+    caller limits the work in flight.
 
     Args:
         scorer: Used by the worker's thread alone.
-        max_batch: Windows after which no further waiting job joins a call.
-        events: Takes `WindowsScored` of each call, in the worker's thread.
-        device: Where the scorer computes, for events.
+        max_batch: Windows after which no further queued job is added to a call.
+        events: Receives `WindowsScored` of each call, in the worker's thread.
+        device: The scorer's device, for events.
     """
 
     def __init__(self, scorer: Scorer, *, max_batch: int, events: EventSink, device: str) -> None:
@@ -72,13 +72,13 @@ class ScoringWorker(Generic[Work]):
         *,
         n_readings: int,
     ) -> None:
-        """Queue a job; `work` comes back with its scores.
+        """Queue a job; `collect` returns `work` with its scores.
 
         Args:
-            work: Anything.
+            work: Returned unchanged.
             windows: (B, T, F) in input units
             end_times: (B,)
-            n_readings: What the job counts for in `readings_in_flight`.
+            n_readings: The job's readings, for `readings_in_flight`.
         """
         with self._changed:
             self._waiting.append(_Job(work, windows, end_times, n_readings))
@@ -101,7 +101,7 @@ class ScoringWorker(Generic[Work]):
             return [(job.work, scores) for job, scores in done]
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until every submitted job is finished; tell whether that was reached."""
+        """Wait until every submitted job is finished; return False on timeout."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: self._failure is not None or self._unfinished == 0, timeout_s
@@ -115,7 +115,7 @@ class ScoringWorker(Generic[Work]):
             )
 
     def stop(self, timeout_s: float) -> None:
-        """End the thread; jobs still waiting are dropped."""
+        """Stop the thread; queued jobs are dropped."""
         with self._changed:
             self._stopping = True
             self._waiting.clear()

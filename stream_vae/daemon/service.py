@@ -1,7 +1,7 @@
-"""The daemon as a process: its endpoint, its signals and its deadlines around the poll loop.
+"""The daemon as a process: HTTP endpoint, signals and deadlines around the poll loop.
 
 Light to import: the port is bound and probes are answered before torch and the model are loaded,
-so that what is wrong with either port or settings is told at once.
+so that errors of port or settings are reported at once.
 """
 
 import logging
@@ -36,36 +36,36 @@ from stream_vae.settings import LoadedSettings
 
 EXIT_FAILED = 1
 _LAST_WORD_S = 1.0
-# Kafka's clients hold one for each broker and more; many systems allow a process 1,024 by default,
-# and more to who asks.
+# Kafka's clients use at least one per broker; many systems limit a process to 1,024 by default, and
+# allow it to raise the limit.
 _MOST_FILE_HANDLES = 65_536
 
-# The worker needs the interpreter's lock for microseconds between two operations of the model; with
-# the default of 5 ms it would wait that long for the poll loop each time.
+# The worker needs the GIL for microseconds between two operations of the model; with the default
+# of 5 ms it would wait that long for the poll loop each time.
 _SWITCH_INTERVAL_S = 2e-4
 
 
 class Loop(Protocol):
-    """What a service runs; see `loop.PollLoop`."""
+    """The loop that a service runs; see `loop.PollLoop`."""
 
     def run(self) -> None:
-        """Work until `stop`."""
+        """Run until `stop`."""
 
     def stop(self) -> None:
         """Ask `run` to return; any thread may."""
 
     def liveness(self) -> Health:
-        """Tell whether the loop still comes round."""
+        """Return whether the loop has recent heartbeats."""
         ...
 
     def readiness(self) -> Health:
-        """Tell whether readings can be judged."""
+        """Return whether readings can be judged."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a service offers to the loop it starts."""
+    """The service's interface for the loop it starts."""
 
     loaded: LoadedSettings
     events: Telemetry
@@ -74,17 +74,17 @@ class Surroundings:
     """Of the poll loop."""
     http_url: str | None
     stopping: Callable[[], bool]
-    """Whether the daemon was asked to stop."""
+    """Returns whether the daemon was asked to stop."""
 
 
 class Service:
-    """Serves one daemon until it is told to stop.
+    """Serves one daemon until it is asked to stop.
 
     Args:
-        loaded: Checked settings, and what set each.
-        logger: Where log lines go.
+        loaded: Validated settings, and the origin of each.
+        logger: For log lines.
         start: Loads the model, waits for brokers and topics and returns the loop; None if it was
-            told to stop meanwhile.
+            asked to stop meanwhile.
     """
 
     def __init__(
@@ -114,11 +114,11 @@ class Service:
         self._ending_since: float | None = None
 
     def serve(self) -> None:
-        """Serve until told to stop; ends the process with a code other than 0 on failure.
+        """Serve until asked to stop; the process exits with a code other than 0 on failure.
 
         Raises:
-            ConfigError: If something cannot be meant; logged only if the daemon had started.
-            StreamVaeError: Whatever else made the daemon give up; it has been logged.
+            ConfigError: If the configuration is invalid; logged only if the daemon had started.
+            StreamVaeError: Any other failure of the daemon; it has been logged.
         """
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         _raise_file_limit()
@@ -144,7 +144,7 @@ class Service:
                 self._report_stopped(reason)
 
     def _has_something_to_log(self, failure: BaseException | None) -> bool:
-        # What an operator got wrong before anything started is for whoever typed the command.
+        # Configuration errors before the start are printed by the command.
         return self._events.has_started or not isinstance(failure, ConfigError)
 
     def _work(self) -> None:
@@ -154,7 +154,7 @@ class Service:
             Surroundings(
                 loaded=self._loaded,
                 events=_LoopTelemetry(
-                    self._events, on_started=self._hear_libraries, on_tick=self._report_ready
+                    self._events, on_started=self._record_libraries, on_tick=self._report_ready
                 ),
                 clock=self._clock,
                 heartbeat=self._heartbeat,
@@ -169,12 +169,12 @@ class Service:
     def _http_url(self) -> str | None:
         return self._http.url if self._loaded.settings.http.enabled else None
 
-    def _hear_libraries(self) -> None:
-        # Not before: what libraries say of settings that are refused is in the refusal.
+    def _record_libraries(self) -> None:
+        # Not earlier: messages of libraries about refused settings are part of that error.
         logging.getLogger().addHandler(self._library_handler)
 
     def _report_ready(self) -> None:
-        """Tell of it once; the loop calls this each time it comes round."""
+        """Report readiness once; the loop calls this in each iteration."""
         if not self._was_ready and self._readiness().is_ok:
             self._was_ready = True
             startup_s = self._clock.monotonic() - self._began_at
@@ -193,7 +193,7 @@ class Service:
             self._ending_since = self._clock.monotonic()
 
     def _give_up(self) -> None:
-        """End the process, whatever hangs, before the cluster loses patience and kills it."""
+        """Exit even if a thread hangs, before the cluster's grace period ends."""
         _after(_LAST_WORD_S, lambda: os._exit(EXIT_FAILED))
         self._report_stopped("shutdown deadline passed")
         os._exit(EXIT_FAILED)
@@ -216,7 +216,7 @@ class Service:
 
 
 class _LoopTelemetry:
-    """The recorder, as the loop sees it: the service hears when it starts and comes round."""
+    """The recorder for the loop; notifies the service of its start and of each iteration."""
 
     def __init__(
         self,
@@ -230,13 +230,13 @@ class _LoopTelemetry:
         self._on_tick = on_tick
 
     def record(self, event: Event) -> None:
-        """Pass an event on."""
+        """Forward an event."""
         self._recorder.record(event)
         if isinstance(event, DaemonStarted):
             self._on_started()
 
     def tick(self) -> None:
-        """Write what is due."""
+        """Write the summaries that are due."""
         self._on_tick()
         self._recorder.tick()
 

@@ -1,4 +1,4 @@
-"""From settings to a poll loop that can run: model, topics, Kafka's clients."""
+"""From settings to a runnable poll loop: model, topics, Kafka clients."""
 
 import math
 import os
@@ -40,8 +40,8 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         None if the daemon was asked to stop first.
 
     Raises:
-        ConfigError: If bundle, settings and topics do not fit each other, or the memory budget is
-            too small for the model.
+        ConfigError: If bundle, settings and topics are inconsistent, or the memory budget is too
+            small for the model.
         KafkaUnavailableError: If no broker answers before the deadline.
         KafkaRefusedError: If a topic is missing, or a right.
     """
@@ -127,7 +127,7 @@ def _edges(around: Surroundings, scorer: WindowScorer, instance: str) -> Edges:
 
 
 class _BeatingSink:
-    """Shows a sign of life while a step takes long because no broker answers."""
+    """Beats while startup waits because no broker answers."""
 
     def __init__(self, events: EventSink, heartbeat: Heartbeat, clock: SystemClock) -> None:
         self._events = events
@@ -135,7 +135,7 @@ class _BeatingSink:
         self._clock = clock
 
     def record(self, event: Event) -> None:
-        """Pass an event on."""
+        """Forward an event."""
         if isinstance(event, BrokerUnreachable):
             self._heartbeat.beat(self._clock.monotonic())
         self._events.record(event)
@@ -144,7 +144,7 @@ class _BeatingSink:
 def _capacity(settings: Settings, row_bytes: int) -> int:
     """Return how many series the memory budget holds."""
     capacity = int(settings.state.memory_budget_mb * 2**20 / row_bytes)
-    # Those of one poll must find room beside those of another that is being scored.
+    # The series of one poll must fit beside those of another that is being scored.
     least = 2 * settings.kafka.poll_records
     if capacity < least:
         msg = (

@@ -1,4 +1,4 @@
-"""Hears SIGTERM and SIGINT at once, whatever the main thread is at."""
+"""Handles SIGTERM and SIGINT at once, even if the main thread is blocked."""
 
 import signal
 import socket
@@ -9,17 +9,17 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def handle_stop_signals(on_signal: Callable[[int], None]) -> None:
-    """Have `on_signal` called, in a thread of its own, for each SIGTERM and SIGINT from now on.
+    """Call `on_signal`, in a thread of its own, for each SIGTERM and SIGINT from now on.
 
-    Python runs signal handlers in the main thread, between two of its instructions, and a call of
-    the Kafka client may hold that for seconds. The interpreter's wake-up descriptor gets the
-    signal's number at once. To be called from the main thread.
+    Python runs signal handlers in the main thread, between two bytecode instructions, and a call of
+    the Kafka client may block that for seconds. The interpreter's wake-up descriptor gets the
+    signal's number at once. Call this from the main thread.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     for number in _STOPPING:
-        # Without a handler the signal would end the process before anyone reads the descriptor.
+        # Without a handler the signal would end the process before the descriptor is read.
         signal.signal(number, lambda *_: None)
 
     def listen() -> None:

@@ -1,4 +1,4 @@
-"""The topics that the daemon writes, and how large its largest record of each kind can be."""
+"""The topics that the daemon writes, and the largest record of each kind."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -53,7 +53,7 @@ def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[Ow
         origin: Of alert events.
 
     Raises:
-        ConfigError: If the state of a series fits into no record.
+        ConfigError: If the state of a series does not fit into a record.
     """
     sent = batch_bytes(settings.kafka)
     max_features = settings.detect.incident.max_features
@@ -72,7 +72,7 @@ def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[Ow
         if state > LARGEST_RECORD_BYTES:
             msg = (
                 f"the state of one series of this model takes {state} bytes; expected at most "
-                f"{LARGEST_RECORD_BYTES}, or it fits into no record of the changelog: train with a "
+                f"{LARGEST_RECORD_BYTES}, or it does not fit into a changelog record: train with a "
                 "shorter model.window_length, lower detect.threshold.window, or set "
                 "state.changelog to false"
             )
@@ -102,7 +102,7 @@ def largest_alert(spec: ModelSpec, origin: Origin, max_features: int, topic: str
         sequence=2**63,
         status="resolved",
         severity="critical",
-        # In JSON a control character takes six bytes, more than any other.
+        # In JSON a control character takes six bytes, the most of all.
         series=AlertSeries(key="\x00" * MAX_KEY_CHARACTERS, labels=origin.labels),
         starts_at=_TIME,
         ends_at=_TIME,
@@ -136,7 +136,7 @@ def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
 
     Args:
         spec: The model.
-        config: Decides how many scores a threshold remembers.
+        config: Determines the number of scores in a threshold's window.
     """
     store = store_of_one(spec, config)
     writer = ChangelogWriter("", spec, "0" * 2 * MODEL_BYTES, store.layout)

@@ -1,4 +1,4 @@
-"""Work on its way through the model: submitted in order, decided in the same order."""
+"""Work in flight: submitted to the model in order, decided in the same order."""
 
 from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import Scores
@@ -16,12 +16,12 @@ Work = PolledBatch | SnapshotJob
 
 
 class WorkQueue:
-    """Hands windows to the model and what it scored to the pipeline, the outbox and the changelog.
+    """Passes windows to the model, and scored windows to pipeline, outbox and changelog.
 
     Args:
         scoring: Scores windows.
-        pipeline: Decides over scored windows.
-        committer: Takes what comes of that.
+        pipeline: Judges scored windows.
+        committer: Receives the outputs.
         heartbeat: The loop's; beats while it waits for the model.
         clock: The time.
     """
@@ -44,18 +44,18 @@ class WorkQueue:
         self._no_windows = nothing.windows, nothing.end_times
 
     def submit(self, polled: PolledBatch) -> None:
-        """Have the windows of a poll scored."""
+        """Submit the windows of a poll for scoring."""
         batch = polled.window_batch
-        # Those without a reading have cost their decoding.
+        # Records without a reading count too, for their decoding.
         n_readings = max(len(polled.records), len(polled.readings))
         self._scoring.submit(polled, batch.windows, batch.end_times, n_readings=n_readings)
 
     def submit_snapshot(self, job: SnapshotJob) -> None:
-        """Save series once all polls before it are decided."""
+        """Save series once all earlier polls are decided."""
         self._scoring.submit(job, *self._no_windows, n_readings=0)
 
     def decide_finished(self) -> None:
-        """Judge what has been scored, and put its outputs in the outbox."""
+        """Judge scored windows, and put their outputs in the outbox."""
         for work, scores in self._scoring.collect():
             self._decide(work, scores)
 

@@ -128,7 +128,7 @@ class SeriesLifecycle:
         if not overtaken:
             return np.empty(0, np.int32)
         rows, newest = np.array(overtaken, np.int32).T
-        # What is not known of the old row the new one tells, once it has sent for long enough.
+        # If unknown for the old row, use the new one, once it has sent for long enough.
         usual = np.where(index.interval[rows] > 0, index.interval[rows], index.interval[newest])
         allowed_s = _MOVED_INTERVALS * np.maximum(usual, self._detector.spec.step_seconds)
         is_away = (usual > 0) & ((now_ns - index.arrived[rows]) / 1e9 > allowed_s)

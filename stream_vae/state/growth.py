@@ -51,9 +51,9 @@ class ChangelogGrowth:
         """What a person must know and do; "" if there is nothing."""
         if not self._waiting:
             return ""
-        told = ", ".join(map(str, self._waiting))
+        names = ", ".join(map(str, self._waiting))
         return (
-            f"input partitions {told} wait for topic {self._changelog!r}, which has {self._count} "
+            f"input partitions {names} wait for topic {self._changelog!r}, which has {self._count} "
             f"partitions: run `{self._parts.adder.command(self._waiting[-1] + 1)}`"
         )
 
@@ -68,7 +68,7 @@ class ChangelogGrowth:
         """Return those that have a place; see that the others get one.
 
         Raises:
-            KafkaUnavailableError: If no broker tells.
+            KafkaUnavailableError: If no broker answers.
         """
         if max((one.number for one in held), default=-1) >= self._count:
             self._count = self._parts.reader.n_partitions()
@@ -94,7 +94,7 @@ class ChangelogGrowth:
             self._add_at = now + _RETRY_PAUSE_S
             adder.add(wanted)
         self._failure = adder.take_failure() or self._failure
-        # Where it may, that takes a moment, and is told of when it is done.
+        # If permitted, this takes a moment, and is reported when done.
         if self._failure and now >= self._report_at:
             self._report_at = now + _REPORT_PAUSE_S
             self._parts.events.record(
@@ -110,7 +110,7 @@ class ChangelogGrowth:
             )
 
     def _lag(self) -> dict[int, int]:
-        """Return partition -> records that wait, as far as a broker tells."""
+        """Return partition -> records that wait, as far as a broker reports."""
         offsets, lag = self._parts.consumer.offsets, {}
         with suppress(KafkaUnavailableError):
             committed = offsets.committed(self._waiting)

@@ -339,7 +339,7 @@ def _check_verdicts(decoded: Decoded, outcome: Outcome) -> None:
 
 
 def _check_letter(records: RecordBatch, rejection: Rejection, letter: OutputRecord) -> None:
-    """What is put aside is the record as it came, with the reason behind it."""
+    """A dead letter is the unchanged record, followed by the reason."""
     i = rejection.index
     original = list(records.headers(i))
     told = dict(letter.headers[-6:])

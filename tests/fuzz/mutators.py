@@ -281,7 +281,7 @@ _NAMES = (
 
 
 def _hostile_headers(rng: Random, made_of: Material) -> Hostile:
-    """Headers by the hundred, forged, repeated, without a value: on records that are put aside."""
+    """Headers by the hundred, forged, repeated, without a value: on records that are rejected."""
     if rng.random() < 0.05:
         headers: Headers = [("dlq.headers", b"unreadable")]  # what an unreadable name becomes
     else:

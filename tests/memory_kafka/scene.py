@@ -59,7 +59,7 @@ def reading(step: int, value: float = 0.0) -> bytes:
 
 
 Aside = tuple[bytes | None, bytes | None, Headers]
-"""Key, value and headers of a record that was put aside."""
+"""Key, value and headers of a dead letter or late record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Brokers that are away: at the start, in mid-stream, for too long, and when told to stop."""
+"""Brokers that are unavailable: at start, in mid-stream, for too long, and when asked to stop."""
 
 import signal
 import time

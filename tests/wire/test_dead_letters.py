@@ -1,4 +1,4 @@
-"""What is put aside can be read back, whatever headers it came with."""
+"""Dead letters can be decoded, with any original headers."""
 
 from hypothesis import given
 from hypothesis import strategies as st

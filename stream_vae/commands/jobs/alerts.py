@@ -16,7 +16,7 @@ from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import decode_alert
 
 _MOST_TOLD = 10
-"""A topic of something else altogether must not flood the terminal; the rest is counted."""
+"""Most undecodable records printed; in the wrong topic there may be millions."""
 
 
 def print_alerts(
@@ -42,12 +42,12 @@ def print_alerts(
         ):
             printer.show(record)
     except KeyboardInterrupt:
-        pass  # how a reader that follows is meant to end
+        pass  # the normal end of --follow
     console.print(printer.tally(), highlight=False)
 
 
 class _Printer:
-    """Turns records into lines and counts what it met."""
+    """Turns records into lines and counts them by outcome."""
 
     def __init__(self, console: Console, *, as_json: bool) -> None:
         self._console = console
@@ -56,7 +56,7 @@ class _Printer:
         self._shown = self._repeated = self._undecodable = 0
 
     def show(self, record: TopicRecord) -> None:
-        """Print a record's event, unless it was printed before or is none."""
+        """Print a record's event, unless it was printed before or is invalid."""
         try:
             event = decode_alert(record.value or b"")
         except AlertDecodeError as exc:

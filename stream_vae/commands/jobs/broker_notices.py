@@ -1,4 +1,4 @@
-"""Tells a person at a terminal that the brokers are not there, without repeating itself."""
+"""Prints broker outages on a terminal, without repetitions."""
 
 import re
 
@@ -11,7 +11,7 @@ class BrokerNotices:
     """An event sink that prints why a command waits, each reason of an outage once.
 
     Args:
-        console: Where to.
+        console: To print to.
         servers: The brokers' addresses, as given.
     """
 
@@ -21,7 +21,7 @@ class BrokerNotices:
         self._told: set[str] = set()
 
     def record(self, event: Event) -> None:
-        """Print what is new."""
+        """Print a new reason, or the end of an outage."""
         if isinstance(event, BrokerReached) and self._told:
             self._told.clear()
             self._print("a broker answers again")

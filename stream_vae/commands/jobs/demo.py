@@ -214,9 +214,9 @@ def _stream(
         finally:
             daemon.kill()
     if code != 0:
-        msg = f"the daemon was told to stop and ended with exit code {code}; its log: {log}"
+        msg = f"the daemon was asked to stop and ended with exit code {code}; its log: {log}"
         raise StreamVaeError(msg)
-    console.print("daemon told to stop (SIGTERM): drained, committed, exit code 0")
+    console.print("daemon asked to stop (SIGTERM): drained, committed, exit code 0")
     # All that stands in the topic, so that an event too many could not hide.
     records = read_topic(
         settings.kafka,
@@ -265,7 +265,7 @@ def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress)
 
 
 def _show_alerts(settings: Settings, n_expected: int, bar: Progress) -> None:
-    """Print alert events as they come in, until as many came as are expected."""
+    """Print alert events as they arrive, until the expected number is reached."""
     task = bar.add_task("alert events received", total=n_expected)
     seen = AlertDeduplicator()
     received: list[AlertEvent] = []
@@ -285,7 +285,7 @@ def _show_alerts(settings: Settings, n_expected: int, bar: Progress) -> None:
 
 
 def _essence(event: AlertEvent) -> dict[str, object]:
-    """Return what must not differ between two runs: all but the clock and the instance."""
+    """Return the fields that must be equal in two runs: all but clock and instance."""
     fields = {name: getattr(event, name) for name in AlertEvent.__slots__}
     del fields["detected_at"], fields["detector"]
     return fields

@@ -1,4 +1,4 @@
-"""What the demo shows: files, picture, tables."""
+"""The demo's output: files, plot, tables."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +36,7 @@ _KNOWN_EVENTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offline:
-    """What the pipeline says of the streamed readings, with what the model expected."""
+    """The pipeline's verdicts on the streamed readings, with the model's expected values."""
 
     verdicts: VerdictBatch
     alerts: tuple[AlertEvent, ...]
@@ -80,7 +80,7 @@ def _is_found(event: AlertEvent, start: int, end: int) -> bool:
 
 
 def incident_table(received: list[AlertEvent], offline: Offline, rest: ReadingBatch) -> Table:
-    """Return one row an incident: when, how high, and what was expected at its peak."""
+    """Return one row per incident: times, peak score, and the expected value at its peak."""
     table = Table(
         "start", "end", "peak score", "expected", "actual", "known event", title="Incidents"
     )
@@ -109,7 +109,7 @@ def closing_table(
     rate: float,
     seconds: float,
 ) -> Table:
-    """Return the figures of the whole demo."""
+    """Return the summary of the demo."""
     incidents = list({event.incident_id: event for event in received}.values())
     found = [
         any(_is_found(event, start, end) for event in incidents) for _, start, end in _KNOWN_EVENTS

@@ -94,7 +94,7 @@ def move_records(
 
 
 class _Mover:
-    """Gathers records and moves them, a transaction at a time."""
+    """Collects records and moves them, one transaction at a time."""
 
     def __init__(
         self, redriver: Redriver, histories: dict[int, RedriveHistory], selection: Selection
@@ -108,7 +108,7 @@ class _Mover:
         self.n_moved = 0
 
     def add(self, record: OutputRecord, offset: int) -> None:
-        """Take a record that stands at an offset of its partition."""
+        """Add a record at an offset of its partition."""
         self._records.append(record)
         self._ends[record.partition] = offset + 1
         self._n_bytes += len(record.key or b"") + len(record.value or b"")
@@ -116,7 +116,7 @@ class _Mover:
             self.flush()
 
     def flush(self) -> None:
-        """Move what was gathered."""
+        """Move the collected records."""
         if not self._records:
             return
         histories = {
@@ -159,13 +159,15 @@ def _report(plan: RedrivePlan, mover: _Mover | None) -> None:
     if left := plan.left_alone():
         console.print("left alone: " + "; ".join(left), markup=False, highlight=False)
     if mover is not None:
-        told = f"{mover.n_moved:,} records moved"
+        summary = f"{mover.n_moved:,} records moved"
     elif plan.n_selected:
         command = shlex.join(["stream-vae", *sys.argv[1:], "--execute"])
-        told = f"{plan.n_selected:,} records would be moved; nothing was. To move them: {command}"
+        summary = (
+            f"{plan.n_selected:,} records would be moved; nothing was. To move them: {command}"
+        )
     else:
-        told = "nothing to move"
-    console.print(told, markup=False, highlight=False)
+        summary = "nothing to move"
+    console.print(summary, markup=False, highlight=False)
 
 
 def _check_topics(*flags: tuple[str, str | None]) -> None:
@@ -176,7 +178,7 @@ def _check_topics(*flags: tuple[str, str | None]) -> None:
 
 
 def _check_order(selection: Selection) -> None:
-    """Refuse bounds between which nothing can lie."""
+    """Refuse bounds that select nothing."""
     for flags, first, last in (
         ("--since, --until", selection.since_ms, selection.until_ms),
         ("--from-offset, --to-offset", selection.from_offset, selection.to_offset),

@@ -1,4 +1,4 @@
-"""What a redrive moves, where to, and what it leaves alone."""
+"""The plan of a redrive: the records it moves, their targets, and the records it skips."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -32,15 +32,15 @@ class _Kind:
 
 
 class RedrivePlan:
-    """Looks at records one by one, and counts.
+    """Plans records one by one, and counts them.
 
     Args:
-        selection: Which records are meant.
+        selection: The records to move.
         histories: Partition -> what earlier runs moved from it.
         partitions: Those meant; empty: all.
         to: Topic to move to; None: where each came from.
         again: Move what earlier runs moved, too.
-        n_partitions: Tells a topic's partition count.
+        n_partitions: Returns a topic's partition count.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class RedrivePlan:
         self._left: Counter[str] = Counter()
 
     def look(self, record: TopicRecord) -> OutputRecord | None:
-        """Return what to publish for a record, None if it is left alone."""
+        """Return the record to publish for a record, None if it is skipped."""
         letter = read_dead_letter(record.headers)
-        why_not = self._why_not(record, letter)
-        if letter is None or why_not is not None:
-            self._left[why_not or _NOT_OURS] += 1
+        skip_reason = self._skip_reason(record, letter)
+        if letter is None or skip_reason is not None:
+            self._left[skip_reason or _NOT_OURS] += 1
             return None
         topic = self._to or letter.source_topic
         # A series is a key within one partition, so that is where its readings belong.
@@ -95,7 +95,7 @@ class RedrivePlan:
             again = f", {kind.n_again:,} of them redriven before" if kind.n_again else ""
             yield (
                 f"{printable(reason)}: {kind.n:,} to {printable(topic)}, "
-                f"put aside {first} to {last}{again}"
+                f"rejected {first} to {last}{again}"
             )
             place = f"partition {kind.first.partition}, offset {kind.first.offset}"
             yield f"    such as {place}: {printable(kind.detail, _DETAIL_CHARACTERS)}"
@@ -104,7 +104,7 @@ class RedrivePlan:
         """Return how many records are left alone and why, one line each."""
         return [f"{n:,} {why}" for why, n in sorted(self._left.items())]
 
-    def _why_not(self, record: TopicRecord, letter: DeadLetter | None) -> str | None:
+    def _skip_reason(self, record: TopicRecord, letter: DeadLetter | None) -> str | None:
         if letter is None:
             return _NOT_OURS
         candidate = Candidate(

@@ -16,7 +16,7 @@ _HEAVY = "stream_vae.daemon.start"
 
 
 def serve(flags: Mapping[str, object], config: Path | None, secrets_dir: Path | None) -> None:
-    """Run the daemon until it is told to stop."""
+    """Run the daemon until it is asked to stop."""
     loaded = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir)
     Service(loaded, build_logger(loaded.settings.logging, sys.stdout), _start).serve()
 
@@ -25,7 +25,7 @@ def _start(around: Surroundings) -> Loop | None:
     settings = around.loaded.settings
     require_bundle(settings.bundle.path)
     verify_properties(settings.kafka)
-    # Importing torch takes seconds; by now the port is bound and probes are answered.
+    # Importing torch takes seconds; the port is already bound and probes are answered.
     heavy: Any = import_module(_HEAVY)
     loop: Loop | None = heavy.start_loop(around)
     return loop

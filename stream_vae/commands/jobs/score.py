@@ -57,7 +57,7 @@ def score_files(
         max_batch=settings.worker.max_batch,
     )
     one = store_of_one(model.spec, settings.detect).series_bytes
-    # New series of one batch must find room beside the known ones, however small the budget is.
+    # New series of one batch must fit beside the known ones, for any budget.
     capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
     pipeline = Pipeline(
         Detector(model.spec, scorer, settings.detect, capacity),
@@ -84,7 +84,7 @@ def score_files(
         task = bar.add_task("readings scored", total=None)
         for batch in readings.iter_batches():
             now = datetime.now(UTC)
-            room_made = _make_room(pipeline, batch, now)
+            room_made = _evict(pipeline, batch, now)
             outcome = pipeline.observe(batch, now)
             scores_file.write(batch, outcome.verdicts)
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
@@ -95,8 +95,8 @@ def score_files(
                 if alerts_file:
                     alerts_file.write(event)
             bar.update(task, completed=int(counts.sum()))
-    told = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
-    console.print(f"{counts.sum():,} readings: {told}; {n_alerts} alert events; see {output}")
+    tally = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
+    console.print(f"{counts.sum():,} readings: {tally}; {n_alerts} alert events; see {output}")
     if readings.ignored_columns:
         names = ", ".join(map(printable, readings.ignored_columns))
         console.print(f"columns that are no feature of the model, ignored: {escape(names)}")
@@ -114,8 +114,8 @@ def score_files(
         )
 
 
-def _make_room(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:
-    """Forget as many series as a batch needs room for, the least missed first."""
+def _evict(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:
+    """Evict the shortfall of a batch, in the order of `EvictionClass`."""
     index, changes = pipeline.store.index, []
     wanted = index.n_free + pipeline.shortfall(batch)
     for eviction_class in EvictionClass:
@@ -126,14 +126,14 @@ def _make_room(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[C
 
 
 def _refuse_same_files(inputs: list[Path], outputs: list[Path]) -> None:
-    """Refuse an output that another output, or an input, would be lost to.
+    """Refuse an output that is also another output or an input.
 
     Raises:
         ConfigError: If there is one.
     """
     paths = [path.resolve() for path in (*inputs, *outputs)]
     for number, path in enumerate(outputs, start=len(inputs)):
-        # What is no file, such as /dev/null, keeps nothing that could be lost.
+        # A path that is not a file, such as /dev/null, loses nothing.
         if paths[number] in paths[:number] and (path.is_file() or not path.exists()):
             raise ConfigError(f"{path}: given twice; expected a file of its own for each output")
 

@@ -80,7 +80,7 @@ def train_with_progress(
     model_id: str,
     console: Console,
 ) -> TrainedModel:
-    """Train and draw a bar with the loss terms and the time left."""
+    """Train and show a progress bar with the loss terms and the remaining time."""
     columns = (
         TextColumn("training"),
         BarColumn(),

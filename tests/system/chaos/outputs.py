@@ -14,7 +14,7 @@ from tests.system.state import read_state
 _READ_WITHIN_S = 300.0
 
 Aside = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
-"""Key, value and headers of a record that was put aside."""
+"""Key, value and headers of a dead letter or late record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

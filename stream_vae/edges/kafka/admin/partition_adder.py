@@ -110,6 +110,6 @@ def add_partitions(properties: dict[str, Any], topic: str, n_partitions: int) ->
 if __name__ == "__main__":
     try:
         add_partitions(**json.loads(sys.stdin.readline()))
-    except Exception as failure:  # noqa: BLE001 -- whatever it is, the parent tells of it
+    except Exception as failure:  # noqa: BLE001 -- whatever it is, the parent reports it
         print(failure)  # noqa: T201 -- to the parent
         sys.exit(1)
