@@ -51,7 +51,7 @@ class SavedState:
         for name, incidents in self.incidents.items():
             # A series that was saved later without incidents had calmed down.
             if incidents["offset"] >= self.offsets.get(name, 0):
-                told = {k: value for k, value in incidents.items() if k != "offset" and value}
+                told = {k: _unnamed(v) for k, v in incidents.items() if k != "offset" and v}
                 # To have calmed down is the same, whether it was written down or not.
                 if told:
                     state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = told
@@ -77,6 +77,14 @@ class SavedState:
             return
         offsets, rows = decode_rows(head_of(value), [value])
         self.rows[name], self.offsets[name] = rows[0], int(offsets[0])
+
+
+def _unnamed(remembered: dict[str, Any]) -> dict[str, Any]:
+    """Return an incident without its id, which tells two deployments apart."""
+    kept = {name: value for name, value in remembered.items() if name != "id"}
+    if kept.get("incident"):
+        kept["incident"] = _unnamed(kept["incident"])
+    return kept
 
 
 def _index(part: np.void) -> dict[str, object]:

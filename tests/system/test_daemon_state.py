@@ -8,6 +8,7 @@ import pytest
 
 from tests.system.cluster import KafkaCluster, Record
 from tests.system.harness import Topics, as_records, sine_values, with_anomaly
+from tests.system.incident_names import rename_incident
 from tests.system.scene import Scene
 from tests.system.state import read_state
 
@@ -30,6 +31,7 @@ def told(scene: Scene) -> list[dict[str, Any]]:
     events = []
     for message in scene.kafka.consume_all(scene.topics.alerts):
         event = json.loads(message.value() or b"")
+        rename_incident(event)
         del event["detected_at"], event["detector"]["instance"], event["source"]["topic"]
         events.append(event)
     return events

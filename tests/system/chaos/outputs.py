@@ -9,6 +9,7 @@ from confluent_kafka import Message
 from tests.state.saved_state import State
 from tests.system.cluster import KafkaCluster
 from tests.system.harness import Topics
+from tests.system.incident_names import rename_incident
 from tests.system.state import read_state
 
 _READ_WITHIN_S = 300.0
@@ -49,6 +50,7 @@ def _read(kafka: KafkaCluster, topic: str) -> list[Message]:
 def _alert(message: Message) -> dict[str, Any]:
     """Return an event without what must differ: when, by whom, and the name of its input topic."""
     event: dict[str, Any] = json.loads(message.value() or b"")
+    rename_incident(event)
     del event["detected_at"], event["detector"]["instance"], event["source"]["topic"]
     return event
 
