@@ -17,6 +17,7 @@ from stream_vae.daemon.service import Surroundings
 from stream_vae.daemon.topics import owned_topics
 from stream_vae.detect import drift
 from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.edges.kafka.admin.changelog_identity import identify_changelog
 from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
 from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
@@ -31,6 +32,7 @@ from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.settings import Settings
+from stream_vae.wire.offset_notes import TopicIdentity
 
 
 def start_loop(around: Surroundings) -> PollLoop | None:
@@ -89,9 +91,15 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         settings.kafka, settings.input.topic, topics, around.events, stopping=around.stopping
     ):
         return None
+    changelog = settings.changelog_topic
+    identity = None
+    if changelog is not None:
+        identity = identify_changelog(
+            settings.kafka, settings.input.topic, changelog, around.stopping
+        )
     return build_loop(
         settings,
-        _edges(around, scorer, instance),
+        _edges(around, scorer, instance, identity),
         pipeline=Pipeline(
             Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
         ),
@@ -99,13 +107,16 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     )
 
 
-def _edges(around: Surroundings, scorer: WindowScorer, instance: str) -> Edges:
+def _edges(
+    around: Surroundings, scorer: WindowScorer, instance: str, identity: TopicIdentity | None
+) -> Edges:
     settings, events = around.loaded.settings, around.events
     kafka, topic, changelog = settings.kafka, settings.input.topic, settings.changelog_topic
     producer = OutputProducer(
         kafka,
         f"{kafka.group_id}.{instance}",
         _BeatingSink(events, around.heartbeat, around.clock),
+        changelog=identity,
     )
     producer.open()
     return Edges(

@@ -207,6 +207,5 @@ def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:
     key = (records.keys[i] or b"").decode(errors="replace")
     return StateError(
         f"saved state in topic {records.topic!r}, partition {records.partitions[i]}, offset "
-        f"{records.offsets[i]}, key {key!r}: {why}. To drop it, set state.topic to a new name, "
-        "or delete that topic while no instance runs"
+        f"{records.offsets[i]}, key {key!r}: {why}. To drop it, set state.topic to a new name"
     )

@@ -29,6 +29,7 @@ from stream_vae.pipeline.series_store import SeriesStore
 from stream_vae.state import loader
 from stream_vae.state.restore import Restorer
 from stream_vae.state.snapshots import SnapshotWriter
+from stream_vae.wire.offset_notes import TopicIdentity
 
 
 class PlainProducer(OutputProducer):
@@ -39,6 +40,8 @@ class PlainProducer(OutputProducer):
         config: KafkaConfig,
         transactional_id: str,
         events: EventSink,
+        *,
+        changelog: TopicIdentity | None = None,
     ) -> None:
         properties = producer_properties(config)
         self._plain = Producer({**properties, "enable.idempotence": False, "acks": 1})

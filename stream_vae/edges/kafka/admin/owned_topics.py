@@ -153,7 +153,8 @@ def _sizes(topic: OwnedTopic, source: FoundTopic) -> Iterator[tuple[int, str]]:
 
 def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another: str) -> str:
     if found.n_partitions > source.n_partitions:
-        return f"partitions cannot be removed, so delete it (its state is lost), {another}"
+        name = _SETTINGS["changelog"]
+        return f"partitions cannot be removed; name another topic in {name} (this state is lost)"
     return (
         f"run `kafka-topics.sh --bootstrap-server {bootstrap} --alter --topic {found.name} "
         f"--partitions {source.n_partitions}`, {another}"

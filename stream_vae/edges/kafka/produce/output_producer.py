@@ -25,6 +25,7 @@ from stream_vae.edges.kafka.produce.transactional_client import ClientHungError,
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.errors import FencedError, StreamVaeError
 from stream_vae.events import TransactionAborted
+from stream_vae.wire.offset_notes import TopicIdentity, encode_note
 
 _RETRY_PAUSE_S = 0.2
 _REQUEST_TIMEOUT_S = 10.0
@@ -39,7 +40,15 @@ class OutputProducer:
         events: Receives why a transaction is retried, and events of the brokers.
     """
 
-    def __init__(self, config: KafkaConfig, transactional_id: str, events: EventSink) -> None:
+    def __init__(
+        self,
+        config: KafkaConfig,
+        transactional_id: str,
+        events: EventSink,
+        *,
+        changelog: TopicIdentity | None = None,
+    ) -> None:
+        self._changelog = changelog
         self._config = config
         self._deadline_s = config.broker_deadline_s
         self._transaction_timeout_s = config.transaction_timeout_s
@@ -90,7 +99,8 @@ class OutputProducer:
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
         """
         deadline = Deadline(self._deadline_s)
-        notes = notes or dict.fromkeys(offsets, uuid.uuid4().hex)
+        note = encode_note(uuid.uuid4().hex, self._changelog)
+        notes = notes or dict.fromkeys(offsets, note)
         positions = [
             TopicPartition(topic, p, offset, notes[p]) for p, offset in sorted(offsets.items())
         ]
