@@ -138,6 +138,25 @@ class StateRestored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentsAdopted:
+    """The state of a partition was lost; incidents open on the alerts topic go on."""
+
+    topic: str
+    partition: int
+    count: int
+    """Series with such incidents."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentsNotLookedFor:
+    """The state was lost, and the alerts topic may not be read: what was open there stays so."""
+
+    topic: str
+    """The alerts topic."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreProgressed:
     """Partitions are being restored."""
 
@@ -410,6 +429,8 @@ Event = (
     | ConsumptionDelayed
     | PartitionsAssigned
     | StateRestored
+    | IncidentsAdopted
+    | IncidentsNotLookedFor
     | RestoreProgressed
     | ChangelogTooNarrow
     | ChangelogExtended

@@ -1,9 +1,10 @@
 """Builds the daemon: the only module that wires its parts together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from stream_vae.core.health import Heartbeat
+from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.ports import (
     Clock,
     InputConsumer,
@@ -13,6 +14,7 @@ from stream_vae.core.ports import (
     ScoringQueue,
     Telemetry,
 )
+from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.back_pressure import BackPressure
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.daemon.loop import LoopConfig, LoopParts, PollLoop
@@ -61,6 +63,7 @@ def build_loop(
     *,
     pipeline: Pipeline,
     decoder: Decoder,
+    open_incidents: Mapping[SeriesName, SeriesIncidents] | None = None,
 ) -> PollLoop:
     """Return the poll loop with all its parts.
 
@@ -69,6 +72,7 @@ def build_loop(
         edges: The external clients.
         pipeline: Windows, detector and incidents.
         decoder: Bytes to readings.
+        open_incidents: Found on the alerts topic, where the changelog holds nothing.
     """
     topic, clock, events = settings.input.topic, edges.clock, edges.events
     partitions = PartitionTable()
@@ -97,7 +101,14 @@ def build_loop(
         ingest=Ingest(decoder, pipeline, events=events, evict=maintenance.evict, clock=clock),
         pipeline=pipeline,
         partitions=partitions,
-        restorer=_restorer(settings, edges, partitions, loader, pipeline.store.index.capacity),
+        restorer=_restorer(
+            settings,
+            edges,
+            partitions,
+            loader,
+            capacity=pipeline.store.index.capacity,
+            open_incidents=open_incidents or {},
+        ),
         snapshots=SnapshotWriter(
             pipeline,
             committer,
@@ -154,12 +165,14 @@ def _committer(
     )
 
 
-def _restorer(
+def _restorer(  # noqa: PLR0913 -- what it is built of
     settings: Settings,
     edges: Edges,
     partitions: PartitionTable,
     loader: ChangelogLoader,
+    *,
     capacity: int,
+    open_incidents: Mapping[SeriesName, SeriesIncidents],
 ) -> Restorer:
     return Restorer(
         RestoreConfig(
@@ -175,6 +188,7 @@ def _restorer(
         changelog_reader=edges.changelog_reader,
         input_reader=edges.input_reader,
         growth=_growth(settings, edges),
+        open_incidents=open_incidents,
         clock=edges.clock,
     )
 

@@ -10,8 +10,15 @@ from stream_vae.daemon.ingest import Ingest
 from stream_vae.daemon.maintenance import SeriesMaintenance
 from stream_vae.daemon.work_queue import Work, WorkQueue
 from stream_vae.delivery.committer import Committer
-from stream_vae.events import PartitionsAssigned, PartitionsLost, PartitionsRevoked, StateRestored
+from stream_vae.events import (
+    IncidentsAdopted,
+    PartitionsAssigned,
+    PartitionsLost,
+    PartitionsRevoked,
+    StateRestored,
+)
 from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.series_lifecycle import Changes
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
 from stream_vae.state.restore import Restorer
 from stream_vae.state.snapshots import SnapshotWriter
@@ -202,6 +209,7 @@ class PollLoop:
         parts.pipeline.replayed.forget({one.number})
         one.phase, one.position = Phase.LIVE, one.begin
         parts.snapshots.go_live(one)
+        self._save_adopted(one)
         if one.committed is None:
             # The group's offset is set by that, so that state can go along with it.
             ledger = parts.committer.ledger
@@ -221,6 +229,20 @@ class PollLoop:
                 duration_s=parts.clock.monotonic() - one.assigned_at,
             )
         )
+
+    def _save_adopted(self, one: Partition) -> None:
+        """Save incidents that were found elsewhere than in the changelog, with its first record."""
+        parts, store = self._parts, self._parts.pipeline.store
+        rows = {name: store.index.find(name) for name in one.restoration.adopted}
+        incidents = {n: store.incidents_of(row) for n, row in rows.items() if row is not None}
+        if incidents:
+            parts.events.record(
+                IncidentsAdopted(
+                    topic=self._config.topic, partition=one.number, count=len(incidents)
+                )
+            )
+            now = parts.clock.monotonic()
+            parts.committer.add_changes(Changes(incidents=incidents), {one.number: one.begin}, now)
 
     # Group
 

@@ -4,11 +4,15 @@ import math
 import os
 import threading
 import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from stream_vae import __version__
-from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.health import Heartbeat
+from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.ports import EventSink
+from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.build import Edges, build_loop
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.loop import PollLoop
@@ -22,16 +26,26 @@ from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
 from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
+from stream_vae.edges.kafka.read.lost_state import has_lost_state
 from stream_vae.edges.kafka.read.range_reader import RangeReader
-from stream_vae.errors import ConfigError
-from stream_vae.events import BrokerUnreachable, DaemonStarted, Event, SettingsLoaded
+from stream_vae.edges.kafka.read.topic_reader import read_topic
+from stream_vae.errors import AlertDecodeError, ConfigError, KafkaRefusedError
+from stream_vae.events import (
+    BrokerUnreachable,
+    DaemonStarted,
+    Event,
+    IncidentsNotLookedFor,
+    SettingsLoaded,
+)
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.settings import Settings
+from stream_vae.wire.alerts import decode_alert
 from stream_vae.wire.offset_notes import TopicIdentity
 
 
@@ -104,7 +118,30 @@ def start_loop(around: Surroundings) -> PollLoop | None:
             Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
         ),
         decoder=decoder,
+        open_incidents=_open_incidents(around, origin),
     )
+
+
+def _open_incidents(around: Surroundings, origin: Origin) -> Mapping[SeriesName, SeriesIncidents]:
+    """Return what is open on the alerts topic, where the group went on but its state is lost."""
+    settings = around.loaded.settings
+    changelog, alerts = settings.changelog_topic, settings.output.alerts_topic
+    if changelog is None or not has_lost_state(
+        settings.kafka, settings.input.topic, changelog, around.stopping
+    ):
+        return {}
+    records = read_topic(settings.kafka, alerts, around.events, follow=False, stop=around.stopping)
+    try:
+        return open_incidents(_decoded(record.value for record in records), origin)
+    except KafkaRefusedError as exc:
+        around.events.record(IncidentsNotLookedFor(topic=alerts, detail=str(exc)))
+        return {}
+
+
+def _decoded(values: Iterable[bytes | None]) -> Iterator[AlertEvent]:
+    for value in values:
+        with suppress(AlertDecodeError):  # of other producers
+            yield decode_alert(value or b"")
 
 
 def _edges(

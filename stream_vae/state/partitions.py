@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.series_index import SeriesName
 from stream_vae.wire.snapshots import Checkpoint, SavedModel
 
 
@@ -37,6 +38,8 @@ class Restoration:
     unfit: dict[str, int] = field(default_factory=dict)
     """Series key -> offset of a saved row that cannot be used."""
     why_unfit: str = ""
+    adopted: tuple[SeriesName, ...] = ()
+    """Series whose open incidents were found on the alerts topic, not in the changelog."""
     series: int = 0
     replayed: int = 0
     state: str = "cold"

@@ -1,12 +1,14 @@
 """Restores partitions to the state of their last owner, concurrently with the live ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.ports import Clock, InputConsumer, RangeReader
 from stream_vae.core.records import RecordBatch
+from stream_vae.core.series_index import SeriesName
 from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import RestoreProgressed
 from stream_vae.state.growth import ChangelogGrowth
@@ -42,6 +44,7 @@ class Restorer:
         input_reader: Of the input, for the replay.
         growth: Of the changelog; None where no state is kept.
         clock: The time.
+        open_incidents: Found on the alerts topic, where the changelog holds nothing.
     """
 
     def __init__(  # noqa: PLR0913 -- one part of each kind
@@ -55,7 +58,9 @@ class Restorer:
         input_reader: RangeReader,
         growth: ChangelogGrowth | None,
         clock: Clock,
+        open_incidents: Mapping[SeriesName, SeriesIncidents],
     ) -> None:
+        self._open_incidents = open_incidents
         self._config = config
         self._partitions = partitions
         self._consumer = consumer
@@ -151,8 +156,22 @@ class Restorer:
                 one.phase = Phase.RESTORING
                 self._changelog.add(one.number, None, ends[one.number])
 
+    def _adopt(self, one: Partition) -> None:
+        """Go on with incidents that are open on the alerts topic, where their state is lost."""
+        if self._changelog is None or one.committed is None or one.checkpoint is not None:
+            return
+        found = {
+            name: incidents
+            for name, incidents in self._open_incidents.items()
+            if name[0] == one.number
+        }
+        for name, incidents in found.items():
+            one.restoration.incidents[name[1]] = one.committed, incidents
+        one.restoration.adopted = tuple(found)
+
     def _replay(self, one: Partition) -> None:
         """Load the incidents and start the replay of the input, up to the committed offset."""
+        self._adopt(one)
         self._loader.load_incidents(one)
         found, start = one.restoration, self._config.start
         if one.committed is not None:

@@ -1,6 +1,6 @@
 """A daemon's loop between edges in memory, turned by hand."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -8,7 +8,9 @@ from typing import Literal
 
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.health import Heartbeat
+from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import ModelSpec, Scorer
+from stream_vae.core.series_index import SeriesName
 from stream_vae.core.state_layout import PartitionPart
 from stream_vae.daemon.build import Edges, build_loop
 from stream_vae.daemon.loop import PollLoop
@@ -48,6 +50,8 @@ class Parts:
     partition_parts: Sequence[PartitionPart] = ()
     """Of the state; for one instance."""
     producer: type[MemoryProducer] = MemoryProducer
+    open_incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
+    """Found on the alerts topic, where the state is lost."""
 
 
 class Instance:
@@ -113,6 +117,7 @@ class Instance:
             edges,
             pipeline=self.pipeline,
             decoder=decoder,
+            open_incidents=parts.open_incidents,
         )
         with self._judged():
             self.loop.start()

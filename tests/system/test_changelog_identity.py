@@ -2,20 +2,23 @@
 
 from confluent_kafka.admin import AdminClient
 
-from tests.system.harness import as_records, sine_values
+from tests.system.harness import as_records, sine_values, with_anomaly
 from tests.system.scene import Scene, await_true
 
 
 def test_one_that_was_deleted_is_refused_by_name_until_another_is_named(scene: Scene) -> None:
-    """The same name again is no way out: nobody would hear of what was lost."""
-    changelog, records = f"{scene.topics.group}-changelog", as_records(sine_values(40, seed=1), "s")
+    """The same name again is no way out. What was open is resolved once another is named."""
+    changelog = f"{scene.topics.group}-changelog"
+    records = as_records(with_anomaly(sine_values(100, seed=1), 56, 4), "s")
     admin = AdminClient({"bootstrap.servers": scene.kafka.bootstrap})
-    scene.kafka.produce(scene.topics.input, records)
+    scene.kafka.produce(scene.topics.input, records[:60])
     for _ in range(2):  # control: a restart on the same topic is welcome
         with scene.daemon() as daemon:
-            scene.await_committed({0: 40}, daemon)
+            scene.await_committed({0: 60}, daemon)
             daemon.wait_for("state_restored", 30)
             assert daemon.stop() == 0
+    opened = scene.alert_identities()
+    assert [sequence for _, sequence in opened][:1] == [0]
     admin.delete_topics([changelog])[changelog].result(30)
     await_true(lambda: changelog not in admin.list_topics(timeout=10).topics, "it is gone")
 
@@ -26,6 +29,12 @@ def test_one_that_was_deleted_is_refused_by_name_until_another_is_named(scene: S
         assert f"topic '{changelog}' (state.topic) is not the one in which" in failed["detail"]
         assert "set state.topic to a new name" in failed["detail"]
 
+    scene.kafka.produce(scene.topics.input, records[60:])
     with scene.daemon(state__topic=f"{changelog}-2") as daemon:
         daemon.wait_for("state_restored", 30, state="history")
+        scene.await_committed({0: 100}, daemon)
         assert daemon.stop() == 0
+        assert len(daemon.find("incidents_adopted")) == 1
+    told = scene.alert_identities()
+    assert len({identity for identity, _ in told}) == 1, "one incident, under one id"
+    assert len(told) > len(opened)

@@ -72,6 +72,8 @@ class Recorder:
             events.BrokerReached: self._broker_reached,
             events.ConsumptionDelayed: self._warn_sparingly,
             events.PartitionsAssigned: self._partitions_assigned,
+            events.IncidentsAdopted: self._inform,
+            events.IncidentsNotLookedFor: self._warn_sparingly,
             events.RestoreProgressed: self._inform,
             events.StateRestored: self._state_restored,
             events.ChangelogTooNarrow: self._changelog_too_narrow,

@@ -47,7 +47,7 @@ def identify_changelog(
             if found is None:
                 return None
             identity = TopicIdentity(name=changelog, id=found)
-            others = partitions_of_another(_notes(config, input_topic), identity)
+            others = partitions_of_another(offset_notes(config, input_topic), identity)
         except KafkaUnavailableError:
             if deadline.has_passed:
                 raise
@@ -67,7 +67,7 @@ def _lost(group: str, input_topic: str, changelog: TopicIdentity, others: dict[i
         f"state of partitions {told} of {input_topic!r}: found the topic id {changelog.id}, "
         f"expected {ids}. That topic was deleted, with what was remembered of series and of open "
         "incidents. To go on without it, set state.topic to a new name: series warm up by what the "
-        "input holds, and incidents that were open stay firing for their consumers. To go on with "
+        "input holds, and incidents still open on the alerts topic are taken over. To go on with "
         "a copy of it, set state.topic to the name of the copy"
     )
 
@@ -87,8 +87,13 @@ def _topic_id(config: KafkaConfig, topic: str) -> str | None:
     return None if found == _NONE else found
 
 
-def _notes(config: KafkaConfig, input_topic: str) -> dict[int, str]:
-    """Return input partition -> the note beside the group's offset, where there is one."""
+def offset_notes(config: KafkaConfig, input_topic: str) -> dict[int, str]:
+    """Return input partition -> the note beside the group's offset, where there is one.
+
+    Raises:
+        KafkaUnavailableError: If no broker answered.
+        KafkaRefusedError: If one refuses.
+    """
     operation = Operation(
         doing="asking for the group's offsets", topic=input_topic, group=config.group_id
     )

@@ -70,7 +70,7 @@ def test_a_changelog_with_fewer_partitions_than_the_input_is_refused() -> None:
 
 def test_a_changelog_with_more_partitions_than_the_input_is_refused() -> None:
     (fault,) = faults("changelog", 5, cleanup_policy="compact")
-    assert "cannot be taken away" in fault
+    assert "cannot be removed" in fault
     assert "kafka-topics" not in fault, "no command can mend it"
 
 
