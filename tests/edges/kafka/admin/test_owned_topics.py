@@ -135,7 +135,7 @@ def test_a_full_batch_of_what_is_put_aside_must_fit_however_small_the_inputs_rec
 
 
 def test_no_dead_letter_is_larger_than_the_daemon_can_write() -> None:
-    """A larger record is told of without its bytes, whatever the input lets through."""
+    """A larger record is published without its bytes, whatever the input accepts."""
     made = OwnedTopic(name="t", kind="dead_letters")
     source = FoundTopic(name="in", n_partitions=1, settings={"max.message.bytes": "999000000"})
     largest: dict[str, Any] = {"max.message.bytes": str(LARGEST_RECORD_BYTES)}
