@@ -3,37 +3,54 @@
 from datetime import UTC, datetime
 
 from stream_vae.core.alerts import AlertEvent, AlertFeature
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 
 
 def format_alert(event: AlertEvent) -> str:
-    """Return an event in one line: event time, change, severity, series, score, top feature.
+    """Return an event in one line: time, change, severity, series, score, top feature.
 
-    Control characters from the stream are escaped.
+    The time is that of the change: the start of an incident, the window that made it more severe,
+    or its end. Control characters from the stream are escaped.
 
     ```
-    2026-04-27 13:00Z  FIRING    critical  pump-7  score 9.1 > 3.2 (p 1e-12)  flow 24.3, ...
+    2026-04-27 12:00Z  FIRING    critical  pump-7  score 9.1 > 3.2 (p 1e-12)  flow 24.3, ...
+    2026-04-27 13:00Z  UPDATE    critical  pump-7  score 11.5 > 3.2 (p 1e-12)  flow 20.1, ...
+    2026-04-27 15:00Z  RESOLVED  critical  pump-7  after 4 h, peak score 11.5  flow 102.1, ...
     ```
     """
-    if event.kind == "silence":
-        scores = printable(event.summary.removeprefix(f"{event.series.key} "), 200)
-    elif event.p_value is None:
-        scores = printable(event.summary, 200)
-    else:
-        scores = f"score {event.score:.3g} > {event.threshold:.3g} (p {event.p_value:.1g})"
-    if event.status == "resolved" and event.p_value is not None:
-        # Readings may be back while the window still remembers: its score would seem to contradict.
-        scores = f"peak score {event.score_peak:.3g}"
+    time, change = _change(event)
     parts = [
-        _minute(event.window.end),
-        f"{event.status.upper():<8}",
+        _minute(time),
+        f"{change:<8}",
         f"{event.severity:<8}",
         printable(event.series.key),
-        scores,
+        _measure(event),
     ]
     if event.features:
         parts.append(_feature(event.features[0]))
     return "  ".join(parts)
+
+
+def _change(event: AlertEvent) -> tuple[datetime, str]:
+    """Return when an incident changed, and how."""
+    if event.status == "resolved":
+        return event.ends_at or event.window.end, "RESOLVED"
+    return (event.starts_at, "FIRING") if event.sequence == 0 else (event.window.end, "UPDATE")
+
+
+def _measure(event: AlertEvent) -> str:
+    """Return how bad it is, or was."""
+    if event.p_value is None:
+        # The summary begins with the key, which stands in the line already.
+        key = printable(event.series.key, 200)
+        return printable(event.summary.removeprefix(key).strip(), 200)
+    if event.status == "firing":
+        return f"score {event.score:.3g} > {event.threshold:.3g} (p {event.p_value:.1g})"
+    # Readings may be back while the window still remembers: its score would seem to contradict.
+    lasted_s = ((event.ends_at or event.window.end) - event.starts_at).total_seconds()
+    duration = describe_duration(lasted_s + event.window.step_seconds)
+    return f"after {duration}, peak score {event.score_peak:.3g}"
 
 
 def _minute(time: datetime) -> str:

@@ -55,7 +55,9 @@ def test_each_event_is_one_line_on_stdout(broker: EmbeddedBroker) -> None:
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
     assert len(lines) == 2
-    assert all("FIRING" in line and "pump-7" in line for line in lines)
+    assert all("pump-7" in line for line in lines)
+    assert "FIRING" in lines[0]
+    assert "UPDATE" in lines[1], "of the same incident"
     assert "2 alert events" in result.stderr
 
 

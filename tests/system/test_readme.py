@@ -117,5 +117,6 @@ def test_every_block_of_the_readme_runs(
             )
             assert done.returncode == 0, done.stderr
             assert "firing" in done.stdout
+            assert all(line.count("pump-7") == 1 for line in done.stdout.splitlines())
             assert "resolved" in done.stdout
     assert set(languages) == {"bash", "yaml", "python"}

@@ -2,32 +2,53 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from stream_vae.core.excerpts import printable
 from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import decode_alert
 
 EVENT = decode_alert((Path(__file__).parents[1] / "golden" / "alert_v1.json").read_bytes())
 
 
-def test_an_event_is_one_readable_line() -> None:
-    assert format_alert(EVENT) == (
-        "2026-04-27 13:00Z  FIRING    critical  pump-7  score 9.12 > 3.25 (p 1e-12)  "
-        "flow 24.3, expected 102.4 +- 1.1 L/s"
-    )
+def test_what_opens_stands_at_its_start_and_what_grows_at_its_window() -> None:
+    rest = "critical  pump-7  score 9.12 > 3.25 (p 1e-12)  flow 24.3, expected 102.4 +- 1.1 L/s"
+    assert EVENT.sequence == 1
+    assert format_alert(EVENT) == f"2026-04-27 13:00Z  UPDATE    {rest}"
+    assert format_alert(replace(EVENT, sequence=0)) == f"2026-04-27 12:00Z  FIRING    {rest}"
 
 
-def test_a_resolution_tells_the_peak_of_what_is_over() -> None:
-    end = EVENT.window.end + timedelta(seconds=30)
+def test_a_resolution_stands_at_its_end_and_tells_duration_and_peak_of_what_is_over() -> None:
+    """Its window is later: it had to see that readings are normal again."""
+    end = EVENT.starts_at + timedelta(hours=3, seconds=30)
     event = replace(
         EVENT,
         status="resolved",
         severity="info",
         ends_at=end,
-        window=replace(EVENT.window, end=end),
+        window=replace(EVENT.window, end=end + timedelta(hours=5)),
         score=1.0,
         features=(),
     )
     assert format_alert(event) == (
-        "2026-04-27 13:00:30Z  RESOLVED  info      pump-7  peak score 11.5"
+        "2026-04-27 15:00:30Z  RESOLVED  info      pump-7  after 4 h, peak score 11.5"
+    )
+
+
+@pytest.mark.parametrize("key", ["pump-7", "pump\n7"])
+def test_where_no_window_was_judged_the_summary_is_told_and_the_series_once(key: str) -> None:
+    event = replace(
+        EVENT,
+        kind="silence",
+        sequence=0,
+        series=replace(EVENT.series, key=key),
+        p_value=None,
+        features=(),
+        summary=f"{printable(key)} is silent: no reading for 900 s, 300 s allowed",
+    )
+    assert format_alert(event) == (
+        f"2026-04-27 12:00Z  FIRING    critical  {printable(key)}  "
+        "is silent: no reading for 900 s, 300 s allowed"
     )
 
 
