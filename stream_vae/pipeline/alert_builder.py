@@ -19,6 +19,7 @@ from stream_vae.core.alerts import (
     Kind,
     Severity,
 )
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.incidents import Incident, Silence
 from stream_vae.core.model_spec import ModelSpec, Scores
@@ -137,7 +138,11 @@ class AlertBuilder:
                 offset_start=incident.offset_start,
                 offset_end=incident.offset_end,
             ),
-            summary=_summary(key, features[0], resolved=resolved),
+            summary=(
+                f"{printable(key, 200)} is back to normal; {self._course(incident)}"
+                if resolved
+                else _summary(key, features[0])
+            ),
             links=self._origin.links,
         )
 
@@ -164,7 +169,7 @@ class AlertBuilder:
             threshold_method=self._threshold_method,
             grade=incident.peak_grade,
             offsets=(incident.offset_start, incident.offset_end),
-            summary=f"{printable(silent.key, 200)} {end.value}",
+            summary=f"{printable(silent.key, 200)} {end.value}; {self._course(incident)}",
         )
 
     def build_silence(
@@ -176,7 +181,11 @@ class AlertBuilder:
         end: SilenceEnd | None = None,
     ) -> AlertEvent:
         """Return the event that opens, or for a reason ends, the incident of a silent series."""
-        detail = f"no reading for {silent.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
+        detail = (
+            f"is silent: no reading for {silent.silent_s:.0f} s, {silence.allowed_s:.0f} s allowed"
+        )
+        if end is not None:
+            detail = f"{end.value}; was silent for {describe_duration(silent.silent_s)}"
         return self._build_without_reading(
             silent,
             now,
@@ -191,7 +200,7 @@ class AlertBuilder:
             threshold_method="seconds without a reading",
             grade=1.0,
             offsets=(silence.offset, silence.offset),
-            summary=f"{printable(silent.key, 200)} {end.value if end else f'is silent: {detail}'}",
+            summary=f"{printable(silent.key, 200)} {detail}",
         )
 
     def _build_without_reading(  # noqa: PLR0913 -- the fields in which these events differ
@@ -249,6 +258,12 @@ class AlertBuilder:
     def _id_of_silence(self, silence: Silence, series: str) -> str:
         name = f"{self._origin.detector.name}:silence:{silence.offset}"
         return silence.id or incident_id_by_name(name, series, silence.since)
+
+    def _course(self, incident: Incident) -> str:
+        """Return what an incident that is over was: how long, the last step included, how bad."""
+        lasted_s = (incident.last_anomalous_at - incident.started_at) / 1e9
+        duration = describe_duration(lasted_s + self._spec.step_seconds)
+        return f"was anomalous for {duration}, peak score {incident.peak_score:.3g}"
 
     @property
     def _model(self) -> AlertModel:
@@ -332,10 +347,8 @@ def _utc(time: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time // 1000)
 
 
-def _summary(key: str, top: AlertFeature, *, resolved: bool) -> str:
+def _summary(key: str, top: AlertFeature) -> str:
     key = printable(key, 200)  # untrusted text must not control the terminal of a consumer
-    if resolved:
-        return f"{key} is back to normal"
     actual = "not observed" if top.actual is None else f"{top.actual:.4g}"
     unit = f" {printable(top.unit, 20)}" if top.unit else ""
     return (

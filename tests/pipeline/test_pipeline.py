@@ -72,6 +72,11 @@ def test_one_anomaly_opens_one_incident_and_resolves_it(
     assert (opened.status, opened.sequence, opened.ends_at) == ("firing", 0, None)
     assert resolved.status == "resolved"
     assert resolved.ends_at is not None
+    lasted_s = (resolved.ends_at - resolved.starts_at).total_seconds()
+    assert resolved.summary == (
+        f"s1 is back to normal; was anomalous for {lasted_s + 1:.0f} s, "
+        f"peak score {resolved.score_peak:.3g}"
+    )
     assert [event.sequence for event in outcome.alerts] == list(range(len(updates) + 2))
     assert resolved.score_peak == max(event.score_peak for event in outcome.alerts)
     assert opened.source.offset_start == 60 * 4 + 1

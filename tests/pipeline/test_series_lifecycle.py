@@ -78,6 +78,7 @@ def test_a_reading_ends_the_silence_and_the_next_one_is_another_incident(
     ended = send(pipeline, "pump", 50, 51)
     assert check(ended.alerts) == [("silence", "pump", 1, "resolved")]
     assert ended.alerts[0].incident_id == opened.incident_id
+    assert ended.alerts[0].summary == "pump sends readings again; was silent for 31 s"
     assert ended.incidents[(0, "pump")].silence is None
     [again] = watch(pipeline, 90).alerts
     assert again.incident_id != opened.incident_id
@@ -131,6 +132,10 @@ def test_a_series_that_expires_leaves_no_incident_open(
         ("anomaly", "resolved"),
         ("silence", "resolved"),
     }
+    reason = "pump is forgotten: no reading for long"
+    summaries = sorted(alert.summary for alert in changes.alerts)
+    assert summaries[0].startswith(f"{reason}; was anomalous for 4 s, peak score ")
+    assert summaries[1].startswith(f"{reason}; was silent for ")
     assert (pipeline.n_series, pipeline.n_open_incidents) == (1, 0)
     assert not pipeline.lifecycle.expire(35 * SECOND, {1}, "readings", NOW).forgotten
 
