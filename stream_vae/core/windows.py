@@ -118,7 +118,8 @@ class SeriesTable:
         # replaced this one; its window must not contain the later one.
         windows[:, -1] = values[ready]
         scorable = self._scorable(windows)
-        ready, windows = ready[scorable], windows[scorable]
+        if not scorable.all():  # windows are large: they are copied only where some drop out
+            ready, windows = ready[scorable], windows[scorable]
         late = np.empty(len(rows), np.bool_)
         late[order] = placed.late
         warming_up = np.empty(len(rows), np.bool_)
@@ -202,11 +203,18 @@ class SeriesTable:
         return cut
 
     def _scorable(self, windows: NDArray[np.float64]) -> NDArray[np.bool_]:
-        observed = ~np.isnan(windows)
-        _, length, n_features = windows.shape
+        B, length, n_features = windows.shape
+        scorable = np.ones(B, np.bool_)
+        # A sum tells of a gap in a fraction of the time that looking at each value takes; numbers
+        # so large that they overflow may look like one, and are looked at.
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = windows.reshape(B, length * n_features).sum(axis=1)
+        gaps = np.flatnonzero(np.isnan(sums))
+        observed = ~np.isnan(windows[gaps])
         enough = max(self._config.min_observed * length * n_features, 1)
-        many: NDArray[np.bool_] = np.count_nonzero(observed, axis=(1, 2)) >= enough
-        return many & observed[:, -1].any(axis=1)
+        many = np.count_nonzero(observed, axis=(1, 2)) >= enough
+        scorable[gaps] = many & observed[:, -1].any(axis=1)
+        return scorable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """Scores of windows from a bundle."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -61,6 +63,11 @@ class WindowScorer:
             len(bundle.spec.features),
         )
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
+        # Over a whole window at once: numpy's inner loop over F values alone takes twice as long.
+        scaler, T = bundle.spec.scaler, bundle.spec.window_length
+        self._window_scaler = replace(
+            scaler, mean=np.tile(scaler.mean, T), std=np.tile(scaler.std, T)
+        )
 
     def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         """Score windows; implements `stream_vae.core.model_spec.Scorer`.
@@ -109,8 +116,12 @@ class WindowScorer:
             raise ShapeError(
                 f"values {values.shape}, expected (B, {self._work.shape[1]}, {self._work.shape[2]})"
             )
-        work, scaled = self._work[: len(values)], self._scaled[: len(values)]
-        self.spec.scaler.transform_into(values, work, scaled)
+        B = len(values)
+        flat = (B, self._window_scaler.mean.size)
+        scaled = self._scaled[:B]
+        self._window_scaler.transform_into(
+            values.reshape(flat), self._work[:B].reshape(flat), scaled.reshape(flat)
+        )
         return scaled
 
 

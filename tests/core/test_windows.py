@@ -90,7 +90,9 @@ readings = st.lists(
     st.tuples(
         st.integers(-2, 6),  # steps forward (or back) from the series' last reading
         st.sampled_from(["a", "b", "c"]),
-        st.lists(st.sampled_from([1.0, 2.5, -7.0, float("nan")]), min_size=F, max_size=F),
+        st.lists(
+            st.sampled_from([1.0, 2.5, -1.7e308, 1.7e308, float("nan")]), min_size=F, max_size=F
+        ),
     ),
     max_size=60,
 )
