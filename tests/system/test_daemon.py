@@ -194,22 +194,6 @@ def test_awkward_readings_never_spoil_an_event(
     assert [message.value() for message in late] == [r[1] for r in (*records[75:78], records[150])]
 
 
-def test_vectors_are_readings_like_any_other(
-    kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path
-) -> None:
-    values = with_anomaly(sine_values(150, seed=7), at=100)
-    vectors: list[Record] = [
-        (b"log", json.dumps({"timestamp": START_NS // 10**9 + i * STEP_S, "values": row}).encode())
-        for i, row in enumerate(values.tolist())
-    ]
-    kafka.produce(topics.input, vectors)
-    config = make_config(tmp_path, kafka, topics, small_bundle, {"input.format": "vector"})
-    with DaemonProcess(config) as daemon:
-        await_processed(daemon, 150)
-        assert daemon.stop() == 0
-    assert {event["series"]["key"] for event in read_alerts(kafka, topics)} == {"log"}
-
-
 def test_aborted_readings_are_never_consumed(
     kafka: KafkaCluster, topics: Topics, small_bundle: Path, tmp_path: Path
 ) -> None:

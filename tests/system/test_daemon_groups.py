@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.broker import KafkaCluster, RealKafka
 from tests.system.harness import Topics
-from tests.system.scene import Scene, await_true, metric, poison, probe
+from tests.system.scene import Scene, metric, poison
 
 
 def test_a_name_belongs_to_the_newest_instance_that_bears_it(scene: Scene) -> None:
@@ -41,12 +41,20 @@ def test_a_name_belongs_to_the_newest_instance_that_bears_it(scene: Scene) -> No
     assert scene.dead_letters() == [value for _, value in poison(0, 30)]
 
 
-def test_an_instance_without_partitions_is_ready(scene: Scene) -> None:
-    """It stands by to take over, and a rollout must not wait for it; one partition, two daemons."""
-    with scene.daemon() as one, scene.daemon() as other:
-        for daemon in (one, other):
-            await_true(lambda daemon=daemon: probe(daemon, "readyz")[0] == 200, "ready")  # type: ignore[misc]  # bound in the loop
-        assert len(one.find("partitions_assigned") + other.find("partitions_assigned")) == 1
+def test_of_two_instances_with_one_name_the_older_ends_in_a_classic_group_too(scene: Scene) -> None:
+    """There the group lets the newer one in at once."""
+    named = {"kafka__instance_id": "pod-0", "kafka__group_protocol": "classic"}
+    with scene.daemon(**named) as older:
+        scene.kafka.produce(scene.topics.input, poison(0, 10))
+        scene.await_committed({0: 10}, older)
+        with scene.daemon(**named) as newer:
+            newer.wait_for("partitions_assigned", 60)
+            scene.kafka.produce(scene.topics.input, poison(10, 20))
+            assert older.wait(60) == 1
+            assert older.find("daemon_failed")[0]["error"] == "FencedError"
+            scene.await_committed({0: 20}, newer)
+            assert newer.stop() == 0
+    assert scene.dead_letters() == [value for _, value in poison(0, 20)]
 
 
 def test_auto_takes_the_classic_protocol_where_brokers_offer_no_other(
