@@ -39,7 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Let whole suites run on two workers; what is named is run in this process, to be watched.
 
-    Much of the time of system tests is waiting. `-n` says otherwise, as do `--pdb` and `-s`.
+    Much of the time of system tests is waiting. `-n` says otherwise, as do `--pdb`, `-s`, `-k`
+    and `--cov`.
     """
     option = config.option
     is_worker = hasattr(config, "workerinput")
@@ -47,7 +48,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     is_watched = option.usepdb or option.collectonly or option.capture == "no" or option.keyword
-    if is_whole and not is_watched:
+    # pytest-cov has settled on one process or many by now.
+    is_measured = getattr(option, "cov_source", None)
+    if is_whole and not is_watched and not is_measured:
         option.numprocesses, option.dist = _WORKERS, "loadgroup"
 
 
