@@ -23,151 +23,164 @@ from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.producer import MemoryProducer, PublishingOutside
 from tests.memory_kafka.scene import CHANGELOG, Scene, reading
 
-PARTITIONS, SERIES = 3, 2
+PARTITIONS = 3
 MOST_RUNNING = 3
 
-partitions = st.integers(0, PARTITIONS - 1)
-series = st.integers(0, SERIES - 1)
 which = st.integers(0, MOST_RUNNING - 1)
-names = st.sampled_from("abcd")
+names = st.sampled_from("abc")
+turns = st.integers(0, 6)
+stretches = st.lists(
+    st.sampled_from(["quiet", "wild", "wild", "poison", "late", "aborted", "committed"]),
+    min_size=PARTITIONS,
+    max_size=PARTITIONS,
+)
+"""What each partition is fed next."""
 
 
 class Orders(RuleBasedStateMachine):
-    """Up to three instances over three partitions."""
+    """Up to three instances over three partitions.
+
+    In every step there is input, then something happens, then all running instances go on.
+    """
 
     producer: ClassVar[type[MemoryProducer]] = MemoryProducer
 
     def __init__(self) -> None:
         super().__init__()
-        self.scene = Scene(PARTITIONS)
+        self.scene = Scene(
+            PARTITIONS,
+            kafka={"poll_records": 8, "commit_interval_s": 0.05},
+            state={"snapshot_interval_s": 0.3},
+        )
         self.scene.parts = replace(self.scene.parts, producer=self.producer)
         self.steps: dict[str, int] = {}
-
-    # Input
 
     @initialize()
     def warm_up(self) -> None:
         for partition in range(PARTITIONS):
-            for i in range(SERIES):
-                self._feed(partition, i, 16, 0.0)
+            for key in _keys(partition):
+                self._feed(partition, key, 12, 0.0)
         self.scene.start("a")
 
-    @rule(partition=partitions, i=series, n=st.integers(1, 8))
-    def feed_normal(self, partition: int, i: int, n: int) -> None:
-        self._feed(partition, i, n, 0.0)
+    # Input
 
-    @rule(partition=partitions, i=series, n=st.integers(1, 6), after=st.integers(0, 12))
-    def feed_anomaly(self, partition: int, i: int, n: int, after: int) -> None:
-        self._feed(partition, i, n, 20.0)
-        self._feed(partition, i, after, 0.0)
+    @rule(fed=stretches, n=turns)
+    def go_on(self, fed: list[str], n: int) -> None:
+        for partition, stretch in enumerate(fed):
+            self._feed_stretch(partition, stretch)
+        self._turn(n)
 
-    @rule(partition=partitions, i=series, step=st.integers(0, 20), is_late=st.booleans())
-    def feed_odd(self, partition: int, i: int, step: int, is_late: bool) -> None:
-        value = reading(step) if is_late else b"poison %d" % step
-        self.scene.feed(_key(partition, i), [value], partition)
-
-    @rule(partition=partitions, i=series, is_committed=st.booleans())
-    def feed_in_transaction(self, partition: int, i: int, is_committed: bool) -> None:
-        """An aborted anomaly must never be seen."""
-        key = _key(partition, i)
-        if is_committed:
-            self.scene.feed_committed(key, [self._next(key, 0.0)], partition)
-        else:
-            self.scene.feed_aborted(key, [reading(500, 50.0)] * 3, partition)
+    @precondition(lambda self: self.running)
+    @rule(which=which, fed=stretches, n=st.integers(1, 10))
+    def turn_one(self, which: int, fed: list[str], n: int) -> None:
+        """While the others stand still."""
+        self.go_on(fed, 0)
+        self._one(which).turn(n)
 
     # Instances
 
-    @property
-    def running(self) -> list[Instance]:
-        return [one for one in self.scene.instances if one.is_running]
-
-    def _one(self, which: int) -> Instance:
-        return self.running[which % len(self.running)]
-
-    @rule(name=names)
-    def start(self, name: str) -> None:
+    @rule(name=names, n=turns)
+    def start(self, name: str, n: int) -> None:
         """One of the same name is fenced."""
         if len(self.running) < MOST_RUNNING:
             self.scene.start(name)
+        self._turn(n)
 
     @precondition(lambda self: self.running)
-    @rule(which=which, n=st.integers(1, 12))
-    def turn(self, which: int, n: int) -> None:
-        self._one(which).turn(n)
+    @rule(which=which, is_killed=st.booleans(), n=turns)
+    def end(self, which: int, is_killed: bool, n: int) -> None:
+        one = self._one(which)
+        if is_killed:
+            one.kill()
+        else:
+            one.stop()
+        self._turn(n)
 
     @precondition(lambda self: self.running)
-    @rule(n=st.integers(1, 12))
-    def turn_all(self, n: int) -> None:
-        for _ in range(n):
-            for one in self.running:
-                one.turn()
-
-    @precondition(lambda self: self.running)
-    @rule(which=which)
-    def stop(self, which: int) -> None:
-        self._one(which).stop()
-
-    @precondition(lambda self: self.running)
-    @rule(which=which)
-    def kill(self, which: int) -> None:
-        self._one(which).kill()
-
-    @precondition(lambda self: self.running)
-    @rule(which=which, steps=st.integers(0, 60), restart=st.booleans())
-    def crash(self, which: int, steps: int, restart: bool) -> None:
+    @rule(which=which, fed=stretches, steps=st.integers(0, 80), restart=st.booleans())
+    def crash(self, which: int, fed: list[str], steps: int, restart: bool) -> None:
         """Between any two calls of its ports."""
         one = self._one(which)
+        self.go_on(fed, 0)
         one.faults.crash_in = steps
-        one.turn(10)
-        if restart and not one.is_running:
+        self._turn_until_ended(one, 30)
+        if restart:
             self.scene.start(one.name)
 
     @precondition(lambda self: self.running)
-    @rule(which=which, fault=st.sampled_from(CommitFault), n=st.integers(0, 8))
-    def fail_commit(self, which: int, fault: CommitFault, n: int) -> None:
-        self._one(which).faults.commits.append(fault)
-        self._one(which).turn(n)
-
-    @precondition(lambda self: self.running)
-    @rule(which=which, n=st.integers(1, 5))
-    def be_away(self, which: int, n: int) -> None:
-        self._one(which).faults.unavailable = n
-
-    @precondition(lambda self: self.running)
-    @rule(which=which, jobs=st.integers(0, 3), turns=st.integers(0, 4))
-    def be_slow(self, which: int, jobs: int, turns: int) -> None:
+    @rule(
+        which=which,
+        fed=stretches,
+        step=st.sampled_from(["publish", "add_offsets", "commit", "committed"]),
+        restart=st.booleans(),
+    )
+    def crash_within_transaction(
+        self, which: int, fed: list[str], step: str, restart: bool
+    ) -> None:
         one = self._one(which)
-        one.scoring.held, one.faults.transaction_turns = jobs, turns
+        self.go_on(fed, 0)
+        one.faults.crash_at = f"producer.{step}"
+        self._turn_until_ended(one, 30)
+        if restart:
+            self.scene.start(one.name)
+
+    @precondition(lambda self: self.running)
+    @rule(which=which, fed=stretches, fault=st.sampled_from(CommitFault))
+    def fail_commit(self, which: int, fed: list[str], fault: CommitFault) -> None:
+        one = self._one(which)
+        self.go_on(fed, 1)
+        one.faults.commits.append(fault)
+        self._turn_until_ended(one, 8)
+
+    @precondition(lambda self: self.running)
+    @rule(which=which, requests=st.integers(0, 2), jobs=st.integers(0, 3), looks=st.integers(0, 8))
+    def be_slow(self, which: int, requests: int, jobs: int, looks: int) -> None:
+        """No broker answers so many requests; jobs and transactions stay under way for a while."""
+        one = self._one(which)
+        one.faults.unavailable = requests
+        one.scoring.held, one.faults.transaction_turns = jobs, looks
 
     # Group
 
     @precondition(lambda self: self.running)
-    @rule(owners=st.lists(which, min_size=PARTITIONS, max_size=PARTITIONS))
-    def assign(self, owners: list[int]) -> None:
+    @rule(owners=st.lists(which, min_size=PARTITIONS, max_size=PARTITIONS), n=turns)
+    def assign(self, owners: list[int], n: int) -> None:
         targets: dict[str, set[int]] = {}
         for partition, owner in enumerate(owners):
             targets.setdefault(self._one(owner).name, set()).add(partition)
         self.scene.group.assign(targets)
+        self._turn(n)
 
     @precondition(lambda self: self.scene.group.members)
-    @rule(which=which)
-    def lose(self, which: int) -> None:
-        """A member's session ends, whether it lives or not."""
+    @rule(which=which, fed=stretches, is_lost=st.booleans(), jobs=st.integers(0, 2), n=turns)
+    def pass_membership(self, which: int, fed: list[str], is_lost: bool, jobs: int, n: int) -> None:
+        """A member's session or epoch ends while its work is under way; others go on."""
         members = sorted(self.scene.group.members)
-        self.scene.group.expire(members[which % len(members)])
+        name = members[which % len(members)]
+        concerned = [one for one in self.running if one.name == name]
+        self.go_on(fed, 2)
+        for one in concerned:
+            one.faults.transaction_turns, one.scoring.held = 8, jobs
+            self.scene.kafka.clock.sleep(0.05)
+            one.turn(3)
+        if name in self.scene.group.members:
+            if is_lost:
+                self.scene.group.expire(name)
+            else:
+                self.scene.group.bump(name)
+        for _ in range(n):
+            for one in self.running:
+                if one not in concerned:
+                    one.turn()
+        self._turn(1)
+        for one in concerned:
+            one.faults.transaction_turns = one.scoring.held = 0
 
-    @precondition(lambda self: self.scene.group.members)
-    @rule(which=which)
-    def begin_epoch(self, which: int) -> None:
-        members = sorted(self.scene.group.members)
-        self.scene.group.bump(members[which % len(members)])
+    # Time
 
-    @rule(seconds=st.sampled_from([0.02, 0.5, 2.0, 31.0, 46.0]))
-    def wait(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.05, 0.5, 31.0, 46.0]), ahead_s=st.sampled_from([0, 60, -60]))
+    def wait(self, seconds: float, ahead_s: float) -> None:
         self.scene.kafka.clock.sleep(seconds)
-
-    @rule(ahead_s=st.sampled_from([-60.0, 0.0, 60.0]))
-    def set_wall_clock(self, ahead_s: float) -> None:
         self.scene.kafka.clock.set_wall_clock(ahead_s)
 
     @rule()
@@ -183,7 +196,7 @@ class Orders(RuleBasedStateMachine):
         scene = self.scene
         for one in scene.instances:
             one.scoring.held = one.faults.transaction_turns = one.faults.unavailable = 0
-            one.faults.crash_in = None
+            one.faults.crash_in = one.faults.crash_at = None
             one.faults.commits.clear()
         scene.kafka.clock.sleep(60.0)
         self._end_fenced()
@@ -195,15 +208,46 @@ class Orders(RuleBasedStateMachine):
 
     def _end_fenced(self) -> None:
         """Let those end that do not know yet that others have their names: a commit tells."""
-        n_running = None
-        while n_running != len(self.running):
-            n_running = len(self.running)
-            for _ in range(60):
-                for one in self.running:
-                    one.turn()
+        while len({one.name for one in self.running}) < len(self.running):
+            self._turn(1)
 
-    def _feed(self, partition: int, i: int, n: int, value: float) -> None:
-        key = _key(partition, i)
+    @property
+    def running(self) -> list[Instance]:
+        return [one for one in self.scene.instances if one.is_running]
+
+    def _one(self, which: int) -> Instance:
+        return self.running[which % len(self.running)]
+
+    def _turn(self, times: int) -> None:
+        for _ in range(times):
+            self.scene.kafka.clock.sleep(0.01)  # a turn takes time
+            for one in self.running:
+                one.turn()
+
+    def _turn_until_ended(self, one: Instance, most: int) -> None:
+        for _ in range(most):
+            if one.is_running:
+                self._turn(1)
+
+    def _feed_stretch(self, partition: int, stretch: str) -> None:
+        """Feed both series of a partition, one more than the other."""
+        first, second = _keys(partition)
+        if stretch == "wild":
+            self._feed(partition, first, 3, 20.0)
+            self._feed(partition, second, 2, 0.0)
+            self._feed(partition, first, 3, 0.0)
+        elif stretch == "aborted":
+            self.scene.feed_aborted(first, [reading(500, 50.0)] * 3, partition)
+        elif stretch == "committed":
+            self.scene.feed_committed(second, [self._next(second, 0.0)], partition)
+        elif stretch == "quiet":
+            self._feed(partition, first, 9, 0.0)
+            self._feed(partition, second, 9, 0.0)
+        else:
+            late = reading(self.steps[first] - 3)
+            self.scene.feed(first, [late if stretch == "late" else b"poison"], partition)
+
+    def _feed(self, partition: int, key: str, n: int, value: float) -> None:
         self.scene.feed(key, [self._next(key, value) for _ in range(n)], partition)
 
     def _next(self, key: str, value: float) -> bytes:
@@ -211,8 +255,8 @@ class Orders(RuleBasedStateMachine):
         return reading(step, value)
 
 
-def _key(partition: int, i: int) -> str:
-    return f"p{partition}s{i}"
+def _keys(partition: int) -> tuple[str, str]:
+    return f"p{partition}s0", f"p{partition}s1"
 
 
 class PublishesOutside(Orders):
@@ -224,7 +268,7 @@ class PublishesOutside(Orders):
 def play(machine: type[Orders], **changes: Any) -> None:
     usual = settings(
         max_examples=max(20, settings().max_examples * 2 // 5),  # each is a hundred turns
-        stateful_step_count=25,
+        stateful_step_count=20,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
