@@ -26,6 +26,10 @@ class Backend(Protocol):
     def produce(self, values: Sequence[bytes], how: How = "plain", partition: int = 0) -> None:
         """Append records to the input, in a transaction of their own unless `plain`."""
 
+    def time_ns(self) -> int:
+        """Return the brokers' clock, some milliseconds behind all that was produced so far."""
+        ...
+
     def end_open(self) -> None:
         """Commit the transaction that was left open."""
 
@@ -312,9 +316,26 @@ def lost_history_is_told_and_reading_goes_on_with_what_is_left(backend: Backend)
     member.consumer.release({0: 3})
     member.poll_until(lambda: len(member.values) >= 4)
     assert member.values == [b"6", b"7", b"8", b"9"]
+    assert member.consumer.offsets.end(0) == 10
     lost = member.events.of(RecordsLost)
     assert [(e.partition, e.wanted_offset, e.oldest_offset) for e in lost] == [(0, 3, 6)]
     assert member.consumer.offsets.oldest(0) == 6
+    member.consumer.close()
+
+
+def the_first_record_since_a_time_is_found(backend: Backend) -> None:
+    """Where there is none, nothing is: the caller begins at the end."""
+    begun_ns = backend.time_ns()
+    for value in (b"older", b"newer"):
+        time_ns = backend.time_ns()
+        backend.produce([value])
+    member = Member(backend)
+    member.poll_until(lambda: len(member.values) == 2)
+    offsets = member.consumer.offsets
+    assert offsets.since(0, begun_ns) == 0
+    assert offsets.since(0, time_ns) == 1
+    assert offsets.since(0, backend.time_ns() + 3600 * 10**9) is None
+    assert offsets.since(1, begun_ns) is None
     member.consumer.close()
 
 
@@ -354,5 +375,6 @@ CONTRACT = [
     an_offset_of_an_open_transaction_is_no_answer,
     a_partition_changes_hands_after_its_owner_was_told_and_has_committed,
     lost_history_is_told_and_reading_goes_on_with_what_is_left,
+    the_first_record_since_a_time_is_found,
     a_range_ends_where_it_is_told_or_where_there_is_no_more,
 ]

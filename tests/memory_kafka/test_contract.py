@@ -44,6 +44,10 @@ class MemoryBackend:
         else:
             self.kafka.end(*who, commit=how == "committed")
 
+    def time_ns(self) -> int:
+        self.kafka.clock.sleep(0.01)
+        return self.kafka.clock.time_ns()
+
     def end_open(self) -> None:
         self.kafka.end(*self._open, commit=True)
 

@@ -1,5 +1,6 @@
 """A real broker keeps the contract that the log in memory is held to."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
@@ -43,6 +44,10 @@ class RealBackend:
             producer.commit_transaction(20)
         else:
             producer.abort_transaction(20)
+
+    def time_ns(self) -> int:
+        time.sleep(0.01)  # records are dated to the millisecond
+        return time.time_ns()
 
     def end_open(self) -> None:
         assert self._open is not None

@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.broker import KafkaCluster, RealKafka
 from tests.system.harness import Topics
-from tests.system.scene import Scene, metric, poison
+from tests.system.scene import Scene, poison
 
 
 def test_a_name_belongs_to_the_newest_instance_that_bears_it(scene: Scene) -> None:
@@ -79,24 +79,3 @@ def test_auto_takes_the_classic_protocol_where_brokers_offer_no_other(
             assert "UNSUPPORTED_VERSION" in strict.find("daemon_failed")[0]["detail"]
     finally:
         old.kill()
-
-
-def test_a_group_that_begins_with_the_latest_record_misses_none_after(scene: Scene) -> None:
-    """What comes while no instance runs is read, although nothing had been consumed before."""
-    topic = scene.topics.input
-    scene.kafka.produce(topic, poison(0, 5))
-    with scene.daemon(kafka__start="latest") as first:
-        scene.await_committed({0: 5}, first)
-        assert metric(first, "records_consumed_total") == 0
-        assert first.stop() == 0
-    producer = scene.kafka.producer(**{"transactional.id": topic})
-    producer.init_transactions(20)
-    producer.begin_transaction()
-    for key, value in poison(5, 25):
-        producer.produce(topic, value, key)
-    producer.commit_transaction(20)
-    with scene.daemon(kafka__start="latest") as second:
-        # The transaction's marker stands behind its records: nothing is left that looks like lag.
-        scene.await_committed({0: 26}, second)
-        assert second.stop() == 0
-    assert scene.dead_letters() == [value for _, value in poison(5, 25)]

@@ -168,19 +168,6 @@ def test_no_partition_goes_to_another_member_before_its_owner_was_told(
     owner.consumer.close()
 
 
-def test_a_pause_repeats_and_loses_nothing(kafka: KafkaCluster) -> None:
-    topic = kafka.new_topic("paused")
-    kafka.produce(topic, numbered(0, 300))
-    member = Member(kafka, topic, uuid.uuid4().hex, "earliest")
-    found = member.read(100)
-    member.consumer.pause()
-    assert member.read(1, 2.0) == []
-    member.consumer.resume()
-    found += member.read(300 - len(found))
-    assert found == [b"%d" % i for i in range(300)]
-    member.consumer.close()
-
-
 def test_a_partition_can_be_released_while_no_broker_answers(own_kafka: RealKafka) -> None:
     topic = own_kafka.new_topic("away")
     own_kafka.produce(topic, numbered(0, 5))
