@@ -275,6 +275,7 @@ def play(machine: type[Orders], **changes: Any) -> None:
     run_state_machine_as_test(machine, settings=settings(usual, **changes))
 
 
+@pytest.mark.timeout(3600)  # of the thorough profile
 def test_instances_leave_behind_what_an_undisturbed_one_does() -> None:
     play(Orders)
 
