@@ -37,12 +37,12 @@ def run_program(folder: Path, *arguments: object) -> str:
 
 
 def await_processed(daemon: DaemonProcess, n_records: int, timeout_s: float = 60.0) -> None:
-    """Wait until the daemon has consumed, judged and committed so many records."""
+    """Wait until the daemon has consumed so many records and judged or rejected each of them."""
     deadline = 0.0
     seen = 0
     while seen < n_records:
         summary = daemon.wait_for("summary", timeout_s, count=len(daemon.find("summary")) + 1)
-        seen = sum(event["records"] for event in daemon.find("summary"))
+        seen = sum(e["readings"] + e["rejected"] for e in daemon.find("summary"))
         deadline += 1
         assert deadline < timeout_s, f"{seen} of {n_records} records: {summary}"
 
