@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 
 import stream_vae
 from stream_vae import cli
+from stream_vae.models.device import limit_threads
 
 _TICK_S = 0.02
 _OWN_VARIABLES = "STREAM_VAE_"
@@ -127,6 +128,7 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in _LIBRARIES:
         importlib.import_module(name)
+    limit_threads(1)  # threads that wait for each other make small products slow on a busy machine
     gc.collect()
     gc.freeze()
 

@@ -17,6 +17,9 @@ from tests.system.forked_process import Command
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
+SHORT_TRAINING = {"STREAM_VAE_TRAINING__EPOCHS": "3", "STREAM_VAE_TRAINING__MIN_STEPS": "150"}
+"""Enough for sines, and what the blocks do is the same."""
+
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -70,7 +73,7 @@ def run_line(tmp_path: Path, daemons: list["subprocess.Popen[bytes]"]) -> Callab
                 command = [str(Path(sys.executable).with_name(program)), *arguments]
                 daemons.append(subprocess.Popen(command, cwd=tmp_path, stdout=log))
             return ""
-        with Command(arguments, tmp_path, directory=tmp_path) as forked:
+        with Command(arguments, tmp_path, directory=tmp_path, environment=SHORT_TRAINING) as forked:
             done = forked.wait()
         assert done.code == 0, f"{line}\n{done.out}{done.err}"
         return done.out
