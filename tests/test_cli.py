@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+from _pytest.mark import ParameterSet
 
 from stream_vae.cli import COMMANDS
 
@@ -50,12 +51,17 @@ def test_checking_a_configuration_loads_no_model() -> None:
     assert not loaded & {"torch", "river", "matplotlib"}
 
 
+def slow(*values: object) -> ParameterSet:
+    """Return a case that imports torch, in an interpreter of its own."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("module", "unused"),
     [
-        ("daemon.start", {"river", "matplotlib", "sklearn", "scipy"}),
-        ("commands.jobs.score", {"river", "matplotlib", "sklearn", "scipy"}),
-        ("commands.jobs.train", {"river", "matplotlib", "sklearn", "scipy", "confluent_kafka"}),
+        slow("daemon.start", {"river", "matplotlib", "sklearn", "scipy"}),
+        slow("commands.jobs.score", {"river", "matplotlib", "sklearn", "scipy"}),
+        slow("commands.jobs.train", {"river", "matplotlib", "sklearn", "scipy", "confluent_kafka"}),
         ("commands.jobs.alerts", {"torch", "river", "matplotlib"}),
         ("commands.jobs.feed", {"torch", "river", "matplotlib"}),
         ("commands.jobs.redrive", {"torch", "river", "matplotlib"}),
