@@ -58,8 +58,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test with its suite, and with what follows from that."""
     suite = suite_of([mark.name for mark in item.iter_markers()], _fixtures(item))
     item.add_marker(suite)
-    if item.get_closest_marker("timeout") is None:
-        item.add_marker(pytest.mark.timeout(_TIMEOUT_S[suite] * slowness()))
+    own = item.get_closest_marker("timeout")
+    seconds = _TIMEOUT_S[suite] if own is None else own.args[0]
+    item.add_marker(pytest.mark.timeout(seconds * slowness()), append=False)
     group = _group(item, suite)
     if group is not None and item.get_closest_marker("xdist_group") is None:
         item.add_marker(pytest.mark.xdist_group(group))
