@@ -1,5 +1,6 @@
 """Factories that many tests use."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,12 +13,13 @@ from stream_vae.core.model_spec import Feature, ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
-from stream_vae.models.device import limit_threads
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import DEFAULT_CAPACITY, Detector
 from stream_vae.pipeline.pipeline import Pipeline
 
-limit_threads(1)
+# Threads that wait for each other make tiny products many times slower on a busy machine. Not by
+# torch itself, which takes seconds to import and which most tests do without.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 pytest_plugins = ["tests.suites"]
 

@@ -6,6 +6,7 @@ No test is marked `fast` by hand: one that needs a broker says so by its fixture
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,8 +16,10 @@ from tests.limits import slowness
 BROKER_FIXTURES = {"kafka", "own_kafka", "secure_kafka"}
 
 _TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
-_EXAMPLES = {"fast": 20, "ci": 100, "thorough": 2000}
-_WORKERS = 2
+_EXAMPLES = {"fast": 10, "ci": 100, "thorough": 2000}
+# Tests without a broker wait too, for a client's timeouts: a third worker takes up that time.
+_WORKERS = {"fast": 3}
+_USUAL_WORKERS = 2
 
 # A deadline for an example, or for finding one, says more of the machine than of the program.
 # The fixtures that examples share are factories here, none of which remembers an example.
@@ -37,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Let whole suites run on two workers; what is named is run in this process, to be watched.
+    """Let whole suites run on some workers; what is named is run in this process, to be watched.
 
     Much of the time of system tests is waiting. `-n` says otherwise, as do `--pdb`, `-s`, `-k`
     and `--cov`.
@@ -51,7 +54,15 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     # pytest-cov has settled on one process or many by now.
     is_measured = getattr(option, "cov_source", None)
     if is_whole and not is_watched and not is_measured:
-        option.numprocesses, option.dist = _WORKERS, "loadgroup"
+        option.numprocesses = _WORKERS.get(option.markexpr, _USUAL_WORKERS)
+        option.dist = "loadgroup"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Import no module for doctests that has none: some take a second."""
+    if collection_path.suffix != ".py" or collection_path.name.startswith(("test_", "conftest")):
+        return None
+    return None if ">>> " in collection_path.read_text(encoding="utf-8") else True
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -96,7 +107,14 @@ def _fixtures(item: pytest.Item) -> Sequence[str]:
 
 
 def _group(item: pytest.Item, suite: str) -> str | None:
-    """Return what keeps tests on one worker: a broker started once, or fixtures of a module."""
+    """Return what keeps tests on one worker: a broker started once, or fixtures that they share."""
     if "secure_kafka" in _fixtures(item):
         return "secure broker"
-    return item.nodeid.partition("::")[0] if suite == "fast" else None
+    return item.nodeid.partition("::")[0] if suite == "fast" and _shares(item) else None
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Tell whether a test uses a fixture of ours that others of its file use too."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.values() if info is not None else ()
+    return any(each[-1].scope != "function" and each[-1].baseid for each in found)

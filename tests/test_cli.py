@@ -15,7 +15,12 @@ HEAVY = {
     *("torch", "river", "matplotlib", "confluent_kafka", "sklearn", "scipy", "numpy"),
     *("pydantic_settings", "msgspec", "starlette"),
 }
-SUBCOMMANDS = [("config", name) for name in ("check", "show", "schema", "table")]
+GROUPED = [("model", "show"), *(("config", name) for name in ("check", "show", "schema", "table"))]
+
+
+def slow(*values: object) -> ParameterSet:
+    """Return a case for the whole run alone: each starts an interpreter of its own."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def loaded_by(*arguments: str) -> set[str]:
@@ -37,7 +42,7 @@ def loaded_by(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [(), *((name,) for name in COMMANDS), *SUBCOMMANDS, ("model", "show")],
+    [(), ("run",), *map(slow, [*((name,) for name in COMMANDS if name != "run"), *GROUPED])],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
@@ -49,11 +54,6 @@ def test_checking_a_configuration_loads_no_model() -> None:
     loaded = loaded_by("config", "check")
     assert "pydantic_settings" in loaded
     assert not loaded & {"torch", "river", "matplotlib"}
-
-
-def slow(*values: object) -> ParameterSet:
-    """Return a case that imports torch, in an interpreter of its own."""
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(

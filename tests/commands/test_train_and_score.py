@@ -90,6 +90,7 @@ def test_alert_events_of_files_are_those_of_the_daemon(
         jsonschema.validate(event, alert_schema())
 
 
+@pytest.mark.slow
 def test_the_same_input_config_and_seed_give_the_same_scores(
     run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +207,7 @@ def test_labels_by_other_names_are_refused_or_set_aside_and_all_columns_are_told
     assert "no feature of the model, ignored: anomaly, changepoint" in scored.err
 
 
+@pytest.mark.slow
 def test_more_series_than_the_memory_holds_are_forgotten_as_the_daemon_would(
     run_program: RunProgram, bundle: Path, tmp_path: Path
 ) -> None:

@@ -19,6 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.slow  # each test starts a process of its own
+
 _RUN = """
 import logging, resource, sys, threading, time
 from pathlib import Path

@@ -25,7 +25,11 @@ def bundle() -> Bundle:
     return train_bundle()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize(
+    "layout",
+    [*LAYOUTS[:2], *(pytest.param(each, marks=pytest.mark.slow) for each in LAYOUTS[2:])],
+    ids=lambda layout: layout.name,
+)
 def test_hostile_records_are_accounted_for_and_harm_nobody(layout: Layout, bundle: Bundle) -> None:
     """No crash, no unsound number, accepted + rejected = sent, clean series undisturbed."""
     driver = FuzzDriver(layout, bundle, seed=11)

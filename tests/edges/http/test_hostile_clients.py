@@ -18,6 +18,8 @@ import pytest
 
 from stream_vae.edges.http.bounded_protocol import MAX_CONNECTIONS
 
+pytestmark = pytest.mark.slow  # each test starts a process of its own
+
 HANDLES = 320
 """Of the server's process; a flood is larger."""
 FLOOD = 1000
