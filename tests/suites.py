@@ -4,6 +4,7 @@ No test is marked `fast` by hand: one that needs a broker says so by its fixture
 `system` where it starts a broker of its own, and every other one is fast unless marked `slow`.
 """
 
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,7 @@ BROKER_FIXTURES = {"kafka", "own_kafka", "secure_kafka"}
 
 _TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
 _EXAMPLES = {"fast": 10, "ci": 100, "thorough": 2000}
-# Tests without a broker wait too, for a client's timeouts: a third worker takes up that time.
-_WORKERS = {"fast": 3}
-_USUAL_WORKERS = 2
+_WORKERS = 2
 
 # A deadline for an example, or for finding one, says more of the machine than of the program.
 # The fixtures that examples share are factories here, none of which remembers an example.
@@ -31,7 +30,11 @@ _HYPOTHESIS = settings(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose hypothesis' profile: HYPOTHESIS_PROFILE, or by the suite that is run."""
+    """Choose hypothesis' profile: HYPOTHESIS_PROFILE, or by the suite that is run.
+
+    Collect garbage less often: as usual it takes a sixth of the fast suite's time.
+    """
+    gc.set_threshold(100_000, 50, 100)
     for name, n in _EXAMPLES.items():
         settings.register_profile(name, parent=_HYPOTHESIS, max_examples=n)
     usual = "fast" if config.option.markexpr == "fast" else "ci"
@@ -40,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Let whole suites run on some workers; what is named is run in this process, to be watched.
+    """Let whole suites run on two workers; what is named is run in this process, to be watched.
 
     Much of the time of system tests is waiting. `-n` says otherwise, as do `--pdb`, `-s`, `-k`
     and `--cov`.
@@ -54,8 +57,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     # pytest-cov has settled on one process or many by now.
     is_measured = getattr(option, "cov_source", None)
     if is_whole and not is_watched and not is_measured:
-        option.numprocesses = _WORKERS.get(option.markexpr, _USUAL_WORKERS)
-        option.dist = "loadgroup"
+        option.numprocesses, option.dist = _WORKERS, "loadgroup"
+
+
+def pytest_collection_finish() -> None:
+    """Look for no garbage among what was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -42,7 +42,7 @@ def loaded_by(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("run",), *map(slow, [*((name,) for name in COMMANDS if name != "run"), *GROUPED])],
+    [(), *map(slow, [*((name,) for name in COMMANDS), *GROUPED])],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
@@ -63,8 +63,8 @@ def test_checking_a_configuration_loads_no_model() -> None:
         slow("commands.jobs.score", {"river", "matplotlib", "sklearn", "scipy"}),
         slow("commands.jobs.train", {"river", "matplotlib", "sklearn", "scipy", "confluent_kafka"}),
         ("commands.jobs.alerts", {"torch", "river", "matplotlib"}),
-        ("commands.jobs.feed", {"torch", "river", "matplotlib"}),
-        ("commands.jobs.redrive", {"torch", "river", "matplotlib"}),
+        slow("commands.jobs.feed", {"torch", "river", "matplotlib"}),
+        slow("commands.jobs.redrive", {"torch", "river", "matplotlib"}),
     ],
 )
 def test_a_command_imports_nothing_that_it_does_not_use(module: str, unused: set[str]) -> None:

@@ -133,6 +133,7 @@ def test_absent_brokers_are_told_of_and_end_in_failure(monkeypatch: pytest.Monke
     assert "gave up after 0.5 s" in str(result.exception)
 
 
+@pytest.mark.slow
 def test_a_follower_shows_events_as_they_come_and_ends_well_on_ctrl_c(
     broker: EmbeddedBroker,
 ) -> None:

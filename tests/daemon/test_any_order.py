@@ -267,7 +267,7 @@ class PublishesOutside(Orders):
 
 def play(machine: type[Orders], **changes: Any) -> None:
     usual = settings(
-        max_examples=max(20, settings().max_examples * 2 // 5),  # each is a hundred turns
+        max_examples=max(8, settings().max_examples * 2 // 5),  # each is a hundred turns
         stateful_step_count=20,
         deadline=None,
         suppress_health_check=list(HealthCheck),

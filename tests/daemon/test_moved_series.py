@@ -91,7 +91,9 @@ def test_a_silence_that_was_told_of_before_ends_when_the_key_sends_elsewhere() -
     assert moved(one) == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_a_key_that_a_producer_spreads_over_partitions_keeps_all_its_rows(seed: int) -> None:
     scene, chosen = scene_of(QUICK, partitions=3), np.random.default_rng(seed)
     one = scene.start()

@@ -95,6 +95,7 @@ def test_a_scorers_failure_is_raised_at_the_callers_side(worker: ScoringWorker[i
         worker.collect()
 
 
+@pytest.mark.slow
 def test_an_idle_worker_shows_signs_of_life(worker: ScoringWorker[int]) -> None:
     worker.start()
     time.sleep(1.2)

@@ -125,6 +125,7 @@ def test_finite_for_any_finite_value(case: Case, scale: float) -> None:
         assert torch.isfinite(getattr(made, name)).all(), name
 
 
+@pytest.mark.slow
 def test_training_reaches_every_parameter(case: Case) -> None:
     """The loss falls by its own gradient, which no parameter is left out of."""
     likelihood, states, values = case.make(), draw(B, T, H), draw(B, T, F)

@@ -53,6 +53,7 @@ def test_a_topic_that_cannot_be_created_is_refused(
         broker.create_topic(name, partitions)
 
 
+@pytest.mark.slow
 def test_a_member_of_a_kip_848_group_delivers_in_transactions(broker: EmbeddedBroker) -> None:
     """The daemon's own properties: subscribe, consume, publish and send offsets, then read."""
     config = config_for(broker)

@@ -73,6 +73,7 @@ def test_kl_weight_rises_to_beta_over_the_annealing_share() -> None:
     assert make_fitting(replace(TRAINING, annealing=0.0)).step().kl_weight == 1.0
 
 
+@pytest.mark.slow
 def test_free_bits_leave_a_small_kl_without_gradient() -> None:
     """With more free bits than the latent carries, the posterior is not pulled to the prior."""
 

@@ -85,6 +85,7 @@ def test_training_is_reproducible_bit_for_bit(model: TrainedModel) -> None:
     assert (differing != scores).all()
 
 
+@pytest.mark.slow
 def test_model_beats_a_constant_on_a_wave() -> None:
     training = replace(TRAINING, min_steps=200, learning_rate=0.03)
     report = make_model(training=training).report

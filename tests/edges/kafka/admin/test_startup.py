@@ -27,6 +27,7 @@ def test_a_topic_that_is_missing_is_no_outage() -> None:
     assert {type(event) for event in told} == {ConsumptionDelayed}
 
 
+@pytest.mark.slow
 def test_brokers_that_are_away_are_an_outage() -> None:
     """Control: nobody answers, so nobody knows what is missing."""
     error, told = outcome("127.0.0.1:1")

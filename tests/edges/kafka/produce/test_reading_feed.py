@@ -54,6 +54,7 @@ def test_each_reading_arrives_once_and_a_series_in_order(broker: EmbeddedBroker)
         ]
 
 
+@pytest.mark.slow
 def test_a_full_queue_waits_and_loses_nothing(broker: EmbeddedBroker) -> None:
     """The client holds 10 records at most, so most of the 500 meet a full queue."""
     config = config_for(broker, producer={"queue.buffering.max.messages": 10})
@@ -81,6 +82,7 @@ def test_a_reading_the_client_cannot_send_is_refused_by_name(broker: EmbeddedBro
         publish_readings(config, "readings", [*make_readings(3), large], RecordedEvents())
 
 
+@pytest.mark.slow
 def test_a_delivery_that_fails_is_raised_not_swallowed(broker: EmbeddedBroker) -> None:
     """The broker goes away for good while the readings are taken."""
 

@@ -38,6 +38,7 @@ def make_client(producer: SlowProducer, events: RecordedEvents) -> Any:
     return client
 
 
+@pytest.mark.slow
 def test_a_call_that_outlasts_every_transaction_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

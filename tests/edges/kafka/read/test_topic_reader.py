@@ -56,6 +56,7 @@ def test_an_empty_topic_gives_nothing_and_ends(broker: EmbeddedBroker) -> None:
     assert list(read_topic(config_for(broker), "alerts", RecordedEvents(), follow=False)) == []
 
 
+@pytest.mark.slow
 def test_records_published_after_the_start_belong_to_the_next_reading(
     broker: EmbeddedBroker,
 ) -> None:
@@ -73,6 +74,7 @@ def test_records_published_after_the_start_belong_to_the_next_reading(
 
 
 @pytest.mark.parametrize("from_beginning", [True, False])
+@pytest.mark.slow
 def test_following_goes_on_with_what_comes_later(
     broker: EmbeddedBroker, from_beginning: bool
 ) -> None:
@@ -108,6 +110,7 @@ def test_following_goes_on_with_what_comes_later(
     assert len(found) == len(expected)
 
 
+@pytest.mark.slow
 def test_a_follower_ends_when_the_topic_falls_silent(broker: EmbeddedBroker) -> None:
     publish(broker, 0, 3)
 
@@ -130,6 +133,7 @@ def test_without_brokers_it_says_so_and_gives_up_at_the_deadline() -> None:
     assert all("reading topic 'alerts'" in reason for reason in reasons)
 
 
+@pytest.mark.slow
 def test_a_follower_that_loses_its_brokers_gives_up_at_the_deadline(
     broker: EmbeddedBroker,
 ) -> None:
@@ -147,6 +151,7 @@ def test_a_follower_that_loses_its_brokers_gives_up_at_the_deadline(
     assert events.of(BrokerUnreachable)
 
 
+@pytest.mark.slow
 def test_a_follower_survives_an_outage_shorter_than_the_deadline(broker: EmbeddedBroker) -> None:
     publish(broker, 0, 3)
 
