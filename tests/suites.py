@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.limits import slowness
 
-BROKER_FIXTURES = {"kafka", "own_kafka", "secure_kafka"}
+BROKER_FIXTURES = {"kafka", "own_kafka", "far_kafka", "secure_kafka"}
 
 _TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
 _EXAMPLES = {"fast": 10, "ci": 100, "thorough": 2000}

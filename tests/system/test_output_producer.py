@@ -1,13 +1,20 @@
 """Transactions whose outcome the client does not know."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from stream_vae.core.records import OutputRecord
+from stream_vae.edges.kafka import properties
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.deadline import Deadline
+from stream_vae.edges.kafka.errors import Operation
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
 from tests.recorded_events import RecordedEvents
-from tests.system.broker import KafkaCluster
+from tests.system.broker import KafkaCluster, RealKafka
+from tests.system.chaos.proxy import Network, Proxy
+from tests.system.scene import await_true
 
 
 @pytest.mark.parametrize("step", ["add_offsets", "commit"], ids=["before", "after"])
@@ -41,3 +48,60 @@ def test_a_transaction_of_unknown_outcome_is_published_once(
     consumer.close()
     assert hung
     assert [m.value() for m in kafka.consume_all(output)] == [b"v"]
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(scope="module")
+def far_kafka(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
+    """A broker behind the proxy."""
+    broker = RealKafka.create(tmp_path_factory.mktemp("far"), forwarded_ports=[proxy.port])
+    proxy.forward_to(broker.inner_ports[0])
+    yield broker
+    broker.kill()
+
+
+@pytest.mark.parametrize("answer", [Network.UP, Network.ANSWER_LOST], ids=["heard", "lost"])
+def test_a_record_of_an_aborted_transaction_is_published_by_the_next_one(
+    far_kafka: RealKafka, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, answer: Network
+) -> None:
+    """Also if the broker has stored it, and the client has not heard so when it aborts.
+
+    The client waits before it sends the record again, so that it is sure to abort in between.
+    """
+    patient = {"retry.backoff.ms": 8_000, "retry.backoff.max.ms": 8_000}
+    usual = properties.producer_properties
+    monkeypatch.setattr(
+        "stream_vae.edges.kafka.produce.transactional_client.producer_properties",
+        lambda *a, **k: usual(*a, **k) | patient,
+    )
+    output = far_kafka.new_topic("out")
+    config = KafkaConfig(bootstrap_servers=f"127.0.0.1:{proxy.port}", group_id=output)
+    operation = Operation(doing="committing", transactional_id=output)
+    client = TransactionalClient(config, operation, RecordedEvents())
+    client.open(Deadline(30))
+
+    def publish(value: bytes) -> None:
+        client.begin()
+        record = OutputRecord(topic=output, key=b"k", value=value, headers=[], partition=0)
+        client.publish(record, lambda _error, _message: None)
+
+    def stored(isolation: str) -> list[bytes | None]:
+        return [m.value() for m in far_kafka.consume_all(output, isolation=isolation)]
+
+    publish(b"first")
+    client.commit(Deadline(30))
+    proxy.set_network(answer)
+    publish(b"second")
+    await_true(lambda: stored("read_uncommitted") == [b"first", b"second"], "stored")
+    client.abort(Deadline(30))
+    publish(b"second")
+    client.commit(Deadline(30))
+    client.close()
+    assert stored("read_committed") == [b"first", b"second"]
+    assert stored("read_uncommitted") == [b"first", b"second", b"second"]

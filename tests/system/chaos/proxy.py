@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 _CHUNK_BYTES = 64 * 1024
+_PRODUCE = b"\0\0"
+"""Key of a request to publish, after its four bytes of length (Kafka's protocol guide)."""
 
 
 class Network(Enum):
@@ -20,6 +22,8 @@ class Network(Enum):
     """Connections are closed, new ones at once."""
     STALLED = "stalled"
     """Nothing passes and nobody is told; what was sent arrives when the network is up again."""
+    ANSWER_LOST = "answer lost"
+    """The next records to publish arrive, and their connection is closed before the answer."""
 
 
 class Proxy:
@@ -92,19 +96,35 @@ class Proxy:
         if self._state is Network.CUT:
             self._reset_all()
         try:
-            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+            await asyncio.gather(
+                self._pump(reader, there[1], answers=writer), self._pump(there[0], writer)
+            )
         finally:
             self._writers -= writers
             for each in writers:
                 each.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Pass on bytes until one side is gone, and let the other side know."""
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        answers: asyncio.StreamWriter | None = None,
+    ) -> None:
+        """Pass on bytes until one side is gone, and let the other side know.
+
+        Args:
+            source: Where they come from.
+            sink: Where they go.
+            answers: Where what they ask for is answered, if they ask.
+        """
         with suppress(OSError):
             while chunk := await source.read(_CHUNK_BYTES):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await self._up.wait()
+                if self._state is Network.ANSWER_LOST and answers and chunk[4:6] == _PRODUCE:
+                    self._state = Network.UP
+                    answers.transport.abort()
                 sink.write(chunk)
                 await sink.drain()
         sink.close()

@@ -61,6 +61,19 @@ def test_a_cut_ends_connections_and_takes_no_new_ones() -> None:
         assert ended(far)
 
 
+def test_of_a_lost_answer_the_records_arrive_and_their_connection_ends() -> None:
+    """Control: other requests are answered."""
+    with connected() as (proxy, near, far):
+        proxy.set_network(Network.ANSWER_LOST)
+        near.sendall(b"\0\0\0\x06\0\3join")
+        assert far.recv(100)
+        far.sendall(b"answer")
+        assert near.recv(100) == b"answer"
+        near.sendall(b"\0\0\0\x06\0\0data")
+        assert far.recv(100) == b"\0\0\0\x06\0\0data"
+        assert ended(near)
+
+
 def ended(one: socket.socket) -> bool:
     try:
         return one.recv(1) == b""

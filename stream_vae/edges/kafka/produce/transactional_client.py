@@ -1,5 +1,6 @@
 """librdkafka's transactional producer, with retries while brokers are unavailable."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -46,6 +47,8 @@ class TransactionalClient:
         self._deadline_s = config.broker_deadline_s
         self._events = events
         self._is_waiting = False
+        self._numbers = itertools.count()
+        self._unacknowledged: set[int] = set()
         self._properties = producer_properties(config, transactional_id=operation.transactional_id)
         self._producer = Producer(self._properties)
 
@@ -71,12 +74,21 @@ class TransactionalClient:
 
     def begin(self) -> None:
         """Begin a transaction."""
+        self._unacknowledged = set()
         self._producer.begin_transaction()
 
     def publish(
         self, record: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]
     ) -> None:
         """Publish a record within the transaction, waiting while the client's queue is full."""
+        unacknowledged, number = self._unacknowledged, next(self._numbers)
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                unacknowledged.discard(number)
+            on_delivery(error, message)
+
+        unacknowledged.add(number)
         while True:
             try:
                 self._producer.produce(
@@ -85,7 +97,7 @@ class TransactionalClient:
                     key=record.key,
                     headers=list(record.headers),
                     partition=_ANY if record.to_partition is None else record.to_partition,
-                    on_delivery=on_delivery,
+                    on_delivery=delivered,
                 )
             except BufferError:
                 self._producer.poll(0.1)
@@ -115,12 +127,20 @@ class TransactionalClient:
         )
 
     def abort(self, deadline: Deadline) -> None:
-        """Abort the transaction."""
+        """Abort the transaction.
+
+        If a record of it was not acknowledged, the client is replaced. librdkafka (2.16) gives the
+        record's sequence number to the next one of its partition, although the broker may have
+        stored it under that number. The broker then takes the next one for a repetition: it
+        acknowledges that and does not store it, and the next transaction lacks it.
+        """
         self.retry(
             lambda: self._producer.abort_transaction(_STEP_TIMEOUT_S),
             "aborting a transaction",
             deadline,
         )
+        if self._unacknowledged:
+            self.renew(deadline)
 
     def retry(self, step: Callable[[], object], doing: str, deadline: Deadline) -> None:
         """Retry a step while its failure is transient."""
