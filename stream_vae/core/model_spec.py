@@ -2,20 +2,27 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.scaling import Scaler
 
+FeatureKind = Literal["numeric", "count", "binary", "categorical"]
+"""What a feature's values are; its likelihood and its input to the network follow from it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """One measured quantity."""
+    """One measured quantity or property."""
 
     name: str
     unit: str = ""
+    kind: FeatureKind = "numeric"
+    categories: tuple[str, ...] = ()
+    """Of a categorical feature: the K values seen in training. A reading holds the position of its
+    value in them, or K for any other value (unseen)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

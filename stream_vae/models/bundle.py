@@ -55,7 +55,7 @@ def build_model(bundle: Bundle, device: torch.device) -> SequenceVae:
         BundleError: If the weights are not those of the architecture.
     """
     with torch.device("meta"):
-        model = SequenceVae(len(bundle.spec.features), bundle.architecture)
+        model = SequenceVae(bundle.spec.features, bundle.architecture)
     expected = {name: tuple(tensor.shape) for name, tensor in model.tensors().items()}
     found = {name: tuple(tensor.shape) for name, tensor in bundle.weights.items()}
     for name in sorted(expected.keys() | found.keys()):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
 from stream_vae.core.scaling import Scaler
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle, TrainingSummary, build_model, build_score
@@ -66,7 +66,7 @@ def encode_bundle(bundle: Bundle) -> dict[str, bytes]:
     """Return the bundle's files by name."""
     weights = _encode_tensors(bundle)
     document = _to_document(bundle, weights_sha256=_sha256(weights))
-    document.content_sha256 = _content_sha256(document)
+    document.content_sha256 = _content_sha256(msgspec.json.encode(document))
     indented = msgspec.json.format(msgspec.json.encode(document).decode(), indent=2)
     return {
         WEIGHTS_FILE: weights,
@@ -99,6 +99,13 @@ class _Header(msgspec.Struct):
     format_version: int
 
 
+class _Feature(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    name: str
+    unit: str
+    kind: FeatureKind = "numeric"
+    categories: tuple[str, ...] = ()
+
+
 class _Scaler(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     mean: list[float]
     std: list[float]
@@ -113,7 +120,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     id: str
     version: str
     trained_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    features: Annotated[list[Feature], msgspec.Meta(min_length=1)]
+    features: Annotated[list[_Feature], msgspec.Meta(min_length=1)]
     step_seconds: Annotated[float, msgspec.Meta(gt=0)]
     architecture: ArchitectureConfig
     scaler: _Scaler
@@ -135,7 +142,15 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
         id=spec.id,
         version=spec.version,
         trained_at=spec.trained_at,
-        features=list(spec.features),
+        features=[
+            _Feature(
+                name=feature.name,
+                unit=feature.unit,
+                kind=feature.kind,
+                categories=feature.categories,
+            )
+            for feature in spec.features
+        ],
         step_seconds=spec.step_seconds,
         architecture=bundle.architecture,
         scaler=_Scaler(mean=scaler.mean.tolist(), std=scaler.std.tolist(), clip=scaler.clip),
@@ -154,7 +169,10 @@ def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
         id=document.id,
         version=document.version,
         trained_at=document.trained_at,
-        features=tuple(document.features),
+        features=tuple(
+            Feature(name=one.name, unit=one.unit, kind=one.kind, categories=one.categories)
+            for one in document.features
+        ),
         window_length=document.architecture.window_length,
         step_seconds=document.step_seconds,
         scaler=Scaler(
@@ -193,7 +211,7 @@ def _decode_document(content: bytes) -> _Document:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{MODEL_FILE}: truncated or not JSON: {error}") from error
     _check_values(document)
-    expected = _content_sha256(document)
+    expected = _content_sha256(content)
     if document.content_sha256 != expected:
         raise BundleError(
             f"{MODEL_FILE}: altered after it was written: content_sha256: found "
@@ -299,10 +317,13 @@ def _decode_tensors(content: bytes, document: _Document) -> dict[str, Tensor]:
     return tensors
 
 
-def _content_sha256(document: _Document) -> str:
-    """Hash the document without its own hash; numbers keep every bit in msgspec's JSON."""
-    blank = msgspec.structs.replace(document, content_sha256="")
-    return _sha256(msgspec.json.encode(blank, order="sorted"))
+def _content_sha256(content: bytes) -> str:
+    """Hash a document as it was written, fields unknown to this version included, without its hash.
+
+    Numbers keep every bit in msgspec's JSON.
+    """
+    document = msgspec.json.decode(content)
+    return _sha256(msgspec.json.encode(document | {"content_sha256": ""}, order="sorted"))
 
 
 def _sha256(content: bytes) -> str:

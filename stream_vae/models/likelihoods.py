@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.outputs import Reconstruction
 
@@ -128,10 +129,10 @@ class GaussianReconstruction:
         return GaussianReconstruction(self._values[:, -1:], means=means, sigma=self._sigma)
 
 
-def build_likelihood(n_features: int, architecture: ArchitectureConfig) -> Likelihood:
+def build_likelihood(features: Sequence[Feature], architecture: ArchitectureConfig) -> Likelihood:
     """Return the likelihood of an architecture, with first parameters from torch's generator."""
     return Gaussian(
-        n_features,
+        len(features),
         hidden_size=architecture.hidden_size,
         sigma_floor=architecture.sigma_floor,
     )

@@ -36,15 +36,16 @@ def _random_bundle(
     score: str = "recency",
 ) -> Bundle:
     architecture = architecture or ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2)
+    features = tuple(Feature(name=f"f{number}", unit="bar") for number in range(n_features))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = SequenceVae(n_features, architecture)
+        model = SequenceVae(features, architecture)
     rng = np.random.default_rng(seed)
     spec = ModelSpec(
         id="test",
         version="",
         trained_at=datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
-        features=tuple(Feature(name=f"f{number}", unit="bar") for number in range(n_features)),
+        features=features,
         window_length=architecture.window_length,
         step_seconds=60.0,
         scaler=Scaler(mean=rng.normal(size=n_features), std=rng.uniform(0.5, 2, n_features)),

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.likelihoods import Gaussian, Likelihood, build_likelihood
 from stream_vae.models.vae.network import SequenceNetwork
 
 B, T, F, H = 7, 5, 3, 8
+FEATURES = [Feature(name=name) for name in "abc"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +159,7 @@ def test_tensors_have_other_names_than_the_networks(case: Case) -> None:
 
 
 def test_every_likelihood_that_can_be_built_is_held_to_this() -> None:
-    built = type(build_likelihood(F, ArchitectureConfig()))
+    built = type(build_likelihood(FEATURES, ArchitectureConfig()))
     assert built in {type(case.make()) for case in CASES.values()}
 
 

@@ -1,7 +1,7 @@
 """The optimisation: from windows to weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.likelihoods import masked_sum, standard_normal_kl
@@ -95,23 +96,25 @@ class Fitting:
 
     Args:
         windows: The training part.
+        features: F, in the order of its columns.
         architecture: Shape of the network.
         training: How it is fitted.
         step_ns: Width of a step, nanoseconds.
         device: Where to compute.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what, how and where
         self,
         windows: WindowSet,
         *,
+        features: Sequence[Feature],
         architecture: ArchitectureConfig,
         training: TrainingConfig,
         step_ns: int,
         device: torch.device,
     ) -> None:
         self.plan = plan_steps(len(windows), training)
-        self.model = _initial_model(windows.steps.shape[1], architecture, training.seed)
+        self.model = _initial_model(features, architecture, training.seed)
         self.model.to(device).train()
         self._windows = windows
         self._training = training
@@ -298,8 +301,10 @@ def _optimizer(
     return optimizer, schedule
 
 
-def _initial_model(n_features: int, architecture: ArchitectureConfig, seed: int) -> SequenceVae:
+def _initial_model(
+    features: Sequence[Feature], architecture: ArchitectureConfig, seed: int
+) -> SequenceVae:
     """Return a model with initial weights from the seed, without changing the global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SequenceVae(n_features, architecture)
+        return SequenceVae(features, architecture)

@@ -88,6 +88,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     )
     fitting = Fitting(
         parts["training"],
+        features=features,
         architecture=architecture,
         training=training,
         step_ns=step_ns,

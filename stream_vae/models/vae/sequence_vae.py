@@ -1,10 +1,11 @@
 """The sequence-to-sequence variational autoencoder: a network and a likelihood."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from torch import Tensor, nn
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.likelihoods import build_likelihood
 from stream_vae.models.vae.network import SequenceNetwork
@@ -14,7 +15,7 @@ class SequenceVae(nn.Module):
     """q(z | x) and p(x | z) of windows.
 
     Args:
-        n_features: F.
+        features: F of them, in the order of the windows' columns.
         architecture: Sizes and options.
 
     References:
@@ -23,10 +24,10 @@ class SequenceVae(nn.Module):
         Variational Recurrent Autoencoders with Attention, ICMLA; here without the attention.
     """
 
-    def __init__(self, n_features: int, architecture: ArchitectureConfig) -> None:
+    def __init__(self, features: Sequence[Feature], architecture: ArchitectureConfig) -> None:
         super().__init__()
-        self.network = SequenceNetwork(n_features, architecture)
-        self.likelihood = build_likelihood(n_features, architecture)
+        self.network = SequenceNetwork(len(features), architecture)
+        self.likelihood = build_likelihood(features, architecture)
 
     def encode(
         self, values: Tensor, observed: Tensor, calendar: Tensor | None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.fitting import (
@@ -36,6 +37,7 @@ def make_windows(n_windows: int, seed: int = 0) -> WindowSet:
 def make_fitting(training: TrainingConfig = TRAINING, n_windows: int = 20) -> Fitting:
     return Fitting(
         make_windows(n_windows),
+        features=[Feature(name=name) for name in "abc"],
         architecture=ARCHITECTURE,
         training=training,
         step_ns=1,

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.likelihoods import masked_sum, standard_normal_kl
 from stream_vae.models.vae.sequence_vae import SequenceVae
@@ -11,7 +12,7 @@ ARCHITECTURE = ArchitectureConfig(window_length=5, hidden_size=16, latent_size=4
 def make_model(architecture: ArchitectureConfig = ARCHITECTURE) -> SequenceVae:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        return SequenceVae(3, architecture)
+        return SequenceVae([Feature(name=name) for name in "abc"], architecture)
 
 
 def draw(*shape: int) -> torch.Tensor:
