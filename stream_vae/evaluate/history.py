@@ -1,0 +1,195 @@
+"""The production pipeline over a history: every reading's score, verdict and explanation."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent, Severity
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.verdicts import Verdict, VerdictBatch
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.scored_batch import ScoredBatch
+
+BATCH = 4096
+"""Readings processed at once; the result does not depend on it."""
+
+OtherScore = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Another method: (B, T, F) windows in input units, NaN = not observed -> (B,) scores."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundIncident:
+    """One incident, as published."""
+
+    series: str
+    started_at: int
+    """Event time of its first anomalous reading, nanoseconds since 1970."""
+    detected_at: int
+    """Event time of the reading that opened it, nanoseconds since 1970."""
+    ended_at: int
+    """Event time of its last anomalous reading, nanoseconds since 1970."""
+    is_resolved: bool
+    severity: Severity
+    peak_score: float
+    features: tuple[str, ...]
+    """When it opened, largest contribution first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """N readings in input order, and what the detector said of each; NaN where it said nothing."""
+
+    series: list[str]
+    times: NDArray[np.int64]
+    """(N,) nanoseconds since 1970."""
+    values: NDArray[np.float64]
+    """(N, F) input units; NaN = not observed."""
+    score: NDArray[np.float64]
+    """(N,) higher = more anomalous."""
+    threshold: NDArray[np.float64]
+    """(N,) in force when the score was judged."""
+    p_value: NDArray[np.float64]
+    """(N,)"""
+    verdict: NDArray[np.int8]
+    """(N,) of `Verdict`."""
+    contribution: NDArray[np.float32]
+    """(N, F) share of each feature in the score."""
+    expected: NDArray[np.float64]
+    """(N, F) input units."""
+    expected_std: NDArray[np.float64]
+    """(N, F) input units."""
+    incidents: tuple[FoundIncident, ...]
+    """In the order in which they opened."""
+    others: Mapping[str, NDArray[np.float64]]
+    """(N,) scores of other methods on the same windows, by name."""
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @property
+    def is_judged(self) -> NDArray[np.bool_]:
+        """(N,) whether the reading has a score."""
+        return np.isin(self.verdict, (Verdict.NORMAL, Verdict.ANOMALOUS))
+
+    def top_features(self, n: int = 3) -> NDArray[np.int64]:
+        """Return (N, n) positions of the features that contribute most, largest first."""
+        order = np.argsort(-np.nan_to_num(self.contribution), axis=1, kind="stable")
+        return np.asarray(order[:, :n], np.int64)
+
+
+def run_history(
+    pipeline: Pipeline,
+    readings: ReadingBatch,
+    *,
+    now: datetime,
+    others: Mapping[str, OtherScore] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> History:
+    """Run a fresh pipeline over a history, as the daemon would on the same readings.
+
+    Args:
+        pipeline: With room for all series of the history.
+        readings: N readings in arrival order.
+        now: Wall clock, for the alert events.
+        others: Other methods that score the same windows, by name.
+        on_progress: Called with the number of readings done so far.
+
+    Raises:
+        IndexError: If there is no room for the series.
+    """
+    columns = _Columns(readings, others or {})
+    opened: dict[str, AlertEvent] = {}
+    last: dict[str, AlertEvent] = {}
+    for at in range(0, len(readings), BATCH):
+        rows = np.arange(at, min(at + BATCH, len(readings)))
+        batch = readings.take(rows)
+        scored = pipeline.score(batch, pipeline.assemble(batch))
+        outcome = pipeline.decide(scored, now)
+        columns.write(rows, scored, outcome.verdicts)
+        for event in outcome.alerts:
+            if event.kind == "anomaly":
+                opened.setdefault(event.incident_id, event)
+                last[event.incident_id] = event
+        if on_progress is not None:
+            on_progress(int(rows[-1]) + 1)
+    incidents = tuple(_incident(opened[key], last[key]) for key in opened)
+    return columns.history(tuple(_continued(pipeline, incidents)))
+
+
+class _Columns:
+    """The columns of a history, filled batch by batch."""
+
+    def __init__(self, readings: ReadingBatch, others: Mapping[str, OtherScore]) -> None:
+        N, F = readings.values.shape
+        self._readings = readings
+        self._methods = others
+        self._rows: dict[str, NDArray[Any]] = {
+            **{name: np.full(N, np.nan) for name in ("score", "threshold", "p_value")},
+            **{name: np.full((N, F), np.nan) for name in ("expected", "expected_std")},
+            "contribution": np.full((N, F), np.nan, np.float32),
+            "verdict": np.full(N, Verdict.UNSCORABLE, np.int8),
+        }
+        self._others = {name: np.full(N, np.nan) for name in others}
+
+    def write(self, rows: NDArray[np.int64], scored: ScoredBatch, verdicts: VerdictBatch) -> None:
+        """Add a batch; its readings stand in these rows."""
+        for name in ("score", "threshold", "p_value", "verdict"):
+            self._rows[name][rows] = getattr(verdicts, name)
+        ready = rows[scored.window_batch.ready]
+        for name in ("expected", "expected_std", "contribution"):
+            self._rows[name][ready] = getattr(scored.scores, name)
+        if len(ready):
+            for name, score in self._methods.items():
+                self._others[name][ready] = score(scored.window_batch.windows)
+
+    def history(self, incidents: tuple[FoundIncident, ...]) -> History:
+        """Return the whole."""
+        readings = self._readings
+        return History(
+            series=readings.series,
+            times=readings.times,
+            values=readings.values,
+            incidents=incidents,
+            others=self._others,
+            **self._rows,
+        )
+
+
+def _incident(opened: AlertEvent, last: AlertEvent) -> FoundIncident:
+    is_resolved = last.status == "resolved"
+    return FoundIncident(
+        series=opened.series.key,
+        started_at=_ns(opened.starts_at),
+        detected_at=_ns(opened.window.end),
+        ended_at=_ns(last.ends_at if last.ends_at is not None else last.window.end),
+        is_resolved=is_resolved,
+        severity=last.severity,
+        peak_score=last.score_peak,
+        features=tuple(feature.name for feature in opened.features),
+    )
+
+
+def _continued(pipeline: Pipeline, incidents: tuple[FoundIncident, ...]) -> Iterator[FoundIncident]:
+    """Yield the incidents, those still open with the end that the pipeline knows."""
+    for one in incidents:
+        row = None if one.is_resolved else pipeline.store.index.find((0, one.series))
+        still_open = None if row is None else pipeline.store.incidents.incident(row)
+        if still_open is None:
+            yield one
+        else:
+            yield replace(
+                one,
+                ended_at=still_open.last_anomalous_at,
+                peak_score=still_open.peak_score,
+                severity=still_open.severity,
+            )
+
+
+def _ns(when: datetime) -> int:
+    return (when - _EPOCH) // timedelta(microseconds=1) * 1000
