@@ -5,7 +5,8 @@ scoring needs, with the SHA-256 of the weights and of its own content. No pickle
 
 Since format 2 the fitted tensors of scores are stored with the weights as `score.NAME.TENSOR`; it
 is written only if there is such a tensor. The recency score's variances stay in `model.json`, where
-format 1 has them, so that the same training keeps its version.
+format 1 has them, so that the same training keeps its version. For the same reason options younger
+than format 1 are written only where they differ from their default.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -28,7 +29,7 @@ from stream_vae.core.scaling import Scaler
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle, TrainingSummary, build_model, build_score
 from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
-from stream_vae.models.config import ArchitectureConfig
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scores import SCORES, Recency
 
 FORMAT = "stream-vae-model"
@@ -38,6 +39,35 @@ FORMAT_VERSIONS = (1, 2)
 _VERSION_DIGITS = 16
 _SCORE_PREFIX = "score."
 _VARIANCE = "residual_variance"
+
+_ALWAYS_WRITTEN = frozenset(
+    {
+        "window_length",
+        "hidden_size",
+        "latent_size",
+        "calendar",
+        "sigma_floor",
+        "epochs",
+        "min_steps",
+        "max_steps",
+        "batch_size",
+        "stride",
+        "learning_rate",
+        "weight_decay",
+        "gradient_clip",
+        "beta",
+        "annealing",
+        "free_bits",
+        "denoising",
+        "missing_rate",
+        "patience",
+        "validation_fraction",
+        "calibration_fraction",
+        "seed",
+        "device",
+    }
+)
+"""Options of format 1."""
 
 
 def with_version(bundle: Bundle) -> Bundle:
@@ -51,7 +81,7 @@ def with_version(bundle: Bundle) -> Bundle:
         document.weights_sha256,
         document.features,
         document.step_seconds,
-        document.architecture,
+        _to_fields(document)["architecture"],
         document.scaler,
         document.score,
         document.noise_seed,
@@ -66,8 +96,8 @@ def encode_bundle(bundle: Bundle) -> dict[str, bytes]:
     """Return the bundle's files by name."""
     weights = _encode_tensors(bundle)
     document = _to_document(bundle, weights_sha256=_sha256(weights))
-    document.content_sha256 = _content_sha256(msgspec.json.encode(document))
-    indented = msgspec.json.format(msgspec.json.encode(document).decode(), indent=2)
+    document.content_sha256 = _content_sha256(msgspec.json.encode(_to_fields(document)))
+    indented = msgspec.json.format(msgspec.json.encode(_to_fields(document)).decode(), indent=2)
     return {
         WEIGHTS_FILE: weights,
         MODEL_FILE: (_number_lists_on_one_line(indented) + "\n").encode(),
@@ -152,7 +182,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
             for feature in spec.features
         ],
         step_seconds=spec.step_seconds,
-        architecture=bundle.architecture,
+        architecture=_with_cell_named(bundle.architecture),
         scaler=_Scaler(mean=scaler.mean.tolist(), std=scaler.std.tolist(), clip=scaler.clip),
         score=spec.score,
         noise_seed=bundle.noise_seed,
@@ -162,6 +192,33 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
     )
     # One JSON round trip: an integer given for a float must hash as the float that is read back.
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
+
+
+def _to_fields(document: _Document) -> dict[str, Any]:
+    """Return the document as JSON has it, without options that format 1 lacks at their default."""
+    fields: dict[str, Any] = msgspec.to_builtins(document)
+    for options, config in (
+        (fields["architecture"], ArchitectureConfig()),
+        (fields["training"]["config"], TrainingConfig()),
+    ):
+        for name in options.keys() - _ALWAYS_WRITTEN:
+            if options[name] == getattr(config, name):
+                del options[name]
+    return fields
+
+
+def _with_cell_named(architecture: ArchitectureConfig) -> ArchitectureConfig:
+    """Return the architecture as written: a file without a cell is of an LSTM for any length."""
+    return (
+        replace(architecture, cell="feed_forward") if architecture.is_feed_forward else architecture
+    )
+
+
+def _with_cell_as_written(architecture: ArchitectureConfig, content: bytes) -> ArchitectureConfig:
+    """Return the architecture as read: releases that knew LSTMs alone wrote no cell."""
+    if architecture.window_length > 1 or "cell" in msgspec.json.decode(content)["architecture"]:
+        return architecture
+    return replace(architecture, cell="lstm")
 
 
 def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
@@ -206,6 +263,7 @@ def _decode_document(content: bytes) -> _Document:
                 f"{list(FORMAT_VERSIONS)}, which this version of stream-vae reads"
             )
         document = msgspec.json.decode(content, type=_Document)
+        document.architecture = _with_cell_as_written(document.architecture, content)
     except msgspec.ValidationError as error:
         raise BundleError(f"{MODEL_FILE}: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

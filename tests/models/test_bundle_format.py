@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stream_vae.errors import BundleError
@@ -209,8 +209,17 @@ def test_altered_byte_is_refused(files: Files, data: st.DataObject) -> None:
         if name == MODEL_FILE
         else st.integers(0, 255).filter(lambda byte: byte != content[at])
     )
+    assume(name != MODEL_FILE or not same_numbers(bytes(content), files[name]))
     with pytest.raises(BundleError, match=name):
         decode_bundle({**files, name: bytes(content)})
+
+
+def same_numbers(content: bytes, original: bytes) -> bool:
+    """Return whether the altered digit is one past what a float64 holds."""
+    try:
+        return bool(msgspec.json.decode(content) == msgspec.json.decode(original))
+    except msgspec.DecodeError:
+        return False
 
 
 def test_whitespace_in_model_json_is_no_alteration(files: Files) -> None:
