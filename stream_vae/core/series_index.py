@@ -137,9 +137,9 @@ class SeriesIndex:
         return self.within(rows[self.changed[rows]], partitions)
 
     def shortfall(self, names: list[SeriesName]) -> int:
-        """Return how many series must be evicted before these can be given rows.
+        """Pin the known ones, and return how many others must be evicted before all have rows.
 
-        The known ones among them are kept: evicting one of them would free no row.
+        Evicting a known one would free no row.
         """
         if self.n_free >= len(names):
             return 0

@@ -206,8 +206,8 @@ class Committer:
         records = self.outbox.waiting.records()
         # State may have changed for partitions whose offset did not: their offsets are committed
         # again, so that a member of an old generation cannot publish it.
-        stems = {record.partition for record in records}
-        offsets = self._committed(stems) | settled
+        sources = {record.partition for record in records}
+        offsets = self._committed(sources) | settled
         if not offsets:
             return True
         try:

@@ -16,7 +16,7 @@ class OffsetLedger:
     """Keeps, per input partition, the offset up to which everything is settled.
 
     Work is tracked when it is polled and settled when its outputs are ready. A committable offset
-    never passes an unsettled one and never decreases; a revoked partition has none, however late
+    never passes an unsettled one; a revoked partition has none, however late
     its work is settled.
 
     >>> ledger = OffsetLedger()

@@ -39,7 +39,7 @@ def parse_key(found: RawKey) -> str:
         DecodeError: `key_missing`, `key_not_utf8` or `key_too_long`.
     """
     if found is None or found in (b"", ""):
-        raise DecodeError("key_missing", "nothing names the series; expected a key of 1-1024 bytes")
+        raise DecodeError("key_missing", "nothing names the series; expected 1-1024 characters")
     try:
         key = found.decode() if isinstance(found, bytes) else str(found)
         if not isinstance(found, bytes):

@@ -25,7 +25,7 @@ from stream_vae.wire.snapshots import (
 
 
 class ChangelogWriter:
-    """Makes the records of one detector; partition for partition the topic is the input's twin.
+    """Makes the records of one detector; the topic has the partitions of the input.
 
     Args:
         topic: The compacted topic.

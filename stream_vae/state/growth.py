@@ -1,4 +1,4 @@
-"""Sees that the changelog has a partition for every one that the input has got meanwhile."""
+"""Adds partitions to the changelog when the input has more."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +15,7 @@ _RETRY_PAUSE_S = 30.0  # somebody may have granted the right meanwhile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthParts:
-    """What the growth of the changelog rests on."""
+    """Collaborators of `ChangelogGrowth`."""
 
     consumer: InputConsumer
     reader: RangeReader
@@ -26,9 +26,9 @@ class GrowthParts:
 
 
 class ChangelogGrowth:
-    """Holds partitions back that have no place in the changelog yet, and has one made for them.
+    """Holds back input partitions without a changelog partition until that is created.
 
-    The others go on meanwhile.
+    The others continue.
 
     Args:
         topic: The input topic.

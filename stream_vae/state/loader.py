@@ -94,7 +94,7 @@ class ChangelogLoader:
         replayed, memory = self._pipeline.replayed, self._pipeline.store
         for key, (offset, incidents) in one.restoration.incidents.items():
             name = (one.number, key)
-            # Of a series saved after its incidents were, nothing was tracked_rows any more.
+            # A series that was saved after its incidents had none that were tracked by then.
             if offset < max(replayed.saved_at(name), one.restoration.unfit.get(key, -1)):
                 continue
             if memory.index.shortfall([name]):

@@ -187,7 +187,9 @@ class Restorer:
             found.state = "restored"  # no series had been saved yet: all are read again
         since, clock_ns = one.begin, self._clock.time_ns()
         if found.state == "history":
-            since, clock_ns = self._history_begin(one.number, since), clock_ns - self._history_ns
+            # Records that wait to be processed may all be older than the history that is read.
+            since = min(self._history_begin(one.number, since), since)
+            clock_ns -= self._history_ns
         if one.checkpoint is None:
             one.checkpoint = Checkpoint(offset=since, clock_ns=clock_ns)
         since = min(one.checkpoint.offset, since)

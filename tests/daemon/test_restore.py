@@ -179,6 +179,23 @@ def test_a_group_that_kept_no_state_until_now_warms_up_from_history() -> None:
     scene.assert_undisturbed(one)
 
 
+def test_the_first_checkpoint_is_not_beyond_the_committed_offset() -> None:
+    """Records that wait to be processed may all be too old to be history."""
+    scene = Scene(state={"history_age_s": 30.0, **SLOW})
+    scene.feed_series("s", range(20))
+    cold = scene.start(settings=without_state(scene))
+    scene.settle(cold)
+    cold.stop()
+    scene.feed_series("s", range(20, 60))
+    scene.kafka.clock.sleep(1000.0)
+    scene.feed_series("s", range(60, 62))
+    one = scene.start()
+    one.turn_until(lambda: one.restored)
+    checkpoint = one.partitions[0].checkpoint
+    assert checkpoint is not None
+    assert checkpoint.offset == 20
+
+
 def test_without_state_a_partition_begins_cold() -> None:
     scene = Scene()
     scene.feed_series("s", range(40), anomalies=range(36, 40))

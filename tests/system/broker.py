@@ -17,7 +17,7 @@ from tests.system.watchdog import ChildProcess
 
 __all__ = ["SESSION_TIMEOUT_S", "BrokerUnavailableError", "KafkaCluster", "RealKafka", "Record"]
 
-KAFKA = "org.apache.kafka:kafka_2.13:4.1.0+org.slf4j:slf4j-simple:1.7.36"
+KAFKA = "org.apache.kafka:kafka_2.13:4.4.0+org.slf4j:slf4j-simple:1.7.36"
 """Broker and a logger for it; 4.1 offers the KIP-848 group protocol by default."""
 
 SESSION_TIMEOUT_S = 6.0

@@ -11,6 +11,7 @@ from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.errors import Operation
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
+from stream_vae.errors import KafkaUnavailableError
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster, RealKafka
 from tests.system.chaos.proxy import Network, Proxy
@@ -50,6 +51,30 @@ def test_a_transaction_of_unknown_outcome_is_published_once(
     assert [m.value() for m in kafka.consume_all(output)] == [b"v"]
 
 
+def test_a_producer_that_no_group_guards_takes_its_id_back_from_nobody(
+    kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever holds the id meanwhile may have moved the same records."""
+    topic, output = kafka.new_topic("in"), kafka.new_topic("out")
+    config = KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=topic)
+    consumer = kafka.consumer(**{"group.id": topic})
+    nobody = consumer.consumer_group_metadata()
+    record = OutputRecord(topic=output, key=b"k", value=b"v", headers=[], partition=0)
+    producer = OutputProducer(config, topic, RecordedEvents(), may_renew=False)
+    producer.open()
+
+    def hang(*_: object) -> None:
+        raise ClientHungError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TransactionalClient, "add_offsets", hang)
+        with pytest.raises(KafkaUnavailableError, match="run it again"):
+            producer.commit([record], topic, {0: 5}, nobody)
+    producer.close()
+    consumer.close()
+    assert kafka.consume_all(output) == []
+
+
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
     proxy = Proxy()
@@ -87,7 +112,7 @@ def test_a_record_of_an_aborted_transaction_is_published_by_the_next_one(
     client.open(Deadline(30))
 
     def publish(value: bytes) -> None:
-        client.begin()
+        client.begin(Deadline(30))
         record = OutputRecord(topic=output, key=b"k", value=value, headers=[], partition=0)
         client.publish(record, lambda _error, _message: None)
 

@@ -19,7 +19,7 @@ from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.membership import is_member
 from stream_vae.edges.kafka.deadline import Deadline
-from stream_vae.edges.kafka.error_codes import unwrapped
+from stream_vae.edges.kafka.error_codes import UNSUPPORTED, unwrapped
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
 from stream_vae.edges.kafka.offsets import InputOffsets
 from stream_vae.edges.kafka.properties import consumer_properties
@@ -31,7 +31,6 @@ Protocol = Literal["consumer", "classic"]
 _REJOIN_PAUSE_S = 1.0
 _REQUEST_TIMEOUT_S = 10.0
 _WAKE_S = 0.5
-_UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 -- the client names its own codes so
 
 
 class InputConsumer:
@@ -187,7 +186,7 @@ class InputConsumer:
     def abandon(self) -> None:
         """Leave the group without calling the listener; a no-op after `close`."""
         self._listener = None
-        with suppress(RuntimeError):
+        with suppress(KafkaException, RuntimeError):
             self._consumer.close()
 
     def _make_client(self) -> Consumer:
@@ -208,7 +207,7 @@ class InputConsumer:
         error = unwrapped(error)
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- see above
             self._reach_end(message.partition() or 0, message.offset() or 0)
-        elif error.code() in _UNSUPPORTED and self._config.group_protocol == "auto":
+        elif error.code() in UNSUPPORTED and self._config.group_protocol == "auto":
             self._protocol = "classic"
             self._join_again("the brokers do not offer the protocol `consumer`: taking `classic`")
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see above

@@ -23,7 +23,7 @@ from stream_vae.edges.kafka.errors import (
 from stream_vae.edges.kafka.offsets import committed_offsets
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
 from stream_vae.edges.kafka.properties import reader_properties
-from stream_vae.errors import FencedError, StreamVaeError
+from stream_vae.errors import FencedError, KafkaUnavailableError, StreamVaeError
 from stream_vae.events import TransactionAborted
 from stream_vae.wire.offset_notes import TopicIdentity, encode_note
 
@@ -38,6 +38,10 @@ class OutputProducer:
         config: Brokers and deadlines.
         transactional_id: A later producer of the same id fences this one.
         events: Receives why a transaction is retried, and events of the brokers.
+        changelog: Identity that goes with the committed offsets; None if there is none.
+        may_renew: Whether a client that hung or lost track may be replaced. That takes the
+            transactional id back from a producer that holds it meanwhile, and is sound only where
+            the group refuses the offsets of a member that was replaced.
     """
 
     def __init__(
@@ -47,8 +51,10 @@ class OutputProducer:
         events: EventSink,
         *,
         changelog: TopicIdentity | None = None,
+        may_renew: bool = True,
     ) -> None:
         self._changelog = changelog
+        self._may_renew = may_renew
         self._config = config
         self._deadline_s = config.broker_deadline_s
         self._transaction_timeout_s = config.transaction_timeout_s
@@ -108,7 +114,10 @@ class OutputProducer:
             began = time.monotonic()
             try:
                 self._attempt(records, positions, membership, deadline)
-            except ClientHungError:
+            except ClientHungError as exc:
+                if not self._may_renew:
+                    msg = f"{self._operation.doing}: the client does not answer; run it again"
+                    raise KafkaUnavailableError(msg) from exc
                 must_renew = True
             except KafkaException as exc:
                 error = self._undo(error_of(exc), deadline)
@@ -118,7 +127,7 @@ class OutputProducer:
                     raise failure from exc
                 if not must_renew and isinstance(failure, FencedError):
                     return False
-                if deadline.has_passed:
+                if deadline.has_passed or (self._client.must_renew and not self._may_renew):
                     raise failure from exc
             else:
                 return True
@@ -143,7 +152,7 @@ class OutputProducer:
             if error is not None:
                 failed.append((error, message.topic() or ""))
 
-        self._client.begin()
+        self._client.begin(deadline)
         for record in records:
             self._client.publish(record, delivered)
         self._client.add_offsets(positions, membership, deadline)
@@ -184,11 +193,11 @@ class OutputProducer:
         """Return whether the broker's timeout ended the transaction started at `began`.
 
         The broker increases the epoch like another producer of the same id, so the client cannot
-        distinguish the two. Taking the id back from another producer commits nothing twice: the
-        group refuses the offsets of the one whose membership has ended.
+        distinguish the two.
         """
         lasted_s = time.monotonic() - began
-        return isinstance(failure, FencedError) and lasted_s >= self._transaction_timeout_s
+        is_fenced = isinstance(failure, FencedError)
+        return self._may_renew and is_fenced and lasted_s >= self._transaction_timeout_s
 
     def _renew_client(
         self, topic: str, positions: list[TopicPartition], deadline: Deadline

@@ -57,6 +57,7 @@ class Redriver:
             self._config,
             f"{self._config.group_id}.{self._topic}",
             self._events,
+            may_renew=False,  # no member guards the history
         )
         self._producer.open()
 
@@ -148,7 +149,7 @@ class Redriver:
         """Close the clients."""
         if self._producer is not None:
             self._producer.close()
-        with suppress(RuntimeError):
+        with suppress(KafkaException, RuntimeError):
             self._consumer.close()
 
     def _ask(self, partitions: Iterable[int], deadline: Deadline) -> list[TopicPartition]:

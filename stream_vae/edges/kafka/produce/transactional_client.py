@@ -29,7 +29,7 @@ class ClientHungError(Exception):
 
 
 class TransactionalClient:
-    """The steps of a transaction (KIP-98), each retried while its failure is transient.
+    """The steps of a transaction (KIP-98), those that ask brokers retried while it is transient.
 
     Every step raises `KafkaException` for a failure that is not transient, and
     `KafkaUnavailableError` after the deadline.
@@ -49,6 +49,8 @@ class TransactionalClient:
         self._is_waiting = False
         self._numbers = itertools.count()
         self._unacknowledged: set[int] = set()
+        self.must_renew = False
+        """Whether the next transaction needs a new client; see `abort`."""
         self._properties = producer_properties(config, transactional_id=operation.transactional_id)
         self._producer = Producer(self._properties)
 
@@ -66,16 +68,19 @@ class TransactionalClient:
             self._producer.purge()
         self._producer = Producer(self._properties)
         self.open(deadline)
+        self.must_renew = False
 
     def close(self) -> None:
         """Close the client; the broker aborts a transaction that is still open."""
         with suppress(KafkaException):  # a fenced producer's queued records are already lost
             self._producer.flush(0)
 
-    def begin(self) -> None:
-        """Begin a transaction."""
-        self._unacknowledged = set()
+    def begin(self, deadline: Deadline) -> None:
+        """Begin a transaction, with a new client if the last one was aborted with records open."""
+        if self.must_renew:
+            self.renew(deadline)
         self._producer.begin_transaction()
+        self._unacknowledged = set()
 
     def publish(
         self, record: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]
@@ -88,7 +93,6 @@ class TransactionalClient:
                 unacknowledged.discard(number)
             on_delivery(error, message)
 
-        unacknowledged.add(number)
         while True:
             try:
                 self._producer.produce(
@@ -102,6 +106,7 @@ class TransactionalClient:
             except BufferError:
                 self._producer.poll(0.1)
             else:
+                unacknowledged.add(number)
                 return
 
     def add_offsets(
@@ -129,18 +134,17 @@ class TransactionalClient:
     def abort(self, deadline: Deadline) -> None:
         """Abort the transaction.
 
-        If a record of it was not acknowledged, the client is replaced. librdkafka (2.16) gives the
-        record's sequence number to the next one of its partition, although the broker may have
-        stored it under that number. The broker then takes the next one for a repetition: it
-        acknowledges that and does not store it, and the next transaction lacks it.
+        If a record of it was not acknowledged, the next transaction needs a new client. librdkafka
+        (2.16) gives the record's sequence number to the next one of its partition, although the
+        broker may have stored it under that number. The broker then takes the next one for a
+        repetition: it acknowledges that and does not store it, and the next transaction lacks it.
         """
         self.retry(
             lambda: self._producer.abort_transaction(_STEP_TIMEOUT_S),
             "aborting a transaction",
             deadline,
         )
-        if self._unacknowledged:
-            self.renew(deadline)
+        self.must_renew = bool(self._unacknowledged)
 
     def retry(self, step: Callable[[], object], doing: str, deadline: Deadline) -> None:
         """Retry a step while its failure is transient."""
