@@ -1,5 +1,6 @@
 """A trained model as seen by everything outside the network."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -23,6 +24,11 @@ class Feature:
     categories: tuple[str, ...] = ()
     """Of a categorical feature: the K values seen in training. A reading holds the position of its
     value in them, or K for any other value (unseen)."""
+
+
+def numeric_features(names: Iterable[str]) -> tuple[Feature, ...]:
+    """Return numeric features of these names, without units."""
+    return tuple(Feature(name=name) for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,15 @@ The fast path uses the types, msgspec rejecting other values; the slow path uses
 repair what they can and give the exact reason for the rest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite, isnan
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from stream_vae.core.excerpts import excerpt
+from stream_vae.core.model_spec import FeatureKind
 from stream_vae.errors import DecodeError
 
 
@@ -61,6 +64,57 @@ def check_number(found: Any, name: str) -> float | None:
     if isinstance(found, bool) or not isinstance(found, int | float):
         detail = f"field {name}: found {excerpt(found)}; expected a number or null"
         raise DecodeError("value_not_a_number", detail)
+    return _finite(found, name)
+
+
+def check_count(found: Any, name: str) -> float | None:
+    """Return a whole number of 0 or more, or None for null and NaN: not observed.
+
+    Raises:
+        DecodeError: `value_not_a_count` or `value_out_of_range`.
+    """
+    detail = f"field {name}: found {excerpt(found)}; expected a whole number of 0 or more, or null"
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise DecodeError("value_not_a_count", detail)
+    value = _finite(found, name)
+    if value is not None and (value < 0 or not value.is_integer()):
+        raise DecodeError("value_not_a_count", detail)
+    return value
+
+
+def check_binary(found: Any, name: str) -> float | None:
+    """Return 0.0 or 1.0, or None for null and NaN: not observed.
+
+    Raises:
+        DecodeError: `value_not_binary`.
+    """
+    if found is None or (isinstance(found, float) and isnan(found)):
+        return None
+    if not isinstance(found, int | float) or found not in (0, 1):
+        detail = f"field {name}: found {excerpt(found)}; expected true, false, 0, 1 or null"
+        raise DecodeError("value_not_binary", detail)
+    return float(found)
+
+
+def check_category(found: Any, name: str) -> str | bool | float | None:
+    """Return text, a truth value or a finite number, or None for null and NaN: not observed.
+
+    Raises:
+        DecodeError: `value_not_a_category` or `value_out_of_range`.
+    """
+    if found is None or isinstance(found, str | bool):
+        return found
+    if not isinstance(found, int | float):
+        detail = f"field {name}: found {excerpt(found)}; expected text, a number, true, false, null"
+        raise DecodeError("value_not_a_category", detail)
+    value = _finite(found, name)
+    return found if isinstance(found, int) and found.bit_length() < 64 else value
+
+
+def _finite(found: float, name: str) -> float | None:
+    """Return a finite number, or None for NaN."""
     try:
         value = float(found)
     except OverflowError:
@@ -76,3 +130,17 @@ def check_number(found: Any, name: str) -> float | None:
 TIME = FieldKind(type=int | float | str | None, check=check_time)
 SERIES = FieldKind(type=str | int | None, check=check_series)
 NUMBER = FieldKind(type=float | None, check=check_number)
+_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+VALUES: Mapping[FeatureKind, FieldKind] = {
+    "numeric": NUMBER,
+    "count": FieldKind(
+        type=Annotated[float, msgspec.Meta(ge=0, multiple_of=1)] | None, check=check_count
+    ),
+    "binary": FieldKind(
+        type=bool | Annotated[float, msgspec.Meta(ge=0, le=1, multiple_of=1)] | None,
+        check=check_binary,
+    ),
+    "categorical": FieldKind(type=str | bool | _INT64 | float | None, check=check_category),
+}
+"""Kind of a feature -> kind of its field."""

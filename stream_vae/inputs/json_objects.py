@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoded
-from stream_vae.inputs.field_kinds import NUMBER
+from stream_vae.inputs.field_kinds import VALUES
 from stream_vae.inputs.json_records import JsonRecordParser
 from stream_vae.inputs.raw_readings import DecodeErrors, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -20,17 +21,20 @@ class JsonObjectDecoder:
     observed.
 
     Args:
-        feature_names: F names, in the model's order.
+        features: F, in the model's order.
         fmt: Where a record keeps its parts.
+        is_events: As in `build_decoder`.
 
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
 
-    def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
-        layout = object_layout(feature_names, fmt)
-        self._parser = JsonRecordParser(layout, len(feature_names), fmt.max_record_bytes)
-        self._builder = ReadingBuilder(fmt)
+    def __init__(
+        self, features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool = False
+    ) -> None:
+        layout = object_layout(features, fmt)
+        self._parser = JsonRecordParser(layout, features, fmt.max_record_bytes)
+        self._builder = ReadingBuilder(fmt, is_events=is_events)
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
@@ -39,17 +43,16 @@ class JsonObjectDecoder:
         return self._builder.build(batch, raw, errors, now_ns, read_since_ns)
 
 
-def object_layout(feature_names: Sequence[str], fmt: ReadingFormat) -> RecordLayout:
+def object_layout(features: Sequence[Feature], fmt: ReadingFormat) -> RecordLayout:
     """Return the layout of time, series and features in an object.
 
     Raises:
         ConfigError: If paths contradict each other or a name cannot be a field's.
     """
-    unknown = sorted(set(fmt.feature_fields) - set(feature_names))
+    names = [feature.name for feature in features]
+    unknown = sorted(set(fmt.feature_fields) - set(names))
     if unknown:
-        raise ConfigError(
-            f"input.feature_fields names {unknown}; the model's features are {[*feature_names]}"
-        )
+        raise ConfigError(f"input.feature_fields names {unknown}; the model's features are {names}")
     mapped = fmt.feature_fields
-    paths = [split_path(mapped[name]) if name in mapped else (name,) for name in feature_names]
-    return RecordLayout(fmt, paths, NUMBER)
+    paths = [split_path(mapped[name]) if name in mapped else (name,) for name in names]
+    return RecordLayout(fmt, paths, [VALUES[feature.kind] for feature in features])

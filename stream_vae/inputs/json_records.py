@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
+from stream_vae.inputs.categories import CategoryCodes
 from stream_vae.inputs.decode_slow_path import decode_slowly
 from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from stream_vae.inputs.raw_readings import DecodeErrors, RawReadings
@@ -30,14 +32,19 @@ class JsonRecordParser:
     Its only state is which unknown fields were reported.
 
     Args:
-        layout: Where a record keeps its parts; its values are F numbers.
-        n_features: F
+        layout: Where a record keeps its parts.
+        features: F, in the order of the layout's values.
         max_bytes: Longer records are rejected.
     """
 
-    def __init__(self, layout: RecordLayout, n_features: int, max_bytes: int) -> None:
+    def __init__(self, layout: RecordLayout, features: Sequence[Feature], max_bytes: int) -> None:
         self._layout = layout
-        self._n_features = n_features
+        self._n_features = len(features)
+        self._codes = {
+            position: CategoryCodes(feature.categories)
+            for position, feature in enumerate(features)
+            if feature.kind == "categorical"
+        }
         self._max_bytes = max_bytes
         self._decode_one = msgspec.json.Decoder(layout.record_type).decode
         self._reported: set[str] = set()
@@ -46,14 +53,27 @@ class JsonRecordParser:
         """Return the readings of the valid records; add the errors of the others to `errors`."""
         index, records = self._structs(batch.values, errors)
         series_of = self._layout.series_of
-        values = np.array(list(map(self._layout.values_of, records)), dtype=np.float64)
         return RawReadings(
             index=index,
             series=None if series_of is None else list(map(series_of, records)),
             times=list(map(self._layout.time_of, records)),
-            values=values.reshape(len(records), self._n_features),
+            values=self._values(records),
             unknown_fields=self._unknown_fields(batch.values[int(index[0])]) if len(index) else (),
         )
+
+    def _values(self, records: Sequence[msgspec.Struct]) -> NDArray[np.float64]:
+        """Return (R, F) values, categories as codes."""
+        rows = list(map(self._layout.values_of, records))
+        if not self._codes:
+            return np.array(rows, dtype=np.float64).reshape(len(records), self._n_features)
+        values = np.empty((len(records), self._n_features))
+        # attrgetter of one field returns the value itself, of several a row of them.
+        is_row = bool(rows) and isinstance(rows[0], tuple | list)
+        columns = zip(*rows, strict=True) if is_row else [rows]
+        for position, column in enumerate(columns):
+            codes = self._codes.get(position)
+            values[:, position] = column if codes is None else codes.encode(column)
+        return values
 
     def _structs(
         self, raws: Sequence[bytes | None], errors: DecodeErrors

@@ -19,6 +19,9 @@ from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey, parse_key, parse_keys
 from stream_vae.inputs.timestamps import END_NS, RawTime, TimestampParser
 
+EVENT_SERIES = "events"
+"""Series of event records that name none."""
+
 DecodeErrors = dict[int, DecodeError]
 """Position of a record in its batch -> its first error."""
 
@@ -44,9 +47,11 @@ class ReadingBuilder:
 
     Args:
         fmt: The operator's choices.
+        is_events: Records are events without order in time: time and series may be missing.
     """
 
-    def __init__(self, fmt: ReadingFormat) -> None:
+    def __init__(self, fmt: ReadingFormat, *, is_events: bool = False) -> None:
+        self._is_events = is_events
         # No valid time is further ahead, and the sum of clock and limit fits int64.
         self._max_future_ns = round(min(fmt.max_future_s * 1e9, END_NS))
         self._times = TimestampParser(fmt.timestamp_format)
@@ -69,9 +74,11 @@ class ReadingBuilder:
             read_since_ns: As in `Decoder.decode`.
         """
         index, values = raw.index, raw.values
-        series = _series(batch.keys, raw, errors)
+        series = _series(batch.keys, raw, errors, EVENT_SERIES if self._is_events else None)
         arrivals = _arrivals(batch, index, now_ns, read_since_ns)
-        times = self._parse_times(raw, arrivals, errors)
+        stamped = batch.timestamps[index]
+        record_times = np.where(stamped > 0, stamped, arrivals) if self._is_events else None
+        times = self._parse_times(raw, arrivals, errors, record_times)
         if errors:
             kept = np.array([row not in errors for row in index.tolist()], dtype=bool)
             series = [name for name, keep in zip(series, kept.tolist(), strict=True) if keep]
@@ -96,13 +103,21 @@ class ReadingBuilder:
         )
 
     def _parse_times(
-        self, raw: RawReadings, clock: NDArray[np.int64], errors: DecodeErrors
+        self,
+        raw: RawReadings,
+        clock: NDArray[np.int64],
+        errors: DecodeErrors,
+        record_times: NDArray[np.int64] | None,
     ) -> NDArray[np.int64]:
+        """Return (R,) times; `record_times` serve where there is none, if they are given."""
         found = raw.times
         times = self._times.parse(found) if len(found) else np.empty(0, dtype=np.int64)
         if times is None:
             times = np.zeros(len(found), dtype=np.int64)
             for position, time in enumerate(found):
+                if time is None and record_times is not None:
+                    times[position] = record_times[position]
+                    continue
                 try:
                     times[position] = self._times.parse_one(time)
                 except DecodeError as error:
@@ -127,7 +142,10 @@ def _note(
         errors[row] = DecodeError(error.reason, f"{named}{error.detail}")
 
 
-def _series(keys: list[bytes | None], raw: RawReadings, errors: DecodeErrors) -> list[str]:
+def _series(
+    keys: list[bytes | None], raw: RawReadings, errors: DecodeErrors, unnamed: str | None
+) -> list[str]:
+    """Return R series; `unnamed` is that of readings that name none, if it is given."""
     found: Sequence[RawKey]
     if raw.series is not None:
         found = raw.series
@@ -135,6 +153,8 @@ def _series(keys: list[bytes | None], raw: RawReadings, errors: DecodeErrors) ->
         found = keys
     else:
         found = [keys[row] for row in raw.index.tolist()]
+    if unnamed is not None:
+        found = [unnamed if key in (None, b"", "") else key for key in found]
     series = parse_keys(found)
     if series is not None:
         return series

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.inputs.json_objects import object_layout
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import FieldPath
@@ -20,7 +21,7 @@ class ReadingEncoder:
     """Encodes readings of one layout.
 
     Args:
-        feature_names: F names.
+        features: F.
         fmt: Where a record keeps its parts. Times are RFC 3339 text, or numbers in an epoch format;
             digits finer than its unit stay as a fraction, which float64 holds to about a
             microsecond in seconds.
@@ -29,11 +30,16 @@ class ReadingEncoder:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
 
-    def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
-        self._n_features = len(feature_names)
+    def __init__(self, features: Sequence[Feature], fmt: ReadingFormat) -> None:
+        self._n_features = len(features)
+        self._categories = {
+            position: feature.categories
+            for position, feature in enumerate(features)
+            if feature.kind == "categorical"
+        }
         self._is_vector = fmt.format == "vector"
         layout_of = vector_layout if self._is_vector else object_layout
-        self._layout = layout_of(feature_names, fmt)
+        self._layout = layout_of(features, fmt)
         self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
 
     def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:
@@ -42,10 +48,11 @@ class ReadingEncoder:
         Args:
             series: Written if the format names a series field; otherwise it is the Kafka key.
             time_ns: Event time, nanoseconds since 1970.
-            values: F values in input units; NaN = not observed.
+            values: F values in input units, of a categorical feature its code, which is written
+                as its text; NaN = not observed.
 
         Raises:
-            ValueError: If there are not F values, or one is infinite.
+            ValueError: If there are not F values, one is infinite, or a code has no text.
         """
         if len(values) != self._n_features or any(value in _INFINITE for value in values):
             raise ValueError(
@@ -56,7 +63,12 @@ class ReadingEncoder:
         _put(record, self._layout.time_path, self._time(time_ns))
         if self._layout.series_path is not None:
             _put(record, self._layout.series_path, series)
-        observed = [float(value) if isfinite(value) else None for value in values]
+        observed: list[float | str | None] = [
+            float(value) if isfinite(value) else None for value in values
+        ]
+        for position, categories in self._categories.items():
+            if isfinite(values[position]):
+                observed[position] = _text_of(values[position], categories)
         if self._is_vector:
             _put(record, self._layout.value_paths[0], observed)
         else:
@@ -83,15 +95,21 @@ def encode_reading(
     feature_names: Sequence[str],
     fmt: ReadingFormat,
 ) -> bytes:
-    """Return one reading as a record's value; for many, keep a `ReadingEncoder`.
+    """Return one reading of numbers as a record's value; for many, keep a `ReadingEncoder`.
 
     >>> encode_reading(
     ...     series="pump-7", time_ns=0, values=[1.5], feature_names=["flow"], fmt=ReadingFormat()
     ... )
     b'{"timestamp":"1970-01-01T00:00:00Z","flow":1.5}'
     """
-    encoder = ReadingEncoder(feature_names, fmt)
+    encoder = ReadingEncoder([Feature(name=name) for name in feature_names], fmt)
     return encoder.encode(series=series, time_ns=time_ns, values=values)
+
+
+def _text_of(code: float, categories: Sequence[str]) -> str:
+    if not (0 <= code < len(categories) and float(code).is_integer()):
+        raise ValueError(f"category {code}; expected a position in {len(categories)} categories")
+    return categories[int(code)]
 
 
 def _put(record: dict[str, Any], path: FieldPath, value: object) -> None:

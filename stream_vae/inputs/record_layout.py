@@ -37,14 +37,17 @@ class RecordLayout:
     Args:
         fmt: The operator's choices, for timestamp and series.
         value_paths: Paths of the features, one each or one for all; at least one.
-        value_kind: Kind of field at these paths.
+        value_kinds: Kind of field at each of these paths.
 
     Raises:
         ConfigError: If paths contradict each other or a name cannot be a field's.
     """
 
     def __init__(
-        self, fmt: ReadingFormat, value_paths: Sequence[FieldPath], value_kind: FieldKind
+        self,
+        fmt: ReadingFormat,
+        value_paths: Sequence[FieldPath],
+        value_kinds: Sequence[FieldKind],
     ) -> None:
         if not value_paths:
             raise ConfigError("input: the model has no features; expected one or more")
@@ -55,7 +58,7 @@ class RecordLayout:
         """In the order in which errors are reported."""
         if self.series_path is not None:
             self.fields.append((self.series_path, SERIES))
-        self.fields += [(path, value_kind) for path in value_paths]
+        self.fields += zip(value_paths, value_kinds, strict=True)
         self._tree: _Tree = {}
         for path, kind in self.fields:
             _plant(self._tree, path, kind)

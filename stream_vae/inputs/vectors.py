@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import msgspec
 
 from stream_vae.core.excerpts import excerpt
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import ConfigError, DecodeError
 from stream_vae.inputs.decoder import Decoded
-from stream_vae.inputs.field_kinds import FieldKind, check_number
+from stream_vae.inputs.field_kinds import VALUES, FieldKind
 from stream_vae.inputs.json_records import JsonRecordParser
 from stream_vae.inputs.raw_readings import DecodeErrors, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -20,20 +21,23 @@ from stream_vae.inputs.record_layout import RecordLayout, split_path
 
 
 class VectorDecoder:
-    """Decodes arrays of exactly F numbers; null is not observed.
+    """Decodes arrays of exactly F values; null is not observed.
 
     Args:
-        feature_names: F names, in the model's order: that of the array.
+        features: F, in the model's order: that of the array.
         fmt: Where a record keeps its parts.
+        is_events: As in `build_decoder`.
 
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
 
-    def __init__(self, feature_names: Sequence[str], fmt: ReadingFormat) -> None:
-        layout = vector_layout(feature_names, fmt)
-        self._parser = JsonRecordParser(layout, len(feature_names), fmt.max_record_bytes)
-        self._builder = ReadingBuilder(fmt)
+    def __init__(
+        self, features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool = False
+    ) -> None:
+        layout = vector_layout(features, fmt)
+        self._parser = JsonRecordParser(layout, features, fmt.max_record_bytes)
+        self._builder = ReadingBuilder(fmt, is_events=is_events)
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
@@ -42,7 +46,7 @@ class VectorDecoder:
         return self._builder.build(batch, raw, errors, now_ns, read_since_ns)
 
 
-def vector_layout(feature_names: Sequence[str], fmt: ReadingFormat) -> RecordLayout:
+def vector_layout(features: Sequence[Feature], fmt: ReadingFormat) -> RecordLayout:
     """Return the layout of time, series and array in a record.
 
     Raises:
@@ -54,12 +58,16 @@ def vector_layout(feature_names: Sequence[str], fmt: ReadingFormat) -> RecordLay
             "the array in the model's order"
         )
     path = split_path(fmt.values_field)
-    return RecordLayout(fmt, [path] if feature_names else [], _array_of(len(feature_names)))
+    kinds = [VALUES[feature.kind] for feature in features]
+    return RecordLayout(fmt, [path] if kinds else [], [_array_of(kinds)] if kinds else [])
 
 
-def _array_of(length: int) -> FieldKind:
-    def check(found: Any, name: str) -> list[float | None]:
-        expected = f"expected an array of {length} numbers"
+def _array_of(kinds: Sequence[FieldKind]) -> FieldKind:
+    length = len(kinds)
+    is_plain = all(kind is VALUES["numeric"] for kind in kinds)
+
+    def check(found: Any, name: str) -> list[Any]:
+        expected = f"expected an array of {length} {'numbers' if is_plain else 'values'}"
         if found is None:
             raise DecodeError("values_missing", f"field {name}: absent or null; {expected}")
         if not isinstance(found, list):
@@ -67,7 +75,13 @@ def _array_of(length: int) -> FieldKind:
             raise DecodeError("values_not_an_array", detail)
         if len(found) != length:
             raise DecodeError("wrong_length", f"field {name}: found {excerpt(found)}; {expected}")
-        return [check_number(value, f"{name}[{position}]") for position, value in enumerate(found)]
+        return [
+            kind.check(value, f"{name}[{position}]")
+            for position, (kind, value) in enumerate(zip(kinds, found, strict=True))
+        ]
 
     exact = msgspec.Meta(min_length=length, max_length=length)
-    return FieldKind(type=Annotated[list[float | None], exact], check=check, is_required=True)
+    array: Any = Annotated[list[float | None], exact]
+    if not is_plain:
+        array = tuple[tuple(kind.type for kind in kinds)]  # type: ignore[misc]
+    return FieldKind(type=array, check=check, is_required=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from tests.benchmarks.workload import NAMES, START_NS, STEP_NS, F, T, signal
@@ -41,7 +42,7 @@ class Feed:
         """Prepare values and client."""
         signals = [signal(_PERIOD, seed=1000 + i).astype(np.float32) for i in range(self.n_series)]
         self._values = np.stack(signals)
-        self._encoder = ReadingEncoder(NAMES, ReadingFormat())
+        self._encoder = ReadingEncoder(numeric_features(NAMES), ReadingFormat())
         self._producer = self.kafka.producer(**{"linger.ms": 5})  # the client's own default
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

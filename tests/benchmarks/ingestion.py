@@ -3,6 +3,7 @@
 import time
 import uuid
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.series_index import SeriesIndex
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -38,7 +39,7 @@ def measure_ingestion(workload: Workload, kafka: RealKafka) -> dict[str, str]:
         RecordedEvents(),
     )
     consumer.subscribe(_FromTheBeginning(consumer))
-    decoder = build_decoder(NAMES, ReadingFormat())
+    decoder = build_decoder(numeric_features(NAMES), ReadingFormat())
     spec = workload.bundle.spec
     table = SeriesTable(
         WindowConfig(length=T, step_ns=STEP_NS, max_gap=8, min_observed=0.5),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.model_spec import Feature, numeric_features
 from stream_vae.edges.files.bundle_files import save_bundle
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -62,7 +62,7 @@ class Workload:
 
     def records(self) -> Iterator[Record]:
         """Yield the stream step by step, every series once a step."""
-        encoder = ReadingEncoder(NAMES, ReadingFormat())
+        encoder = ReadingEncoder(numeric_features(NAMES), ReadingFormat())
         n_steps = self.n_readings // self.n_series
         values = [signal(n_steps, seed=100 + i) for i in range(self.n_series)]
         for step in range(n_steps):

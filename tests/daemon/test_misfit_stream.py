@@ -33,7 +33,7 @@ def run(
         group="test",
     )
     pipeline = Pipeline(Detector(spec, MeanSquareScorer(), DetectConfig()), DetectConfig(), origin)
-    decoder = build_decoder([feature.name for feature in spec.features], ReadingFormat())
+    decoder = build_decoder(spec.features, ReadingFormat())
     events = RecordedEvents()
     ingest = Ingest(decoder, pipeline, events=events, evict=lambda _: None, clock=SystemClock())
     for begin in range(0, N, POLL):

@@ -12,15 +12,13 @@ from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.scene import Scene, reading
 from tests.state.partition_counter import CountingDecoder, PartitionCounter
 
-NAMES = [feature.name for feature in make_spec().features]
-
 
 def start(
     scene: Scene, name: str, *, keeps_counts: bool = True
 ) -> tuple[Instance, PartitionCounter]:
     """Start an instance that counts the readings of each partition."""
     counter = PartitionCounter()
-    decoder = CountingDecoder(build_decoder(NAMES, ReadingFormat()), counter)
+    decoder = CountingDecoder(build_decoder(make_spec().features, ReadingFormat()), counter)
     parts = [counter] if keeps_counts else []
     return scene.start(name, decoder=decoder, partition_parts=parts), counter
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.incidents import SeriesIncidents
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.model_spec import Feature, numeric_features
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
 from stream_vae.core.verdicts import Verdict
@@ -123,8 +123,8 @@ class FuzzDriver:
         self.pipeline = _pipeline(bundle)
         self.layout = layout
         self._stream = HostileStream(layout, seed, flood)
-        self._decoder = build_decoder(NAMES, layout.fmt)
-        self._lone_decoder = build_decoder(NAMES, layout.fmt)
+        self._decoder = build_decoder(numeric_features(NAMES), layout.fmt)
+        self._lone_decoder = build_decoder(numeric_features(NAMES), layout.fmt)
         self._bundle = bundle
         self._undisturbed = _pipeline(bundle)
         self._outbox = Outbox("fuzz", _TOPICS)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
 
@@ -18,7 +19,7 @@ class Layout:
 
     @cached_property
     def encoder(self) -> ReadingEncoder:
-        return ReadingEncoder(NAMES, self.fmt)
+        return ReadingEncoder(numeric_features(NAMES), self.fmt)
 
     @property
     def time_member(self) -> bytes:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.json_records import MAX_UNKNOWN_FIELDS
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.wire.rejections import REASONS
+from tests.inputs.test_kinds_of_values import WRONG
 
 # 2026-04-27T13:00:00Z; the clock of every test stands here.
 NOW_NS = (20_570 * 86_400 + 13 * 3600) * 10**9
@@ -43,7 +45,8 @@ def decode(
     fmt: ReadingFormat | None = None,
     features: Sequence[str] = FEATURES,
 ) -> Decoded:
-    return build_decoder(features, fmt or ReadingFormat()).decode(make_batch(values, keys), NOW_NS)
+    decoder = build_decoder(numeric_features(features), fmt or ReadingFormat())
+    return decoder.decode(make_batch(values, keys), NOW_NS)
 
 
 def reading(fields: bytes) -> bytes:
@@ -163,7 +166,8 @@ def test_bad_records_get_their_reason_and_leave_their_neighbours_alone(
 
 def test_every_reason_is_proven_here() -> None:
     """`late` is the pipeline's; keys have tests of their own but appear above too."""
-    assert {row[0] for row in BAD_RECORDS} == set(REASONS) - {"late"}
+    of_kinds = {reason for _, _, reason in WRONG}
+    assert {row[0] for row in BAD_RECORDS} | of_kinds == set(REASONS) - {"late"}
 
 
 @pytest.mark.parametrize(
@@ -288,7 +292,7 @@ def test_what_was_found_is_told_in_bounded_printable_text() -> None:
 
 def test_unknown_fields_are_told_once() -> None:
     fmt = ReadingFormat(feature_fields={"flow": "sensors.flow"})
-    decoder = build_decoder(FEATURES, fmt)
+    decoder = build_decoder(numeric_features(FEATURES), fmt)
     raw = reading(b'"site":"north","sensors":{"flow":1,"unit":"L/s"},"a\\nb":1')
     batch = make_batch([raw, reading(b'"second":1')])
     assert decoder.decode(batch, NOW_NS).unknown_fields == ("site", "sensors.unit", "a\\nb")
@@ -298,7 +302,7 @@ def test_unknown_fields_are_told_once() -> None:
 
 
 def test_unknown_fields_are_bounded_in_number_and_length() -> None:
-    decoder = build_decoder(FEATURES, ReadingFormat())
+    decoder = build_decoder(numeric_features(FEATURES), ReadingFormat())
     many = ",".join(f'"{"x" * 200}{n}":1,"y{n}":1' for n in range(5 * MAX_UNKNOWN_FIELDS))
     told = decoder.decode(make_batch([reading(many.encode())]), NOW_NS).unknown_fields
     assert len(told) == MAX_UNKNOWN_FIELDS
@@ -390,7 +394,7 @@ def arrivals(stamps: list[int], *, by_broker: bool, since_ns: int | None = None)
         timestamps=np.array(stamps),
         timed_by_broker=by_broker,
     )
-    decoder = build_decoder(FEATURES, ReadingFormat())
+    decoder = build_decoder(numeric_features(FEATURES), ReadingFormat())
     came = decoder.decode(batch, NOW_NS, since_ns).readings.arrivals
     return [(NOW_NS - at) // MINUTE for at in came.tolist()]
 
@@ -414,7 +418,7 @@ def test_what_was_in_the_future_once_still_is_when_it_is_read_again() -> None:
     ahead = NOW_NS - 10 * MINUTE + 61 * MINUTE  # an hour and a minute after its record was made
     value = b'{"timestamp":%d,"flow":1}' % ahead
     batch = dataclasses.replace(make_batch([value]), timestamps=np.array([NOW_NS - 10 * MINUTE]))
-    decoder = build_decoder(FEATURES, ReadingFormat(timestamp_format="ns"))
+    decoder = build_decoder(numeric_features(FEATURES), ReadingFormat(timestamp_format="ns"))
     first = decoder.decode(batch, NOW_NS - 10 * MINUTE)
     again = decoder.decode(batch, NOW_NS, NOW_NS - 15 * MINUTE)
     assert only_reason(first) == only_reason(again) == "timestamp_in_future"

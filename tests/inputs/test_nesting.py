@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep
@@ -27,7 +28,7 @@ def decode_below(frames: int, raw: bytes) -> list[str]:
         values=[raw],
         headers=lambda _: [],
     )
-    decoded = build_decoder(("flow",), ReadingFormat()).decode(batch, 10**18)
+    decoded = build_decoder(numeric_features(["flow"]), ReadingFormat()).decode(batch, 10**18)
     return [rejection.reason for rejection in decoded.rejections]
 
 

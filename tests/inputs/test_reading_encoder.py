@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_encoder import ReadingEncoder, encode_reading
@@ -32,7 +33,9 @@ FEATURES = ("flow", "cpu.load", "größe")
 def test_encoded_readings_are_decoded_as_they_were(
     series: str, time_ns: int, values: list[float], fmt: ReadingFormat
 ) -> None:
-    raw = ReadingEncoder(FEATURES, fmt).encode(series=series, time_ns=time_ns, values=values)
+    raw = ReadingEncoder(numeric_features(FEATURES), fmt).encode(
+        series=series, time_ns=time_ns, values=values
+    )
     batch = RecordBatch(
         topic="readings",
         partitions=np.zeros(1, dtype=np.int32),
@@ -43,7 +46,7 @@ def test_encoded_readings_are_decoded_as_they_were(
         values=[raw],
         headers=lambda _: [],
     )
-    decoded = build_decoder(FEATURES, fmt).decode(batch, now_ns=END_NS)
+    decoded = build_decoder(numeric_features(FEATURES), fmt).decode(batch, now_ns=END_NS)
     assert decoded.rejections == []
     assert decoded.unknown_fields == ()
     assert decoded.readings.series == [series]
@@ -67,13 +70,13 @@ def test_missing_values_are_left_out() -> None:
 )
 def test_epoch_formats_are_written_as_numbers(unit: str, expected: float) -> None:
     fmt = ReadingFormat(timestamp_format=unit)  # type: ignore[arg-type]  # parametrised literal
-    encoder = ReadingEncoder(["flow"], fmt)
+    encoder = ReadingEncoder(numeric_features(["flow"]), fmt)
     raw = encoder.encode(series="a", time_ns=1_500_000_000, values=[1.0])
     assert json.loads(raw)["timestamp"] == expected
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, math.inf], [1.0, 2.0, 3.0]])
 def test_what_could_not_be_read_back_is_refused(values: list[float]) -> None:
-    encoder = ReadingEncoder(["flow", "speed"], ReadingFormat())
+    encoder = ReadingEncoder(numeric_features(["flow", "speed"]), ReadingFormat())
     with pytest.raises(ValueError, match="expected 2 values, none infinite"):
         encoder.encode(series="a", time_ns=0, values=values)

@@ -1,5 +1,6 @@
 import pytest
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.json_objects import object_layout
@@ -26,13 +27,13 @@ def test_contradictory_formats_are_refused(
     features: list[str], fmt: ReadingFormat, told: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        build_decoder(features, fmt)
+        build_decoder(numeric_features(features), fmt)
     assert told in str(caught.value)
 
 
 def test_two_features_may_share_a_field() -> None:
     """Control for the contradictions above."""
-    layout = object_layout(["a", "b"], ReadingFormat(feature_fields={"b": "a"}))
+    layout = object_layout(numeric_features("ab"), ReadingFormat(feature_fields={"b": "a"}))
     assert layout.value_paths == (("a",), ("a",))
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import DECODERS, build_decoder
@@ -41,7 +42,7 @@ GOOD = point_list(["a", NOW_S, 1, 2], ["b", NOW_S, 3, None], ["a", NOW_S + 1, 5,
 def test_every_format_has_a_decoder() -> None:
     assert set(DECODERS) == set(get_args(InputFormat))
     for name in DECODERS:
-        build_decoder(["flow"], ReadingFormat(format=name))
+        build_decoder(numeric_features(["flow"]), ReadingFormat(format=name))
 
 
 def test_readings_of_a_record_share_its_origin_and_keep_its_order() -> None:

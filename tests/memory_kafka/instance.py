@@ -111,7 +111,7 @@ class Instance:
         )
         decoder = parts.decoder
         if decoder is None:
-            decoder = build_decoder([f.name for f in parts.spec.features], settings.input)
+            decoder = build_decoder(parts.spec.features, settings.input)
         self.loop: PollLoop = build_loop(
             settings,
             edges,

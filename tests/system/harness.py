@@ -18,7 +18,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.model_spec import Feature, numeric_features
 from stream_vae.edges.files.bundle_files import save_bundle
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -63,7 +63,7 @@ def as_records(
     values: NDArray[np.float64], series: str, *, first: int = 0
 ) -> list[tuple[bytes, bytes]]:
     """Return `(key, value)` pairs as `stream-vae feed` would publish them, one a minute."""
-    encoder = ReadingEncoder(FEATURES, ReadingFormat())
+    encoder = ReadingEncoder(numeric_features(FEATURES), ReadingFormat())
     return [
         (
             series.encode(),

@@ -242,7 +242,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress) -> None:
-    encoder = ReadingEncoder([FEATURE.name], load_settings(environ={}).settings.input)
+    encoder = ReadingEncoder([FEATURE], load_settings(environ={}).settings.input)
     task = bar.add_task("readings published", total=len(rest))
     readings = (
         EncodedReading(

@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv, series_of_file
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import ConfigError
@@ -64,7 +65,7 @@ def _pace(rate: float | None, speed: float | None) -> Pace:
 def _encoded(
     readings: CsvReadings, fmt: ReadingFormat, key: str | None, *, by_time: bool
 ) -> Iterator[EncodedReading]:
-    encoder = ReadingEncoder(readings.feature_names, fmt)
+    encoder = ReadingEncoder(numeric_features(readings.feature_names), fmt)
     order = np.argsort(readings.times, kind="stable") if by_time else np.arange(len(readings))
     file_names = [series_of_file(path) for path in readings.paths]
     for row in order.tolist():

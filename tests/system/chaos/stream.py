@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from tests.system.chaos.recording import Recording
@@ -80,7 +81,7 @@ class _Series:
         self._name = name
         self._values = values
         self._rng = rng
-        self._encoder = ReadingEncoder(recording.features, ReadingFormat())
+        self._encoder = ReadingEncoder(numeric_features(recording.features), ReadingFormat())
         self._step = 0
         self._gap = 0
 
