@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    precision_recall_curve,
+    roc_auc_score,
+)
 
 from stream_vae.errors import ShapeError
-from stream_vae.evaluate.metrics import average_precision, roc_auc
+from stream_vae.evaluate.metrics import average_precision, best_f1, point_adjusted_f1, roc_auc
 
 Labelled = list[tuple[bool, int]]
 both_kinds = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=60).filter(
@@ -67,3 +72,31 @@ def test_roc_needs_a_normal_row() -> None:
     with pytest.raises(ShapeError, match="no normal one"):
         roc_auc(labels, scores)
     assert average_precision(labels, scores) == 1.0
+
+
+@given(both_kinds)
+def test_best_f1_agrees_with_scikit_learn(rows: Labelled) -> None:
+    labels = np.array([label for label, _ in rows])
+    scores = np.array([score / 3 for _, score in rows])
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    expected = (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
+    found, cut = best_f1(labels, scores)
+    assert found == pytest.approx(expected)
+    assert found == pytest.approx(f1_score(labels, scores >= cut))
+
+
+def test_point_adjustment_flatters_random_scores() -> None:
+    """One long span, scores without any information: why it is only given on request."""
+    labels = np.zeros(1000, np.bool_)
+    labels[300:600] = True
+    scores = np.random.default_rng(0).normal(size=1000)
+    assert point_adjusted_f1(labels, scores) > 0.95
+    assert best_f1(labels, scores)[0] < 0.5
+
+
+def test_point_adjustment_stays_within_a_series() -> None:
+    """A span that goes on in the next series is two. Control: as one series it is found whole."""
+    labels, scores = np.array([False, True, True, True, True, False]), np.zeros(6)
+    scores[1], scores[0] = 2.0, 1.0
+    assert point_adjusted_f1(labels, scores) == 1.0
+    assert point_adjusted_f1(labels, scores, np.array([0, 0, 0, 1, 1, 1])) < 1.0
