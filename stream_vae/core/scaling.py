@@ -1,9 +1,14 @@
 """Scaling of input units to the network's units and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Transform = Literal["linear", "log1p", "code"]
+"""Of one feature: (value - mean) / std; the same of log(1 + value); or of the code of a category,
+whose inverse is a whole number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,11 +20,13 @@ class Scaler:
     """
 
     mean: NDArray[np.float64]
-    """(F,) input units."""
+    """(F,) subtracted; input units, or their logarithm under log1p."""
     std: NDArray[np.float64]
-    """(F,) input units, > 0."""
+    """(F,) divided by, > 0; units of `mean`."""
     clip: float = 10.0
     """Largest magnitude after scaling, dimensionless."""
+    transforms: tuple[Transform, ...] = ()
+    """(F,); empty if all are linear."""
 
     @classmethod
     def fit(cls, values: NDArray[np.float64], clip: float = 10.0) -> "Scaler":
@@ -64,6 +71,12 @@ class Scaler:
             work: Of the same shape; overwritten.
             scaled: Of the same shape; the result.
         """
+        logarithmic = self._of("log1p")
+        if logarithmic.size:
+            np.copyto(work, values)
+            # A negative count is no count; it must not become NaN, which is "not observed".
+            work[..., logarithmic] = np.log1p(np.maximum(work[..., logarithmic], 0.0))
+            values = work
         with np.errstate(over="ignore"):  # infinities are clipped too
             np.subtract(values, self.mean, out=work)
             np.divide(work, self.std, out=scaled, casting="same_kind")
@@ -72,7 +85,47 @@ class Scaler:
 
     def inverse(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (..., F) in input units."""
-        return scaled.astype(np.float64) * self.std + self.mean
+        values: NDArray[np.float64] = scaled.astype(np.float64) * self.std + self.mean
+        for transform, invert in (("log1p", _to_count), ("code", np.rint)):
+            chosen = self._of(transform)
+            if chosen.size:
+                values[..., chosen] = invert(values[..., chosen])
+        return values
+
+    def inverse_spread(
+        self, spread: NDArray[np.float64], expected: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return standard deviations in input units.
+
+        Args:
+            spread: (..., F) about the expected values, scaled units. That of a category is a
+                probability and stays one.
+            expected: (..., F) in input units.
+        """
+        found: NDArray[np.float64] = spread * np.where(self._is("code"), 1.0, self.std)
+        logarithmic = self._of("log1p")
+        if logarithmic.size:
+            found[..., logarithmic] *= 1 + expected[..., logarithmic]
+        return found
+
+    def repeated(self, times: int) -> "Scaler":
+        """Return the scaler of (..., times x F) values: whole windows of steps laid out flat."""
+        return replace(
+            self,
+            mean=np.tile(self.mean, times),
+            std=np.tile(self.std, times),
+            transforms=self.transforms * times,
+        )
+
+    def _is(self, transform: str) -> NDArray[np.bool_]:
+        """Return (F,) whether the features have this transform."""
+        if not self.transforms:
+            return np.zeros(len(self.mean), np.bool_)
+        return np.array([one == transform for one in self.transforms])
+
+    def _of(self, transform: str) -> NDArray[np.int64]:
+        """Return the positions of the features that have this transform."""
+        return np.flatnonzero(self._is(transform)) if self.transforms else np.empty(0, np.int64)
 
     def restore(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (..., F) values in input units that `transform` maps exactly to these.
@@ -92,3 +145,7 @@ class Scaler:
                 near = np.nextafter(near, direction)
                 values = np.where(self.transform(near) == scaled, near, values)
         return np.where(self.transform(inverse) == scaled, inverse, values)
+
+
+def _to_count(log_count: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(np.expm1(log_count), 0.0)

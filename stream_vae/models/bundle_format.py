@@ -7,6 +7,9 @@ Since format 2 the fitted tensors of scores are stored with the weights as `scor
 is written only if there is such a tensor. The recency score's variances stay in `model.json`, where
 format 1 has them, so that the same training keeps its version. For the same reason options younger
 than format 1 are written only where they differ from their default.
+
+Format 3 is written if a feature is not numeric, or an option of the architecture younger than
+format 1 is used: earlier releases would take no notice of it. Kinds tell how features are scaled.
 """
 
 import hashlib
@@ -25,6 +28,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
+from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle, TrainingSummary, build_model, build_score
@@ -33,7 +37,7 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scores import SCORES, Recency
 
 FORMAT = "stream-vae-model"
-FORMAT_VERSIONS = (1, 2)
+FORMAT_VERSIONS = (1, 2, 3)
 """Readable versions; a bundle is written in the lowest that can hold it."""
 
 _VERSION_DIGITS = 16
@@ -166,7 +170,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
     scaler = spec.scaler
     document = _Document(
         format=FORMAT,
-        format_version=2 if _score_tensors(bundle) else 1,
+        format_version=_lowest_format(bundle),
         content_sha256="",
         weights_sha256=weights_sha256,
         id=spec.id,
@@ -192,6 +196,20 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
     )
     # One JSON round trip: an integer given for a float must hash as the float that is read back.
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
+
+
+def _lowest_format(bundle: Bundle) -> int:
+    """Return the lowest version that can hold the bundle."""
+    is_numeric = all(feature.kind == "numeric" for feature in bundle.spec.features)
+    if not is_numeric or _later_options(bundle.architecture):
+        return 3
+    return 2 if _score_tensors(bundle) else 1
+
+
+def _later_options(architecture: ArchitectureConfig) -> bool:
+    """Return whether an option that format 1 lacks is off its default."""
+    plain, written = ArchitectureConfig(), msgspec.to_builtins(_with_cell_named(architecture))
+    return any(written[name] != getattr(plain, name) for name in written.keys() - _ALWAYS_WRITTEN)
 
 
 def _to_fields(document: _Document) -> dict[str, Any]:
@@ -222,20 +240,22 @@ def _with_cell_as_written(architecture: ArchitectureConfig, content: bytes) -> A
 
 
 def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
+    features = tuple(
+        Feature(name=one.name, unit=one.unit, kind=one.kind, categories=one.categories)
+        for one in document.features
+    )
     spec = ModelSpec(
         id=document.id,
         version=document.version,
         trained_at=document.trained_at,
-        features=tuple(
-            Feature(name=one.name, unit=one.unit, kind=one.kind, categories=one.categories)
-            for one in document.features
-        ),
+        features=features,
         window_length=document.architecture.window_length,
         step_seconds=document.step_seconds,
         scaler=Scaler(
             mean=np.array(document.scaler.mean),
             std=np.array(document.scaler.std),
             clip=document.scaler.clip,
+            transforms=transforms_of(features),
         ),
         score=document.score,
         calibration={name: np.array(levels) for name, levels in document.calibration.items()},
@@ -283,6 +303,16 @@ def _check_values(document: _Document) -> None:
     names = [feature.name for feature in document.features]
     if len(set(names)) != len(names):
         raise BundleError(f"{MODEL_FILE}: features: found {names}, expected unique names")
+    for feature in document.features:
+        n_categories = len(set(feature.categories))
+        if n_categories < len(feature.categories) or (
+            n_categories and feature.kind != "categorical"
+        ):
+            raise BundleError(
+                f"{MODEL_FILE}: features: {feature.name}: found kind {feature.kind!r} with "
+                f"categories {list(feature.categories)}, expected unique ones of a categorical "
+                "feature"
+            )
     _check_numbers("scaler.mean", document.scaler.mean, length=len(names))
     _check_numbers("scaler.std", document.scaler.std, length=len(names), above=0)
     _check_numbers("scaler.clip", [document.scaler.clip], length=1, above=0)

@@ -29,6 +29,17 @@ class ArchitectureConfig:
     well-predicted feature dominate every score; a large one widens the expected band in alerts. On
     four server machines 0.4 ranked as well as 0.5 and better than 0.3."""
 
+    numeric_likelihood: Literal[
+        "gaussian", "gaussian_per_step", "gaussian_unit", "laplace", "student_t"
+    ] = "gaussian"
+    """Of numeric features. `gaussian`: one learned sigma per feature; `gaussian_per_step`: the
+    decoder gives it at every step (An & Cho 2015); `gaussian_unit`: sigma 1, which ranks as squared
+    error; `laplace` and `student_t`: outliers in the training data count less."""
+
+    count_likelihood: Literal["negative_binomial", "poisson"] = "negative_binomial"
+    """Of counts. `poisson` takes their variance to be their mean, `negative_binomial` learns how
+    much wider it is."""
+
     cell: Literal["auto", "lstm", "feed_forward"] = "auto"
     """Encoder and decoder: `lstm` reads the window step by step; `feed_forward` takes all its steps
     at once; `auto` is feed_forward for windows of one step, which have no order, else lstm."""
@@ -156,6 +167,12 @@ class TrainingConfig:
     latent_sparsity: Annotated[float, Ge(0)] = 0.0
     """Weight of the L1 norm of z in the loss, nats per unit and window; draws unused dimensions of
     the latent to zero (Pereira & Silveira 2018)."""
+
+    scaling: Literal["standard", "min_max", "robust"] = "standard"
+    """How numeric features are scaled. `standard`: less their mean, over their standard deviation;
+    `robust`: less their median, over the interquartile range / 1.349, for training data with
+    outliers; `min_max`: to 0..1 over the training range, where `sigma_floor` should be about
+    0.1."""
 
     def __post_init__(self) -> None:
         """Validate the fields against each other."""

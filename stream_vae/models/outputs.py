@@ -4,6 +4,7 @@ Scores, contributions and expected values use these arrays alone and do not depe
 likelihood of a feature.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -42,17 +43,39 @@ class Reconstruction(Protocol):
 
     @property
     def squared_residual(self) -> Tensor:
-        """Squared distance between value and expected value, scaled units."""
+        """Squared distance between value and expected value, scaled units.
+
+        Of a category, the squared distance of the probabilities from the one-hot value.
+
+        References:
+            Brier (1950), Verification of Forecasts Expressed in Terms of Probability.
+        """
         ...
 
     @property
     def expected(self) -> Tensor:
-        """Mean of p(x | z), scaled units."""
+        """Mean of p(x | z), scaled units; of a category, the likeliest one."""
         ...
 
     @property
     def spread(self) -> Tensor:
-        """Standard deviation of p(x | z), scaled units."""
+        """Standard deviation of p(x | z), scaled units, > 0.
+
+        Of a category, the probability of all others than the expected one.
+        """
+        ...
+
+    @property
+    def residuals(self) -> Sequence[Tensor]:
+        """Value - mean of p(x | z), scaled units, of each of the L samples.
+
+        Where such a difference has no meaning (a category): 1 - the probability of the value.
+        """
+        ...
+
+    @property
+    def samples(self) -> Sequence[Tensor]:
+        """(B, T, F) expected value of each of the L posterior samples, scaled units."""
         ...
 
     def newest(self) -> "Reconstruction":

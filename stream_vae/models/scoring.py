@@ -1,7 +1,5 @@
 """Scores of windows from a bundle."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -65,9 +63,7 @@ class WindowScorer:
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
         # Over a whole window at once: numpy's inner loop over F values alone takes twice as long.
         scaler, T = bundle.spec.scaler, bundle.spec.window_length
-        self._window_scaler = replace(
-            scaler, mean=np.tile(scaler.mean, T), std=np.tile(scaler.std, T)
-        )
+        self._window_scaler = scaler.repeated(T)
 
     def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         """Score windows; implements `stream_vae.core.model_spec.Scorer`.
@@ -107,7 +103,7 @@ class WindowScorer:
             value=score[:B].double().cpu().numpy(),
             contribution=_shares(parts[:B]).cpu().numpy(),
             expected=expected,
-            expected_std=spread * self.spec.scaler.std,
+            expected_std=self.spec.scaler.inverse_spread(spread, expected),
         )
 
     def _scale(self, values: NDArray[np.float64]) -> NDArray[np.float32]:

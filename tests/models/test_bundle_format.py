@@ -233,7 +233,7 @@ def test_whitespace_in_model_json_is_no_alteration(files: Files) -> None:
     ("path", "value", "message"),
     [
         ("format", "onnx", r"format: found 'onnx', expected 'stream-vae-model'"),
-        ("format_version", 3, r"format_version: found 3, expected one of \[1, 2\]"),
+        ("format_version", 4, r"format_version: found 4, expected one of \[1, 2, 3\]"),
         ("format_version", "1", r"Expected `int`, got `str` - at `\$.format_version`"),
         (
             "architecture.hidden_size",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_vae.core.model_spec import Feature
+from stream_vae.core.scaling import Scaler
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.likelihoods import masked_sum, standard_normal_kl
@@ -101,6 +102,7 @@ class Fitting:
         training: How it is fitted.
         step_ns: Width of a step, nanoseconds.
         device: Where to compute.
+        scaler: Of the windows; None if all features are numeric.
     """
 
     def __init__(  # noqa: PLR0913 -- what, how and where
@@ -112,15 +114,19 @@ class Fitting:
         training: TrainingConfig,
         step_ns: int,
         device: torch.device,
+        scaler: Scaler | None = None,
     ) -> None:
         self.plan = plan_steps(len(windows), training)
-        self.model = _initial_model(features, architecture, training.seed)
+        self.model = _initial_model(features, architecture, scaler, training.seed)
         self.model.to(device).train()
         self._windows = windows
         self._training = training
         self._calendar = architecture.calendar
         self._step_ns = step_ns
         self._device = device
+        self._is_quantity = torch.tensor(
+            [float(feature.kind in {"numeric", "count"}) for feature in features], device=device
+        )
         self._rng = np.random.default_rng(training.seed)
         self._noise = torch.Generator(device).manual_seed(training.seed)
         self._queue: NDArray[np.int64] = np.empty(0, np.int64)
@@ -204,7 +210,9 @@ class Fitting:
         training, shape = self._training, batch.values.shape
         values, observed = batch.values, batch.observed
         if training.denoising:
-            values = values + training.denoising * self._draw(torch.randn, shape)
+            # Noise would make another category of a code.
+            noise = self._draw(torch.randn, shape) * self._is_quantity
+            values = values + training.denoising * noise
         if training.missing_rate:
             step_shape = (*shape[:2], 1)
             shown = self._draw(torch.rand, shape) >= training.missing_rate
@@ -302,9 +310,12 @@ def _optimizer(
 
 
 def _initial_model(
-    features: Sequence[Feature], architecture: ArchitectureConfig, seed: int
+    features: Sequence[Feature],
+    architecture: ArchitectureConfig,
+    scaler: Scaler | None,
+    seed: int,
 ) -> SequenceVae:
     """Return a model with initial weights from the seed, without changing the global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SequenceVae(features, architecture)
+        return SequenceVae(features, architecture, scaler)

@@ -81,6 +81,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     device = resolve_device(training.device)
     scaler, parts = cut_parts(
         series,
+        features=features,
         step_ns=step_ns,
         window_length=architecture.window_length,
         max_gap=architecture.window_length // 2 if max_gap is None else max_gap,
@@ -91,6 +92,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         features=features,
         architecture=architecture,
         training=training,
+        scaler=scaler,
         step_ns=step_ns,
         device=device,
     )

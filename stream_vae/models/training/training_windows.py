@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.model_spec import Feature
+from stream_vae.core.scaler_fitting import fit_scaler
 from stream_vae.core.scaling import Scaler
 from stream_vae.errors import ConfigError, ShapeError
 from stream_vae.models.config import TrainingConfig
@@ -48,9 +50,10 @@ class WindowSet:
         return self.steps[rows], self.times[self.starts[which] + T - 1]
 
 
-def cut_parts(
+def cut_parts(  # noqa: PLR0913 -- what is cut, and how
     series: Sequence[TrainingSeries],
     *,
+    features: Sequence[Feature],
     step_ns: int,
     window_length: int,
     max_gap: int,
@@ -65,7 +68,8 @@ def cut_parts(
         ConfigError: If nothing was observed in the training part, or a part has no window.
     """
     rows = {part: [_part(one, part, training) for one in series] for part in PARTS}
-    scaler = Scaler.fit(np.concatenate([one.values for one in rows["training"]]))
+    training_rows = np.concatenate([one.values for one in rows["training"]])
+    scaler = fit_scaler(training_rows, features, scaling=training.scaling)
     cut: dict[str, WindowSet] = {}
     for part in PARTS:
         stride = training.stride if part == "training" else 1

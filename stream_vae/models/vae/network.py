@@ -20,35 +20,23 @@ class SequenceNetwork(nn.Module):
     The likelihood maps its states to distributions of the values.
 
     Args:
-        n_features: F.
+        n_inputs: I, of the encoder per step.
         architecture: Sizes and options.
     """
 
-    def __init__(self, n_features: int, architecture: ArchitectureConfig) -> None:
+    def __init__(self, n_inputs: int, architecture: ArchitectureConfig) -> None:
         super().__init__()
         H, Z = architecture.hidden_size, architecture.latent_size
         extra = CALENDAR_INPUTS if architecture.calendar else 0
         self.window_length = architecture.window_length
-        self.encoder = nn.LSTM(2 * n_features + extra, H, batch_first=True, bidirectional=True)
+        self.encoder = nn.LSTM(n_inputs, H, batch_first=True, bidirectional=True)
         self.to_posterior = nn.Linear(2 * H, 2 * Z)
         self.to_state = nn.Linear(Z, 2 * H)
         self.decoder = nn.LSTM(Z + extra, H, batch_first=True)
 
-    def encode(
-        self, values: Tensor, observed: Tensor, calendar: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of q(z | x), each (B, Z).
-
-        Args:
-            values: (B, T, F) scaled; entries that were not observed are ignored.
-            observed: (B, T, F) bool.
-            calendar: (B, T, 4), or None if the architecture has no calendar inputs.
-        """
-        seen = torch.where(observed, values, values.new_zeros(()))
-        parts = [seen, observed.to(values.dtype)]
-        if calendar is not None:
-            parts.append(calendar)
-        _, (hidden, _) = self.encoder(torch.cat(parts, dim=-1))
+    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of q(z | x), each (B, Z), for `inputs` (B, T, I)."""
+        _, (hidden, _) = self.encoder(inputs)
         posterior = self.to_posterior(torch.cat((hidden[0], hidden[1]), dim=-1))
         mean, log_var = posterior.chunk(2, dim=-1)
         return mean, log_var.clamp(*_LOG_VAR_RANGE)

@@ -6,9 +6,11 @@ from typing import cast
 from torch import Tensor, nn
 
 from stream_vae.core.model_spec import Feature
+from stream_vae.core.scaling import Scaler
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.likelihoods import build_likelihood
 from stream_vae.models.vae.network import SequenceNetwork
+from stream_vae.models.vae.window_inputs import WindowInputs
 
 
 class SequenceVae(nn.Module):
@@ -17,6 +19,7 @@ class SequenceVae(nn.Module):
     Args:
         features: F of them, in the order of the windows' columns.
         architecture: Sizes and options.
+        scaler: Of the windows; None if the tensors are to be loaded from a bundle.
 
     References:
         Kingma & Welling (2014), Auto-Encoding Variational Bayes.
@@ -24,16 +27,22 @@ class SequenceVae(nn.Module):
         Variational Recurrent Autoencoders with Attention, ICMLA; here without the attention.
     """
 
-    def __init__(self, features: Sequence[Feature], architecture: ArchitectureConfig) -> None:
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        architecture: ArchitectureConfig,
+        scaler: Scaler | None = None,
+    ) -> None:
         super().__init__()
-        self.network = SequenceNetwork(len(features), architecture)
-        self.likelihood = build_likelihood(features, architecture)
+        self._inputs = WindowInputs(features, calendar=architecture.calendar)
+        self.network = SequenceNetwork(self._inputs.width, architecture)
+        self.likelihood = build_likelihood(features, architecture, scaler)
 
     def encode(
         self, values: Tensor, observed: Tensor, calendar: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of q(z | x), each (B, Z); see `SequenceNetwork.encode`."""
-        return self.network.encode(values, observed, calendar)
+        """Return mean and log-variance of q(z | x), each (B, Z); see `WindowInputs`."""
+        return self.network.encode(self._inputs(values, observed, calendar))
 
     def decode(self, latent: Tensor, calendar: Tensor | None) -> Tensor:
         """Return the likelihood's (B, T, P) outputs, oldest step first, for `latent` (B, Z)."""

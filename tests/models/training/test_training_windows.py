@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError, ShapeError
 from stream_vae.models.config import TrainingConfig
 from stream_vae.models.training.training_windows import (
@@ -28,7 +29,12 @@ def cut(
 ) -> dict[str, WindowSet]:
     training = TrainingConfig(validation_fraction=0.2, calibration_fraction=0.3, stride=stride)
     _, parts = cut_parts(
-        series, step_ns=10, window_length=window_length, max_gap=max_gap, training=training
+        series,
+        features=[Feature(name=str(f)) for f in range(series[0].values.shape[1])],
+        step_ns=10,
+        window_length=window_length,
+        max_gap=max_gap,
+        training=training,
     )
     return parts
 
@@ -56,6 +62,7 @@ def test_scaler_knows_the_training_rows_alone() -> None:
     values = np.concatenate((np.tile([[1.0], [3.0]], (5, 1)), np.full((10, 1), 1e6)))
     scaler, _ = cut_parts(
         [make_series(range(20), values)],
+        features=[Feature(name="x")],
         step_ns=10,
         window_length=3,
         max_gap=1,
