@@ -123,8 +123,8 @@ class StateRestored:
     topic: str
     partition: int
     state: str
-    """`restored`; `carried over` from another model: windows kept, thresholds reset; `history`:
-    warmed up from the input; `cold`: no state was found."""
+    """`restored`; `carried over` from another model, score or threshold: windows kept, thresholds
+    reset; `history`: warmed up from the input; `cold`: no state was found."""
     series: int
     """Of it in memory now."""
     series_discarded: int

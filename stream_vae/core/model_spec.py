@@ -1,7 +1,7 @@
 """A trained model as seen by everything outside the network."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -50,6 +50,9 @@ class ModelSpec:
     """Name of the default score."""
     calibration: dict[str, NDArray[np.float64]]
     """Score name -> evenly spaced quantiles (0 .. 1) of held-out scores, ascending."""
+    labelled_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Score name -> `youden` and `best_f1` -> the threshold that is best by it on labelled
+    validation data; scores are absent where there were no labels of both kinds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,29 +1,92 @@
 """Settings of scores, thresholds, incidents and silence."""
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from stream_vae.core.alerts import Severity
 
+ThresholdMethod = Literal["percentile", "mean_sd", "fixed", "labelled", "pot"]
+
+POT_TAIL_SHARE: Final = 0.02
+"""Share of scores above the level at which the tail of `pot` begins; 98 % as in its paper."""
+
+_LEARNT = frozenset({"window", "refresh_every", "release_after"})
+_USED_BY: dict[ThresholdMethod, frozenset[str]] = {
+    "percentile": _LEARNT | {"quantile"},
+    "mean_sd": _LEARNT | {"standard_deviations"},
+    "fixed": frozenset({"value"}),
+    "labelled": frozenset({"criterion"}),
+    "pot": _LEARNT | {"quantile", "peaks"},
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdConfig:
-    """The threshold on a score, from the series' own recent scores."""
+    """The threshold on a score."""
+
+    method: ThresholdMethod = "percentile"
+    """`percentile`, `mean_sd` (mean + k robust standard deviations) and `pot` (generalised Pareto
+    tail with drift, DSPOT) learn from the series' own recent normal scores; `fixed` is a value, and
+    `labelled` one that training chose on labelled data."""
 
     quantile: Annotated[float, Gt(0.5), Lt(1.0)] = 0.999
-    """Share of normal scores below the threshold; 0.999 asks for 1 false reading in 1,000."""
+    """Share of normal scores below the threshold; 0.999 asks for 1 false reading in 1,000
+    (`percentile`; `pot`, > 0.98)."""
 
     window: Annotated[int, Ge(100), Le(100_000)] = 1000
-    """Admitted scores remembered per series; 4 bytes each."""
+    """Admitted scores remembered per series; 4 bytes each (`percentile`, `mean_sd`, `pot`)."""
 
     refresh_every: Annotated[int, Ge(1)] = 16
-    """Admitted scores between two refreshes of the threshold."""
+    """Admitted scores between two refreshes of the threshold (`percentile`, `mean_sd`, `pot`)."""
 
     release_after: Annotated[int, Ge(1)] = 1000
     """Consecutive anomalous readings after which a series' new level is learnt as normal, so that
-    a permanent change cannot lock it into alarm."""
+    a permanent change cannot lock it into alarm (`percentile`, `mean_sd`, `pot`)."""
+
+    standard_deviations: Annotated[float, Gt(0), Le(1000)] = 4.0
+    """Robust standard deviations above the mean (`mean_sd`)."""
+
+    value: Annotated[float, Ge(-1e30), Le(1e30)] | None = None
+    """The threshold, in the score's unit (`fixed`, which needs it)."""
+
+    criterion: Literal["youden", "best_f1"] = "youden"
+    """What the value was chosen by on labelled data: Youden's index (true minus false positive
+    rate) or the best F1 (`labelled`)."""
+
+    peaks: Annotated[int, Ge(20), Le(10_000)] = 200
+    """Excesses remembered per series, to which the tail is fitted; 4 bytes each (`pot`)."""
+
+    def __post_init__(self) -> None:
+        """Validate the fields against each other."""
+        for each in fields(self):
+            found = getattr(self, each.name)
+            users = [method for method, used in _USED_BY.items() if each.name in used]
+            if users and self.method not in users and found != each.default:
+                msg = (
+                    f"{each.name}: found {found}, which method {self.method} does not use; "
+                    f"expected it unset, or method {' or '.join(users)}"
+                )
+                raise ValueError(msg)
+        if self.method == "fixed" and self.value is None:
+            raise ValueError("value: found nothing, expected a number with method fixed")
+        if self.method == "pot":
+            self._check_pot()
+
+    def _check_pot(self) -> None:
+        if self.quantile <= 1 - POT_TAIL_SHARE:
+            msg = (
+                f"quantile: found {self.quantile}, expected more than {1 - POT_TAIL_SHARE:g} with "
+                "method pot, whose tail begins there"
+            )
+            raise ValueError(msg)
+        if self.refresh_every > self.window:
+            msg = (
+                f"refresh_every: found {self.refresh_every}, expected at most window "
+                f"({self.window}) with method pot"
+            )
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,15 @@ to fit two parameters."""
 LEAST_P = 1e-12
 """Lower bound of p-values: a thousand scores support nothing below it."""
 
+LEAST_SCALE = 1e-3
+"""Score units: a series of equal scores would else alarm at rounding noise."""
+
 _BODY_POINTS = 33
-_NEARLY_ZERO = 1e-6  # stands for the exponential limit, without a case of its own
-_LEAST_SCALE = 1e-3  # score units; a series of equal scores would else alarm at rounding noise
+_SHARED_POINTS = 1000
+NEARLY_ZERO = 1e-6  # stands for the exponential limit, without a case of its own
 # Below 0 the tail has an end point, which a short or autocorrelated calibration puts far too low:
 # every drift would get a probability of 0. Above 0.5, 100 scores fit noise.
-_SHAPES = (0.0, 0.5)
+SHAPES = (0.0, 0.5)
 
 
 FIT: Final = (
@@ -87,6 +90,34 @@ class TailFit:
         return np.maximum(np.where(scores > self.start, in_tail, in_body), LEAST_P)
 
 
+class SharedTail:
+    """The distribution of held-out scores, the same for all series.
+
+    Args:
+        calibration: Ascending, evenly spaced quantiles of held-out scores.
+    """
+
+    def __init__(self, calibration: NDArray[np.float64]) -> None:
+        levels = (np.arange(_SHARED_POINTS) + 0.5) / _SHARED_POINTS
+        scores = np.interp(levels, np.linspace(0, 1, len(calibration)), calibration)
+        self._fit = fit_tail(scores.astype(np.float32)[None], 1 - TAIL_SHARE)
+
+    def p_value(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of a score at least this high.
+
+        Args:
+            scores: (B,)
+
+        Returns:
+            (B,) in [LEAST_P, 1].
+        """
+        fit = self._fit
+        in_body = 1 - np.interp(scores, fit.body[0], np.linspace(0, 1 - TAIL_SHARE, _BODY_POINTS))
+        excess = np.maximum(scores - fit.start, 0) / fit.scale
+        in_tail = TAIL_SHARE * np.exp(-np.log1p(fit.shape * excess) / fit.shape)
+        return np.maximum(np.where(scores > fit.start, in_tail, in_body), LEAST_P)
+
+
 def fit_tail(scores: NDArray[np.float32], quantile: float) -> TailFit:
     """Fit each row's scores and compute its threshold.
 
@@ -108,9 +139,9 @@ def fit_tail(scores: NDArray[np.float32], quantile: float) -> TailFit:
     weight = 1 - (np.arange(1, n_tail + 1) - 0.35) / n_tail
     weighted = (excess * weight).mean(axis=1)
     spread = np.maximum(mean - 2 * weighted, 1e-12)
-    shape = np.where(mean > 0, np.clip(2 - mean / spread, *_SHAPES), 0.0)
-    shape = np.maximum(shape, _NEARLY_ZERO)
-    scale = np.maximum(mean * (1 - shape), _LEAST_SCALE)  # the mean is scale / (1 - shape)
+    shape = np.where(mean > 0, np.clip(2 - mean / spread, *SHAPES), 0.0)
+    shape = np.maximum(shape, NEARLY_ZERO)
+    scale = np.maximum(mean * (1 - shape), LEAST_SCALE)  # the mean is scale / (1 - shape)
     at = np.linspace(0, n - n_tail - 1, _BODY_POINTS).round().astype(np.int64)
     if quantile <= 1 - TAIL_SHARE:
         threshold = ordered[:, min(int(np.ceil(quantile * n)), n) - 1].astype(np.float64)

@@ -9,7 +9,8 @@ from stream_vae.core.model_spec import ModelSpec, Scorer
 from stream_vae.core.state_layout import Phase, StatePart
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.drift import DriftWatch
-from stream_vae.detect.threshold import AdaptiveThreshold, Judgement
+from stream_vae.detect.threshold.base import Judgement, Threshold
+from stream_vae.detect.threshold.factory import build_threshold
 from stream_vae.errors import ConfigError
 from stream_vae.pipeline.scored_batch import ScoredBatch
 
@@ -28,7 +29,8 @@ class Detector:
         capacity: Series; memory is used only for those ever allocated.
 
     Raises:
-        ConfigError: If the bundle has no calibration for the score.
+        ConfigError: If the bundle has no calibration for the score, or no labelled threshold where
+            one is wanted.
     """
 
     def __init__(
@@ -42,9 +44,9 @@ class Detector:
         self.scorer = scorer
         self.capacity = capacity
         score = score_name(spec, config)
-        self.version = detector_version(spec, score, config.threshold.quantile)
+        self.threshold = build_threshold(config.threshold, spec, score, capacity)
+        self.version = detector_version(spec, score, self.threshold.identity)
         """Identifies its scores, thresholds and state."""
-        self.threshold = AdaptiveThreshold(config.threshold, spec.calibration[score], capacity)
         self.parts = _parts(self.threshold)
         """Its parts of each series' state."""
         self._drift = DriftWatch()
@@ -64,13 +66,13 @@ def detector_parts(spec: ModelSpec, config: DetectConfig) -> tuple[StatePart, ..
     """Return the parts that a detector adds to a series' state, with room for one series.
 
     Raises:
-        ConfigError: If the bundle is not calibrated for the score.
+        ConfigError: If the bundle is not calibrated for the score, or has no labelled threshold
+            where one is wanted.
     """
-    calibration = spec.calibration[score_name(spec, config)]
-    return _parts(AdaptiveThreshold(config.threshold, calibration, 1))
+    return _parts(build_threshold(config.threshold, spec, score_name(spec, config), 1))
 
 
-def _parts(threshold: AdaptiveThreshold) -> tuple[StatePart, ...]:
+def _parts(threshold: Threshold) -> tuple[StatePart, ...]:
     return (StatePart(name="threshold", phase=Phase.DECIDED, columns=threshold.state),)
 
 
@@ -90,7 +92,7 @@ def score_name(spec: ModelSpec, config: DetectConfig) -> str:
     return score
 
 
-def detector_version(spec: ModelSpec, score: str, quantile: float) -> str:
-    """Return the version of a model, score and percentile, in hexadecimal digits."""
-    identity = f"{spec.version}:{score}:{quantile}"
+def detector_version(spec: ModelSpec, score: str, threshold: str) -> str:
+    """Return the version of a model, score and threshold's identity, in hexadecimal digits."""
+    identity = f"{spec.version}:{score}:{threshold}"
     return hashlib.sha256(identity.encode()).digest()[:_VERSION_BYTES].hex()

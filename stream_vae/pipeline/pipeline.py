@@ -22,7 +22,7 @@ from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import Change
 from stream_vae.detect.tail import LEAST_P
-from stream_vae.detect.threshold import Judgement
+from stream_vae.detect.threshold.base import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
 from stream_vae.pipeline.detector import Detector, detector_parts
@@ -32,6 +32,7 @@ from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
 from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore
 from stream_vae.pipeline.stream_fit import StreamFit
 
+_FAR_LIMIT = 10 * LEAST_P
 _MARGINS_TOLD = 64
 
 
@@ -75,7 +76,6 @@ class Pipeline:
         partition_parts: Sequence[PartitionPart] = (),
     ) -> None:
         self._min_deviation = config.incident.min_deviation
-        self._false_alarm_share = 1 - config.threshold.quantile
         spec = detector.spec
         self.detector = detector
         self.store = SeriesStore(spec, config, detector.capacity, (*detector.parts, *series_parts))
@@ -243,7 +243,7 @@ class Pipeline:
         scored, judged = batch.scored, batch.judged
         window_batch = scored.window_batch
         rows = window_batch.rows[window_batch.ready]
-        grades = self._grades(judged)
+        grades = _grades(judged)
         counted = judged.anomalous & self._deviating(scored)
         # Normal series with normal readings cannot change an incident; only the others are visited.
         tracked_rows = {*rows[counted].tolist(), *self.store.incidents.tracked_rows}
@@ -274,12 +274,6 @@ class Pipeline:
             changes.append((at, row, self._writer.write(change, incident, batch, b, now)))
         return changes
 
-    def _grades(self, judged: Judgement) -> NDArray[np.float64]:
-        """Return (B,) how far beyond the threshold, on the scale of log probability."""
-        limit = np.log(self._false_alarm_share)
-        beyond = (limit - np.log(judged.p_value)) / (limit - np.log(LEAST_P))
-        return np.asarray(np.clip(beyond, 0, 1))
-
     def _deviating(self, scored: ScoredBatch) -> NDArray[np.bool_]:
         """Return (B,) whether a window's newest reading deviates enough from expected to matter."""
         actual = scored.readings.values[scored.window_batch.ready]
@@ -287,6 +281,16 @@ class Pipeline:
         with np.errstate(over="ignore"):  # infinitely far is far enough
             distance = np.abs(actual - scores.expected) / scores.expected_std
         return np.asarray((distance >= self._min_deviation).any(axis=1))
+
+
+def _grades(judged: Judgement) -> NDArray[np.float64]:
+    """Return (B,) how far beyond the threshold, on the scale of log probability.
+
+    Beyond a threshold that is itself as improbable as p-values go, every score is far.
+    """
+    limit = np.log(np.maximum(judged.limit, _FAR_LIMIT))
+    beyond = (limit - np.log(judged.p_value)) / (limit - np.log(LEAST_P))
+    return np.asarray(np.clip(beyond, 0, 1))
 
 
 def store_of_one(spec: ModelSpec, config: DetectConfig) -> SeriesStore:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.errors import ConfigError
-from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.detector import Detector, detector_parts
 from stream_vae.pipeline.pipeline import Pipeline
 from tests.conftest import NOW, F, MeanSquareScorer, make_spec
 
@@ -27,6 +28,51 @@ def test_model_score_and_percentile_make_the_version_and_nothing_else_does() -> 
     others = [version_of(version="2"), version_of(DetectConfig(score="other")), version_of(STRICT)]
     assert len({version_of(), *others}) == 4
     assert version_of(DetectConfig(max_gap=1)) == version_of(DetectConfig(score="mean_square"))
+
+
+def test_every_method_of_a_threshold_and_its_parameters_make_the_version() -> None:
+    thresholds = [
+        ThresholdConfig(),
+        ThresholdConfig(method="mean_sd"),
+        ThresholdConfig(method="mean_sd", standard_deviations=5),
+        ThresholdConfig(method="fixed", value=3),
+        ThresholdConfig(method="fixed", value=3.5),
+        ThresholdConfig(method="pot"),
+        ThresholdConfig(method="pot", quantile=0.9999),
+    ]
+    assert len({version_of(DetectConfig(threshold=one)) for one in thresholds}) == len(thresholds)
+
+
+def test_the_default_threshold_has_the_version_that_it_had_before_there_were_methods() -> None:
+    """State that an earlier release saved is this detector's own."""
+    assert version_of() == sha256(b"1:mean_square:0.999").hexdigest()[:16]
+
+
+def test_a_labelled_value_is_part_of_the_version() -> None:
+    """A model trained again on other labels begins anew, though its network may be the same."""
+    config = DetectConfig(threshold=ThresholdConfig(method="labelled"))
+    versions = {
+        Detector(
+            replace(SPEC, labelled_thresholds={"mean_square": {"youden": value}}),
+            MeanSquareScorer(),
+            config,
+            1,
+        ).version
+        for value in (1.0, 2.0)
+    }
+    assert len(versions) == 2
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"other": {"youden": 1.0}}, {"mean_square": {"best_f1": 1.0}}], ids=str
+)
+def test_a_labelled_threshold_without_labels_is_refused_with_what_is_missing(
+    found: dict[str, dict[str, float]],
+) -> None:
+    spec = replace(SPEC, labelled_thresholds=found)
+    config = DetectConfig(threshold=ThresholdConfig(method="labelled"))
+    with pytest.raises(ConfigError, match=r"'labelled'.*'mean_square'.*\(youden\).*labels"):
+        detector_parts(spec, config)
 
 
 def test_scores_are_judged_by_the_detector_that_gave_them(

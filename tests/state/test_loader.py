@@ -25,7 +25,7 @@ MakeReadings = Callable[..., ReadingBatch]
 
 SPEC = make_spec()
 NAME = (0, "pump")
-VERSION = detector_version(SPEC, "mean_square", 0.999)
+VERSION = detector_version(SPEC, "mean_square", "0.999")
 
 
 def writer_of(

@@ -1,5 +1,7 @@
-"""Adaptive percentile threshold per series."""
+"""Thresholds learnt from each series' own normal scores."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,87 +9,60 @@ from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
 from stream_vae.detect.config import ThresholdConfig
-from stream_vae.detect.tail import FIT, TailFit, fit_tail
+from stream_vae.detect.threshold.base import Judgement
 
 _GOLDEN = 0.6180339887498949
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """B scores compared with the threshold in force for each."""
-
-    threshold: NDArray[np.float64]
-    """(B,)"""
-    p_value: NDArray[np.float64]
-    """(B,) share of admitted scores expected to be at least this high; in [1e-12, 1]."""
-    anomalous: NDArray[np.bool_]
-    """(B,)"""
-    released: NDArray[np.int64]
-    """Positions in 0..B at which a series has been anomalous so long that learning starts."""
-
-
-def row_type(window: int) -> np.dtype[np.void]:
-    """Return the row type of a series' threshold state; `window` is N."""
-    return np.dtype(
-        [
-            ("scores", "<f4", (window,)),
-            ("head", "<i4"),
-            ("pending", "<i4"),
-            ("run", "<i4"),
-            *FIT,
-        ]
-    )
-
-
-class AdaptiveThreshold:
-    """A percentile over each series' own last admitted scores.
+class LearntThreshold(ABC):
+    """A threshold from each series' own last admitted scores.
 
     A score is judged first and learnt afterwards, and only if it is normal, so an anomaly cannot
-    raise its own threshold. Far tails, for which the window holds too few scores, follow a
-    generalised Pareto distribution over the highest tenth (peaks over threshold; Pickands 1975,
-    fitted by probability-weighted moments, Hosking & Wallis 1987). The shape is kept within
-    [0, 0.5]: tails lighter than exponential are treated as exponential, which is conservative
-    (about 1 in 3,000 where 1 in 1,000 is configured, on Gaussian scores).
+    raise its own threshold. Scores of a series that has been anomalous for longer than
+    `release_after` readings are admitted too, so that a permanent change is learnt in the end.
 
     The threshold is refreshed after every `refresh_every` admitted scores of a series, never by
     the clock or the poll, so that the same scores give the same verdicts in any arrival pattern.
 
     Args:
         config: See `ThresholdConfig`.
-        calibration: Ascending, evenly spaced quantiles of held-out scores: the initial scores of
-            every new series.
+        begun: The row of a new series, of `row_type`; `first_scores` are its ring.
         capacity: Series; memory is used only for those that were ever started.
     """
 
-    def __init__(
-        self, config: ThresholdConfig, calibration: NDArray[np.float64], capacity: int
-    ) -> None:
+    def __init__(self, config: ThresholdConfig, begun: NDArray[np.void], capacity: int) -> None:
         self._config = config
-        n = config.window
-        points = np.interp(
-            (np.arange(n) + 0.5) / n, np.linspace(0, 1, len(calibration)), calibration
-        )
-        # In a golden-ratio order, without trend: admitted scores replace low and high ones alike.
-        first_scores = points[np.argsort(np.arange(1, n + 1) * _GOLDEN % 1)].astype(np.float32)
-        begun: NDArray[np.void] = np.zeros((), row_type(n))
-        begun["scores"] = first_scores
-        fit_tail(first_scores[None], config.quantile).write(begun)
         self.state = Columns(begun, capacity)
+        self._threshold: NDArray[np.float64] = self.state["threshold"]  # (S,)
         self._scores: NDArray[np.float32] = self.state["scores"]  # (S, N) ring of admitted scores
         self._head: NDArray[np.int32] = self.state["head"]  # (S,) next slot
         self._pending: NDArray[np.int32] = self.state["pending"]  # (S,) admitted since a refresh
         self._run: NDArray[np.int32] = self.state["run"]  # (S,) consecutive anomalous readings
-        self._fit = TailFit.within(self.state)
 
     @property
+    @abstractmethod
     def method(self) -> str:
         """Description of the threshold, for alert events."""
-        return f"rolling percentile {self._config.quantile * 100:g} of {self._config.window} scores"
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """The method and those of its parameters that give its state another meaning."""
 
     @property
     def release_after(self) -> int:
         """Consecutive anomalous readings after which a series' new level is learnt."""
         return self._config.release_after
+
+    @abstractmethod
+    def _p_values(
+        self, rows: NDArray[np.int32], scores: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return (B,) p-values of scores, and those of the threshold in force for each."""
+
+    @abstractmethod
+    def _refresh(self, due: NDArray[np.int32]) -> None:
+        """Learn from the last `refresh_every` scores of distinct series."""
 
     def start(self, rows: NDArray[np.int32]) -> None:
         """Initialise new series from the calibration."""
@@ -95,7 +70,7 @@ class AdaptiveThreshold:
 
     def in_force(self, row: int) -> float:
         """Return the threshold of a series."""
-        return float(self._fit.threshold[row])
+        return float(self._threshold[row])
 
     def judge(
         self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
@@ -109,6 +84,7 @@ class AdaptiveThreshold:
         """
         threshold = np.empty(len(rows))
         p_value = np.empty(len(rows))
+        limit = np.empty(len(rows))
         anomalous = np.empty(len(rows), np.bool_)
         released = np.zeros(len(rows), np.bool_)
         left = np.arange(len(rows))
@@ -117,9 +93,8 @@ class AdaptiveThreshold:
         while len(left):
             now = self._round(rows[left], scores[left], revises[left])
             done = left[now.decided]
-            fit = self._fit.at(rows[done])
-            threshold[done] = fit.threshold
-            p_value[done] = fit.p_value(scores[done])
+            threshold[done] = self._threshold[rows[done]]
+            p_value[done], limit[done] = self._p_values(rows[done], scores[done])
             anomalous[done] = now.anomalous[now.decided]
             released[done] = now.run[now.decided] == self._config.release_after
             released[done] &= anomalous[done] & ~revises[done]
@@ -128,6 +103,7 @@ class AdaptiveThreshold:
         return Judgement(
             threshold=threshold,
             p_value=p_value,
+            limit=limit,
             anomalous=anomalous,
             released=np.flatnonzero(released),
         )
@@ -138,7 +114,7 @@ class AdaptiveThreshold:
         """Judge as if no refresh were due; return up to where that holds."""
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
         group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
-        anomalous = scores > self._fit.threshold[rows]
+        anomalous = scores > self._threshold[rows]
         counted = np.where(anomalous & ~revises, 1, 0)
         counted[starts] += self._run[rows[starts]]
         count = _cumulative_sum(counted, group, starts)
@@ -170,8 +146,33 @@ class AdaptiveThreshold:
         self._pending[series] += count.astype(np.int32)
         due = series[self._pending[series] >= self._config.refresh_every]
         if len(due):
-            self._fit.set(due, fit_tail(self._scores[due], self._config.quantile))
+            self._refresh(due)
             self._pending[due] = 0
+
+
+def row_type(window: int, fields: Sequence[tuple[object, ...]]) -> np.dtype[np.void]:
+    """Return the row type of a series' state: what all learnt thresholds keep, and more fields.
+
+    Args:
+        window: N, admitted scores in the ring.
+        fields: Of the method, `threshold` among them.
+    """
+    common = [("scores", "<f4", (window,)), ("head", "<i4"), ("pending", "<i4"), ("run", "<i4")]
+    return np.dtype([*common, *fields])
+
+
+def first_scores(calibration: NDArray[np.float64], window: int) -> NDArray[np.float32]:
+    """Return (N,) scores that a new series begins with, as spread as the calibration's.
+
+    Args:
+        calibration: Ascending, evenly spaced quantiles of held-out scores.
+        window: N.
+    """
+    points = np.interp(
+        (np.arange(window) + 0.5) / window, np.linspace(0, 1, len(calibration)), calibration
+    )
+    # In a golden-ratio order, without trend: admitted scores replace low and high ones alike.
+    return points[np.argsort(np.arange(1, window + 1) * _GOLDEN % 1)].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,71 @@
+"""What every threshold does."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.columns import Columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """B scores compared with the threshold in force for each."""
+
+    threshold: NDArray[np.float64]
+    """(B,)"""
+    p_value: NDArray[np.float64]
+    """(B,) share of normal scores expected to be at least this high; in [1e-12, 1]."""
+    limit: NDArray[np.float64]
+    """(B,) p-value of a score at the threshold; in [1e-12, 1]."""
+    anomalous: NDArray[np.bool_]
+    """(B,)"""
+    released: NDArray[np.int64]
+    """Positions in 0..B at which a series has been anomalous so long that learning starts."""
+
+
+class Threshold(Protocol):
+    """A limit for each series' scores, above which they are anomalous.
+
+    A score is judged before anything is learnt from it, anomalous ones teach nothing, and the same
+    scores give the same verdicts however they are cut into batches.
+    """
+
+    state: Columns
+    """One row per series; the column `threshold` is the value in force."""
+
+    @property
+    def method(self) -> str:
+        """Description of the threshold, for alert events."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """The method and those of its parameters that give its state another meaning."""
+        ...
+
+    @property
+    def release_after(self) -> int:
+        """Consecutive anomalous readings after which a new level is learnt; 0 if none ever is."""
+        ...
+
+    def start(self, rows: NDArray[np.int32]) -> None:
+        """Initialise new series from the calibration."""
+        ...
+
+    def in_force(self, row: int) -> float:
+        """Return the threshold of a series."""
+        ...
+
+    def judge(
+        self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
+    ) -> Judgement:
+        """Judge B scores and learn from the normal ones.
+
+        Args:
+            rows: (B,) series; equal ones are adjacent, in arrival order.
+            scores: (B,) finite.
+            revises: (B,) the score replaces the one before it and is not learnt a second time.
+        """
+        ...

@@ -1,0 +1,281 @@
+"""The laws that every threshold keeps, whatever its method."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from stream_vae.core.model_spec import ModelSpec
+from stream_vae.detect.config import ThresholdConfig, ThresholdMethod
+from stream_vae.detect.tail import LEAST_P
+from stream_vae.detect.threshold.base import Judgement, Threshold
+from stream_vae.detect.threshold.factory import build_threshold
+from tests.conftest import make_spec
+from tests.suites import fewer_examples
+
+CALIBRATION = np.quantile(np.random.default_rng(0).normal(size=50_000), np.linspace(0, 1, 1001))
+FIELDS = ("threshold", "p_value", "limit", "anomalous")
+
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "percentile": {},
+    "mean_sd": {"standard_deviations": 3.5},
+    "fixed": {"value": 3.5},
+    "labelled": {"criterion": "best_f1"},
+    "pot": {"peaks": 100},
+}
+LEARNT = ("percentile", "mean_sd", "pot")
+
+every_method = pytest.mark.parametrize("method", METHODS)
+every_learnt = pytest.mark.parametrize("method", LEARNT)
+
+
+def make_labelled_spec(calibration: NDArray[np.float64]) -> ModelSpec:
+    return replace(
+        make_spec(),
+        calibration={"mean_square": calibration},
+        labelled_thresholds={"mean_square": {"youden": 3.0, "best_f1": 3.4}},
+    )
+
+
+def make_threshold(method: str, n_series: int = 1, **learning: int) -> Threshold:
+    """Return a threshold of `n_series` new series; `learning` is of those that learn."""
+    return make_calibrated(method, CALIBRATION, learning, n_series)
+
+
+def make_calibrated(
+    method: str, calibration: NDArray[np.float64], learning: Mapping[str, int], n_series: int = 1
+) -> Threshold:
+    options = dict(METHODS[method])
+    if method in LEARNT:
+        options |= learning
+    config = ThresholdConfig(method=method, **options)  # type: ignore[arg-type]  # one of METHODS
+    threshold = build_threshold(config, make_labelled_spec(calibration), "mean_square", n_series)
+    threshold.start(np.arange(n_series, dtype=np.int32))
+    return threshold
+
+
+def judge(threshold: Threshold, scores: NDArray[np.float64], row: int = 0) -> Judgement:
+    n = len(scores)
+    return threshold.judge(np.full(n, row, np.int32), scores, np.zeros(n, np.bool_))
+
+
+def test_every_method_of_the_settings_is_held_to_the_laws() -> None:
+    assert set(METHODS) == set(get_args(ThresholdMethod))
+
+
+@every_method
+def test_a_new_series_starts_from_the_calibration(method: str) -> None:
+    """The 99.9th percentile of a standard normal is 3.09, and no setting here is far from it."""
+    threshold = make_threshold(method)
+    judged = judge(threshold, np.array([0.0, 2.0, 9.0]))
+    assert 2.8 < judged.threshold[0] < 4.0
+    assert judged.anomalous.tolist() == [False, False, True]
+    assert threshold.in_force(0) == judged.threshold[0]
+
+
+@every_method
+def test_a_score_is_judged_before_it_is_learnt(method: str) -> None:
+    """Where every score refreshes, each is held against the threshold that the last one left."""
+    threshold = make_threshold(method, refresh_every=1)
+    for score in np.random.default_rng(3).normal(size=200):
+        in_force = threshold.in_force(0)
+        judged = judge(threshold, np.array([score]))
+        assert judged.threshold[0] == in_force
+        assert judged.anomalous[0] == (score > in_force)
+
+
+@every_learnt
+def test_an_anomaly_does_not_teach_the_threshold(method: str) -> None:
+    """Control: the same number of normal scores does move it."""
+    calm, alarmed = make_threshold(method), make_threshold(method)
+    start = alarmed.in_force(0)
+    judge(alarmed, np.full(500, 50.0))
+    judge(calm, np.random.default_rng(2).normal(1.0, 0.5, size=500))
+    assert alarmed.in_force(0) == start
+    assert calm.in_force(0) != start
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - set(LEARNT)))
+def test_nothing_teaches_a_threshold_that_does_not_learn(method: str) -> None:
+    """A permanent change stays anomalous, and no release is told."""
+    threshold = make_threshold(method)
+    start = threshold.in_force(0)
+    judged = judge(threshold, np.full(3000, 30.0))
+    assert judged.anomalous.all()
+    assert len(judged.released) == 0
+    assert threshold.release_after == 0
+    judge(threshold, np.full(3000, 2.0))
+    assert threshold.in_force(0) == start
+
+
+@every_learnt
+def test_a_permanent_change_is_absorbed_after_the_release_and_told_once(method: str) -> None:
+    threshold = make_threshold(method, release_after=200, window=300)
+    scores = np.random.default_rng(1).normal(size=1200) + 30
+    judged = judge(threshold, scores)
+    assert judged.anomalous[:200].all()
+    assert judged.released.tolist() == [199]
+    assert judged.anomalous[-300:].mean() < 0.02
+    assert threshold.release_after == 200
+
+
+@every_learnt
+def test_a_new_anomaly_at_an_absorbed_level_is_found(method: str) -> None:
+    """What a release taught does not leave the threshold high for ever."""
+    threshold = make_threshold(method, release_after=200, window=300)
+    judge(threshold, np.random.default_rng(1).normal(size=2000) + 30)
+    assert judge(threshold, np.full(5, 60.0)).anomalous.all()
+
+
+@every_method
+def test_a_change_shorter_than_the_release_stays_anomalous_to_its_end(method: str) -> None:
+    """Control for the tests above."""
+    judged = judge(make_threshold(method, release_after=200), np.full(199, 30.0))
+    assert judged.anomalous.all()
+    assert len(judged.released) == 0
+
+
+@every_method
+def test_a_revision_is_judged_but_not_learnt_twice(method: str) -> None:
+    once, twice = (make_threshold(method, refresh_every=1) for _ in range(2))
+    for score in np.random.default_rng(2).normal(size=200):
+        judge(once, np.array([score]))
+        twice.judge(np.zeros(2, np.int32), np.array([score, score]), np.array([False, True]))
+    assert once.in_force(0) == twice.in_force(0)
+
+
+@every_method
+@fewer_examples(4)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    cuts=st.lists(st.integers(1, 70), min_size=1, max_size=20),
+    refresh_every=st.integers(1, 20),
+)
+def test_verdicts_do_not_depend_on_how_scores_are_batched(
+    method: str, seed: int, cuts: list[int], refresh_every: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    rows = np.sort(generator.integers(0, 3, size=400)).astype(np.int32)
+    scores = generator.normal(size=400) + 9 * (generator.random(400) < 0.2)
+    revises = generator.random(400) < 0.1
+    learning = {"refresh_every": refresh_every, "release_after": 25, "window": 100}
+    whole = make_threshold(method, 3, **learning).judge(rows, scores, revises)
+    threshold = make_threshold(method, 3, **learning)
+    parts: list[Judgement] = []
+    begin, cut = 0, 0
+    while begin < 400:
+        end = begin + cuts[cut % len(cuts)]
+        parts.append(threshold.judge(rows[begin:end], scores[begin:end], revises[begin:end]))
+        begin, cut = end, cut + 1
+    for name in FIELDS:
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(whole, name))
+
+
+@every_method
+def test_no_series_depends_on_the_company_it_is_judged_in(method: str) -> None:
+    generator = np.random.default_rng(4)
+    rows = np.repeat(np.arange(5, dtype=np.int32), 80)
+    scores = generator.normal(size=400) * np.repeat([1, 0.1, 2, 1, 5], 80)
+    revises = np.zeros(400, np.bool_)
+    together = make_threshold(method, 5, refresh_every=4).judge(rows, scores, revises)
+    for row in range(5):
+        alone = judge(make_threshold(method, 5, refresh_every=4), scores[rows == row], row)
+        for name in FIELDS:
+            np.testing.assert_array_equal(
+                getattr(alone, name), getattr(together, name)[rows == row]
+            )
+
+
+@every_method
+@pytest.mark.parametrize("at", [1, 137, 250])
+def test_a_restored_series_goes_on_exactly(method: str, at: int) -> None:
+    """Saved in the middle of a block and of an alarm, loaded into another row of another table."""
+    generator = np.random.default_rng(at)
+    scores = generator.normal(size=500)
+    scores[130:145] += 20
+    learning = {"refresh_every": 7, "release_after": 12, "window": 100}
+    first, second = make_threshold(method, **learning), make_threshold(method, 4, **learning)
+    judge(first, scores[:at])
+    saved = first.state.save(np.array([0], np.int32))
+    second.state.load(np.array([3], np.int32), np.frombuffer(saved.tobytes(), second.state.row))
+    one, other = judge(first, scores[at:]), judge(second, scores[at:], row=3)
+    for name in (*FIELDS, "released"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert first.state.save(np.array([0])).tobytes() == second.state.save(np.array([3])).tobytes()
+
+
+@every_method
+@fewer_examples(4)
+@given(
+    calibration=arrays(np.float64, 101, elements=st.floats(-1e6, 1e6)),
+    scores=arrays(np.float64, 150, elements=st.floats(-1e9, 1e9)),
+)
+def test_any_scores_give_finite_thresholds_and_probabilities(
+    method: str, calibration: NDArray[np.float64], scores: NDArray[np.float64]
+) -> None:
+    learning = {"window": 100, "refresh_every": 5, "release_after": 10}
+    threshold = make_calibrated(method, np.sort(calibration), learning)
+    judged = judge(threshold, scores)
+    assert np.isfinite(judged.threshold).all()
+    for p in (judged.p_value, judged.limit):
+        assert ((p >= LEAST_P) & (p <= 1)).all()
+    for name in threshold.state.row.names or ():
+        assert np.isfinite(threshold.state[name][0]).all(), name
+
+
+@every_method
+def test_equal_scores_are_normal(method: str) -> None:
+    """A series that stands still, at whatever level below the threshold, does not alarm."""
+    judged = judge(make_threshold(method, refresh_every=1, window=100), np.full(600, 2.0))
+    assert not judged.anomalous.any()
+
+
+@every_method
+def test_a_higher_score_never_has_a_higher_p_value(method: str) -> None:
+    threshold = make_threshold(method)
+    judge(threshold, np.random.default_rng(9).normal(size=1000))
+    ladder = np.linspace(-6, 12, 300)
+    revises = np.ones(300, np.bool_)  # judged, not learnt
+    judged = threshold.judge(np.zeros(300, np.int32), ladder, revises)
+    assert (np.diff(judged.p_value) <= 1e-12).all()
+    assert judged.p_value[0] > 0.9
+    assert judged.p_value[-1] < 1e-4
+
+
+@every_method
+def test_a_score_is_anomalous_where_its_p_value_is_below_that_of_the_threshold(
+    method: str,
+) -> None:
+    threshold = make_threshold(method)
+    judge(threshold, np.random.default_rng(9).normal(size=1000))
+    in_force = threshold.in_force(0)
+    nudged = np.array([in_force - 0.01, in_force + 0.01])
+    judged = threshold.judge(np.zeros(2, np.int32), nudged, np.ones(2, np.bool_))
+    assert judged.anomalous.tolist() == [False, True]
+    assert (judged.p_value < judged.limit).tolist() == [False, True]
+
+
+@every_method
+def test_p_values_of_fresh_scores_are_about_uniform(method: str) -> None:
+    """Scores of the calibration's law: a tenth of them lies below 0.1, a half below 0.5."""
+    threshold = make_threshold(method)
+    fresh = np.random.default_rng(10).normal(size=4000)
+    p = judge(threshold, fresh).p_value[1000:]
+    for level in (0.1, 0.5, 0.9):
+        assert np.mean(p < level) == pytest.approx(level, abs=0.04)
+
+
+@every_method
+def test_the_method_is_told_in_words_and_the_identity_differs_from_all_others(method: str) -> None:
+    threshold = make_threshold(method)
+    assert 10 < len(threshold.method) <= 200
+    others = [make_threshold(other) for other in METHODS if other != method]
+    assert threshold.identity not in [other.identity for other in others]
+    assert threshold.method not in [other.method for other in others]
