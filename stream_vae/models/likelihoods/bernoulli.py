@@ -45,16 +45,19 @@ class Bernoulli(Likelihood):
 class BernoulliPrediction(Prediction):
     """Probabilities of 1; any value of a half or more is a 1.
 
+    Computed in float64: the last bits of torch's float32 sigmoid depend on the position in the
+    batch.
+
     Args:
         logits: (B, T, F) log-odds.
     """
 
     def __init__(self, logits: Tensor) -> None:
-        self._distribution = BernoulliDistribution(logits=logits, validate_args=False)
+        self._distribution = BernoulliDistribution(logits=logits.double(), validate_args=False)
 
     def log_probability(self, values: Tensor) -> Tensor:
         """Return the log-probability, nats."""
-        return log_density(self._distribution, _binary(values))
+        return log_density(self._distribution, _binary(values)).float()
 
     def deviance(self, values: Tensor) -> Tensor:
         """Return -2 x log-probability: the best fit is certain of the value."""
@@ -62,19 +65,19 @@ class BernoulliPrediction(Prediction):
 
     def residual(self, values: Tensor) -> Tensor:
         """Return value - probability of 1."""
-        return _binary(values) - self.expected
+        return (_binary(values) - self._distribution.mean).float()
 
     @property
     def expected(self) -> Tensor:
         """Probability of 1."""
         mean: Tensor = self._distribution.mean
-        return mean
+        return mean.float()
 
     @property
     def spread(self) -> Tensor:
         """Standard deviation."""
-        return torch.sqrt(self._distribution.variance).clamp(min=LEAST_SPREAD)
+        return torch.sqrt(self._distribution.variance).float().clamp(min=LEAST_SPREAD)
 
 
 def _binary(values: Tensor) -> Tensor:
-    return (values >= 0.5).to(values.dtype)
+    return (values >= 0.5).double()
