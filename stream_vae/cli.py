@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "Run the whole job on an embedded broker and real data, in half a minute.",
     "train": "Train a model on CSV files and write its bundle.",
     "score": "Score CSV files with a bundle: what the daemon would have said, reading by reading.",
+    "backtest": "Measure a bundle on labelled history, beside baselines on the same windows.",
     "run": "Run the daemon: consume readings, score windows, publish alert events.",
     "alerts": "Print the alert events of a topic, one line each.",
     "feed": "Publish CSV files to a topic as readings, to try the daemon on any broker.",

@@ -61,6 +61,7 @@ def test_checking_a_configuration_loads_no_model() -> None:
     [
         slow("daemon.start", {"river", "matplotlib", "sklearn", "scipy"}),
         slow("commands.jobs.score", {"river", "matplotlib", "sklearn", "scipy"}),
+        slow("commands.jobs.backtest", {"river", "matplotlib", "sklearn", "confluent_kafka"}),
         slow("commands.jobs.train", {"river", "matplotlib", "sklearn", "scipy", "confluent_kafka"}),
         ("commands.jobs.alerts", {"torch", "river", "matplotlib"}),
         slow("commands.jobs.feed", {"torch", "river", "matplotlib"}),

@@ -1,12 +1,16 @@
 """Baseline detectors for comparison. All work on scaled windows without gaps."""
 
-from typing import Protocol
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Windows = NDArray[np.float32]
 """(B, T, F) scaled, all observed."""
+
+_LEAST = 1e-12
 
 
 class WindowModel(Protocol):
@@ -32,10 +36,10 @@ class PcaWindows:
         variance, axes = np.linalg.eigh(flat.T @ flat / len(flat))
         # Ascending; rounding can leave the smallest a little below zero.
         variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
-        share = np.cumsum(variance) / variance.sum()
-        kept = int(np.searchsorted(share, explained)) + 1
+        share = np.cumsum(variance) / max(variance.sum(), _LEAST)
+        kept = min(int(np.searchsorted(share, explained)) + 1, len(share))
         self._axes: NDArray[np.float64] = axes[:, :kept]
-        self._variance: NDArray[np.float64] = variance[:kept]
+        self._variance: NDArray[np.float64] = np.maximum(variance[:kept], _LEAST)
 
     def residual(self, windows: Windows) -> Windows:
         """Return (B, T, F) windows minus their projection on the components."""
@@ -90,7 +94,7 @@ class T2Q:
     def __init__(self, pca: PcaWindows, held_out: Windows) -> None:
         self._pca = pca
         t2, q = self._statistics(held_out)
-        self._limits = np.quantile(t2, 0.99), np.quantile(q, 0.99)
+        self._limits = tuple(max(float(np.quantile(one, 0.99)), _LEAST) for one in (t2, q))
 
     def score(self, windows: Windows) -> NDArray[np.float64]:
         """Return (B,) scores; higher = more anomalous."""
@@ -100,3 +104,52 @@ class T2Q:
     def _statistics(self, windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         q: NDArray[np.float64] = (self._pca.residual(windows).astype(np.float64) ** 2).sum((1, 2))
         return self._pca.hotelling(windows), q
+
+
+class FeatureZScores:
+    """Each feature's distance from its training mean, in training standard deviations.
+
+    Args:
+        windows: (W, T, F) training windows.
+    """
+
+    def __init__(self, windows: Windows) -> None:
+        self._mean = windows.mean(axis=(0, 1))
+        self._std = np.maximum(windows.std(axis=(0, 1)), 1e-6)
+
+    def residual(self, windows: Windows) -> Windows:
+        """Return (B, T, F) distances, with their sign."""
+        distance: Windows = ((windows - self._mean) / self._std).astype(np.float32)
+        return distance
+
+    def score(self, windows: Windows) -> NDArray[np.float64]:
+        """Return (B,) the largest distance of any feature at the newest step."""
+        newest = self.residual(windows[:, -1:]).astype(np.float64)
+        largest: NDArray[np.float64] = np.abs(newest).max(axis=(1, 2))
+        return largest
+
+
+class IsolationForest:
+    """scikit-learn's isolation forest on whole windows; it reconstructs nothing.
+
+    Args:
+        windows: (W, T, F) training windows.
+        seed: Of its trees.
+
+    References:
+        Liu et al. (2008), Isolation Forest, ICDM.
+    """
+
+    def __init__(self, windows: Windows, *, seed: int) -> None:
+        forest: Any = import_module("sklearn.ensemble").IsolationForest(random_state=seed)
+        self._forest = forest.fit(windows.reshape(len(windows), -1))
+
+    @staticmethod
+    def is_available() -> bool:
+        """Return whether scikit-learn is installed."""
+        return find_spec("sklearn") is not None
+
+    def score(self, windows: Windows) -> NDArray[np.float64]:
+        """Return (B,) scores; higher = more anomalous."""
+        usual: NDArray[np.float64] = self._forest.score_samples(windows.reshape(len(windows), -1))
+        return -usual

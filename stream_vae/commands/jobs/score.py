@@ -17,8 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from stream_vae import __version__
-from stream_vae.core.alerts import AlertDetector
+from stream_vae.commands.jobs.offline import open_pipeline
 from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
@@ -28,9 +27,6 @@ from stream_vae.edges.files.csv_readings import CHUNK_ROWS, CsvFiles
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
 from stream_vae.errors import ConfigError
 from stream_vae.models.device import limit_threads
-from stream_vae.models.scoring import WindowScorer
-from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.settings import load_settings
@@ -49,29 +45,10 @@ def score_files(
     _refuse_same_files(input_files, [output, alerts] if alerts else [output])
     limit_threads(settings.worker.threads)
     model = load_bundle(bundle)
-    scorer = WindowScorer(
-        model,
-        score=settings.detect.score,
-        device=settings.worker.device,
-        samples=settings.worker.samples,
-        max_batch=settings.worker.max_batch,
-    )
     one = store_of_one(model.spec, settings.detect).series_bytes
     # New series of one batch must fit beside the known ones, for any budget.
     capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
-    pipeline = Pipeline(
-        Detector(model.spec, scorer, settings.detect, capacity),
-        settings.detect,
-        Origin(
-            detector=AlertDetector(
-                name=settings.detector.name, version=__version__, instance="score"
-            ),
-            topic=settings.input.topic,
-            group=settings.kafka.group_id,
-            labels=settings.detector.labels,
-            links=settings.detector.links,
-        ),
-    )
+    pipeline = open_pipeline(model, settings, capacity=capacity, instance="score")
     features = tuple(feature.name for feature in model.spec.features)
     readings = CsvFiles(input_files, ColumnChoice(features=features))
     counts = np.zeros(len(Verdict), np.int64)

@@ -1,0 +1,243 @@
+"""The production pipeline over labelled history, and what it is worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stream_vae.commands.jobs.backtest_tables import detector_table, method_table
+from stream_vae.commands.jobs.histories import read_history, to_batch
+from stream_vae.commands.jobs.offline import open_pipeline
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.edges.files.label_files import Labels, read_labels
+from stream_vae.edges.files.outputs import whole_file
+from stream_vae.errors import ConfigError
+from stream_vae.evaluate.backtest import Measurement, measure, n_replicates
+from stream_vae.evaluate.baselines import IsolationForest
+from stream_vae.evaluate.comparison import FEWEST_WINDOWS, cut_windows, fit_baselines
+from stream_vae.evaluate.history import History, OtherScore, run_history
+from stream_vae.evaluate.intervals import LEVEL, Resampling
+from stream_vae.evaluate.labelled import UNLABELLED, LabelledRows, label_rows
+from stream_vae.evaluate.report import BacktestReport, DataFacts, ModelFacts, encode_report
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.device import limit_threads
+from stream_vae.pipeline.detector import score_name
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestRequest:
+    """What the operator asked for."""
+
+    bundle: Path
+    input_files: list[Path]
+    labels: Path | None
+    label_column: str
+    train_files: list[Path]
+    out: Path | None
+    point_adjusted: bool
+    replicates: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    """A finished backtest: the figures and all that they come from."""
+
+    report: BacktestReport
+    history: History
+    labelled: LabelledRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Baselines:
+    """Fitted baselines, and what they cost the evaluation."""
+
+    scores: Mapping[str, OtherScore]
+    trained_on: str
+    excluded: NDArray[np.bool_]
+    """(N,) readings of the input that they learnt from."""
+    notes: tuple[str, ...]
+
+
+def run_backtest(
+    request: BacktestRequest, flags: Mapping[str, object], config: Path | None
+) -> None:
+    """Print the figures of a backtest, and write the report if it is wanted."""
+    settings = load_settings(config=config, overrides=flags).settings
+    limit_threads(settings.worker.threads)
+    console = Console()
+    if request.out is not None:
+        _make_folder(request.out)
+    done = backtest(request, settings, console)
+    console.print(detector_table(done.report))
+    console.print(method_table(done.report))
+    for note in done.report.notes:
+        console.print(f"- {note}", markup=False, highlight=False, soft_wrap=True)
+    if request.out is not None:
+        with whole_file(request.out / "report.json") as file:
+            file.write(encode_report(done.report))
+        console.print(f"See {request.out}", markup=False, highlight=False)
+
+
+def backtest(request: BacktestRequest, settings: Settings, console: Console) -> Backtest:
+    """Run a backtest, with a progress bar.
+
+    Raises:
+        ConfigError: If the files, the bundle or the settings cannot be used.
+    """
+    model = load_bundle(request.bundle)
+    readings = read_history(request.input_files, model.spec, request.label_column)
+    labels = read_labels(readings, request.labels)
+    batch = to_batch(readings)
+    pipeline = open_pipeline(model, settings, capacity=len(set(batch.series)), instance="backtest")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("baselines fitted", total=1)
+        baselines = _baselines(request, model, settings, batch, labels)
+        bar.update(task, completed=1)
+        task = bar.add_task("readings scored", total=len(batch))
+        history = run_history(
+            pipeline,
+            batch,
+            now=datetime.now(UTC),
+            others=baselines.scores,
+            on_progress=lambda count: bar.update(task, completed=count),
+        )
+        labelled = label_rows(history, labels.values, baselines.excluded)
+        _check_judged(labelled)
+        how = Measurement(
+            window_length=model.spec.window_length,
+            step_seconds=model.spec.step_seconds,
+            replicates=request.replicates,
+            point_adjusted=request.point_adjusted,
+            seed=request.seed,
+        )
+        task = bar.add_task("resampled", total=n_replicates(history, how))
+        detector, methods = measure(history, labelled, how, lambda: bar.advance(task))
+    report = BacktestReport(
+        model=_model_facts(model, settings, pipeline),
+        data=_data_facts(readings, labelled),
+        detector=detector,
+        methods=methods,
+        level=LEVEL,
+        resampling=Resampling.of(labelled.series_bounds, how.window_length).description,
+        replicates=how.replicates,
+        baselines_trained_on=baselines.trained_on,
+        notes=(*_notes(labels, labelled, how), *baselines.notes),
+    )
+    return Backtest(report=report, history=history, labelled=labelled)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(f"--out {out}: cannot be written: {exc.strerror or exc}") from exc
+
+
+def _check_judged(labelled: LabelledRows) -> None:
+    judged = labelled.is_anomalous[labelled.is_judged]
+    if judged.all() or not judged.any():
+        raise ConfigError(
+            f"too little to rank: of the readings with a score, {int(judged.sum()):,} are labelled "
+            f"anomalous and {int((~judged).sum()):,} normal; expected both. A series must fill a "
+            "window before its readings have a score"
+        )
+
+
+def _baselines(
+    request: BacktestRequest,
+    model: Bundle,
+    settings: Settings,
+    batch: ReadingBatch,
+    labels: Labels,
+) -> _Baselines:
+    """Fit the baselines to the model's training files, or to what comes before the first label."""
+    nothing = np.zeros(len(batch), np.bool_)
+    if request.train_files:
+        training = to_batch(read_history(request.train_files, model.spec))
+        excluded, where = nothing, ", ".join(map(str, request.train_files))
+    else:
+        excluded = _head(batch, labels.values)
+        training = batch.take(np.flatnonzero(excluded))
+        where = f"the {len(training):,} readings of the input before the first anomalous one"
+    windows = cut_windows(
+        model.spec, settings.detect, training, rng=np.random.default_rng(request.seed)
+    )
+    if len(windows) < FEWEST_WINDOWS:
+        note = (
+            f"no baselines: {where} give {len(windows)} windows, at least {FEWEST_WINDOWS} are "
+            "needed; give the model's training files with --train"
+        )
+        return _Baselines(scores={}, trained_on="", excluded=nothing, notes=(note,))
+    notes = [f"baselines are trained on {where}: {len(windows):,} windows"]
+    if excluded.any():
+        notes[0] += "; these readings are not evaluated, for any method"
+    if not IsolationForest.is_available():
+        notes.append("no isolation forest: it needs the package scikit-learn")
+    return _Baselines(
+        scores=fit_baselines(windows, model.spec.scaler, seed=request.seed),
+        trained_on=where,
+        excluded=excluded,
+        notes=tuple(notes),
+    )
+
+
+def _head(batch: ReadingBatch, labels: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Return (N,) the readings before the first anomalous one, if normal ones are left after it."""
+    head = batch.times < batch.times[labels == 1].min()
+    has_normal = bool((labels[~head] == 0).any())
+    return head if has_normal else np.zeros(len(batch), np.bool_)
+
+
+def _model_facts(model: Bundle, settings: Settings, pipeline: Pipeline) -> ModelFacts:
+    spec = model.spec
+    return ModelFacts(
+        id=spec.id,
+        version=spec.version,
+        trained_at=spec.trained_at.isoformat(),
+        score=score_name(spec, settings.detect),
+        threshold=pipeline.detector.threshold.method,
+        window_length=spec.window_length,
+        step_seconds=spec.step_seconds,
+        features=tuple(feature.name for feature in spec.features),
+    )
+
+
+def _data_facts(readings: CsvReadings, labelled: LabelledRows) -> DataFacts:
+    return DataFacts(
+        files=tuple(map(str, readings.paths)),
+        readings=len(readings),
+        series=len(set(readings.series)),
+        evaluated=len(labelled),
+        anomalous=int(labelled.is_anomalous.sum()),
+        without_score=int((~labelled.is_judged).sum()),
+        spans=len(labelled.spans),
+    )
+
+
+def _notes(labels: Labels, labelled: LabelledRows, how: Measurement) -> list[str]:
+    notes = [
+        "best F1 is at the cut that the labels themselves would choose: what a threshold could "
+        f"reach, not what one does; VUS-PR with buffers up to {how.window_length} readings"
+    ]
+    if how.point_adjusted:
+        notes.append("point-adjusted F1 is inflated: random scores reach high values")
+    unlabelled = int((labels.values == UNLABELLED).sum())
+    if unlabelled:
+        notes.append(f"{unlabelled:,} readings have no label and are not evaluated")
+    without = int((~labelled.is_judged).sum())
+    if without:
+        notes.append(f"{without:,} evaluated readings have no score and are not ranked")
+    if labels.spans_without_reading:
+        notes.append(f"{labels.spans_without_reading:,} labelled spans hold no reading")
+    return notes

@@ -1,0 +1,40 @@
+"""The daemon's pipeline for the offline commands."""
+
+from stream_vae import __version__
+from stream_vae.core.alerts import AlertDetector
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.settings import Settings
+
+
+def open_pipeline(model: Bundle, settings: Settings, *, capacity: int, instance: str) -> Pipeline:
+    """Return a fresh pipeline with the settings of a daemon.
+
+    Args:
+        model: The bundle.
+        settings: As for `run`; incidents get the ids that this daemon would give them.
+        capacity: Most series held.
+        instance: The command, for alert events.
+
+    Raises:
+        ConfigError: If bundle and settings do not fit.
+    """
+    scorer = WindowScorer(
+        model,
+        score=settings.detect.score,
+        device=settings.worker.device,
+        samples=settings.worker.samples,
+        max_batch=settings.worker.max_batch,
+    )
+    origin = Origin(
+        detector=AlertDetector(name=settings.detector.name, version=__version__, instance=instance),
+        topic=settings.input.topic,
+        group=settings.kafka.group_id,
+        labels=settings.detector.labels,
+        links=settings.detector.links,
+    )
+    detector = Detector(model.spec, scorer, settings.detect, capacity)
+    return Pipeline(detector, settings.detect, origin)

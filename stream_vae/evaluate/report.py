@@ -1,0 +1,109 @@
+"""The result of a backtest as values, and as JSON."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stream_vae.evaluate.detection import Figures
+from stream_vae.evaluate.intervals import Interval
+
+FORMAT_VERSION = 1
+
+OURS = "stream-vae"
+"""Name of the detector among the methods."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Figures with their intervals."""
+
+    figures: Figures
+    intervals: Mapping[str, Interval | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """The model that was tested."""
+
+    id: str
+    version: str
+    trained_at: str
+    """RFC 3339."""
+    score: str
+    threshold: str
+    """How the threshold is found."""
+    window_length: int
+    step_seconds: float
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """The history it was tested on."""
+
+    files: tuple[str, ...]
+    readings: int
+    series: int
+    evaluated: int
+    """Readings with a label that no baseline learnt from."""
+    anomalous: int
+    """Of these, labelled so."""
+    without_score: int
+    """Of these, while warming up or with too little observed: they are not ranked, and count for
+    neither precision nor recall."""
+    spans: int
+    """Runs of anomalous readings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestReport:
+    """All figures of a backtest."""
+
+    model: ModelFacts
+    data: DataFacts
+    detector: Measured
+    """At the detector's own threshold."""
+    methods: Mapping[str, Measured]
+    """Ranking by the detector's score, first, and by each baseline's."""
+    level: float
+    """Of the intervals."""
+    resampling: str
+    replicates: int
+    baselines_trained_on: str
+    """Empty where there are none."""
+    notes: tuple[str, ...]
+    """What a reader must know to judge the figures."""
+
+
+def encode_report(report: BacktestReport) -> str:
+    """Return the report as JSON; figures that are not defined are null."""
+    content: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "model": asdict(report.model),
+        "data": asdict(report.data),
+        "detector": _figures(report.detector),
+        "methods": [
+            {"method": name, "figures": _figures(measured)}
+            for name, measured in report.methods.items()
+        ],
+        "intervals": {
+            "level": report.level,
+            "resampling": report.resampling,
+            "replicates": report.replicates,
+        },
+        "baselines_trained_on": report.baselines_trained_on or None,
+        "notes": list(report.notes),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _figures(measured: Measured) -> dict[str, dict[str, float | None]]:
+    found = {}
+    for name, value in measured.figures.items():
+        interval = measured.intervals.get(name)
+        low, high = interval if interval is not None else (None, None)
+        figure = value if math.isfinite(value) else None
+        found[name] = {"value": figure, "low": low, "high": high}
+    return found
