@@ -37,7 +37,10 @@ def train(
         list[str] | None, typer.Option(help="FEATURE=UNIT, shown in alerts; repeat for more.")
     ] = None,
     label: Annotated[
-        str, typer.Option(help="Column of 0 and 1 that is never trained on, where there is one.")
+        str,
+        typer.Option(
+            help="Column of 0 and 1, where there is one: read by the score `supervised` alone."
+        ),
     ] = LABEL,
     drop: Annotated[
         list[str] | None, typer.Option(help="Column that is no feature; repeat for more.")
@@ -49,8 +52,9 @@ def train(
     """Train a model on CSV files and write its bundle.
 
     A CSV has a header, a column `timestamp` (RFC 3339 or epoch), optionally `series` and `label`
-    (never trained on); every other column is a feature. Each series is split in time order into
-    training, validation and a held-out tail that calibrates the threshold.
+    (0, 1 or empty; the network never sees it, the score `supervised` is fitted to it, and windows
+    with a 1 are left out of the calibration); every other column is a feature. Each series is
+    split in time order into training, validation and a held-out tail that calibrates the threshold.
 
     Example: stream-vae train --input pumps.csv --bundle bundle/ --unit flow=L/s
     """

@@ -9,7 +9,8 @@ from torch import Tensor
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.errors import BundleError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
-from stream_vae.models.scores import SCORES, Score
+from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.base import Score
 from stream_vae.models.vae.sequence_vae import SequenceVae
 
 
@@ -19,7 +20,7 @@ class TrainingSummary:
 
     config: TrainingConfig
     data_sha256: str
-    """Fingerprint of the training data: feature names, series keys, times and values."""
+    """Fingerprint of the training data: feature names, series keys, times, values, labels."""
     rows: int
     series: int
     epochs: int

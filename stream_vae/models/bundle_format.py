@@ -30,11 +30,13 @@ from torch import Tensor
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
+from stream_vae.core.score_names import RENAMED
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle, TrainingSummary, build_model, build_score
 from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
-from stream_vae.models.scores import SCORES, Recency
+from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.error import Recency
 
 FORMAT = "stream-vae-model"
 FORMAT_VERSIONS = (1, 2, 3)
@@ -257,8 +259,11 @@ def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
             clip=document.scaler.clip,
             transforms=transforms_of(features),
         ),
-        score=document.score,
-        calibration={name: np.array(levels) for name, levels in document.calibration.items()},
+        score=RENAMED.get(document.score, document.score),
+        calibration={
+            RENAMED.get(name, name): np.array(levels)
+            for name, levels in document.calibration.items()
+        },
     )
     return Bundle(
         spec=spec,
@@ -317,7 +322,9 @@ def _check_values(document: _Document) -> None:
     _check_numbers("scaler.std", document.scaler.std, length=len(names), above=0)
     _check_numbers("scaler.clip", [document.scaler.clip], length=1, above=0)
     _check_numbers("residual_variance", document.residual_variance, length=len(names), at_least=0)
-    if document.score not in SCORES or document.score not in document.calibration:
+    if RENAMED.get(document.score, document.score) not in SCORES or (
+        document.score not in document.calibration
+    ):
         raise BundleError(
             f"{MODEL_FILE}: score: found {document.score!r}, expected one of {sorted(SCORES)} that "
             f"is calibrated ({sorted(document.calibration)})"

@@ -5,11 +5,22 @@ likelihood of a feature.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """q(z | x) of B windows, a diagonal Gaussian."""
+
+    mean: Tensor
+    """(B, Z)"""
+    log_var: Tensor
+    """(B, Z) logarithm of the variances."""
 
 
 class Reconstruction(Protocol):
@@ -53,6 +64,14 @@ class Reconstruction(Protocol):
         ...
 
     @property
+    def residuals(self) -> Sequence[Tensor]:
+        """Value - mean of p(x | z), scaled units, of each of the L samples.
+
+        Where such a difference has no meaning (a category): 1 - the probability of the value.
+        """
+        ...
+
+    @property
     def expected(self) -> Tensor:
         """Mean of p(x | z), scaled units; of a category, the likeliest one."""
         ...
@@ -62,14 +81,6 @@ class Reconstruction(Protocol):
         """Standard deviation of p(x | z), scaled units, > 0.
 
         Of a category, the probability of all others than the expected one.
-        """
-        ...
-
-    @property
-    def residuals(self) -> Sequence[Tensor]:
-        """Value - mean of p(x | z), scaled units, of each of the L samples.
-
-        Where such a difference has no meaning (a category): 1 - the probability of the value.
         """
         ...
 
@@ -91,10 +102,14 @@ class WindowOutput:
     Args:
         reconstruction: Of the windows.
         observed: (B, T, F) bool.
+        posterior: Of the windows; None for residuals of a detector without a latent.
     """
 
-    def __init__(self, reconstruction: Reconstruction, observed: Tensor) -> None:
+    def __init__(
+        self, reconstruction: Reconstruction, observed: Tensor, posterior: Posterior | None = None
+    ) -> None:
         self.observed = observed
+        self.posterior = posterior
         self._reconstruction = reconstruction
 
     @cached_property
@@ -112,6 +127,11 @@ class WindowOutput:
         """Squared distance between observed and expected value, scaled units."""
         return self._where_observed(self._reconstruction.squared_residual)
 
+    @cached_property
+    def residuals(self) -> list[Tensor]:
+        """Observed - expected value of each of the L posterior samples, scaled units."""
+        return [self._where_observed(residual) for residual in self._reconstruction.residuals]
+
     @property
     def expected(self) -> Tensor:
         """Expected value, observed or not, scaled units."""
@@ -124,7 +144,7 @@ class WindowOutput:
 
     def newest(self) -> "WindowOutput":
         """Return the newest step alone, (B, 1, F)."""
-        return WindowOutput(self._reconstruction.newest(), self.observed[:, -1:])
+        return WindowOutput(self._reconstruction.newest(), self.observed[:, -1:], self.posterior)
 
     def _where_observed(self, amounts: Tensor) -> Tensor:
         return torch.where(self.observed, amounts, 0.0)

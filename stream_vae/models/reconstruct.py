@@ -9,8 +9,8 @@ from torch import Tensor
 
 from stream_vae.errors import ShapeError
 from stream_vae.models.bundle import Bundle, build_model
-from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores import Score
+from stream_vae.models.outputs import Posterior, WindowOutput
+from stream_vae.models.scores.base import Score
 from stream_vae.models.vae.calendar import calendar_inputs
 
 SMALLEST_BATCH = 8
@@ -88,7 +88,8 @@ class Reconstructor:
         mean, log_var = self._model.encode(scaled, observed, calendar)
         spread = torch.exp(0.5 * log_var)
         samples = [self._model.decode(mean + spread * noise, calendar) for noise in self._noise]
-        return WindowOutput(self._model.likelihood.reconstruct(scaled, samples), observed)
+        reconstruction = self._model.likelihood.reconstruct(scaled, samples)
+        return WindowOutput(reconstruction, observed, Posterior(mean, log_var))
 
     def _padded(self, values: NDArray[np.float32], size: int) -> Tensor:
         """Copy the windows into the buffer of this size; the rest counts as not observed."""

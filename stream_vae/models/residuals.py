@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stream_vae.errors import ConfigError
 from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.base import FittingData
 
 _LEAST_SIGMA = 1e-3
 _BATCH = 1024
@@ -22,14 +24,24 @@ class ResidualScorer:
     Args:
         name: One of `stream_vae.models.scores.SCORES`.
         held_out: (W, T, F) residuals of held-out windows, to which the score is fitted.
+
+    Raises:
+        ConfigError: If the score needs more than residuals.
     """
 
     def __init__(self, name: str, held_out: NDArray[np.float32]) -> None:
         mean_square = (held_out.astype(np.float64) ** 2).mean(axis=(0, 1))
         sigma = torch.from_numpy(np.sqrt(mean_square).astype(np.float32))
         self._sigma = sigma.clamp(min=_LEAST_SIGMA)
-        unfitted = SCORES[name].unfitted(held_out.shape[2], torch.device("cpu"))
-        self._score = unfitted.fitted(self._outputs(held_out))
+        data = FittingData(
+            n_features=held_out.shape[2],
+            device=torch.device("cpu"),
+            held_out=[*self._outputs(held_out)],
+        )
+        score = SCORES[name].fitted(data)
+        if score is None:
+            raise ConfigError(f"score: found {name!r}, expected one of residuals alone")
+        self._score = score
 
     def score(self, residual: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (B,) scores of (B, T, F) residuals; higher = more anomalous."""

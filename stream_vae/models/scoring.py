@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_vae.core.model_spec import Scores
+from stream_vae.core.score_names import unusable_score
 from stream_vae.errors import ConfigError, ShapeError
 from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.device import resolve_device
 from stream_vae.models.reconstruct import Reconstructor
-from stream_vae.models.scores import SCORES
 
 
 class WindowScorer:
@@ -21,7 +21,7 @@ class WindowScorer:
 
     Args:
         bundle: The trained model.
-        score: A name in `SCORES`, or `auto` for the one chosen at training.
+        score: One that the bundle is calibrated for, or `auto` for the one chosen at training.
         device: auto, cpu, cuda or cuda:N.
         samples: L, posterior samples averaged; more of them cost time and rank no better.
         max_batch: Most windows computed at once; longer calls are split.
@@ -42,8 +42,8 @@ class WindowScorer:
         max_batch: int = 256,
     ) -> None:
         self.score_name = bundle.spec.score if score == "auto" else score
-        if self.score_name not in SCORES:
-            raise ConfigError(f"score: found {score!r}, expected auto or one of {sorted(SCORES)}")
+        if self.score_name not in bundle.spec.calibration:
+            raise ConfigError(unusable_score(self.score_name, bundle.spec.calibration))
         if samples < 1 or max_batch < 1:
             raise ConfigError(
                 f"samples: found {samples}, max_batch: found {max_batch}, expected both >= 1"

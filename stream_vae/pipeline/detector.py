@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ModelSpec, Scorer
+from stream_vae.core.score_names import unusable_score
 from stream_vae.core.state_layout import Phase, StatePart
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.drift import DriftWatch
@@ -84,11 +85,7 @@ def score_name(spec: ModelSpec, config: DetectConfig) -> str:
     """
     score = spec.score if config.score == "auto" else config.score
     if score not in spec.calibration:
-        msg = (
-            f"detect.score: found {score!r}, expected auto or one the bundle is calibrated "
-            f"for: {sorted(spec.calibration)}"
-        )
-        raise ConfigError(msg)
+        raise ConfigError(f"detect.{unusable_score(score, spec.calibration)}")
     return score
 
 

@@ -115,7 +115,7 @@ def baseline_scores(machine: Machine, *, window_length: int, seed: int) -> Metho
     for name, model in models.items():
         usual = _in_batches(model.residual, calibration)
         residual = _in_batches(model.residual, targets)
-        yield name, ResidualScorer("reconstruction_error", usual).score(residual)
+        yield name, ResidualScorer("squared_error", usual).score(residual)
         yield f"{name} recency", ResidualScorer("recency", usual).score(residual)
 
 

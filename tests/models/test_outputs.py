@@ -3,7 +3,8 @@ from torch import Tensor
 
 from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.error import Recency
+from stream_vae.models.scores.likelihood import LogProbability
 
 
 class Watched(GaussianReconstruction):
@@ -51,8 +52,8 @@ def test_newest_keeps_its_own_mask() -> None:
 def test_nothing_is_computed_that_no_score_asks_for() -> None:
     """The control: a score that does need log-probabilities asks once, however often it looks."""
     made, output = make(torch.ones(1, 2, 2, dtype=torch.bool))
-    SCORES["recency"].unfitted(2, torch.device("cpu"))(output)
+    Recency(residual_variance=torch.ones(2))(output)
     assert made.asked == []
     for _ in range(2):
-        SCORES["log_probability"].unfitted(2, torch.device("cpu"))(output)
+        LogProbability()(output)
     assert made.asked == ["log_probability", "deviance"]

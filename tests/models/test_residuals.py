@@ -14,7 +14,7 @@ def draw(n_windows: int, seed: int) -> NDArray[np.float32]:
 def test_squared_error_by_hand() -> None:
     residual = np.zeros((2, 4, 3), np.float32)
     residual[1, :, 0] = 2.0
-    found = ResidualScorer("reconstruction_error", residual).score(residual)
+    found = ResidualScorer("squared_error", residual).score(residual)
     assert found == pytest.approx([0.0, 4 / 3])
 
 

@@ -5,13 +5,10 @@ import torch
 
 from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores import (
-    LastStep,
-    LogProbability,
-    Recency,
-    ReconstructionError,
-    default_score,
-)
+from stream_vae.models.scores import default_score
+from stream_vae.models.scores.base import FittingData
+from stream_vae.models.scores.error import Recency, SquaredError
+from stream_vae.models.scores.likelihood import LastStep, LogProbability
 
 CPU = torch.device("cpu")
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -53,9 +50,9 @@ def test_last_step_sees_the_newest_step_alone() -> None:
     torch.testing.assert_close(parts, torch.tensor([[1.0, 1.0]]))
 
 
-def test_reconstruction_error_is_the_mean_squared_residual() -> None:
+def test_squared_error_is_the_mean_squared_residual() -> None:
     seen = [[[True, True], [True, False], [False, True]]]
-    score, parts = ReconstructionError()(make([[[1, 2], [3, 99], [99, 6]]], seen))
+    score, parts = SquaredError()(make([[[1, 2], [3, 99], [99, 6]]], seen))
     torch.testing.assert_close(score, torch.tensor([3.0]))
     torch.testing.assert_close(parts, torch.tensor([[4.0, 8.0]]))
 
@@ -89,7 +86,7 @@ def test_recency_learns_the_mean_square_of_what_was_observed() -> None:
     """Over all batches; of a feature never observed it keeps 1, the scale of the data."""
     seen = [[[True, False], [False, False]]]
     batches = [make([[[2, 9], [8, 9]]], seen), make([[[4, 9], [3, 9]]], [[[True, False]] * 2])]
-    fitted = Recency.unfitted(2, CPU).fitted(batches)
+    fitted = Recency.fitted(FittingData(n_features=2, device=CPU, held_out=batches))
     torch.testing.assert_close(
         fitted.residual_variance, torch.tensor([3.0, 1.0], dtype=torch.float64)
     )

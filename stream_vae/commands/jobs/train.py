@@ -107,7 +107,10 @@ def train_with_progress(
                 )
 
         return fit_model(
-            [TrainingSeries(key=s.key, times=s.times, values=s.values) for s in series],
+            [
+                TrainingSeries(key=s.key, times=s.times, values=s.values, labels=s.labels)
+                for s in series
+            ],
             features=features,
             step_seconds=step_seconds,
             architecture=architecture,

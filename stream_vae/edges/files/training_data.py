@@ -22,6 +22,8 @@ class SeriesArrays:
     """(N,) start of each step, nanoseconds since 1970, strictly increasing."""
     values: NDArray[np.float64]
     """(N, F) in input units; NaN = not observed."""
+    labels: NDArray[np.int8] | None = None
+    """(N,) 0 normal, 1 anomalous, -1 unlabelled; None where no file has labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,10 @@ def to_training_series(
     series: list[SeriesArrays] = []
     for key, rows in zip(keys, row_lists, strict=True):
         kept = _last_of_each_step(rows, grid)
-        series.append(SeriesArrays(key=key, times=grid[kept], values=readings.values[kept]))
+        labels = None if readings.labels is None else readings.labels[kept]
+        series.append(
+            SeriesArrays(key=key, times=grid[kept], values=readings.values[kept], labels=labels)
+        )
     report = DataReport(
         rows=len(readings),
         series=len(series),

@@ -1,7 +1,7 @@
-"""Calibration: quantiles of normal scores on held-out windows."""
+"""Fitting of scores, and quantiles of normal scores on held-out windows."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
-from stream_vae.models.scores import SCORES, Score
-from stream_vae.models.training.training_windows import WindowSet
+from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
+from stream_vae.models.scores.error import SquaredError
+from stream_vae.models.scores.likelihood import LogProbability
+from stream_vae.models.training.training_windows import ANOMALOUS, WindowSet
 
 QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
 """Levels of the quantiles kept in a bundle."""
@@ -19,18 +22,39 @@ QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
 _MAX_WINDOWS = 20_000
 """Enough for the 0.999 quantile to rest on 20 windows, and a few seconds of work."""
 
+_MAX_TRAINING_WINDOWS = 5_000
+"""As many labelled and unlabelled ones each: the latent scores keep far fewer."""
+
 _BATCH = 256
 
 
-def calibrate(bundle: Bundle, windows: WindowSet, device: torch.device) -> Bundle:
-    """Return the bundle with every score fitted to held-out windows, and its quantiles on them.
+def calibrate(
+    bundle: Bundle, *, fitted_to: list[WindowSet], held_out: WindowSet, device: torch.device
+) -> Bundle:
+    """Return the bundle with every score that can be fitted, and its quantiles.
 
-    Quantiles are those of single windows scored with one posterior sample.
+    Held-out windows that are labelled anomalous are left out of both. Quantiles are those of
+    single windows scored with one posterior sample.
+
+    Args:
+        bundle: Without scores.
+        fitted_to: Windows that the network has seen, for the latent scores.
+        held_out: Windows that it has not.
+        device: Where to compute.
     """
-    n_features = len(bundle.spec.features)
-    unfitted = {name: score.unfitted(n_features, device) for name, score in SCORES.items()}
-    scores = _fitted(unfitted, bundle, windows, device)
-    found = _values(scores, bundle, windows, device)
+    outputs = Reconstructor(
+        bundle, [LogProbability(), SquaredError()], device=device, max_batch=_BATCH
+    )
+    data = FittingData(
+        n_features=len(bundle.spec.features),
+        device=device,
+        held_out=_HeldOut(outputs, held_out),
+        training=_latent_sample(outputs, fitted_to),
+        seed=bundle.noise_seed,
+    )
+    fitted = {name: score.fitted(data) for name, score in SCORES.items()}
+    scores = {name: score for name, score in fitted.items() if score is not None}
+    found = _values(scores, bundle, held_out, device)
     states = {name: score.state() for name, score in scores.items()}
     calibration = {name: np.quantile(values, QUANTILE_LEVELS) for name, values in found.items()}
     return replace(
@@ -40,15 +64,16 @@ def calibrate(bundle: Bundle, windows: WindowSet, device: torch.device) -> Bundl
     )
 
 
-def _fitted(
-    scores: Mapping[str, Score], bundle: Bundle, windows: WindowSet, device: torch.device
-) -> dict[str, Score]:
-    reconstructor = Reconstructor(bundle, scores.values(), device=device, max_batch=_BATCH)
-    # One generator per score: the windows are computed only for scores that consume it.
-    return {
-        name: score.fitted(output for output, _ in _outputs(reconstructor, windows))
-        for name, score in scores.items()
-    }
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """Batches of held-out windows, computed anew each time they are gone through."""
+
+    reconstructor: Reconstructor
+    windows: WindowSet
+
+    def __iter__(self) -> Iterator[WindowOutput]:
+        chosen = _chosen_held_out(self.windows)
+        return (output for output, _ in _outputs(self.reconstructor, self.windows, chosen))
 
 
 def _values(
@@ -56,18 +81,49 @@ def _values(
 ) -> dict[str, NDArray[np.float64]]:
     reconstructor = Reconstructor(bundle, scores.values(), device=device, max_batch=_BATCH)
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in scores}
-    for output, n_windows in _outputs(reconstructor, windows):
+    for output, which in _outputs(reconstructor, windows, _chosen_held_out(windows)):
         for name, score in scores.items():
-            found[name].append(score(output)[0][:n_windows].double().cpu().numpy())
+            found[name].append(score(output)[0][: len(which)].double().cpu().numpy())
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
+def _chosen_held_out(windows: WindowSet) -> NDArray[np.int64]:
+    """Return at most `_MAX_WINDOWS` windows, evenly spaced; all if all are labelled anomalous."""
+    normal = np.flatnonzero(windows.labels() != ANOMALOUS)
+    return _spaced(normal if len(normal) else np.arange(len(windows)), _MAX_WINDOWS)
+
+
+def _latent_sample(reconstructor: Reconstructor, parts: list[WindowSet]) -> LatentSample:
+    """Return evenly spaced windows of the parts, those with a label chosen apart."""
+    means, log_vars, errors, labels = [], [], [], []
+    for windows in parts:
+        label = windows.labels()
+        shares = [
+            _spaced(np.flatnonzero(known), _MAX_TRAINING_WINDOWS)
+            for known in (label >= 0, label < 0)
+        ]
+        for output, which in _outputs(reconstructor, windows, np.sort(np.concatenate(shares))):
+            assert output.posterior is not None  # noqa: S101 -- the reconstructor always gives one
+            means.append(output.posterior.mean[: len(which)].double().cpu())
+            log_vars.append(output.posterior.log_var[: len(which)].double().cpu())
+            errors.append(log_error(output)[: len(which)].double().cpu())
+            labels.append(torch.from_numpy(label[which]))
+    return LatentSample(
+        mean=torch.cat(means),
+        log_var=torch.cat(log_vars),
+        log_error=torch.cat(errors),
+        labels=torch.cat(labels),
+    )
+
+
+def _spaced(which: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return which[:: max(1, -(-len(which) // most))]
+
+
 def _outputs(
-    reconstructor: Reconstructor, windows: WindowSet
-) -> Iterator[tuple[WindowOutput, int]]:
-    """Yield padded batches of at most `_MAX_WINDOWS` windows, evenly spaced, and their sizes."""
-    every = -(-len(windows) // _MAX_WINDOWS)
-    chosen = np.arange(0, len(windows), every, dtype=np.int64)
+    reconstructor: Reconstructor, windows: WindowSet, chosen: NDArray[np.int64]
+) -> Iterator[tuple[WindowOutput, NDArray[np.int64]]]:
+    """Yield padded batches of the chosen windows, and which they are."""
     for at in range(0, len(chosen), _BATCH):
         batch = chosen[at : at + _BATCH]
-        yield reconstructor.reconstruct(*windows.take(batch)), len(batch)
+        yield reconstructor.reconstruct(*windows.take(batch)), batch

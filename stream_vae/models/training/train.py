@@ -117,8 +117,14 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         noise_seed=training.seed,
         training=_summary(series, features, training, fitted, constant),
     )
-    bundle = with_version(calibrate(bundle, parts["calibration"], device))
+    bundle = with_version(_calibrated(bundle, parts, device))
     return TrainedModel(bundle=bundle, report=_report(bundle, series, parts, fitted))
+
+
+def _calibrated(bundle: Bundle, parts: dict[str, WindowSet], device: torch.device) -> Bundle:
+    # The validation part chose the weights; it is no more held out than the training part.
+    fitted_to = [parts["training"], parts["validation"]]
+    return calibrate(bundle, fitted_to=fitted_to, held_out=parts["calibration"], device=device)
 
 
 def _weights(fitted: Fitted) -> dict[str, torch.Tensor]:
@@ -150,7 +156,7 @@ def _summary(
 
 
 def fingerprint(series: Sequence[TrainingSeries], features: Sequence[Feature]) -> str:
-    """Return the SHA-256 of feature names, series keys, times and values, in the order given."""
+    """Return the SHA-256 of feature names, series keys, times, values and labels, in this order."""
     digest = hashlib.sha256(repr([feature.name for feature in features]).encode())
     for one in series:
         # One bit pattern for every NaN: the reader's choice of pattern is not data.
@@ -158,6 +164,8 @@ def fingerprint(series: Sequence[TrainingSeries], features: Sequence[Feature]) -
         digest.update(repr((one.key, values.shape)).encode())
         digest.update(np.ascontiguousarray(one.times, dtype="<i8").tobytes())
         digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+        if one.labels is not None:
+            digest.update(np.ascontiguousarray(one.labels, dtype="i1").tobytes())
     return digest.hexdigest()
 
 

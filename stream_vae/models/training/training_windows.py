@@ -16,6 +16,9 @@ from stream_vae.models.config import TrainingConfig
 PARTS = ("training", "validation", "calibration")
 """In time order."""
 
+NORMAL, ANOMALOUS, UNLABELLED = 0, 1, -1
+"""Labels of rows and windows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSeries:
@@ -26,6 +29,9 @@ class TrainingSeries:
     """(N,) strictly increasing, whole steps apart, nanoseconds since 1970."""
     values: NDArray[np.float64]
     """(N, F) input units; NaN = not observed."""
+    labels: NDArray[np.int8] | NDArray[np.bool_] | None = None
+    """(N,) 0 normal, 1 anomalous, -1 unlabelled; None: no row is labelled. The network never sees
+    them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,8 @@ class WindowSet:
     starts: NDArray[np.int64]
     """(W,) row of `steps` at which each window begins."""
     window_length: int
+    step_labels: NDArray[np.int8] | None = None
+    """(M,) 0 normal, 1 anomalous, -1 unlabelled; None: no step is labelled."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -48,6 +56,18 @@ class WindowSet:
         T = self.window_length
         rows = self.starts[which][:, None] + np.arange(T)[None, :]
         return self.steps[rows], self.times[self.starts[which] + T - 1]
+
+    def labels(self) -> NDArray[np.int8]:
+        """Return (W,) labels: 1 with any anomalous step, else 0 with any normal one, else -1."""
+        if self.step_labels is None:
+            return np.full(len(self), UNLABELLED, np.int8)
+        anomalous, normal = (
+            np.concatenate(([0], np.cumsum(self.step_labels == label)))
+            for label in (ANOMALOUS, NORMAL)
+        )
+        ends = self.starts + self.window_length
+        found = np.where(normal[ends] > normal[self.starts], NORMAL, UNLABELLED)
+        return np.where(anomalous[ends] > anomalous[self.starts], ANOMALOUS, found).astype(np.int8)
 
 
 def cut_parts(  # noqa: PLR0913 -- what is cut, and how
@@ -104,6 +124,10 @@ def check_series(series: Sequence[TrainingSeries], *, n_features: int, step_ns: 
         expected = (len(one.times), n_features)
         if one.values.shape != expected:
             raise ShapeError(f"series {one.key!r}: values {one.values.shape}, expected {expected}")
+        if one.labels is not None and one.labels.shape != one.times.shape:
+            raise ShapeError(
+                f"series {one.key!r}: labels {one.labels.shape}, expected {one.times.shape}"
+            )
         between = np.diff(one.times)
         if np.any(between <= 0) or np.any(between % step_ns):
             raise ShapeError(
@@ -130,7 +154,12 @@ def _part(one: TrainingSeries, part: str, training: TrainingConfig) -> TrainingS
         "validation": slice(head, tail),
         "calibration": slice(tail, n_rows),
     }[part]
-    return TrainingSeries(key=one.key, times=one.times[rows], values=one.values[rows])
+    return TrainingSeries(
+        key=one.key,
+        times=one.times[rows],
+        values=one.values[rows],
+        labels=None if one.labels is None else one.labels[rows],
+    )
 
 
 def _cut_windows(
@@ -143,17 +172,19 @@ def _cut_windows(
     """
     all_steps = [np.empty((0, len(scaler.mean)), dtype=np.float32)]
     all_times = [np.empty(0, dtype=np.int64)]
+    all_labels = [np.empty(0, dtype=np.int8)]
     all_starts = [np.empty(0, dtype=np.int64)]
     offset = 0
     for one in rows:
         scaled = scaler.transform(one.values)
         for run in _runs(one.times, grid):
-            times, steps = _on_grid(one.times[run], scaled[run], grid)
+            times, steps, labels = _on_grid(one, run, scaled[run], grid)
             starts = np.arange(0, len(times) - window_length + 1, stride, dtype=np.int64)
             was_observed = np.any(np.isfinite(steps), axis=1, keepdims=False)
             starts = starts[was_observed[starts + window_length - 1]]
             all_steps.append(steps)
             all_times.append(times)
+            all_labels.append(labels)
             all_starts.append(starts + offset)
             offset += len(times)
     return WindowSet(
@@ -161,6 +192,7 @@ def _cut_windows(
         times=np.concatenate(all_times),
         starts=np.concatenate(all_starts),
         window_length=window_length,
+        step_labels=np.concatenate(all_labels),
     )
 
 
@@ -174,10 +206,15 @@ def _runs(times: NDArray[np.int64], grid: Grid) -> list[slice]:
 
 
 def _on_grid(
-    times: NDArray[np.int64], scaled: NDArray[np.float32], grid: Grid
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the times (M,) and steps (M, F) of a run, NaN where there was no row."""
+    one: TrainingSeries, run: slice, scaled: NDArray[np.float32], grid: Grid
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int8]]:
+    """Return the times (M,), steps (M, F) and labels (M,) of a run; unknown where was no row."""
+    times = one.times[run]
     where = (times - times[0]) // grid.step_ns
-    steps = np.full((int(where[-1]) + 1, scaled.shape[1]), np.nan, dtype=np.float32)
+    n_steps = int(where[-1]) + 1
+    steps = np.full((n_steps, scaled.shape[1]), np.nan, dtype=np.float32)
     steps[where] = scaled
-    return times[0] + np.arange(len(steps), dtype=np.int64) * grid.step_ns, steps
+    labels = np.full(n_steps, UNLABELLED, dtype=np.int8)
+    if one.labels is not None:
+        labels[where] = one.labels[run]
+    return times[0] + np.arange(n_steps, dtype=np.int64) * grid.step_ns, steps, labels

@@ -116,7 +116,7 @@ def test_calibration_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
 def test_residual_variance_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
     """For one feature at a time it is that part of the mean squared reconstruction error."""
     windows, times = tail_windows()
-    scorer = WindowScorer(model.bundle, score="reconstruction_error", device="cpu")
+    scorer = WindowScorer(model.bundle, score="squared_error", device="cpu")
     found = scorer.score(windows, times)
     expected = (found.value[:, None] * found.contribution * len(FEATURES)).mean(axis=0)
     np.testing.assert_allclose(variance_of(model), expected, rtol=1e-5)

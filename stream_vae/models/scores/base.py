@@ -1,0 +1,98 @@
+"""What every score is, and what it is fitted to."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from stream_vae.errors import BundleError
+from stream_vae.models.outputs import WindowOutput
+
+_LOG_ERROR_OFFSET = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentSample:
+    """W windows as the latent scores see them, in float64 on the CPU."""
+
+    mean: Tensor
+    """(W, Z) of q(z | x)."""
+    log_var: Tensor
+    """(W, Z) of q(z | x)."""
+    log_error: Tensor
+    """(W,) see `log_error`."""
+    labels: Tensor
+    """(W,) int8: 0 normal, 1 anomalous, -1 unlabelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittingData:
+    """What a score may be fitted to."""
+
+    n_features: int
+    """F."""
+    device: torch.device
+    """Where the fitted tensors are to lie."""
+    held_out: Iterable[WindowOutput]
+    """Batches of held-out windows, not known to be anomalous; may be gone through repeatedly."""
+    training: LatentSample | None = None
+    """Windows that the network was trained on; None for outputs without a latent."""
+    seed: int = 0
+    """Of all random draws."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score(ABC):
+    """One number per window, and the contribution of each feature.
+
+    A dataclass whose fields are its fitted tensors; most have none.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
+        """Score windows.
+
+        Returns:
+            The scores (B,), and each feature's contribution (B, F), >= 0 and not normalised. Values
+            that were not observed contribute to neither.
+        """
+
+    @classmethod
+    def fitted(cls, data: FittingData) -> Self | None:
+        """Return the score fitted to `data`; None where the data lacks what it takes."""
+        return cls()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the fitted tensors by name, on the CPU."""
+        return {field.name: getattr(self, field.name).cpu() for field in fields(self)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], device: torch.device) -> Self:
+        """Return the score that `state` was taken from.
+
+        Raises:
+            BundleError: If the tensors are not this score's.
+        """
+        expected = {field.name for field in fields(cls)}
+        if state.keys() != expected:
+            raise BundleError(
+                f"score {cls.name}: found tensors {sorted(state)}, expected {sorted(expected)}; a "
+                "model trained before this score existed must be retrained to use it"
+            )
+        return cls(**{name: tensor.to(device) for name, tensor in state.items()})
+
+
+def count_observed(output: WindowOutput) -> Tensor:
+    """Return (B,) observed values, at least 1."""
+    return output.observed.sum(dim=(1, 2)).clamp(min=1)
+
+
+def log_error(output: WindowOutput) -> Tensor:
+    """Return (B,) the logarithm of the mean deviance per observed value + 0.001."""
+    mean = output.deviance.sum(dim=(1, 2)) / count_observed(output)
+    return torch.log(mean + _LOG_ERROR_OFFSET)
