@@ -36,6 +36,13 @@ def train(
     unit: Annotated[
         list[str] | None, typer.Option(help="FEATURE=UNIT, shown in alerts; repeat for more.")
     ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FEATURE=KIND (numeric, count, binary, categorical); repeat for more. Overrides "
+            "model.features."
+        ),
+    ] = None,
     label: Annotated[
         str,
         typer.Option(
@@ -53,8 +60,10 @@ def train(
 
     A CSV has a header, a column `timestamp` (RFC 3339 or epoch), optionally `series` and `label`
     (0, 1 or empty; the network never sees it, the score `supervised` is fitted to it, and windows
-    with a 1 are left out of the calibration); every other column is a feature. Each series is
-    split in time order into training, validation and a held-out tail that calibrates the threshold.
+    with a 1 are left out of the calibration); every other column is a feature: numeric, or
+    categorical if it is text. Each series is split in time order into training, validation and a
+    held-out tail that calibrates the threshold. With model.window_length 1 rows are events and
+    need no timestamp.
 
     Example: stream-vae train --input pumps.csv --bundle bundle/ --unit flow=L/s
     """
@@ -69,5 +78,6 @@ def train(
         name=name,
         step_seconds=step_seconds,
         units=unit or [],
+        kinds=kind or [],
         force=force,
     )

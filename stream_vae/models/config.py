@@ -164,6 +164,16 @@ class TrainingConfig:
     annealing_cycles: Annotated[int, Ge(1)] = 4
     """Equal parts of the training, each with a rise over its share `annealing`, if cyclical."""
 
+    kinds: Literal["numeric", "auto"] = "numeric"
+    """Kinds of columns of numbers that `model.features` does not name. `auto`: 0 and 1 alone are
+    binary; whole numbers of 0 or more, half of them below 100, that do not only rise are counts.
+    The report names those columns in any case. Columns of text are categorical, or binary if they
+    say true and false alone."""
+
+    max_categories: Annotated[int, Ge(2), Le(4096)] = 64
+    """Most categories of a feature; training refuses more. The network's input grows by one each,
+    and a category seen a few times is hardly learnt."""
+
     latent_sparsity: Annotated[float, Ge(0)] = 0.0
     """Weight of the L1 norm of z in the loss, nats per unit and window; draws unused dimensions of
     the latent to zero (Pereira & Silveira 2018)."""

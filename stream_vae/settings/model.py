@@ -1,15 +1,16 @@
 """The settings: the configs of all packages in one model."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel, Field, GetJsonSchemaHandler, StringConstraints, model_validator
 from pydantic_core import CoreSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from stream_vae.core.model_spec import FeatureKind
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -49,6 +50,17 @@ class BundleConfig:
 
 class _Described(BaseModel, use_attribute_docstrings=True):
     reading: ReadingFormat
+    architecture: ArchitectureConfig
+
+
+def _describe_inherited(
+    schema: dict[str, Any], base: Literal["ReadingFormat", "ArchitectureConfig"]
+) -> dict[str, Any]:
+    """Describe inherited fields too; pydantic reads the docstrings of the class itself alone."""
+    inherited = _Described.model_json_schema()["$defs"][base]
+    for name, spec in inherited["properties"].items():
+        schema["properties"][name].setdefault("description", spec["description"])
+    return schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +74,35 @@ class InputConfig(ReadingFormat):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe the inherited fields too; pydantic reads the docstrings of this class alone."""
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        inherited = _Described.model_json_schema()["$defs"]["ReadingFormat"]
-        for name, spec in inherited["properties"].items():
-            schema["properties"][name].setdefault("description", spec["description"])
-        return schema
+        """Describe the inherited fields too."""
+        return _describe_inherited(
+            handler.resolve_ref_schema(handler(core_schema)), "ReadingFormat"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig(ArchitectureConfig):
+    """Shape of the network and kinds of its features. A change requires retraining."""
+
+    features: dict[str, FeatureKind] = field(default_factory=dict)
+    """Feature -> kind, as `--kind` declares; for columns not named here see `training.kinds`.
+    `count`: whole numbers of 0 or more. `binary`: 0 and 1, or true and false. `categorical`: any
+    text or number, each a value of its own. `numeric`: everything else."""
+
+    @property
+    def architecture(self) -> ArchitectureConfig:
+        """The shape of the network alone."""
+        own = {one.name: getattr(self, one.name) for one in fields(ArchitectureConfig)}
+        return ArchitectureConfig(**own)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the inherited fields too."""
+        return _describe_inherited(
+            handler.resolve_ref_schema(handler(core_schema)), "ArchitectureConfig"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +229,8 @@ class Settings(BaseSettings):
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     """What is logged, and how it looks."""
 
-    model: ArchitectureConfig = Field(default_factory=ArchitectureConfig)
-    """Shape of the network; read by `train` alone."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """Shape of the network and kinds of its features; read by `train` alone."""
 
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """How a network is fitted; read by `train` alone."""

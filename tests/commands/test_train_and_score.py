@@ -111,7 +111,7 @@ def test_the_same_input_config_and_seed_give_the_same_scores(
     ("text", "words"),
     [
         ("time,flow\n1,2\n", ("timestamp",)),
-        ("timestamp,flow\n2026-01-01T00:00:00Z,fast\n", ("line 2", "flow", "fast")),
+        ("timestamp,flow\n2026-01-01T00:00:00Z,1\n,fast\n", ("line 3", "flow", "fast")),
         ("timestamp,flow\nyesterday,1\n", ("line 2", "timestamp", "yesterday")),
         ("timestamp,flow\n", ("no reading below the header",)),
         ("timestamp,flow,level\n" + "2026-01-01T00:0{0}:00Z,1,\n", ("level", "empty")),

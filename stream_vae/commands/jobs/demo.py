@@ -92,7 +92,7 @@ def run_demo(out: Path) -> None:
             [training],
             features=[FEATURE],
             step_seconds=STEP_S,
-            architecture=settings.model,
+            architecture=settings.model.architecture,
             training=settings.training,
             model_id="water-flow",
             console=console,

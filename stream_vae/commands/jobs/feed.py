@@ -15,7 +15,8 @@ from rich.progress import (
 )
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
-from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv, series_of_file
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import ConfigError
@@ -40,7 +41,7 @@ def publish_files(
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
         raise ConfigError(f"--key: {len(key)} characters; expected 1 to {MAX_KEY_CHARACTERS}")
     settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
-    readings = read_csv(input_files)
+    readings = read_csv(input_files, _columns(settings.model.features))
     console = Console(stderr=True, soft_wrap=True)
     with _progress(console) as bar:
         task = bar.add_task("publishing", total=len(readings))
@@ -55,6 +56,20 @@ def publish_files(
     console.print(f"{published:,} readings published to {settings.input.topic}", highlight=False)
 
 
+def _columns(kinds: Mapping[str, FeatureKind]) -> ColumnChoice:
+    """Return the choice in which a column declared categorical keeps its text, `007` say.
+
+    Kinds bind a model, not the files: what the model's reader refuses is published all the same.
+    """
+    return ColumnChoice(
+        declared={
+            name: Feature(name=name, kind=kind)
+            for name, kind in kinds.items()
+            if kind == "categorical"
+        }
+    )
+
+
 def _pace(rate: float | None, speed: float | None) -> Pace:
     try:
         return Pace(rate=rate, speed=speed)
@@ -65,7 +80,7 @@ def _pace(rate: float | None, speed: float | None) -> Pace:
 def _encoded(
     readings: CsvReadings, fmt: ReadingFormat, key: str | None, *, by_time: bool
 ) -> Iterator[EncodedReading]:
-    encoder = ReadingEncoder(numeric_features(readings.feature_names), fmt)
+    encoder = ReadingEncoder(readings.features, fmt)
     order = np.argsort(readings.times, kind="stable") if by_time else np.arange(len(readings))
     file_names = [series_of_file(path) for path in readings.paths]
     for row in order.tolist():

@@ -1,13 +1,14 @@
 """History files for the commands that hold a whole history at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.edges.files.csv_header import LABEL, ColumnChoice
+from stream_vae.edges.files.csv_header import LABEL, columns_of
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
 
 
@@ -17,8 +18,7 @@ def read_history(paths: Sequence[Path], spec: ModelSpec, label: str = LABEL) -> 
     Raises:
         InputFileError: With file, line and column.
     """
-    features = tuple(feature.name for feature in spec.features)
-    return read_csv(paths, ColumnChoice(features=features, label=label))
+    return read_csv(paths, replace(columns_of(spec), label=label))
 
 
 def to_batch(readings: CsvReadings) -> ReadingBatch:

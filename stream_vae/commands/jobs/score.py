@@ -22,7 +22,7 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.edges.files.bundle_files import load_bundle
-from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.csv_header import columns_of
 from stream_vae.edges.files.csv_readings import CHUNK_ROWS, CsvFiles
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
 from stream_vae.errors import ConfigError
@@ -49,8 +49,7 @@ def score_files(
     # New series of one batch must fit beside the known ones, for any budget.
     capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
     pipeline = open_pipeline(model, settings, capacity=capacity, instance="score")
-    features = tuple(feature.name for feature in model.spec.features)
-    readings = CsvFiles(input_files, ColumnChoice(features=features))
+    readings = CsvFiles(input_files, columns_of(model.spec))
     counts = np.zeros(len(Verdict), np.int64)
     n_alerts = n_late = n_forgotten = 0
     console = Console(stderr=True)

@@ -1,9 +1,10 @@
 """From CSV files to a model bundle."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import (
@@ -17,7 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from stream_vae.core.excerpts import printable
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
@@ -32,6 +33,7 @@ from stream_vae.models.training.training_windows import TrainingSeries
 from stream_vae.settings import load_settings
 
 _LISTED_FEATURES = 8
+_KINDS: Mapping[str, FeatureKind] = {kind: kind for kind in get_args(FeatureKind)}
 
 
 def train_bundle(
@@ -44,6 +46,7 @@ def train_bundle(
     name: str | None,
     step_seconds: float | None,
     units: list[str],
+    kinds: list[str],
     force: bool,
 ) -> None:
     """Train a model on CSV files, write its bundle and print the report."""
@@ -51,19 +54,27 @@ def train_bundle(
     limit_threads(settings.worker.threads)
     console = Console()
     check_bundle_target(bundle, replace=force)
+    choice = replace(
+        choice,
+        declared=_declared(settings.model.features, kinds),
+        max_categories=settings.training.max_categories,
+        is_events=settings.model.window_length == 1,
+    )
     readings = read_csv(input_files, choice)
     series, data = to_training_series(readings, step_seconds)
     trained = train_with_progress(
         series,
-        features=_features(data.features, units),
+        features=_features(data, units, choice, settings.training),
         step_seconds=data.step_seconds,
-        architecture=settings.model,
+        architecture=settings.model.architecture,
         training=settings.training,
         model_id=name or bundle.resolve().name,
         console=console,
     )
     save_bundle(trained.bundle, bundle)
-    console.print(report_table(data, trained.report, _not_trained_on(readings, choice.label)))
+    features = trained.bundle.spec.features
+    not_trained_on = _not_trained_on(readings, choice.label)
+    console.print(report_table(data, trained.report, features, not_trained_on))
     console.print(
         f"Bundle [bold]{bundle}[/] version {trained.bundle.spec.version[:12]}. Next: "
         f"[cyan]stream-vae score --bundle {bundle} --input FILE --output scores.csv[/]"
@@ -123,7 +134,10 @@ def train_with_progress(
 
 
 def report_table(
-    data: DataReport, report: TrainingReport, not_trained_on: tuple[str, ...] = ()
+    data: DataReport,
+    report: TrainingReport,
+    features: Sequence[Feature],
+    not_trained_on: tuple[str, ...] = (),
 ) -> Table:
     """Return the closing report of a training."""
     table = Table(title="Training report", show_header=False, title_justify="left")
@@ -141,7 +155,11 @@ def report_table(
     for what, count in handled.items():
         if count:
             table.add_row(what, f"{count:,}")
-    table.add_row("features", f"{len(data.features)}: {', '.join(map(printable, data.features))}")
+    names = [printable(feature.name) for feature in features]
+    table.add_row("features", f"{len(names)}: {', '.join(names)}")
+    for what, found in _kinds_in_words(data, features).items():
+        if found:
+            table.add_row(what, _shortened(found))
     if not_trained_on:
         table.add_row("columns not trained on", ", ".join(map(printable, not_trained_on)))
     if data.constant_features:
@@ -167,6 +185,32 @@ def report_table(
     return table
 
 
+def _kinds_in_words(data: DataReport, features: Sequence[Feature]) -> dict[str, tuple[str, ...]]:
+    """Return what to say of kinds -> the features of which it is true."""
+    advice = {
+        f"look like {kind} (declare with --kind NAME={kind})": tuple(
+            printable(feature.name)
+            for feature in features
+            if feature.kind == "numeric" and data.proposed_kinds.get(feature.name) == kind
+        )
+        for kind in ("count", "binary")
+    }
+    return {
+        "count features": _of_kind(features, "count"),
+        "binary features": _of_kind(features, "binary"),
+        "categorical features": tuple(
+            f"{printable(feature.name)} ({len(feature.categories)} categories)"
+            for feature in features
+            if feature.kind == "categorical"
+        ),
+        **advice,
+    }
+
+
+def _of_kind(features: Sequence[Feature], kind: FeatureKind) -> tuple[str, ...]:
+    return tuple(printable(feature.name) for feature in features if feature.kind == kind)
+
+
 def _not_trained_on(readings: CsvReadings, label: str) -> tuple[str, ...]:
     return (*((label,) if readings.labels is not None else ()), *readings.ignored_columns)
 
@@ -177,8 +221,33 @@ def _shortened(names: tuple[str, ...]) -> str:
     return f"{len(names)}: {', '.join(names[:_LISTED_FEATURES])}{more}"
 
 
-def _features(names: tuple[str, ...], units: list[str]) -> list[Feature]:
-    features = {name: Feature(name=name) for name in names}
+def _declared(settings: Mapping[str, FeatureKind], pairs: list[str]) -> dict[str, Feature]:
+    """Return the declared kinds, those of flags over those of the settings."""
+    kinds = dict(settings)
+    for pair in pairs:
+        # A name may hold the sign; a kind does not.
+        name, found, kind = pair.rpartition("=")
+        if not found or kind not in _KINDS:
+            msg = f"--kind {pair!r}: expected FEATURE=KIND with a kind of {list(_KINDS)}"
+            raise ConfigError(msg)
+        kinds[name] = _KINDS[kind]
+    return {name: Feature(name=name, kind=kind) for name, kind in kinds.items()}
+
+
+def _features(
+    data: DataReport, units: list[str], choice: ColumnChoice, training: TrainingConfig
+) -> list[Feature]:
+    features = {feature.name: feature for feature in data.features}
+    unknown = sorted(set(choice.declared) - set(features))
+    if unknown:
+        raise ConfigError(
+            f"model.features, --kind: found {printable(unknown[0])!r}, expected a feature of "
+            f"{sorted(features)}"
+        )
+    if training.kinds == "auto":
+        for name, kind in data.proposed_kinds.items():
+            if name not in choice.declared:
+                features[name] = replace(features[name], kind=kind)
     for pair in units:
         name, found, unit = pair.partition("=")
         if not found or name not in features:

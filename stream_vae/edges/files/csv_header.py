@@ -1,10 +1,12 @@
 """Roles of the columns of a CSV file."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream_vae.core.excerpts import printable
+from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.errors import InputFileError
 
 TIMESTAMP, SERIES, LABEL = "timestamp", "series", "label"
@@ -28,17 +30,34 @@ class ColumnChoice:
     """Columns to leave out."""
     refuse_labels: bool = False
     """Refuse a feature that is named like a label: a model must not be trained on labels."""
+    declared: Mapping[str, Feature] = field(default_factory=dict)
+    """Feature's name -> its kind, and its categories if a model has them. The kinds of others are
+    found in the cells: text is categorical, all else numeric."""
+    max_categories: int = 65_536
+    """Most categories of a feature that are found in the cells."""
+    is_events: bool = False
+    """Rows are events without order in time: the column `timestamp` may be missing, and a row's
+    time is then its number among all rows, in seconds."""
 
 
 ALL_COLUMNS = ColumnChoice()
 """Every column without another role is a feature."""
 
 
+def columns_of(spec: ModelSpec) -> ColumnChoice:
+    """Return the choice of a model's features, with its kinds and categories."""
+    return ColumnChoice(
+        features=tuple(feature.name for feature in spec.features),
+        declared={feature.name: feature for feature in spec.features},
+        is_events=spec.window_length == 1,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvColumns:
     """Positions of a file's columns."""
 
-    timestamp: int
+    timestamp: int | None
     series: int | None
     label: int | None
     feature_names: tuple[str, ...]
@@ -63,7 +82,7 @@ def locate_columns(
         InputFileError: With file, line 1 and the columns.
     """
     names = [name.strip() for name in header]
-    _check_names(path, names)
+    _check_names(path, names, is_events=choice.is_events)
     dropped = tuple(name for name in names if name in choice.drop)
     usable = [name for name in names if name not in dropped]
     special = {TIMESTAMP, SERIES, choice.label, *dropped}
@@ -88,7 +107,7 @@ def locate_columns(
             f"{path}, line 1: no feature; expected a column beside {_listed(names)}"
         )
     return CsvColumns(
-        timestamp=names.index(TIMESTAMP),
+        timestamp=names.index(TIMESTAMP) if TIMESTAMP in usable else None,
         series=names.index(SERIES) if SERIES in usable else None,
         label=names.index(choice.label) if choice.label in usable else None,
         feature_names=features,
@@ -107,11 +126,11 @@ def _refuse_labels(path: Path, features: tuple[str, ...]) -> None:
         )
 
 
-def _check_names(path: Path, names: list[str]) -> None:
-    if TIMESTAMP not in names:
+def _check_names(path: Path, names: list[str], *, is_events: bool) -> None:
+    if TIMESTAMP not in names and not is_events:
         raise InputFileError(
             f"{path}, line 1: no column timestamp; found {_listed(names)}, expected a header of "
-            "comma-separated names"
+            "comma-separated names (events need none: model.window_length 1)"
         )
     if "" in names:
         raise InputFileError(

@@ -1,7 +1,8 @@
 """CSV files to readings: the input of the offline commands.
 
-A header; a column `timestamp`; optionally `series` (without it a file is one series, named after
-the file) and `label` (0 or 1, never a feature); every other column is a feature.
+A header; a column `timestamp`, which events may lack; optionally `series` (without it a file is one
+series, named after the file) and `label` (0 or 1, never a feature). Every other column is a
+feature: numeric or categorical by its cells, or of the kind that is declared for it.
 
 Memory is bounded for any file, compressed or not: by the length of a row, and in total by
 `MAX_CELLS`.
@@ -14,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.edges.files.csv_cells import parse_labels, parse_series, parse_times, parse_values
+from stream_vae.edges.files.csv_cells import ParsedColumn, parse_labels, parse_series, parse_times
+from stream_vae.edges.files.csv_features import FeatureColumn
 from stream_vae.edges.files.csv_header import (
     ALL_COLUMNS,
     LABEL,
@@ -31,6 +34,8 @@ MAX_CELLS = 200_000_000
 """Of all files held at once: about 2 GB, twice that while they are concatenated."""
 _CELLS_BESIDE_FEATURES = 4
 """Overhead of a row beside its features, in units of 8 bytes: time, series, line, file, label."""
+EVENT_STEP_NS = 10**9
+"""Time between the rows of a file without a column `timestamp`."""
 NO_LABEL = -1
 """Label of a reading that has none."""
 
@@ -39,13 +44,14 @@ NO_LABEL = -1
 class CsvReadings:
     """N readings of F features, in file order, and statistics of the files."""
 
-    feature_names: tuple[str, ...]
+    features: tuple[Feature, ...]
+    """F, with the categories found."""
     times: NDArray[np.int64]
     """(N,) event time, nanoseconds since 1970."""
     series: list[str]
     """N series keys."""
     values: NDArray[np.float64]
-    """(N, F) in input units; NaN = not observed. Never infinite."""
+    """(N, F) in input units, of a categorical feature codes; NaN = not observed. Never infinite."""
     labels: NDArray[np.int8] | None
     """(N,) 0 normal, 1 anomalous, -1 unlabelled; None where no file has a column `label`."""
     paths: tuple[Path, ...]
@@ -54,11 +60,16 @@ class CsvReadings:
     lines: NDArray[np.int64]
     """(N,) line in that file (the header is line 1)."""
     missing_cells: NDArray[np.int64]
-    """(F,) cells that are empty, NaN, NA, N/A, null or none."""
+    """(F,) cells that are empty or, in columns of numbers, NaN, NA, N/A, null or none."""
     infinite_cells: NDArray[np.int64]
     """(F,) infinite cells, which count as not observed too."""
     ignored_columns: tuple[str, ...]
     """Columns that are not features of the model."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return tuple(feature.name for feature in self.features)
 
     def __len__(self) -> int:
         return len(self.series)
@@ -97,6 +108,7 @@ class CsvFiles:
         self._choice = choice
         self._features: tuple[str, ...] = ()
         self._ignored: dict[str, None] = {}
+        self._columns: list[FeatureColumn] = []
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
@@ -140,6 +152,8 @@ class CsvFiles:
         return self._gathered(chunks)
 
     def _chunks(self) -> Iterator[_Chunk]:
+        n_rows = 0
+        self._columns = []
         for number, path in enumerate(self._paths):
             rows = read_rows(path)
             header = next(rows, None)
@@ -147,13 +161,55 @@ class CsvFiles:
                 raise InputFileError(f"{path}: empty; expected a header and readings")
             columns = locate_columns(path, header[1], self._choice, self._features)
             self._features = columns.feature_names
+            self._columns = self._columns or self._begin_columns()
             self._ignored.update(dict.fromkeys(columns.ignored))
             block = _take(rows, path, len(header[1]))
             if not block:
                 raise InputFileError(f"{path}: no reading below the header; expected one or more")
             while block:
-                yield _chunk(path, number, columns, block)
+                yield self._chunk(number, columns, block, n_rows)
+                n_rows += len(block)
                 block = _take(rows, path, len(header[1]))
+
+    def _begin_columns(self) -> list[FeatureColumn]:
+        choice = self._choice
+        return [
+            FeatureColumn(name, choice.declared.get(name), choice.max_categories)
+            for name in self._features
+        ]
+
+    def _chunk(
+        self, number: int, columns: CsvColumns, block: list[tuple[int, list[str]]], n_before: int
+    ) -> _Chunk:
+        path = self._paths[number]
+        lines = np.array([line for line, _ in block], dtype=np.int64)
+        by_column = list(zip(*(cells for _, cells in block), strict=True))
+        if columns.series is None:
+            series = [series_of_file(path)] * len(block)
+        else:
+            series = parse_series(path, lines, by_column[columns.series])
+        labels = np.full(len(block), NO_LABEL, dtype=np.int8)
+        if columns.label is not None:
+            labels = parse_labels(path, lines, by_column[columns.label])
+        parsed: list[ParsedColumn] = [
+            column.read(path, lines, by_column[position])
+            for position, column in zip(columns.features, self._columns, strict=True)
+        ]
+        if columns.timestamp is None:
+            times = np.arange(n_before, n_before + len(block), dtype=np.int64) * EVENT_STEP_NS
+        else:
+            times = parse_times(path, lines, by_column[columns.timestamp])
+        return _Chunk(
+            file_number=number,
+            has_labels=columns.label is not None,
+            lines=lines,
+            times=times,
+            series=series,
+            values=np.stack([column.values for column in parsed], axis=1),
+            labels=labels,
+            missing=np.array([column.n_missing for column in parsed], dtype=np.int64),
+            infinite=np.array([column.n_infinite for column in parsed], dtype=np.int64),
+        )
 
     def _check_choice(self, *, has_labels: bool) -> None:
         """Refuse a chosen column that no file has: its name is misspelt."""
@@ -168,12 +224,16 @@ class CsvFiles:
 
     def _gathered(self, chunks: list[_Chunk]) -> CsvReadings:
         has_labels = any(chunk.has_labels for chunk in chunks)
+        values = np.concatenate([chunk.values for chunk in chunks])
+        features = tuple(
+            column.finish(values[:, position]) for position, column in enumerate(self._columns)
+        )
         numbers = [np.full(len(chunk.series), chunk.file_number, np.int32) for chunk in chunks]
         return CsvReadings(
-            feature_names=self._features,
+            features=features,
             times=np.concatenate([chunk.times for chunk in chunks]),
             series=[name for chunk in chunks for name in chunk.series],
-            values=np.concatenate([chunk.values for chunk in chunks]),
+            values=values,
             labels=np.concatenate([chunk.labels for chunk in chunks]) if has_labels else None,
             paths=self._paths,
             file_numbers=np.concatenate(numbers),
@@ -209,35 +269,6 @@ def _take(
         if len(block) == CHUNK_ROWS:
             break
     return block
-
-
-def _chunk(
-    path: Path, number: int, columns: CsvColumns, block: list[tuple[int, list[str]]]
-) -> _Chunk:
-    lines = np.array([line for line, _ in block], dtype=np.int64)
-    by_column = list(zip(*(cells for _, cells in block), strict=True))
-    if columns.series is None:
-        series = [series_of_file(path)] * len(block)
-    else:
-        series = parse_series(path, lines, by_column[columns.series])
-    labels = np.full(len(block), NO_LABEL, dtype=np.int8)
-    if columns.label is not None:
-        labels = parse_labels(path, lines, by_column[columns.label])
-    parsed = [
-        parse_values(path, lines, by_column[position], name)
-        for position, name in zip(columns.features, columns.feature_names, strict=True)
-    ]
-    return _Chunk(
-        file_number=number,
-        has_labels=columns.label is not None,
-        lines=lines,
-        times=parse_times(path, lines, by_column[columns.timestamp]),
-        series=series,
-        values=np.stack([column.values for column in parsed], axis=1),
-        labels=labels,
-        missing=np.array([column.n_missing for column in parsed], dtype=np.int64),
-        infinite=np.array([column.n_infinite for column in parsed], dtype=np.int64),
-    )
 
 
 def series_of_file(path: Path) -> str:

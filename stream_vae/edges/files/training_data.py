@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
+from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.edges.files.csv_features import propose_kind
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.errors import InputFileError
 
@@ -32,7 +34,7 @@ class DataReport:
 
     rows: int
     series: int
-    features: tuple[str, ...]
+    features: tuple[Feature, ...]
     step_seconds: float
     step_is_inferred: bool
     unsorted_rows: int
@@ -52,7 +54,10 @@ class DataReport:
     mostly_missing_features: tuple[str, ...]
     """Features observed in less than half of the rows."""
     uneven_features: tuple[str, ...]
-    """Features whose level differs so much between series that one scale does not fit all."""
+    """Numeric and count features whose level differs so much between series that one scale does not
+    fit all."""
+    proposed_kinds: dict[str, FeatureKind]
+    """Numeric feature -> the other kind that its numbers look like, where they do."""
 
 
 def to_training_series(
@@ -86,7 +91,7 @@ def to_training_series(
     report = DataReport(
         rows=len(readings),
         series=len(series),
-        features=readings.feature_names,
+        features=readings.features,
         step_seconds=step_ns / 1e9,
         step_is_inferred=step_seconds is None,
         unsorted_rows=sum(_count_unsorted(readings.times[rows]) for rows in row_lists),
@@ -97,7 +102,8 @@ def to_training_series(
         infinite_cells=_counts(readings.feature_names, readings.infinite_cells),
         constant_features=tuple(_constant_features(readings)),
         mostly_missing_features=tuple(_mostly_missing_features(readings)),
-        uneven_features=tuple(_uneven_features(readings.feature_names, series)),
+        uneven_features=tuple(_uneven_features(readings.features, series)),
+        proposed_kinds=_proposed_kinds(readings.features, series),
     )
     return series, report
 
@@ -109,7 +115,7 @@ def _check_features(readings: CsvReadings) -> None:
         files = ", ".join(str(path) for path in readings.paths)
         raise InputFileError(
             f"{files}, column {printable(name)}: wholly empty from line 2 to the end; expected at "
-            "least one number, or a file without the column"
+            "least one value, or a file without the column"
         )
 
 
@@ -178,13 +184,26 @@ def _mostly_missing_features(readings: CsvReadings) -> Iterator[str]:
     )
 
 
-def _uneven_features(names: tuple[str, ...], series: list[SeriesArrays]) -> Iterator[str]:
+def _proposed_kinds(
+    features: tuple[Feature, ...], series: list[SeriesArrays]
+) -> dict[str, FeatureKind]:
+    proposed = {
+        feature.name: propose_kind([one.values[:, f] for one in series])
+        for f, feature in enumerate(features)
+        if feature.kind == "numeric"
+    }
+    return {name: kind for name, kind in proposed.items() if kind != "numeric"}
+
+
+def _uneven_features(features: tuple[Feature, ...], series: list[SeriesArrays]) -> Iterator[str]:
     """Yield features whose variance is mostly between the series, not within them."""
-    for f, name in enumerate(names):
+    for f, feature in enumerate(features):
+        if feature.kind not in ("numeric", "count"):
+            continue
         columns = [one.values[:, f] for one in series]
         observed = [column[~np.isnan(column)] for column in columns]
         observed = [column for column in observed if len(column)]
         within = sum(float(((column - column.mean()) ** 2).sum()) for column in observed)
         everything = np.concatenate(observed) if observed else np.zeros(1)
         if within < 0.5 * float(((everything - everything.mean()) ** 2).sum()):
-            yield name
+            yield feature.name

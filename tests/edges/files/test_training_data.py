@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.model_spec import numeric_features
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.edges.files.training_data import to_training_series
 from stream_vae.errors import InputFileError
@@ -21,7 +22,7 @@ def make_readings(
     """Rows of (series, seconds, flow, speed)."""
     values = np.array([row[2:] for row in rows], dtype=np.float64).reshape(len(rows), 2)
     return CsvReadings(
-        feature_names=("flow", "speed"),
+        features=numeric_features(["flow", "speed"]),
         times=np.array([round(row[1] * S) for row in rows], dtype=np.int64),
         series=[row[0] for row in rows],
         values=values,
