@@ -134,12 +134,14 @@ def test_every_setting_can_be_given_by_the_environment(spec: FieldSpec) -> None:
 
 
 def test_settings_that_are_unset_by_default_can_be_given_by_the_environment() -> None:
-    texts = {"kafka.sasl_mechanism": "OAUTHBEARER"}
+    texts = {"kafka.sasl_mechanism": "OAUTHBEARER", "detect.threshold.value": "3.5"}
     names = [spec.name for spec in LEAVES if spec.default is None]
     environ = {
         f"STREAM_VAE_{name.replace('.', '__').upper()}": texts.get(name, "x") for name in names
     }
-    loaded = load({**environ, "STREAM_VAE_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"})
+    environ["STREAM_VAE_KAFKA__SECURITY_PROTOCOL"] = "SASL_SSL"
+    environ["STREAM_VAE_DETECT__THRESHOLD__METHOD"] = "fixed"
+    loaded = load(environ)
     assert len(names) > 5
     assert all(loaded.origins[name].startswith("environment ") for name in names)
 

@@ -18,8 +18,8 @@ def test_what_opens_stands_at_its_start_and_what_grows_at_its_window() -> None:
     assert format_alert(replace(EVENT, sequence=0)) == f"2026-04-27 12:00Z  FIRING    {rest}"
 
 
-def test_a_resolution_stands_at_its_end_and_tells_duration_and_peak_of_what_is_over() -> None:
-    """Its window is later: it had to see that readings are normal again."""
+def test_a_resolution_stands_at_the_end_of_its_last_step_and_tells_duration_and_peak() -> None:
+    """Its window and values are later: it had to see that readings are normal again."""
     end = EVENT.starts_at + timedelta(hours=3, seconds=30)
     event = replace(
         EVENT,
@@ -28,10 +28,10 @@ def test_a_resolution_stands_at_its_end_and_tells_duration_and_peak_of_what_is_o
         ends_at=end,
         window=replace(EVENT.window, end=end + timedelta(hours=5)),
         score=1.0,
-        features=(),
     )
+    assert event.window.step_seconds == 3600.0
     assert format_alert(event) == (
-        "2026-04-27 15:00:30Z  RESOLVED  info      pump-7  after 4 h, peak score 11.5"
+        "2026-04-27 16:00:30Z  RESOLVED  info      pump-7  after 4 h, peak score 11.5"
     )
 
 

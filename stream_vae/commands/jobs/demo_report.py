@@ -1,7 +1,7 @@
 """The demo's output: files, plot, tables."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from stream_vae.evaluate.plots import SeriesPicture, draw
 
 FEATURE = Feature(name="flow", unit="L/s")
 STEP_S = 3600.0
+_STEP = timedelta(seconds=STEP_S)
 
 
 def _ns(time: str) -> int:
@@ -93,7 +94,7 @@ def incident_table(received: list[AlertEvent], offline: Offline, rest: ReadingBa
         known = [name for name, a, b in _KNOWN_EVENTS if _is_found(event, a, b)]
         table.add_row(
             f"{event.starts_at:%Y-%m-%d %H:%M}Z",
-            f"{event.ends_at:%Y-%m-%d %H:%M}Z" if event.ends_at else "still firing",
+            f"{event.ends_at + _STEP:%Y-%m-%d %H:%M}Z" if event.ends_at else "still firing",
             f"{event.score_peak:.1f} > {event.threshold:.1f}",
             f"{offline.expected[peak]:.1f} ± {offline.expected_std[peak]:.1f} {FEATURE.unit}",
             f"{rest.values[peak, 0]:.1f} {FEATURE.unit}",

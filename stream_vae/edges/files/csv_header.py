@@ -129,8 +129,9 @@ def _refuse_labels(path: Path, features: tuple[str, ...]) -> None:
 def _check_names(path: Path, names: list[str], *, is_events: bool) -> None:
     if TIMESTAMP not in names and not is_events:
         raise InputFileError(
-            f"{path}, line 1: no column timestamp; found {_listed(names)}, expected a header of "
-            "comma-separated names (events need none: model.window_length 1)"
+            f"{path}, line 1: no column timestamp; found {_listed(names)}, expected the time in a "
+            "column of that name: rename yours in the header (events need none: "
+            "model.window_length 1)"
         )
     if "" in names:
         raise InputFileError(

@@ -1,5 +1,6 @@
 """Settings of the Kafka client."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -9,6 +10,9 @@ from pydantic import SecretStr
 
 PropertyValue = str | int | float | bool
 Properties = dict[str, PropertyValue]
+
+# A host name, an IPv4 address or a bracketed IPv6 one; librdkafka takes port 9092 where none is.
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
 _COMMITS = "the daemon commits offsets in its transactions, see kafka.commit_interval_s"
 _EXACTLY_ONCE = "exactly-once delivery requires its value"
@@ -170,7 +174,7 @@ class KafkaConfig:
 
     def __post_init__(self) -> None:
         """Validate the fields against each other; report all errors."""
-        errors = [*self._property_errors(), *self._security_errors()]
+        errors = [*self._address_errors(), *self._property_errors(), *self._security_errors()]
         if self.commit_interval_s >= self.transaction_timeout_s:
             errors.append(
                 f"commit_interval_s ({self.commit_interval_s:g}) must be < transaction_timeout_s "
@@ -178,6 +182,14 @@ class KafkaConfig:
             )
         if errors:
             raise ValueError("; ".join(errors))
+
+    def _address_errors(self) -> Iterator[str]:
+        for address in self.bootstrap_servers.split(","):
+            if not _ADDRESS.fullmatch(address.strip()):
+                yield (
+                    f"bootstrap_servers: found {address!r}, expected host:port, several of them "
+                    "separated by commas"
+                )
 
     def _property_errors(self) -> Iterator[str]:
         maps = (("common", self.common), ("consumer", self.consumer), ("producer", self.producer))

@@ -39,9 +39,12 @@ def oddities(ends: Sequence[End], logs: Sequence[Path]) -> list[str]:
 
 
 def _is_explained(end: End) -> bool:
-    """Tell whether a stop failed as documented: the group or the brokers were gone by then."""
-    is_refused = _reason(end).startswith(("FencedError", "KafkaUnavailableError"))
-    return _was_unborn(end) or (end.code == 1 and is_refused)
+    """Tell whether a stop failed as documented, or for a fault of ours that came with it.
+
+    Documented: the group or the brokers were gone by then.
+    """
+    told = ("FencedError", "KafkaUnavailableError", "worker raised")
+    return _was_unborn(end) or (end.code == 1 and _reason(end).startswith(told))
 
 
 def _was_unborn(end: End) -> bool:
