@@ -17,7 +17,8 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import resolve_device
 from stream_vae.models.scores import default_score
 from stream_vae.models.training.calibration import QUANTILE_LEVELS, calibrate
-from stream_vae.models.training.fitting import Fitted, Fitting, Listeners, fit, held_out_batches
+from stream_vae.models.training.constant_model import constant_log_likelihood
+from stream_vae.models.training.fitting import Fitted, Fitting, Listeners, fit
 from stream_vae.models.training.reports import (
     BatchReport,
     EpochReport,
@@ -30,6 +31,7 @@ from stream_vae.models.training.training_windows import (
     check_series,
     cut_parts,
 )
+from stream_vae.models.training.value_checks import check_values
 
 _REPORTED_LEVELS = (0.5, 0.9, 0.99, 0.999, 1.0)
 
@@ -73,11 +75,13 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         on_batch: Called after each optimiser step.
 
     Raises:
-        ConfigError: If there are too few rows for one window in a part, or nothing was observed.
+        ConfigError: If there are too few rows for one window in a part, nothing was observed, or a
+            value is not of its feature's kind.
         ShapeError: If shapes or times contradict the grid.
     """
     step_ns = round(step_seconds * 1e9)
     check_series(series, n_features=len(features), step_ns=step_ns)
+    check_values(series, features)
     device = resolve_device(training.device)
     scaler, parts = cut_parts(
         series,
@@ -108,7 +112,9 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         score=default_score(len(features)),
         calibration={},
     )
-    constant = _constant_log_likelihood(parts, architecture.sigma_floor)
+    constant = constant_log_likelihood(
+        parts, features, scaler=scaler, sigma_floor=architecture.sigma_floor
+    )
     bundle = Bundle(
         spec=spec,
         architecture=architecture,
@@ -167,27 +173,6 @@ def fingerprint(series: Sequence[TrainingSeries], features: Sequence[Feature]) -
         if one.labels is not None:
             digest.update(np.ascontiguousarray(one.labels, dtype="i1").tobytes())
     return digest.hexdigest()
-
-
-def _constant_log_likelihood(parts: dict[str, WindowSet], sigma_floor: float) -> float:
-    """Return the log-likelihood per observed value of the validation windows under a constant.
-
-    The constant is a Gaussian per feature with the training part's mean and standard deviation, the
-    latter floored like the model's sigma, so that neither gains from a smaller scale alone.
-    """
-    steps = parts["training"].steps.astype(np.float64)
-    observed = np.isfinite(steps)
-    count = np.maximum(observed.sum(axis=0), 1)
-    mean = np.where(observed, steps, 0.0).sum(axis=0) / count
-    variance = np.where(observed, (steps - mean) ** 2, 0.0).sum(axis=0) / count
-    sigma = np.maximum(np.sqrt(variance), sigma_floor)
-    total, n_values = 0.0, 0
-    for which in held_out_batches(len(parts["validation"])):
-        values, _ = parts["validation"].take(which)
-        density = -0.5 * ((values - mean) / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)
-        total += float(np.nansum(density))
-        n_values += int(np.isfinite(values).sum())
-    return total / max(n_values, 1)
 
 
 def _report(
