@@ -13,6 +13,9 @@ from stream_vae.core.scaling import Scaler
 FeatureKind = Literal["numeric", "count", "binary", "categorical"]
 """What a feature's values are; its likelihood and its input to the network follow from it."""
 
+Criterion = Literal["youden", "best_f1"]
+"""What a threshold is best by on labelled data: Youden's index or F1."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
@@ -50,9 +53,9 @@ class ModelSpec:
     """Name of the default score."""
     calibration: dict[str, NDArray[np.float64]]
     """Score name -> evenly spaced quantiles (0 .. 1) of held-out scores, ascending."""
-    labelled_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Score name -> `youden` and `best_f1` -> the threshold that is best by it on labelled
-    validation data; scores are absent where there were no labels of both kinds."""
+    labelled_thresholds: Mapping[str, Mapping[Criterion, float]] = field(default_factory=dict)
+    """Score name -> the threshold that each criterion chose on labelled data the network was not
+    fitted to; empty where there were no labels of both kinds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stream_vae.core.alerts import Severity
+from stream_vae.core.model_spec import Criterion
 
 ThresholdMethod = Literal["percentile", "mean_sd", "fixed", "labelled", "pot"]
 
@@ -51,7 +52,7 @@ class ThresholdConfig:
     value: Annotated[float, Ge(-1e30), Le(1e30)] | None = None
     """The threshold, in the score's unit (`fixed`, which needs it)."""
 
-    criterion: Literal["youden", "best_f1"] = "youden"
+    criterion: Criterion = "youden"
     """What the value was chosen by on labelled data: Youden's index (true minus false positive
     rate) or the best F1 (`labelled`)."""
 

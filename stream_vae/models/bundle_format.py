@@ -8,8 +8,9 @@ is written only if there is such a tensor. The recency score's variances stay in
 format 1 has them, so that the same training keeps its version. For the same reason options younger
 than format 1 are written only where they differ from their default.
 
-Format 3 is written if a feature is not numeric, or an option of the architecture younger than
-format 1 is used: earlier releases would take no notice of it. Kinds tell how features are scaled.
+Format 3 is written if a feature is not numeric, an option of the architecture younger than format 1
+is used, or thresholds were chosen on labels: earlier releases would take no notice of it. Kinds
+tell how features are scaled.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
+from stream_vae.core.model_spec import Criterion, Feature, FeatureKind, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
 from stream_vae.core.score_names import RENAMED
@@ -165,6 +166,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     residual_variance: list[float]
     training: TrainingSummary
     calibration: dict[str, Annotated[list[float], msgspec.Meta(min_length=2)]]
+    labelled_thresholds: dict[str, dict[Criterion, float]] = {}
 
 
 def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
@@ -195,6 +197,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
         residual_variance=bundle.score_states[Recency.name][_VARIANCE].tolist(),
         training=bundle.training,
         calibration={name: levels.tolist() for name, levels in spec.calibration.items()},
+        labelled_thresholds={name: dict(found) for name, found in spec.labelled_thresholds.items()},
     )
     # One JSON round trip: an integer given for a float must hash as the float that is read back.
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
@@ -203,7 +206,8 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
 def _lowest_format(bundle: Bundle) -> int:
     """Return the lowest version that can hold the bundle."""
     is_numeric = all(feature.kind == "numeric" for feature in bundle.spec.features)
-    if not is_numeric or _later_options(bundle.architecture):
+    is_later = _later_options(bundle.architecture) or bundle.spec.labelled_thresholds
+    if not is_numeric or is_later:
         return 3
     return 2 if _score_tensors(bundle) else 1
 
@@ -217,6 +221,8 @@ def _later_options(architecture: ArchitectureConfig) -> bool:
 def _to_fields(document: _Document) -> dict[str, Any]:
     """Return the document as JSON has it, without options that format 1 lacks at their default."""
     fields: dict[str, Any] = msgspec.to_builtins(document)
+    if not document.labelled_thresholds:
+        del fields["labelled_thresholds"]
     for options, config in (
         (fields["architecture"], ArchitectureConfig()),
         (fields["training"]["config"], TrainingConfig()),
@@ -264,6 +270,7 @@ def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
             RENAMED.get(name, name): np.array(levels)
             for name, levels in document.calibration.items()
         },
+        labelled_thresholds=document.labelled_thresholds,
     )
     return Bundle(
         spec=spec,
@@ -334,6 +341,14 @@ def _check_values(document: _Document) -> None:
         if np.any(np.diff(array) < 0):
             raise BundleError(
                 f"{MODEL_FILE}: calibration.{name}: found descending quantiles, expected ascending"
+            )
+    for name, found in document.labelled_thresholds.items():
+        field = f"labelled_thresholds.{name}"
+        _check_numbers(field, list(found.values()), length=len(found))
+        if name not in document.calibration:
+            raise BundleError(
+                f"{MODEL_FILE}: {field}: found a threshold of a score without calibration, "
+                f"expected one of {sorted(document.calibration)}"
             )
 
 

@@ -13,6 +13,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from stream_vae.core.model_spec import Criterion
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import (
@@ -338,3 +339,36 @@ def test_bundle_of_an_earlier_release_scores_as_it_did() -> None:
         assert found.value == pytest.approx([expected], rel=1e-5)
         assert found.expected[0] == pytest.approx([-0.3456661999, -0.1040906459], rel=1e-5)
         np.testing.assert_array_equal(found.expected_std, [[1.0, 1.0]])
+
+
+def test_thresholds_chosen_on_labels_are_kept_and_leave_version_and_scores_alone(
+    make_bundle: MakeBundle,
+) -> None:
+    """Control: without labels the bundle is written as before there were any."""
+    plain = make_bundle()
+    chosen: dict[Criterion, float] = {"youden": 1.25, "best_f1": 2.0}
+    found = {plain.spec.score: chosen}
+    labelled = replace(plain, spec=replace(plain.spec, labelled_thresholds=found))
+    again = decode_bundle(encode_bundle(labelled))
+    assert again.spec.labelled_thresholds == found
+    assert with_version(labelled).spec.version == with_version(plain).spec.version
+    for bundle, version in ((labelled, 3), (plain, 1)):
+        document = msgspec.json.decode(encode_bundle(bundle)[MODEL_FILE])
+        assert document["format_version"] == version
+        assert ("labelled_thresholds" in document) == (version == 3)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"other": {"youden": 1.0}}, "labelled_thresholds.other: found a threshold of a score wit"),
+        ({"recency": {"precision": 1.0}}, "labelled_thresholds"),
+        ({"recency": {"youden": "high"}}, "labelled_thresholds"),
+    ],
+    ids=str,
+)
+def test_labelled_thresholds_that_training_never_writes_are_refused(
+    files: Files, found: object, message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        decode_bundle(altered(files, "labelled_thresholds", found))

@@ -5,6 +5,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from stream_vae.core.model_spec import Criterion
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.errors import ConfigError
@@ -67,7 +68,7 @@ def test_a_labelled_value_is_part_of_the_version() -> None:
     "found", [{}, {"other": {"youden": 1.0}}, {"mean_square": {"best_f1": 1.0}}], ids=str
 )
 def test_a_labelled_threshold_without_labels_is_refused_with_what_is_missing(
-    found: dict[str, dict[str, float]],
+    found: dict[str, dict[Criterion, float]],
 ) -> None:
     spec = replace(SPEC, labelled_thresholds=found)
     config = DetectConfig(threshold=ThresholdConfig(method="labelled"))
