@@ -1,0 +1,68 @@
+"""UCR ECG5000: heartbeats of 140 samples; class 1 is normal.
+
+Layout: `*TRAIN*` and `*TEST*`, a beat a line: its class, then the samples, separated by blanks,
+commas or tabs. The published table has three settings, each a task: learn from the normal beats of
+the training file; from all its beats without labels; from all with labels.
+
+Settings (the network's size, epochs and learning rate) come from the published design of the
+variational recurrent autoencoder on these beats; no label of the test file has a part.
+
+References:
+    Pereira & Silveira (2018), Unsupervised Anomaly Detection in Energy Time Series Data Using
+    Variational Recurrent Autoencoders with Attention, ICMLA.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.errors import InputFileError
+from stream_vae.evaluate.data_sets.folder import DataFolder, find_files, read_text
+from stream_vae.evaluate.data_sets.task import Task, TaskSettings, sequence_task
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+
+SETTINGS = TaskSettings(
+    architecture=ArchitectureConfig(
+        window_length=140, hidden_size=48, latent_size=5, sigma_floor=0.3
+    ),
+    training=TrainingConfig(
+        device="cpu", stride=1, batch_size=32, epochs=100, patience=100, learning_rate=4e-3
+    ),
+    scores=("log_probability", "squared_error"),
+)
+
+_LAYOUT = "one file with TRAIN in its name and one with TEST"
+
+
+def load_ecg5000(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
+    """Yield a task for each setting of the published table."""
+    train, train_labels = _read(folder, "TRAIN")
+    test, is_anomalous = _read(folder, "TEST")
+    order = np.random.default_rng(0).permutation(len(train))
+    train, train_labels = train[order], train_labels[order]
+    T = train.shape[1]
+    settings = replace(settings, architecture=replace(settings.architecture, window_length=T))
+    yield sequence_task(
+        "normal only",
+        train=train[~train_labels],
+        test=test,
+        is_anomalous=is_anomalous,
+        settings=settings,
+    )
+
+
+def _read(folder: DataFolder, part: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return (W, T, 1) beats and (W,) labels of the part."""
+    (path, *_) = find_files(folder, rf"((?:.*/)?[^/]*{part}[^/]*)", layout=_LAYOUT).values()
+    where = f"{folder.place}/{path}"
+    try:
+        lines = [re.split(r"[,\s]+", line.strip()) for line in read_text(folder, path).splitlines()]
+        rows = np.array([line for line in lines if len(line) > 1], np.float64)
+    except ValueError as exc:
+        raise InputFileError(f"{where}: expected numbers, as many in each line: {exc}") from exc
+    if rows.ndim != 2:
+        raise InputFileError(f"{where}: found no beat, expected a class and samples a line")
+    return rows[:, 1:, None], rows[:, 0] != 1

@@ -1,0 +1,85 @@
+"""Scores of the model and of the baselines on the windows of a task."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.scaling import Scaler
+from stream_vae.evaluate.comparison import fit_baselines
+from stream_vae.evaluate.data_sets.task import HELD_OUT, Task, TimedWindows
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.reports import BatchReport
+from stream_vae.models.training.train import train
+
+MODEL = "stream-vae"
+_BATCH = 1024
+
+OnBatch = Callable[[BatchReport], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodScores:
+    """One method's scores; higher = more anomalous."""
+
+    method: str
+    score: str
+    test: NDArray[np.float64]
+    """(B,) of the test windows."""
+    reference: NDArray[np.float64]
+    """(W,) of the training windows that set the cut."""
+
+
+def all_scores(
+    task: Task, *, seed: int, now: datetime, on_batch: OnBatch | None = None
+) -> Iterator[MethodScores]:
+    """Train the model and the baselines on a task and yield what each says of its windows."""
+    yield from model_scores(task, seed=seed, now=now, on_batch=on_batch)
+    yield from baseline_scores(task, seed=seed)
+
+
+def model_scores(
+    task: Task, *, seed: int, now: datetime, on_batch: OnBatch | None = None
+) -> Iterator[MethodScores]:
+    """Train the product's model and yield each of its scores."""
+    settings = task.settings
+    trained = train(
+        task.series,
+        features=task.features,
+        step_seconds=task.step_seconds,
+        architecture=settings.architecture,
+        training=replace(settings.training, seed=seed),
+        model_id="benchmark",
+        now=now,
+        max_gap=0,
+        on_batch=on_batch,
+    )
+    for name in settings.scores:
+        scorer = WindowScorer(trained.bundle, score=name, device=settings.training.device)
+        test, reference = (
+            np.concatenate([scorer.score(part.values, part.end_times).value for part in batches])
+            for batches in (_batches(task.test), _batches(task.reference))
+        )
+        yield MethodScores(method=MODEL, score=name, test=test, reference=reference)
+
+
+def baseline_scores(task: Task, *, seed: int) -> Iterator[MethodScores]:
+    """Fit the baselines to the same training windows and yield their scores."""
+    held_from = round(len(task.history) * (1 - HELD_OUT))
+    learnt = task.history.values[:held_from]
+    scaler = Scaler.fit(learnt.reshape(-1, learnt.shape[2]))
+    windows = np.nan_to_num(scaler.transform(task.history.values))
+    for full_name, score in fit_baselines(windows, scaler, seed=seed).items():
+        name, _, under = full_name.partition(", ")
+        test, reference = (
+            np.concatenate([score(part.values) for part in _batches(which)])
+            for which in (task.test, task.reference)
+        )
+        yield MethodScores(method=name, score=under or "usual", test=test, reference=reference)
+
+
+def _batches(windows: TimedWindows) -> Iterator[TimedWindows]:
+    for at in range(0, max(len(windows), 1), _BATCH):
+        yield windows.rows(slice(at, at + _BATCH))

@@ -1,0 +1,158 @@
+"""Figures of a method on one file, and over the files of a data set."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.evaluate.data_sets.methods import MethodScores
+from stream_vae.evaluate.data_sets.nab import LIKELIHOOD_CUT, likelihood, with_cool_down
+from stream_vae.evaluate.data_sets.nab_rule import (
+    NabCount,
+    NabFile,
+    best_over_cuts,
+    normalised,
+)
+from stream_vae.evaluate.data_sets.task import Task
+from stream_vae.evaluate.metrics import average_precision, best_f1, roc_auc
+
+_QUANTILE = 0.99
+_NAB_CUTS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkRow:
+    """One line of `--json`."""
+
+    data: str
+    file: str
+    method: str
+    score: str
+    seed: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A row and the scores behind it, for figures over several files."""
+
+    row: BenchmarkRow
+    test: NDArray[np.float64]
+    """(B,) scores."""
+    is_anomalous: NDArray[np.bool_]
+    """(B,)"""
+    is_detected: NDArray[np.bool_]
+    """(B,) at the cut."""
+    judged_from: int
+
+
+def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
+    """Return a method's figures on one task."""
+    cut = _cut(task, found.reference)
+    judged = slice(task.judged_from, None)
+    labels, is_detected = task.is_anomalous[judged], found.test >= cut
+    return Result(
+        row=BenchmarkRow(
+            data=data,
+            file=task.file,
+            method=found.method,
+            score=found.score,
+            seed=seed,
+            metrics={
+                **_ranking(labels, found.test[judged]),
+                **at_cut(labels, is_detected[judged]),
+            },
+        ),
+        test=found.test,
+        is_anomalous=task.is_anomalous,
+        is_detected=is_detected,
+        judged_from=task.judged_from,
+    )
+
+
+def at_cut(is_anomalous: NDArray[np.bool_], is_detected: NDArray[np.bool_]) -> dict[str, float]:
+    """Return accuracy, precision, recall and F1, and false and missed alarms in %.
+
+    Without an anomalous row recall, F1 and missed alarms are left out, and so on.
+    """
+    hits = int((is_anomalous & is_detected).sum())
+    false, missed = int(is_detected.sum()) - hits, int(is_anomalous.sum()) - hits
+    normal = len(is_anomalous) - hits - missed
+    shares = {
+        "accuracy": (hits + normal - false, len(is_anomalous)),
+        "precision": (hits, hits + false),
+        "recall": (hits, hits + missed),
+        "f1": (2 * hits, 2 * hits + false + missed),
+        "far": (100 * false, normal),
+        "mar": (100 * missed, hits + missed),
+    }
+    return {name: part / whole for name, (part, whole) in shares.items() if whole}
+
+
+def mean_over_files(results: Sequence[Result]) -> dict[str, float]:
+    """Return the mean of each figure over the files that have it."""
+    names = dict.fromkeys(name for result in results for name in result.row.metrics)
+    return {
+        name: float(np.mean([r.row.metrics[name] for r in results if name in r.row.metrics]))
+        for name in names
+    }
+
+
+def pooled_rows(results: Sequence[Result]) -> dict[str, float]:
+    """Return the figures at the cut over the rows of all files, and the mean of the others."""
+    labels = np.concatenate([result.is_anomalous[result.judged_from :] for result in results])
+    found = np.concatenate([result.is_detected[result.judged_from :] for result in results])
+    return {**mean_over_files(results), **at_cut(labels, found)}
+
+
+def nab_scores(results: Sequence[Result]) -> dict[str, float]:
+    """Return the scores of NAB's standard profile, with and without a look at labels."""
+    files = [NabFile(r.is_anomalous, judged_from=r.judged_from) for r in results]
+    unusual = [likelihood(result.test, result.judged_from) for result in results]
+    total = NabCount(raw=0.0, windows=0)
+    for one, values, result in zip(files, unusual, results, strict=True):
+        detected = values >= LIKELIHOOD_CUT
+        detected[: result.judged_from] = False
+        total += one.count(with_cool_down(detected, max(result.judged_from // 4, 1)))
+    cuts = np.quantile(np.concatenate(unusual), np.linspace(0.8, 1.0, _NAB_CUTS))
+    return {
+        **mean_over_files(results),
+        "nab_standard": normalised(total),
+        "nab_standard_cut_on_labels": best_over_cuts(files, unusual, np.append(cuts, np.inf)),
+    }
+
+
+def two_groups(scores: NDArray[np.float64]) -> float:
+    """Return the cut that divides scores into the two groups that differ most from each other.
+
+    References:
+        Otsu (1979), A Threshold Selection Method from Gray-Level Histograms, IEEE SMC 9.
+    """
+    ranked = np.sort(scores)
+    below = np.arange(1, len(ranked))
+    total = np.cumsum(ranked)
+    low, high = total[:-1] / below, (total[-1] - total[:-1]) / (len(ranked) - below)
+    best = int((below * (len(ranked) - below) * (high - low) ** 2).argmax())
+    return float((ranked[best] + ranked[best + 1]) / 2)
+
+
+def _cut(task: Task, reference: NDArray[np.float64]) -> float:
+    if task.settings.cut == "held_out":
+        middle, high = np.quantile(reference, (0.5, _QUANTILE))
+        return float(middle + task.settings.cut_factor * (high - middle))
+    if task.settings.cut == "training_labels" and task.history_labels is not None:
+        return best_f1(task.history_labels, reference)[1]
+    return two_groups(reference)
+
+
+def _ranking(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, float]:
+    """Return the figures that need no cut; none where all rows are alike."""
+    if labels.all() or not labels.any():
+        return {}
+    measures: dict[str, Callable[[NDArray[np.bool_], NDArray[np.float64]], float]] = {
+        "average_precision": average_precision,
+        "roc_auc": roc_auc,
+        "best_f1": lambda is_anomalous, values: best_f1(is_anomalous, values)[0],
+    }
+    return {name: measure(labels, scores) for name, measure in measures.items()}

@@ -1,0 +1,186 @@
+"""One detection task of a data set: what to learn from, what to judge, and the settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.model_spec import Feature
+from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.training.training_windows import TrainingSeries
+
+HELD_OUT = 0.2
+"""Share of the training windows, at their end, that no detector is fitted to."""
+
+Cut = Literal["held_out", "two_groups", "training_labels"]
+"""How a score is cut without a look at test labels: at the 99 % quantile of held-out normal
+windows; where the training scores fall into two groups (Otsu 1979); or at the best F1 on the
+training labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedWindows:
+    """Windows and the times of their newest steps."""
+
+    values: NDArray[np.float64]
+    """(W, T, F) input units; NaN = not observed."""
+    end_times: NDArray[np.int64]
+    """(W,) nanoseconds since 1970."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def rows(self, rows: slice) -> "TimedWindows":
+        """Return some of the windows."""
+        return TimedWindows(values=self.values[rows], end_times=self.end_times[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSettings:
+    """How a data set's detectors are trained and judged; never chosen on test labels."""
+
+    architecture: ArchitectureConfig
+    training: TrainingConfig
+    scores: tuple[str, ...]
+    """Of the model."""
+    cut: Cut = "held_out"
+    cut_factor: float = 1.0
+    """The cut lies this many times as far above the median of held-out scores as their quantile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """B windows to judge, after learning from some series."""
+
+    file: str
+    """Which part of the data set."""
+    series: tuple[TrainingSeries, ...]
+    history: TimedWindows
+    """Windows of the series, by time."""
+    test: TimedWindows
+    is_anomalous: NDArray[np.bool_]
+    """(B,) labels of the test windows."""
+    history_labels: NDArray[np.bool_] | None = None
+    """(W,) labels of `history`, where the task gives them."""
+    step_seconds: float
+    settings: TaskSettings
+    judged_from: int = 0
+    """First test window that counts."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Return the features, by number."""
+        return tuple(Feature(name=f"f{n}") for n in range(self.test.values.shape[2]))
+
+    @property
+    def reference(self) -> TimedWindows:
+        """Return the training windows whose scores set the cut."""
+        if self.settings.cut != "held_out":
+            return self.history
+        return self.history.rows(slice(round(len(self.history) * (1 - HELD_OUT)), None))
+
+
+def stream_task(  # noqa: PLR0913 - both parts, labels and their meaning
+    file: str,
+    *,
+    train: NDArray[np.float64],
+    test: NDArray[np.float64],
+    is_anomalous: NDArray[np.bool_],
+    step_seconds: float,
+    settings: TaskSettings,
+) -> Task:
+    """Return the task of judging each row of a stream by the window that ends with it.
+
+    The first T - 1 rows of the test part have no window and are left out for every detector.
+
+    Args:
+        file: Which part of the data set.
+        train: (M, F) rows one step apart.
+        test: (N, F) rows one step apart.
+        is_anomalous: (N,)
+        step_seconds: Between rows.
+        settings: With the window length.
+    """
+    T, step_ns = settings.architecture.window_length, round(step_seconds * 1e9)
+    times = np.arange(len(train), dtype=np.int64) * step_ns
+    return Task(
+        file=file,
+        series=(TrainingSeries(key=file, times=times, values=train),),
+        history=windows_of(train, times, T).rows(slice(None, None, settings.training.stride)),
+        test=windows_of(test, np.arange(len(test), dtype=np.int64) * step_ns, T),
+        is_anomalous=is_anomalous[T - 1 :],
+        step_seconds=step_seconds,
+        settings=settings,
+    )
+
+
+def windows_of(
+    rows: NDArray[np.float64], times: NDArray[np.int64], window_length: int
+) -> TimedWindows:
+    """Return a view of every window of (N, F) rows; none if there are fewer than T."""
+    if len(rows) < window_length:
+        empty = np.empty((0, window_length, rows.shape[1]))
+        return TimedWindows(values=empty, end_times=times[:0])
+    view = np.lib.stride_tricks.sliding_window_view(rows, window_length, axis=0)
+    return TimedWindows(values=view.transpose(0, 2, 1), end_times=times[window_length - 1 :])
+
+
+def sequence_task(  # noqa: PLR0913 - both parts, labels and their meaning
+    file: str,
+    *,
+    train: NDArray[np.float64],
+    test: NDArray[np.float64],
+    is_anomalous: NDArray[np.bool_],
+    settings: TaskSettings,
+    train_labels: NDArray[np.bool_] | None = None,
+) -> Task:
+    """Return the task of judging sequences or records, each a window of its own.
+
+    They are laid into one series, a step apart where T = 1, else with a gap between them that no
+    window may contain.
+
+    Args:
+        file: Which part of the data set.
+        train: (W, T, F) in random order.
+        test: (B, T, F)
+        is_anomalous: (B,)
+        settings: With the window length T.
+        train_labels: (W,), where the task gives them.
+    """
+    W, T, F = train.shape
+    stride = T if T == 1 else T + 1
+    starts = np.arange(W, dtype=np.int64) * stride
+    steps = (starts[:, None] + np.arange(T)).reshape(-1)
+    series = TrainingSeries(
+        key=file,
+        times=steps * _STEP_NS,
+        values=train.reshape(W * T, F),
+        labels=None if train_labels is None else np.repeat(train_labels, T),
+    )
+    return Task(
+        file=file,
+        series=(series,),
+        history=TimedWindows(values=train, end_times=(starts + T - 1) * _STEP_NS),
+        test=TimedWindows(
+            values=test,
+            end_times=(np.arange(len(test), dtype=np.int64) * stride + T - 1) * _STEP_NS,
+        ),
+        is_anomalous=is_anomalous,
+        history_labels=train_labels,
+        step_seconds=_STEP_NS / 1e9,
+        settings=settings,
+    )
+
+
+def shuffled(
+    windows: Sequence[NDArray[np.float64]] | NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return windows in random order."""
+    together = np.asarray(windows)
+    return together[rng.permutation(len(together))]
+
+
+_STEP_NS = 10**9
+"""Of data without times."""

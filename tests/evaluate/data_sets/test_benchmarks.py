@@ -1,0 +1,129 @@
+"""Every data set runs on a tiny slice of its layout."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_vae.errors import ConfigError, InputFileError
+from stream_vae.evaluate.data_sets import adbench, digits, ecg5000, nab, servers, skab, smap_msl
+from stream_vae.evaluate.data_sets.families import FAMILIES
+from stream_vae.evaluate.data_sets.methods import MODEL
+from stream_vae.evaluate.data_sets.run import run_benchmark
+from stream_vae.evaluate.data_sets.summaries import at_cut, two_groups
+from stream_vae.evaluate.data_sets.task import Task, TaskSettings
+from stream_vae.models.device import limit_threads
+from tests.evaluate.data_sets.layouts import LAYOUTS, MemoryFolder, tiny
+
+limit_threads(1)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+Loader = Callable[[Any, TaskSettings], Iterator[Task]]
+LOADERS: dict[str, tuple[Loader, TaskSettings]] = {
+    "smd": (servers.load_smd, tiny(servers.SETTINGS)),
+    "asd": (servers.load_asd, tiny(servers.SETTINGS)),
+    "skab": (skab.load_skab, tiny(skab.SETTINGS)),
+    "nab": (nab.load_nab, tiny(nab.SETTINGS)),
+    "ecg5000": (ecg5000.load_ecg5000, tiny(ecg5000.SETTINGS)),
+    "smap-msl": (smap_msl.load_smap_msl, tiny(smap_msl.SETTINGS)),
+    "adbench": (adbench.load_adbench, tiny(adbench.SETTINGS, 1)),
+    "digits": (digits.load_digits, tiny(digits.SETTINGS, 8)),
+}
+
+
+def tasks_of(name: str) -> list[Task]:
+    load, settings = LOADERS[name]
+    return list(islice(load(MemoryFolder(LAYOUTS[name]()), settings), 1))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_data_set_runs_with_baselines_among_the_methods(name: str) -> None:
+    results = list(run_benchmark(name, tasks_of(name), seeds=1, now=NOW))
+    methods = {result.row.method for result in results}
+    assert {MODEL, "PCA Q", "1-NN", "isolation forest"} <= methods
+    for result in results:
+        assert np.isfinite(result.test).all()
+        assert result.row.data == name
+        if name in {"smd", "asd", "smap-msl", "adbench"}:  # their slices' anomalies are gross
+            assert result.row.metrics["roc_auc"] > 0.9, result.row
+    found = FAMILIES[name].summarise([r for r in results if r.row.method == "PCA Q"])
+    assert set(FAMILIES[name].figures) <= found.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "digits"])
+def test_an_empty_folder_is_refused_with_the_layout(name: str) -> None:
+    load, settings = LOADERS[name]
+    with pytest.raises(ConfigError, match="expected"):
+        list(load(MemoryFolder({}), settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "says"),
+    [
+        ("smd", "train/mine-a.txt", b"1,2\n3\n", "line 2: found 1 numbers, expected 2"),
+        ("smd", "train/mine-a.txt", b"1,x\n", "line 1"),
+        ("smd", "test/mine-a.txt", b"1,2\n", "found 2 columns, expected 3"),
+        ("smd", "test_label/mine-a.txt", b"1\n", "expected"),
+        ("skab", "valve9/0.csv", b"datetime;a;anomaly\nt;x;0\n", "expected numbers"),
+        ("skab", "valve9/0.csv", b"datetime;a;anomaly\nt;1;0\n", "more than the 400"),
+        ("nab", "data/own/odd.csv", b"time,value\n1,2\n", "timestamp"),
+        ("nab", "labels/combined_windows_mine.json", b"[]", "expected an object"),
+        ("ecg5000", "ANY_TRAIN.txt", b"1 2 3\n1 2\n", "as many in each line"),
+        ("smap-msl", "train/X-1.npy", b"nothing", "not an array"),
+        ("smap-msl", "labeled_anomalies_mine.csv", b"chan\nX-1\n", "anomaly_sequences"),
+        ("adbench", "1_mine.npz", b"nothing", "X and y"),
+    ],
+)
+def test_a_damaged_file_is_named(name: str, file: str, content: bytes, says: str) -> None:
+    load, settings = LOADERS[name]
+    files = LAYOUTS[name]()
+    assert file in files  # control: the layout has it
+    with pytest.raises(InputFileError, match=says) as caught:
+        list(load(MemoryFolder({**files, file: content}), settings))
+    assert file in str(caught.value)
+
+
+def test_a_missing_counterpart_is_named() -> None:
+    files = servers_without("test_label/mine-b.txt")
+    with pytest.raises(ConfigError, match=r"mine-b.*test_label/mine-b\.txt"):
+        list(servers.load_smd(MemoryFolder(files), LOADERS["smd"][1]))
+
+
+def servers_without(name: str) -> dict[str, bytes]:
+    return {file: content for file, content in LAYOUTS["smd"]().items() if file != name}
+
+
+def test_a_record_is_judged_once_and_never_trained_on() -> None:
+    (task,) = tasks_of("adbench")
+    learnt = {tuple(record) for record in task.history.values[:, 0]}
+    judged = {tuple(record) for record in task.test.values[:, 0]}
+    assert not learnt & judged
+    assert (len(learnt), len(judged)) == (60, 80)
+
+
+def test_no_window_holds_two_sequences() -> None:
+    (task, *_) = tasks_of("ecg5000")
+    (series,) = task.series
+    assert set(np.diff(series.times[::12])) == {13 * 10**9}
+
+
+def test_two_groups_are_told_apart() -> None:
+    assert 2 < two_groups(np.array([1.0, 1.1, 1.2, 1.0, 9.0, 9.1])) < 9
+
+
+def test_figures_at_a_cut_by_hand() -> None:
+    labels, found = np.array([1, 1, 0, 0, 0]) > 0, np.array([1, 0, 1, 0, 0]) > 0
+    assert at_cut(labels, found) == pytest.approx(
+        {
+            "accuracy": 0.6,
+            "precision": 0.5,
+            "recall": 0.5,
+            "f1": 0.5,
+            "far": 100 / 3,
+            "mar": 50.0,
+        }
+    )
+    assert "recall" not in at_cut(np.zeros(5, np.bool_), found)
