@@ -37,11 +37,27 @@ class AlertFeature:
     name: str
     unit: str
     actual: float | None
-    """None where it was not observed."""
+    """None where it was not observed; of a categorical feature the number of its category."""
     expected: float
+    """Mean; of a binary feature the probability of 1, of a categorical one the likeliest number."""
     expected_std: float
+    """Standard deviation; of a categorical feature the probability of all other categories."""
     contribution: float
     """Share of the score; all features of the model sum to 1, the listed ones are the largest."""
+    # As `core.model_spec.FeatureKind`, whose import would make alert consumers load numpy.
+    kind: Literal["numeric", "count", "binary", "categorical"] = "numeric"
+    expected_low: float | None = None
+    """Of a count, the lower end of its central 95 % interval; None of other kinds."""
+    expected_high: float | None = None
+    """The upper end."""
+    actual_category: str | None = None
+    """Of a categorical feature; None where it was not observed, or not seen in training."""
+    actual_probability: float | None = None
+    """Of a categorical or binary feature, that of the actual value."""
+    expected_category: str | None = None
+    """The likeliest category."""
+    expected_probability: float | None = None
+    """Of a categorical or binary feature, that of its likeliest value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,9 +67,13 @@ class Scores:
     contribution: NDArray[np.float32]
     """(B, F) share of each feature in the score; >= 0, rows sum to 1."""
     expected: NDArray[np.float64]
-    """(B, F) the decoder's mean, in input units."""
+    """(B, F) the decoder's mean, in input units; of a categorical feature the likeliest code."""
     expected_std: NDArray[np.float64]
-    """(B, F) the decoder's standard deviation, in input units."""
+    """(B, F) the decoder's standard deviation, in input units; of a categorical feature the
+    probability of all other categories."""
+    probability: NDArray[np.float64] | None = None
+    """(B, F) of the actual value of a categorical feature, NaN for other kinds and where it was not
+    observed; None without such features."""
 
     def split(self, sizes: list[int]) -> "list[Scores]":
         """Cut into consecutive parts of these sizes, which sum to B."""
@@ -80,6 +84,7 @@ class Scores:
                 contribution=self.contribution[a:b],
                 expected=self.expected[a:b],
                 expected_std=self.expected_std[a:b],
+                probability=None if self.probability is None else self.probability[a:b],
             )
             for a, b in zip(ends - sizes, ends, strict=True)
         ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -153,7 +154,7 @@ def _size(record: OutputRecord) -> int:
 
 
 def _widest_features(features: Iterable[Feature], n: int) -> tuple[AlertFeature, ...]:
-    widest = sorted(features, key=lambda one: -len(msgspec.json.encode([one.name, one.unit])))
+    widest = sorted(features, key=lambda one: -len(msgspec.json.encode(_texts_of(one))))
     return tuple(
         AlertFeature(
             name=one.name,
@@ -162,9 +163,32 @@ def _widest_features(features: Iterable[Feature], n: int) -> tuple[AlertFeature,
             expected=_NUMBER,
             expected_std=_NUMBER,
             contribution=_NUMBER,
+            kind=one.kind,
+            **_widest_of_kind(one),
         )
         for one in widest[:n]
     )
+
+
+def _texts_of(feature: Feature) -> list[str]:
+    """Return the texts of a feature in an alert."""
+    category = max(feature.categories, key=lambda text: len(msgspec.json.encode(text)), default="")
+    return [feature.name, feature.unit, category, category]
+
+
+def _widest_of_kind(feature: Feature) -> dict[str, Any]:
+    probabilities = {"actual_probability": _NUMBER, "expected_probability": _NUMBER}
+    match feature.kind:
+        case "count":
+            return {"expected_low": _NUMBER, "expected_high": _NUMBER}
+        case "binary":
+            return probabilities
+        case "categorical":
+            category = _texts_of(feature)[-1]
+            texts = {"actual_category": category, "expected_category": category}
+            return {**probabilities, **texts}
+        case _:
+            return {}
 
 
 def _widest_incidents(open_within: int) -> SeriesIncidents:

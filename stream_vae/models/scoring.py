@@ -10,6 +10,7 @@ from stream_vae.core.score_names import unusable_score
 from stream_vae.errors import ConfigError, ShapeError
 from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.device import resolve_device
+from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
 
 
@@ -61,6 +62,7 @@ class WindowScorer:
             len(bundle.spec.features),
         )
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
+        self._categorical = np.array([one.kind == "categorical" for one in bundle.spec.features])
         # Over a whole window at once: numpy's inner loop over F values alone takes twice as long.
         scaler, T = bundle.spec.scaler, bundle.spec.window_length
         self._window_scaler = scaler.repeated(T)
@@ -90,6 +92,7 @@ class WindowScorer:
             contribution=np.concatenate([part.contribution for part in parts]),
             expected=np.concatenate([part.expected for part in parts]),
             expected_std=np.concatenate([part.expected_std for part in parts]),
+            probability=_joined([part.probability for part in parts]),
         )
 
     @torch.inference_mode()
@@ -104,7 +107,16 @@ class WindowScorer:
             contribution=_shares(parts[:B]).cpu().numpy(),
             expected=expected,
             expected_std=self.spec.scaler.inverse_spread(spread, expected),
+            probability=self._probability(output, values) if self._categorical.any() else None,
         )
+
+    def _probability(
+        self, output: WindowOutput, values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return (B, F) probabilities of categories; over samples the geometric mean."""
+        newest = output.newest().log_probability[: len(values), 0].double().exp().cpu().numpy()
+        told = self._categorical & ~np.isnan(values[:, -1])
+        return np.where(told, newest.clip(0, 1), np.nan)
 
     def _scale(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return (B, T, F) scaled and clipped, in a buffer that the next call overwrites."""
@@ -119,6 +131,11 @@ class WindowScorer:
             values.reshape(flat), self._work[:B].reshape(flat), scaled.reshape(flat)
         )
         return scaled
+
+
+def _joined(parts: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found) if found else None
 
 
 def _shares(parts: Tensor) -> Tensor:

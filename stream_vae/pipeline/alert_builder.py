@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stream_vae.core.alerts import (
     AlertDetector,
     AlertEvent,
@@ -21,9 +18,11 @@ from stream_vae.core.alerts import (
 )
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
+from stream_vae.core.feature_words import values_in_words
 from stream_vae.core.incidents import Incident, Silence
-from stream_vae.core.model_spec import ModelSpec, Scores
+from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.incidents import Change
+from stream_vae.pipeline.alert_features import build_features
 from stream_vae.pipeline.scored_batch import JudgedBatch
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -111,7 +110,9 @@ class AlertBuilder:
         readings, scores = scored.readings, scored.scores
         at = int(scored.window_batch.ready[b])
         key = readings.series[at]
-        features = self._features(readings.values[at], scores, b)
+        features = build_features(
+            self._spec.features, readings.values[at], scores, b, self._max_features
+        )
         resolved = change is Change.RESOLVED
         return AlertEvent(
             incident_id=self._id_of(incident, key),
@@ -280,23 +281,6 @@ class AlertBuilder:
             step_seconds=self._spec.step_seconds,
         )
 
-    def _features(
-        self, actual: NDArray[np.float64], scores: Scores, b: int
-    ) -> tuple[AlertFeature, ...]:
-        contribution = scores.contribution[b].astype(np.float64)
-        largest = np.argsort(-contribution, kind="stable")[: self._max_features]
-        return tuple(
-            AlertFeature(
-                name=self._spec.features[f].name,
-                unit=self._spec.features[f].unit,
-                actual=None if np.isnan(actual[f]) else float(actual[f]),
-                expected=float(scores.expected[b, f]),
-                expected_std=float(scores.expected_std[b, f]),
-                contribution=float(contribution[f]),
-            )
-            for f in largest.tolist()
-        )
-
 
 def incident_id(
     origin: Origin, series: str, started_at: int, *, silent_at: int | None = None
@@ -349,9 +333,5 @@ def _utc(time: int) -> datetime:
 
 def _summary(key: str, top: AlertFeature) -> str:
     key = printable(key, 200)  # untrusted text must not control the terminal of a consumer
-    actual = "not observed" if top.actual is None else f"{top.actual:.4g}"
-    unit = f" {printable(top.unit, 20)}" if top.unit else ""
-    return (
-        f"{key}: {printable(top.name)} {actual}, expected {top.expected:.4g} "
-        f"± {top.expected_std:.2g}{unit}, {top.contribution:.0%} of the score"
-    )
+    values = values_in_words(top)
+    return f"{key}: {printable(top.name)} {values}, {top.contribution:.0%} of the score"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from stream_vae.core.alerts import AlertEvent, AlertFeature
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
+from stream_vae.core.feature_words import values_in_words
 
 
 def format_alert(event: AlertEvent) -> str:
@@ -67,9 +68,4 @@ def _minute(time: datetime) -> str:
 
 
 def _feature(feature: AlertFeature) -> str:
-    actual = "not observed" if feature.actual is None else f"{feature.actual:.4g}"
-    unit = f" {printable(feature.unit, 20)}" if feature.unit else ""
-    return (
-        f"{printable(feature.name, 60)} {actual}, expected {feature.expected:.4g} "
-        f"+- {feature.expected_std:.2g}{unit}"
-    )
+    return f"{printable(feature.name, 60)} {values_in_words(feature, '+-')}"

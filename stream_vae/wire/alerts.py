@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from stream_vae.core.alerts import SCHEMA_VERSION, AlertEvent
+from stream_vae.core.alerts import SCHEMA_VERSION, AlertEvent, AlertFeature
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.errors import AlertDecodeError
 
@@ -153,6 +153,10 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, AlertFeature):
+        # Fields that its kind does not have are left out: readers know none of them as required.
+        told = ((field, getattr(value, field.name)) for field in fields(value))
+        return {field.name: _plain(one) for field, one in told if one != field.default}
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.models.scoring import WindowScorer
 from stream_vae.wire.alerts import alert_schema
 from tests.commands.conftest import RunProgram
 
@@ -76,6 +77,27 @@ def test_event_records_are_trained_on_and_scored_by_the_categories_of_the_bundle
     assert all(row["score"] for row in rows)
     for line in alerts.read_text().splitlines():
         jsonschema.validate(json.loads(line), alert_schema())
+    _check_probabilities(bundle)
+
+
+def _check_probabilities(bundle: Path) -> None:
+    """A category's is what the spread leaves if it is the likeliest; other kinds have none."""
+    scorer = WindowScorer(load_bundle(bundle), device="cpu", max_batch=8)
+    events = np.array([[[30.0, 1, 0, code, 1]] for code in (0, 1, 2, np.nan)])
+    scores = scorer.score(events, np.zeros(4, np.int64))
+    assert scores.probability is not None
+    assert np.isnan(scores.probability[:, :3]).all()
+    assert np.isnan(scores.probability[3, 3])
+    told = scores.probability[:3, 3]
+    assert ((told > 0) & (told <= 1)).all()
+    likeliest = scores.expected[:3, 3] == events[:3, 0, 3]
+    np.testing.assert_allclose(
+        told[likeliest], 1 - scores.expected_std[:3, 3][likeliest], rtol=1e-4
+    )
+    assert (told[~likeliest] <= scores.expected_std[:3, 3][~likeliest] + 1e-6).all()
+    many = scorer.score(np.repeat(events, 5, axis=0), np.zeros(20, np.int64))
+    assert many.probability is not None
+    np.testing.assert_allclose(many.probability[::5], scores.probability, rtol=1e-6)
 
 
 def test_kinds_of_flags_win_over_settings_and_auto_proposals(

@@ -1,0 +1,53 @@
+"""What an alert event's feature was and should have been, in words."""
+
+from stream_vae.core.alerts import AlertFeature
+from stream_vae.core.excerpts import printable
+
+_UNSEEN = "a value not seen in training"
+
+
+def values_in_words(feature: AlertFeature, plus_minus: str = "±") -> str:
+    """Return actual and expected value; text of the stream is escaped and bounded.
+
+    ```
+    24.3, expected 102 ± 1.1 L/s
+    7, expected 1.5 (0 to 4)
+    1, probability 0.003
+    "nurse", probability 0.003, expected "clerk" (probability 0.7)
+    ```
+    """
+    unit = f" {printable(feature.unit, 20)}" if feature.unit else ""
+    if feature.kind == "categorical":
+        return f"{_category(feature)}, expected {_expected_category(feature)}"
+    actual = "not observed" if feature.actual is None else f"{feature.actual:.4g}"
+    if feature.kind == "binary":
+        if feature.actual_probability is None:
+            return f"{actual}, expected 1 with probability {feature.expected:.2g}"
+        return f"{actual}, probability {feature.actual_probability:.2g}"
+    if feature.expected_low is not None and feature.expected_high is not None:
+        interval = f"({feature.expected_low:.4g} to {feature.expected_high:.4g})"
+        return f"{actual}, expected {feature.expected:.4g} {interval}{unit}"
+    return (
+        f"{actual}, expected {feature.expected:.4g} {plus_minus} {feature.expected_std:.2g}{unit}"
+    )
+
+
+def _category(feature: AlertFeature) -> str:
+    if feature.actual is None:
+        return "not observed"
+    actual = _UNSEEN if feature.actual_category is None else _quoted(feature.actual_category)
+    if feature.actual_probability is None:
+        return actual
+    return f"{actual}, probability {feature.actual_probability:.2g}"
+
+
+def _expected_category(feature: AlertFeature) -> str:
+    text = feature.expected_category
+    expected = _UNSEEN if text is None else _quoted(text)
+    if feature.expected_probability is None:
+        return expected
+    return f"{expected} (probability {feature.expected_probability:.2g})"
+
+
+def _quoted(category: str) -> str:
+    return f'"{printable(category, 60)}"'

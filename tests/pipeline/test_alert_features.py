@@ -1,0 +1,160 @@
+"""What an alert tells of a feature of each kind, and that its schema and text agree."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from scipy import stats
+
+from stream_vae.core.alerts import AlertFeature
+from stream_vae.core.count_interval import central_interval
+from stream_vae.core.feature_words import values_in_words
+from stream_vae.core.model_spec import Feature, FeatureKind, Scores
+from stream_vae.pipeline.alert_features import build_features
+from stream_vae.wire.alert_text import format_alert
+from stream_vae.wire.alerts import alert_schema, decode_alert, encode_alert
+
+EVENT = decode_alert((Path(__file__).parents[1] / "golden" / "alert_v1.json").read_bytes())
+NAN = float("nan")
+JOBS = ("clerk", "nurse")
+
+
+def told(
+    kind: FeatureKind, *, actual: float, expected: float, std: float, probability: float = NAN
+) -> AlertFeature:
+    categories = JOBS if kind == "categorical" else ()
+    scores = Scores(
+        value=np.array([9.0]),
+        contribution=np.array([[1.0]], dtype=np.float32),
+        expected=np.array([[expected]]),
+        expected_std=np.array([[std]]),
+        probability=np.array([[probability]]) if kind == "categorical" else None,
+    )
+    feature = Feature(name="x", kind=kind, categories=categories)
+    [one] = build_features((feature,), np.array([actual]), scores, 0, 5)
+    return one
+
+
+CASES = {
+    "numeric": (
+        told("numeric", actual=2, expected=1, std=0.5),
+        {},
+        "2, expected 1 ± 0.5",
+    ),
+    "count": (
+        told("count", actual=20, expected=4, std=2),
+        {"kind": "count", "expected_low": 1.0, "expected_high": 8.0},
+        "20, expected 4 (1 to 8)",
+    ),
+    "one": (
+        told("binary", actual=1, expected=0.25, std=0.4),
+        {"kind": "binary", "actual_probability": 0.25, "expected_probability": 0.75},
+        "1, probability 0.25",
+    ),
+    "zero": (
+        told("binary", actual=0, expected=0.75, std=0.4),
+        {"kind": "binary", "actual_probability": 0.25, "expected_probability": 0.75},
+        "0, probability 0.25",
+    ),
+    "category": (
+        told("categorical", actual=1, expected=0, std=0.25, probability=0.125),
+        {
+            "kind": "categorical",
+            "actual_category": "nurse",
+            "actual_probability": 0.125,
+            "expected_category": "clerk",
+            "expected_probability": 0.75,
+        },
+        '"nurse", probability 0.12, expected "clerk" (probability 0.75)',
+    ),
+    "unseen category": (
+        told("categorical", actual=2, expected=0, std=0.25, probability=0.125),
+        {
+            "kind": "categorical",
+            "actual_probability": 0.125,
+            "expected_category": "clerk",
+            "expected_probability": 0.75,
+        },
+        'a value not seen in training, probability 0.12, expected "clerk" (probability 0.75)',
+    ),
+    "no category": (
+        told("categorical", actual=NAN, expected=1, std=0.25),
+        {"kind": "categorical", "expected_category": "nurse", "expected_probability": 0.75},
+        'not observed, expected "nurse" (probability 0.75)',
+    ),
+    "no binary value": (
+        told("binary", actual=NAN, expected=0.25, std=0.4),
+        {"kind": "binary", "expected_probability": 0.75},
+        "not observed, expected 1 with probability 0.25",
+    ),
+}
+ALWAYS = {"name", "unit", "actual", "expected", "expected_std", "contribution"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_alert_tells_of_each_kind_what_was_expected(case: str) -> None:
+    """Of a numeric feature exactly what earlier releases told."""
+    feature, added, words = CASES[case]
+    event = replace(EVENT, features=(feature,))
+    data = encode_alert(event)
+    assert decode_alert(data) == event
+    jsonschema.validate(json.loads(data), alert_schema())
+    [written] = json.loads(data)["features"]
+    assert written.keys() - added.keys() == ALWAYS
+    assert {name: written[name] for name in added} == added
+    assert values_in_words(feature) == words
+    assert words.replace("±", "+-") in format_alert(event)
+
+
+def test_a_reader_that_checks_the_schema_refuses_a_wrong_field_of_a_kind() -> None:
+    """Control for the validation above."""
+    feature = replace(CASES["category"][0], actual_probability=1.5)
+    data = encode_alert(replace(EVENT, features=(feature,)))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(data), alert_schema())
+
+
+def test_text_of_the_stream_cannot_control_a_terminal() -> None:
+    hostile = replace(CASES["category"][0], actual_category="\x1b[2J" * 100)
+    assert values_in_words(hostile).isprintable()
+    assert len(values_in_words(hostile)) < 200
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.7, 4.0, 250.0])
+def test_the_interval_of_a_count_is_that_of_its_distribution(mean: float) -> None:
+    expected = stats.poisson(mean).interval(0.95)
+    assert central_interval(mean, math.sqrt(mean)) == expected
+    assert central_interval(mean, 0.0) == expected, "a variance below the mean's is Poisson's"
+    variance = mean + mean**2 / 3
+    expected = stats.nbinom(3, mean / variance).interval(0.95)
+    assert central_interval(mean, math.sqrt(variance)) == expected
+
+
+def test_the_interval_of_a_huge_count_is_found_at_once() -> None:
+    assert central_interval(1e9, 4e4) == pytest.approx(
+        stats.norm(1e9, 4e4).interval(0.95), rel=1e-6
+    )
+    for shape in (1, 3, 50):
+        found = central_interval(1e6, 1e6 / math.sqrt(shape))
+        expected = stats.gamma(shape, scale=1e6 / shape).interval(0.95)
+        assert found == pytest.approx(expected, rel=0.03, abs=2e4)
+    assert central_interval(0.0, 1.0) == (0.0, 0.0)
+
+
+def test_parts_of_scores_keep_their_probabilities() -> None:
+    scores = Scores(
+        value=np.arange(3.0),
+        contribution=np.ones((3, 1), dtype=np.float32),
+        expected=np.zeros((3, 1)),
+        expected_std=np.ones((3, 1)),
+        probability=np.array([[0.1], [0.2], [0.3]]),
+    )
+    first, second = scores.split([1, 2])
+    assert first.probability is not None
+    assert second.probability is not None
+    assert first.probability.tolist() == [[0.1]]
+    assert second.probability.tolist() == [[0.2], [0.3]]
