@@ -23,7 +23,12 @@ def backtest(
         list[Path] | None,
         typer.Option("--train", help="The model's training CSV, for the baselines; repeat."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.json and report.html.")
+    ] = None,
+    page: Annotated[
+        bool, typer.Option("--html/--no-html", help="Write report.html, with pictures.")
+    ] = True,
     label: Annotated[
         str, typer.Option(help="Column of 0 and 1 in the input: 1 is an anomaly, empty unknown.")
     ] = LABEL,
@@ -64,6 +69,7 @@ def backtest(
         label_column=label,
         train_files=train_files or [],
         out=out,
+        page=page,
         point_adjusted=point_adjusted,
         replicates=replicates,
         seed=seed,

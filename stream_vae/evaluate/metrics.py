@@ -1,5 +1,7 @@
 """Ranking metrics over labelled rows; point-wise, without point adjustment."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,6 +70,37 @@ def best_f1(is_anomalous: NDArray[np.bool_], scores: NDArray[np.float64]) -> tup
     f1 = 2 * hits / (taken + hits[-1])
     best = int(f1.argmax())
     return float(f1[best]), float(-np.sort(-scores)[taken[best] - 1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """The ROC and precision-recall curves at M distinct scores, highest first."""
+
+    false_positive_rate: NDArray[np.float64]
+    """(M,)"""
+    recall: NDArray[np.float64]
+    """(M,)"""
+    precision: NDArray[np.float64]
+    """(M,)"""
+
+
+def curves(is_anomalous: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curves:
+    """Return the curves behind `roc_auc` and `average_precision`.
+
+    Args:
+        is_anomalous: (N,) labels, at least one true and one false.
+        scores: (N,) finite; higher = more anomalous.
+
+    Raises:
+        ShapeError: If the shapes differ, a score is not finite, or no label is true.
+    """
+    hits, taken = _cumulative(is_anomalous, scores)
+    misses = taken - hits
+    return Curves(
+        false_positive_rate=misses / max(int(misses[-1]), 1),
+        recall=hits / hits[-1],
+        precision=hits / taken,
+    )
 
 
 def point_adjusted_f1(

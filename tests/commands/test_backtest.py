@@ -33,7 +33,8 @@ def report_of(
 ) -> dict[str, Any]:
     folder = bundle.parent / "report-of-test"
     done = run_program(
-        *("backtest", "--bundle", bundle, "--out", folder, "--bootstrap", replicates), *arguments
+        *("backtest", "--bundle", bundle, "--out", folder, "--no-html", "--bootstrap", replicates),
+        *arguments,
     )
     assert done.code == 0, done.err
     content: dict[str, Any] = json.loads((folder / "report.json").read_text())
@@ -122,6 +123,20 @@ def test_too_short_a_head_leaves_the_baselines_out(
     assert [*methods(report)] == ["stream-vae"]
     assert "no baselines" in " ".join(report["notes"])
     assert report["data"]["evaluated"] == 320
+
+
+def test_the_page_shows_every_series_and_the_figures(
+    run_program: RunProgram, trained_bundle: Path, history: Path, tmp_path: Path
+) -> None:
+    done = run_program(
+        *("backtest", "--bundle", trained_bundle, "--input", history, "--bootstrap", 0),
+        *("--out", tmp_path / "report"),
+    )
+    assert done.code == 0, done.err
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("<figure>") == 2 + 2 * 3
+    for words in ("pump-1: score against", "pump-2: reconstruction error", "PCA T2+Q", "1 of 1"):
+        assert words in page
 
 
 def test_point_adjusted_f1_is_marked(

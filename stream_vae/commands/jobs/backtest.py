@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from stream_vae.commands.jobs.backtest_tables import detector_table, method_table
 from stream_vae.commands.jobs.histories import read_history, to_batch
-from stream_vae.commands.jobs.offline import open_pipeline
+from stream_vae.commands.jobs.offline import make_folder, open_pipeline
+from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_readings import CsvReadings
@@ -43,6 +45,8 @@ class BacktestRequest:
     label_column: str
     train_files: list[Path]
     out: Path | None
+    page: bool
+    """Whether to write report.html."""
     point_adjusted: bool
     replicates: int
     seed: int
@@ -55,6 +59,9 @@ class Backtest:
     report: BacktestReport
     history: History
     labelled: LabelledRows
+    labels: NDArray[np.int8]
+    """(N,) 0 normal, 1 anomalous, -1 unlabelled."""
+    spec: ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +83,7 @@ def run_backtest(
     limit_threads(settings.worker.threads)
     console = Console()
     if request.out is not None:
-        _make_folder(request.out)
+        make_folder(request.out, "--out")
     done = backtest(request, settings, console)
     console.print(detector_table(done.report))
     console.print(method_table(done.report))
@@ -85,7 +92,24 @@ def run_backtest(
     if request.out is not None:
         with whole_file(request.out / "report.json") as file:
             file.write(encode_report(done.report))
+        if request.page:
+            _write_page(done, settings, request.out / "report.html")
         console.print(f"See {request.out}", markup=False, highlight=False)
+
+
+def _write_page(done: Backtest, settings: Settings, path: Path) -> None:
+    # matplotlib takes a second to import, and is not needed without a folder.
+    from stream_vae.commands.jobs.backtest_page import report_page
+    from stream_vae.commands.jobs.backtest_pictures import history_pictures, ranking_pictures
+
+    pictures = chain(
+        ranking_pictures(done.history, done.labelled),
+        history_pictures(
+            done.history, done.spec, max_gap=settings.detect.max_gap, labels=done.labels
+        ),
+    )
+    with whole_file(path) as file:
+        file.write(report_page(done.report, pictures))
 
 
 def backtest(request: BacktestRequest, settings: Settings, console: Console) -> Backtest:
@@ -134,14 +158,13 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         baselines_trained_on=baselines.trained_on,
         notes=(*_notes(labels, labelled, how), *baselines.notes),
     )
-    return Backtest(report=report, history=history, labelled=labelled)
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise ConfigError(f"--out {out}: cannot be written: {exc.strerror or exc}") from exc
+    return Backtest(
+        report=report,
+        history=history,
+        labelled=labelled,
+        labels=labels.values,
+        spec=model.spec,
+    )
 
 
 def _check_judged(labelled: LabelledRows) -> None:

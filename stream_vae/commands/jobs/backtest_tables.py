@@ -75,7 +75,8 @@ def method_table(report: BacktestReport) -> Table:
     for method, measured in report.methods.items():
         shown = f"{method}, {report.model.score}" if method == OURS else method
         style = "bold" if method == OURS else ""
-        table.add_row(shown, *(figure_text(measured, name) for name in names), style=style)
+        cells = (figure_text(measured, name).replace(" (", "\n(") for name in names)
+        table.add_row(shown, *cells, style=style)
     return table
 
 

@@ -1,7 +1,10 @@
-"""The daemon's pipeline for the offline commands."""
+"""The daemon's pipeline for the offline commands, and their folders."""
+
+from pathlib import Path
 
 from stream_vae import __version__
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.errors import ConfigError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
@@ -38,3 +41,15 @@ def open_pipeline(model: Bundle, settings: Settings, *, capacity: int, instance:
     )
     detector = Detector(model.spec, scorer, settings.detect, capacity)
     return Pipeline(detector, settings.detect, origin)
+
+
+def make_folder(folder: Path, flag: str) -> None:
+    """Make a folder for results.
+
+    Raises:
+        ConfigError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(f"{flag} {folder}: cannot be written: {exc.strerror or exc}") from exc

@@ -1,0 +1,106 @@
+"""Light and dark themes, and what all pictures share."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.dates as mdates
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stream_vae.core.excerpts import printable
+
+BLUE, ORANGE, RED, GREEN, GREY = "#2f81f7", "#d9822b", "#e5484d", "#2da44e", "#848d97"
+
+Theme = Mapping[Any, Any]
+"""matplotlib settings."""
+
+Picture = Callable[[], Figure]
+"""Draws in the theme in force."""
+
+
+def _theme(background: str, ink: str) -> Theme:
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    ground = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
+    return MappingProxyType(
+        {
+            **dict.fromkeys(inked, ink),
+            **dict.fromkeys(ground, background),
+            "legend.edgecolor": GREY,
+            "grid.color": GREY,
+            "grid.alpha": 0.25,
+            "axes.grid": True,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )
+
+
+LIGHT = _theme("#ffffff", "#1f2328")
+DARK = _theme("#0d1117", "#e6edf3")
+
+
+def render_png(picture: Picture, theme: Theme = LIGHT, dpi: int = 100) -> bytes:
+    """Return a picture as PNG."""
+    written = BytesIO()
+    with in_theme(theme):
+        picture().savefig(written, dpi=dpi, format="png")
+    return written.getvalue()
+
+
+@contextmanager
+def in_theme(theme: Theme) -> Iterator[None]:
+    """Draw in a theme; characters without a glyph become boxes, without a warning."""
+    with mpl.rc_context(dict(theme)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+        yield
+
+
+def ink() -> str:
+    """Return the text colour of the theme in force."""
+    return str(mpl.rcParams["text.color"])
+
+
+def plain(text: str, limit: int = 60) -> str:
+    r"""Return text from the data so that matplotlib shows it as it stands.
+
+    >>> plain("a$b$")
+    'a\\$b\\$'
+    """
+    return printable(text, limit).replace("$", r"\$")
+
+
+def to_dates(times: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    """Return nanoseconds since 1970 as dates that matplotlib takes."""
+    return times.astype("datetime64[ns]").astype("datetime64[us]")
+
+
+def date_axis(axes: Axes) -> None:
+    """Label the horizontal axis with dates."""
+    locator = mdates.AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+
+
+def shade(
+    axes: Axes, spans: Sequence[tuple[int, int]], color: str, label: str, *, above: float = 0.0
+) -> None:
+    """Shade spans of time, in nanoseconds since 1970, from a share of the height upwards."""
+    for i, (start, end) in enumerate(spans):
+        left, right = to_dates(np.array([start, end], np.int64))
+        axes.axvspan(
+            left, right, ymin=above, color=color, alpha=0.2, lw=1, label=None if i else label
+        )
+
+
+def legend(axes: Axes) -> None:
+    """Add the legend outside of the drawing, where nothing is hidden."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small", frameon=False)

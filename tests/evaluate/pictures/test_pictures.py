@@ -1,0 +1,132 @@
+"""Pictures of histories and rankings: what is in them, and that odd data breaks none."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.evaluate.history import History, run_history
+from stream_vae.evaluate.pictures.rankings import draw_curves, draw_distribution
+from stream_vae.evaluate.pictures.signals import draw_bands, draw_bars, draw_score
+from stream_vae.evaluate.pictures.themes import DARK, LIGHT, Theme, in_theme, plain, render_png
+from stream_vae.evaluate.pictures.views import SeriesView, series_views
+from stream_vae.pipeline.pipeline import Pipeline
+from tests.conftest import NOW, STEP_NS, make_spec
+from tests.evaluate.test_history import make_stream
+
+DRAWERS = (draw_score, draw_bands, draw_bars)
+
+
+@pytest.fixture
+def history(
+    make_pipeline: Callable[..., Pipeline], make_readings: Callable[..., ReadingBatch]
+) -> History:
+    """Two series, of which s1 goes wild in its last feature from step 60 to 69."""
+    return run_history(make_pipeline(), make_stream(make_readings), now=NOW)
+
+
+@pytest.fixture
+def view(history: History) -> SeriesView:
+    labels = np.zeros(len(history), np.int8)
+    labels[121:141:2] = 1
+    return series_views(history, make_spec(), max_gap=8, labels=labels)[0]
+
+
+def test_series_with_labels_or_incidents_and_their_telling_feature_come_first(
+    view: SeriesView,
+) -> None:
+    assert view.key == "s1"
+    assert view.features[0] == 2
+    assert view.names[2] == "f2 [V]"
+    assert view.labelled == [(60 * STEP_NS, 70 * STEP_NS)]
+    assert len(view.found) == 1
+
+
+def test_lines_break_inside_long_gaps_alone(history: History) -> None:
+    whole = series_views(history, make_spec(), max_gap=8)[0]
+    rows = np.r_[0:50, 70:120]
+    columns = ("times", "actual", "expected", "expected_std", "score", "threshold")
+    for max_gap, breaks in ((8, 1), (30, 0)):
+        view = replace(
+            whole,
+            gap_ns=(max_gap + 1) * STEP_NS,
+            **{name: getattr(whole, name)[rows] for name in columns},
+        )
+        times, (column,) = view.broken(view.actual[:, 0])
+        assert np.isnan(column).sum() == breaks
+        assert len(times) == len(column) == len(view.times) + breaks
+
+
+@pytest.mark.parametrize("draw", DRAWERS)
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_every_picture_of_a_series_is_drawn_in_both_themes(
+    view: SeriesView, draw: Callable[[SeriesView], Figure], theme: Theme
+) -> None:
+    with in_theme(theme):
+        figure = draw(view)
+    assert figure.get_facecolor()[:3] == pytest.approx(to_rgb(str(theme["figure.facecolor"])))
+    labels = {label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]}
+    assert {"actual", "labelled anomalous", "incident"} <= labels
+    assert render_png(lambda: draw(view), theme, dpi=40).startswith(b"\x89PNG")
+
+
+def test_score_and_threshold_are_those_of_the_history(view: SeriesView) -> None:
+    lines = {line.get_label(): line for axes in draw_score(view).axes for line in axes.get_lines()}
+    np.testing.assert_array_equal(lines["score"].get_ydata(), view.score)
+    np.testing.assert_array_equal(lines["threshold"].get_ydata(), view.threshold)
+    np.testing.assert_array_equal(lines["actual"].get_ydata(), view.actual[:, 2])
+
+
+def test_bars_are_darkest_at_the_anomaly(view: SeriesView) -> None:
+    above, _, below = draw_bars(view).axes[:3]
+    error = above.collections[0].get_array()
+    probability = below.collections[0].get_array()
+    assert error is not None
+    assert probability is not None
+    assert 60 <= int(np.nanargmax(error)) <= 69
+    assert 60 <= int(np.nanargmin(probability)) <= 69
+
+
+@pytest.mark.parametrize("draw", DRAWERS)
+def test_a_series_without_any_score_is_drawn(
+    make_pipeline: Callable[..., Pipeline],
+    make_readings: Callable[..., ReadingBatch],
+    draw: Callable[[SeriesView], Figure],
+) -> None:
+    """One reading, nothing of it observed; a name that would be formulas, or control a terminal."""
+    key = "a$b$ \\frac{ <x> \x1b[2J 漢字"
+    readings = make_readings([5], [key], np.full((1, 3), np.nan))
+    found = run_history(make_pipeline(), readings, now=NOW)
+    (view,) = series_views(found, make_spec(), max_gap=8)
+    assert render_png(lambda: draw(view), dpi=40)
+
+
+def test_text_of_the_data_is_shown_as_it_stands() -> None:
+    with in_theme(LIGHT):
+        figure = Figure()
+        text = figure.text(0, 0, plain("a$b$"))
+    assert text._preprocess_math(text.get_text()) == ("a$b$", False)  # type: ignore[attr-defined]
+
+
+def test_rankings_show_every_method_and_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.random(300) < 0.2
+    scores = {"stream-vae": rng.normal(size=300) + 3 * labels, "PCA Q": rng.normal(size=300)}
+    roc, ranking = draw_curves(scores, labels).axes
+    assert ranking.get_legend_handles_labels()[1] == [*scores, "by chance"]
+    for line in roc.get_lines():
+        assert np.asarray(line.get_ydata())[-1] == 1.0
+    figure = draw_distribution(scores["stream-vae"], labels, np.full(300, 1.5))
+    shares = [sum(float(bar.get_height()) for bar in group) for group in figure.axes[0].containers]
+    assert shares == pytest.approx([1.0, 1.0])
+    assert "median threshold" in figure.axes[0].get_legend_handles_labels()[1]
+
+
+def test_scores_that_are_all_equal_are_drawn() -> None:
+    labels = np.array([True, False])
+    assert render_png(lambda: draw_distribution(np.ones(2), labels, np.ones(2)), dpi=40)
+    assert render_png(lambda: draw_curves({"one": np.ones(2)}, labels), dpi=40)
