@@ -9,6 +9,7 @@ from torch import Tensor
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.errors import BundleError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.padded_linear import pad_linears
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.base import Score
 from stream_vae.models.vae.sequence_vae import SequenceVae
@@ -68,6 +69,7 @@ def build_model(bundle: Bundle, device: torch.device) -> SequenceVae:
     model.to_empty(device=device)
     model.load_tensors(bundle.weights)
     model.requires_grad_(requires_grad=False)
+    pad_linears(model)
     return model.eval()
 
 

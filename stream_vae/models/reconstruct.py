@@ -85,11 +85,13 @@ class Reconstructor:
         observed = torch.isfinite(raw)
         scaled = torch.where(observed, raw, 0.0).clamp_(-self._clip, self._clip)
         calendar = self._padded_calendar(end_times, size)
-        mean, log_var = self._model.encode(scaled, observed, calendar)
-        spread = torch.exp(0.5 * log_var)
-        samples = [self._model.decode(mean + spread * noise, calendar) for noise in self._noise]
+        encoding = self._model.encode(scaled, observed, calendar)
+        latent, context = encoding.latent, encoding.mean_context
+        samples = [
+            self._model.decode(latent.sample(noise), calendar, context) for noise in self._noise
+        ]
         reconstruction = self._model.likelihood.reconstruct(scaled, samples)
-        return WindowOutput(reconstruction, observed, Posterior(mean, log_var))
+        return WindowOutput(reconstruction, observed, Posterior(*latent))
 
     def _padded(self, values: NDArray[np.float32], size: int) -> Tensor:
         """Copy the windows into the buffer of this size; the rest counts as not observed."""

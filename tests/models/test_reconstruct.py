@@ -38,7 +38,7 @@ def test_residual_and_mean_are_the_models_own(make_bundle: Callable[..., Bundle]
 
     model, raw = build_model(bundle, CPU), torch.from_numpy(windows)
     observed = torch.isfinite(raw)
-    mean, log_var = model.encode(raw, observed, None)
+    mean, log_var = model.encode(raw, observed, None).latent
     noise = np.random.default_rng(bundle.noise_seed).standard_normal((1, 2)).astype(np.float32)
     decoded = model.decode(mean + (0.5 * log_var).exp() * torch.from_numpy(noise), None)
     squared = torch.where(observed, (raw - decoded) ** 2, 0.0)
@@ -56,7 +56,7 @@ def test_more_samples_average_squared_residuals(make_bundle: Callable[..., Bundl
     one = make_reconstructor(bundle, samples=1).reconstruct(windows, times)
     four = make_reconstructor(bundle, samples=4).reconstruct(windows, times)
     model, raw = build_model(bundle, CPU), torch.from_numpy(windows)
-    mean, log_var = model.encode(raw, torch.isfinite(raw), None)
+    mean, log_var = model.encode(raw, torch.isfinite(raw), None).latent
     noise = np.random.default_rng(bundle.noise_seed).standard_normal((4, 2)).astype(np.float32)
     each = [
         (raw - model.decode(mean + (0.5 * log_var).exp() * draw, None)) ** 2

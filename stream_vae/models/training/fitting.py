@@ -1,7 +1,8 @@
 """The optimisation: from windows to weights."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,9 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.core.scaling import Scaler
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
-from stream_vae.models.likelihoods import masked_sum, standard_normal_kl
+from stream_vae.models.training.annealing import kl_weight, last_rise_ends
+from stream_vae.models.training.loss import Batch, loss_terms
+from stream_vae.models.training.optimizers import build_optimizer
 from stream_vae.models.training.reports import BatchReport, EpochReport
 from stream_vae.models.training.training_windows import WindowSet
 from stream_vae.models.vae.calendar import calendar_inputs
@@ -21,10 +24,6 @@ from stream_vae.models.vae.sequence_vae import SequenceVae
 
 _MAX_VALIDATION_WINDOWS = 4096
 _VALIDATION_BATCH = 256
-
-_SIGMA_RATE = 10.0
-"""Learning rate of the scales over that of the weights. At 1 they are still falling when training
-ends: on four server machines that cost 0.2 to 0.4 nats per value of held-out likelihood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +79,6 @@ def plan_steps(n_windows: int, training: TrainingConfig) -> Plan:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Windows on the device."""
-
-    values: Tensor
-    """(B, T, F) scaled; 0 where not observed."""
-    observed: Tensor
-    """(B, T, F) bool."""
-    calendar: Tensor | None
-    """(B, T, 4)"""
-
-
 class Fitting:
     """A model in training; all random draws come from the seed.
 
@@ -122,6 +109,8 @@ class Fitting:
         self._windows = windows
         self._training = training
         self._calendar = architecture.calendar
+        self._has_dropout = architecture.dropout > 0
+        self._dropout_seeds = np.random.default_rng((training.seed, 1))
         self._step_ns = step_ns
         self._device = device
         self._is_quantity = torch.tensor(
@@ -130,7 +119,9 @@ class Fitting:
         self._rng = np.random.default_rng(training.seed)
         self._noise = torch.Generator(device).manual_seed(training.seed)
         self._queue: NDArray[np.int64] = np.empty(0, np.int64)
-        self._optimizer, self._schedule = _optimizer(self.model, training, self.plan)
+        self._optimizer, self._schedule = build_optimizer(
+            self.model, training, steps=self.plan.steps
+        )
         self._parameters = [
             parameter for group in self._optimizer.param_groups for parameter in group["params"]
         ]
@@ -140,12 +131,11 @@ class Fitting:
         """Take one optimiser step."""
         self._step += 1
         batch = self.batch(self._windows, self._next_windows())
-        weight = self._kl_weight()
-        reconstruction, kl = self._loss_terms(batch, self._hidden(batch), self._noise)
+        weight = kl_weight(self._step, self.plan.steps, self._training)
+        with self._seeded_dropout():
+            terms = loss_terms(self.model, batch, self._hidden(batch), self._noise)
         count = batch.observed.sum().clamp(min=1)
-        # Free bits hold for the batch's mean per dimension, not for each window.
-        charged = kl.mean(dim=0).clamp(min=self._training.free_bits).sum() * len(kl)
-        loss = (reconstruction.sum() + weight * charged) / count
+        loss = terms.loss(self._training, kl_weight=weight) / count
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._parameters, self._training.gradient_clip)
@@ -156,8 +146,8 @@ class Fitting:
             steps=self.plan.steps,
             epoch=(self._step - 1) // self.plan.steps_per_epoch + 1,
             epochs=self.plan.epochs,
-            reconstruction=float(reconstruction.detach().sum() / count),
-            kl=float(kl.detach().sum() / count),
+            reconstruction=float(terms.reconstruction.detach().sum() / count),
+            kl=float(terms.kl().detach() / count),
             kl_weight=weight,
         )
 
@@ -168,8 +158,8 @@ class Fitting:
         noise = torch.Generator(self._device).manual_seed(self._training.seed)
         total, count = 0.0, 0
         for batch in batches:
-            reconstruction, kl = self._loss_terms(batch, batch, noise)
-            total -= float(reconstruction.double().sum() + kl.double().sum())
+            terms = loss_terms(self.model, batch, batch, noise)
+            total -= terms.negative_bound()
             count += int(batch.observed.sum())
         self.model.train()
         return total / max(count, 1)
@@ -177,8 +167,9 @@ class Fitting:
     def has_stalled(self, history: list[EpochReport]) -> bool:
         """Return whether the last `patience` epochs at full KL weight brought no improvement."""
         late = history[-self._training.patience :]
+        annealed = last_rise_ends(self.plan.steps, self._training)
         return len(late) == self._training.patience and not any(
-            report.is_best or report.kl_weight < self._training.beta for report in late
+            report.is_best or report.step < annealed for report in late
         )
 
     def batch(self, windows: WindowSet, which: NDArray[np.int64]) -> Batch:
@@ -200,11 +191,6 @@ class Fitting:
         taken, self._queue = self._queue[:size], self._queue[size:]
         return taken
 
-    def _kl_weight(self) -> float:
-        annealing = self._training.annealing * self.plan.steps
-        share = 1.0 if annealing <= 0 else min(1.0, self._step / annealing)
-        return self._training.beta * share
-
     def _hidden(self, batch: Batch) -> Batch:
         """Return the encoder's input in training: noise added, some values and steps masked."""
         training, shape = self._training, batch.values.shape
@@ -223,16 +209,16 @@ class Fitting:
     def _draw(self, kind: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         return kind(shape, generator=self._noise, device=self._device)
 
-    def _loss_terms(
-        self, target: Batch, shown: Batch, noise: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return negative reconstruction log-probability (B,) and KL (B, Z), in nats."""
-        mean, log_var = self.model.encode(shown.values, shown.observed, shown.calendar)
-        draw = torch.randn(mean.shape, generator=noise, device=self._device)
-        outputs = self.model.decode(mean + torch.exp(0.5 * log_var) * draw, target.calendar)
-        reconstruction = self.model.likelihood.reconstruct(target.values, [outputs])
-        nll = masked_sum(-reconstruction.log_probability, target.observed)
-        return nll, standard_normal_kl(mean, log_var)
+    @contextmanager
+    def _seeded_dropout(self) -> Iterator[None]:
+        """Draw what is dropped from the training's seed; torch knows no generator for it."""
+        if not self._has_dropout:
+            yield
+            return
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(self._dropout_seeds.integers(2**63)))
+            yield
 
 
 def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted:
@@ -290,23 +276,6 @@ def _epoch_report(reports: list[BatchReport], likelihood: float, *, is_best: boo
         validation_log_likelihood=likelihood,
         is_best=is_best,
     )
-
-
-def _optimizer(
-    model: SequenceVae, training: TrainingConfig, plan: Plan
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Return AdamW under a one-cycle schedule, with a faster rate for the scales."""
-    scales = list(model.likelihood.scales())
-    weights = [one for one in model.parameters() if all(one is not scale for scale in scales)]
-    rates = [_SIGMA_RATE * training.learning_rate, training.learning_rate]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": scales, "lr": rates[0], "weight_decay": 0.0},
-            {"params": weights, "lr": rates[1], "weight_decay": training.weight_decay},
-        ]
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=plan.steps)
-    return optimizer, schedule
 
 
 def _initial_model(

@@ -9,6 +9,8 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.core.scaling import Scaler
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.likelihoods import build_likelihood
+from stream_vae.models.vae.encoding import Encoding
+from stream_vae.models.vae.feed_forward import FeedForwardNetwork
 from stream_vae.models.vae.network import SequenceNetwork
 from stream_vae.models.vae.window_inputs import WindowInputs
 
@@ -24,7 +26,7 @@ class SequenceVae(nn.Module):
     References:
         Kingma & Welling (2014), Auto-Encoding Variational Bayes.
         Pereira & Silveira (2018), Unsupervised Anomaly Detection in Energy Time Series Data Using
-        Variational Recurrent Autoencoders with Attention, ICMLA; here without the attention.
+        Variational Recurrent Autoencoders with Attention, ICMLA; the attention is an option.
     """
 
     def __init__(
@@ -35,18 +37,25 @@ class SequenceVae(nn.Module):
     ) -> None:
         super().__init__()
         self._inputs = WindowInputs(features, calendar=architecture.calendar)
-        self.network = SequenceNetwork(self._inputs.width, architecture)
+        network = FeedForwardNetwork if architecture.is_feed_forward else SequenceNetwork
+        self.network = network(self._inputs.width, architecture)
         self.likelihood = build_likelihood(features, architecture, scaler)
 
-    def encode(
-        self, values: Tensor, observed: Tensor, calendar: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of q(z | x), each (B, Z); see `WindowInputs`."""
+    def encode(self, values: Tensor, observed: Tensor, calendar: Tensor | None) -> Encoding:
+        """Return q(z | x) of windows; see `WindowInputs` for the arguments."""
         return self.network.encode(self._inputs(values, observed, calendar))
 
-    def decode(self, latent: Tensor, calendar: Tensor | None) -> Tensor:
-        """Return the likelihood's (B, T, P) outputs, oldest step first, for `latent` (B, Z)."""
-        outputs = self.likelihood(self.network.decode(latent, calendar))
+    def decode(
+        self, latent: Tensor, calendar: Tensor | None, context: Tensor | None = None
+    ) -> Tensor:
+        """Return the likelihood's (B, T, P) outputs, oldest step first.
+
+        Args:
+            latent: (B, Z).
+            calendar: (B, T, 4), or None if the architecture has no calendar inputs.
+            context: (B, T, C) of the encoding, or None if it has no attention.
+        """
+        outputs = self.likelihood(self.network.decode(latent, calendar, context))
         return cast("Tensor", outputs.flip(1))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ def test_overfits_one_batch() -> None:
     observed = torch.ones(7, 5, 3, dtype=torch.bool)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
     for _ in range(250):
-        mean, _ = model.encode(windows, observed, None)
+        mean, _ = model.encode(windows, observed, None).latent
         made = model.likelihood.reconstruct(windows, [model.decode(mean, None)])
         loss = masked_sum(-made.log_probability, observed).mean()
         optimizer.zero_grad()
@@ -40,7 +40,9 @@ def test_shapes_with_calendar() -> None:
     )
     model = make_model(with_calendar)
     calendar = draw(7, 5, 4)
-    mean, log_var = model.encode(draw(7, 5, 3), torch.ones(7, 5, 3, dtype=torch.bool), calendar)
+    mean, log_var = model.encode(
+        draw(7, 5, 3), torch.ones(7, 5, 3, dtype=torch.bool), calendar
+    ).latent
     assert mean.shape == log_var.shape == (7, 4)
     assert model.decode(mean, calendar).shape == (7, 5, 3)
 
@@ -51,8 +53,8 @@ def test_calendar_reaches_encoder_and_decoder_in_time_order() -> None:
         ArchitectureConfig(window_length=5, hidden_size=16, latent_size=4, calendar=True)
     )
     values, observed, calendar = draw(7, 5, 3), torch.ones(7, 5, 3, dtype=torch.bool), draw(7, 5, 4)
-    latent, _ = model.encode(values, observed, calendar)
-    assert not torch.equal(latent, model.encode(values, observed, calendar + 1)[0])
+    latent, _ = model.encode(values, observed, calendar).latent
+    assert not torch.equal(latent, model.encode(values, observed, calendar + 1).latent.mean)
     oldest_moved = calendar.clone()
     oldest_moved[:, 0] += 1
     before, after = model.decode(latent, calendar), model.decode(latent, oldest_moved)
@@ -64,11 +66,11 @@ def test_calendar_reaches_encoder_and_decoder_in_time_order() -> None:
 def test_what_was_not_observed_never_reaches_the_latent(junk: float) -> None:
     model, values = make_model(), draw(7, 5, 3)
     observed = draw(7, 5, 3) > -0.5
-    expected = model.encode(values, observed, None)
-    found = model.encode(torch.where(observed, values, junk), observed, None)
+    expected = model.encode(values, observed, None).latent
+    found = model.encode(torch.where(observed, values, junk), observed, None).latent
     assert torch.equal(found[0], expected[0])
     assert torch.equal(found[1], expected[1])
-    moved = model.encode(torch.where(observed, values + 1, values), observed, None)
+    moved = model.encode(torch.where(observed, values + 1, values), observed, None).latent
     assert not torch.equal(moved[0], expected[0])
 
 
@@ -78,8 +80,8 @@ def test_a_missing_value_is_not_a_zero() -> None:
     observed = torch.ones(7, 5, 3, dtype=torch.bool)
     hidden = observed.clone()
     hidden[:, 2] = False
-    shown = model.encode(values, observed, None)[0]
-    assert not torch.equal(model.encode(values, hidden, None)[0], shown)
+    shown = model.encode(values, observed, None).latent.mean
+    assert not torch.equal(model.encode(values, hidden, None).latent.mean, shown)
 
 
 def test_outputs_are_the_likelihoods_reading_of_each_state() -> None:
@@ -108,5 +110,5 @@ def test_wild_inputs_keep_the_kl_finite() -> None:
     model = make_model()
     mean, log_var = model.encode(
         torch.full((7, 5, 3), 1e30), torch.ones(7, 5, 3, dtype=torch.bool), None
-    )
+    ).latent
     assert torch.isfinite(standard_normal_kl(mean, log_var)).all()
