@@ -60,7 +60,7 @@ def _labelled_value(config: ThresholdConfig, spec: ModelSpec, score: str) -> flo
         raise ConfigError(
             f"detect.threshold.method: found 'labelled', but the bundle {spec.id!r} has no value "
             f"of the score {score!r} that was chosen on labels ({config.criterion}); it has one "
-            f"for {with_labels}. Expected a bundle trained on data with labels of both kinds, or "
-            "another method"
+            f"for {with_labels}. Expected a bundle trained on data whose last rows, held out for "
+            "validation and calibration, have labels of both kinds, or another method"
         )
     return found[config.criterion]

@@ -1,20 +1,26 @@
 """Fitting of scores, and quantiles of normal scores on held-out windows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stream_vae.models.bundle import Bundle
+from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
 from stream_vae.models.scores.error import SquaredError
 from stream_vae.models.scores.likelihood import LogProbability
-from stream_vae.models.training.training_windows import ANOMALOUS, WindowSet
+from stream_vae.models.training.labelled_thresholds import best_thresholds
+from stream_vae.models.training.training_windows import (
+    ANOMALOUS,
+    NORMAL,
+    UNLABELLED,
+    WindowSet,
+)
 
 QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
 """Levels of the quantiles kept in a bundle."""
@@ -54,7 +60,7 @@ def calibrate(
     )
     fitted = {name: score.fitted(data) for name, score in SCORES.items()}
     scores = {name: score for name, score in fitted.items() if score is not None}
-    found = _values(scores, bundle, held_out, device)
+    found = _values(scores, bundle, [(held_out, _chosen_held_out(held_out))], device)
     states = {name: score.state() for name, score in scores.items()}
     calibration = {name: np.quantile(values, QUANTILE_LEVELS) for name, values in found.items()}
     return replace(
@@ -76,14 +82,50 @@ class _HeldOut:
         return (output for output, _ in _outputs(self.reconstructor, self.windows, chosen))
 
 
+def choose_thresholds(bundle: Bundle, parts: Sequence[WindowSet], device: torch.device) -> Bundle:
+    """Return the bundle with every score's best thresholds on labelled windows.
+
+    A window counts with the label of its newest step, the one that it is judged for. The parts are
+    used up to the first with which there are labels of both kinds; without any, there is no
+    threshold.
+
+    Args:
+        bundle: With calibrated scores.
+        parts: The least biased first.
+        device: Where to compute.
+    """
+    used: list[tuple[WindowSet, NDArray[np.int64]]] = []
+    labels = np.empty(0, np.int8)
+    for windows in parts:
+        label = windows.newest_labels()
+        which = _spaced(np.flatnonzero(label != UNLABELLED), _MAX_WINDOWS)
+        used.append((windows, which))
+        labels = np.concatenate([labels, label[which]])
+        if np.isin([NORMAL, ANOMALOUS], labels).all():
+            break
+    else:
+        return bundle
+    scores = {name: build_score(bundle, name, device) for name in bundle.spec.calibration}
+    found = {
+        name: best_thresholds(labels == ANOMALOUS, values)
+        for name, values in _values(scores, bundle, used, device).items()
+    }
+    return replace(bundle, spec=replace(bundle.spec, labelled_thresholds=found))
+
+
 def _values(
-    scores: Mapping[str, Score], bundle: Bundle, windows: WindowSet, device: torch.device
+    scores: Mapping[str, Score],
+    bundle: Bundle,
+    chosen: Sequence[tuple[WindowSet, NDArray[np.int64]]],
+    device: torch.device,
 ) -> dict[str, NDArray[np.float64]]:
+    """Return score -> (W,) of the chosen windows of each set, one set after the other."""
     reconstructor = Reconstructor(bundle, scores.values(), device=device, max_batch=_BATCH)
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in scores}
-    for output, which in _outputs(reconstructor, windows, _chosen_held_out(windows)):
-        for name, score in scores.items():
-            found[name].append(score(output)[0][: len(which)].double().cpu().numpy())
+    for windows, wanted in chosen:
+        for output, which in _outputs(reconstructor, windows, wanted):
+            for name, score in scores.items():
+                found[name].append(score(output)[0][: len(which)].double().cpu().numpy())
     return {name: np.concatenate(values) for name, values in found.items()}
 
 

@@ -16,7 +16,11 @@ from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import resolve_device
 from stream_vae.models.scores import default_score
-from stream_vae.models.training.calibration import QUANTILE_LEVELS, calibrate
+from stream_vae.models.training.calibration import (
+    QUANTILE_LEVELS,
+    calibrate,
+    choose_thresholds,
+)
 from stream_vae.models.training.constant_model import constant_log_likelihood
 from stream_vae.models.training.fitting import Fitted, Fitting, Listeners, fit
 from stream_vae.models.training.reports import (
@@ -130,7 +134,9 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
 def _calibrated(bundle: Bundle, parts: dict[str, WindowSet], device: torch.device) -> Bundle:
     # The validation part chose the weights; it is no more held out than the training part.
     fitted_to = [parts["training"], parts["validation"]]
-    return calibrate(bundle, fitted_to=fitted_to, held_out=parts["calibration"], device=device)
+    held_out = parts["calibration"]
+    calibrated = calibrate(bundle, fitted_to=fitted_to, held_out=held_out, device=device)
+    return choose_thresholds(calibrated, [held_out, parts["validation"]], device)
 
 
 def _weights(fitted: Fitted) -> dict[str, torch.Tensor]:

@@ -57,6 +57,12 @@ class WindowSet:
         rows = self.starts[which][:, None] + np.arange(T)[None, :]
         return self.steps[rows], self.times[self.starts[which] + T - 1]
 
+    def newest_labels(self) -> NDArray[np.int8]:
+        """Return (W,) labels of the windows' newest steps."""
+        if self.step_labels is None:
+            return np.full(len(self), UNLABELLED, np.int8)
+        return self.step_labels[self.starts + self.window_length - 1]
+
     def labels(self) -> NDArray[np.int8]:
         """Return (W,) labels: 1 with any anomalous step, else 0 with any normal one, else -1."""
         if self.step_labels is None:
