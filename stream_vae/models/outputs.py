@@ -84,11 +84,6 @@ class Reconstruction(Protocol):
         """
         ...
 
-    @property
-    def samples(self) -> Sequence[Tensor]:
-        """(B, T, F) expected value of each of the L posterior samples, scaled units."""
-        ...
-
     def newest(self) -> "Reconstruction":
         """Return the newest step alone, (B, 1, F)."""
         ...

@@ -1,6 +1,7 @@
 """Factories of small models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
 from stream_vae.models.bundle import Bundle, TrainingSummary
 from stream_vae.models.bundle_format import with_version
@@ -31,16 +33,20 @@ def make_bundle() -> MakeBundle:
 def _random_bundle(
     *,
     n_features: int = 3,
+    features: Sequence[Feature] | None = None,
     architecture: ArchitectureConfig | None = None,
     seed: int = 0,
     score: str = "recency",
 ) -> Bundle:
     architecture = architecture or ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2)
-    features = tuple(Feature(name=f"f{number}", unit="bar") for number in range(n_features))
+    numeric = [Feature(name=f"f{number}", unit="bar") for number in range(n_features)]
+    features = tuple(features or numeric)
+    n_features = len(features)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = SequenceVae(features, architecture)
     rng = np.random.default_rng(seed)
+    scaler = Scaler(mean=rng.normal(size=n_features), std=rng.uniform(0.5, 2, n_features))
     spec = ModelSpec(
         id="test",
         version="",
@@ -48,7 +54,7 @@ def _random_bundle(
         features=features,
         window_length=architecture.window_length,
         step_seconds=60.0,
-        scaler=Scaler(mean=rng.normal(size=n_features), std=rng.uniform(0.5, 2, n_features)),
+        scaler=replace(scaler, transforms=transforms_of(features)),
         score=score,
         calibration={name: np.sort(rng.normal(size=1001)) for name in SCORES},
     )

@@ -13,7 +13,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stream_vae.core.model_spec import Criterion
+from stream_vae.core.model_spec import Criterion, Feature
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import (
@@ -118,6 +118,70 @@ def test_format_rises_only_where_it_must(make_bundle: MakeBundle) -> None:
 
     assert version(make_bundle()) == 1
     assert version(with_states(make_bundle(), distance={"centre": torch.zeros(2)})) == 2
+
+
+CITY = Feature(name="city", kind="categorical", categories=("Bonn", "Kiel", "Ulm"))
+KINDS = (
+    Feature(name="level", unit="m"),
+    CITY,
+    Feature(name="errors", kind="count"),
+    Feature(name="open", kind="binary"),
+)
+
+
+def test_kinds_come_back_with_how_they_are_scaled(make_bundle: MakeBundle) -> None:
+    """In format 3, which releases that know numbers alone refuse."""
+    bundle = make_bundle(features=KINDS)
+    files = encode_bundle(bundle)
+    assert msgspec.json.decode(files[MODEL_FILE])["format_version"] == 3
+    again = decode_bundle(files)
+    assert again.spec.features == KINDS
+    assert again.spec.scaler.transforms == ("linear", "code", "log1p", "linear")
+    assert again.spec.version == with_version(again).spec.version == bundle.spec.version
+    windows = np.random.default_rng(1).integers(0, 2, (7, 5, 4)).astype(float)
+    times = np.zeros(7, np.int64)
+    found = WindowScorer(again, device="cpu").score(windows, times)
+    expected = WindowScorer(bundle, device="cpu").score(windows, times)
+    for name in ("value", "contribution", "expected", "expected_std"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("name", ["laplace", "student_t", "gaussian_per_step", "gaussian_unit"])
+def test_a_likelihood_that_earlier_releases_lack_takes_format_3(
+    make_bundle: MakeBundle, name: Any
+) -> None:
+    """Tensors of some have the Gaussian's names and shapes; read as one they score wrongly."""
+    architecture = ArchitectureConfig(
+        window_length=5, hidden_size=8, latent_size=2, numeric_likelihood=name
+    )
+    files = encode_bundle(make_bundle(architecture=architecture))
+    assert msgspec.json.decode(files[MODEL_FILE])["format_version"] == 3
+    assert decode_bundle(files).architecture == architecture
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("features.1.categories", ["Bonn", "Bonn", "Ulm"], "city: .*expected unique ones"),
+        ("features.0.categories", ["x"], "level: found kind 'numeric' with categories"),
+        ("features.1.kind", "colour", r"Invalid enum value 'colour' - at `\$.features\[1\].kind`"),
+    ],
+)
+def test_unsound_kinds_are_refused_by_name(
+    make_bundle: MakeBundle, path: str, value: object, message: str
+) -> None:
+    files = encode_bundle(make_bundle(features=KINDS))
+    with pytest.raises(BundleError, match=message):
+        decode_bundle(altered(files, path, value))
+
+
+def test_weights_of_another_kind_are_refused(make_bundle: MakeBundle) -> None:
+    """There is one category more than they know."""
+    bundle = make_bundle(features=KINDS)
+    more = replace(CITY, categories=(*CITY.categories, "Worms"))
+    spec = replace(bundle.spec, features=(KINDS[0], more, *KINDS[2:]))
+    with pytest.raises(BundleError, match=r"encoder\.weight_ih_l0: found shape"):
+        decode_bundle(encode_bundle(replace(bundle, spec=spec)))
 
 
 def test_state_that_is_not_the_scores_is_refused(make_bundle: MakeBundle) -> None:

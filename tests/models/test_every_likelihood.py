@@ -365,8 +365,26 @@ def test_arrays_are_per_step_and_feature(case: Case) -> None:
     for name in ARRAYS:
         assert getattr(made, name).shape == values.shape, name
         assert getattr(made, name).dtype == torch.float32, name
-    for name in ("samples", "residuals"):
-        assert [one.shape for one in getattr(made, name)] == [values.shape] * 2, name
+    assert [one.shape for one in made.residuals] == [values.shape] * 2
+
+
+@pytest.mark.parametrize("name", [*NUMERIC_FAMILIES, *COUNT_FAMILIES, "bernoulli"])
+def test_residuals_are_the_differences_to_each_samples_expectation(name: str) -> None:
+    likelihood, values = CASES[name].make(), CASES[name].values()
+    outputs = samples_of(likelihood, 3)
+    for residual, one in zip(
+        likelihood.reconstruct(values, outputs).residuals, outputs, strict=True
+    ):
+        assert_close(residual, values.double().numpy() - told(likelihood, one, values).expected)
+
+
+def test_residual_of_a_category_is_what_its_probability_lacks() -> None:
+    likelihood, values = CASES["categorical"].make(), CASES["categorical"].values()
+    outputs = samples_of(likelihood, 2)
+    for residual, one in zip(
+        likelihood.reconstruct(values, outputs).residuals, outputs, strict=True
+    ):
+        assert_close(residual, 1 - np.exp(told(likelihood, one, values).log_probability))
 
 
 @pytest.mark.parametrize("n_samples", [1, 3])

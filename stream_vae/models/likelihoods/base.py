@@ -118,17 +118,12 @@ class SampledReconstruction:
     @cached_property
     def expected(self) -> Tensor:
         """Expected value, scaled units."""
-        return mean_of(self.samples)
+        return mean_of([each.expected for each in self._predictions])
 
     @cached_property
     def spread(self) -> Tensor:
         """Standard deviation, scaled units."""
         return mean_of([each.spread for each in self._predictions])
-
-    @cached_property
-    def samples(self) -> Sequence[Tensor]:
-        """Expected value of each posterior sample, scaled units."""
-        return [each.expected for each in self._predictions]
 
     def newest(self) -> "SampledReconstruction":
         """Return the newest step alone."""

@@ -192,11 +192,6 @@ class GaussianReconstruction:
         """The sigma of each feature."""
         return self._sigma.expand_as(self._values)
 
-    @property
-    def samples(self) -> Sequence[Tensor]:
-        """The mean of each posterior sample."""
-        return self._means
-
     def newest(self) -> "GaussianReconstruction":
         """Return the newest step alone."""
         means = [mean[:, -1:] for mean in self._means]

@@ -95,12 +95,6 @@ class MixedReconstruction:
         return self._together([part.spread for part in self._parts])
 
     @cached_property
-    def samples(self) -> Sequence[Tensor]:
-        """Expected value of each posterior sample, scaled units."""
-        of_parts = [part.samples for part in self._parts]
-        return [self._together(of_one) for of_one in zip(*of_parts, strict=True)]
-
-    @cached_property
     def residuals(self) -> Sequence[Tensor]:
         """Difference to the expected value of each posterior sample, scaled units."""
         of_parts = [part.residuals for part in self._parts]

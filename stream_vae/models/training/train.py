@@ -113,7 +113,9 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         window_length=architecture.window_length,
         step_seconds=step_seconds,
         scaler=scaler,
-        score=default_score(len(features)),
+        score=default_score(
+            len(features), all_numeric=all(feature.kind == "numeric" for feature in features)
+        ),
         calibration={},
     )
     constant = constant_log_likelihood(
