@@ -15,7 +15,10 @@ HEAVY = {
     *("torch", "river", "matplotlib", "confluent_kafka", "sklearn", "scipy", "numpy"),
     *("pydantic_settings", "msgspec", "starlette"),
 }
-GROUPED = [("model", "show"), *(("config", name) for name in ("check", "show", "schema", "table"))]
+GROUPED = [
+    *(("model", name) for name in ("show", "compare")),
+    *(("config", name) for name in ("check", "show", "schema", "table")),
+]
 
 
 def slow(*values: object) -> ParameterSet:

@@ -17,6 +17,9 @@ def score(
     alerts: Annotated[
         Path | None, typer.Option(help="Alert events to write, one JSON object a line.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of a few series (PNG).")
+    ] = None,
     config: ConfigOption = None,
     score_name: Annotated[
         str | None, typer.Option("--score", help="Overrides detect.score.")
@@ -28,6 +31,9 @@ def score(
     and verdict (NORMAL, ANOMALOUS, WARMING_UP or UNSCORABLE). The files are read a piece at a time,
     and no more series are held than state.memory_budget_mb says, as in the daemon.
 
+    With --plot the files are then held at once and scored again, to draw the series with most
+    incidents: score against threshold, expected and actual values, bars of error and probability.
+
     Incidents have the ids that a daemon gives them under the same configuration: detector.name,
     input.topic and kafka.group_id enter them; without --config, their defaults do.
 
@@ -35,4 +41,6 @@ def score(
     """
     from stream_vae.commands.jobs.score import score_files
 
-    score_files(bundle, input_files, output, alerts, {"detect.score": score_name}, config)
+    score_files(
+        bundle, input_files, output, alerts, {"detect.score": score_name}, config, plot=plot
+    )

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from stream_vae.commands.jobs.offline import open_pipeline
+from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
@@ -39,9 +39,13 @@ def score_files(
     alerts: Path | None,
     flags: Mapping[str, object],
     config: Path | None,
+    *,
+    plot: Path | None = None,
 ) -> None:
-    """Write one row per reading, and the alert events if they are wanted."""
+    """Write one row per reading, and the alert events and pictures if they are wanted."""
     settings = load_settings(config=config, overrides=flags).settings
+    if plot is not None:
+        make_folder(plot, "--plot")
     _refuse_same_files(input_files, [output, alerts] if alerts else [output])
     limit_threads(settings.worker.threads)
     model = load_bundle(bundle)
@@ -88,6 +92,10 @@ def score_files(
             f"{n_forgotten:,} times a series was forgotten, as the daemon would, to hold no more "
             f"than {capacity:,}: raise state.memory_budget_mb",
         )
+    if plot is not None:
+        from stream_vae.commands.jobs.score_plots import plot_history
+
+        plot_history(model, settings, input_files, plot, console)
 
 
 def _evict(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:
