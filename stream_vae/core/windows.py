@@ -38,7 +38,8 @@ class WindowBatch:
     rows: NDArray[np.int32]
     """(N,) row of each reading's series in the tables."""
     late: NDArray[np.bool_]
-    """(N,) older than the series' open step: not used at all."""
+    """(N,) older than the series' open step: not used at all. Windows of one step have no order in
+    time, so nothing is late for them."""
     warming_up: NDArray[np.bool_]
     """(N,) the series has not filled one window since its start or its last long gap."""
     ready: NDArray[np.int64]
@@ -165,7 +166,7 @@ class SeriesTable:
         advance = newest - before
         restart = advance > max_gap + 1
         began = _cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
-        late = steps < before
+        late = (steps < before) & (length > 1)
         # Nothing older than a restart is read again, so a long gap takes T places at most.
         moved = np.where(restart, length, np.minimum(advance, length))
         total = np.cumsum(moved)

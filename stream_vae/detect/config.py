@@ -109,7 +109,8 @@ class IncidentConfig:
     min_deviation: Annotated[float, Ge(0)] = 0.0
     """Distance of actual from expected, in expected standard deviations, that at least one feature
     must have for an anomalous reading to count. It suppresses deviations too small to matter, and
-    ends an incident once readings are normal although the window still holds the anomaly."""
+    ends an incident once readings are normal although the window still holds the anomaly. Of a
+    category, the distance is the square root of -2 ln of its probability."""
 
     warning_grade: Annotated[float, Ge(0), Le(1)] = 0.3
     """Grade from which an incident is a warning; below it is info."""

@@ -128,7 +128,9 @@ class IncidentTracker:
 
     def _must_open(self, state: _SeriesState, reading: JudgedReading) -> bool:
         if state.resolved is not None:
-            if reading.time < state.resolved.time + int(self._config.cooldown_s * 1e9):
+            cooldown_ns = int(self._config.cooldown_s * 1e9)
+            # Events, which come in no order of time, may be older than the resolution.
+            if cooldown_ns and reading.time < state.resolved.time + cooldown_ns:
                 return False
             state.resolved = None
         return sum(r.anomalous for r in state.recent) >= self._config.open_after

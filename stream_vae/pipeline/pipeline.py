@@ -280,6 +280,10 @@ class Pipeline:
         scores = scored.scores
         with np.errstate(over="ignore"):  # infinitely far is far enough
             distance = np.abs(actual - scores.expected) / scores.expected_std
+        if scores.probability is not None:
+            # Codes of categories have no distance: that of a normal value as improbable, about.
+            surprise = -2 * np.log(np.maximum(scores.probability, LEAST_P))
+            distance = np.where(np.isnan(surprise), distance, np.sqrt(np.maximum(surprise, 0)))
         return np.asarray((distance >= self._min_deviation).any(axis=1))
 
 

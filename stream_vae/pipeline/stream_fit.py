@@ -47,6 +47,7 @@ class StreamFit:
     def __init__(self, spec: ModelSpec) -> None:
         self._names = tuple(feature.name for feature in spec.features)
         self._model_step_s = spec.step_seconds
+        self._has_order = spec.window_length > 1  # events come whenever they do
         self._readings = 0
         self._observed = np.zeros(len(self._names), np.int64)
         self._n_missing_told = 0
@@ -178,7 +179,7 @@ class StreamFit:
         ]
 
     def _step_differs(self, step_s: float | None) -> bool:
-        return step_s is not None and _differ(step_s, self._model_step_s)
+        return step_s is not None and self._has_order and _differ(step_s, self._model_step_s)
 
 
 def _differ(one: float, other: float) -> bool:

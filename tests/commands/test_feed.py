@@ -137,3 +137,23 @@ def test_an_unusable_file_is_refused_before_any_broker_is_asked(tmp_path: Path) 
     result = run("--input", tmp_path / "absent.csv", "--bootstrap", "127.0.0.1:1")
 
     assert isinstance(result.exception, InputFileError)
+
+
+def test_text_is_published_as_it_stands_where_it_is_text(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    """Events without a time happen now; numbers declared categorical keep their zeros."""
+    people, config = tmp_path / "people.csv", tmp_path / "events.yaml"
+    people.write_text("city,zip,smokes,age\n north,007,True,30\n,010,False,31.5\n")
+    config.write_text("model: {window_length: 1, features: {zip: categorical}}\n")
+    arguments = ("--bootstrap", broker.bootstrap, "--topic", "readings", "--config", config)
+    result = run("--input", people, *arguments)
+    assert result.exit_code == 0, result.output
+    records = content(published(broker))
+    times = [record.pop("timestamp") for _, record in records]
+    assert times == sorted(times)
+    assert times[0] > "2026"
+    assert records == [
+        (b"people", {"city": "north", "zip": "007", "smokes": 1.0, "age": 30.0}),
+        (b"people", {"zip": "010", "smokes": 0.0, "age": 31.5}),
+    ]

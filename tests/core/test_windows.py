@@ -1,5 +1,7 @@
 """Windows, against a plain implementation that handles one reading at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,3 +159,17 @@ def test_an_empty_poll_gives_no_windows() -> None:
     table = Table()
     window_batch = table.push(make_batch([], [], np.empty((0, F))))
     assert window_batch.windows.shape == (0, T, F)
+
+
+def test_windows_of_one_step_have_no_order_so_nothing_is_late() -> None:
+    """Control: the same readings are late where windows have several steps."""
+    batch = make_batch([5, 3, 9, 3], ["a"] * 4)
+    for length, late in ((1, [False] * 4), (T, [False, True, False, True])):
+        table = Table()
+        table.windows = SeriesTable(replace(CONFIG, length=length), F, 1000)
+        pushed = table.push(batch)
+        assert pushed.late.tolist() == late
+        if length == 1:
+            assert pushed.ready.tolist() == [0, 1, 2, 3]
+            assert (pushed.end_times // STEP).tolist() == [5, 3, 9, 3]
+            np.testing.assert_array_equal(pushed.windows[:, 0], batch.values)

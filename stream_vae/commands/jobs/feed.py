@@ -1,6 +1,8 @@
 """CSV files as published readings."""
 
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +43,12 @@ def publish_files(
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
         raise ConfigError(f"--key: {len(key)} characters; expected 1 to {MAX_KEY_CHARACTERS}")
     settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
-    readings = read_csv(input_files, _columns(settings.model.features))
+    choice = _columns(settings.model.features)
+    is_events = settings.model.window_length == 1
+    readings = read_csv(input_files, replace(choice, is_events=is_events))
+    if not readings.has_times:
+        # Rows are numbered; the last one happens now.
+        readings = replace(readings, times=readings.times - readings.times[-1] + time.time_ns())
     console = Console(stderr=True, soft_wrap=True)
     with _progress(console) as bar:
         task = bar.add_task("publishing", total=len(readings))

@@ -37,7 +37,7 @@ class ColumnChoice:
     """Most categories of a feature that are found in the cells."""
     is_events: bool = False
     """Rows are events without order in time: the column `timestamp` may be missing, and a row's
-    time is then its number among all rows, in seconds."""
+    time is then its number among all rows, in milliseconds since 1970."""
 
 
 ALL_COLUMNS = ColumnChoice()

@@ -34,8 +34,9 @@ MAX_CELLS = 200_000_000
 """Of all files held at once: about 2 GB, twice that while they are concatenated."""
 _CELLS_BESIDE_FEATURES = 4
 """Overhead of a row beside its features, in units of 8 bytes: time, series, line, file, label."""
-EVENT_STEP_NS = 10**9
-"""Time between the rows of a file without a column `timestamp`."""
+EVENT_STEP_NS = 1_000_000
+"""Time between the rows of a file without a column `timestamp`: the finest grid there is, so that
+events of a stream rarely share a step."""
 NO_LABEL = -1
 """Label of a reading that has none."""
 
@@ -65,6 +66,8 @@ class CsvReadings:
     """(F,) infinite cells, which count as not observed too."""
     ignored_columns: tuple[str, ...]
     """Columns that are not features of the model."""
+    has_times: bool = True
+    """Some file has a column `timestamp`."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -108,6 +111,7 @@ class CsvFiles:
         self._choice = choice
         self._features: tuple[str, ...] = ()
         self._ignored: dict[str, None] = {}
+        self._has_times = False
         self._columns: list[FeatureColumn] = []
 
     @property
@@ -161,6 +165,7 @@ class CsvFiles:
                 raise InputFileError(f"{path}: empty; expected a header and readings")
             columns = locate_columns(path, header[1], self._choice, self._features)
             self._features = columns.feature_names
+            self._has_times |= columns.timestamp is not None
             self._columns = self._columns or self._begin_columns()
             self._ignored.update(dict.fromkeys(columns.ignored))
             block = _take(rows, path, len(header[1]))
@@ -241,6 +246,7 @@ class CsvFiles:
             missing_cells=np.sum([chunk.missing for chunk in chunks], axis=0),
             infinite_cells=np.sum([chunk.infinite for chunk in chunks], axis=0),
             ignored_columns=self.ignored_columns,
+            has_times=self._has_times,
         )
 
 

@@ -169,15 +169,16 @@ def test_a_total_that_starts_anew_with_each_series_is_no_count() -> None:
 EVENTS = "city,income\nnorth,1\nsouth,2\n"
 
 
-def test_events_need_no_timestamp_and_stand_a_second_apart_in_file_order(tmp_path: Path) -> None:
+def test_events_need_no_timestamp_and_stand_a_step_apart_in_file_order(tmp_path: Path) -> None:
     """Control: rows in order of time need one."""
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     first.write_text(EVENTS)
     second.write_text(EVENTS)
     readings = read_csv([first, second], ColumnChoice(is_events=True))
-    assert (readings.times // 10**9).tolist() == [0, 1, 2, 3]
+    assert (readings.times // 10**6).tolist() == [0, 1, 2, 3]
+    assert not readings.has_times
     series, report = to_training_series(readings)
-    assert report.step_seconds == 1
+    assert report.step_seconds == 0.001
     assert (report.duplicate_rows, report.missing_steps) == (0, 0)
     assert [len(one.times) for one in series] == [2, 2]
     with pytest.raises(InputFileError, match=r"no column timestamp.*window_length 1"):
