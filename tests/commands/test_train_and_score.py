@@ -287,3 +287,77 @@ def test_an_unknown_score_is_refused(
     )
     assert done.code == 2
     assert "recency" in done.err
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ("{method: mean_sd, standard_deviations: 5}", "rolling mean + 5 robust sd"),
+        ("{method: fixed, value: 1.5}", "fixed value 1.5"),
+        ("{method: pot, peaks: 100}", "generalised Pareto tail 99.9 of 100 peaks"),
+    ],
+)
+def test_a_fault_is_found_by_a_threshold_of_any_method(
+    run_program: RunProgram,
+    write_csv: WriteCsv,
+    bundle: Path,
+    tmp_path: Path,
+    threshold: str,
+    words: str,
+) -> None:
+    config, alerts = tmp_path / "detect.yaml", tmp_path / "alerts.jsonl"
+    config.write_text(f"detect: {{threshold: {threshold}}}\nworker: {{device: cpu}}\n")
+    data = write_csv("week.csv", spoil=True, seed=4)
+    rows = score(
+        *(run_program, bundle, data, tmp_path / "s.csv", "--alerts", alerts, "--config", config)
+    )
+    found = [row for row in rows if row["verdict"] == "ANOMALOUS"]
+    assert {row["series"] for row in found[:5]} == {"pump-1"}
+    assert all(float(row["score"]) > float(row["threshold"]) for row in found)
+    events = [json.loads(line) for line in alerts.read_text().splitlines()]
+    assert events
+    assert all(event["threshold_method"].startswith(words) for event in events)
+
+
+def test_a_labelled_threshold_is_chosen_at_training_and_refused_without_labels(
+    run_program: RunProgram, write_csv: WriteCsv, bundle: Path, small_config: Path, tmp_path: Path
+) -> None:
+    """The labelled rows are those in which the fault begins, near the end of the history."""
+    header, *rows = write_csv("labelled.csv", seed=5).read_text().splitlines()
+    faults = range(540, 546)
+    for i, row in enumerate(rows):
+        time, series, flow, level = row.split(",")
+        rows[i] = f"{time},{series},{float(flow) + 15 * (i in faults)},{level},{int(i in faults)}"
+    data, config = tmp_path / "labelled.csv", tmp_path / "detect.yaml"
+    data.write_text("\n".join([f"{header},label", *rows]) + "\n")
+    config.write_text("detect: {threshold: {method: labelled}}\nworker: {device: cpu}\n")
+    labelled = tmp_path / "with-labels"
+    done = run_program("train", "--input", data, "--bundle", labelled, "--config", small_config)
+    assert done.code == 0, done.err
+    scored = score(run_program, labelled, data, tmp_path / "s.csv", "--config", config)
+    thresholds = {row["threshold"] for row in scored} - {""}
+    assert len(thresholds) == 1
+    assert all(scored[i]["verdict"] == "ANOMALOUS" for i in faults)
+
+    refused = run_program(
+        *("score", "--bundle", bundle, "--input", data, "--output", tmp_path / "s.csv"),
+        *("--config", config),
+    )
+    assert refused.code == 2
+    assert "found 'labelled'" in refused.err
+    assert "labels of both kinds" in refused.err
+
+
+def test_settings_of_another_threshold_are_refused_with_their_place(
+    run_program: RunProgram, write_csv: WriteCsv, bundle: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "detect.yaml"
+    config.write_text("detect: {threshold: {method: fixed, value: 3, quantile: 0.99}}\n")
+    done = run_program(
+        *("score", "--bundle", bundle, "--input", write_csv("week.csv")),
+        *("--output", tmp_path / "s.csv", "--config", config),
+    )
+    assert done.code == 2
+    assert "detect.threshold" in done.err
+    assert f"{config}:1" in done.err
+    assert "quantile: found 0.99, which method fixed does not use" in done.err
