@@ -325,6 +325,11 @@ def _check_values(document: _Document) -> None:
                 f"categories {list(feature.categories)}, expected unique ones of a categorical "
                 "feature"
             )
+    if document.architecture.calendar == "auto":
+        raise BundleError(
+            f"{MODEL_FILE}: architecture.calendar: found 'auto', expected true or false, as "
+            "training decided"
+        )
     _check_numbers("scaler.mean", document.scaler.mean, length=len(names))
     _check_numbers("scaler.std", document.scaler.std, length=len(names), above=0)
     _check_numbers("scaler.clip", [document.scaler.clip], length=1, above=0)

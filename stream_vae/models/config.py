@@ -20,9 +20,10 @@ class ArchitectureConfig:
     latent_size: Annotated[int, Ge(1), Le(1024)] = 8
     """Z, dimensions of the latent. Larger ones also reconstruct anomalies; 4 suits few features."""
 
-    calendar: bool = False
+    calendar: bool | Literal["auto"] = False
     """Give encoder and decoder the sine and cosine of the time of day and of the week (UTC). They
-    are never scored. On for data with a daily or weekly rhythm longer than the window."""
+    are never scored. For data with a daily or weekly rhythm longer than the window; `auto` looks
+    for one in the training data by autocorrelation."""
 
     sigma_floor: Annotated[float, Gt(0), Le(10)] = 0.4
     """Least decoder scale, in standard deviations of the training data. A tiny floor lets one

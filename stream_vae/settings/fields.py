@@ -126,6 +126,8 @@ def _expected_one(schema: dict[str, Any], defs: dict[str, Any]) -> str:
         return f"a mapping with {', '.join(schema['properties'])}"
     if "enum" in schema:
         return _either([f"`{value}`" for value in schema["enum"]])
+    if "const" in schema:
+        return f"`{schema['const']}`"
     match schema.get("type"):
         case "object":
             return f"mapping of {_expected(schema['additionalProperties'], defs)}"

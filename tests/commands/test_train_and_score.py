@@ -54,6 +54,23 @@ def test_training_reports_what_it_saw_and_what_it_learnt(
     assert "L/s" in shown.out
 
 
+def test_training_advises_on_the_data(
+    run_program: RunProgram, small_config: Path, tmp_path: Path
+) -> None:
+    """A daily rhythm, a feature that never changes, few rows; calendar inputs as asked for."""
+    data, config = tmp_path / "daily.csv", tmp_path / "auto.yaml"
+    hours = np.arange(240)
+    flow = np.sin(2 * np.pi * hours / 24)
+    rows = [f"{3600 * hour},{x:.4f},1" for hour, x in zip(hours.tolist(), flow, strict=True)]
+    data.write_text("\n".join(["timestamp,flow,idle", *rows]))
+    config.write_text(small_config.read_text().replace("model: {", "model: {calendar: auto, "))
+    done = run_program("train", "--input", data, "--bundle", tmp_path / "b", "--config", config)
+    assert done.code == 0, done.err
+    for words in ("flow: daily, 24 steps", "idle: always 1", "calendar inputs are used", "few for"):
+        assert words in done.out
+    assert "calendar True" in run_program("model", "show", tmp_path / "b").out
+
+
 def test_every_reading_gets_one_row_in_input_order(
     run_program: RunProgram, write_csv: WriteCsv, bundle: Path, tmp_path: Path
 ) -> None:

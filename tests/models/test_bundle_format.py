@@ -305,7 +305,12 @@ def test_whitespace_in_model_json_is_no_alteration(files: Files) -> None:
             "8",
             r"Expected `int`, got `str` - at `\$.architecture.hidden_size`",
         ),
-        ("architecture.calendar", 1, r"Expected `bool`, got `int` - at `\$.architecture.calendar`"),
+        (
+            "architecture.calendar",
+            1,
+            r"Expected `bool \| str`, got `int` - at `\$.architecture.calendar`",
+        ),
+        ("architecture.calendar", "auto", r"calendar: found 'auto', expected true or false"),
         ("trained_at", "yesterday", r"Invalid RFC3339.*at `\$.trained_at`"),
         ("trained_at", "2024-05-06T07:08:09", r"timezone.*at `\$.trained_at`"),
         ("features", [], r"length >= 1 - at `\$.features`"),

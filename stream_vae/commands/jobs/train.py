@@ -1,6 +1,6 @@
 """From CSV files to a model bundle."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from stream_vae.edges.files.training_data import DataReport, SeriesArrays, to_tr
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
-from stream_vae.models.training.reports import BatchReport, EpochReport, TrainingReport
+from stream_vae.models.training.reports import Advice, BatchReport, EpochReport, TrainingReport
 from stream_vae.models.training.train import TrainedModel
 from stream_vae.models.training.train import train as fit_model
 from stream_vae.models.training.training_windows import TrainingSeries
@@ -162,13 +162,13 @@ def report_table(
             table.add_row(what, _shortened(found))
     if not_trained_on:
         table.add_row("columns not trained on", ", ".join(map(printable, not_trained_on)))
-    if data.constant_features:
-        table.add_row("constant features", _shortened(data.constant_features))
     if data.mostly_missing_features:
         table.add_row("mostly missing features", _shortened(data.mostly_missing_features))
     if data.uneven_features:
         advice = "levels differ between series, yet one scale serves all: train one bundle a kind"
         table.add_row("uneven features", f"{_shortened(data.uneven_features)} ({advice})")
+    for what, text in _advice_rows(report.advice):
+        table.add_row(what, text)
     windows = ", ".join(f"{part} {count:,}" for part, count in report.windows.items())
     table.add_row("windows", windows)
     table.add_row("epochs", f"{len(report.history)}, best {report.best_epoch}")
@@ -209,6 +209,20 @@ def _kinds_in_words(data: DataReport, features: Sequence[Feature]) -> dict[str, 
 
 def _of_kind(features: Sequence[Feature], kind: FeatureKind) -> tuple[str, ...]:
     return tuple(printable(feature.name) for feature in features if feature.kind == kind)
+
+
+def _advice_rows(advice: tuple[Advice, ...]) -> Iterator[tuple[str, str]]:
+    """Yield kind and text; beyond a few of a kind, their number and features."""
+    for kind in dict.fromkeys(one.kind for one in advice):
+        of_kind = [one for one in advice if one.kind == kind]
+        what = kind.replace("_", " ")
+        if len(of_kind) > _LISTED_FEATURES:
+            names = tuple(printable(one.feature) for one in of_kind if one.feature is not None)
+            yield what, f"{_shortened(names)} ({of_kind[0].text})"
+            continue
+        for one in of_kind:
+            about = printable(one.feature or one.series or "")
+            yield what, f"{about}: {one.text}" if about else one.text
 
 
 def _not_trained_on(readings: CsvReadings, label: str) -> tuple[str, ...]:

@@ -1,6 +1,28 @@
 """Reports of training: progress and the final result."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+AdviceKind = Literal[
+    "gaps",
+    "constant",
+    "near_constant",
+    "rhythm",
+    "calendar",
+    "short_history",
+    "trimmed",
+    "no_better_than_constant",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One thing found, and what to do about it."""
+
+    kind: AdviceKind
+    text: str
+    feature: str | None = None
+    series: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +100,5 @@ class TrainingReport:
     """The score that `auto` selects for this bundle."""
     calibration_quantiles: dict[str, dict[float, float]]
     """Score -> level -> quantile of the held-out scores."""
+    advice: tuple[Advice, ...] = ()
+    """What was found in the data and in the training."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -16,6 +16,12 @@ from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import resolve_device
 from stream_vae.models.scores import default_score
+from stream_vae.models.training.advice import (
+    advise_on_data,
+    advise_on_likelihood,
+    advise_on_rhythms,
+    resolved,
+)
 from stream_vae.models.training.calibration import (
     QUANTILE_LEVELS,
     calibrate,
@@ -86,6 +92,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     step_ns = round(step_seconds * 1e9)
     check_series(series, n_features=len(features), step_ns=step_ns)
     check_values(series, features)
+    asked, (architecture, rhythms) = architecture, resolved(architecture, series, step_ns=step_ns)
     device = resolve_device(training.device)
     scaler, parts = cut_parts(
         series,
@@ -130,7 +137,21 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         training=_summary(series, features, training, fitted, constant),
     )
     bundle = with_version(_calibrated(bundle, parts, device))
-    return TrainedModel(bundle=bundle, report=_report(bundle, series, parts, fitted))
+    advice = (
+        *advise_on_data(
+            series,
+            features=features,
+            step_ns=step_ns,
+            window_length=architecture.window_length,
+            training=training,
+        ),
+        *advise_on_rhythms(rhythms, features, step_ns=step_ns, architecture=asked),
+        *advise_on_likelihood(
+            model=fitted.best.validation_log_likelihood, constant=constant, history=fitted.history
+        ),
+    )
+    report = replace(_report(bundle, series, parts, fitted), advice=advice)
+    return TrainedModel(bundle=bundle, report=report)
 
 
 def _calibrated(bundle: Bundle, parts: dict[str, WindowSet], device: torch.device) -> Bundle:

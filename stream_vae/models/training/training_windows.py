@@ -1,5 +1,6 @@
 """Training series on the time grid, cut into windows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -112,9 +113,40 @@ def cut_parts(  # noqa: PLR0913 -- what is cut, and how
                 f"too few rows for one window in the {part} part: found {longest} rows in the "
                 f"longest series' {part} part ({max(len(one.times) for one in series)} in all), "
                 f"expected at least window_length = {window_length} there, without a gap of more "
-                f"than {max_gap} steps; give more rows or a shorter window_length"
+                f"than {max_gap} steps; a series of {rows_for_one_window(window_length, training)} "
+                f"rows would do, or a shorter window_length"
             )
     return scaler, cut
+
+
+def part_rows(n_rows: int, training: TrainingConfig) -> dict[str, slice]:
+    """Return the rows of each part of a series of `n_rows`."""
+    tail = n_rows - round(n_rows * training.calibration_fraction)
+    head = tail - round(n_rows * training.validation_fraction)
+    return {
+        "training": slice(0, head),
+        "validation": slice(head, tail),
+        "calibration": slice(tail, n_rows),
+    }
+
+
+def rows_for_one_window(window_length: int, training: TrainingConfig) -> int:
+    """Return the fewest rows of a series with a window in each part, if no step is missing.
+
+    >>> rows_for_one_window(32, TrainingConfig())
+    315
+    """
+    smallest = min(
+        training.validation_fraction,
+        training.calibration_fraction,
+        1 - training.validation_fraction - training.calibration_fraction,
+    )
+    n_rows = max(window_length, math.floor((window_length - 1) / smallest) - 2)
+    while any(
+        rows.stop - rows.start < window_length for rows in part_rows(n_rows, training).values()
+    ):
+        n_rows += 1
+    return n_rows
 
 
 def check_series(series: Sequence[TrainingSeries], *, n_features: int, step_ns: int) -> None:
@@ -152,14 +184,7 @@ class Grid:
 
 def _part(one: TrainingSeries, part: str, training: TrainingConfig) -> TrainingSeries:
     """Return the rows of one part of a series."""
-    n_rows = len(one.times)
-    tail = n_rows - round(n_rows * training.calibration_fraction)
-    head = tail - round(n_rows * training.validation_fraction)
-    rows = {
-        "training": slice(0, head),
-        "validation": slice(head, tail),
-        "calibration": slice(tail, n_rows),
-    }[part]
+    rows = part_rows(len(one.times), training)[part]
     return TrainingSeries(
         key=one.key,
         times=one.times[rows],

@@ -36,7 +36,7 @@ class SequenceVae(nn.Module):
         scaler: Scaler | None = None,
     ) -> None:
         super().__init__()
-        self._inputs = WindowInputs(features, calendar=architecture.calendar)
+        self._inputs = WindowInputs(features, calendar=bool(architecture.calendar))
         network = FeedForwardNetwork if architecture.is_feed_forward else SequenceNetwork
         self.network = network(self._inputs.width, architecture)
         self.likelihood = build_likelihood(features, architecture, scaler)

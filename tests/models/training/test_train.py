@@ -166,6 +166,25 @@ def test_several_series_share_one_model() -> None:
     assert report.windows["training"] == 2 * 68 + 2
 
 
+@pytest.mark.parametrize(("period", "expected"), [(24, True), (9, False)])
+def test_calendar_auto_is_decided_before_training_and_reported(
+    period: int, *, expected: bool
+) -> None:
+    values = np.sin(2 * np.pi * np.arange(200) / period)[:, None] * np.ones(3)
+    times = np.arange(200, dtype=np.int64) * 3600 * 10**9
+    trained = train(
+        [TrainingSeries(key="a", times=times, values=values)],
+        features=FEATURES,
+        step_seconds=3600.0,
+        architecture=replace(ARCHITECTURE, calendar="auto"),
+        training=replace(TRAINING, epochs=1, min_steps=1),
+        model_id="pump",
+        now=NOW,
+    )
+    assert trained.bundle.architecture.calendar is expected
+    assert "calendar" in {one.kind for one in trained.report.advice}
+
+
 def test_calendar_inputs_are_trained_and_scored() -> None:
     architecture = replace(ARCHITECTURE, calendar=True)
     model = make_model(architecture=architecture)
