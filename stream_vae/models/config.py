@@ -185,6 +185,15 @@ class TrainingConfig:
     outliers; `min_max`: to 0..1 over the training range, where `sigma_floor` should be about
     0.1."""
 
+    combined: str = "log_probability + latent_wasserstein"
+    """The scores that the score `combined` is made of, two or more joined by `+`: Fisher's rule on
+    their tail probabilities in the calibration. Scores that the training cannot fit are left
+    out."""
+
+    latent_clusters: Annotated[int, Ge(1), Le(64)] = 2
+    """Components of the mixture that `latent_cluster` fits to the latent means; the largest is
+    normal. 1 for a history known to be normal."""
+
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
         held_out = self.validation_fraction + self.calibration_fraction

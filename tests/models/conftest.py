@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
@@ -16,6 +19,10 @@ from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.base import FittingData, LatentSample, Score
+from stream_vae.models.scores.combined import Combined
+from stream_vae.models.scores.error import Recency
+from stream_vae.models.scores.single import SINGLE_SCORES
 from stream_vae.models.vae.sequence_vae import SequenceVae
 
 # Threads that wait for each other make these tiny products many times slower on a busy machine.
@@ -73,10 +80,41 @@ def _random_bundle(
         spec=spec,
         architecture=architecture,
         weights={name: tensor.detach() for name, tensor in model.tensors().items()},
-        score_states={
-            "recency": {"residual_variance": torch.from_numpy(rng.uniform(0.1, 1.0, n_features))}
-        },
+        score_states=_score_states(rng.uniform(0.1, 1.0, n_features), architecture.latent_size),
         noise_seed=seed,
         training=summary,
     )
     return with_version(bundle)
+
+
+def _score_states(
+    residual_variance: NDArray[np.float64], latent_size: int
+) -> dict[str, dict[str, Tensor]]:
+    """Return the fitted tensors of every score that has any; bundles hold no others."""
+    n_features = len(residual_variance)
+    scores = {
+        **_fitted_scores(n_features, latent_size),
+        "recency": Recency(residual_variance=torch.from_numpy(residual_variance)),
+    }
+    return {name: score.state() for name, score in scores.items() if score.state()}
+
+
+@cache
+def _fitted_scores(n_features: int, latent_size: int) -> dict[str, Score]:
+    mean = torch.from_numpy(np.random.default_rng(0).normal(size=(40, latent_size)))
+    data = FittingData(
+        n_features=n_features,
+        device=torch.device("cpu"),
+        held_out=[],
+        training=LatentSample(
+            mean=mean,
+            log_var=torch.full_like(mean, -1.0),
+            log_error=mean[:, 0],
+            labels=(mean[:, 0] > 1).to(torch.int8),
+        ),
+    )
+    fitted = {name: score.fitted(data) for name, score in SINGLE_SCORES.items()}
+    scores = {name: score for name, score in fitted.items() if score is not None}
+    combined = {name: scores[name] for name in ("log_probability", "latent_wasserstein")}
+    levels = torch.linspace(0, 2, 101)
+    return {**scores, "combined": Combined.of(combined, dict.fromkeys(combined, levels))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import accumulate
 
 import numpy as np
@@ -18,6 +19,7 @@ from stream_vae.models.outputs import Posterior, WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
+from stream_vae.models.scores.combined import Combined
 
 CPU = torch.device("cpu")
 T, F = 5, 3
@@ -55,6 +57,7 @@ def held_out(seed: int = 1, sizes: Sequence[int] = (64, 64, 33)) -> list[WindowO
     return [output_of(residual[part], observed[part]) for part in parts]
 
 
+@cache
 def training_sample() -> LatentSample:
     """Return what is kept of 200 windows, the last 50 anomalous, every fourth unlabelled."""
     residual = draw(200, 7)
@@ -71,16 +74,34 @@ def training_sample() -> LatentSample:
     )
 
 
+@cache
+def usual(name: str) -> Score:
+    """Return a score fitted to `held_out`."""
+    return fit(name, held_out())
+
+
 def fit(name: str, batches: Sequence[WindowOutput]) -> Score:
+    if name == Combined.name:
+        return combine("log_probability", "latent_wasserstein", batches=batches)
     data = FittingData(n_features=F, device=CPU, held_out=batches, training=training_sample())
     score = SCORES[name].fitted(data)
     assert score is not None
     return score
 
 
+def combine(*names: str, batches: Sequence[WindowOutput]) -> Combined:
+    scores = {name: fit(name, batches) for name in names}
+    found = {
+        name: torch.cat([score(output)[0] for output in batches or held_out()]).double()
+        for name, score in scores.items()
+    }
+    levels = torch.linspace(0, 1, 101, dtype=torch.float64)
+    return Combined.of(scores, {name: value.quantile(levels) for name, value in found.items()})
+
+
 @pytest.fixture(params=list(SCORES))
 def score(request: pytest.FixtureRequest) -> Score:
-    return fit(request.param, held_out())
+    return usual(request.param)
 
 
 def test_name_is_the_one_it_is_chosen_by() -> None:
@@ -108,7 +129,7 @@ def test_a_planted_spike_never_lowers_a_score(step: int, feature: int, seed: int
     plain, spiked = draw(7, seed), draw(7, seed)
     spiked[:, step, feature] += 30.0 * spiked[:, step, feature].sign()
     for name in SCORES:
-        score = fit(name, held_out())
+        score = usual(name)
         assert (score(output_of(spiked))[0] >= score(output_of(plain))[0]).all(), name
 
 

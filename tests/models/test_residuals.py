@@ -2,13 +2,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream_vae.errors import ConfigError
 from stream_vae.models.residuals import ResidualScorer
-from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.single import SINGLE_SCORES
+
+OF_LATENT = ("latent_wasserstein", "latent_cluster", "latent_outlier", "supervised")
+OF_RESIDUALS = [name for name in SINGLE_SCORES if name not in OF_LATENT]
 
 
 def draw(n_windows: int, seed: int) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     return (rng.normal(size=(n_windows, 4, 3)) * [0.2, 1.0, 3.0]).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", OF_LATENT)
+def test_scores_of_the_latent_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"score: found '{name}', expected one of residuals"):
+        ResidualScorer(name, draw(9, 0))
 
 
 def test_squared_error_by_hand() -> None:
@@ -34,14 +44,14 @@ def test_recency_is_fitted_to_the_held_out_residuals() -> None:
     assert (after_large < after_small).all()
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", OF_RESIDUALS)
 def test_a_feature_without_residual_leaves_scores_finite(name: str) -> None:
     held_out = draw(9, 0)
     held_out[:, :, 1] = 0
     assert np.isfinite(ResidualScorer(name, held_out).score(draw(9, 1))).all()
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", OF_RESIDUALS)
 def test_long_inputs_are_scored_as_short_ones(name: str) -> None:
     """In batches, so that a data set's residuals need not be held twice."""
     scorer, residual = ResidualScorer(name, draw(1500, 0)), draw(2500, 1)

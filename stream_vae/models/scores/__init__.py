@@ -1,17 +1,17 @@
 """Anomaly scores of windows, selectable by name; higher = more anomalous.
 
-To add one: write a `Score` and put it into `SCORES`. Training then fits and calibrates it, bundles
-store its fitted tensors, and `tests/models/test_every_score.py` checks it against the contract of
-all scores.
+To add one: write a `Score` and put it into `single.SINGLE_SCORES`. Training then fits and
+calibrates it, bundles store its fitted tensors, and `tests/models/test_every_score.py` checks it
+against the contract of all scores.
 """
 
 from stream_vae.models.scores.base import Score
-from stream_vae.models.scores.error import Recency, SquaredError
-from stream_vae.models.scores.likelihood import LastStep, LogProbability
+from stream_vae.models.scores.combined import Combined
+from stream_vae.models.scores.error import Recency
+from stream_vae.models.scores.likelihood import LogProbability
+from stream_vae.models.scores.single import SINGLE_SCORES
 
-SCORES: dict[str, type[Score]] = {
-    score.name: score for score in (LogProbability, Recency, LastStep, SquaredError)
-}
+SCORES: dict[str, type[Score]] = {**SINGLE_SCORES, Combined.name: Combined}
 """Every score by name."""
 
 

@@ -40,6 +40,8 @@ class FittingData:
     """Batches of held-out windows, not known to be anomalous; may be gone through repeatedly."""
     training: LatentSample | None = None
     """Windows that the network was trained on; None for outputs without a latent."""
+    latent_clusters: int = 2
+    """Components of the mixture on the latent."""
     seed: int = 0
     """Of all random draws."""
 

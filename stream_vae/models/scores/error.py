@@ -29,6 +29,26 @@ class SquaredError(Score):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AbsoluteError(Score):
+    """The mean absolute residual per observed value and posterior sample, scaled units.
+
+    References:
+        Pereira & Silveira (2018), Unsupervised Anomaly Detection in Energy Time Series Data Using
+        Variational Recurrent Autoencoders with Attention, ICMLA: its reconstruction error.
+    """
+
+    name: ClassVar[str] = "absolute_error"
+
+    def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
+        """Score windows."""
+        total = output.residuals[0].abs()
+        for residual in output.residuals[1:]:
+            total = total + residual.abs()
+        absolute = total / len(output.residuals)
+        return absolute.sum(dim=(1, 2)) / count_observed(output), absolute.sum(dim=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recency(Score):
     """Each feature's residual energy, newer steps weighing more.
 

@@ -7,13 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stream_vae.errors import ConfigError
 from stream_vae.models.bundle import Bundle, build_score
+from stream_vae.models.config import TrainingConfig
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
-from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
+from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import SquaredError
 from stream_vae.models.scores.likelihood import LogProbability
+from stream_vae.models.scores.single import SINGLE_SCORES
 from stream_vae.models.training.labelled_thresholds import best_thresholds
 from stream_vae.models.training.training_windows import (
     ANOMALOUS,
@@ -56,18 +59,44 @@ def calibrate(
         device=device,
         held_out=_HeldOut(outputs, held_out),
         training=_latent_sample(outputs, fitted_to),
+        latent_clusters=bundle.training.config.latent_clusters,
         seed=bundle.noise_seed,
     )
-    fitted = {name: score.fitted(data) for name, score in SCORES.items()}
+    fitted = {name: score.fitted(data) for name, score in SINGLE_SCORES.items()}
     scores = {name: score for name, score in fitted.items() if score is not None}
-    found = _values(scores, bundle, [(held_out, _chosen_held_out(held_out))], device)
+    values = _values(scores, bundle, [(held_out, _chosen_held_out(held_out))], device)
+    chosen = [name for name in combined_names(bundle.training.config) if name in scores]
+    if len(chosen) > 1:
+        combined = Combined.of(
+            {name: scores[name] for name in chosen},
+            {name: torch.from_numpy(_quantiles(values[name])).to(device) for name in chosen},
+        )
+        of_each = {name: torch.from_numpy(values[name]).to(device) for name in chosen}
+        scores[combined.name] = combined
+        values[combined.name] = combined.total(of_each).cpu().numpy()
     states = {name: score.state() for name, score in scores.items()}
-    calibration = {name: np.quantile(values, QUANTILE_LEVELS) for name, values in found.items()}
     return replace(
         bundle,
         score_states={name: state for name, state in states.items() if state},
-        spec=replace(bundle.spec, calibration=calibration),
+        spec=replace(
+            bundle.spec, calibration={name: _quantiles(found) for name, found in values.items()}
+        ),
     )
+
+
+def combined_names(training: TrainingConfig) -> list[str]:
+    """Return the scores that `training.combined` names.
+
+    Raises:
+        ConfigError: If they are not two or more different ones.
+    """
+    names = [name.strip() for name in training.combined.split("+")]
+    if len(names) < 2 or len(set(names)) < len(names) or set(names) - SINGLE_SCORES.keys():
+        raise ConfigError(
+            f"training.combined: found {training.combined!r}, expected two or more of "
+            f"{sorted(SINGLE_SCORES)} joined by +"
+        )
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +156,10 @@ def _values(
             for name, score in scores.items():
                 found[name].append(score(output)[0][: len(which)].double().cpu().numpy())
     return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.quantile(values, QUANTILE_LEVELS)
 
 
 def _chosen_held_out(windows: WindowSet) -> NDArray[np.int64]:

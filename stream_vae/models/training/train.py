@@ -26,6 +26,7 @@ from stream_vae.models.training.calibration import (
     QUANTILE_LEVELS,
     calibrate,
     choose_thresholds,
+    combined_names,
 )
 from stream_vae.models.training.constant_model import constant_log_likelihood
 from stream_vae.models.training.fitting import Fitted, Fitting, Listeners, fit
@@ -90,6 +91,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         ShapeError: If shapes or times contradict the grid.
     """
     step_ns = round(step_seconds * 1e9)
+    combined_names(training)
     check_series(series, n_features=len(features), step_ns=step_ns)
     check_values(series, features)
     asked, (architecture, rhythms) = architecture, resolved(architecture, series, step_ns=step_ns)

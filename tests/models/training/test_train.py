@@ -1,12 +1,15 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
+from stream_vae.models.bundle_format import decode_bundle, encode_bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scoring import WindowScorer
@@ -106,7 +109,7 @@ def test_spec_says_what_was_trained(model: TrainedModel) -> None:
 def test_calibration_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
     """Quantiles of every score are those of the tail's windows under the product's scorer."""
     windows, times = tail_windows()
-    assert set(model.bundle.spec.calibration) == set(SCORES)
+    assert set(model.bundle.spec.calibration) == set(SCORES) - {"supervised"}
     for name, found in model.bundle.spec.calibration.items():
         scores = WindowScorer(model.bundle, score=name, device="cpu").score(windows, times).value
         expected = np.quantile(scores, np.linspace(0, 1, 1001))
@@ -120,6 +123,65 @@ def test_residual_variance_is_that_of_the_held_out_tail(model: TrainedModel) -> 
     found = scorer.score(windows, times)
     expected = (found.value[:, None] * found.contribution * len(FEATURES)).mean(axis=0)
     np.testing.assert_allclose(variance_of(model), expected, rtol=1e-5)
+
+
+def with_labels(*anomalous: int, known: slice = slice(None)) -> TrainingSeries:
+    """Return the series with some rows labelled: the given ones 1, others of `known` 0."""
+    labels = np.full(200, -1, np.int8)
+    labels[known] = 0
+    labels[list(anomalous)] = 1
+    return replace(make_series(), labels=labels)
+
+
+def test_labels_fit_the_supervised_score_and_leave_the_network_alone(model: TrainedModel) -> None:
+    """A few labelled rows are enough."""
+    labelled = make_model(with_labels(10, 11, known=slice(0, 40))).bundle
+    assert set(labelled.spec.calibration) == set(SCORES)
+    assert labelled.weights.keys() == model.bundle.weights.keys()
+    for name, tensor in labelled.weights.items():
+        assert torch.equal(tensor, model.bundle.weights[name])
+    windows, times = tail_windows()
+    for name in ("recency", "log_probability", "last_step"):
+        found = WindowScorer(labelled, score=name, device="cpu").score(windows, times)
+        unlabelled = WindowScorer(model.bundle, score=name, device="cpu").score(windows, times)
+        np.testing.assert_array_equal(found.value, unlabelled.value)
+    again = decode_bundle(encode_bundle(labelled))
+    found = WindowScorer(again, score="supervised", device="cpu").score(windows, times)
+    expected = WindowScorer(labelled, score="supervised", device="cpu").score(windows, times)
+    np.testing.assert_array_equal(found.value, expected.value)
+
+
+@pytest.mark.parametrize("anomalous", [[], range(200)], ids=["all normal", "all anomalous"])
+def test_labels_of_one_kind_fit_nothing(anomalous: Sequence[int]) -> None:
+    """The score is absent, and whoever asks for it is told what is missing."""
+    bundle = make_model(with_labels(*anomalous)).bundle
+    assert "supervised" not in bundle.spec.calibration
+    with pytest.raises(ConfigError, match=r"'supervised' is missing: .* labels with both 0 and 1"):
+        WindowScorer(bundle, score="supervised", device="cpu")
+
+
+def test_windows_labelled_anomalous_are_not_calibrated_with(model: TrainedModel) -> None:
+    """Row 180 is in six windows of the tail; all others make the quantiles."""
+    windows, times = tail_windows()
+    kept = np.delete(np.arange(35), np.arange(15, 21))
+    labelled = make_model(with_labels(180)).bundle
+    scorer = WindowScorer(model.bundle, score="log_probability", device="cpu")
+    scores = scorer.score(windows[kept], times[kept]).value
+    expected = np.quantile(scores, np.linspace(0, 1, 1001))
+    np.testing.assert_array_equal(labelled.spec.calibration["log_probability"], expected)
+
+
+@pytest.mark.parametrize("names", ["recency", "recency + recency", "recency + elbo", ""])
+def test_combined_of_less_than_two_scores_is_refused(names: str) -> None:
+    with pytest.raises(ConfigError, match=r"training.combined: found .* expected two or more of"):
+        make_model(training=replace(TRAINING, combined=names))
+
+
+def test_combined_leaves_out_what_cannot_be_fitted() -> None:
+    """Of two, one is left: there is nothing to combine."""
+    training = replace(TRAINING, combined="recency + supervised")
+    assert "combined" not in make_model(training=training).bundle.spec.calibration
+    assert "combined" in make_model(with_labels(10), training=training).bundle.spec.calibration
 
 
 def test_report_counts_rows_windows_and_features(model: TrainedModel) -> None:
