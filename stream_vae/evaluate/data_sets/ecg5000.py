@@ -31,8 +31,11 @@ SETTINGS = TaskSettings(
     training=TrainingConfig(
         device="cpu", stride=1, batch_size=32, epochs=100, patience=100, learning_rate=4e-3
     ),
-    scores=("log_probability", "squared_error"),
+    scores=("log_probability", "unit_variance"),
 )
+
+MIXED_SCORES = ("latent_cluster", "latent_wasserstein", "log_probability")
+SUPERVISED_SCORES = ("supervised",)
 
 _LAYOUT = "one file with TRAIN in its name and one with TEST"
 
@@ -43,14 +46,29 @@ def load_ecg5000(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Itera
     test, is_anomalous = _read(folder, "TEST")
     order = np.random.default_rng(0).permutation(len(train))
     train, train_labels = train[order], train_labels[order]
-    T = train.shape[1]
-    settings = replace(settings, architecture=replace(settings.architecture, window_length=T))
+    architecture = replace(settings.architecture, window_length=train.shape[1])
+    settings = replace(settings, architecture=architecture)
     yield sequence_task(
         "normal only",
         train=train[~train_labels],
         test=test,
         is_anomalous=is_anomalous,
         settings=settings,
+    )
+    yield sequence_task(
+        "mixed",
+        train=train,
+        test=test,
+        is_anomalous=is_anomalous,
+        settings=replace(settings, scores=MIXED_SCORES, cut="two_groups"),
+    )
+    yield sequence_task(
+        "supervised",
+        train=train,
+        train_labels=train_labels,
+        test=test,
+        is_anomalous=is_anomalous,
+        settings=replace(settings, scores=SUPERVISED_SCORES, cut="training_labels"),
     )
 
 

@@ -1,5 +1,6 @@
 """Figures of a method on one file, and over the files of a data set."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from stream_vae.evaluate.metrics import average_precision, best_f1, roc_auc
 
 _QUANTILE = 0.99
 _NAB_CUTS = 400
+_LOG_ODDS = "supervised"
+"""The score whose cut, even odds, is its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Result:
 
 def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
     """Return a method's figures on one task."""
-    cut = _cut(task, found.reference)
+    cut = _cut(task, found)
     judged = slice(task.judged_from, None)
     labels, is_detected = task.is_anomalous[judged], found.test >= cut
     return Result(
@@ -126,24 +129,31 @@ def nab_scores(results: Sequence[Result]) -> dict[str, float]:
 def two_groups(scores: NDArray[np.float64]) -> float:
     """Return the cut that divides scores into the two groups that differ most from each other.
 
+    Positive scores are distances; of these the logarithms are divided, or a few far ones would be a
+    group of their own.
+
     References:
         Otsu (1979), A Threshold Selection Method from Gray-Level Histograms, IEEE SMC 9.
     """
-    ranked = np.sort(scores)
+    are_distances = bool(scores.min() > 0)
+    ranked = np.sort(np.log(scores) if are_distances else scores)
     below = np.arange(1, len(ranked))
     total = np.cumsum(ranked)
     low, high = total[:-1] / below, (total[-1] - total[:-1]) / (len(ranked) - below)
     best = int((below * (len(ranked) - below) * (high - low) ** 2).argmax())
-    return float((ranked[best] + ranked[best + 1]) / 2)
+    cut = float((ranked[best] + ranked[best + 1]) / 2)
+    return math.exp(cut) if are_distances else cut
 
 
-def _cut(task: Task, reference: NDArray[np.float64]) -> float:
+def _cut(task: Task, found: MethodScores) -> float:
+    if found.score == _LOG_ODDS:
+        return 0.0
     if task.settings.cut == "held_out":
-        middle, high = np.quantile(reference, (0.5, _QUANTILE))
+        middle, high = np.quantile(found.reference, (0.5, _QUANTILE))
         return float(middle + task.settings.cut_factor * (high - middle))
     if task.settings.cut == "training_labels" and task.history_labels is not None:
-        return best_f1(task.history_labels, reference)[1]
-    return two_groups(reference)
+        return best_f1(task.history_labels, found.reference)[1]
+    return two_groups(found.reference)
 
 
 def _ranking(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, float]:
