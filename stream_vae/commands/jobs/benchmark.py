@@ -34,14 +34,16 @@ def benchmark_data(
     limit_threads(1)
     console, began = Console(), time.monotonic()
     tasks = _chosen(family.load(_folder(name, family, data_dir)), files)
-    results = _run(name, tasks, seeds, console)
+    results: list[Result] = []
+    for result in _run(name, tasks, seeds, console):
+        results.append(result)
+        if json_file is not None:  # each time: a long run that is ended leaves what it found
+            _write(json_file, [one.row for one in results])
     console.print(benchmark_table(family, results))
     console.print(f"{family.rule}.", highlight=False, markup=False)
     if family.source:
         console.print(f"Published: {family.source}.", highlight=False, markup=False)
     console.print(f"{seeds} seed(s), {time.monotonic() - began:.0f} s")
-    if json_file is not None:
-        _write(json_file, [result.row for result in results])
 
 
 class _NoFiles:
@@ -81,14 +83,13 @@ def _chosen(tasks: Iterable[Task], files: Sequence[str]) -> Iterator[Task]:
         raise ConfigError(f"--file {unknown[0]!r}: not in the set, expected one of {seen}")
 
 
-def _run(name: str, tasks: Iterable[Task], seeds: int, console: Console) -> list[Result]:
+def _run(name: str, tasks: Iterable[Task], seeds: int, console: Console) -> Iterator[Result]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    results: list[Result] = []
     with Progress(*columns, console=console, transient=True) as bar:
         line = bar.add_task(f"reading {name}", total=None)
 
@@ -104,9 +105,8 @@ def _run(name: str, tasks: Iterable[Task], seeds: int, console: Console) -> list
         for result in run_benchmark(
             name, tasks, seeds=seeds, now=datetime.now(UTC), on_start=on_start, on_batch=on_batch
         ):
-            results.append(result)
             bar.update(line, description=f"{escape(result.row.file)}: {result.row.method}")
-    return results
+            yield result
 
 
 def _write(path: Path, rows: list[BenchmarkRow]) -> None:
