@@ -20,6 +20,9 @@ BATCH = 4096
 OtherScore = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Another method: (B, T, F) windows in input units, NaN = not observed -> (B,) scores."""
 
+WindowSink = Callable[[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]], None]
+"""Takes (B,) rows of the history, the (B, T, F) windows that end there and their end times (B,)."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,12 +86,13 @@ class History:
         return np.asarray(order[:, :n], np.int64)
 
 
-def run_history(
+def run_history(  # noqa: PLR0913 -- what is wanted beside the columns
     pipeline: Pipeline,
     readings: ReadingBatch,
     *,
     now: datetime,
     others: Mapping[str, OtherScore] | None = None,
+    sink: WindowSink | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> History:
     """Run a fresh pipeline over a history, as the daemon would on the same readings.
@@ -98,6 +102,7 @@ def run_history(
         readings: N readings in arrival order.
         now: Wall clock, for the alert events.
         others: Other methods that score the same windows, by name.
+        sink: Is given every scored window.
         on_progress: Called with the number of readings done so far.
 
     Raises:
@@ -112,6 +117,9 @@ def run_history(
         scored = pipeline.score(batch, pipeline.assemble(batch))
         outcome = pipeline.decide(scored, now)
         columns.write(rows, scored, outcome.verdicts)
+        if sink is not None:
+            cut = scored.window_batch
+            sink(rows[cut.ready], cut.windows, cut.end_times)
         for event in outcome.alerts:
             if event.kind == "anomaly":
                 opened.setdefault(event.incident_id, event)

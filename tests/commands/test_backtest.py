@@ -134,8 +134,14 @@ def test_the_page_shows_every_series_and_the_figures(
     )
     assert done.code == 0, done.err
     page = (tmp_path / "report" / "report.html").read_text()
-    assert page.count("<figure>") == 2 + 2 * 3
-    for words in ("pump-1: score against", "pump-2: reconstruction error", "PCA T2+Q", "1 of 1"):
+    assert page.count("<figure>") == 3 + 2 * 3
+    for words in (
+        "Latent space",
+        "pump-1: score against",
+        "pump-2: reconstruction error",
+        "PCA T2+Q",
+        "1 of 1",
+    ):
         assert words in page
 
 

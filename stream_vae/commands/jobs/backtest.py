@@ -27,9 +27,11 @@ from stream_vae.evaluate.comparison import FEWEST_WINDOWS, cut_windows, fit_base
 from stream_vae.evaluate.history import History, OtherScore, run_history
 from stream_vae.evaluate.intervals import LEVEL, Resampling
 from stream_vae.evaluate.labelled import UNLABELLED, LabelledRows, label_rows
+from stream_vae.evaluate.latent import LatentPlanes, LatentSample
 from stream_vae.evaluate.report import BacktestReport, DataFacts, ModelFacts, encode_report
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.device import limit_threads
+from stream_vae.models.latent import LatentEncoder
 from stream_vae.pipeline.detector import score_name
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings, load_settings
@@ -62,6 +64,8 @@ class Backtest:
     labels: NDArray[np.int8]
     """(N,) 0 normal, 1 anomalous, -1 unlabelled."""
     spec: ModelSpec
+    latent: LatentPlanes | None
+    """None where no picture of it is wanted, or too few windows were scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +104,15 @@ def run_backtest(
 def _write_page(done: Backtest, settings: Settings, path: Path) -> None:
     # matplotlib takes a second to import, and is not needed without a folder.
     from stream_vae.commands.jobs.backtest_page import report_page
-    from stream_vae.commands.jobs.backtest_pictures import history_pictures, ranking_pictures
+    from stream_vae.commands.jobs.backtest_pictures import (
+        history_pictures,
+        latent_pictures,
+        ranking_pictures,
+    )
 
     pictures = chain(
         ranking_pictures(done.history, done.labelled),
+        latent_pictures(done.latent),
         history_pictures(
             done.history, done.spec, max_gap=settings.detect.max_gap, labels=done.labels
         ),
@@ -128,12 +137,14 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         task = bar.add_task("baselines fitted", total=1)
         baselines = _baselines(request, model, settings, batch, labels)
         bar.update(task, completed=1)
+        sample = _latent_sample(request, model, settings, labels)
         task = bar.add_task("readings scored", total=len(batch))
         history = run_history(
             pipeline,
             batch,
             now=datetime.now(UTC),
             others=baselines.scores,
+            sink=sample.see if sample is not None else None,
             on_progress=lambda count: bar.update(task, completed=count),
         )
         labelled = label_rows(history, labels.values, baselines.excluded)
@@ -164,7 +175,21 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         labelled=labelled,
         labels=labels.values,
         spec=model.spec,
+        latent=(
+            sample.project(history, labels.values, seed=request.seed)
+            if sample is not None
+            else None
+        ),
     )
+
+
+def _latent_sample(
+    request: BacktestRequest, model: Bundle, settings: Settings, labels: Labels
+) -> LatentSample | None:
+    if request.out is None or not request.page:
+        return None
+    encoder = LatentEncoder(model, settings.worker.device)
+    return LatentSample(labels.values, encoder.encode, np.random.default_rng(request.seed))
 
 
 def _check_judged(labelled: LabelledRows) -> None:

@@ -12,6 +12,8 @@ from stream_vae.core.model_spec import ModelSpec
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.history import History
 from stream_vae.evaluate.labelled import LabelledRows
+from stream_vae.evaluate.latent import LatentPlanes
+from stream_vae.evaluate.pictures.latent_space import draw_latent
 from stream_vae.evaluate.pictures.rankings import draw_curves, draw_distribution
 from stream_vae.evaluate.pictures.signals import draw_bands, draw_bars, draw_score
 from stream_vae.evaluate.pictures.themes import Picture, render_png
@@ -63,6 +65,19 @@ def ranking_pictures(history: History, labelled: LabelledRows) -> Iterator[Capti
         caption="ROC and precision-recall curves of all methods",
         draw=partial(draw_curves, methods, labels),
     )
+
+
+def latent_pictures(found: LatentPlanes | None) -> Iterator[CaptionedPicture]:
+    """Yield the picture of the latent space, if it was sampled."""
+    if found is not None:
+        yield CaptionedPicture(
+            name="latent",
+            caption=(
+                f"Latent space: posterior means of {len(found.score):,} windows, "
+                f"by {' and '.join(found.planes)}"
+            ),
+            draw=partial(draw_latent, found),
+        )
 
 
 def write_pictures(pictures: Iterator[CaptionedPicture], folder: Path) -> int:
