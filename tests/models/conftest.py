@@ -108,7 +108,7 @@ def _fitted_scores(n_features: int, latent_size: int) -> dict[str, Score]:
         held_out=[],
         training=LatentSample(
             mean=mean,
-            log_var=torch.full_like(mean, -1.0),
+            log_var=-1.0 + 0.1 * mean,
             log_error=mean[:, 0],
             labels=(mean[:, 0] > 1).to(torch.int8),
         ),

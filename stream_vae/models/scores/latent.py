@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_vae.models.outputs import Posterior, WindowOutput
-from stream_vae.models.scores.base import FittingData, LatentSample, Score
+from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
 
 _WASSERSTEIN_WINDOWS = 256
 """Training posteriors kept; the cost of a score grows with them."""
 
 _LEAST_VARIANCE = 1e-3
-"""Added to a cluster's variances. The prior's is 1, a dimension that is not used has nearly 0."""
+"""Added to the variances. The prior's is 1, a dimension that is not used has nearly 0."""
 
 _MIXTURE_STARTS, _MIXTURE_STEPS = 5, 500
 
@@ -72,11 +72,13 @@ class LatentWasserstein(Score):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentCluster(Score):
-    """The squared Mahalanobis distance of the latent mean to the nearest normal cluster.
+    """The squared Mahalanobis distance to the nearest normal cluster of training windows.
 
-    A Gaussian mixture of `training.latent_clusters` components is fitted to the latent means of
-    training windows, labels unseen; the component of most weight is the normal cluster. Two fit a
-    history with many anomalies of one kind; one fits a history of normal operation.
+    A Gaussian mixture of `training.latent_clusters` components with one covariance is fitted to
+    latent mean and logarithm of the mean deviance of training windows, labels unseen; the component
+    of most weight is the normal cluster. Two fit a history with many anomalies of one kind; one
+    fits a history of normal operation. Without the deviance a window that the network cannot
+    reconstruct may lie within the cluster.
 
     References:
         Pereira & Silveira (2018), Unsupervised Anomaly Detection in Energy Time Series Data Using
@@ -85,13 +87,14 @@ class LatentCluster(Score):
 
     name: ClassVar[str] = "latent_cluster"
     centre: Tensor
-    """(K, Z) of the normal clusters."""
+    """(K, Z + 1) of the normal clusters."""
     whitening: Tensor
-    """(K, Z, Z) matrices W with W W' = the inverse of the cluster's covariance."""
+    """(K, Z + 1, Z + 1) matrices W with W W' = the inverse of the cluster's covariance."""
 
     def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
         """Score windows."""
-        apart = posterior_of(output).mean.double()[:, None] - self.centre
+        inputs = torch.cat((posterior_of(output).mean, log_error(output)[:, None]), dim=1)
+        apart = inputs.double()[:, None] - self.centre
         # Products one by one: the bits of a matrix product depend on the size of the batch.
         white = (apart[:, :, :, None] * self.whitening).sum(dim=2)
         return (white**2).sum(dim=2).min(dim=1).values, output.deviance.sum(dim=1)
@@ -105,11 +108,12 @@ class LatentCluster(Score):
         from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
         from sklearn.mixture import GaussianMixture  # noqa: PLC0415
 
-        means = data.training.mean.numpy()
-        if len(means) == 1:  # The mixture wants two; a cluster of one window twice is that window.
-            means = np.repeat(means, 2, axis=0)
+        sample = torch.cat((data.training.mean, data.training.log_error[:, None]), dim=1).numpy()
+        if len(sample) == 1:  # The mixture wants two; of one window twice it is that window.
+            sample = np.repeat(sample, 2, axis=0)
         mixture = GaussianMixture(
-            n_components=min(data.latent_clusters, len(means)),
+            n_components=min(data.latent_clusters, len(sample)),
+            covariance_type="tied",
             n_init=_MIXTURE_STARTS,
             max_iter=_MIXTURE_STEPS,
             reg_covar=_LEAST_VARIANCE,
@@ -117,13 +121,11 @@ class LatentCluster(Score):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(means)
+            mixture.fit(sample)
         most = int(np.argmax(mixture.weights_))
         return cls(
             centre=torch.from_numpy(mixture.means_[most : most + 1]).to(data.device),
-            whitening=torch.from_numpy(mixture.precisions_cholesky_[most : most + 1]).to(
-                data.device
-            ),
+            whitening=torch.from_numpy(mixture.precisions_cholesky_[None]).to(data.device),
         )
 
 
