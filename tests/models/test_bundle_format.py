@@ -420,14 +420,14 @@ def test_thresholds_chosen_on_labels_are_kept_and_leave_version_and_scores_alone
     make_bundle: MakeBundle,
 ) -> None:
     """Control: without labels the bundle is written as before there were any."""
-    plain = make_bundle()
+    unlabelled = plain(make_bundle())
     chosen: dict[Criterion, float] = {"youden": 1.25, "best_f1": 2.0}
-    found = {plain.spec.score: chosen}
-    labelled = replace(plain, spec=replace(plain.spec, labelled_thresholds=found))
+    found = {unlabelled.spec.score: chosen}
+    labelled = replace(unlabelled, spec=replace(unlabelled.spec, labelled_thresholds=found))
     again = decode_bundle(encode_bundle(labelled))
     assert again.spec.labelled_thresholds == found
-    assert with_version(labelled).spec.version == with_version(plain).spec.version
-    for bundle, version in ((labelled, 3), (plain, 1)):
+    assert with_version(labelled).spec.version == with_version(unlabelled).spec.version
+    for bundle, version in ((labelled, 3), (unlabelled, 1)):
         document = msgspec.json.decode(encode_bundle(bundle)[MODEL_FILE])
         assert document["format_version"] == version
         assert ("labelled_thresholds" in document) == (version == 3)
