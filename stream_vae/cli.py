@@ -27,6 +27,7 @@ COMMANDS = {
     "redrive": "Move dead letters or late readings back to their topic; a dry run at first.",
     "config": "Check, show and describe settings; nothing is started or contacted.",
     "model": "Look into model bundles.",
+    "example": "Write a small data set with planted anomalies, to try a recipe on.",
 }
 """Name and the first line of its help, which a test holds against the command's own."""
 
