@@ -73,6 +73,7 @@ def make_pipeline() -> Callable[..., Pipeline]:
         config: DetectConfig | None = None,
         capacity: int = DEFAULT_CAPACITY,
         scorer: Scorer | None = None,
+        spec: ModelSpec | None = None,
     ) -> Pipeline:
         origin = Origin(
             detector=AlertDetector(name="test", version="0", instance="i"),
@@ -80,7 +81,7 @@ def make_pipeline() -> Callable[..., Pipeline]:
             group="test",
         )
         config = config or DetectConfig()
-        detector = Detector(make_spec(), scorer or MeanSquareScorer(), config, capacity)
+        detector = Detector(spec or make_spec(), scorer or MeanSquareScorer(), config, capacity)
         return Pipeline(detector, config, origin)
 
     return make

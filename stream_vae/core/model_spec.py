@@ -28,6 +28,19 @@ class Feature:
     """Of a categorical feature: the K values seen in training. A reading holds the position of its
     value in them, or K for any other value (unseen)."""
 
+    @property
+    def meaning(self) -> str:
+        """What a stored value stands for: the name, and of a kind other than numeric all of it.
+
+        >>> Feature(name="flow").meaning
+        'flow'
+        >>> Feature(name="city", kind="categorical", categories=("Bonn", "Kiel")).meaning
+        'city (categorical: Bonn, Kiel)'
+        """
+        if self.kind == "numeric":
+            return self.name
+        return f"{self.name} ({': '.join(filter(None, (self.kind, ', '.join(self.categories))))})"
+
 
 def numeric_features(names: Iterable[str]) -> tuple[Feature, ...]:
     """Return numeric features of these names, without units."""

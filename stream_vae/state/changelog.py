@@ -39,7 +39,7 @@ class ChangelogWriter:
         self._head = RowHead(model=bytes.fromhex(version), parts=layout.heads)
         self._model = SavedModel(
             version=spec.version,
-            features=tuple(feature.name for feature in spec.features),
+            features=tuple(feature.meaning for feature in spec.features),
             step_seconds=spec.step_seconds,
             mean=tuple(spec.scaler.mean.tolist()),
             std=tuple(spec.scaler.std.tolist()),

@@ -164,7 +164,7 @@ class ChangelogLoader:
         saved = one.restoration.models.get(model)
         fits = (
             saved is not None
-            and saved.features == tuple(feature.name for feature in self._spec.features)
+            and saved.features == tuple(feature.meaning for feature in self._spec.features)
             and saved.step_seconds == self._spec.step_seconds
         )
         if saved is None or not fits:
@@ -174,7 +174,7 @@ class ChangelogLoader:
     def _other(self, saved: SavedModel | None) -> str:
         """Return how another model differs from this one."""
         ours = self._spec
-        names = ", ".join(feature.name for feature in ours.features)
+        names = ", ".join(feature.meaning for feature in ours.features)
         here = f"{names}; {ours.window_length} steps of {ours.step_seconds:g} s"
         if saved is None:
             return f"saved by a model that is not known; the bundle's features: {here}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stream_vae.core.model_spec import ModelSpec
+from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import OutputRecord, RecordBatch
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
@@ -25,6 +25,7 @@ MakeReadings = Callable[..., ReadingBatch]
 
 SPEC = make_spec()
 NAME = (0, "pump")
+CITY = Feature(name="f0", kind="categorical", categories=("Bonn", "Kiel"))
 VERSION = detector_version(SPEC, "mean_square", "0.999")
 
 
@@ -189,6 +190,26 @@ def test_windows_of_another_shape_or_other_features_are_not_used_but_incidents_s
         {NAME[1]: 30},
     )
     assert after.n_open_incidents == 1
+
+
+@pytest.mark.parametrize(
+    ("saved_as", "state"),
+    [
+        (CITY, "carried over"),
+        (replace(CITY, categories=("Kiel", "Bonn")), "history"),
+        (replace(CITY, kind="count", categories=()), "history"),
+    ],
+    ids=["control: the same", "other categories", "another kind"],
+)
+def test_codes_of_other_categories_are_not_used(
+    donor: Pipeline, make_pipeline: MakePipeline, saved_as: Feature, state: str
+) -> None:
+    """The same names, and the same numbers in their windows, but 1 was another city."""
+    theirs = replace(SPEC, features=(saved_as, *SPEC.features[1:]))
+    ours = replace(SPEC, features=(CITY, *SPEC.features[1:]))
+    other = writer_of(donor, theirs, b"renamed!".hex())
+    records = [other.model(0), *other.saved(saved(donor), {0: 30})]
+    assert load(make_pipeline(spec=ours), records).restoration.state == state
 
 
 def test_a_threshold_of_another_length_begins_anew(
