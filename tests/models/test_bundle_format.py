@@ -215,6 +215,39 @@ def test_tensor_of_a_score_in_format_1_is_refused(make_bundle: MakeBundle) -> No
         decode_bundle(rehashed(files, forged))
 
 
+def test_options_younger_than_format_1_are_written_off_their_default_alone(
+    make_bundle: MakeBundle,
+) -> None:
+    """So the same training writes the same bytes as before they were there."""
+
+    def options(bundle: Bundle) -> set[str]:
+        document = msgspec.json.decode(encode_bundle(bundle)[MODEL_FILE])
+        assert not {"optimizer", "latent_sparsity"} & document["training"]["config"].keys()
+        return set(document["architecture"])
+
+    plain = options(make_bundle())
+    small = ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2)
+    layered = make_bundle(architecture=replace(small, layers=2))
+    assert options(layered) == plain | {"layers"}
+    assert decode_bundle(encode_bundle(layered)).architecture == layered.architecture
+
+
+def test_one_step_without_a_cell_is_an_earlier_releases_lstm(make_bundle: MakeBundle) -> None:
+    """The control: a feed-forward network of one step is written with its cell."""
+    one_step = ArchitectureConfig(window_length=1, hidden_size=8, latent_size=2)
+    for architecture in (one_step, replace(one_step, cell="lstm")):
+        written = encode_bundle(make_bundle(architecture=architecture))
+        document = msgspec.json.decode(written[MODEL_FILE])
+        named = replace(
+            architecture, cell="lstm" if architecture.cell == "lstm" else "feed_forward"
+        )
+        assert document["architecture"]["cell"] == named.cell
+        assert decode_bundle(written).architecture == named
+    del document["architecture"]["cell"]
+    earlier = {**written, MODEL_FILE: msgspec.json.encode(document)}
+    assert decode_bundle(rehashed(earlier, written[WEIGHTS_FILE])).architecture == named
+
+
 def test_integers_for_floats_do_not_break_the_hash(make_bundle: MakeBundle) -> None:
     """`step_seconds=60` is what a caller may well write."""
     bundle = make_bundle()

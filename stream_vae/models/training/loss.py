@@ -44,7 +44,9 @@ class LossTerms:
     def negative_bound(self) -> float:
         """Return the negative evidence lower bound, summed over the windows in double precision."""
         total = self.reconstruction.double().sum() + self.latent_kl.double().sum()
-        return float(total if self.context_kl is None else total + self.context_kl.double().sum())
+        if self.context_kl is not None:
+            total = total + self.context_kl.double().sum()
+        return float(total.detach())
 
     def loss(self, training: TrainingConfig, *, kl_weight: float) -> Tensor:
         """Return what training minimises, summed over the windows.
