@@ -45,6 +45,13 @@ ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
         "layers": 2,
         "dropout": 0.1,
     },
+    "attention, odd sizes": {
+        "attention": "variational",
+        "bidirectional": False,
+        "window_length": 9,
+        "hidden_size": 7,
+        "latent_size": 3,
+    },
     "window of one step": {"window_length": 1},
     "window of one step, LSTM": {"window_length": 1, "cell": "lstm"},
     "window of one step, calendar, dropout": {

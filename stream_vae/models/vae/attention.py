@@ -31,9 +31,9 @@ class VariationalAttention(nn.Module):
 
     def forward(self, states: Tensor) -> DiagonalGaussian:
         """Return the (B, T, C) contexts of the states (B, T, S)."""
-        aligned = padded(states)
-        similarity = aligned @ aligned.transpose(1, 2) / math.sqrt(states.shape[-1])
-        weights = torch.softmax(similarity, dim=-1)
-        # Steps of weight 0 up to a multiple of 4: the batch must not change the order of the sums.
-        attended = padded(weights) @ padded(states, dim=1)
+        T, S = states.shape[1:]
+        # Zeros up to multiples of 4: a window's place in the batch must not order its sums.
+        block = padded(padded(states), dim=1)
+        similarity = (block @ block.transpose(1, 2))[..., :T] / math.sqrt(S)
+        attended = (padded(torch.softmax(similarity, dim=-1)) @ block)[:, :T, :S]
         return DiagonalGaussian.of(self.to_context(attended))
