@@ -194,6 +194,11 @@ class TrainingConfig:
     """Components of the mixture that `latent_cluster` fits to the latent means; the largest is
     normal. 1 for a history known to be normal."""
 
+    trim: Literal["off", "auto"] | Annotated[float, Ge(0), Le(0.5)] = "off"
+    """Fit a second time without the training windows that scored worst, for data that may hold
+    anomalies; labels play no part. A number is their share; `auto` drops those more than 10 robust
+    standard deviations of the validation scores above their median, 5 % at most."""
+
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
         held_out = self.validation_fraction + self.calibration_fraction

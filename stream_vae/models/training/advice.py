@@ -11,6 +11,7 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.reports import Advice, EpochReport
 from stream_vae.models.training.rhythm import Rhythm, find_rhythms
 from stream_vae.models.training.training_windows import TrainingSeries
+from stream_vae.models.training.trim import Trim, TrimmedSpan
 
 _NEAR_CONSTANT = 0.99
 """Share of the commonest value."""
@@ -19,6 +20,7 @@ _MOSTLY_GAPS = 0.5
 _ENOUGH_WINDOWS = 50
 """Windows end to end in the training part. Our own rule: on public server metrics histories of 500
 to 600 rows, 12 windows of 32, found a quarter of what the whole series did."""
+_LISTED_SPANS = 5
 _SAME = 0.01
 """Nats per value."""
 _UNUSED_LATENT = 0.01
@@ -166,6 +168,26 @@ def advise_on_length(
             f"would do, or a window_length of {shorter}; a hidden_size of 16 suits few rows"
         )
         yield Advice(kind="short_history", text=text)
+
+
+def advise_on_trimming(spans: Sequence[TrimmedSpan], *, asked: Trim) -> Iterator[Advice]:
+    """Yield the windows that the model was refitted without, and when they were."""
+    if not spans:
+        if asked == "auto":
+            yield Advice(kind="trimmed", text="no training window scored far above the others")
+        return
+    longest = sorted(spans, key=lambda one: -one.windows)[:_LISTED_SPANS]
+    times = "; ".join(
+        f"{one.series or 'all'} {_time(one.start_ns)} to {_time(one.end_ns)}" for one in longest
+    )
+    rest = len(spans) - len(longest)
+    more = f" and {rest} more" if rest else ""
+    count = sum(one.windows for one in spans)
+    text = (
+        f"refitted without the {count:,} worst-scored training windows: {times}{more}; drop those "
+        "rows if they are no normal operation"
+    )
+    yield Advice(kind="trimmed", text=text)
 
 
 def advise_on_likelihood(

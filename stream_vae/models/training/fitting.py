@@ -164,6 +164,21 @@ class Fitting:
         self.model.train()
         return total / max(count, 1)
 
+    @torch.no_grad()
+    def window_scores(self, windows: WindowSet) -> NDArray[np.float64]:
+        """Return (W,) negative log-probabilities in nats per observed value, with fixed noise."""
+        self.model.eval()
+        noise = torch.Generator(self._device).manual_seed(self._training.seed)
+        found = [np.empty(0)]
+        for at in range(0, len(windows), _VALIDATION_BATCH):
+            which = np.arange(at, min(at + _VALIDATION_BATCH, len(windows)))
+            batch = self.batch(windows, which)
+            nll = loss_terms(self.model, batch, batch, noise).reconstruction
+            count = batch.observed.sum(dim=(1, 2)).clamp(min=1)
+            found.append((nll / count).double().cpu().numpy())
+        self.model.train()
+        return np.concatenate(found)
+
     def has_stalled(self, history: list[EpochReport]) -> bool:
         """Return whether the last `patience` epochs at full KL weight brought no improvement."""
         late = history[-self._training.patience :]

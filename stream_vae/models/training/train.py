@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from stream_vae.models.training.advice import (
     advise_on_data,
     advise_on_likelihood,
     advise_on_rhythms,
+    advise_on_trimming,
     resolved,
 )
 from stream_vae.models.training.calibration import (
@@ -41,6 +43,13 @@ from stream_vae.models.training.training_windows import (
     WindowSet,
     check_series,
     cut_parts,
+)
+from stream_vae.models.training.trim import (
+    TrimmedSpan,
+    spans_of,
+    windows_to_drop,
+    without_steps_of,
+    without_windows,
 )
 from stream_vae.models.training.value_checks import check_values
 
@@ -96,24 +105,34 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     check_values(series, features)
     asked, (architecture, rhythms) = architecture, resolved(architecture, series, step_ns=step_ns)
     device = resolve_device(training.device)
-    scaler, parts = cut_parts(
-        series,
+    cut = partial(
+        cut_parts,
         features=features,
         step_ns=step_ns,
         window_length=architecture.window_length,
         max_gap=architecture.window_length // 2 if max_gap is None else max_gap,
         training=training,
     )
-    fitting = Fitting(
-        parts["training"],
+    start = partial(
+        Fitting,
         features=features,
         architecture=architecture,
         training=training,
-        scaler=scaler,
         step_ns=step_ns,
         device=device,
     )
-    fitted = fit(fitting, parts["validation"], Listeners(epoch=progress, batch=on_batch))
+    listeners = Listeners(epoch=progress, batch=on_batch)
+    scaler, parts = cut(series)
+    fitting = start(parts["training"], scaler=scaler)
+    fitted = fit(fitting, parts["validation"], listeners)
+    trimmed: tuple[TrimmedSpan, ...] = ()
+    dropped = windows_to_drop(fitting, parts, training.trim)
+    if len(dropped):
+        first = parts["training"]
+        trimmed = spans_of(series, first, dropped)
+        scaler, parts = cut(without_steps_of(series, first, dropped))
+        parts["training"] = without_windows(parts["training"], first.starts[dropped])
+        fitted = fit(start(parts["training"], scaler=scaler), parts["validation"], listeners)
     spec = ModelSpec(
         id=model_id,
         version="",
@@ -148,6 +167,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
             training=training,
         ),
         *advise_on_rhythms(rhythms, features, step_ns=step_ns, architecture=asked),
+        *advise_on_trimming(trimmed, asked=training.trim),
         *advise_on_likelihood(
             model=fitted.best.validation_log_likelihood, constant=constant, history=fitted.history
         ),

@@ -48,6 +48,8 @@ class WindowSet:
     window_length: int
     step_labels: NDArray[np.int8] | None = None
     """(M,) 0 normal, 1 anomalous, -1 unlabelled; None: no step is labelled."""
+    step_series: NDArray[np.int64] | None = None
+    """(M,) position of each step's series; None: all steps are of the first."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -63,6 +65,10 @@ class WindowSet:
         if self.step_labels is None:
             return np.full(len(self), UNLABELLED, np.int8)
         return self.step_labels[self.starts + self.window_length - 1]
+
+    def series_of_steps(self) -> NDArray[np.int64]:
+        """Return (M,) positions of the steps' series."""
+        return np.zeros(len(self.steps), np.int64) if self.step_series is None else self.step_series
 
     def labels(self) -> NDArray[np.int8]:
         """Return (W,) labels: 1 with any anomalous step, else 0 with any normal one, else -1."""
@@ -205,8 +211,9 @@ def _cut_windows(
     all_times = [np.empty(0, dtype=np.int64)]
     all_labels = [np.empty(0, dtype=np.int8)]
     all_starts = [np.empty(0, dtype=np.int64)]
+    all_series = [np.empty(0, dtype=np.int64)]
     offset = 0
-    for one in rows:
+    for number, one in enumerate(rows):
         scaled = scaler.transform(one.values)
         for run in _runs(one.times, grid):
             times, steps, labels = _on_grid(one, run, scaled[run], grid)
@@ -216,6 +223,7 @@ def _cut_windows(
             all_steps.append(steps)
             all_times.append(times)
             all_labels.append(labels)
+            all_series.append(np.full(len(times), number, dtype=np.int64))
             all_starts.append(starts + offset)
             offset += len(times)
     return WindowSet(
@@ -224,6 +232,7 @@ def _cut_windows(
         starts=np.concatenate(all_starts),
         window_length=window_length,
         step_labels=np.concatenate(all_labels),
+        step_series=np.concatenate(all_series),
     )
 
 
