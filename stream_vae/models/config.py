@@ -102,7 +102,7 @@ class TrainingConfig:
 
     stride: Annotated[int, Ge(1)] = 2
     """Steps between the starts of consecutive training windows. They overlap almost completely, so
-    2 to 4 trains as well as 1 in less time."""
+    2 to 4 trains as well as 1 in less time; windows of one step are all trained on."""
 
     learning_rate: Annotated[float, Gt(0)] = 3e-3
     """Peak of the one-cycle schedule (Smith & Topin 2019). The default suits adamw and adam;

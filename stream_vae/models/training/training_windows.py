@@ -105,7 +105,8 @@ def cut_parts(  # noqa: PLR0913 -- what is cut, and how
     scaler = fit_scaler(training_rows, features, scaling=training.scaling)
     cut: dict[str, WindowSet] = {}
     for part in PARTS:
-        stride = training.stride if part == "training" else 1
+        # Windows of one step do not overlap: none says what another does.
+        stride = training.stride if part == "training" and window_length > 1 else 1
         cut[part] = _cut_windows(
             rows[part],
             scaler=scaler,

@@ -52,6 +52,12 @@ def test_parts_are_in_time_order_and_windows_cross_no_cut() -> None:
     assert ends(parts["calibration"]) == [16, 17, 18, 19]
 
 
+def test_events_are_all_trained_on() -> None:
+    """Control: the test below, where windows overlap."""
+    parts = cut([make_series(range(20))], window_length=1, stride=3)
+    assert ends(parts["training"]) == list(range(10))
+
+
 def test_only_training_windows_are_strided() -> None:
     parts = cut([make_series(range(20))], stride=3)
     assert ends(parts["training"]) == [2, 5, 8]
