@@ -6,7 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files.bundle_files import load_bundle
+
+_MAX_CATEGORIES = 8
 
 
 def print_bundle(folder: Path) -> None:
@@ -28,10 +31,25 @@ def print_bundle(folder: Path) -> None:
         at = {level: quantiles[round(level * (len(quantiles) - 1))] for level in (0.5, 0.99, 1.0)}
         text = "  ".join(f"q{level:g} {value:.4g}" for level, value in at.items())
         table.add_row(f"calibration, {name}", text)
-    features = Table("feature", "unit", "mean", "standard deviation")
+    features = Table("feature", "kind", "unit", "scaled by")
     for i, feature in enumerate(spec.features):
-        mean, std = spec.scaler.mean[i], spec.scaler.std[i]
-        features.add_row(feature.name, feature.unit, f"{mean:.6g}", f"{std:.6g}")
+        scaling = scaling_text(feature, float(spec.scaler.mean[i]), float(spec.scaler.std[i]))
+        features.add_row(feature.name, feature.kind, feature.unit, scaling)
     console = Console()
     console.print(table)
     console.print(features)
+
+
+def scaling_text(feature: Feature, mean: float, std: float) -> str:
+    """Return how the model scales a feature, or which values it knows."""
+    match feature.kind:
+        case "numeric":
+            return f"mean {mean:.6g}, standard deviation {std:.6g}"
+        case "count":
+            return f"log(1 + count): mean {mean:.6g}, standard deviation {std:.6g}"
+        case "binary":
+            return "0 and 1"
+        case "categorical":
+            shown = ", ".join(feature.categories[:_MAX_CATEGORIES])
+            rest = len(feature.categories) - _MAX_CATEGORIES
+            return f"{shown} and {rest} more" if rest > 0 else shown
