@@ -39,7 +39,7 @@ _LAYOUT = "files like valve1/0.csv, `;`-separated, with the columns datetime and
 def load_skab(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
     """Yield a task for each labelled run."""
     n_runs = 0
-    for name, path in find_files(folder, r"(.+)\.csv", layout=_LAYOUT).items():
+    for name, path in find_files(folder, r"(?:data/)?(.+)\.csv", layout=_LAYOUT).items():
         run = _read(folder, path)
         if run is None:
             continue
