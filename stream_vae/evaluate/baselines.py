@@ -1,7 +1,6 @@
 """Baseline detectors for comparison. All work on scaled windows without gaps."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -141,13 +140,9 @@ class IsolationForest:
     """
 
     def __init__(self, windows: Windows, *, seed: int) -> None:
+        # scikit-learn takes a second to import, and few commands need it.
         forest: Any = import_module("sklearn.ensemble").IsolationForest(random_state=seed)
         self._forest = forest.fit(windows.reshape(len(windows), -1))
-
-    @staticmethod
-    def is_available() -> bool:
-        """Return whether scikit-learn is installed."""
-        return find_spec("sklearn") is not None
 
     def score(self, windows: Windows) -> NDArray[np.float64]:
         """Return (B,) scores; higher = more anomalous."""

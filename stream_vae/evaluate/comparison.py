@@ -88,9 +88,8 @@ def fit_baselines(windows: Windows, scaler: Scaler, *, seed: int) -> dict[str, O
         f"1-NN, {ours}": _under_our_score(nearest.residual, held_out, ours),
         "z-score": z_scores.score,
         f"z-score, {ours}": _under_our_score(z_scores.residual, held_out, ours),
+        "isolation forest": IsolationForest(learnt, seed=seed).score,
     }
-    if IsolationForest.is_available():
-        found["isolation forest"] = IsolationForest(learnt, seed=seed).score
     return {name: _of_raw_windows(score, scaler) for name, score in found.items()}
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +53,7 @@ class LatentSample:
         if sum(map(len, self._rows)) < _FEWEST:
             return None
         rows, means = np.concatenate(self._rows), np.concatenate(self._means)
-        planes = {"PCA": _principal_plane(means)}
-        if find_spec("sklearn") is not None:
-            planes["t-SNE"] = _neighbour_plane(means, seed)
+        planes = {"PCA": _principal_plane(means), "t-SNE": _neighbour_plane(means, seed)}
         return LatentPlanes(
             planes=planes, is_anomalous=labels[rows] == 1, score=history.score[rows]
         )

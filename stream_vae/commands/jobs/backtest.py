@@ -22,7 +22,6 @@ from stream_vae.edges.files.label_files import Labels, read_labels
 from stream_vae.edges.files.outputs import whole_file
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.backtest import Measurement, measure, n_replicates
-from stream_vae.evaluate.baselines import IsolationForest
 from stream_vae.evaluate.comparison import FEWEST_WINDOWS, cut_windows, fit_baselines
 from stream_vae.evaluate.history import History, OtherScore, run_history
 from stream_vae.evaluate.intervals import LEVEL, Resampling
@@ -227,16 +226,14 @@ def _baselines(
             "needed; give the model's training files with --train"
         )
         return _Baselines(scores={}, trained_on="", excluded=nothing, notes=(note,))
-    notes = [f"baselines are trained on {where}: {len(windows):,} windows"]
+    note = f"baselines are trained on {where}: {len(windows):,} windows"
     if excluded.any():
-        notes[0] += "; these readings are not evaluated, for any method"
-    if not IsolationForest.is_available():
-        notes.append("no isolation forest: it needs the package scikit-learn")
+        note += "; these readings are not evaluated, for any method"
     return _Baselines(
         scores=fit_baselines(windows, model.spec.scaler, seed=request.seed),
         trained_on=where,
         excluded=excluded,
-        notes=tuple(notes),
+        notes=(note,),
     )
 
 

@@ -75,7 +75,9 @@ def method_table(report: BacktestReport) -> Table:
     for method, measured in report.methods.items():
         shown = f"{method}, {report.model.score}" if method == OURS else method
         style = "bold" if method == OURS else ""
-        cells = (figure_text(measured, name).replace(" (", "\n(") for name in names)
+        cells = (
+            figure_text(measured, name).replace(" (", "\n(").replace(" to ", "-") for name in names
+        )
         table.add_row(shown, *cells, style=style)
     return table
 

@@ -13,6 +13,7 @@ from stream_vae.evaluate.pictures.themes import (
     date_axis,
     ink,
     legend,
+    mark,
     plain,
     shade,
     to_dates,
@@ -138,7 +139,7 @@ def _plot_actual(axes: Axes, view: SeriesView, f: int) -> None:
 
 def _finish(all_axes: list[Axes], view: SeriesView, *, only_first_legend: bool = False) -> None:
     for axes in all_axes:
-        shade(axes, view.labelled, GREEN, "labelled anomalous")
+        mark(axes, view.labelled, GREEN, "labelled anomalous")
         shade(axes, view.found, RED, "incident")
     for axes in all_axes[: 1 if only_first_legend else None]:
         legend(axes)

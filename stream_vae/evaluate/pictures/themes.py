@@ -89,15 +89,20 @@ def date_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
 
 
-def shade(
-    axes: Axes, spans: Sequence[tuple[int, int]], color: str, label: str, *, above: float = 0.0
-) -> None:
-    """Shade spans of time, in nanoseconds since 1970, from a share of the height upwards."""
+def shade(axes: Axes, spans: Sequence[tuple[int, int]], color: str, label: str) -> None:
+    """Shade spans of time, in nanoseconds since 1970."""
+    _shade(axes, spans, color=color, label=label, alpha=0.2)
+
+
+def mark(axes: Axes, spans: Sequence[tuple[int, int]], color: str, label: str) -> None:
+    """Mark spans of time at the upper edge, where shading leaves them visible."""
+    _shade(axes, spans, color=color, label=label, alpha=0.9, ymin=0.96)
+
+
+def _shade(axes: Axes, spans: Sequence[tuple[int, int]], *, label: str, **style: Any) -> None:
     for i, (start, end) in enumerate(spans):
         left, right = to_dates(np.array([start, end], np.int64))
-        axes.axvspan(
-            left, right, ymin=above, color=color, alpha=0.2, lw=1, label=None if i else label
-        )
+        axes.axvspan(left, right, lw=1, label=None if i else label, **style)
 
 
 def legend(axes: Axes) -> None:
