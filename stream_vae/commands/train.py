@@ -1,7 +1,7 @@
 """`stream-vae train`: from CSV files to a model bundle."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,6 +52,30 @@ def train(
     drop: Annotated[
         list[str] | None, typer.Option(help="Column that is no feature; repeat for more.")
     ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Try so many settings (window length, sizes, score), and keep the best.",
+        ),
+    ] = None,
+    search_by: Annotated[
+        Literal["likelihood", "labels"],
+        typer.Option(
+            help="likelihood: held-out, per value, then calibration; labels: average precision on "
+            "labelled validation rows."
+        ),
+    ] = "likelihood",
+    trial_seconds: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=86_400,
+            callback=refuse_not_finite,
+            help="Longest fit of one trial; beyond it is stopped and not compared.",
+        ),
+    ] = 600.0,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the bundle that is there.")
     ] = False,
@@ -67,6 +91,7 @@ def train(
 
     Example: stream-vae train --input pumps.csv --bundle bundle/ --unit flow=L/s
     """
+    from stream_vae.commands.jobs.search import SearchOptions
     from stream_vae.commands.jobs.train import train_bundle
 
     train_bundle(
@@ -80,4 +105,9 @@ def train(
         units=unit or [],
         kinds=kind or [],
         force=force,
+        searching=None
+        if search is None
+        else SearchOptions(
+            trials=search, trial_seconds=trial_seconds, by_labels=search_by == "labels"
+        ),
     )

@@ -378,3 +378,26 @@ def test_settings_of_another_threshold_are_refused_with_their_place(
     assert "detect.threshold" in done.err
     assert f"{config}:1" in done.err
     assert "quantile: found 0.99, which method fixed does not use" in done.err
+
+
+def test_a_search_tells_what_it_tried_and_writes_the_best(
+    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
+) -> None:
+    arguments = ("train", "--input", write_csv("normal.csv"), "--config", small_config)
+    done = run_program(*arguments, "--bundle", tmp_path / "b", "--search", 2)
+    assert done.code == 0, done.err
+    for words in ("trial 2/2", "Tried", "kept", "off by"):
+        assert words in done.out
+    assert (tmp_path / "b" / "model.json").exists()
+
+
+def test_a_search_by_labels_needs_them(
+    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
+) -> None:
+    done = run_program(
+        *("train", "--input", write_csv("normal.csv"), "--config", small_config),
+        *("--bundle", tmp_path / "b", "--search", 2, "--search-by", "labels"),
+    )
+    assert done.code == 2
+    assert "found no row labelled 1 in the validation part" in done.err
+    assert not (tmp_path / "b").exists()

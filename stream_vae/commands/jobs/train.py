@@ -1,8 +1,9 @@
 """From CSV files to a model bundle."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
@@ -27,6 +29,7 @@ from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
 from stream_vae.models.training.reports import Advice, BatchReport, EpochReport, TrainingReport
+from stream_vae.models.training.search import draw_candidates
 from stream_vae.models.training.train import TrainedModel
 from stream_vae.models.training.train import train as fit_model
 from stream_vae.models.training.training_windows import TrainingSeries
@@ -48,6 +51,7 @@ def train_bundle(
     units: list[str],
     kinds: list[str],
     force: bool,
+    searching: SearchOptions | None = None,
 ) -> None:
     """Train a model on CSV files, write its bundle and print the report."""
     settings = load_settings(config=config, overrides=flags).settings
@@ -62,15 +66,31 @@ def train_bundle(
     )
     readings = read_csv(input_files, choice)
     series, data = to_training_series(readings, step_seconds)
-    trained = train_with_progress(
+    fit = partial(
+        train_with_progress,
         series,
         features=_features(data, units, choice, settings.training),
         step_seconds=data.step_seconds,
-        architecture=settings.model.architecture,
         training=settings.training,
         model_id=name or bundle.resolve().name,
         console=console,
     )
+    architecture = settings.model.architecture
+    if searching is None:
+        trained = fit(architecture=architecture)
+    else:
+        trained = search(
+            draw_candidates(
+                searching.trials,
+                architecture=architecture,
+                training=settings.training,
+                longest=max(len(one.times) for one in series),
+            ),
+            lambda tried, on_step: fit(architecture=tried, on_step=on_step),
+            architecture=architecture,
+            options=searching,
+            console=console,
+        )
     save_bundle(trained.bundle, bundle)
     features = trained.bundle.spec.features
     not_trained_on = _not_trained_on(readings, choice.label)
@@ -90,6 +110,7 @@ def train_with_progress(
     training: TrainingConfig,
     model_id: str,
     console: Console,
+    on_step: Callable[[], None] | None = None,
 ) -> TrainedModel:
     """Train and show a progress bar with the loss terms and the remaining time."""
     columns = (
@@ -105,6 +126,8 @@ def train_with_progress(
         validation = ""
 
         def on_batch(batch: BatchReport) -> None:
+            if on_step is not None:
+                on_step()
             losses = f"reconstruction {batch.reconstruction:.3f} KL {batch.kl:.3f}{validation}"
             bar.update(task, total=batch.steps, completed=batch.step, losses=losses)
 

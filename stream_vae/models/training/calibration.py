@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream_vae.errors import ConfigError
 from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.config import TrainingConfig
+from stream_vae.models.device import resolve_device
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
@@ -140,6 +141,17 @@ def choose_thresholds(bundle: Bundle, parts: Sequence[WindowSet], device: torch.
         for name, values in _values(scores, bundle, used, device).items()
     }
     return replace(bundle, spec=replace(bundle.spec, labelled_thresholds=found))
+
+
+def score_windows(
+    bundle: Bundle, windows: WindowSet, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """Return scores (W,) of at most 20,000 windows at even distances, and their newest labels."""
+    device = resolve_device(bundle.training.config.device)
+    which = _spaced(np.arange(len(windows)), _MAX_WINDOWS)
+    scores = {name: build_score(bundle, name, device)}
+    found = _values(scores, bundle, [(windows, which)], device)
+    return found[name], windows.newest_labels()[which]
 
 
 def _values(

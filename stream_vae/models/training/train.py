@@ -62,6 +62,8 @@ class TrainedModel:
 
     bundle: Bundle
     report: TrainingReport
+    validation: WindowSet
+    """Windows that the weights were chosen by, not fitted to."""
 
 
 def train(  # noqa: PLR0913 - what, how, who and when of one training
@@ -173,7 +175,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         ),
     )
     report = replace(_report(bundle, series, parts, fitted), advice=advice)
-    return TrainedModel(bundle=bundle, report=report)
+    return TrainedModel(bundle=bundle, report=report, validation=parts["validation"])
 
 
 def _calibrated(bundle: Bundle, parts: dict[str, WindowSet], device: torch.device) -> Bundle:
