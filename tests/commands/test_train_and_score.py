@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -260,6 +261,29 @@ def test_an_output_never_takes_the_place_of_another_file_of_the_command(
     assert run_program(*arguments, "--output", "/dev/null", "--alerts", "/dev/null").code == 0
 
 
+def test_supervised_is_fitted_to_the_labels_of_some_rows(
+    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """The control: a bundle trained without labels says that they are missing."""
+    header, *rows = write_csv("week.csv").read_text().splitlines()
+    labels = dict.fromkeys(range(40), "0") | {20: "1", 21: "1"}
+    data = tmp_path / "labelled.csv"
+    labelled = [f"{row},{labels.get(number, '')}" for number, row in enumerate(rows)]
+    data.write_text("\n".join([f"{header},label", *labelled]))
+    config = tmp_path / "supervised.yaml"
+    config.write_text(f"{small_config.read_text()}\ndetect: {{score: supervised}}\n")
+    with_labels, scores = tmp_path / "with_labels", tmp_path / "scores.csv"
+    arguments = ("train", "--input", data, "--bundle", with_labels, "--config", config)
+    assert run_program(*arguments).code == 0
+    assert score(run_program, with_labels, data, scores, "--config", config)
+    done = run_program(
+        *("score", "--bundle", bundle, "--input", data, "--output", scores, "--config", config)
+    )
+    assert done.code == 2
+    assert "'supervised' is missing" in " ".join(done.err.split())
+    assert "labels with both 0 and 1" in " ".join(done.err.split())
+
+
 @pytest.mark.parametrize("harm", ["missing", "truncated", "altered", "newer"])
 def test_an_unusable_bundle_is_refused(
     run_program: RunProgram, write_csv: WriteCsv, bundle: Path, tmp_path: Path, harm: str
@@ -274,7 +298,8 @@ def test_an_unusable_bundle_is_refused(
         content[-1] ^= 1
         weights.write_bytes(content)
     else:
-        model.write_text(model.read_text().replace('"format_version": 1', '"format_version": 99'))
+        newer = re.sub(r'"format_version": \d+', '"format_version": 99', model.read_text())
+        model.write_text(newer)
     done = run_program(
         *("score", "--bundle", bundle, "--input", write_csv("week.csv")),
         *("--output", tmp_path / "scores.csv"),
