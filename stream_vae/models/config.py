@@ -106,7 +106,7 @@ class TrainingConfig:
 
     learning_rate: Annotated[float, Gt(0)] = 3e-3
     """Peak of the one-cycle schedule (Smith & Topin 2019). The default suits adamw and adam;
-    rmsprop needs a third of it, sgd 10 to 100 times as much."""
+    rmsprop needs a third of it, sgd about 100 times as much."""
 
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """L2 shrinkage per step: with adamw decoupled from the gradient, with the others added to

@@ -51,7 +51,7 @@ class SequenceNetwork(nn.Module):
         """Return q of z, and of the attention's context if there is one, for `inputs` (B, T, I)."""
         states, (hidden, _) = self.encoder(inputs)
         # The last layer's final state of each direction.
-        summary = torch.cat(tuple(hidden[-self._directions :]), dim=-1)
+        summary = torch.cat(hidden.unbind()[-self._directions :], dim=-1)
         return Encoding(
             latent=DiagonalGaussian.of(self.to_posterior(summary)),
             context=None if self.attention is None else self.attention(states),
@@ -75,7 +75,7 @@ class SequenceNetwork(nn.Module):
         if extra:
             inputs = torch.cat((inputs, *extra), dim=-1)
         # (B, 2 L H) -> hidden and cell state of each layer, (L, B, H)
-        start = self.to_state(latent).unflatten(-1, (2, self._layers, -1)).permute(1, 2, 0, 3)
-        hidden, cell = torch.tanh(start[0]).contiguous(), start[1].contiguous()
-        states, _ = self.decoder(inputs, (hidden, cell))
+        start = self.to_state(latent).view(len(latent), 2, self._layers, -1).permute(1, 2, 0, 3)
+        hidden, cell = start.unbind()
+        states, _ = self.decoder(inputs, (torch.tanh(hidden).contiguous(), cell.contiguous()))
         return cast("Tensor", states)
