@@ -85,6 +85,11 @@ def _try(
         model = fit(candidate.applied(architecture), check_time)
     except _OutOfTimeError:
         return None, Tried(candidate=candidate)
+    except ConfigError:
+        # Drawn settings may not suit the data (gaps, divergence); those that were given must.
+        if candidate.score is None:
+            raise
+        return None, Tried(candidate=candidate)
     name = candidate.score or model.bundle.spec.score
     scores, labels = score_windows(model.bundle, model.validation, name)
     known = labels != UNLABELLED
@@ -136,7 +141,7 @@ def _table(tried: Sequence[Tried], chosen: int) -> Table:
         table.add_column(column)
     table.add_column("")
     for at, one in enumerate(tried):
-        stopped = "stopped" if one.log_likelihood is None else ""
+        stopped = "did not end" if one.log_likelihood is None else ""
         table.add_row(
             *map(str, _sizes(one.candidate)),
             one.candidate.score or "auto",

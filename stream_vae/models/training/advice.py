@@ -208,6 +208,6 @@ def advise_on_likelihood(
     elif best.kl < _UNUSED_LATENT:
         step = "its latent is unused: raise training.free_bits to 0.1, or lower training.beta"
     else:
-        step = "try another window_length and sizes; if none helps, its steps may be independent"
+        step = "try other settings with train --search 8; if none helps, it may be noise"
     text = f"{model:.3f} against {constant:.3f} nats per value: {step}"
     yield Advice(kind="no_better_than_constant", text=text)

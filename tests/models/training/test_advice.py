@@ -219,7 +219,7 @@ def report(*, kl: float = 1.0, is_best: bool = True, epoch: int = 1) -> EpochRep
     [
         ([report(), report(epoch=2)], "training.epochs"),
         ([report(kl=0.0), report(epoch=2, is_best=False)], "training.free_bits"),
-        ([report(), report(epoch=2, is_best=False)], "window_length"),
+        ([report(), report(epoch=2, is_best=False)], "--search"),
     ],
     ids=["improving", "collapsed", "no structure"],
 )
