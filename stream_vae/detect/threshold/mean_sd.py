@@ -25,8 +25,11 @@ class MeanSdThreshold(LearntThreshold):
     The robust standard deviation is 1.4826 times the median absolute deviation from the median
     (Hampel 1974), at least 0.001; the mean is that of the scores within three of it from the
     median. So either follows the majority: once a release has taught more than half a window of a
-    new level, the old one no longer counts. P-values follow the same scores' empirical distribution
-    with a generalised Pareto tail, as for the percentile: scores are not normally distributed.
+    new level, the old one no longer counts. It suits scores that are spread evenly to both sides of
+    their mean: of skewed ones, such as plain squared errors, many lie beyond any few deviations.
+
+    P-values follow the same scores' empirical distribution with a generalised Pareto tail, as for
+    the percentile: scores are not normally distributed.
 
     Args:
         config: `standard_deviations` (k), and those of every learnt threshold.

@@ -9,6 +9,9 @@ from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.learnt import LearntThreshold, first_scores, row_type
 
 _BODY_POINTS = 99
+_LAST_QUANTILE = np.log(20)
+"""Of 20,000 held-out scores, the most that calibrate, 20 lie above the last but one of a thousand
+quantiles; the greatest is so much beyond it, in units of log probability."""
 
 
 def _fields(n_peaks: int) -> tuple[tuple[object, ...], ...]:
@@ -63,8 +66,7 @@ class PotThreshold(LearntThreshold):
         self._level = float(np.interp(1 - POT_TAIL_SHARE, levels, centred))
         in_body = np.linspace(0, 1 - POT_TAIL_SHARE, _BODY_POINTS)
         self._body = np.interp(in_body, levels, centred)
-        in_tail = 1 - POT_TAIL_SHARE + POT_TAIL_SHARE * (np.arange(n_peaks) + 0.5) / n_peaks
-        begun["peaks"] = np.maximum(np.interp(in_tail, levels, centred) - self._level, 0)
+        begun["peaks"] = np.maximum(_tail_scores(centred, n_peaks) - self._level, 0)
         begun["represented"] = n_peaks / POT_TAIL_SHARE
         fit = fit_pareto(begun["peaks"][None].astype(np.float64))
         begun["scale"], begun["shape"] = fit.scale[0], fit.shape[0]
@@ -140,6 +142,25 @@ class PotThreshold(LearntThreshold):
         self._represented[rows] *= n_peaks / (n_peaks + count)
         fit = fit_pareto(self._peaks[rows].astype(np.float64))
         self._scale[rows], self._shape[rows] = fit.scale, fit.shape
+
+
+def _tail_scores(calibration: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return (n,) ascending scores that stand for the highest `POT_TAIL_SHARE`.
+
+    Between the last two quantiles scores thin out as in an exponential tail. Evenly spaced there,
+    they would look like a tail far heavier than it is.
+
+    Args:
+        calibration: Ascending, evenly spaced quantiles.
+        n: How many.
+    """
+    levels = np.linspace(0, 1, len(calibration))
+    beyond = POT_TAIL_SHARE * (n - np.arange(n) - 0.5) / n
+    scores = np.interp(1 - beyond, levels, calibration)
+    last, greatest = calibration[-2:]
+    step = levels[1]
+    part = np.clip(np.log(step / beyond) / _LAST_QUANTILE, 0, 1)
+    return np.where(beyond < step, last + part * (greatest - last), scores)
 
 
 def _expected_beyond(
