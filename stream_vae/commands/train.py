@@ -7,6 +7,7 @@ import typer
 
 from stream_vae.commands.options import ConfigOption, refuse_not_finite
 from stream_vae.edges.files.csv_header import LABEL, ColumnChoice
+from stream_vae.errors import ConfigError
 
 _LONGEST_STEP_S = 366 * 86_400.0
 
@@ -91,6 +92,9 @@ def train(
 
     Example: stream-vae train --input pumps.csv --bundle bundle/ --unit flow=L/s
     """
+    if search is None and search_by == "labels":
+        msg = "--search-by: found labels without --search, expected --search N beside it"
+        raise ConfigError(msg)
     from stream_vae.commands.jobs.search import SearchOptions
     from stream_vae.commands.jobs.train import train_bundle
 

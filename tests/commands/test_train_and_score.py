@@ -426,3 +426,11 @@ def test_a_search_by_labels_needs_them(
     assert done.code == 2
     assert "found no row labelled 1 in the validation part" in done.err
     assert not (tmp_path / "b").exists()
+
+
+def test_labels_decide_nothing_without_a_search(run_program: RunProgram, tmp_path: Path) -> None:
+    done = run_program(
+        "train", "--input", "x.csv", "--bundle", tmp_path / "b", "--search-by", "labels"
+    )
+    assert done.code == 2
+    assert "without --search" in done.err
