@@ -3,7 +3,7 @@
 The model learns from a random half of the images of the other nine digits; their other half and
 all images of the held-out digit are judged. Pixels are taken from 0..16 to 0..1.
 
-Settings: windows of 8 rows; the rest was chosen by held-out likelihood.
+Settings: windows of 8 rows; the rest was set once, by judgement, and not tuned.
 
 References:
     Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI.
