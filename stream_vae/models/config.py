@@ -196,7 +196,7 @@ class TrainingConfig:
 
     trim: Literal["off", "auto"] | Annotated[float, Ge(0), Le(0.5)] = "off"
     """Fit a second time without the training windows that scored worst, for data that may hold
-    anomalies; labels play no part. A number is their share; `auto` drops those more than 10 robust
+    anomalies; labels play no part. A number is their share; `auto` drops those more than 20 robust
     standard deviations of the validation scores above their median, 5 % at most."""
 
     def __post_init__(self) -> None:

@@ -12,8 +12,12 @@ from stream_vae.models.training.training_windows import TrainingSeries, WindowSe
 
 Trim = Literal["off", "auto"] | float
 
-FAR_SDS = 10.0
-"""Robust standard deviations above the held-out median from which `auto` drops a window."""
+FAR_SDS = 20.0
+"""Robust standard deviations above the held-out median from which `auto` drops a window.
+
+At 10 it dropped 1.5 to 5 % of clean windows of two server machines; at 20 up to 1.6 %, and half of
+planted bursts.
+"""
 
 MOST_DROPPED = 0.05
 """Of the training windows, by `auto`."""

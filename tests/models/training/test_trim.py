@@ -39,7 +39,7 @@ def test_as_many_windows_are_dropped_as_the_rule_says(
 ) -> None:
     """`auto`: those 10 robust standard deviations above the held-out median, 5 % at most."""
     scores = NORMAL.copy()
-    scores[:n_far] += 20
+    scores[:n_far] += 40
     found = worst_windows(scores, NORMAL, trim)  # type: ignore[arg-type]  # a parameter's type
     assert len(found) == expected
     if len(found):
