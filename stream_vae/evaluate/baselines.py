@@ -20,6 +20,11 @@ class WindowModel(Protocol):
         ...
 
 
+_WIDE = 2000
+"""Values of a window above which components come from at most as many evenly spaced windows: the
+covariance grows with the square of the values, its decomposition with their cube."""
+
+
 class PcaWindows:
     """Principal components of whole windows: the linear autoencoder.
 
@@ -29,12 +34,18 @@ class PcaWindows:
     """
 
     def __init__(self, windows: Windows, explained: float = 0.9) -> None:
-        flat = windows.reshape(len(windows), -1).astype(np.float64)
+        wide = windows[0].size > _WIDE
+        every = -(-len(windows) // _WIDE) if wide else 1
+        flat = windows[::every].reshape(-(-len(windows) // every), -1).astype(np.float64)
         self._mean = flat.mean(axis=0)
         flat -= self._mean
-        variance, axes = np.linalg.eigh(flat.T @ flat / len(flat))
-        # Ascending; rounding can leave the smallest a little below zero.
-        variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
+        if wide:
+            _, singular, axes = np.linalg.svd(flat, full_matrices=False)
+            variance, axes = singular**2 / len(flat), axes.T
+        else:
+            variance, axes = np.linalg.eigh(flat.T @ flat / len(flat))
+            # Ascending; rounding can leave the smallest a little below zero.
+            variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
         share = np.cumsum(variance) / max(variance.sum(), _LEAST)
         kept = min(int(np.searchsorted(share, explained)) + 1, len(share))
         self._axes: NDArray[np.float64] = axes[:, :kept]

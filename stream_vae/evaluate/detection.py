@@ -12,6 +12,7 @@ Figures = dict[str, float]
 
 RANKING = ("average_precision", "roc_auc", "vus_pr", "best_f1")
 
+_LEAST_S = 3600.0
 _WEEK_S = 7 * 86_400.0
 _BUFFERS = 11
 
@@ -76,6 +77,8 @@ def threshold_figures(
     n_false = int(labelled.is_false[_starting_in(labelled.incidents[:, 0], ranges)].sum())
     reached = delays[np.isfinite(delays)]
     weeks = float(np.diff(ranges, axis=1).sum()) * step_seconds / _WEEK_S
+    if weeks * _WEEK_S < _LEAST_S:  # of events without a time, say: no rate can be told
+        weeks = np.nan
     return {
         "precision": _share(hits, int(found.sum())),
         "recall": _share(hits, int(labels.sum())),

@@ -211,6 +211,17 @@ def test_a_restored_series_goes_on_exactly(method: str, at: int) -> None:
     assert first.state.save(np.array([0])).tobytes() == second.state.save(np.array([3])).tobytes()
 
 
+@every_learnt
+def test_state_of_a_slower_refresh_is_gone_on_with(method: str) -> None:
+    """More scores may be pending in it than a refresh waits for now."""
+    slow, fast = make_threshold(method, refresh_every=16), make_threshold(method, refresh_every=4)
+    scores = np.random.default_rng(3).normal(size=40)
+    judge(slow, scores[:12])
+    rows = np.zeros(1, np.int32)
+    fast.state.load(rows, slow.state.save(rows))
+    assert np.isfinite(judge(fast, scores[12:]).threshold).all()
+
+
 @every_method
 @fewer_examples(4)
 @given(

@@ -60,3 +60,13 @@ def test_nearest_window_keeps_a_sample() -> None:
     kept = new - NearestWindow(learnt, most=1, rng=np.random.default_rng(0)).residual(new)
     assert np.ptp(kept, axis=0).max() < 1e-5
     assert np.abs(learnt - kept[0]).max(axis=(1, 2)).min() < 1e-5
+
+
+def test_wide_windows_have_components_too() -> None:
+    """From a sample of the windows: their number bounds that of the components."""
+    rng = np.random.default_rng(0)
+    windows = (rng.normal(size=(300, 3)) @ rng.normal(size=(3, 2100))).astype(np.float32)
+    pca = PcaWindows(windows.reshape(300, 21, 100), explained=0.999)
+    rest = pca.residual(windows.reshape(300, 21, 100))
+    assert np.abs(rest).max() < 0.01 * np.abs(windows).max()
+    assert np.isfinite(pca.hotelling(windows.reshape(300, 21, 100))).all()

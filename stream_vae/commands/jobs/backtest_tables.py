@@ -41,6 +41,7 @@ def detector_rows(report: BacktestReport) -> list[tuple[str, str]]:
     return [
         (title, counts.get(name, "") + figure_text(report.detector, name))
         for name, title in _TITLES.items()
+        if math.isfinite(figures[name]) or not name.endswith("_week")
     ]
 
 

@@ -96,6 +96,8 @@ def _try(
     precision = None
     if options.by_labels:
         if not (labels == ANOMALOUS).any():
+            if candidate.score is not None:  # a longer window ends after the labelled rows
+                return None, Tried(candidate=candidate)
             raise ConfigError(
                 "--search-by labels: found no row labelled 1 in the validation part, expected some;"
                 " give more labelled rows, or search by likelihood"

@@ -24,7 +24,12 @@ from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
-from stream_vae.edges.files.training_data import DataReport, SeriesArrays, to_training_series
+from stream_vae.edges.files.training_data import (
+    DataReport,
+    SeriesArrays,
+    in_order,
+    to_training_series,
+)
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
@@ -65,6 +70,8 @@ def train_bundle(
         is_events=settings.model.window_length == 1,
     )
     readings = read_csv(input_files, choice)
+    if choice.is_events and step_seconds is None and settings.model.calendar is False:
+        readings = in_order(readings)
     series, data = to_training_series(readings, step_seconds)
     fit = partial(
         train_with_progress,

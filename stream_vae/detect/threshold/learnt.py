@@ -124,7 +124,8 @@ class LearntThreshold(ABC):
         run = count - forgiven
         learnt = ~revises & (~anomalous | (run > self._config.release_after))
         before = _cumulative_sum(learnt.astype(np.int64), group, starts) - learnt
-        room = self._config.refresh_every - self._pending[rows]
+        # Restored state may hold more pending scores than a refresh waits for now.
+        room = np.maximum(self._config.refresh_every - self._pending[rows], 1)
         return _Round(
             anomalous=anomalous,
             run=run,

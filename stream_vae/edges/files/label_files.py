@@ -67,7 +67,11 @@ def read_labels(readings: CsvReadings, path: Path | None) -> Labels:
 
 
 def _of_file(readings: CsvReadings, path: Path) -> Labels:
-    lines = [(line, cells) for line, cells in read_rows(path) if cells]
+    lines = [(line, cells or [""]) for line, cells in read_rows(path)]
+    while lines and lines[-1][1] == [""]:
+        lines.pop()
+    if lines and len(lines[0][1]) > 1:  # with several columns an empty line is none
+        lines = [(line, cells) for line, cells in lines if cells != [""]]
     if not lines:
         raise InputFileError(f"{path}: empty; expected a header and labels")
     header = [name.strip() for name in lines[0][1]]

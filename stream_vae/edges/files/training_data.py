@@ -1,7 +1,7 @@
 """CSV readings to training series: per series, sorted, on the grid, each step once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.edges.files.csv_features import propose_kind
-from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.edges.files.csv_readings import EVENT_STEP_NS, CsvReadings
 from stream_vae.errors import InputFileError
 
 _SMALLEST_STEP_NS = 1_000_000
@@ -126,6 +126,18 @@ def _rows_by_series(series: list[str]) -> tuple[list[str], list[NDArray[np.int64
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(1, len(numbers)))
     return [*numbers], np.split(order, bounds)
+
+
+def in_order(readings: CsvReadings) -> CsvReadings:
+    """Return events with their position in their series, in order of time, in place of the time.
+
+    Events at one time are all kept that way; on a grid the last one would replace the others.
+    """
+    times = np.empty_like(readings.times)
+    for rows in _rows_by_series(readings.series)[1]:
+        ordered = rows[np.argsort(readings.times[rows], kind="stable")]
+        times[ordered] = np.arange(len(ordered), dtype=np.int64) * EVENT_STEP_NS
+    return replace(readings, times=times)
 
 
 def _as_ns(step_seconds: float) -> int:

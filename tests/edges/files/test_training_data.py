@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.edges.files.csv_readings import CsvReadings
-from stream_vae.edges.files.training_data import to_training_series
+from stream_vae.edges.files.training_data import in_order, to_training_series
 from stream_vae.errors import InputFileError
 
 S = 10**9
@@ -156,3 +156,11 @@ def test_features_whose_level_differs_between_series_are_told() -> None:
     ]
     _, report = to_training_series(make_readings(rows))
     assert report.uneven_features == ("flow",)
+
+
+def test_events_at_one_time_are_all_kept_in_order() -> None:
+    """On a grid the last one of a step would replace the others."""
+    rows = [("a", 5, 1, 2), ("a", 5, 3, 4), ("b", 5, 5, 6), ("a", 4, 7, 8)]
+    series, report = to_training_series(in_order(make_readings(rows)), step_seconds=0.001)
+    assert [one.values[:, 0].tolist() for one in series] == [[7, 1, 3], [5]]
+    assert report.duplicate_rows == report.missing_steps == 0
