@@ -89,6 +89,7 @@ def test_every_block_of_the_readme_runs(
     alerts = f"{topic}.alerts"
     write_data(tmp_path / "normal.csv", spoilt=False)
     write_data(tmp_path / "week.csv", spoilt=True)
+    (tmp_path / "configs").symlink_to(Path(__file__).parents[2] / "configs")
     languages = []
     for language, text in blocks():
         languages.append(language)

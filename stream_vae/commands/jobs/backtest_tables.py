@@ -22,6 +22,7 @@ _TITLES = {
     "f1": "F1 of readings",
     "span_recall": "labelled spans found",
     "incident_precision": "incidents on a labelled span",
+    "false_incidents": "false incidents",
     "false_incidents_per_series_week": "false incidents per series and week",
     "delay_median_s": "detection delay, median",
     "delay_90_s": "detection delay, 90 %",
@@ -95,6 +96,8 @@ def figure_text(measured: Measured, name: str) -> str:
 def _number(value: float, name: str) -> str:
     if not math.isfinite(value):
         return "-"
+    if name == "false_incidents":
+        return f"{value:,.0f}"
     if name.endswith("_s"):
         return describe_duration(value)
     return f"{value:.3f}" if value < 100 else f"{value:,.0f}"

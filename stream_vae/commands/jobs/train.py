@@ -20,7 +20,8 @@ from rich.table import Table
 
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.core.excerpts import printable
-from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
+from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
@@ -102,10 +103,24 @@ def train_bundle(
     features = trained.bundle.spec.features
     not_trained_on = _not_trained_on(readings, choice.label)
     console.print(report_table(data, trained.report, features, not_trained_on))
+    for lacking in _lacking(settings.detect, trained.bundle.spec):
+        console.print(f"[bold yellow]warning:[/] {lacking}")
+    with_config = f" --config {config}" if config else ""
     console.print(
-        f"Bundle [bold]{bundle}[/] version {trained.bundle.spec.version[:12]}. Next: "
-        f"[cyan]stream-vae score --bundle {bundle} --input FILE --output scores.csv[/]"
+        f"Bundle [bold]{bundle}[/] version {trained.bundle.spec.version[:12]}. Next: [cyan]"
+        f"stream-vae score --bundle {bundle} --input FILE --output scores.csv{with_config}[/]",
+        soft_wrap=True,
     )
+
+
+def _lacking(detect: DetectConfig, spec: ModelSpec) -> Iterator[str]:
+    """Yield what the configuration asks for and this training could not give."""
+    labels = "rows labelled 0 and 1 are needed for it, at the end of the history too"
+    if detect.score != "auto" and detect.score not in spec.calibration:
+        yield f"detect.score {detect.score}: not in this bundle; {labels}"
+    score = spec.score if detect.score == "auto" else detect.score
+    if detect.threshold.method == "labelled" and score not in spec.labelled_thresholds:
+        yield f"detect.threshold.method labelled: no threshold for {score}; {labels}"
 
 
 def train_with_progress(
