@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stream_vae.core.excerpts import printable
-from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.errors import InputFileError
+
+if TYPE_CHECKING:  # `--help` needs names of columns alone
+    from stream_vae.core.model_spec import Feature, ModelSpec
 
 TIMESTAMP, SERIES, LABEL = "timestamp", "series", "label"
 
@@ -30,7 +33,7 @@ class ColumnChoice:
     """Columns to leave out."""
     refuse_labels: bool = False
     """Refuse a feature that is named like a label: a model must not be trained on labels."""
-    declared: Mapping[str, Feature] = field(default_factory=dict)
+    declared: "Mapping[str, Feature]" = field(default_factory=dict)
     """Feature's name -> its kind, and its categories if a model has them. The kinds of others are
     found in the cells: text is categorical, all else numeric."""
     max_categories: int = 65_536
@@ -44,7 +47,7 @@ ALL_COLUMNS = ColumnChoice()
 """Every column without another role is a feature."""
 
 
-def columns_of(spec: ModelSpec) -> ColumnChoice:
+def columns_of(spec: "ModelSpec") -> ColumnChoice:
     """Return the choice of a model's features, with its kinds and categories."""
     return ColumnChoice(
         features=tuple(feature.name for feature in spec.features),
