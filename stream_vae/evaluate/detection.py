@@ -12,7 +12,7 @@ Figures = dict[str, float]
 
 RANKING = ("average_precision", "roc_auc", "vus_pr", "best_f1")
 
-_LEAST_S = 3600.0
+_LEAST_S = 600.0
 _WEEK_S = 7 * 86_400.0
 _BUFFERS = 11
 

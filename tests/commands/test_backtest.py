@@ -75,6 +75,7 @@ def test_a_plain_anomaly_is_found_at_once_and_ranked_above_all_else(
         assert words in report["printed"]
 
 
+@pytest.mark.slow
 def test_labels_mean_the_same_in_every_form(
     run_program: RunProgram, trained_bundle: Path, history: Path, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_too_short_a_head_leaves_the_baselines_out(
     assert report["data"]["evaluated"] == 320
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_series_and_the_figures(
     run_program: RunProgram, trained_bundle: Path, history: Path, tmp_path: Path
 ) -> None:

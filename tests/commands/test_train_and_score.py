@@ -405,6 +405,7 @@ def test_settings_of_another_threshold_are_refused_with_their_place(
     assert "quantile: found 0.99, which method fixed does not use" in done.err
 
 
+@pytest.mark.slow
 def test_a_search_tells_what_it_tried_and_writes_the_best(
     run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
 ) -> None:

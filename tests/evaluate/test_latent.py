@@ -42,6 +42,7 @@ def sampled(
     return run
 
 
+@pytest.mark.slow
 def test_every_projection_tells_a_separate_cluster_apart(sampled: Sampled) -> None:
     sample, history, labels = sampled()
     found = sample.project(history, labels, seed=0)
@@ -66,6 +67,7 @@ def test_samples_are_bounded_by_kind(sampled: Sampled, monkeypatch: pytest.Monke
     assert len(found.score) <= 34
 
 
+@pytest.mark.slow
 def test_a_latent_of_one_dimension_is_drawn(sampled: Sampled) -> None:
     sample, history, labels = sampled(lambda windows, _: windows[:, -1, 2:])
     found = sample.project(history, labels, seed=0)

@@ -171,6 +171,7 @@ def test_a_second_training_is_the_same_bit_for_bit(name: str) -> None:
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
+@pytest.mark.slow
 def test_the_bundle_scores_exactly_as_the_trained_model(name: str) -> None:
     bundle = trained(name).bundle
     again = decode_bundle(encode_bundle(bundle))
@@ -202,6 +203,7 @@ def test_company_and_place_change_no_bit(architecture: str) -> None:
     assert scorer.score(windows, times).value[0] != whole.value[0]
 
 
+@pytest.mark.slow
 def test_each_option_changes_the_model() -> None:
     """The control of all above: no two options give the same weights."""
     versions = {name: trained(name).bundle.spec.version for name in OPTIONS}

@@ -133,6 +133,7 @@ def with_labels(*anomalous: int, known: slice = slice(None)) -> TrainingSeries:
     return replace(make_series(), labels=labels)
 
 
+@pytest.mark.slow
 def test_labels_fit_the_supervised_score_and_leave_the_network_alone(model: TrainedModel) -> None:
     """A few labelled rows are enough."""
     labelled = make_model(with_labels(10, 11, known=slice(0, 40))).bundle
@@ -177,6 +178,7 @@ def test_combined_of_less_than_two_scores_is_refused(names: str) -> None:
         make_model(training=replace(TRAINING, combined=names))
 
 
+@pytest.mark.slow
 def test_combined_leaves_out_what_cannot_be_fitted() -> None:
     """Of two, one is left: there is nothing to combine."""
     training = replace(TRAINING, combined="recency + supervised")

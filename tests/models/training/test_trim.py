@@ -113,6 +113,7 @@ def fit(trim: str | float, *, spoilt: bool) -> TrainedModel:
     )
 
 
+@pytest.mark.slow
 def test_a_planted_anomaly_is_trimmed_and_told() -> None:
     trained = fit("auto", spoilt=True)
     (told,) = [one for one in trained.report.advice if one.kind == "trimmed"]
@@ -122,6 +123,7 @@ def test_a_planted_anomaly_is_trimmed_and_told() -> None:
     assert trained.report.windows["training"] < fit("off", spoilt=True).report.windows["training"]
 
 
+@pytest.mark.slow
 def test_clean_data_are_left_alone() -> None:
     trained, plain = fit("auto", spoilt=False), fit("off", spoilt=False)
     (told,) = [one for one in trained.report.advice if one.kind == "trimmed"]
