@@ -42,6 +42,33 @@ class Likelihood(nn.Module, ABC):
         """Return the parameters that set the spread; training moves them faster than weights."""
 
 
+class LocationScale(Likelihood):
+    """A location that the decoder gives at every step, a scale that is learned per feature.
+
+    Args:
+        n_features: F.
+        hidden_size: H of the decoder's states.
+        sigma_floor: Least scale, scaled units.
+    """
+
+    def __init__(self, n_features: int, *, hidden_size: int, sigma_floor: float) -> None:
+        super().__init__()
+        self.n_outputs = n_features
+        self.sigma_floor = sigma_floor
+        self.to_mean = nn.Linear(hidden_size, n_features)
+        # It starts at 1, the scale of standardised data.
+        self.raw_sigma = nn.Parameter(torch.full((n_features,), raw_scale(1.0, sigma_floor)))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the locations (B, T, F)."""
+        locations: Tensor = self.to_mean(states)
+        return locations
+
+    def scales(self) -> Sequence[nn.Parameter]:
+        """Return the parameter of the scale."""
+        return [self.raw_sigma]
+
+
 class Prediction(ABC):
     """p(x | z) of B windows for one posterior sample. Arrays are (B, T, F).
 

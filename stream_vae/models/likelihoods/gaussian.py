@@ -12,6 +12,7 @@ from torch.nn import functional
 from stream_vae.models.likelihoods.base import (
     Likelihood,
     LocationPrediction,
+    LocationScale,
     SampledReconstruction,
     log_density,
     mean_of,
@@ -22,7 +23,7 @@ from stream_vae.models.likelihoods.base import (
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
-class Gaussian(Likelihood):
+class Gaussian(LocationScale):
     """A normal distribution whose sigma is learned per feature, the same at every step.
 
     A free scale per step lets the decoder explain anomalies by widening it.
@@ -33,26 +34,9 @@ class Gaussian(Likelihood):
         sigma_floor: Least sigma, scaled units.
     """
 
-    def __init__(self, n_features: int, *, hidden_size: int, sigma_floor: float) -> None:
-        super().__init__()
-        self.n_outputs = n_features
-        self.sigma_floor = sigma_floor
-        self.to_mean = nn.Linear(hidden_size, n_features)
-        # It starts at 1, the scale of standardised data.
-        self.raw_sigma = nn.Parameter(torch.full((n_features,), raw_scale(1.0, sigma_floor)))
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Return the means (B, T, F)."""
-        means: Tensor = self.to_mean(states)
-        return means
-
     def reconstruct(self, values: Tensor, samples: Sequence[Tensor]) -> "GaussianReconstruction":
         """Compare values with the means of L samples."""
         return GaussianReconstruction(values, means=samples, sigma=self.sigma())
-
-    def scales(self) -> Sequence[nn.Parameter]:
-        """Return the parameter of sigma."""
-        return [self.raw_sigma]
 
     def sigma(self) -> Tensor:
         """Return the (F,) learned standard deviations, scaled units."""

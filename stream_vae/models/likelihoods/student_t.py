@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.distributions import StudentT as StudentTDistribution
 
 from stream_vae.models.likelihoods.base import (
-    Likelihood,
     LocationPrediction,
+    LocationScale,
     SampledReconstruction,
     log_density,
     raw_scale,
@@ -21,7 +21,7 @@ _LEAST_FREEDOM = 2.1
 _FIRST_FREEDOM = 8.0
 
 
-class StudentT(Likelihood):
+class StudentT(LocationScale):
     """A t distribution; scale and degrees of freedom are learned per feature.
 
     Its log-probability falls with the logarithm of a large residual: single outliers in the
@@ -38,18 +38,9 @@ class StudentT(Likelihood):
     """
 
     def __init__(self, n_features: int, *, hidden_size: int, sigma_floor: float) -> None:
-        super().__init__()
-        self.n_outputs = n_features
-        self.sigma_floor = sigma_floor
-        self.to_mean = nn.Linear(hidden_size, n_features)
-        self.raw_sigma = nn.Parameter(torch.full((n_features,), raw_scale(1.0, sigma_floor)))
+        super().__init__(n_features, hidden_size=hidden_size, sigma_floor=sigma_floor)
         start = raw_scale(_FIRST_FREEDOM, _LEAST_FREEDOM)
         self.raw_freedom = nn.Parameter(torch.full((n_features,), start))
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Return the locations (B, T, F)."""
-        locations: Tensor = self.to_mean(states)
-        return locations
 
     def reconstruct(self, values: Tensor, samples: Sequence[Tensor]) -> SampledReconstruction:
         """Compare values with the locations of L samples."""
@@ -57,7 +48,7 @@ class StudentT(Likelihood):
 
     def scales(self) -> Sequence[nn.Parameter]:
         """Return the parameters of scale and degrees of freedom."""
-        return [self.raw_sigma, self.raw_freedom]
+        return [*super().scales(), self.raw_freedom]
 
     def scale(self) -> Tensor:
         """Return the (F,) learned scales, scaled units."""
