@@ -73,12 +73,12 @@ class RealKafka(KafkaCluster):
         properties: Mapping[str, str],
         forwarded_ports: Sequence[int] = (),
         listeners: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
     ) -> None:
         self._directory = directory
         self._java = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        # Kafka takes the keys of tokens from no place that is not named so.
-        self._java += ["-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=*", "-cp", class_path]
+        self._java += [*java_options, "-cp", class_path]
         self._process: ChildProcess | None = None
         protocols = listeners or {}
         port, controller_port, *ports = _free_ports(2 + len(forwarded_ports) + len(protocols))
@@ -112,6 +112,7 @@ class RealKafka(KafkaCluster):
         *,
         forwarded_ports: Sequence[int] = (),
         listeners: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
     ) -> "RealKafka":
         """Fetch what is needed (a download the first time), format the storage and start.
 
@@ -120,6 +121,7 @@ class RealKafka(KafkaCluster):
             properties: Of the broker, beyond those of a small one.
             forwarded_ports: Of proxies; clients that come through one are sent back to it.
             listeners: Name -> security protocol, beyond the plain one.
+            java_options: Of the virtual machine, beyond those of a small broker.
 
         Raises:
             BrokerUnavailableError: If packages, network, space or ports are missing.
@@ -129,7 +131,15 @@ class RealKafka(KafkaCluster):
             # A free port can be taken between looking and binding, so a start is tried again.
             home = directory / f"attempt-{attempt}"
             home.mkdir(parents=True)
-            broker = cls(home, class_path, java, properties or {}, forwarded_ports, listeners)
+            broker = cls(
+                home,
+                class_path,
+                java,
+                properties or {},
+                forwarded_ports,
+                listeners,
+                java_options,
+            )
             try:
                 broker._format()
                 broker.start()

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 AUDIENCE = "kafka"
+ISSUER = "https://identity.test"
 _KEY_ID = "tests"
 
 
@@ -87,6 +88,7 @@ class IdentityProvider:
             return 400, {"error": "invalid_scope"}
         now = int(time.time())
         claims: dict[str, Any] = {
+            "iss": ISSUER,
             "sub": client,
             "aud": AUDIENCE,
             "scope": self._scope,

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tests.limits import Limit, slowness
 from tests.system.broker import RealKafka
-from tests.system.identity_provider import AUDIENCE, IdentityProvider
+from tests.system.identity_provider import AUDIENCE, ISSUER, IdentityProvider
 
 _SECURITY = "org.apache.kafka.common.security"
 _LISTENERS = {"SCRAM": "SASL_SSL", "CERTIFICATE": "SSL", "TOKEN": "SASL_SSL"}
@@ -84,9 +84,14 @@ class SecureKafka:
         server = self._authority.issue_cert("127.0.0.1")
         chain = b"".join(each.bytes() for each in server.cert_chain_pems)
         (self._directory / "server.pem").write_bytes(_key_pem(server, NoEncryption()) + chain)
-        self._provider.publish_keys(self._directory / "keys.json")
+        keys = self._directory / "keys.json"
+        self._provider.publish_keys(keys)
         self._broker = RealKafka.create(
-            self._directory / "broker", _properties(self._directory), listeners=_LISTENERS
+            self._directory / "broker",
+            _properties(self._directory),
+            listeners=_LISTENERS,
+            # Kafka takes the keys of tokens from no place that is not named so.
+            java_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys.as_uri()}"],
         )
 
     def stop(self) -> None:
@@ -238,6 +243,7 @@ def _properties(directory: Path) -> dict[str, str]:
             (directory / "keys.json").as_uri()
         ),
         f"{token}.oauthbearer.sasl.oauthbearer.expected.audience": AUDIENCE,
+        f"{token}.oauthbearer.sasl.oauthbearer.expected.issuer": ISSUER,
     }
 
 

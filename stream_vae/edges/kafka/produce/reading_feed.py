@@ -121,7 +121,8 @@ def publish_readings(  # noqa: PLR0913 -- each is a choice of the publisher
     finally:
         # After a failure or Ctrl-C nothing more may be published.
         producer.purge()
-        producer.close()
+        with translated(operation):
+            producer.close()
     return feed.acknowledged
 
 
