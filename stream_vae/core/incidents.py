@@ -10,11 +10,14 @@ class JudgedReading:
     """One judged reading of a series: the input of the incident state machine."""
 
     step: int
-    """Start of its step; a second reading of the newest step replaces the first."""
+    """Start of its step; a second reading of the newest step replaces the first, unless both are
+    events."""
     time: int
     """Event time, nanoseconds since 1970."""
     offset: int
     """Input offset."""
+    nth: int = 0
+    """Of an event, its place among those of its series in the same record, from 0."""
     anomalous: bool
     score: float
     grade: float

@@ -70,6 +70,11 @@ class ModelSpec:
     """Score name -> the threshold that each criterion chose on labelled data the network was not
     fitted to; empty where there were no labels of both kinds."""
 
+    @property
+    def has_events(self) -> bool:
+        """Whether readings are events: windows of one step, without order in time."""
+        return self.window_length == 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:

@@ -46,7 +46,8 @@ class WindowBatch:
     """(B,) positions in 0..N of the readings that end a scorable window; one series' readings
     are adjacent and in arrival order."""
     revises: NDArray[np.bool_]
-    """(B,) the reading replaced an earlier one of the same step."""
+    """(B,) the reading replaced an earlier one of the same step. Windows of one step are events:
+    two of one time are two."""
     windows: NDArray[np.float64]
     """(B, T, F) in input units; NaN = not observed."""
     end_times: NDArray[np.int64]
@@ -177,7 +178,7 @@ class SeriesTable:
         return _Placed(
             step=steps,
             late=late,
-            revises=(steps == before) & ~late,
+            revises=(steps == before) & ~late & (length > 1),
             complete=~late & (newest - began + 1 >= length),
             group=group,
             distance=distance,

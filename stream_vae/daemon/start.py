@@ -64,7 +64,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     settings = around.loaded.settings
     trained = load_bundle(settings.bundle.path)
     spec = trained.spec
-    decoder = build_decoder(spec.features, settings.input, is_events=spec.window_length == 1)
+    decoder = build_decoder(spec.features, settings.input, is_events=spec.has_events)
     row_bytes = store_of_one(spec, settings.detect).series_bytes
     capacity = _capacity(settings, row_bytes)
     limit_threads(settings.worker.threads)

@@ -34,10 +34,15 @@ class IncidentTracker:
 
     Only series with a recent anomaly or an open incident are tracked, so the state stays small
     for any number of series.
+
+    Args:
+        config: See `IncidentConfig`.
+        is_of_events: Readings have no order in time: one never replaces another.
     """
 
-    def __init__(self, config: IncidentConfig) -> None:
+    def __init__(self, config: IncidentConfig, *, is_of_events: bool = False) -> None:
         self._config = config
+        self._has_steps = not is_of_events
         self._series: dict[int, _SeriesState] = {}
 
     @property
@@ -54,6 +59,14 @@ class IncidentTracker:
         """Return the open incident of a series, if there is one."""
         state = self._series.get(row)
         return state.incident if state else None
+
+    def first_evidence(self, row: int) -> JudgedReading:
+        """Return the first anomalous reading of the incident that this reading has opened.
+
+        Raises:
+            KeyError: If it has opened none.
+        """
+        return next(reading for reading in self._series[row].recent if reading.anomalous)
 
     def name(self, row: int, incident_id: str) -> Incident:
         """Give the open incident of a series its id; return it.
@@ -111,11 +124,12 @@ class IncidentTracker:
                 return None
             state = _SeriesState(recent=deque(maxlen=self._config.open_within))
             self._series[row] = state
-        if state.resolved is not None and state.resolved.step == reading.step:
-            return None  # an incident opened in this step again could get the same id again
-        if state.recent and state.recent[-1].step == reading.step:
-            state.recent.pop()
-            state.normal_run = max(state.normal_run - 1, 0)
+        if self._has_steps:
+            if state.resolved is not None and state.resolved.step == reading.step:
+                return None  # an incident opened in this step again could get the same id again
+            if state.recent and state.recent[-1].step == reading.step:
+                state.recent.pop()
+                state.normal_run = max(state.normal_run - 1, 0)
         state.recent.append(reading)
         state.normal_run = 0 if reading.anomalous else state.normal_run + 1
         if state.incident is not None:

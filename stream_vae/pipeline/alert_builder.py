@@ -19,7 +19,7 @@ from stream_vae.core.alerts import (
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_words import values_in_words
-from stream_vae.core.incidents import Incident, Silence
+from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.incidents import Change
 from stream_vae.pipeline.alert_features import build_features
@@ -39,6 +39,16 @@ class Origin:
     """The consumer group: two of them over one topic are two deployments."""
     labels: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPlace:
+    """Where an event stands in the input: several can have one time, none shares its place."""
+
+    partition: int
+    offset: int
+    nth: int
+    """Among those of its series in one record, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +90,17 @@ class AlertBuilder:
         self._threshold_method = threshold_method
         self._max_features = max_features
 
-    def anomaly_id(self, series: str, started_at: int) -> str:
-        """Return the id of an incident that opens; `started_at` in nanoseconds since 1970."""
-        return incident_id(self._origin, series, started_at)
+    def anomaly_id(self, series: str, partition: int, first: JudgedReading) -> str:
+        """Return the id of an incident that opens.
+
+        Args:
+            series: The series key.
+            partition: Of the input.
+            first: Its first anomalous reading.
+        """
+        place = EventPlace(partition=partition, offset=first.offset, nth=first.nth)
+        event = place if self._spec.has_events else None
+        return incident_id(self._origin, series, first.time, event=event)
 
     def silence_id(self, series: str, since: int, offset: int) -> str:
         """Return the id of a silence that opens.
@@ -283,9 +301,14 @@ class AlertBuilder:
 
 
 def incident_id(
-    origin: Origin, series: str, started_at: int, *, silent_at: int | None = None
+    origin: Origin,
+    series: str,
+    started_at: int,
+    *,
+    silent_at: int | None = None,
+    event: EventPlace | None = None,
 ) -> str:
-    """Return the id of an incident: a function of deployment, series and time alone.
+    """Return the id of an incident: a function of deployment, series and start alone.
 
     A replay, or a second daemon that does the same work, gives the same id. Another deployment,
     which reads another topic or as another group, gives another one, so that consumers of one
@@ -298,6 +321,7 @@ def incident_id(
         started_at: Event time of the first anomalous reading, or of the last step of a series that
             fell silent, nanoseconds since 1970.
         silent_at: Offset of the last reading of a series that fell silent.
+        event: Place of the first anomalous event, where readings are events.
 
     >>> plant = AlertDetector(name="plant", version="0.1.0", instance="a")
     >>> origin = Origin(detector=plant, topic="readings", group="stream-vae")
@@ -305,6 +329,8 @@ def incident_id(
     'de83294c8188f81d0859a0804736e234'
     """
     kind = "anomaly" if silent_at is None else f"silence:{silent_at}"
+    if event is not None:
+        kind = f"event:{event.partition}:{event.offset}:{event.nth}"
     parts = (origin.detector.name, origin.topic, origin.group, kind, series)
     return _digest("".join(f"{len(part)}:{part}" for part in parts) + str(started_at))
 

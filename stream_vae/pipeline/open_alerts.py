@@ -6,7 +6,12 @@ from datetime import UTC, datetime, timedelta
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import Incident, IncidentState, SeriesIncidents, Silence
 from stream_vae.core.series_index import SeriesName
-from stream_vae.pipeline.alert_builder import Origin, incident_id, incident_id_by_name
+from stream_vae.pipeline.alert_builder import (
+    EventPlace,
+    Origin,
+    incident_id,
+    incident_id_by_name,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -18,7 +23,8 @@ def open_incidents(
     """Return the incidents of a deployment whose last event is firing, as far as events tell.
 
     Events name no group, so an incident is known as this deployment's by its id, which can be
-    computed again where its start is told exactly: event times finer than a microsecond are not.
+    computed again where its start is told exactly: event times finer than a microsecond are not,
+    nor is the place of an event that is not the first of its series in its record.
 
     Args:
         events: Of the alerts topic; those of one series in order.
@@ -50,8 +56,11 @@ def _ids(event: AlertEvent, origin: Origin) -> set[str]:
             incident_id(origin, event.series.key, started_at, silent_at=offset),
             incident_id_by_name(f"{name}:silence:{offset}", event.series.key, started_at),
         }
+    source = event.source
+    place = EventPlace(partition=source.partition, offset=source.offset_start, nth=0)
     return {
         incident_id(origin, event.series.key, started_at),
+        incident_id(origin, event.series.key, started_at, event=place),
         incident_id_by_name(name, event.series.key, started_at),
     }
 

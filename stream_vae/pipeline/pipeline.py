@@ -254,6 +254,7 @@ class Pipeline:
                 step=int(window_batch.end_times[b]),
                 time=int(scored.readings.times[at]),
                 offset=int(scored.readings.offsets[at]),
+                nth=_place_in_record(scored, at) if self.detector.spec.has_events else 0,
                 anomalous=bool(counted[b]),
                 score=float(scored.scores.value[b]),
                 grade=float(grades[b]),
@@ -267,9 +268,10 @@ class Pipeline:
                 continue
             change, incident = changed
             if change is Change.OPENED:
-                key = scored.readings.series[at]
+                partition, key = self.store.index.name(row)
+                first = self.store.incidents.first_evidence(row)
                 incident = self.store.incidents.name(
-                    row, self._writer.anomaly_id(key, incident.started_at)
+                    row, self._writer.anomaly_id(key, partition, first)
                 )
             changes.append((at, row, self._writer.write(change, incident, batch, b, now)))
         return changes
@@ -285,6 +287,18 @@ class Pipeline:
             surprise = -2 * np.log(np.maximum(scores.probability, LEAST_P))
             distance = np.where(np.isnan(surprise), distance, np.sqrt(np.maximum(surprise, 0)))
         return np.asarray((distance >= self._min_deviation).any(axis=1))
+
+
+def _place_in_record(scored: ScoredBatch, at: int) -> int:
+    """Return how many readings of the same series stand before this one in its record."""
+    readings, rows = scored.readings, scored.window_batch.rows
+    record = (readings.partitions[at], readings.offsets[at])
+    nth = 0
+    for before in range(at - 1, -1, -1):
+        if (readings.partitions[before], readings.offsets[before]) != record:
+            break
+        nth += int(rows[before] == rows[at])
+    return nth
 
 
 def _grades(judged: Judgement) -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ class SeriesStore:
                 *more_parts,
             )
         )
-        self.incidents = IncidentTracker(config.incident)
+        self.incidents = IncidentTracker(config.incident, is_of_events=spec.has_events)
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
 
     @property

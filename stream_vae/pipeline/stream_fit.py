@@ -47,7 +47,7 @@ class StreamFit:
     def __init__(self, spec: ModelSpec) -> None:
         self._names = tuple(feature.name for feature in spec.features)
         self._model_step_s = spec.step_seconds
-        self._has_order = spec.window_length > 1  # events come whenever they do
+        self._has_order = not spec.has_events  # events come whenever they do
         self._readings = 0
         self._observed = np.zeros(len(self._names), np.int64)
         self._n_missing_told = 0

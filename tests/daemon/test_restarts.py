@@ -1,15 +1,19 @@
 """Restarts with another model, and with state of a partition as a whole."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from stream_vae.detect.config import IncidentConfig
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
-from tests.conftest import SCALER, make_spec
-from tests.memory_kafka.instance import Instance
-from tests.memory_kafka.scene import Scene, reading
+from tests.conftest import SCALER, F, make_spec
+from tests.inputs.point_lists import PointListDecoder, point_list
+from tests.memory_kafka.clock import START_S
+from tests.memory_kafka.instance import Instance, Parts
+from tests.memory_kafka.scene import Scene, make_settings, reading
 from tests.state.partition_counter import CountingDecoder, PartitionCounter
 
 
@@ -86,3 +90,44 @@ def test_the_next_model_sees_readings_as_they_came_however_the_last_one_clipped_
     newest = store.windows.state["values"][row][-1]
     np.testing.assert_allclose(newest, 500.0, atol=1)
     assert scaler.transform(newest)[0] == pytest.approx(497 / 40, abs=0.1)
+
+
+def events(wild: Sequence[bool], per_record: int) -> list[bytes]:
+    """Return records of so many events each, all of one series and one millisecond."""
+    points = [
+        ["events", START_S, *[9.0 if is_wild else 0.1 * (i % 7)] * F]
+        for i, is_wild in enumerate(wild)
+    ]
+    return [point_list(*points[i : i + per_record]) for i in range(0, len(points), per_record)]
+
+
+@pytest.mark.parametrize("per_record", [1, 3])
+def test_events_of_one_time_are_told_once_each_under_ids_of_their_own_over_a_crash(
+    per_record: int,
+) -> None:
+    """Each incident is one event; its id is the same whoever finds it, also after the crash."""
+    incident = IncidentConfig(open_after=1, open_within=1, resolve_after=1)
+    calibration = {"mean_square": np.random.default_rng(1).chisquare(F, 1001) / F}
+    scene = Scene(
+        parts=Parts(
+            settings=make_settings(detect={"incident": incident}),
+            spec=replace(
+                make_spec(),
+                window_length=1,
+                calibration={name: np.sort(found) for name, found in calibration.items()},
+            ),
+            decoder=PointListDecoder(F),
+        )
+    )
+    wild = [i % 4 in (0, 2) for i in range(24)]
+    scene.feed("gateway", events(wild, per_record))
+    first = scene.start()
+    scene.settle(first)
+    first.kill()
+    scene.feed("gateway", events(wild, per_record))
+    second = scene.start()
+    scene.assert_undisturbed(second)
+    firing = [event for event in scene.alerts() if event["status"] == "firing"]
+    assert len(firing) == 24
+    assert len({event["incident_id"] for event in firing}) == 24
+    assert {event["starts_at"] for event in firing} == {firing[0]["starts_at"]}

@@ -106,7 +106,10 @@ def test_a_reading_takes_no_other_steps_place() -> None:
 
 @pytest.mark.parametrize("pattern", ["!.!", "!..!", "!.!!..!"])
 def test_revisions_of_one_step_give_no_incident_id_twice(pattern: str) -> None:
-    """All readings stand in one step, at the same time: detector, key and start are the same."""
+    """All readings stand in one step, at the same time: detector, key and start are the same.
+
+    Control: events, whose incidents are named by their place, are each judged by itself.
+    """
     config = IncidentConfig(open_after=1, open_within=1, resolve_after=1)
     tracker = IncidentTracker(config)
     readings = [make_reading(0, anomalous=mark == "!") for mark in pattern]
@@ -115,6 +118,11 @@ def test_revisions_of_one_step_give_no_incident_id_twice(pattern: str) -> None:
     assert tracker.observe(1, make_reading(1, anomalous=False)) is None
     assert not tracker.tracked_rows
     assert tracker.observe(1, make_reading(2, anomalous=True)) is not None, "control: a later step"
+    of_events = IncidentTracker(config, is_of_events=True)
+    n_opened = sum(
+        change[0] is Change.OPENED for r in readings if (change := of_events.observe(1, r))
+    )
+    assert n_opened == pattern.replace("!!", "!").count("!")
 
 
 def test_an_incident_never_ends_before_it_starts() -> None:

@@ -1,9 +1,11 @@
 """Event records through decoder and pipeline: no time, no series, values of several kinds."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertDetector, AlertEvent
@@ -16,6 +18,7 @@ from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.pipeline.pipeline import Pipeline
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,6 +40,9 @@ SPEC = ModelSpec(
     score="surprise",
     calibration={"surprise": np.linspace(0, 2.5, 101)},
 )
+ORIGIN = Origin(
+    detector=AlertDetector(name="test", version="0", instance="i"), topic="people", group="g"
+)
 
 
 class JobScorer:
@@ -54,8 +60,10 @@ class JobScorer:
         )
 
 
-def observe(*jobs: str, min_deviation: float) -> tuple[list[Verdict], tuple[AlertEvent, ...]]:
-    """Publish records without time and key, stamped in no order."""
+def observe(
+    *jobs: str, min_deviation: float, apart_ns: int = -(10**9)
+) -> tuple[list[Verdict], tuple[AlertEvent, ...]]:
+    """Publish records without time and key, stamped so far apart."""
     config = DetectConfig(
         threshold=ThresholdConfig(method="fixed", value=2.0),
         incident=IncidentConfig(
@@ -67,7 +75,7 @@ def observe(*jobs: str, min_deviation: float) -> tuple[list[Verdict], tuple[Aler
         topic="people",
         partitions=np.zeros(n, np.int32),
         offsets=np.arange(n, dtype=np.int64),
-        timestamps=NOW_NS - np.arange(n) * 10**9,
+        timestamps=NOW_NS + np.arange(n) * apart_ns,
         timed_by_broker=False,
         keys=[None] * n,
         values=[json.dumps({"age": 30, "job": job}).encode() for job in jobs],
@@ -75,26 +83,35 @@ def observe(*jobs: str, min_deviation: float) -> tuple[list[Verdict], tuple[Aler
     )
     decoded = build_decoder(FEATURES, ReadingFormat(), is_events=True).decode(batch, NOW_NS)
     assert decoded.rejections == []
-    origin = Origin(
-        detector=AlertDetector(name="test", version="0", instance="i"), topic="people", group="g"
-    )
-    pipeline = Pipeline(Detector(SPEC, JobScorer(), config), config, origin)
+    pipeline = Pipeline(Detector(SPEC, JobScorer(), config), config, ORIGIN)
     outcome = pipeline.observe(decoded.readings, NOW)
     return [Verdict(verdict) for verdict in outcome.verdicts.verdict.tolist()], outcome.alerts
 
 
-def test_each_odd_event_is_told_with_its_category_whatever_the_order_of_their_times() -> None:
+@pytest.mark.parametrize("apart_ns", [-(10**9), 0])
+def test_each_odd_event_is_told_with_its_category_whatever_the_order_of_their_times(
+    apart_ns: int,
+) -> None:
+    """None apart, they are as many events, each of an incident of its own."""
     jobs = ("clerk", "nurse", "clerk", "astronaut", "clerk")
-    verdicts, alerts = observe(*jobs, min_deviation=0)
+    verdicts, alerts = observe(*jobs, min_deviation=0, apart_ns=apart_ns)
     assert verdicts == [Verdict.NORMAL, Verdict.ANOMALOUS] * 2 + [Verdict.NORMAL]
     opened = [alert for alert in alerts if alert.status == "firing"]
     assert [alert.source.offset_start for alert in opened] == [1, 3]
     assert {alert.series.key for alert in alerts} == {"events"}
+    assert len({alert.incident_id for alert in alerts}) == 2
     first, second = (alert.features[0] for alert in opened)
     assert (first.actual_category, first.expected_category) == ("nurse", "clerk")
     assert first.actual_probability == PROBABILITIES[1]
     assert (second.actual, second.actual_category) == (2.0, None)
     assert "job a value not seen in training, probability 0.0001" in opened[1].summary
+
+
+def test_an_incident_of_an_event_is_known_as_this_deployments_from_its_alert() -> None:
+    """Where the state is lost. Control: another group's is not."""
+    _, alerts = observe("clerk", "nurse", min_deviation=0)
+    assert set(open_incidents(alerts, ORIGIN)) == {(0, "events")}
+    assert not open_incidents(alerts, replace(ORIGIN, group="h"))
 
 
 def test_a_category_deviates_by_its_probability_not_by_its_code() -> None:

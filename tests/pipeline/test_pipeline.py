@@ -19,7 +19,12 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.events import ReadingsJudged, ThresholdReleased
-from stream_vae.pipeline.alert_builder import Origin, incident_id, incident_id_by_name
+from stream_vae.pipeline.alert_builder import (
+    EventPlace,
+    Origin,
+    incident_id,
+    incident_id_by_name,
+)
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
@@ -241,7 +246,11 @@ def test_an_incident_id_tells_deployments_series_starts_and_kinds_apart() -> Non
     ids |= {incident_id(origin_of("a", "bc", "d"), "s", 2)}
     ids |= {incident_id(origin_of("a", "bc", "d"), "s", 1, silent_at=n) for n in (0, 1)}
     ids |= {incident_id(origin_of("a", "bc", "d"), "t", 1)}
-    assert len(ids) == 8
+    places = [
+        EventPlace(partition=p, offset=o, nth=n) for p in (0, 1) for o in (0, 1) for n in (0, 1)
+    ]
+    ids |= {incident_id(origin_of("a", "bc", "d"), "s", 1, event=place) for place in places}
+    assert len(ids) == 16
 
 
 def pipeline_of(origin: Origin) -> Pipeline:

@@ -52,7 +52,7 @@ def columns_of(spec: "ModelSpec") -> ColumnChoice:
     return ColumnChoice(
         features=tuple(feature.name for feature in spec.features),
         declared={feature.name: feature for feature in spec.features},
-        is_events=spec.window_length == 1,
+        is_events=spec.has_events,
     )
 
 

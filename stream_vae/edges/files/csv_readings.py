@@ -35,8 +35,7 @@ MAX_CELLS = 200_000_000
 _CELLS_BESIDE_FEATURES = 4
 """Overhead of a row beside its features, in units of 8 bytes: time, series, line, file, label."""
 EVENT_STEP_NS = 1_000_000
-"""Time between the rows of a file without a column `timestamp`: the finest grid there is, so that
-events of a stream rarely share a step."""
+"""Time between the rows of a file without a column `timestamp`: the finest grid there is."""
 NO_LABEL = -1
 """Label of a reading that has none."""
 
