@@ -1,4 +1,4 @@
-"""`stream-vae benchmark`: the detectors on a public data set."""
+"""`stream-vae benchmark`: the detectors on public data sets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,32 +7,54 @@ import typer
 
 
 def benchmark(
-    name: Annotated[
-        str,
+    names: Annotated[
+        list[str],
         typer.Argument(
-            help="smd, asd, skab, nab, ecg5000, smap-msl, adbench or digits.", metavar="NAME"
+            help="smd, asd, skab, nab, ecg5000, smap-msl, adbench, digits or tsb-ad-m (machines of "
+            "smd under the rule of TSB-AD-M).",
+            metavar="NAME...",
         ),
     ],
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder with the set in its published layout; digits needs none."),
+        typer.Option(
+            help="Folder with the set in its published layout, or with the folders smd, asd, skab, "
+            "nab, ecg5000, smap_msl, adbench_tabular; digits needs none."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How often to train, each anew.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     file: Annotated[
         list[str] | None,
         typer.Option("--file", help="Only this part of the set; repeat for more."),
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Parts and seeds at a time, each in a process of its own.")
+    ] = 1,
+    each_file: Annotated[
+        bool, typer.Option("--each-file", help="Print each part of the set, not their mean.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Where to write every figure as JSON.")
     ] = None,
 ) -> None:
-    """Train and judge on a public data set, beside baselines and the published table.
+    """Train and judge on public data sets, beside baselines and the published table.
 
     Every method learns from the same windows and judges the same windows. Settings and cuts never
     depend on test labels, except where a column says so; nothing is point-adjusted.
 
     Example: stream-vae benchmark digits --seeds 3 --json digits.json
     """
-    from stream_vae.commands.jobs.benchmark import benchmark_data
+    from stream_vae.commands.jobs.benchmark import BenchmarkRequest, run_benchmarks
 
-    benchmark_data(name, data_dir, seeds=seeds, files=file or [], json_file=json_file)
+    run_benchmarks(
+        BenchmarkRequest(
+            names=tuple(dict.fromkeys(names)),
+            data_dir=data_dir,
+            seeds=range(seed, seed + seeds),
+            files=tuple(file or ()),
+            processes=jobs,
+            each_file=each_file,
+            json_file=json_file,
+        )
+    )

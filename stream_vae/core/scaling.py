@@ -28,6 +28,11 @@ class Scaler:
     transforms: tuple[Transform, ...] = ()
     """(F,); empty if all are linear."""
 
+    @property
+    def category_counts(self) -> NDArray[np.int64]:
+        """Return (F,) how many categories a feature's codes stand for; 0 of a number."""
+        return np.where(self._is("code"), np.rint(self.std), 0.0).astype(np.int64)
+
     @classmethod
     def fit(cls, values: NDArray[np.float64], clip: float = 10.0) -> "Scaler":
         """Fit on (N, F) values in input units; NaN = not observed and is ignored.

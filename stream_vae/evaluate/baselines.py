@@ -1,4 +1,4 @@
-"""Baseline detectors for comparison. All work on scaled windows without gaps."""
+"""Baseline detectors for comparison. All work on scaled windows without gaps or categories."""
 
 from importlib import import_module
 from typing import Any, Protocol
@@ -23,6 +23,30 @@ class WindowModel(Protocol):
 _WIDE = 2000
 """Values of a window above which components come from at most as many evenly spaced windows: the
 covariance grows with the square of the values, its decomposition with their cube."""
+
+
+def one_hot(scaled: Windows, category_counts: NDArray[np.int64]) -> Windows:
+    """Return windows without gaps in which each category has a column of its own.
+
+    Args:
+        scaled: (B, T, F) NaN = not observed; becomes 0, of a category in all its columns.
+        category_counts: (F,) categories K of each feature, whose scaled values are codes 0..K
+            divided by K, where K, a category never seen, is 0 in all columns; 0 for a number.
+
+    >>> counts = np.array([0, 2])
+    >>> one_hot(np.array([[[1.5, 0.5]]], np.float32), counts).tolist()
+    [[[1.5, 0.0, 1.0]]]
+    """
+    if not category_counts.any():
+        return np.nan_to_num(scaled)
+    columns = []
+    for f, count in enumerate(category_counts.tolist()):
+        column = scaled[..., f : f + 1]
+        if count:
+            column = (np.rint(column * count) == np.arange(count)).astype(np.float32)
+        columns.append(np.nan_to_num(column))
+    together: Windows = np.concatenate(columns, axis=-1)
+    return together
 
 
 class PcaWindows:

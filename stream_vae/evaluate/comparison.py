@@ -16,6 +16,7 @@ from stream_vae.evaluate.baselines import (
     NearestWindow,
     PcaWindows,
     Windows,
+    one_hot,
 )
 from stream_vae.evaluate.history import BATCH, OtherScore
 from stream_vae.models.residuals import ResidualScorer
@@ -36,7 +37,7 @@ _Score = Callable[[Windows], NDArray[np.float64]]
 def cut_windows(
     spec: ModelSpec, config: DetectConfig, readings: ReadingBatch, *, rng: np.random.Generator
 ) -> Windows:
-    """Return the windows that the detector would score, by time, `MOST_WINDOWS` at most.
+    """Return the windows that the detector would score, `encoded`, by time, `MOST_WINDOWS` at most.
 
     Args:
         spec: The model's inputs.
@@ -47,7 +48,8 @@ def cut_windows(
     store = SeriesStore(spec, config, max(len(set(readings.series)), 1))
     kept = np.zeros(len(readings), np.bool_)
     kept[rng.permutation(len(readings))[:MOST_WINDOWS]] = True
-    windows = [np.empty((0, spec.window_length, len(spec.features)), np.float32)]
+    none = np.empty((0, spec.window_length, len(spec.features)))
+    windows = [encoded(none, spec.scaler)]
     ends = [np.empty(0, np.int64)]
     for at in range(0, len(readings), BATCH):
         rows = np.arange(at, min(at + BATCH, len(readings)))
@@ -55,42 +57,64 @@ def cut_windows(
         names = list(zip(batch.partitions.tolist(), batch.series, strict=True))
         cut = store.windows.push(store.rows(names), batch)
         chosen = kept[rows[cut.ready]]
-        windows.append(_filled(spec.scaler, cut.windows[chosen]))
+        windows.append(encoded(cut.windows[chosen], spec.scaler))
         ends.append(cut.end_times[chosen])
     order = np.argsort(np.concatenate(ends), kind="stable")
     found: Windows = np.concatenate(windows)[order]
     return found
 
 
-def fit_baselines(windows: Windows, scaler: Scaler, *, seed: int) -> dict[str, OtherScore]:
+def encoded(windows: NDArray[np.float64], scaler: Scaler) -> Windows:
+    """Return windows as baselines take them: numbers scaled, categories one-hot, no gaps.
+
+    Args:
+        windows: (B, T, F) in input units. A number that was not observed is taken as the training
+            mean, a category as none.
+        scaler: Of the features.
+    """
+    return one_hot(scaler.transform(windows), scaler.category_counts)
+
+
+def fit_baselines(
+    windows: Windows, scaler: Scaler, *, seed: int, with_deterministic: bool = True
+) -> dict[str, OtherScore]:
     """Return baselines by name, each with its usual score, and under our score where it has one.
 
     The usual score is the mean squared residual of PCA (Q), the distance to the nearest window,
     the largest z-score at the newest step, and the isolation forest's own. Ours is `default_score`
     on the residuals; an isolation forest has none. The last fifth of the windows is not fitted to,
-    but sets the scales of scores. Values that were not observed are taken as the training mean.
+    but sets the scales of scores.
 
     Args:
-        windows: (W, T, F) scaled training windows by time, without gaps.
+        windows: (W, T, F) training windows by time, `encoded`.
         scaler: The model's.
         seed: Of what is drawn.
+        with_deterministic: Whether those that draw nothing, PCA and z-scores, are among them.
     """
     held_from = round(len(windows) * (1 - _HELD_OUT))
     learnt, held_out = windows[:held_from], windows[held_from:]
-    pca, z_scores = PcaWindows(learnt), FeatureZScores(learnt)
     nearest = NearestWindow(learnt, most=_REFERENCE_WINDOWS, rng=np.random.default_rng(seed))
-    ours = default_score(windows.shape[2])
-    found: dict[str, _Score] = {
-        "PCA Q": lambda batch: _mean_square(pca.residual(batch)),
-        f"PCA, {ours}": _under_our_score(pca.residual, held_out, ours),
-        "PCA T2+Q": T2Q(pca, held_out).score,
+    ours = default_score(len(scaler.mean))
+    found: dict[str, _Score] = {}
+    if with_deterministic:
+        found |= _deterministic(learnt, held_out, ours)
+    found |= {
         "1-NN": lambda batch: _mean_square(nearest.residual(batch)),
         f"1-NN, {ours}": _under_our_score(nearest.residual, held_out, ours),
-        "z-score": z_scores.score,
-        f"z-score, {ours}": _under_our_score(z_scores.residual, held_out, ours),
         "isolation forest": IsolationForest(learnt, seed=seed).score,
     }
     return {name: _of_raw_windows(score, scaler) for name, score in found.items()}
+
+
+def _deterministic(learnt: Windows, held_out: Windows, ours: str) -> dict[str, _Score]:
+    pca, z_scores = PcaWindows(learnt), FeatureZScores(learnt)
+    return {
+        "PCA Q": lambda batch: _mean_square(pca.residual(batch)),
+        f"PCA, {ours}": _under_our_score(pca.residual, held_out, ours),
+        "PCA T2+Q": T2Q(pca, held_out).score,
+        "z-score": z_scores.score,
+        f"z-score, {ours}": _under_our_score(z_scores.residual, held_out, ours),
+    }
 
 
 def _under_our_score(
@@ -101,11 +125,7 @@ def _under_our_score(
 
 
 def _of_raw_windows(score: _Score, scaler: Scaler) -> OtherScore:
-    return lambda windows: score(_filled(scaler, windows))
-
-
-def _filled(scaler: Scaler, windows: NDArray[np.float64]) -> Windows:
-    return np.nan_to_num(scaler.transform(windows), copy=False)
+    return lambda windows: score(encoded(windows, scaler))
 
 
 def _mean_square(residual: Windows) -> NDArray[np.float64]:

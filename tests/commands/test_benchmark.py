@@ -2,14 +2,21 @@
 
 import gzip
 import json
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from rich.console import Console
 
-from stream_vae.commands.jobs.benchmark import benchmark_data
+from stream_vae.commands.jobs.benchmark import BenchmarkRequest, run_benchmarks
+from stream_vae.commands.jobs.benchmark_table import benchmark_table
 from stream_vae.edges.files.data_folder import FileFolder
 from stream_vae.errors import ConfigError, InputFileError
-from tests.evaluate.data_sets.layouts import LAYOUTS
+from stream_vae.evaluate.data_sets.families import FAMILIES
+from stream_vae.evaluate.data_sets.summaries import BenchmarkRow, Result
+from tests.evaluate.data_sets.layouts import LAYOUTS, MemoryFolder
 
 
 def written(folder: Path, name: str, *, packed: bool = False) -> Path:
@@ -20,12 +27,19 @@ def written(folder: Path, name: str, *, packed: bool = False) -> Path:
     return folder
 
 
+def request(name: str, data_dir: Path | None, **options: Any) -> BenchmarkRequest:
+    usual: dict[str, Any] = {"seeds": range(1), "files": (), "processes": 1, "each_file": False}
+    return BenchmarkRequest(
+        **{"names": (name,), "data_dir": data_dir, "json_file": None, **usual, **options}
+    )
+
+
 @pytest.mark.slow
 def test_the_table_and_the_rows_hold_model_and_baselines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written(tmp_path / "adbench_tabular", "adbench")
-    benchmark_data("adbench", tmp_path, seeds=1, files=[], json_file=tmp_path / "rows.json")
+    run_benchmarks(request("adbench", tmp_path, json_file=tmp_path / "rows.json"))
     rows = json.loads((tmp_path / "rows.json").read_bytes())
     assert {"stream-vae", "PCA Q", "isolation forest"} <= {row["method"] for row in rows}
     for row in rows:
@@ -50,7 +64,7 @@ def test_a_mistake_is_named(
     written(tmp_path / "there", "adbench")
     data_dir = None if folder is None else tmp_path / folder
     with pytest.raises(ConfigError, match=says):
-        benchmark_data(name, data_dir, seeds=1, files=files, json_file=None)
+        run_benchmarks(request(name, data_dir, files=files))
 
 
 def test_a_packed_file_reads_as_the_plain_one(tmp_path: Path) -> None:
@@ -64,3 +78,53 @@ def test_a_damaged_packed_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.txt.gz").write_bytes(b"no gzip")
     with pytest.raises(InputFileError, match=r"x\.txt\.gz"):
         FileFolder(tmp_path).read("x.txt")
+
+
+def result(file: str, seed: int, vus_pr: float) -> Result:
+    row = BenchmarkRow(
+        data="tsb-ad-m",
+        file=file,
+        method="stream-vae",
+        score="recency",
+        seed=seed,
+        metrics={"vus_pr": vus_pr},
+    )
+    none = np.zeros(0, np.bool_)
+    return Result(row=row, test=np.zeros(0), is_anomalous=none, is_detected=none, judged_from=0)
+
+
+RESULTS = [
+    result("mine-a", 0, 0.2),
+    result("mine-b", 0, 0.4),
+    result("mine-a", 1, 0.4),
+    result("mine-b", 1, 0.6),
+    result("mine-a", 2, 0.9),  # interrupted before its other file
+]
+
+
+@pytest.mark.parametrize(
+    ("results", "each_file", "lines"),
+    [
+        (RESULTS, False, ["0.6000", "0.3750", "0.4000 ± 0.1414"]),
+        (RESULTS[:1], False, ["0.5000", "0.2500", "0.2000"]),
+        (
+            RESULTS,
+            True,
+            ["0.5000", "0.7000", "0.2500", "0.5000", "0.5000 ± 0.3606", "0.5000 ± 0.1"],
+        ),
+    ],
+)
+def test_a_row_is_the_mean_over_files_and_its_spread_over_seeds(
+    results: list[Result], each_file: bool, lines: list[str]
+) -> None:
+    family = FAMILIES["tsb-ad-m"]
+    published = family.published_in(MemoryFolder(LAYOUTS["tsb-ad-m"]()))
+    out = StringIO()
+    table = benchmark_table(family, published, results, n_parts=2, each_file=each_file)
+    Console(file=out, width=120).print(table)
+    rows = [
+        line for line in out.getvalue().splitlines() if "published" in line or "recency" in line
+    ]
+    for row, expected in zip(rows, lines, strict=True):
+        assert expected in row
+    assert f"{1 if len(results) == 1 else 2} of 2 parts" in out.getvalue()

@@ -1,7 +1,13 @@
-"""The detectors on a public data set: progress, the table, the rows as JSON."""
+"""The detectors on public data sets: progress, the tables, the rows as JSON."""
 
+import multiprocessing
+import os
+import signal
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,35 +21,62 @@ from stream_vae.edges.files.data_folder import FileFolder
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.data_sets.families import FAMILIES, Family
 from stream_vae.evaluate.data_sets.folder import DataFolder
-from stream_vae.evaluate.data_sets.run import run_benchmark
+from stream_vae.evaluate.data_sets.run import Job, jobs_of, run_job
 from stream_vae.evaluate.data_sets.summaries import BenchmarkRow, Result
-from stream_vae.evaluate.data_sets.task import Task
+from stream_vae.evaluate.data_sets.task import Part
 from stream_vae.models.device import limit_threads
 from stream_vae.models.training.reports import BatchReport
 
+_WIDE = 200
+"""Columns where the output is no terminal: no table is cut."""
 
-def benchmark_data(
-    name: str, data_dir: Path | None, *, seeds: int, files: Sequence[str], json_file: Path | None
-) -> None:
-    """Run the benchmark of a data set and print its table."""
-    if name not in FAMILIES:
-        raise ConfigError(f"NAME: found {name!r}, expected one of {', '.join(FAMILIES)}")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkRequest:
+    """What the operator asked for."""
+
+    names: tuple[str, ...]
+    data_dir: Path | None
+    seeds: range
+    files: tuple[str, ...]
+    """Parts of the sets; empty for all."""
+    processes: int
+    """How many parts and seeds are run at a time."""
+    each_file: bool
+    json_file: Path | None
+
+
+def run_benchmarks(request: BenchmarkRequest) -> None:
+    """Run the benchmarks and print their tables, on interruption of what is finished."""
+    _check(request)
+    limit_threads(1)
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    began = time.monotonic()
+    folders = {name: _folder(name, request.data_dir) for name in request.names}
+    parts = _chosen(
+        {name: FAMILIES[name].load(folder) for name, folder in folders.items()}, request.files
+    )
+    jobs = [job for name in parts for job in jobs_of(name, parts[name], request.seeds)]
+    results: list[Result] = []
+    try:
+        for found in _run(jobs, request.processes, console):
+            results += found
+            if request.json_file is not None:  # each time: a killed run leaves what it found
+                _write(request.json_file, [one.row for one in results])
+    finally:
+        for name, chosen in parts.items():
+            of_set = [result for result in results if result.row.data == name]
+            _print_table(console, FAMILIES[name], folders[name], of_set, len(chosen), request)
+        console.print(f"{len(request.seeds)} seed(s), {time.monotonic() - began:.0f} s")
+
+
+def _check(request: BenchmarkRequest) -> None:
+    for name in request.names:
+        if name not in FAMILIES:
+            raise ConfigError(f"NAME: found {name!r}, expected one of {', '.join(FAMILIES)}")
+    json_file = request.json_file
     if json_file is not None and not json_file.parent.is_dir():
         raise ConfigError(f"--json {json_file}: found no folder {json_file.parent}, expected one")
-    family = FAMILIES[name]
-    limit_threads(1)
-    console, began = Console(), time.monotonic()
-    tasks = _chosen(family.load(_folder(name, family, data_dir)), files)
-    results: list[Result] = []
-    for result in _run(name, tasks, seeds, console):
-        results.append(result)
-        if json_file is not None:  # each time: a long run that is ended leaves what it found
-            _write(json_file, [one.row for one in results])
-    console.print(benchmark_table(family, results))
-    console.print(f"{family.rule}.", highlight=False, markup=False)
-    if family.source:
-        console.print(f"Published: {family.source}.", highlight=False, markup=False)
-    console.print(f"{seeds} seed(s), {time.monotonic() - began:.0f} s")
 
 
 class _NoFiles:
@@ -60,8 +93,9 @@ class _NoFiles:
         raise KeyError(name)
 
 
-def _folder(name: str, family: Family, data_dir: Path | None) -> DataFolder:
+def _folder(name: str, data_dir: Path | None) -> DataFolder:
     """Return the set's folder: the one given, or the one of its usual name therein."""
+    family = FAMILIES[name]
     if family.folder is None:
         return _NoFiles()
     if data_dir is None:
@@ -72,18 +106,17 @@ def _folder(name: str, family: Family, data_dir: Path | None) -> DataFolder:
     return FileFolder(usual if usual.is_dir() else data_dir)
 
 
-def _chosen(tasks: Iterable[Task], files: Sequence[str]) -> Iterator[Task]:
-    seen: list[str] = []
-    for task in tasks:
-        seen.append(task.file)
-        if not files or task.file in files:
-            yield task
-    unknown = sorted(set(files) - set(seen))
+def _chosen(parts: dict[str, Sequence[Part]], files: Sequence[str]) -> dict[str, Sequence[Part]]:
+    known = [part.file for found in parts.values() for part in found]
+    unknown = [file for file in files if file not in known]
     if unknown:
-        raise ConfigError(f"--file {unknown[0]!r}: not in the set, expected one of {seen}")
+        raise ConfigError(f"--file {unknown[0]!r}: not in the set, expected one of {known}")
+    if not files:
+        return parts
+    return {name: [part for part in found if part.file in files] for name, found in parts.items()}
 
 
-def _run(name: str, tasks: Iterable[Task], seeds: int, console: Console) -> Iterator[Result]:
+def _run(jobs: Sequence[Job], processes: int, console: Console) -> Iterator[list[Result]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -91,22 +124,83 @@ def _run(name: str, tasks: Iterable[Task], seeds: int, console: Console) -> Iter
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        line = bar.add_task(f"reading {name}", total=None)
+        run = _run_here if processes == 1 else _run_beside
+        yield from run(jobs, processes, bar)
 
-        def on_start(task: Task, seed: int) -> None:
-            what = f"{escape(task.file)}, seed {seed}"
-            bar.reset(line, description=what, total=None)
-            if not console.is_terminal:
-                console.print(what)
 
-        def on_batch(batch: BatchReport) -> None:
-            bar.update(line, total=batch.steps, completed=batch.step)
+def _run_here(jobs: Sequence[Job], _: int, bar: Progress) -> Iterator[list[Result]]:
+    """Run one job after the other, with a bar over the batches of its training."""
+    line = bar.add_task("reading", total=None)
 
-        for result in run_benchmark(
-            name, tasks, seeds=seeds, now=datetime.now(UTC), on_start=on_start, on_batch=on_batch
-        ):
-            bar.update(line, description=f"{escape(result.row.file)}: {result.row.method}")
-            yield result
+    def on_batch(batch: BatchReport) -> None:
+        bar.update(line, total=batch.steps, completed=batch.step)
+
+    for number, job in enumerate(jobs, start=1):
+        what = _what(job, number, len(jobs))
+        bar.reset(line, description=what, total=None)
+        if not bar.console.is_terminal:
+            bar.console.print(what)
+        yield run_job(job, datetime.now(UTC), on_batch)
+
+
+def _run_beside(jobs: Sequence[Job], processes: int, bar: Progress) -> Iterator[list[Result]]:
+    """Run some jobs at a time, each in a process, with a bar over all jobs."""
+    line, now = bar.add_task("parts and seeds", total=len(jobs)), datetime.now(UTC)
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # as they are read by a worker
+        os.environ.setdefault(library, "1")
+    # Not forked: torch's threads do not survive that.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin_worker)
+    is_finished = False
+    try:
+        running: dict[Future[list[Result]], Job] = {
+            pool.submit(run_job, job, now): job for job in jobs
+        }
+        for number, done in enumerate(as_completed(running), start=1):
+            found = done.result()
+            bar.update(line, completed=number)
+            if not bar.console.is_terminal:
+                bar.console.print(_what(running[done], number, len(jobs)))
+            yield found
+        is_finished = True
+    finally:
+        pool.shutdown(wait=is_finished, cancel_futures=True)
+        if not is_finished:
+            for process in multiprocessing.active_children():
+                process.terminate()
+
+
+def _begin_worker() -> None:
+    limit_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+
+
+def _what(job: Job, number: int, total: int) -> str:
+    return f"{job.data} {escape(job.part.file)}, seed {job.seed} ({number} of {total})"
+
+
+def _print_table(
+    console: Console,
+    family: Family,
+    folder: DataFolder,
+    results: Sequence[Result],
+    n_parts: int,
+    request: BenchmarkRequest,
+) -> None:
+    if not results:
+        return
+    published = (*family.published, *family.published_in(folder))
+    table = benchmark_table(
+        family, published, results, n_parts=n_parts, each_file=request.each_file
+    )
+    console.print(table)
+    lines = [family.rule]
+    if len(request.seeds) > 1:
+        lines.append("±: standard deviation over seeds; methods without it draw nothing")
+    if family.source:
+        lines.append(f"published: {family.source}")
+    for line in lines:
+        console.print(f"{line}.", highlight=False, markup=False)
 
 
 def _write(path: Path, rows: list[BenchmarkRow]) -> None:

@@ -1,55 +1,99 @@
 """The literature's table with our rows in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from stream_vae.evaluate.data_sets.families import Family
+from stream_vae.evaluate.data_sets.families import Family, Published
 from stream_vae.evaluate.data_sets.methods import MODEL
 from stream_vae.evaluate.data_sets.summaries import Result
 
+_Figures = dict[str, list[float]]
+"""Figure -> its values, one a seed."""
 
-def benchmark_table(family: Family, results: Sequence[Result]) -> Table:
+
+def benchmark_table(
+    family: Family,
+    published: Sequence[Published],
+    results: Sequence[Result],
+    *,
+    n_parts: int,
+    each_file: bool = False,
+) -> Table:
     """Return published rows first, then ours and the baselines of the same run.
 
     A cell is the mean over seeds of the figure over the files, with the standard deviation over
-    seeds where there are several.
+    seeds where there are several. Seeds that lack a file which others have are left out.
+
+    Args:
+        family: The data set.
+        published: Rows of the literature.
+        results: Of this run.
+        n_parts: How many parts the run was to have, for the title.
+        each_file: Whether each file has rows of its own.
     """
-    n_files = len({result.row.file for result in results})
-    table = Table(title=f"{family.title}, {n_files} part(s)", title_justify="left")
+    by_part = family.by_part or each_file
+    files = list(dict.fromkeys(result.row.file for result in results))
+    table = Table(title=f"{family.title}, {len(files)} of {n_parts} parts", title_justify="left")
     table.add_column("method")
-    if family.by_part:
+    if by_part:
         table.add_column("part")
     for figure in family.figures:
         table.add_column(figure, justify="right")
-    for row in family.published:
-        cells = [_cell([row.figures[f]]) if f in row.figures else "" for f in family.figures]
-        part = [row.part] if family.by_part else []
-        table.add_row(f"{row.method} (published)", *part, *cells)
-    if family.published:
-        table.add_section()
-    for (method, score, part_name), found in _grouped(family, results).items():
-        by_seed = [family.summarise(of_seed) for of_seed in _by_seed(found)]
-        cells = [_cell([one[f] for one in by_seed if f in one]) for f in family.figures]
-        name = method if score == "usual" else f"{method}, {score}"
-        part = [escape(part_name)] if family.by_part else []
-        table.add_row(name, *part, *cells, style="bold" if method == MODEL else "")
+    for (method, part), figures in _literature(published, files, by_part=by_part):
+        cells = (_cell(figures.get(figure, ())) for figure in family.figures)
+        table.add_row(escape(method), *([escape(part)] if by_part else []), *cells)
+    table.add_section()
+    for (method, part), figures in _found(family, results, by_part=by_part):
+        cells = (_cell(figures.get(figure, ())) for figure in family.figures)
+        style = "bold" if method.startswith(MODEL) else ""
+        table.add_row(method, *([escape(part)] if by_part else []), *cells, style=style)
     return table
 
 
-def _grouped(family: Family, results: Sequence[Result]) -> dict[tuple[str, str, str], list[Result]]:
-    groups: dict[tuple[str, str, str], list[Result]] = {}
+def _literature(
+    published: Sequence[Published], files: Sequence[str], *, by_part: bool
+) -> Iterable[tuple[tuple[str, str], _Figures]]:
+    """Return published rows; those of single files as their mean where files have no rows."""
+    groups: dict[tuple[str, str], list[Published]] = {}
+    for row in published:
+        if not row.part or row.part in files:
+            where = f"published, {row.rule}" if row.rule else "published"
+            key = f"{row.method} ({where})", row.part if by_part else ""
+            groups.setdefault(key, []).append(row)
+    for key, rows in groups.items():
+        names = dict.fromkeys(name for row in rows for name in row.figures)
+        yield (
+            key,
+            {
+                name: [float(np.mean([row.figures[name] for row in rows if name in row.figures]))]
+                for name in names
+            },
+        )
+
+
+def _found(
+    family: Family, results: Sequence[Result], *, by_part: bool
+) -> Iterable[tuple[tuple[str, str], _Figures]]:
+    groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        part = result.row.file if family.by_part else ""
-        groups.setdefault((result.row.method, result.row.score, part), []).append(result)
-    return groups
+        row = result.row
+        name = row.method if row.score == "usual" else f"{row.method}, {row.score}"
+        groups.setdefault((name, row.file if by_part else ""), []).append(result)
+    for key, rows in groups.items():
+        by_seed = [family.summarise(of_seed) for of_seed in _by_seed(rows)]
+        yield key, {name: [one[name] for one in by_seed if name in one] for name in family.figures}
 
 
 def _by_seed(results: Sequence[Result]) -> list[list[Result]]:
-    seeds = sorted({result.row.seed for result in results})
-    return [[result for result in results if result.row.seed == seed] for seed in seeds]
+    """Return the results of each seed that has as many files as any."""
+    seeds: dict[int, list[Result]] = {}
+    for result in results:
+        seeds.setdefault(result.row.seed, []).append(result)
+    most = max(len(found) for found in seeds.values())
+    return [found for _, found in sorted(seeds.items()) if len(found) == most]
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -57,5 +101,5 @@ def _cell(values: Sequence[float]) -> str:
     if not len(known):
         return ""
     digits = 1 if np.abs(known).max() > 1 else 4
-    spread = f" ± {known.std():.{digits}f}" if len(known) > 1 else ""
+    spread = f" ± {known.std(ddof=1):.{digits}f}" if len(known) > 1 else ""
     return f"{known.mean():.{digits}f}{spread}"

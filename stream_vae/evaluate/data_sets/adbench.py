@@ -12,14 +12,15 @@ References:
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.errors import InputFileError
 from stream_vae.evaluate.data_sets.folder import DataFolder, find_files
-from stream_vae.evaluate.data_sets.task import Task, TaskSettings, sequence_task
+from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, sequence_task
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
 SETTINGS = TaskSettings(
@@ -37,21 +38,28 @@ SETTINGS = TaskSettings(
 )
 
 
-def load_adbench(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each table."""
+def load_adbench(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each table."""
     layout = "files NAME.npz with the arrays X and y"
-    for name, path in find_files(folder, r"(?:.*/)?([^/]+)\.npz", layout=layout).items():
-        records, is_anomalous = _read(folder, path)
-        normal = np.random.default_rng(0).permutation(np.flatnonzero(~is_anomalous))
-        learnt, rest = np.split(normal, [len(normal) // 2])
-        judged = np.sort(np.concatenate((rest, np.flatnonzero(is_anomalous))))
-        yield sequence_task(
-            name,
-            train=records[learnt][:, None, :],
-            test=records[judged][:, None, :],
-            is_anomalous=is_anomalous[judged],
-            settings=settings,
-        )
+    files = find_files(folder, r"(?:.*/)?([^/]+)\.npz", layout=layout)
+    return [
+        Part(file=name, read=partial(_task, folder, name, path, settings))
+        for name, path in files.items()
+    ]
+
+
+def _task(folder: DataFolder, name: str, path: str, settings: TaskSettings) -> Task:
+    records, is_anomalous = _read(folder, path)
+    normal = np.random.default_rng(0).permutation(np.flatnonzero(~is_anomalous))
+    learnt, rest = np.split(normal, [len(normal) // 2])
+    judged = np.sort(np.concatenate((rest, np.flatnonzero(is_anomalous))))
+    return sequence_task(
+        name,
+        train=records[learnt][:, None, :],
+        test=records[judged][:, None, :],
+        is_anomalous=is_anomalous[judged],
+        settings=settings,
+    )
 
 
 def _read(folder: DataFolder, path: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

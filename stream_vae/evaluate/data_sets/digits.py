@@ -9,14 +9,15 @@ References:
     Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from stream_vae.evaluate.data_sets.folder import DataFolder
-from stream_vae.evaluate.data_sets.task import Task, TaskSettings, sequence_task
+from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, sequence_task
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
 SETTINGS = TaskSettings(
@@ -26,18 +27,24 @@ SETTINGS = TaskSettings(
 )
 
 
-def load_digits(_: DataFolder | None, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each held-out digit; the images come with scikit-learn."""
+def load_digits(_: DataFolder | None, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each held-out digit; the images come with scikit-learn."""
+    return [
+        Part(file=f"digit {held_out}", read=partial(_task, held_out, settings))
+        for held_out in range(10)
+    ]
+
+
+def _task(held_out: int, settings: TaskSettings) -> Task:
     found: Any = import_module("sklearn.datasets").load_digits()
     images, digits = np.asarray(found.images) / 16.0, np.asarray(found.target)
-    for held_out in range(10):
-        normal = np.random.default_rng(held_out).permutation(np.flatnonzero(digits != held_out))
-        learnt, rest = np.split(normal, [len(normal) // 2])
-        judged = np.sort(np.concatenate((rest, np.flatnonzero(digits == held_out))))
-        yield sequence_task(
-            f"digit {held_out}",
-            train=images[learnt],
-            test=images[judged],
-            is_anomalous=digits[judged] == held_out,
-            settings=settings,
-        )
+    normal = np.random.default_rng(held_out).permutation(np.flatnonzero(digits != held_out))
+    learnt, rest = np.split(normal, [len(normal) // 2])
+    judged = np.sort(np.concatenate((rest, np.flatnonzero(digits == held_out))))
+    return sequence_task(
+        f"digit {held_out}",
+        train=images[learnt],
+        test=images[judged],
+        is_anomalous=digits[judged] == held_out,
+        settings=settings,
+    )

@@ -13,15 +13,16 @@ References:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.errors import InputFileError
 from stream_vae.evaluate.data_sets.folder import DataFolder, find_files, read_text
-from stream_vae.evaluate.data_sets.task import Task, TaskSettings, sequence_task
+from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, sequence_task
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
 SETTINGS = TaskSettings(
@@ -40,41 +41,41 @@ SUPERVISED_SCORES = ("supervised",)
 _LAYOUT = "one file with TRAIN in its name and one with TEST"
 
 
-def load_ecg5000(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each setting of the published table."""
-    train, train_labels = _read(folder, "TRAIN")
-    test, is_anomalous = _read(folder, "TEST")
+def load_ecg5000(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each setting of the published table."""
+    paths = {
+        part: next(iter(find_files(folder, rf"((?:.*/)?[^/]*{part}[^/]*)", layout=_LAYOUT)))
+        for part in ("TRAIN", "TEST")
+    }
+    settings_of = {
+        "normal only": settings,
+        "mixed": replace(settings, scores=MIXED_SCORES, cut="two_groups"),
+        "supervised": replace(settings, scores=SUPERVISED_SCORES, cut="training_labels"),
+    }
+    return [
+        Part(file=file, read=partial(_task, folder, paths, file, one))
+        for file, one in settings_of.items()
+    ]
+
+
+def _task(folder: DataFolder, paths: Mapping[str, str], file: str, settings: TaskSettings) -> Task:
+    train, train_labels = _read(folder, paths["TRAIN"])
+    test, is_anomalous = _read(folder, paths["TEST"])
     order = np.random.default_rng(0).permutation(len(train))
     train, train_labels = train[order], train_labels[order]
     architecture = replace(settings.architecture, window_length=train.shape[1])
-    settings = replace(settings, architecture=architecture)
-    yield sequence_task(
-        "normal only",
-        train=train[~train_labels],
+    return sequence_task(
+        file,
+        train=train[~train_labels] if file == "normal only" else train,
+        train_labels=train_labels if file == "supervised" else None,
         test=test,
         is_anomalous=is_anomalous,
-        settings=settings,
-    )
-    yield sequence_task(
-        "mixed",
-        train=train,
-        test=test,
-        is_anomalous=is_anomalous,
-        settings=replace(settings, scores=MIXED_SCORES, cut="two_groups"),
-    )
-    yield sequence_task(
-        "supervised",
-        train=train,
-        train_labels=train_labels,
-        test=test,
-        is_anomalous=is_anomalous,
-        settings=replace(settings, scores=SUPERVISED_SCORES, cut="training_labels"),
+        settings=replace(settings, architecture=architecture),
     )
 
 
-def _read(folder: DataFolder, part: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return (W, T, 1) beats and (W,) labels of the part."""
-    (path, *_) = find_files(folder, rf"((?:.*/)?[^/]*{part}[^/]*)", layout=_LAYOUT).values()
+def _read(folder: DataFolder, path: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return (W, T, 1) beats and (W,) labels of the file."""
     where = f"{folder.place}/{path}"
     try:
         lines = [re.split(r"[,\s]+", line.strip()) for line in read_text(folder, path).splitlines()]

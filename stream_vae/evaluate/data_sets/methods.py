@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.scaling import Scaler
-from stream_vae.evaluate.comparison import fit_baselines
+from stream_vae.evaluate.comparison import encoded, fit_baselines
 from stream_vae.evaluate.data_sets.task import HELD_OUT, Task, TimedWindows
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.models.training.reports import BatchReport
@@ -33,11 +33,16 @@ class MethodScores:
 
 
 def all_scores(
-    task: Task, *, seed: int, now: datetime, on_batch: OnBatch | None = None
+    task: Task,
+    *,
+    seed: int,
+    now: datetime,
+    on_batch: OnBatch | None = None,
+    with_deterministic: bool = True,
 ) -> Iterator[MethodScores]:
     """Train the model and the baselines on a task and yield what each says of its windows."""
     yield from model_scores(task, seed=seed, now=now, on_batch=on_batch)
-    yield from baseline_scores(task, seed=seed)
+    yield from baseline_scores(task, seed=seed, with_deterministic=with_deterministic)
 
 
 def model_scores(
@@ -65,13 +70,20 @@ def model_scores(
         yield MethodScores(method=MODEL, score=name, test=test, reference=reference)
 
 
-def baseline_scores(task: Task, *, seed: int) -> Iterator[MethodScores]:
+def baseline_scores(
+    task: Task, *, seed: int, with_deterministic: bool = True
+) -> Iterator[MethodScores]:
     """Fit the baselines to the same training windows and yield their scores."""
     held_from = round(len(task.history) * (1 - HELD_OUT))
     learnt = task.history.values[:held_from]
     scaler = Scaler.fit(learnt.reshape(-1, learnt.shape[2]))
-    windows = np.nan_to_num(scaler.transform(task.history.values))
-    for full_name, score in fit_baselines(windows, scaler, seed=seed).items():
+    fitted = fit_baselines(
+        encoded(task.history.values, scaler),
+        scaler,
+        seed=seed,
+        with_deterministic=with_deterministic,
+    )
+    for full_name, score in fitted.items():
         name, _, under = full_name.partition(", ")
         test, reference = (
             np.concatenate([score(part.values) for part in _batches(which)])

@@ -19,8 +19,9 @@ References:
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.evaluate.data_sets.folder import DataFolder, find_files, read_text
 from stream_vae.evaluate.data_sets.nab_rule import probation
-from stream_vae.evaluate.data_sets.task import Task, TaskSettings, TimedWindows, windows_of
+from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, TimedWindows, windows_of
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.training_windows import TrainingSeries
 
@@ -48,8 +49,8 @@ _REFRESHED = 100
 Range = tuple[datetime, datetime]
 
 
-def load_nab(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each labelled file that is long enough to learn from."""
+def load_nab(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each labelled file."""
     (label_path, *_) = find_files(
         folder, r"(labels/combined_windows[^/]*\.json)", layout=_LAYOUT
     ).values()
@@ -61,9 +62,10 @@ def load_nab(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[
             f"{folder.place}/{label_path}: found no entry for {unlabelled[0]!r}, expected one for "
             "each file, empty where nothing is anomalous"
         )
-    for name, path in files.items():
-        times, values = _read(folder, path)
-        yield _task(name, times, values, ranges[name], settings)
+    return [
+        Part(file=name, read=partial(_task, folder, name, path, ranges[name], settings))
+        for name, path in files.items()
+    ]
 
 
 def likelihood(scores: NDArray[np.float64], judged_from: int) -> NDArray[np.float64]:
@@ -98,12 +100,9 @@ def with_cool_down(detected: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
 
 
 def _task(
-    name: str,
-    times: NDArray[np.int64],
-    values: NDArray[np.float64],
-    ranges: list[Range],
-    settings: TaskSettings,
+    folder: DataFolder, name: str, path: str, ranges: list[Range], settings: TaskSettings
 ) -> Task:
+    times, values = _read(folder, path)
     T, learnt = settings.architecture.window_length, probation(len(times))
     step_ns = max(int(np.median(np.diff(times))), 1)
     # A training series has a grid; rows that are early or late are taken as on it.

@@ -1,38 +1,48 @@
 """A benchmark: every method on every part of a data set."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from stream_vae.evaluate.data_sets.methods import OnBatch, all_scores
 from stream_vae.evaluate.data_sets.summaries import Result, measured
-from stream_vae.evaluate.data_sets.task import Task
+from stream_vae.evaluate.data_sets.task import Part
 
 
-def run_benchmark(  # noqa: PLR0913 - what, how often, when and who listens
-    data: str,
-    tasks: Iterable[Task],
-    *,
-    seeds: int,
-    now: datetime,
-    on_start: Callable[[Task, int], None] | None = None,
-    on_batch: OnBatch | None = None,
-) -> Iterator[Result]:
-    """Yield each method's figures on each task, baselines among the methods.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training of the model on a part of a data set, and the baselines beside it."""
+
+    data: str
+    """Name of the data set."""
+    part: Part
+    seed: int
+    is_first: bool
+    """Whether methods that draw nothing are run: once, not for each seed."""
+
+
+def jobs_of(data: str, parts: Iterable[Part], seeds: Iterable[int]) -> Iterator[Job]:
+    """Yield the jobs of a data set, seed by seed."""
+    chosen = list(parts)
+    for number, seed in enumerate(seeds):
+        for part in chosen:
+            yield Job(data=data, part=part, seed=seed, is_first=number == 0)
+
+
+def run_job(job: Job, now: datetime, on_batch: OnBatch | None = None) -> list[Result]:
+    """Return each method's figures on one part, baselines among the methods.
 
     Args:
-        data: Name of the data set.
-        tasks: Read one at a time.
-        seeds: How many, from 0; each trains anew.
+        job: What to run.
         now: Time of training, with a time zone.
-        on_start: Called before each task and seed.
         on_batch: Called after each optimiser step of the model.
 
     Raises:
-        ConfigError: If a task's data are too few to train on.
+        InputFileError: If a file of the part cannot be read.
+        ConfigError: If its data are too few to train on.
     """
-    for task in tasks:
-        for seed in range(seeds):
-            if on_start is not None:
-                on_start(task, seed)
-            for found in all_scores(task, seed=seed, now=now, on_batch=on_batch):
-                yield measured(data, task, found, seed)
+    task = job.part.read()
+    scores = all_scores(
+        task, seed=job.seed, now=now, on_batch=on_batch, with_deterministic=job.is_first
+    )
+    return [measured(job.data, task, found, job.seed) for found in scores]

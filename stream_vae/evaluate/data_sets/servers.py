@@ -11,7 +11,11 @@ References:
     Detection and Interpretation using Hierarchical Inter-Metric and Temporal Embedding, KDD (ASD).
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.errors import InputFileError
 from stream_vae.evaluate.data_sets.folder import (
@@ -21,7 +25,7 @@ from stream_vae.evaluate.data_sets.folder import (
     find_files,
     read_numbers,
 )
-from stream_vae.evaluate.data_sets.task import Task, TaskSettings, stream_task
+from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, stream_task
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
 SETTINGS = TaskSettings(
@@ -30,40 +34,55 @@ SETTINGS = TaskSettings(
     scores=("recency", "log_probability"),
 )
 
-_LAYOUT = "train/NAME.txt, test/NAME.txt and test_label/NAME.txt"
+LAYOUT = "train/NAME.txt, test/NAME.txt and test_label/NAME.txt"
 
 
-def load_smd(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each machine of SMD: one-minute steps."""
+def load_smd(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each machine of SMD: one-minute steps."""
     return _load(folder, 60.0, settings)
 
 
-def load_asd(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each server of ASD: five-minute steps."""
+def load_asd(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each server of ASD: five-minute steps."""
     return _load(folder, 300.0, settings)
 
 
-def _load(folder: DataFolder, step_seconds: float, settings: TaskSettings) -> Iterator[Task]:
-    parts = {
-        part: find_files(folder, rf"{part}/([^/]+)\.txt", layout=_LAYOUT)
-        for part in ("train", "test", "test_label")
-    }
-    for name, path in parts["train"].items():
-        train = read_numbers(folder, path)
-        test_path = counterpart(parts["test"], name, folder, f"test/{name}.txt")
-        test = read_numbers(folder, test_path)
-        if test.shape[1] != train.shape[1]:
-            raise InputFileError(
-                f"{folder.place}/{test_path}: found {test.shape[1]} columns, expected "
-                f"{train.shape[1]} as in {path}"
-            )
-        label_path = counterpart(parts["test_label"], name, folder, f"test_label/{name}.txt")
-        labels = read_numbers(folder, label_path)[:, 0]
-        yield stream_task(
-            name,
-            train=train,
-            test=test,
-            is_anomalous=check_labels(folder, label_path, labels, len(test)),
-            step_seconds=step_seconds,
-            settings=settings,
+def read_labels(folder: DataFolder, path: str, rows: int) -> NDArray[np.bool_]:
+    """Return the (N,) labels of a test part of N rows."""
+    return check_labels(folder, path, read_numbers(folder, path)[:, 0], rows)
+
+
+def _load(folder: DataFolder, step_seconds: float, settings: TaskSettings) -> Sequence[Part]:
+    names = ("train", "test", "test_label")
+    files = {name: find_files(folder, rf"{name}/([^/]+)\.txt", layout=LAYOUT) for name in names}
+    found = []
+    for file in files["train"]:
+        paths = {
+            name: counterpart(files[name], file, folder, f"{name}/{file}.txt") for name in names
+        }
+        read = partial(_task, folder, file, paths, step_seconds, settings)
+        found.append(Part(file=file, read=read))
+    return found
+
+
+def _task(
+    folder: DataFolder,
+    file: str,
+    paths: Mapping[str, str],
+    step_seconds: float,
+    settings: TaskSettings,
+) -> Task:
+    train, test = (read_numbers(folder, paths[part]) for part in ("train", "test"))
+    if test.shape[1] != train.shape[1]:
+        raise InputFileError(
+            f"{folder.place}/{paths['test']}: found {test.shape[1]} columns, expected "
+            f"{train.shape[1]} as in {paths['train']}"
         )
+    return stream_task(
+        file,
+        train=train,
+        test=test,
+        is_anomalous=read_labels(folder, paths["test_label"], len(test)),
+        step_seconds=step_seconds,
+        settings=settings,
+    )

@@ -14,14 +14,15 @@ References:
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.evaluate.data_sets.folder import DataFolder, find_files, read_text
-from stream_vae.evaluate.data_sets.task import Task, TaskSettings, stream_task
+from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, stream_task
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
 TRAINING_ROWS = 400
@@ -33,44 +34,51 @@ SETTINGS = TaskSettings(
     cut_factor=3.0,
 )
 
+_LABEL = "anomaly"
+_NOT_SENSORS = {_LABEL, "changepoint"}
 _LAYOUT = "files like valve1/0.csv, `;`-separated, with the columns datetime and anomaly"
 
 
-def load_skab(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each labelled run."""
-    n_runs = 0
-    for name, path in find_files(folder, r"(?:data/)?(.+)\.csv", layout=_LAYOUT).items():
-        run = _read(folder, path)
-        if run is None:
-            continue
-        n_runs += 1
-        values, is_anomalous = run
-        yield stream_task(
-            name,
-            train=values[:TRAINING_ROWS],
-            test=values[TRAINING_ROWS - settings.architecture.window_length + 1 :],
-            is_anomalous=is_anomalous[TRAINING_ROWS - settings.architecture.window_length + 1 :],
-            step_seconds=1.0,
-            settings=settings,
-        )
-    if not n_runs:
+def load_skab(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each labelled run."""
+    files = find_files(folder, r"(?:data/)?(.+)\.csv", layout=_LAYOUT)
+    runs = {name: path for name, path in files.items() if _LABEL in _header(folder, path)}
+    if not runs:
         raise ConfigError(
-            f"{folder.place}: found no file with a column anomaly, expected {_LAYOUT}"
+            f"{folder.place}: found no file with a column {_LABEL}, expected {_LAYOUT}"
         )
+    return [
+        Part(file=name, read=partial(_task, folder, name, path, settings))
+        for name, path in runs.items()
+    ]
 
 
-def _read(folder: DataFolder, path: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
-    """Return (N, F) values and (N,) labels of a run; None if it has no labels."""
-    rows = list(csv.reader(read_text(folder, path).splitlines(), delimiter=";"))
-    header = rows[0] if rows else []
-    if "anomaly" not in header:
-        return None
+def _task(folder: DataFolder, name: str, path: str, settings: TaskSettings) -> Task:
+    values, is_anomalous = _read(folder, path)
+    judged_from = TRAINING_ROWS - settings.architecture.window_length + 1
+    return stream_task(
+        name,
+        train=values[:TRAINING_ROWS],
+        test=values[judged_from:],
+        is_anomalous=is_anomalous[judged_from:],
+        step_seconds=1.0,
+        settings=settings,
+    )
+
+
+def _header(folder: DataFolder, path: str) -> list[str]:
+    return next(csv.reader(read_text(folder, path).splitlines()[:1], delimiter=";"), [])
+
+
+def _read(folder: DataFolder, path: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return (N, F) values and (N,) labels of a run."""
+    header, *rows = csv.reader(read_text(folder, path).splitlines(), delimiter=";")
     features = [n for n, column in enumerate(header) if n and column not in _NOT_SENSORS]
-    label = header.index("anomaly")
+    label = header.index(_LABEL)
     where = f"{folder.place}/{path}"
     try:
-        values = np.array([[float(row[n]) for n in features] for row in rows[1:]])
-        labels = np.array([float(row[label]) for row in rows[1:]])
+        values = np.array([[float(row[n]) for n in features] for row in rows])
+        labels = np.array([float(row[label]) for row in rows])
     except (ValueError, IndexError) as exc:
         raise InputFileError(f"{where}: expected numbers in each sensor's column: {exc}") from exc
     if len(values) <= TRAINING_ROWS:
@@ -78,6 +86,3 @@ def _read(folder: DataFolder, path: str) -> tuple[NDArray[np.float64], NDArray[n
             f"{where}: found {len(values)} rows, expected more than the {TRAINING_ROWS} that train"
         )
     return values, labels > 0
-
-
-_NOT_SENSORS = {"anomaly", "changepoint"}

@@ -13,7 +13,8 @@ References:
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from stream_vae.evaluate.data_sets.folder import (
     read_array,
     read_text,
 )
-from stream_vae.evaluate.data_sets.task import Task, TaskSettings, stream_task
+from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, stream_task
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
 SETTINGS = TaskSettings(
@@ -38,29 +39,43 @@ SETTINGS = TaskSettings(
 _LAYOUT = "train/CHANNEL.npy, test/CHANNEL.npy and labeled_anomalies.csv"
 
 
-def load_smap_msl(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Iterator[Task]:
-    """Yield a task for each channel that has a training and a test part and labels."""
+def load_smap_msl(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[Part]:
+    """Return a part for each channel of the training part."""
     train = find_files(folder, r"train/([^/]+)\.npy", layout=_LAYOUT)
     test = find_files(folder, r"test/([^/]+)\.npy", layout=_LAYOUT)
     (table, *_) = find_files(folder, r"(labeled_anomalies[^/]*\.csv)", layout=_LAYOUT).values()
     ranges = _ranges(folder, table)
+    found = []
     for channel, path in train.items():
-        rows = read_array(folder, counterpart(test, channel, folder, f"test/{channel}.npy"))
+        test_path = counterpart(test, channel, folder, f"test/{channel}.npy")
         if channel not in ranges:
             raise InputFileError(
                 f"{folder.place}/{table}: found no row with chan_id {channel!r}, expected one"
             )
-        is_anomalous = np.zeros(len(rows), np.bool_)
-        for first, last in ranges[channel]:
-            is_anomalous[first : last + 1] = True
-        yield stream_task(
-            channel,
-            train=_matrix(read_array(folder, path)),
-            test=_matrix(rows),
-            is_anomalous=is_anomalous,
-            step_seconds=60.0,
-            settings=settings,
-        )
+        read = partial(_task, folder, channel, (path, test_path), ranges[channel], settings)
+        found.append(Part(file=channel, read=read))
+    return found
+
+
+def _task(
+    folder: DataFolder,
+    channel: str,
+    paths: tuple[str, str],
+    ranges: list[list[int]],
+    settings: TaskSettings,
+) -> Task:
+    train, test = (_matrix(read_array(folder, path)) for path in paths)
+    is_anomalous = np.zeros(len(test), np.bool_)
+    for first, last in ranges:
+        is_anomalous[first : last + 1] = True
+    return stream_task(
+        channel,
+        train=train,
+        test=test,
+        is_anomalous=is_anomalous,
+        step_seconds=60.0,
+        settings=settings,
+    )
 
 
 def _ranges(folder: DataFolder, table: str) -> dict[str, list[list[int]]]:

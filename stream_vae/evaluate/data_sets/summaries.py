@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from stream_vae.evaluate.data_sets.nab_rule import (
 )
 from stream_vae.evaluate.data_sets.task import Task
 from stream_vae.evaluate.metrics import average_precision, best_f1, roc_auc
+from stream_vae.evaluate.vus import vus_pr
 
 _QUANTILE = 0.99
 _NAB_CUTS = 400
@@ -63,7 +65,7 @@ def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
             score=found.score,
             seed=seed,
             metrics={
-                **_ranking(labels, found.test[judged]),
+                **_ranking(labels, found.test[judged], task.vus_buffer),
                 **at_cut(labels, is_detected[judged]),
             },
         ),
@@ -75,9 +77,10 @@ def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
 
 
 def at_cut(is_anomalous: NDArray[np.bool_], is_detected: NDArray[np.bool_]) -> dict[str, float]:
-    """Return accuracy, precision, recall and F1, and false and missed alarms in %.
+    """Return accuracy, precision, recall, F1, and false and missed alarms, all as fractions.
 
-    Without an anomalous row recall, F1 and missed alarms are left out, and so on.
+    False alarms (`far`) are of the normal rows, missed ones (`mar`) of the anomalous rows. Without
+    an anomalous row recall, F1 and missed alarms are left out, and so on.
     """
     hits = int((is_anomalous & is_detected).sum())
     false, missed = int(is_detected.sum()) - hits, int(is_anomalous.sum()) - hits
@@ -87,8 +90,8 @@ def at_cut(is_anomalous: NDArray[np.bool_], is_detected: NDArray[np.bool_]) -> d
         "precision": (hits, hits + false),
         "recall": (hits, hits + missed),
         "f1": (2 * hits, 2 * hits + false + missed),
-        "far": (100 * false, normal),
-        "mar": (100 * missed, hits + missed),
+        "far": (false, normal),
+        "mar": (missed, hits + missed),
     }
     return {name: part / whole for name, (part, whole) in shares.items() if whole}
 
@@ -156,7 +159,9 @@ def _cut(task: Task, found: MethodScores) -> float:
     return two_groups(found.reference)
 
 
-def _ranking(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, float]:
+def _ranking(
+    labels: NDArray[np.bool_], scores: NDArray[np.float64], vus_buffer: int | None
+) -> dict[str, float]:
     """Return the figures that need no cut; none where all rows are alike."""
     if labels.all() or not labels.any():
         return {}
@@ -165,4 +170,6 @@ def _ranking(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str
         "roc_auc": roc_auc,
         "best_f1": lambda is_anomalous, values: best_f1(is_anomalous, values)[0],
     }
+    if vus_buffer is not None:
+        measures["vus_pr"] = partial(vus_pr, max_buffer=vus_buffer)
     return {name: measure(labels, scores) for name, measure in measures.items()}

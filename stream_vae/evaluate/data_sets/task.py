@@ -1,6 +1,6 @@
 """One detection task of a data set: what to learn from, what to judge, and the settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,6 +68,8 @@ class Task:
     settings: TaskSettings
     judged_from: int = 0
     """First test window that counts."""
+    vus_buffer: int | None = None
+    """Longest buffer of VUS-PR, rows; None where the data set is not judged by it."""
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -80,6 +82,15 @@ class Task:
         if self.settings.cut != "held_out":
             return self.history
         return self.history.rows(slice(round(len(self.history) * (1 - HELD_OUT)), None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A task that is not read yet; small enough to be sent to another process."""
+
+    file: str
+    """Which part of the data set."""
+    read: Callable[[], Task]
 
 
 def stream_task(  # noqa: PLR0913 - both parts, labels and their meaning

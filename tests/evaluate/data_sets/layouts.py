@@ -71,6 +71,9 @@ def servers() -> dict[str, bytes]:
         files[f"train/{name}.txt"] = _lines(wave(160, 3, number))
         files[f"test/{name}.txt"] = _lines(wave(120, 3, number + 9, ANOMALY))
         files[f"test_label/{name}.txt"] = _lines(labels(120)[:, None])
+    files["tsb_ad_m_mine.csv"] = (
+        b"machine,train_rows,PCA,CNN\nmine-a,50,0.5,0.25\nmine-b,50,0.7,0.5\n"
+    )
     return files
 
 
@@ -145,6 +148,7 @@ def adbench() -> dict[str, bytes]:
 LAYOUTS: dict[str, Callable[[], dict[str, bytes]]] = {
     "smd": servers,
     "asd": servers,
+    "tsb-ad-m": servers,
     "skab": skab,
     "nab": nab,
     "ecg5000": ecg5000,
