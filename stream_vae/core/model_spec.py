@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.scaling import Scaler
 
 FeatureKind = Literal["numeric", "count", "binary", "categorical"]
@@ -69,6 +70,8 @@ class ModelSpec:
     labelled_thresholds: Mapping[str, Mapping[Criterion, float]] = field(default_factory=dict)
     """Score name -> the threshold that each criterion chose on labelled data the network was not
     fitted to; empty where there were no labels of both kinds."""
+    tracking: Mapping[str, UsualResiduals] = field(default_factory=dict)
+    """Of each score that is tracked, what its members' residuals usually are."""
 
     @property
     def has_events(self) -> bool:
@@ -92,6 +95,10 @@ class Scores:
     probability: NDArray[np.float64] | None = None
     """(B, F) of the actual value of a categorical feature, NaN for other kinds and where it was not
     observed; None without such features."""
+    evidence: NDArray[np.float32] | None = None
+    """(B, K, F, 2) mean and energy of the residuals of each member, see `UsualResiduals`; NaN where
+    a feature was not observed. Of a score that is tracked, whose `value` and `contribution` are
+    those about what is usual of all series; None for the others."""
 
     def split(self, sizes: list[int]) -> "list[Scores]":
         """Cut into consecutive parts of these sizes, which sum to B."""
@@ -103,6 +110,7 @@ class Scores:
                 expected=self.expected[a:b],
                 expected_std=self.expected_std[a:b],
                 probability=None if self.probability is None else self.probability[a:b],
+                evidence=None if self.evidence is None else self.evidence[a:b],
             )
             for a, b in zip(ends - sizes, ends, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Settings of scores, thresholds, incidents and silence."""
+"""Settings of scores, tracking, thresholds, incidents and silence."""
 
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Final, Literal
@@ -91,6 +91,22 @@ class ThresholdConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingConfig:
+    """How fast and how far a tracked score follows what changes slowly."""
+
+    readings: Annotated[int, Ge(16)] = 1440
+    """Readings over which the expected residual of a feature moves by one standard deviation of the
+    training data at most, and its usual energy by a factor of 1.4."""
+
+    max_bias: Annotated[float, Ge(0), Le(100)] = 2.0
+    """Standard deviations of the training data by which an expected residual may move; a larger
+    fault is never forgotten, short of a new level that `release_after` lets be learnt."""
+
+    max_energy: Annotated[float, Ge(1), Le(100)] = 2.0
+    """Factor by which a usual energy may grow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentConfig:
     """When anomalous readings become an incident and when it is over."""
 
@@ -165,6 +181,7 @@ class DetectConfig:
     min_observed: Annotated[float, Gt(0), Le(1)] = 0.5
     """Smallest share of observed values with which a window is scored."""
 
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
     incident: IncidentConfig = field(default_factory=IncidentConfig)
     silence: SilenceConfig = field(default_factory=SilenceConfig)

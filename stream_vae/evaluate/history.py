@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent, Severity
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.verdicts import Verdict, VerdictBatch
-from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.scored_batch import ScoredBatch
+from stream_vae.core.verdicts import Verdict
+from stream_vae.core.windows import WindowBatch
+from stream_vae.pipeline.pipeline import Outcome, Pipeline
 
 BATCH = 4096
 """Readings processed at once; the result does not depend on it."""
@@ -116,7 +116,7 @@ def run_history(  # noqa: PLR0913 -- what is wanted beside the columns
         batch = readings.take(rows)
         scored = pipeline.score(batch, pipeline.assemble(batch))
         outcome = pipeline.decide(scored, now)
-        columns.write(rows, scored, outcome.verdicts)
+        columns.write(rows, scored.window_batch, outcome)
         if sink is not None:
             cut = scored.window_batch
             sink(rows[cut.ready], cut.windows, cut.end_times)
@@ -145,16 +145,16 @@ class _Columns:
         }
         self._others = {name: np.full(N, np.nan) for name in others}
 
-    def write(self, rows: NDArray[np.int64], scored: ScoredBatch, verdicts: VerdictBatch) -> None:
+    def write(self, rows: NDArray[np.int64], cut: WindowBatch, outcome: Outcome) -> None:
         """Add a batch; its readings stand in these rows."""
         for name in ("score", "threshold", "p_value", "verdict"):
-            self._rows[name][rows] = getattr(verdicts, name)
-        ready = rows[scored.window_batch.ready]
+            self._rows[name][rows] = getattr(outcome.verdicts, name)
+        ready = rows[cut.ready]
         for name in ("expected", "expected_std", "contribution"):
-            self._rows[name][ready] = getattr(scored.scores, name)
+            self._rows[name][ready] = getattr(outcome.scores, name)
         if len(ready):
             for name, score in self._methods.items():
-                self._others[name][ready] = score(scored.window_batch.windows)
+                self._others[name][ready] = score(cut.windows)
 
     def history(self, incidents: tuple[FoundIncident, ...]) -> History:
         """Return the whole."""

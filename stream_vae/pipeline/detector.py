@@ -1,6 +1,7 @@
-"""A detector: model, score, threshold and drift, identified by a version."""
+"""A detector: model, score, tracker, threshold and drift, identified by a version."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +9,13 @@ from numpy.typing import NDArray
 from stream_vae.core.model_spec import ModelSpec, Scorer
 from stream_vae.core.score_names import unusable_score
 from stream_vae.core.state_layout import Phase, StatePart
-from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.config import DetectConfig, TrackingConfig
 from stream_vae.detect.drift import DriftWatch
-from stream_vae.detect.threshold.base import Judgement, Threshold
+from stream_vae.detect.threshold.base import Judgement, Threshold, join
 from stream_vae.detect.threshold.factory import build_threshold
+from stream_vae.detect.tracking import ResidualTracker
 from stream_vae.errors import ConfigError
-from stream_vae.pipeline.scored_batch import ScoredBatch
+from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 
 DEFAULT_CAPACITY = 65_536
 
@@ -48,15 +50,34 @@ class Detector:
         self.threshold = build_threshold(config.threshold, spec, score, capacity)
         self.version = detector_version(spec, score, self.threshold.identity)
         """Identifies its scores, thresholds and state."""
-        self.parts = _parts(self.threshold)
+        self._tracker = build_tracker(config.tracking, spec, score, capacity)
+        self.parts = _parts(self.threshold, self._tracker)
         """Its parts of each series' state."""
         self._drift = DriftWatch()
 
-    def judge(self, scored: ScoredBatch) -> Judgement:
-        """Judge scores of this detector, and learn from the normal ones."""
-        batch = scored.window_batch
-        rows = batch.rows[batch.ready]
-        return self.threshold.judge(rows, scored.scores.value, batch.revises)
+    def judge(self, scored: ScoredBatch) -> JudgedBatch:
+        """Judge scores of this detector, and learn from the normal ones.
+
+        A score that is tracked takes the value that it has for its series.
+        """
+        batch, scores = scored.window_batch, scored.scores
+        rows, revises = batch.rows[batch.ready], batch.revises
+        if self._tracker is None:
+            judged = self.threshold.judge(rows, scores.value, revises)
+            return JudgedBatch(scored=scored, judged=judged)
+        assert scores.evidence is not None  # noqa: S101 -- the scorer gives it with such a score
+        value, contribution = np.empty(len(rows)), np.empty_like(scores.contribution)
+        parts: list[tuple[NDArray[np.int64], Judgement]] = []
+        for which in self._tracker.blocks(rows, revises):
+            of, evidence = rows[which], scores.evidence[which]
+            value[which], contribution[which] = self._tracker.score(of, evidence)
+            judged = self.threshold.judge(of, value[which], revises[which])
+            parts.append((which, judged))
+            self._tracker.learn(of, evidence, revises[which])
+            # What the threshold calls a new level is one for the tracker: faults show at it.
+            self._tracker.recentre(of[judged.released], evidence[judged.released])
+        tracked = replace(scores, value=value, contribution=contribution)
+        return JudgedBatch(scored=replace(scored, scores=tracked), judged=join(parts))
 
     def watch_drift(self, scores: NDArray[np.float64]) -> tuple[float, float] | None:
         """Add (B,) scores; return their mean before and after, if a change is detected."""
@@ -70,11 +91,26 @@ def detector_parts(spec: ModelSpec, config: DetectConfig) -> tuple[StatePart, ..
         ConfigError: If the bundle is not calibrated for the score, or has no labelled threshold
             where one is wanted.
     """
-    return _parts(build_threshold(config.threshold, spec, score_name(spec, config), 1))
+    score = score_name(spec, config)
+    return _parts(
+        build_threshold(config.threshold, spec, score, 1),
+        build_tracker(config.tracking, spec, score, 1),
+    )
 
 
-def _parts(threshold: Threshold) -> tuple[StatePart, ...]:
-    return (StatePart(name="threshold", phase=Phase.DECIDED, columns=threshold.state),)
+def build_tracker(
+    config: TrackingConfig, spec: ModelSpec, score: str, capacity: int
+) -> ResidualTracker | None:
+    """Return what tracks a score; None if it is not tracked."""
+    usual = spec.tracking.get(score)
+    return None if usual is None else ResidualTracker(usual, config, capacity)
+
+
+def _parts(threshold: Threshold, tracker: ResidualTracker | None) -> tuple[StatePart, ...]:
+    parts = [StatePart(name="threshold", phase=Phase.DECIDED, columns=threshold.state)]
+    if tracker is not None:
+        parts.append(StatePart(name="tracking", phase=Phase.DECIDED, columns=tracker.state))
+    return tuple(parts)
 
 
 def score_name(spec: ModelSpec, config: DetectConfig) -> str:

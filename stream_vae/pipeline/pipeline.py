@@ -40,6 +40,8 @@ _MARGINS_TOLD = 64
 class Outcome:
     """The result of N readings."""
 
+    scores: Scores
+    """Of its windows, as they were judged."""
     verdicts: VerdictBatch
     late: NDArray[np.int64]
     """Positions of the late readings."""
@@ -175,16 +177,16 @@ class Pipeline:
         Raises:
             LookupError: If another detector scored them.
         """
-        window_batch, scores = scored.window_batch, scored.scores
-        judged = self._detector(scored.detector).judge(scored)
+        batch = self._detector(scored.detector).judge(scored)
         self.store.index.unpin()
+        window_batch, scores, judged = scored.window_batch, batch.scored.scores, batch.judged
         rows = window_batch.rows[window_batch.ready]
         verdicts = _verdicts(window_batch, scores, judged)
-        changes = self._changes(JudgedBatch(scored=scored, judged=judged), now, replayed=replayed)
         return Outcome(
+            scores=scores,
             verdicts=verdicts,
             late=np.flatnonzero(window_batch.late),
-            changes=changes,
+            changes=self._changes(batch, now, replayed=replayed),
             events=() if replayed else self._events(rows, scores, judged, verdicts),
         )
 

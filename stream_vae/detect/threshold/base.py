@@ -1,7 +1,8 @@
 """What every threshold does."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,29 @@ class Judgement:
     """(B,)"""
     released: NDArray[np.int64]
     """Positions in 0..B at which a series has been anomalous so long that learning starts."""
+
+
+def join(parts: Sequence[tuple[NDArray[np.int64], Judgement]]) -> Judgement:
+    """Return the judgement of B scores of which each was judged in one part.
+
+    Args:
+        parts: Positions in 0..B, and their judgement.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    order = np.argsort(np.concatenate([np.empty(0, np.int64), *(which for which, _ in parts)]))
+
+    def column(of: Callable[[Judgement], NDArray[Any]], dtype: type) -> NDArray[Any]:
+        return np.concatenate([np.empty(0, dtype), *(of(one) for _, one in parts)])[order]
+
+    released = [which[one.released] for which, one in parts]
+    return Judgement(
+        threshold=column(lambda one: one.threshold, np.float64),
+        p_value=column(lambda one: one.p_value, np.float64),
+        limit=column(lambda one: one.limit, np.float64),
+        anomalous=column(lambda one: one.anomalous, np.bool_),
+        released=np.sort(np.concatenate([np.empty(0, np.int64), *released])),
+    )
 
 
 class Threshold(Protocol):

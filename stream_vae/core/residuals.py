@@ -1,0 +1,46 @@
+"""What the residuals of a model's members usually are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL_OFFSET = 0.1
+"""Added to a relative energy before its logarithm, so that a feature that never varies has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UsualResiduals:
+    """Of K members and F features, from held-out windows; scaled units.
+
+    A member expects a window; a feature's residual in it is summed up by the weighted mean m of
+    the differences and of their squares, E, newer steps weighing more. About an expected m of b the
+    energy is E - 2 b m + b^2, and relative to what is usual it is divided by `variance` + 1.
+    """
+
+    variance: NDArray[np.float64]
+    """(K, F) mean square of the differences, less `bias` squared."""
+    bias: NDArray[np.float64]
+    """(K, F) median of m."""
+    level: NDArray[np.float64]
+    """(K, F) median of log(relative energy about `bias` + 0.1)."""
+
+    @classmethod
+    def of(
+        cls, evidence: NDArray[np.float32], mean_square: NDArray[np.float64]
+    ) -> "UsualResiduals":
+        """Return those of W held-out windows.
+
+        Args:
+            evidence: (W, K, F, 2) m and E of each; NaN where a feature was not observed.
+            mean_square: (K, F) of all differences, over windows and steps.
+        """
+        seen = np.asarray(np.isfinite(evidence[..., 0]).any(axis=0))
+        known = np.where(seen[..., None], evidence, np.zeros(2, np.float32)).astype(np.float64)
+        mean, energy = known[..., 0], known[..., 1]
+        bias = np.zeros(seen.shape) if not len(known) else np.nanmedian(mean, axis=0)
+        variance = np.maximum(mean_square - bias**2, 0.0)
+        relative = np.maximum(energy - 2 * bias * mean + bias**2, 0.0) / (variance + 1)
+        levels = np.log(relative + LEVEL_OFFSET)
+        level = np.zeros(seen.shape) if not len(known) else np.nanmedian(levels, axis=0)
+        return cls(variance=variance, bias=bias, level=level)

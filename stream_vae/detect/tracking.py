@@ -1,0 +1,149 @@
+"""Scores that follow a slow change of what is usual for a series."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.columns import Columns
+from stream_vae.core.residuals import LEVEL_OFFSET, UsualResiduals
+from stream_vae.detect.config import TrackingConfig
+
+BLOCK = 16
+"""Readings of a series for which its reference is constant."""
+
+_LEVEL_STEP = math.log(2) / 2
+"""By which a level moves while a bias moves by one."""
+
+_SCORE_OFFSET = 1e-3
+
+
+class ResidualTracker:
+    """Scores windows by their residuals about a reference that each series moves slowly.
+
+    The reference of a feature is a bias b and a level L of its energy, for each member of the
+    model. With the mean m and energy E of a window's residuals (`UsualResiduals`), the relative
+    energy is e = max(E - 2 b m + b^2, 0) / (variance + 1), and a member's score
+    log(mean over the observed features of (e exp(usual level - L))^0.75 + 0.001). The score is the
+    mean over the members.
+
+    After each block of a series' readings b moves towards m of the newest one, and L towards
+    log(e + 0.1), by a fixed distance whatever theirs is; both are bounded. So a series that drifts
+    keeps its scores, a fault at its new level is as visible as at the old one, and a lasting
+    fault is forgotten at that rate alone, and never whole if it is larger than the bounds.
+    Always learning, it needs no gate; a reading is scored before anything is learnt from it, and
+    how a stream is cut into batches changes nothing.
+
+    Args:
+        usual: Of held-out windows.
+        config: See `TrackingConfig`.
+        capacity: Series; memory is used only for those that were ever started.
+    """
+
+    def __init__(self, usual: UsualResiduals, config: TrackingConfig, capacity: int) -> None:
+        self._usual = usual
+        self._config = config
+        shape = usual.bias.shape
+        fields = [(name, "<f4", shape) for name in ("bias", "centre", "level")]
+        begun: NDArray[np.void] = np.zeros((), np.dtype([*fields, ("pending", "<i4")]))
+        begun["bias"] = begun["centre"] = usual.bias
+        begun["level"] = usual.level
+        self.state = Columns(begun, capacity)
+        """One row per series; `centre` is what the bias is bounded about."""
+        self._bias: NDArray[np.float32] = self.state["bias"]  # (S, K, F)
+        self._centre: NDArray[np.float32] = self.state["centre"]  # (S, K, F)
+        self._level: NDArray[np.float32] = self.state["level"]  # (S, K, F)
+        self._pending: NDArray[np.int32] = self.state["pending"]  # (S,) readings of the block
+
+    def blocks(
+        self, rows: NDArray[np.int32], revises: NDArray[np.bool_]
+    ) -> Iterator[NDArray[np.int64]]:
+        """Yield positions in 0..B until all are yielded, each series' up to its block's end.
+
+        `learn` from each before asking for the next.
+
+        Args:
+            rows: (B,) series; equal ones are adjacent, in arrival order.
+            revises: (B,) the reading replaces the one before it and does not count.
+        """
+        left = np.arange(len(rows))
+        while len(left):
+            counts = ~revises[left]
+            starts = np.flatnonzero(np.diff(rows[left], prepend=-1))
+            before: NDArray[np.int64] = np.cumsum(counts) - counts
+            before -= np.repeat(before[starts], np.diff(starts, append=len(left)))
+            inside = before < BLOCK - self._pending[rows[left]]
+            yield left[inside]
+            left = left[~inside]
+
+    def score(
+        self, rows: NDArray[np.int32], evidence: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return (B,) scores and (B, F) shares of the features, which sum to 1.
+
+        Args:
+            rows: (B,) series.
+            evidence: (B, K, F, 2) mean and energy of each window's residuals; NaN where a feature
+                was not observed: it takes no share.
+        """
+        energy = self._relative_energy(rows, evidence)
+        seen = np.isfinite(energy)
+        gained = np.where(seen, energy * np.exp(self._usual.level - self._level[rows]), 0.0)
+        root = np.sqrt(gained)  # exactly rounded everywhere, unlike a power
+        parts = root * np.sqrt(root)
+        total = parts.sum(axis=2)
+        mean = total / np.maximum(seen.sum(axis=2), 1)
+        n_features = parts.shape[2]
+        shares = np.where(
+            total[..., None] > 0, parts / np.maximum(total, 1e-30)[..., None], 1 / n_features
+        )
+        value: NDArray[np.float64] = np.log(mean + _SCORE_OFFSET).mean(axis=1)
+        return value, shares.mean(axis=1).astype(np.float32)
+
+    def learn(
+        self,
+        rows: NDArray[np.int32],
+        evidence: NDArray[np.float32],
+        revises: NDArray[np.bool_],
+    ) -> None:
+        """Count readings that `blocks` yielded, and move the series whose block is complete."""
+        taught = np.flatnonzero(~revises)
+        ends = np.flatnonzero(np.diff(rows[taught], append=-1))
+        series = rows[taught][ends]
+        self._pending[series] += np.diff(ends, prepend=-1).astype(np.int32)
+        due = self._pending[series] >= BLOCK
+        if due.any():
+            self._move(series[due], evidence[taught[ends[due]]])
+            self._pending[series[due]] = 0
+
+    def recentre(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> None:
+        """Take the residuals of the newest windows of distinct series as their new normal."""
+        mean = evidence[..., 0]
+        found = np.where(np.isfinite(mean), mean, self._bias[rows])
+        self._bias[rows] = self._centre[rows] = found
+
+    def _move(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> None:
+        """Move distinct series towards the residuals of one window each."""
+        usual, config = self._usual, self._config
+        energy = self._relative_energy(rows, evidence)
+        bias, centre, level = self._bias[rows], self._centre[rows], self._level[rows]
+        share = BLOCK / config.readings
+        to_bias = np.sign(np.nan_to_num(evidence[..., 0] - bias, nan=0.0))
+        self._bias[rows] = np.clip(
+            bias + share * to_bias, centre - config.max_bias, centre + config.max_bias
+        )
+        most = float(np.log(config.max_energy))
+        to_level = np.sign(np.nan_to_num(np.log(energy + LEVEL_OFFSET) - level, nan=0.0))
+        self._level[rows] = np.clip(
+            level + share * _LEVEL_STEP * to_level, usual.level, usual.level + most
+        )
+
+    def _relative_energy(
+        self, rows: NDArray[np.int32], evidence: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return (B, K, F) e about each series' bias; NaN where a feature was not observed."""
+        bias = self._bias[rows].astype(np.float64)
+        mean, energy = evidence[..., 0].astype(np.float64), evidence[..., 1].astype(np.float64)
+        about: NDArray[np.float64] = np.maximum(energy - 2 * bias * mean + bias**2, 0.0)
+        return about / (self._usual.variance + 1)
