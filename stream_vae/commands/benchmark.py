@@ -32,7 +32,7 @@ def benchmark(
         int, typer.Option(min=1, help="Parts and seeds at a time, each in a process of its own.")
     ] = 1,
     each_file: Annotated[
-        bool, typer.Option("--each-file", help="Print each part of the set, not their mean.")
+        bool, typer.Option("--each-file", help="Print each part of the set too, after their mean.")
     ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Where to write every figure as JSON.")

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from stream_vae.commands.jobs import benchmark as jobs
 from stream_vae.commands.jobs.benchmark import BenchmarkRequest, run_benchmarks
 from stream_vae.commands.jobs.benchmark_table import benchmark_table
 from stream_vae.edges.files.data_folder import FileFolder
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.evaluate.data_sets.families import FAMILIES
+from stream_vae.evaluate.data_sets.run import Job
 from stream_vae.evaluate.data_sets.summaries import BenchmarkRow, Result
 from tests.evaluate.data_sets.layouts import LAYOUTS, MemoryFolder
 
@@ -100,6 +102,22 @@ RESULTS = [
     result("mine-b", 1, 0.6),
     result("mine-a", 2, 0.9),  # interrupted before its other file
 ]
+
+
+def test_an_interrupted_run_leaves_the_table_and_the_rows_of_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained_once(job: Job, *_: object) -> list[Result]:
+        if job.part.file == "mine-b":
+            raise KeyboardInterrupt
+        return RESULTS[:1]
+
+    monkeypatch.setattr(jobs, "run_job", trained_once)
+    written(tmp_path / "smd", "tsb-ad-m")
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmarks(request("tsb-ad-m", tmp_path, json_file=tmp_path / "rows.json"))
+    assert "1 of 2 parts" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "rows.json").read_bytes())) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
 from stream_vae.evaluate import comparison
 from stream_vae.evaluate.baselines import FeatureZScores, IsolationForest
-from stream_vae.evaluate.comparison import cut_windows, fit_baselines
+from stream_vae.evaluate.comparison import cut_windows, encoded, fit_baselines
 from tests.conftest import SCALER, F, T, make_spec
 from tests.evaluate.test_baselines import draw_windows
 from tests.evaluate.test_history import MakeReadings, make_stream
@@ -77,3 +77,24 @@ def test_constant_training_windows_break_no_baseline() -> None:
     methods = fit_baselines(np.zeros((100, 4, 2), np.float32), scaler, seed=0)
     for score in methods.values():
         assert np.isfinite(score(np.ones((3, 4, 2)))).all()
+
+
+def test_a_category_has_no_order_for_a_baseline() -> None:
+    """Codes are names: given out otherwise, they leave the scores; an unseen one stands out."""
+    rng = np.random.default_rng(0)
+    scaler = Scaler(mean=np.zeros(2), std=np.array([1.0, 3.0]), transforms=("linear", "code"))
+    codes = rng.choice(3, 200, p=(0.6, 0.3, 0.1))
+    records = np.stack([codes + 0.1 * rng.standard_normal(200), codes], axis=1)[:, None, :]
+    renamed = records.copy()
+    renamed[..., 1] = np.array([2, 0, 1])[codes][:, None]
+    first, second = (
+        fit_baselines(encoded(values, scaler), scaler, seed=0) for values in (records, renamed)
+    )
+    for name in first.keys() - {"isolation forest"}:  # which draws columns by their place
+        np.testing.assert_allclose(
+            first[name](records), second[name](renamed), rtol=1e-3, atol=1e-4, err_msg=name
+        )
+    seen, unseen = np.array([[[0.0, 0.0]]]), np.array([[[0.0, 3.0]]])
+    for name, score in first.items():
+        assert score(unseen) > score(seen), name
+    assert np.isfinite(first["1-NN"](np.array([[[np.nan, np.nan]]]))).all()

@@ -190,10 +190,11 @@ def _print_table(
     if not results:
         return
     published = (*family.published, *family.published_in(folder))
-    table = benchmark_table(
-        family, published, results, n_parts=n_parts, each_file=request.each_file
-    )
-    console.print(table)
+    # Of each file after the mean over them.
+    for each_file in (False, True) if request.each_file and not family.by_part else (False,):
+        console.print(
+            benchmark_table(family, published, results, n_parts=n_parts, each_file=each_file)
+        )
     lines = [family.rule]
     if len(request.seeds) > 1:
         lines.append("±: standard deviation over seeds; methods without it draw nothing")

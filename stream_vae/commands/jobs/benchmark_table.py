@@ -82,7 +82,8 @@ def _found(
         row = result.row
         name = row.method if row.score == "usual" else f"{row.method}, {row.score}"
         groups.setdefault((name, row.file if by_part else ""), []).append(result)
-    for key, rows in groups.items():
+    places = list(dict.fromkeys(part for _, part in groups))
+    for key, rows in sorted(groups.items(), key=lambda item: places.index(item[0][1])):
         by_seed = [family.summarise(of_seed) for of_seed in _by_seed(rows)]
         yield key, {name: [one[name] for one in by_seed if name in one] for name in family.figures}
 
