@@ -43,6 +43,7 @@ class MeanSquareScorer:
             contribution=(per_feature / total).astype(np.float32),
             expected=np.zeros((n, F)),
             expected_std=np.ones((n, F)),
+            log_probability=-0.5 * values[:, -1] ** 2,
         )
 
 

@@ -99,6 +99,9 @@ class Scores:
     """(B, K, F, 2) mean and energy of the residuals of each member, see `UsualResiduals`; NaN where
     a feature was not observed. Of a score that is tracked, whose `value` and `contribution` are
     those about what is usual of all series; None for the others."""
+    log_probability: NDArray[np.float64] | None = None
+    """(B, F) of the actual values, nats in scaled units, NaN where not observed; None unless the
+    scorer was asked for it."""
 
     def split(self, sizes: list[int]) -> "list[Scores]":
         """Cut into consecutive parts of these sizes, which sum to B."""
@@ -111,6 +114,9 @@ class Scores:
                 expected_std=self.expected_std[a:b],
                 probability=None if self.probability is None else self.probability[a:b],
                 evidence=None if self.evidence is None else self.evidence[a:b],
+                log_probability=(
+                    None if self.log_probability is None else self.log_probability[a:b]
+                ),
             )
             for a, b in zip(ends - sizes, ends, strict=True)
         ]

@@ -23,6 +23,7 @@ OtherScore = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 WindowSink = Callable[[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]], None]
 """Takes (B,) rows of the history, the (B, T, F) windows that end there and their end times (B,)."""
 
+_PER_FEATURE = ("expected", "expected_std", "log_probability")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,6 +68,8 @@ class History:
     """(N, F) input units."""
     expected_std: NDArray[np.float64]
     """(N, F) input units."""
+    log_probability: NDArray[np.float64]
+    """(N, F) of the values, nats in scaled units; NaN where the pipeline's scorer tells none."""
     incidents: tuple[FoundIncident, ...]
     """In the order in which they opened."""
     others: Mapping[str, NDArray[np.float64]]
@@ -139,7 +142,7 @@ class _Columns:
         self._methods = others
         self._rows: dict[str, NDArray[Any]] = {
             **{name: np.full(N, np.nan) for name in ("score", "threshold", "p_value")},
-            **{name: np.full((N, F), np.nan) for name in ("expected", "expected_std")},
+            **{name: np.full((N, F), np.nan) for name in _PER_FEATURE},
             "contribution": np.full((N, F), np.nan, np.float32),
             "verdict": np.full(N, Verdict.UNSCORABLE, np.int8),
         }
@@ -152,6 +155,8 @@ class _Columns:
         ready = rows[cut.ready]
         for name in ("expected", "expected_std", "contribution"):
             self._rows[name][ready] = getattr(outcome.scores, name)
+        if outcome.scores.log_probability is not None:
+            self._rows["log_probability"][ready] = outcome.scores.log_probability
         if len(ready):
             for name, score in self._methods.items():
                 self._others[name][ready] = score(cut.windows)

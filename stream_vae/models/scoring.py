@@ -26,6 +26,7 @@ class WindowScorer:
         device: auto, cpu, cuda or cuda:N.
         samples: L, posterior samples averaged; more of them cost time and rank no better.
         max_batch: Most windows computed at once; longer calls are split.
+        with_log_probability: Also return the log-probability of each value of the newest step.
 
     Raises:
         ConfigError: If the score, the device or a number cannot be used.
@@ -33,7 +34,7 @@ class WindowScorer:
             fitted tensors.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what, where and how much of it
         self,
         bundle: Bundle,
         *,
@@ -41,6 +42,7 @@ class WindowScorer:
         device: str = "auto",
         samples: int = 1,
         max_batch: int = 256,
+        with_log_probability: bool = False,
     ) -> None:
         self.score_name = bundle.spec.score if score == "auto" else score
         if self.score_name not in bundle.spec.calibration:
@@ -62,6 +64,7 @@ class WindowScorer:
             len(bundle.spec.features),
         )
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
+        self._with_log_probability = with_log_probability
         self._categorical = np.array([one.kind == "categorical" for one in bundle.spec.features])
         # Over a whole window at once: numpy's inner loop over F values alone takes twice as long.
         scaler, T = bundle.spec.scaler, bundle.spec.window_length
@@ -93,6 +96,7 @@ class WindowScorer:
             expected=np.concatenate([part.expected for part in parts]),
             expected_std=np.concatenate([part.expected_std for part in parts]),
             probability=_joined([part.probability for part in parts]),
+            log_probability=_joined([part.log_probability for part in parts]),
         )
 
     @torch.inference_mode()
@@ -102,21 +106,31 @@ class WindowScorer:
         score, parts = self._score(output)
         expected = self.spec.scaler.inverse(output.expected[:B, -1].cpu().numpy())
         spread = output.spread[:B, -1].double().cpu().numpy()
+        is_wanted = self._with_log_probability or self._categorical.any()
+        log_probability = self._log_probability(output, values) if is_wanted else None
         return Scores(
             value=score[:B].double().cpu().numpy(),
             contribution=_shares(parts[:B]).cpu().numpy(),
             expected=expected,
             expected_std=self.spec.scaler.inverse_spread(spread, expected),
-            probability=self._probability(output, values) if self._categorical.any() else None,
+            probability=self._probability(log_probability),
+            log_probability=log_probability if self._with_log_probability else None,
         )
 
-    def _probability(
+    def _log_probability(
         self, output: WindowOutput, values: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return (B, F) probabilities of categories; over samples the geometric mean."""
-        newest = output.newest().log_probability[: len(values), 0].double().exp().cpu().numpy()
-        told = self._categorical & ~np.isnan(values[:, -1])
-        return np.where(told, newest.clip(0, 1), np.nan)
+        """Return (B, F) of the newest step; the mean over samples."""
+        newest = output.newest().log_probability[: len(values), 0].double().cpu().numpy()
+        return np.where(np.isnan(values[:, -1]), np.nan, newest)
+
+    def _probability(
+        self, log_probability: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        """Return (B, F) probabilities of categories, if there are; over samples geometric means."""
+        if log_probability is None or not self._categorical.any():
+            return None
+        return np.where(self._categorical, np.exp(np.minimum(log_probability, 0.0)), np.nan)
 
     def _scale(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return (B, T, F) scaled and clipped, in a buffer that the next call overwrites."""

@@ -86,6 +86,13 @@ def _check_probabilities(bundle: Path) -> None:
     events = np.array([[[30.0, 1, 0, code, 1]] for code in (0, 1, 2, np.nan)])
     scores = scorer.score(events, np.zeros(4, np.int64))
     assert scores.probability is not None
+    assert scores.log_probability is None
+    model = load_bundle(bundle)
+    asked = WindowScorer(model, device="cpu", max_batch=8, with_log_probability=True)
+    of_all = asked.score(np.repeat(events, 3, axis=0), np.zeros(12, np.int64)).log_probability
+    assert of_all is not None
+    np.testing.assert_array_equal(np.isnan(of_all), np.isnan(np.repeat(events[:, -1], 3, axis=0)))
+    np.testing.assert_allclose(np.exp(of_all[:9:3, 3]), scores.probability[:3, 3], rtol=1e-6)
     assert np.isnan(scores.probability[:, :3]).all()
     assert np.isnan(scores.probability[3, 3])
     told = scores.probability[:3, 3]

@@ -50,6 +50,7 @@ def make_history(
         contribution=np.ones((2 * n, 1), np.float32),
         expected=np.zeros((2 * n, 1)),
         expected_std=np.ones((2 * n, 1)),
+        log_probability=np.zeros((2 * n, 1)),
         incidents=incidents,
         others={},
     )

@@ -130,7 +130,13 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
     readings = read_history(request.input_files, model.spec, request.label_column)
     labels = read_labels(readings, request.labels)
     batch = to_batch(readings)
-    pipeline = open_pipeline(model, settings, capacity=len(set(batch.series)), instance="backtest")
+    pipeline = open_pipeline(
+        model,
+        settings,
+        capacity=len(set(batch.series)),
+        instance="backtest",
+        with_log_probability=_has_pictures(request),
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("baselines fitted", total=1)
@@ -182,10 +188,14 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
     )
 
 
+def _has_pictures(request: BacktestRequest) -> bool:
+    return request.out is not None and request.page
+
+
 def _latent_sample(
     request: BacktestRequest, model: Bundle, settings: Settings, labels: Labels
 ) -> LatentSample | None:
-    if request.out is None or not request.page:
+    if not _has_pictures(request):
         return None
     encoder = LatentEncoder(model, settings.worker.device)
     return LatentSample(labels.values, encoder.encode, np.random.default_rng(request.seed))

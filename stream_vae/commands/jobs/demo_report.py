@@ -13,7 +13,9 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import VerdictBatch
 from stream_vae.edges.files.outputs import ScoresWriter, whole_file
-from stream_vae.evaluate.plots import SeriesPicture, draw
+from stream_vae.evaluate.pictures.signals import draw_score
+from stream_vae.evaluate.pictures.themes import render_png
+from stream_vae.evaluate.pictures.views import SeriesView
 
 FEATURE = Feature(name="flow", unit="L/s")
 STEP_S = 3600.0
@@ -51,19 +53,33 @@ def write_files(out: Path, rest: ReadingBatch, offline: Offline) -> None:
     """Write scores.csv and anomalies.png."""
     with whole_file(out / "scores.csv") as file:
         ScoresWriter(file).write(rest, offline.verdicts)
-    picture = SeriesPicture(
-        title="Water flow through a pipeline branch: what the daemon saw",
-        label=f"{FEATURE.name} [{FEATURE.unit}]",
-        times=rest.times,
-        actual=rest.values[:, 0],
-        expected=offline.expected,
-        expected_std=offline.expected_std,
+    view = _view(rest, offline)
+    (out / "anomalies.png").write_bytes(render_png(lambda: draw_score(view)))
+
+
+def _view(rest: ReadingBatch, offline: Offline) -> SeriesView:
+    is_found = np.zeros(len(rest), np.bool_)
+    for event in _last(offline):
+        start, end = _time(event.starts_at), _time(event.ends_at or event.starts_at)
+        is_found |= (rest.times >= start) & (rest.times <= end)
+    step = round(STEP_S * 1e9)
+    return SeriesView(
+        key="Water flow through a pipeline branch: what the daemon saw",
+        places=rest.times,
+        actual=rest.values,
+        expected=offline.expected[:, None],
+        expected_std=offline.expected_std[:, None],
+        log_probability=np.full((len(rest), 1), np.nan),
         score=offline.verdicts.score,
         threshold=offline.verdicts.threshold,
-        incidents=[(_time(i.starts_at), _time(i.ends_at or i.starts_at)) for i in _last(offline)],
-        trained_on=TRAINED_ON,
+        is_labelled=np.zeros(len(rest), np.bool_),
+        is_found=is_found,
+        features=(FEATURE,),
+        telling=(0,),
+        step=step,
+        gap=6 * step,
+        trained_on=(TRAINED_ON,),
     )
-    draw(picture, max_gap_ns=round(6 * STEP_S * 1e9)).savefig(out / "anomalies.png", dpi=110)
 
 
 def _last(offline: Offline) -> list[AlertEvent]:

@@ -13,7 +13,14 @@ from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 
 
-def open_pipeline(model: Bundle, settings: Settings, *, capacity: int, instance: str) -> Pipeline:
+def open_pipeline(
+    model: Bundle,
+    settings: Settings,
+    *,
+    capacity: int,
+    instance: str,
+    with_log_probability: bool = False,
+) -> Pipeline:
     """Return a fresh pipeline with the settings of a daemon.
 
     Args:
@@ -21,6 +28,7 @@ def open_pipeline(model: Bundle, settings: Settings, *, capacity: int, instance:
         settings: As for `run`; incidents get the ids that this daemon would give them.
         capacity: Most series held.
         instance: The command, for alert events.
+        with_log_probability: Scores are to tell that of each value, for pictures.
 
     Raises:
         ConfigError: If bundle and settings do not fit.
@@ -31,6 +39,7 @@ def open_pipeline(model: Bundle, settings: Settings, *, capacity: int, instance:
         device=settings.worker.device,
         samples=settings.worker.samples,
         max_batch=settings.worker.max_batch,
+        with_log_probability=with_log_probability,
     )
     origin = Origin(
         detector=AlertDetector(name=settings.detector.name, version=__version__, instance=instance),

@@ -23,7 +23,13 @@ def plot_history(
 ) -> None:
     """Write pictures of a few series, those with most incidents first."""
     batch = to_batch(read_history(input_files, model.spec))
-    pipeline = open_pipeline(model, settings, capacity=len(set(batch.series)), instance="score")
+    pipeline = open_pipeline(
+        model,
+        settings,
+        capacity=len(set(batch.series)),
+        instance="score",
+        with_log_probability=True,
+    )
     with console.status("drawing"):
         history = run_history(pipeline, batch, now=datetime.now(UTC))
         pictures = history_pictures(history, model.spec, max_gap=settings.detect.max_gap)

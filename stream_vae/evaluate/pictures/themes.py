@@ -89,20 +89,19 @@ def date_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
 
 
-def shade(axes: Axes, spans: Sequence[tuple[int, int]], color: str, label: str) -> None:
-    """Shade spans of time, in nanoseconds since 1970."""
+def shade(axes: Axes, spans: Sequence[tuple[Any, Any]], color: str, label: str) -> None:
+    """Shade spans along the horizontal axis, each with its start and end there."""
     _shade(axes, spans, color=color, label=label, alpha=0.2)
 
 
-def mark(axes: Axes, spans: Sequence[tuple[int, int]], color: str, label: str) -> None:
-    """Mark spans of time at the upper edge, where shading leaves them visible."""
+def mark(axes: Axes, spans: Sequence[tuple[Any, Any]], color: str, label: str) -> None:
+    """Mark spans at the upper edge, where shading leaves them visible."""
     _shade(axes, spans, color=color, label=label, alpha=0.9, ymin=0.96)
 
 
-def _shade(axes: Axes, spans: Sequence[tuple[int, int]], *, label: str, **style: Any) -> None:
+def _shade(axes: Axes, spans: Sequence[tuple[Any, Any]], *, label: str, **style: Any) -> None:
     for i, (start, end) in enumerate(spans):
-        left, right = to_dates(np.array([start, end], np.int64))
-        axes.axvspan(left, right, lw=1, label=None if i else label, **style)
+        axes.axvspan(start, end, lw=1, label=None if i else label, **style)
 
 
 def legend(axes: Axes) -> None:

@@ -5,11 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from stream_vae.core.count_interval import central_interval
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.evaluate.history import History, run_history
+from stream_vae.evaluate.pictures.features import surprise
 from stream_vae.evaluate.pictures.rankings import draw_curves, draw_distribution
 from stream_vae.evaluate.pictures.signals import draw_bands, draw_bars, draw_score
 from stream_vae.evaluate.pictures.themes import DARK, LIGHT, Theme, in_theme, plain, render_png
@@ -40,8 +44,8 @@ def test_series_with_labels_or_incidents_and_their_telling_feature_come_first(
     view: SeriesView,
 ) -> None:
     assert view.key == "s1"
-    assert view.features[0] == 2
-    assert view.names[2] == "f2 [V]"
+    assert view.telling[0] == 2
+    assert draw_score(view).axes[0].get_ylabel() == "f2 [V]"
     assert view.labelled == [(60 * STEP_NS, 70 * STEP_NS)]
     assert len(view.found) == 1
 
@@ -49,16 +53,17 @@ def test_series_with_labels_or_incidents_and_their_telling_feature_come_first(
 def test_lines_break_inside_long_gaps_alone(history: History) -> None:
     whole = series_views(history, make_spec(), max_gap=8)[0]
     rows = np.r_[0:50, 70:120]
-    columns = ("times", "actual", "expected", "expected_std", "score", "threshold")
+    columns = ("places", "actual", "expected", "expected_std", "score", "threshold")
     for max_gap, breaks in ((8, 1), (30, 0)):
         view = replace(
             whole,
-            gap_ns=(max_gap + 1) * STEP_NS,
+            gap=(max_gap + 1) * STEP_NS,
             **{name: getattr(whole, name)[rows] for name in columns},
         )
-        times, (column,) = view.broken(view.actual[:, 0])
+        places, (column,) = view.broken(view.actual[:, 0])
         assert np.isnan(column).sum() == breaks
-        assert len(times) == len(column) == len(view.times) + breaks
+        assert len(places) == len(column) == len(view.places) + breaks
+        assert (np.diff(places) > 0).all()
 
 
 @pytest.mark.parametrize("draw", DRAWERS)
@@ -79,6 +84,94 @@ def test_score_and_threshold_are_those_of_the_history(view: SeriesView) -> None:
     np.testing.assert_array_equal(lines["score"].get_ydata(), view.score)
     np.testing.assert_array_equal(lines["threshold"].get_ydata(), view.threshold)
     np.testing.assert_array_equal(lines["actual"].get_ydata(), view.actual[:, 2])
+
+
+def make_kinds(*, is_events: bool) -> SeriesView:
+    """Twenty readings of a number, a count, a truth value and a category; the last is odd."""
+    n = 20
+    features = (
+        Feature(name="temp", unit="K"),
+        Feature(name="errors", kind="count"),
+        Feature(name="door", kind="binary"),
+        Feature(name="mode", kind="categorical", categories=("idle", "run", "rinse")),
+    )
+    actual = np.tile([300.0, 2.0, 0.0, 1.0], (n, 1))
+    actual[-1] = 330.0, 9.0, 1.0, 3.0
+    return SeriesView(
+        key="plant",
+        places=np.arange(1, n + 1) * (1 if is_events else STEP_NS),
+        actual=actual,
+        expected=np.tile([301.0, 2.5, 0.2, 0.0], (n, 1)),
+        expected_std=np.tile([2.0, 2.0, 0.4, 0.3], (n, 1)),
+        log_probability=np.linspace(-1, -4, n)[:, None] * np.ones(4),
+        score=np.linspace(0, 5, n),
+        threshold=np.full(n, 3.0),
+        is_labelled=np.arange(n) == n - 1,
+        is_found=np.arange(n) == n - 1,
+        features=features,
+        telling=range(4),
+        step=1 if is_events else STEP_NS,
+        gap=9 * STEP_NS,
+        is_events=is_events,
+    )
+
+
+def band_of(axes: Axes) -> tuple[float, float]:
+    """Return the extent of the expected band or bars."""
+    paths = axes.collections[0].get_paths()
+    heights = np.concatenate([np.asarray(path.vertices)[:, 1] for path in paths])
+    return float(heights.min()), float(heights.max())
+
+
+@pytest.mark.parametrize("is_events", [False, True])
+def test_every_kind_is_drawn_as_its_likelihood_tells_it(is_events: bool) -> None:
+    view = make_kinds(is_events=is_events)
+    number, count, binary, category = draw_bands(view).axes
+    assert band_of(number) == (297.0, 305.0)
+    assert band_of(count) == pytest.approx(central_interval(2.5, 2.0))
+    assert band_of(binary) == (0.0, 0.2)
+    assert [tick.get_text() for tick in category.get_yticklabels()] == [
+        *("idle", "run", "not seen in training"),
+    ]
+    expected, *_, actual = category.collections
+    assert set(np.asarray(expected.get_offsets())[:, 1]) == {0}
+    faint = np.asarray(expected.get_facecolor())[:, 3]
+    assert faint == pytest.approx(np.full(20, 0.12 + 0.88 * 0.7**2))
+    assert sorted(np.asarray(actual.get_offsets())[:, 1]) == [1] * 19 + [2]
+
+
+def test_of_many_categories_the_commonest_have_a_level() -> None:
+    names = tuple(f"c{i}" for i in range(30))
+    view = make_kinds(is_events=False)
+    codes = np.array([*range(14), *([29] * 6)], np.float64)
+    features = (*view.features[:3], Feature(name="m", kind="categorical", categories=names))
+    view = replace(view, features=features, actual=np.c_[view.actual[:, :3], codes])
+    labels = [tick.get_text() for tick in draw_bands(view).axes[3].get_yticklabels()]
+    assert len(labels) == 13
+    assert labels[-2:] == ["c29", "other"]
+
+
+def test_no_line_connects_event_records(view: SeriesView) -> None:
+    """Control: readings of a series are connected."""
+    events = make_kinds(is_events=True)
+    for draw in DRAWERS:
+        lines = [str(line.get_label()) for axes in draw(events).axes for line in axes.get_lines()]
+        assert {line for line in lines if not line.startswith("_")} <= {"threshold"}
+        assert any(
+            line.get_label() == "actual" for ax in draw(view).axes for line in ax.get_lines()
+        )
+    assert [text.get_text() for text in draw_bands(events).axes[-1].get_xticklabels()][:2] == [
+        *("20", "19"),  # highest score first
+    ]
+
+
+def test_the_bar_of_probability_is_that_of_the_likelihoods(view: SeriesView) -> None:
+    kinds = make_kinds(is_events=False)
+    below = draw_bars(kinds).axes[2].collections[0].get_array()
+    np.testing.assert_allclose(np.asarray(below).ravel(), np.linspace(-1, -4, 20))
+    np.testing.assert_allclose(surprise(kinds)[:, 3], np.sqrt(np.linspace(2, 8, 20)))
+    of_normal = np.asarray(draw_bars(view).axes[2].collections[0].get_array()).ravel()
+    np.testing.assert_allclose(of_normal, view.log_probability.mean(axis=1))
 
 
 def test_bars_are_darkest_at_the_anomaly(view: SeriesView) -> None:
