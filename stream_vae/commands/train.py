@@ -47,7 +47,7 @@ def train(
     label: Annotated[
         str,
         typer.Option(
-            help="Column of 0 and 1, where there is one: read by the score `supervised` alone."
+            help="Column of 0 and 1, where there is one: never an input of the network."
         ),
     ] = LABEL,
     drop: Annotated[
@@ -84,8 +84,8 @@ def train(
     """Train a model on CSV files and write its bundle.
 
     A CSV has a header, a column `timestamp` (RFC 3339 or epoch), optionally `series` and `label`
-    (0, 1 or empty; the network never sees it, the score `supervised` is fitted to it, and windows
-    with a 1 are left out of the calibration); every other column is a feature: numeric, or
+    (0, 1 or empty; the network never sees it, the score `supervised` and labelled thresholds are
+    fitted to it, and windows with a 1 are left out of the calibration); every other column is a feature: numeric, or
     categorical if it is text. Each series is split in time order into training, validation and a
     held-out tail that calibrates the threshold. With model.window_length 1 rows are events and
     need no timestamp.

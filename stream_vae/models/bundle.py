@@ -8,30 +8,12 @@ from torch import Tensor
 
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.errors import BundleError
-from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.padded_linear import pad_linears
+from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.base import Score
 from stream_vae.models.vae.sequence_vae import SequenceVae
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSummary:
-    """Provenance of a model; not needed for scoring."""
-
-    config: TrainingConfig
-    data_sha256: str
-    """Fingerprint of the training data: feature names, series keys, times, values, labels."""
-    rows: int
-    series: int
-    epochs: int
-    best_epoch: int
-    validation_log_likelihood: float
-    """Evidence lower bound, nats per observed value."""
-    constant_log_likelihood: float
-    """Of a constant model on the same windows, nats per observed value."""
-    versions: dict[str, str]
-    """Package -> version that trained it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,9 +33,10 @@ from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
 from stream_vae.core.score_names import RENAMED
 from stream_vae.errors import BundleError
-from stream_vae.models.bundle import Bundle, TrainingSummary, build_model, build_score
+from stream_vae.models.bundle import Bundle, build_model, build_score
 from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.error import Recency
 
@@ -75,6 +76,9 @@ _ALWAYS_WRITTEN = frozenset(
     }
 )
 """Options of format 1."""
+
+_LATER_SUMMARY = ("trimmed", "search")
+"""What format 3 tells of a training beside what format 1 does, where there is something to tell."""
 
 
 def with_version(bundle: Bundle) -> Bundle:
@@ -207,7 +211,8 @@ def _lowest_format(bundle: Bundle) -> int:
     """Return the lowest version that can hold the bundle."""
     is_numeric = all(feature.kind == "numeric" for feature in bundle.spec.features)
     is_later = _later_options(bundle.architecture) or bundle.spec.labelled_thresholds
-    if not is_numeric or is_later:
+    is_told_more = any(getattr(bundle.training, name) for name in _LATER_SUMMARY)
+    if not is_numeric or is_later or is_told_more:
         return 3
     return 2 if _score_tensors(bundle) else 1
 
@@ -223,6 +228,9 @@ def _to_fields(document: _Document) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(document)
     if not document.labelled_thresholds:
         del fields["labelled_thresholds"]
+    for name in _LATER_SUMMARY:
+        if not getattr(document.training, name):
+            del fields["training"][name]
     for options, config in (
         (fields["architecture"], ArchitectureConfig()),
         (fields["training"]["config"], TrainingConfig()),

@@ -17,6 +17,7 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.fitting import Listeners
 from stream_vae.models.training.train import train
 from stream_vae.models.training.training_windows import TrainingSeries
 
@@ -70,7 +71,7 @@ def trained(hidden: int, device: str) -> tuple[Bundle, float]:
         ),
         model_id="benchmark",
         now=datetime.now(UTC),
-        on_batch=lambda _: done.append(time.perf_counter()),
+        listeners=Listeners(batch=lambda _: done.append(time.perf_counter())),
     )
     half = _STEPS // 2
     return result.bundle, half / (done[-1] - done[-1 - half])

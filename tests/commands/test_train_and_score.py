@@ -412,9 +412,10 @@ def test_a_search_tells_what_it_tried_and_writes_the_best(
     arguments = ("train", "--input", write_csv("normal.csv"), "--config", small_config)
     done = run_program(*arguments, "--bundle", tmp_path / "b", "--search", 2)
     assert done.code == 0, done.err
-    for words in ("trial 2/2", "Tried", "kept", "off by"):
+    for words in ("trial 2/2", "Tried", "kept", "off by", "labels", "none: no score supervised"):
         assert words in done.out
-    assert (tmp_path / "b" / "model.json").exists()
+    shown = run_program("model", "show", tmp_path / "b")
+    assert "kept" in shown.out
 
 
 def test_a_search_by_labels_needs_them(

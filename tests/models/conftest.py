@@ -14,10 +14,11 @@ from torch import Tensor
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
-from stream_vae.models.bundle import Bundle, TrainingSummary
+from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
+from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.base import FittingData, LatentSample, Score
 from stream_vae.models.scores.combined import Combined

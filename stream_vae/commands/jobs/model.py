@@ -3,11 +3,15 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from stream_vae.commands.jobs.train_report import tried_table
+from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.models.provenance import TrimmedSpan
 
 _MAX_CATEGORIES = 8
 
@@ -31,6 +35,8 @@ def print_bundle(folder: Path) -> None:
         at = {level: quantiles[round(level * (len(quantiles) - 1))] for level in (0.5, 0.99, 1.0)}
         text = "  ".join(f"q{level:g} {value:.4g}" for level, value in at.items())
         table.add_row(f"calibration, {name}", text)
+    for span in bundle.training.trimmed:
+        table.add_row("refitted without", _in_words(span))
     features = Table("feature", "kind", "unit", "scaled by")
     for i, feature in enumerate(spec.features):
         scaling = scaling_text(feature, float(spec.scaler.mean[i]), float(spec.scaler.std[i]))
@@ -38,6 +44,14 @@ def print_bundle(folder: Path) -> None:
     console = Console()
     console.print(table)
     console.print(features)
+    if bundle.training.search:
+        console.print(tried_table(bundle.training.search))
+
+
+def _in_words(span: TrimmedSpan) -> str:
+    start, end = (np.datetime64(ns // 10**9, "s") for ns in (span.start_ns, span.end_ns))
+    windows = f"{span.windows:,} window{'s' * (span.windows != 1)}"
+    return f"{printable(span.series or 'all')}: {start}Z to {end}Z, {windows}"
 
 
 def scaling_text(feature: Feature, mean: float, std: float) -> str:

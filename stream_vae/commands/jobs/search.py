@@ -5,22 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
+from stream_vae.commands.jobs.train_report import tried_table
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.metrics import average_precision
 from stream_vae.models.config import ArchitectureConfig
-from stream_vae.models.training.calibration import score_windows
-from stream_vae.models.training.search import (
-    Candidate,
-    Tried,
-    best_of,
-    calibration_error,
-    with_score,
-)
+from stream_vae.models.provenance import Candidate, Tried
+from stream_vae.models.training.calibration import score_labelled, score_windows
+from stream_vae.models.training.search import applied, as_best, best_of, calibration_error
 from stream_vae.models.training.train import TrainedModel
-from stream_vae.models.training.training_windows import ANOMALOUS, UNLABELLED
+from stream_vae.models.training.training_windows import ANOMALOUS
 
 Fit = Callable[[ArchitectureConfig, Callable[[], None]], TrainedModel]
 """From an architecture, and what to call at each step, to a model."""
@@ -40,6 +36,26 @@ class SearchOptions:
     by_labels: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledScores:
+    """Scores of the validation part's labelled rows that end a window."""
+
+    rows: NDArray[np.int64]
+    """(W, 2) position of the series and time of each row."""
+    scores: NDArray[np.float64]
+    """(W,)"""
+    is_anomalous: NDArray[np.bool_]
+    """(W,)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """A result, and what it takes to compare it by labels."""
+
+    tried: Tried
+    labelled: LabelledScores | None = None
+
+
 def search(
     candidates: Sequence[Candidate],
     fit: Fit,
@@ -50,84 +66,127 @@ def search(
 ) -> TrainedModel:
     """Try every candidate, print what was tried, and return the best model.
 
+    Its bundle keeps the table.
+
     Raises:
         ConfigError: If no trial ended in time, or labels are missing that are to decide.
     """
-    tried: list[Tried] = []
-    best: TrainedModel | None = None
-    for number, candidate in enumerate(candidates, start=1):
-        console.print(f"trial {number}/{len(candidates)}: {_in_words(candidate)}")
-        model, result = _try(candidate, fit, architecture, options)
-        tried.append(result)
-        if model is not None and best_of(tried, by_labels=options.by_labels) == number - 1:
-            best = model
-    chosen = best_of(tried, by_labels=options.by_labels)
-    # A later trial can make an earlier one the best again: it moves the likeliest.
-    if best is None or _candidate_of(best) != _sizes(tried[chosen].candidate):
-        best = _try(tried[chosen].candidate, fit, architecture, options)[0]
-    console.print(_table(tried, chosen))
+    if all(candidate.window_length == 1 for candidate in candidates):
+        console.print("window_length 1: events stay events, windows are not searched")
+    trials: list[_Trial] = []
+    best, best_at = None, -1
+    for at, candidate in enumerate(candidates):
+        console.print(f"trial {at + 1}/{len(candidates)}: {_in_words(candidate)}")
+        model, trial = _try(candidate, fit, architecture, options)
+        trials.append(trial)
+        if model is not None and _best_of(trials, options) == at:
+            best, best_at = model, at
+    chosen = _best_of(trials, options)
+    if best_at != chosen:
+        # A later trial can make an earlier one the best again: it moves the likeliest.
+        console.print(f"trial {chosen + 1} is the best again, and is fitted once more")
+        best = _try(candidates[chosen], fit, architecture, options)[0]
+    tried = _compared(trials, by_labels=options.by_labels)
     if best is None:
         raise ConfigError("search: the best trial did not end in time again, expected it to")
-    score = tried[chosen].candidate.score
-    return best if score is None else _rescored(best, score)
+    bundle = as_best(best.bundle, tried, chosen)
+    console.print(tried_table(bundle.training.search))
+    return replace(best, bundle=bundle, report=replace(best.report, score=bundle.spec.score))
+
+
+def average_precisions(trials: Sequence[LabelledScores | None]) -> list[float | None]:
+    """Return the average precision of each trial on the rows that all of them scored.
+
+    Longer windows begin later: trials that leave no anomalous row in common are not compared, the
+    one with the fewest rows first.
+    """
+    compared = [at for at, one in enumerate(trials) if one is not None]
+    while compared:
+        found = {at: _rows_of(trials[at]) for at in compared}
+        common = set.intersection(*(set(rows) for rows in found.values()))
+        chosen = {at: [row in common for row in rows] for at, rows in found.items()}
+        precisions = {at: _precision(trials[at], chosen[at]) for at in compared}
+        if None not in precisions.values():
+            return [precisions.get(at) for at in range(len(trials))]
+        compared.remove(min(compared, key=lambda at: (len(found[at]), -at)))
+    return [None] * len(trials)
+
+
+def _rows_of(labelled: LabelledScores | None) -> list[tuple[int, int]]:
+    return [] if labelled is None else [(one[0], one[1]) for one in labelled.rows.tolist()]
+
+
+def _precision(labelled: LabelledScores | None, chosen: list[bool]) -> float | None:
+    if labelled is None or not labelled.is_anomalous[chosen].any():
+        return None
+    return average_precision(labelled.is_anomalous[chosen], labelled.scores[chosen])
+
+
+def _compared(trials: Sequence[_Trial], *, by_labels: bool) -> list[Tried]:
+    """Return the results, by labels on the same rows; those without any are out."""
+    if not by_labels:
+        return [one.tried for one in trials]
+    precisions = average_precisions([one.labelled for one in trials])
+    return [
+        Tried(candidate=one.tried.candidate)
+        if precision is None
+        else replace(one.tried, average_precision=precision)
+        for one, precision in zip(trials, precisions, strict=True)
+    ]
+
+
+def _best_of(trials: Sequence[_Trial], options: SearchOptions) -> int:
+    return best_of(_compared(trials, by_labels=options.by_labels), by_labels=options.by_labels)
 
 
 def _try(
     candidate: Candidate, fit: Fit, architecture: ArchitectureConfig, options: SearchOptions
-) -> tuple[TrainedModel | None, Tried]:
+) -> tuple[TrainedModel | None, _Trial]:
     ends_at = time.monotonic() + options.trial_seconds
 
     def check_time() -> None:
         if time.monotonic() > ends_at:
             raise _OutOfTimeError
 
+    failed = _Trial(tried=Tried(candidate=candidate))
     try:
-        model = fit(candidate.applied(architecture), check_time)
+        model = fit(applied(candidate, architecture), check_time)
     except _OutOfTimeError:
-        return None, Tried(candidate=candidate)
+        return None, failed
     except ConfigError:
         # Drawn settings may not suit the data (gaps, divergence); those that were given must.
         if candidate.score is None:
             raise
-        return None, Tried(candidate=candidate)
+        return None, failed
     name = candidate.score or model.bundle.spec.score
-    scores, labels = score_windows(model.bundle, model.validation, name)
-    known = labels != UNLABELLED
-    precision = None
-    if options.by_labels:
-        if not (labels == ANOMALOUS).any():
-            if candidate.score is not None:  # a longer window ends after the labelled rows
-                return None, Tried(candidate=candidate)
-            raise ConfigError(
-                "--search-by labels: found no row labelled 1 in the validation part, expected some;"
-                " give more labelled rows, or search by likelihood"
-            )
-        precision = average_precision(labels[known] == ANOMALOUS, scores[known])
-    return model, Tried(
+    labelled = _labelled(model, name) if options.by_labels else None
+    if labelled is not None and not labelled.is_anomalous.any():
+        if candidate.score is not None:  # a longer window ends after the labelled rows
+            return None, failed
+        raise ConfigError(
+            "--search-by labels: found no row labelled 1 in the validation part, expected some;"
+            " give more labelled rows, or search by likelihood"
+        )
+    tried = Tried(
         candidate=candidate,
         log_likelihood=model.report.validation_log_likelihood,
         calibration_error=calibration_error(
-            np.asarray(model.bundle.spec.calibration[name]), scores
+            np.asarray(model.bundle.spec.calibration[name]),
+            score_windows(model.bundle, model.validation, name),
         ),
-        average_precision=precision,
     )
+    return model, _Trial(tried=tried, labelled=labelled)
 
 
-def _rescored(model: TrainedModel, score: str) -> TrainedModel:
-    return replace(
-        model,
-        bundle=with_score(model.bundle, score),
-        report=replace(model.report, score=score),
+def _labelled(model: TrainedModel, name: str) -> LabelledScores:
+    windows = model.validation
+    which, scores = score_labelled(model.bundle, windows, name)
+    newest = windows.starts[which] + windows.window_length - 1
+    return LabelledScores(
+        rows=np.stack([windows.series_of_steps()[newest], windows.times[newest]], axis=1),
+        scores=scores,
+        is_anomalous=windows.newest_labels()[which] == ANOMALOUS,
     )
-
-
-def _sizes(candidate: Candidate) -> tuple[int, int, int]:
-    return candidate.window_length, candidate.hidden_size, candidate.latent_size
-
-
-def _candidate_of(model: TrainedModel) -> tuple[int, int, int]:
-    shape = model.bundle.architecture
-    return shape.window_length, shape.hidden_size, shape.latent_size
 
 
 def _in_words(candidate: Candidate) -> str:
@@ -135,21 +194,3 @@ def _in_words(candidate: Candidate) -> str:
         f"window_length {candidate.window_length}, hidden_size {candidate.hidden_size}, "
         f"latent_size {candidate.latent_size}, score {candidate.score or 'auto'}"
     )
-
-
-def _table(tried: Sequence[Tried], chosen: int) -> Table:
-    table = Table(title="Tried", title_justify="left")
-    for column in ("window", "hidden", "latent", "score", "nats per value", "calibration", "AP"):
-        table.add_column(column)
-    table.add_column("")
-    for at, one in enumerate(tried):
-        stopped = "did not end" if one.log_likelihood is None else ""
-        table.add_row(
-            *map(str, _sizes(one.candidate)),
-            one.candidate.score or "auto",
-            stopped or f"{one.log_likelihood:.3f}",
-            "" if one.calibration_error is None else f"off by {one.calibration_error:.3f}",
-            "" if one.average_precision is None else f"{one.average_precision:.3f}",
-            "kept" if at == chosen else "",
-        )
-    return table

@@ -1,6 +1,6 @@
 """From CSV files to a model bundle."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,15 +16,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from stream_vae.commands.jobs.search import SearchOptions, search
+from stream_vae.commands.jobs.train_report import report_table
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
-from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
+from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.training_data import (
     DataReport,
     SeriesArrays,
@@ -34,14 +34,17 @@ from stream_vae.edges.files.training_data import (
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
-from stream_vae.models.training.reports import Advice, BatchReport, EpochReport, TrainingReport
+from stream_vae.models.training.fitting import Listeners
+from stream_vae.models.training.reports import (
+    BatchReport,
+    EpochReport,
+)
 from stream_vae.models.training.search import draw_candidates
 from stream_vae.models.training.train import TrainedModel
 from stream_vae.models.training.train import train as fit_model
 from stream_vae.models.training.training_windows import TrainingSeries
 from stream_vae.settings import load_settings
 
-_LISTED_FEATURES = 8
 _KINDS: Mapping[str, FeatureKind] = {kind: kind for kind in get_args(FeatureKind)}
 
 
@@ -101,8 +104,15 @@ def train_bundle(
         )
     save_bundle(trained.bundle, bundle)
     features = trained.bundle.spec.features
-    not_trained_on = _not_trained_on(readings, choice.label)
-    console.print(report_table(data, trained.report, features, not_trained_on))
+    console.print(
+        report_table(
+            data,
+            trained.report,
+            features,
+            ignored_columns=readings.ignored_columns,
+            declared=choice.declared,
+        )
+    )
     for lacking in _lacking(settings.detect, trained.bundle.spec):
         console.print(f"[bold yellow]warning:[/] {lacking}")
     with_config = f" --config {config}" if config else ""
@@ -136,7 +146,7 @@ def train_with_progress(
 ) -> TrainedModel:
     """Train and show a progress bar with the loss terms and the remaining time."""
     columns = (
-        TextColumn("training"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[losses]}"),
@@ -162,6 +172,13 @@ def train_with_progress(
                     f"{epoch.reconstruction:.3f} KL {epoch.kl:.3f}{validation}"
                 )
 
+        def on_refit(share: float) -> None:
+            nonlocal task
+            what = f"refit without the worst {share:.1%}"
+            console.print(f"{what} of the training windows, as training.trim asks")
+            bar.remove_task(task)
+            task = bar.add_task(what, total=None, losses="")
+
         return fit_model(
             [
                 TrainingSeries(key=s.key, times=s.times, values=s.values, labels=s.labels)
@@ -173,111 +190,8 @@ def train_with_progress(
             training=training,
             model_id=model_id,
             now=datetime.now(UTC),
-            progress=on_epoch,
-            on_batch=on_batch,
+            listeners=Listeners(epoch=on_epoch, batch=on_batch, refit=on_refit),
         )
-
-
-def report_table(
-    data: DataReport,
-    report: TrainingReport,
-    features: Sequence[Feature],
-    not_trained_on: tuple[str, ...] = (),
-) -> Table:
-    """Return the closing report of a training."""
-    table = Table(title="Training report", show_header=False, title_justify="left")
-    table.add_row("rows", f"{data.rows:,} in {data.series:,} series")
-    if data.snapped_rows:
-        table.add_row("rows off the grid, snapped down", f"{data.snapped_rows:,}")
-    step = f"{data.step_seconds:g} s{' (inferred)' if data.step_is_inferred else ''}"
-    table.add_row("step", f"{step}, {data.missing_steps:,} steps missing")
-    handled = {
-        "unsorted rows, sorted": data.unsorted_rows,
-        "duplicate steps, later row kept": data.duplicate_rows,
-        "missing cells": sum(data.missing_cells.values()),
-        "infinite cells, taken as missing": sum(data.infinite_cells.values()),
-    }
-    for what, count in handled.items():
-        if count:
-            table.add_row(what, f"{count:,}")
-    names = [printable(feature.name) for feature in features]
-    table.add_row("features", f"{len(names)}: {', '.join(names)}")
-    for what, found in _kinds_in_words(data, features).items():
-        if found:
-            table.add_row(what, _shortened(found))
-    if not_trained_on:
-        table.add_row("columns not trained on", ", ".join(map(printable, not_trained_on)))
-    if data.mostly_missing_features:
-        table.add_row("mostly missing features", _shortened(data.mostly_missing_features))
-    if data.uneven_features:
-        advice = "levels differ between series, yet one scale serves all: train one bundle a kind"
-        table.add_row("uneven features", f"{_shortened(data.uneven_features)} ({advice})")
-    for what, text in _advice_rows(report.advice):
-        table.add_row(what, text)
-    windows = ", ".join(f"{part} {count:,}" for part, count in report.windows.items())
-    table.add_row("windows", windows)
-    table.add_row("epochs", f"{len(report.history)}, best {report.best_epoch}")
-    table.add_row(
-        "validation log-likelihood",
-        f"{report.validation_log_likelihood:.3f} nats per value "
-        f"(constant model {report.constant_log_likelihood:.3f})",
-    )
-    quantiles = report.calibration_quantiles[report.score]
-    table.add_row(
-        f"calibration, score {report.score}",
-        "  ".join(f"q{level:g} {value:.3f}" for level, value in quantiles.items()),
-    )
-    return table
-
-
-def _kinds_in_words(data: DataReport, features: Sequence[Feature]) -> dict[str, tuple[str, ...]]:
-    """Return what to say of kinds -> the features of which it is true."""
-    advice = {
-        f"look like {kind} (declare with --kind NAME={kind})": tuple(
-            printable(feature.name)
-            for feature in features
-            if feature.kind == "numeric" and data.proposed_kinds.get(feature.name) == kind
-        )
-        for kind in ("count", "binary")
-    }
-    return {
-        "count features": _of_kind(features, "count"),
-        "binary features": _of_kind(features, "binary"),
-        "categorical features": tuple(
-            f"{printable(feature.name)} ({len(feature.categories)} categories)"
-            for feature in features
-            if feature.kind == "categorical"
-        ),
-        **advice,
-    }
-
-
-def _of_kind(features: Sequence[Feature], kind: FeatureKind) -> tuple[str, ...]:
-    return tuple(printable(feature.name) for feature in features if feature.kind == kind)
-
-
-def _advice_rows(advice: tuple[Advice, ...]) -> Iterator[tuple[str, str]]:
-    """Yield kind and text; beyond a few of a kind, their number and features."""
-    for kind in dict.fromkeys(one.kind for one in advice):
-        of_kind = [one for one in advice if one.kind == kind]
-        what = kind.replace("_", " ")
-        if len(of_kind) > _LISTED_FEATURES:
-            names = tuple(printable(one.feature) for one in of_kind if one.feature is not None)
-            yield what, f"{_shortened(names)} ({of_kind[0].text})"
-            continue
-        for one in of_kind:
-            about = printable(one.feature or one.series or "")
-            yield what, f"{about}: {one.text}" if about else one.text
-
-
-def _not_trained_on(readings: CsvReadings, label: str) -> tuple[str, ...]:
-    return (*((label,) if readings.labels is not None else ()), *readings.ignored_columns)
-
-
-def _shortened(names: tuple[str, ...]) -> str:
-    rest = len(names) - _LISTED_FEATURES
-    more = f" and {rest} more" if rest > 0 else ""
-    return f"{len(names)}: {', '.join(names[:_LISTED_FEATURES])}{more}"
 
 
 def _declared(settings: Mapping[str, FeatureKind], pairs: list[str]) -> dict[str, Feature]:

@@ -11,6 +11,7 @@ from stream_vae.core.scaling import Scaler
 from stream_vae.evaluate.comparison import encoded, fit_baselines
 from stream_vae.evaluate.data_sets.task import HELD_OUT, Task, TimedWindows
 from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.fitting import Listeners
 from stream_vae.models.training.reports import BatchReport
 from stream_vae.models.training.train import train
 
@@ -59,7 +60,7 @@ def model_scores(
         model_id="benchmark",
         now=now,
         max_gap=0,
-        on_batch=on_batch,
+        listeners=Listeners(batch=on_batch),
     )
     for name in settings.scores:
         scorer = WindowScorer(trained.bundle, score=name, device=settings.training.device)

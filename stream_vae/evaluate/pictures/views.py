@@ -122,7 +122,7 @@ def series_views(
     def weight(key: str) -> float:
         return float((known[rows[key]] == 1).sum()) + len(incidents[key])
 
-    is_events = spec.window_length == 1
+    is_events = spec.has_events
     step_ns = round(spec.step_seconds * 1e9)
     views = []
     for key in sorted(rows, key=weight, reverse=True)[:MOST_SERIES]:

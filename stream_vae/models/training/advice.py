@@ -8,10 +8,11 @@ import numpy as np
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.provenance import TrimmedSpan
 from stream_vae.models.training.reports import Advice, EpochReport
 from stream_vae.models.training.rhythm import Rhythm, find_rhythms
 from stream_vae.models.training.training_windows import TrainingSeries
-from stream_vae.models.training.trim import Trim, TrimmedSpan
+from stream_vae.models.training.trim import Trim
 
 _NEAR_CONSTANT = 0.99
 """Share of the commonest value."""

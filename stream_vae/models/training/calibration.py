@@ -143,15 +143,27 @@ def choose_thresholds(bundle: Bundle, parts: Sequence[WindowSet], device: torch.
     return replace(bundle, spec=replace(bundle.spec, labelled_thresholds=found))
 
 
-def score_windows(
+def score_windows(bundle: Bundle, windows: WindowSet, name: str) -> NDArray[np.float64]:
+    """Return scores (W,) of at most 20,000 windows at even distances."""
+    return _scored(bundle, windows, name, _spaced(np.arange(len(windows)), _MAX_WINDOWS))
+
+
+def score_labelled(
     bundle: Bundle, windows: WindowSet, name: str
-) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Return scores (W,) of at most 20,000 windows at even distances, and their newest labels."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return which windows have a labelled newest step (W,), and their scores (W,)."""
+    which = np.flatnonzero(windows.newest_labels() != UNLABELLED)
+    return which, _scored(bundle, windows, name, which)
+
+
+def _scored(
+    bundle: Bundle, windows: WindowSet, name: str, which: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    if not len(which):
+        return np.empty(0)
     device = resolve_device(bundle.training.config.device)
-    which = _spaced(np.arange(len(windows)), _MAX_WINDOWS)
     scores = {name: build_score(bundle, name, device)}
-    found = _values(scores, bundle, [(windows, which)], device)
-    return found[name], windows.newest_labels()[which]
+    return _values(scores, bundle, [(windows, which)], device)[name]
 
 
 def _values(

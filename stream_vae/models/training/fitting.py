@@ -31,7 +31,15 @@ class Listeners:
     """Callbacks for the progress of training."""
 
     epoch: Callable[[EpochReport], None] | None = None
+    """Called after each epoch."""
     batch: Callable[[BatchReport], None] | None = None
+    """Called after each optimiser step."""
+    refit: Callable[[float], None] | None = None
+    """Called before training begins anew, with the share of training windows left out of it."""
+
+
+SILENT = Listeners()
+"""Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,20 @@ class FeatureReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelReport:
+    """What the labels of the history were good for."""
+
+    normal: int
+    """Rows labelled 0."""
+    anomalous: int
+    """Rows labelled 1."""
+    without_supervised: str | None
+    """Why the score `supervised` was not fitted; None: it was."""
+    without_thresholds: str | None
+    """Why there are no labelled thresholds; None: there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
     """The result of a training."""
 
@@ -100,5 +114,6 @@ class TrainingReport:
     """The score that `auto` selects for this bundle."""
     calibration_quantiles: dict[str, dict[float, float]]
     """Score -> level -> quantile of the held-out scores."""
+    labels: LabelReport
     advice: tuple[Advice, ...] = ()
     """What was found in the data and in the training."""

@@ -1,7 +1,7 @@
 """A search over settings: which are tried, and which one is best."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from stream_vae.errors import ConfigError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.provenance import Candidate, Tried
 from stream_vae.models.training.training_windows import rows_for_one_window
 
 WINDOW_LENGTHS = (8, 16, 32, 64, 128)
@@ -24,39 +25,14 @@ AS_LIKELY = 0.02
 """Nats per observed value within which two settings count as equally likely."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """The settings of one trial."""
-
-    window_length: int
-    hidden_size: int
-    latent_size: int
-    score: str | None
-    """None: the one that `auto` stands for."""
-
-    def applied(self, architecture: ArchitectureConfig) -> ArchitectureConfig:
-        """Return the architecture with these sizes."""
-        return replace(
-            architecture,
-            window_length=self.window_length,
-            hidden_size=self.hidden_size,
-            latent_size=self.latent_size,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """One trial; without results if it did not end in time."""
-
-    candidate: Candidate
-    log_likelihood: float | None = None
-    """Evidence lower bound of the validation windows in nats per observed value: their sum over
-    the number of observed values in all windows, so lengths can be compared."""
-    calibration_error: float | None = None
-    """Share of validation windows above the calibration part's 0.99 quantile, less 0.01; without
-    its sign."""
-    average_precision: float | None = None
-    """On labelled validation windows, each with the label of its newest step."""
+def applied(candidate: Candidate, architecture: ArchitectureConfig) -> ArchitectureConfig:
+    """Return the architecture with a candidate's sizes."""
+    return replace(
+        architecture,
+        window_length=candidate.window_length,
+        hidden_size=candidate.hidden_size,
+        latent_size=candidate.latent_size,
+    )
 
 
 def draw_candidates(
@@ -135,6 +111,14 @@ def best_of(tried: Sequence[Tried], *, by_labels: bool) -> int:
     return min(close, key=lambda one: (one[1], one[3]))[3]
 
 
-def with_score(bundle: Bundle, score: str) -> Bundle:
-    """Return the bundle with another score to be its default."""
-    return with_version(replace(bundle, spec=replace(bundle.spec, score=score)))
+def as_best(bundle: Bundle, tried: Sequence[Tried], kept: int) -> Bundle:
+    """Return the bundle of the kept trial with its score as the default, and what was tried."""
+    score = tried[kept].candidate.score or bundle.spec.score
+    table = tuple(replace(one, is_kept=at == kept) for at, one in enumerate(tried))
+    return with_version(
+        replace(
+            bundle,
+            spec=replace(bundle.spec, score=score),
+            training=replace(bundle.training, search=table),
+        )
+    )

@@ -1,10 +1,9 @@
 """From the history of some series to a model bundle."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 
 import stream_vae
 from stream_vae.core.model_spec import Feature, ModelSpec
-from stream_vae.models.bundle import Bundle, TrainingSummary
+from stream_vae.core.scaling import Scaler
+from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import resolve_device
+from stream_vae.models.provenance import TrainingSummary, TrimmedSpan
 from stream_vae.models.scores import default_score
 from stream_vae.models.training.advice import (
     advise_on_data,
@@ -31,21 +32,21 @@ from stream_vae.models.training.calibration import (
     combined_names,
 )
 from stream_vae.models.training.constant_model import constant_log_likelihood
-from stream_vae.models.training.fitting import Fitted, Fitting, Listeners, fit
+from stream_vae.models.training.fitting import SILENT, Fitted, Fitting, Listeners, fit
 from stream_vae.models.training.reports import (
-    BatchReport,
-    EpochReport,
     FeatureReport,
+    LabelReport,
     TrainingReport,
 )
 from stream_vae.models.training.training_windows import (
+    ANOMALOUS,
+    NORMAL,
     TrainingSeries,
     WindowSet,
     check_series,
     cut_parts,
 )
 from stream_vae.models.training.trim import (
-    TrimmedSpan,
     spans_of,
     windows_to_drop,
     without_steps_of,
@@ -76,8 +77,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     model_id: str,
     now: datetime,
     max_gap: int | None = None,
-    progress: Callable[[EpochReport], None] | None = None,
-    on_batch: Callable[[BatchReport], None] | None = None,
+    listeners: Listeners = SILENT,
 ) -> TrainedModel:
     """Train a model and calibrate it on the held-out end of each series.
 
@@ -93,8 +93,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         model_id: Operator's name for the model.
         now: Time of training, with a time zone.
         max_gap: Most consecutive missing steps in a window; unset: half a window.
-        progress: Called after each epoch.
-        on_batch: Called after each optimiser step.
+        listeners: Are told of progress.
 
     Raises:
         ConfigError: If there are too few rows for one window in a part, nothing was observed, or a
@@ -105,112 +104,183 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     combined_names(training)
     check_series(series, n_features=len(features), step_ns=step_ns)
     check_values(series, features)
-    asked, (architecture, rhythms) = architecture, resolved(architecture, series, step_ns=step_ns)
-    device = resolve_device(training.device)
-    cut = partial(
-        cut_parts,
-        features=features,
-        step_ns=step_ns,
-        window_length=architecture.window_length,
-        max_gap=architecture.window_length // 2 if max_gap is None else max_gap,
-        training=training,
-    )
-    start = partial(
-        Fitting,
-        features=features,
-        architecture=architecture,
-        training=training,
-        step_ns=step_ns,
-        device=device,
-    )
-    listeners = Listeners(epoch=progress, batch=on_batch)
-    scaler, parts = cut(series)
-    fitting = start(parts["training"], scaler=scaler)
-    fitted = fit(fitting, parts["validation"], listeners)
-    trimmed: tuple[TrimmedSpan, ...] = ()
-    dropped = windows_to_drop(fitting, parts, training.trim)
-    if len(dropped):
-        first = parts["training"]
-        trimmed = spans_of(series, first, dropped)
-        scaler, parts = cut(without_steps_of(series, first, dropped))
-        parts["training"] = without_windows(parts["training"], first.starts[dropped])
-        fitted = fit(start(parts["training"], scaler=scaler), parts["validation"], listeners)
-    spec = ModelSpec(
-        id=model_id,
-        version="",
-        trained_at=now,
+    decided, rhythms = resolved(architecture, series, step_ns=step_ns)
+    task = _Task(
         features=tuple(features),
-        window_length=architecture.window_length,
         step_seconds=step_seconds,
-        scaler=scaler,
-        score=default_score(
-            len(features), all_numeric=all(feature.kind == "numeric" for feature in features)
-        ),
-        calibration={},
+        architecture=decided,
+        training=training,
+        max_gap=decided.window_length // 2 if max_gap is None else max_gap,
+        device=resolve_device(training.device),
+        listeners=listeners,
     )
-    constant = constant_log_likelihood(
-        parts, features, scaler=scaler, sigma_floor=architecture.sigma_floor
-    )
-    bundle = Bundle(
-        spec=spec,
-        architecture=architecture,
-        weights=_weights(fitted),
-        score_states={},
-        noise_seed=training.seed,
-        training=_summary(series, features, training, fitted, constant),
-    )
-    bundle = with_version(_calibrated(bundle, parts, device))
+    fit_of_all = _fit(task, series)
+    bundle = _calibrated(_bundle(task, series, fit_of_all, model_id=model_id, now=now), fit_of_all)
     advice = (
         *advise_on_data(
             series,
             features=features,
             step_ns=step_ns,
-            window_length=architecture.window_length,
+            window_length=decided.window_length,
             training=training,
         ),
-        *advise_on_rhythms(rhythms, features, step_ns=step_ns, architecture=asked),
-        *advise_on_trimming(trimmed, asked=training.trim),
+        *advise_on_rhythms(rhythms, features, step_ns=step_ns, architecture=architecture),
+        *advise_on_trimming(fit_of_all.trimmed, asked=training.trim),
         *advise_on_likelihood(
-            model=fitted.best.validation_log_likelihood, constant=constant, history=fitted.history
+            model=bundle.training.validation_log_likelihood,
+            constant=bundle.training.constant_log_likelihood,
+            history=fit_of_all.fitted.history,
         ),
     )
-    report = replace(_report(bundle, series, parts, fitted), advice=advice)
-    return TrainedModel(bundle=bundle, report=report, validation=parts["validation"])
+    report = replace(_report(bundle, series, fit_of_all), advice=advice)
+    return TrainedModel(bundle=bundle, report=report, validation=fit_of_all.parts["validation"])
 
 
-def _calibrated(bundle: Bundle, parts: dict[str, WindowSet], device: torch.device) -> Bundle:
-    # The validation part chose the weights; it is no more held out than the training part.
-    fitted_to = [parts["training"], parts["validation"]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What is to be fitted, how and where."""
+
+    features: tuple[Feature, ...]
+    step_seconds: float
+    architecture: ArchitectureConfig
+    """With `calendar` decided."""
+    training: TrainingConfig
+    max_gap: int
+    device: torch.device
+    listeners: Listeners
+
+    @property
+    def step_ns(self) -> int:
+        """Width of the time grid, nanoseconds."""
+        return round(self.step_seconds * 1e9)
+
+    def cut(self, series: Sequence[TrainingSeries]) -> tuple[Scaler, dict[str, WindowSet]]:
+        """Return the scaler, and the windows of each part."""
+        return cut_parts(
+            series,
+            features=self.features,
+            step_ns=self.step_ns,
+            window_length=self.architecture.window_length,
+            max_gap=self.max_gap,
+            training=self.training,
+        )
+
+    def start(self, windows: WindowSet, scaler: Scaler) -> Fitting:
+        """Return an untrained model."""
+        return Fitting(
+            windows,
+            features=self.features,
+            architecture=self.architecture,
+            training=self.training,
+            step_ns=self.step_ns,
+            device=self.device,
+            scaler=scaler,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """A fitted model and the windows it was fitted to."""
+
+    scaler: Scaler
+    parts: dict[str, WindowSet]
+    fitted: Fitted
+    trimmed: tuple[TrimmedSpan, ...]
+
+
+def _fit(task: _Task, series: Sequence[TrainingSeries]) -> _Fit:
+    """Fit a model; where the settings ask for it, again without the windows that scored worst."""
+    scaler, parts = task.cut(series)
+    fitting = task.start(parts["training"], scaler)
+    fitted = fit(fitting, parts["validation"], task.listeners)
+    dropped = windows_to_drop(fitting, parts, task.training.trim)
+    if not len(dropped):
+        return _Fit(scaler=scaler, parts=parts, fitted=fitted, trimmed=())
+    first = parts["training"]
+    if task.listeners.refit is not None:
+        task.listeners.refit(len(dropped) / len(first))
+    scaler, parts = task.cut(without_steps_of(series, first, dropped))
+    parts["training"] = without_windows(parts["training"], first.starts[dropped])
+    fitting = task.start(parts["training"], scaler)
+    return _Fit(
+        scaler=scaler,
+        parts=parts,
+        fitted=fit(fitting, parts["validation"], task.listeners),
+        trimmed=spans_of(series, first, dropped),
+    )
+
+
+def _bundle(
+    task: _Task, series: Sequence[TrainingSeries], fit_of_all: _Fit, *, model_id: str, now: datetime
+) -> Bundle:
+    """Return the bundle of a fitted model, before its calibration."""
+    spec = ModelSpec(
+        id=model_id,
+        version="",
+        trained_at=now,
+        features=task.features,
+        window_length=task.architecture.window_length,
+        step_seconds=task.step_seconds,
+        scaler=fit_of_all.scaler,
+        score=default_score(
+            len(task.features), all_numeric=all(one.kind == "numeric" for one in task.features)
+        ),
+        calibration={},
+    )
+    return Bundle(
+        spec=spec,
+        architecture=task.architecture,
+        weights=_weights(fit_of_all.fitted),
+        score_states={},
+        noise_seed=task.training.seed,
+        training=_summary(task, series, fit_of_all),
+    )
+
+
+def _calibrated(bundle: Bundle, fit_of_all: _Fit) -> Bundle:
+    device = resolve_device(bundle.training.config.device)
+    parts = fit_of_all.parts
     held_out = parts["calibration"]
-    calibrated = calibrate(bundle, fitted_to=fitted_to, held_out=held_out, device=device)
-    return choose_thresholds(calibrated, [held_out, parts["validation"]], device)
+    calibrated = calibrate(bundle, fitted_to=_seen(parts), held_out=held_out, device=device)
+    return with_version(choose_thresholds(calibrated, _labelled_first(parts), device))
+
+
+def _seen(parts: Mapping[str, WindowSet]) -> list[WindowSet]:
+    """Return what the model knows: the validation part chose the weights."""
+    return [parts["training"], parts["validation"]]
+
+
+def _labelled_first(parts: Mapping[str, WindowSet]) -> list[WindowSet]:
+    """Return what thresholds are chosen on, the least biased first."""
+    return [parts["calibration"], parts["validation"]]
 
 
 def _weights(fitted: Fitted) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu() for name, tensor in fitted.model.tensors().items()}
 
 
-def _summary(
-    series: Sequence[TrainingSeries],
-    features: Sequence[Feature],
-    training: TrainingConfig,
-    fitted: Fitted,
-    constant: float,
-) -> TrainingSummary:
+def _summary(task: _Task, series: Sequence[TrainingSeries], fit_of_all: _Fit) -> TrainingSummary:
+    fitted = fit_of_all.fitted
     return TrainingSummary(
-        config=training,
-        data_sha256=fingerprint(series, features),
+        config=task.training,
+        data_sha256=fingerprint(series, task.features),
         rows=sum(len(one.times) for one in series),
         series=len(series),
         epochs=len(fitted.history),
         best_epoch=fitted.best.epoch,
         validation_log_likelihood=fitted.best.validation_log_likelihood,
-        constant_log_likelihood=constant,
+        constant_log_likelihood=constant_log_likelihood(
+            fit_of_all.parts,
+            task.features,
+            scaler=fit_of_all.scaler,
+            sigma_floor=task.architecture.sigma_floor,
+        ),
         versions={
             "stream-vae": stream_vae.__version__,
             "torch": str(torch.__version__),
             "numpy": str(np.__version__),
         },
+        trimmed=fit_of_all.trimmed,
     )
 
 
@@ -228,9 +298,8 @@ def fingerprint(series: Sequence[TrainingSeries], features: Sequence[Feature]) -
     return digest.hexdigest()
 
 
-def _report(
-    bundle: Bundle, series: Sequence[TrainingSeries], parts: dict[str, WindowSet], fitted: Fitted
-) -> TrainingReport:
+def _report(bundle: Bundle, series: Sequence[TrainingSeries], fit_of_all: _Fit) -> TrainingReport:
+    parts, fitted = fit_of_all.parts, fit_of_all.fitted
     quantiles = {
         name: {level: float(np.interp(level, QUANTILE_LEVELS, found)) for level in _REPORTED_LEVELS}
         for name, found in bundle.spec.calibration.items()
@@ -247,7 +316,29 @@ def _report(
         constant_log_likelihood=bundle.training.constant_log_likelihood,
         score=bundle.spec.score,
         calibration_quantiles=quantiles,
+        labels=_label_report(bundle, series, parts),
     )
+
+
+def _label_report(
+    bundle: Bundle, series: Sequence[TrainingSeries], parts: Mapping[str, WindowSet]
+) -> LabelReport:
+    of_rows = [one.labels for one in series if one.labels is not None]
+    rows = np.concatenate([np.asarray(one, np.int8) for one in of_rows] or [np.empty(0, np.int8)])
+    seen = np.concatenate([one.labels() for one in _seen(parts)])
+    judged = np.concatenate([one.newest_labels() for one in _labelled_first(parts)])
+    return LabelReport(
+        normal=int((rows == NORMAL).sum()),
+        anomalous=int((rows == ANOMALOUS).sum()),
+        without_supervised=_lacking(seen, "training and validation"),
+        without_thresholds=_lacking(judged, "validation and calibration"),
+    )
+
+
+def _lacking(labels: NDArray[np.int8], parts: str) -> str | None:
+    """Return which of the two labels no window has; None if there are both."""
+    lacking = [str(label) for label in (NORMAL, ANOMALOUS) if not (labels == label).any()]
+    return f"no window of the {parts} parts is labelled {' or '.join(lacking)}" if lacking else None
 
 
 def _feature_reports(

@@ -1,12 +1,13 @@
 """Refitting without the training windows that scored worst."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.models.provenance import TrimmedSpan
 from stream_vae.models.training.fitting import Fitting
 from stream_vae.models.training.training_windows import TrainingSeries, WindowSet
 
@@ -23,17 +24,6 @@ MOST_DROPPED = 0.05
 """Of the training windows, by `auto`."""
 
 _SD_OF_MAD = 1.4826
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrimmedSpan:
-    """Windows that were dropped and overlap, as one span of time."""
-
-    series: str
-    start_ns: int
-    end_ns: int
-    """Start of the newest step."""
-    windows: int
 
 
 def worst_windows(

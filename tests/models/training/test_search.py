@@ -7,9 +7,8 @@ import pytest
 
 from stream_vae.errors import ConfigError
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.provenance import Candidate, Tried
 from stream_vae.models.training.search import (
-    Candidate,
-    Tried,
     best_of,
     calibration_error,
     draw_candidates,

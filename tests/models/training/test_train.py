@@ -13,6 +13,7 @@ from stream_vae.models.bundle_format import decode_bundle, encode_bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.fitting import Listeners
 from stream_vae.models.training.reports import BatchReport, EpochReport
 from stream_vae.models.training.train import TrainedModel, fingerprint, train
 from stream_vae.models.training.training_windows import TrainingSeries
@@ -155,7 +156,13 @@ def test_labels_fit_the_supervised_score_and_leave_the_network_alone(model: Trai
 @pytest.mark.parametrize("anomalous", [[], range(200)], ids=["all normal", "all anomalous"])
 def test_labels_of_one_kind_fit_nothing(anomalous: Sequence[int]) -> None:
     """The score is absent, and whoever asks for it is told what is missing."""
-    bundle = make_model(with_labels(*anomalous)).bundle
+    trained = make_model(with_labels(*anomalous))
+    bundle, told = trained.bundle, trained.report.labels
+    assert (told.normal, told.anomalous) == (200 - len(anomalous), len(anomalous))
+    lacking = "0" if anomalous else "1"
+    for why in (told.without_supervised, told.without_thresholds):
+        assert why is not None
+        assert why.endswith(f"is labelled {lacking}")
     assert "supervised" not in bundle.spec.calibration
     with pytest.raises(ConfigError, match=r"'supervised' is missing: .* labels with both 0 and 1"):
         WindowScorer(bundle, score="supervised", device="cpu")
@@ -270,8 +277,7 @@ def test_progress_is_told_per_epoch_and_per_batch() -> None:
         training=replace(TRAINING, min_steps=8, patience=4),
         model_id="pump",
         now=NOW,
-        progress=epochs.append,
-        on_batch=batches.append,
+        listeners=Listeners(epoch=epochs.append, batch=batches.append),
     ).report
     assert tuple(epochs) == report.history
     assert len(batches) == batches[-1].step == batches[-1].steps

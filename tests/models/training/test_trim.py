@@ -1,5 +1,6 @@
 """Refitting without the worst-scored training windows."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -8,11 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
+from stream_vae.models.bundle_format import decode_bundle, encode_bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.provenance import TrimmedSpan
+from stream_vae.models.training.fitting import Listeners
 from stream_vae.models.training.train import TrainedModel, train
 from stream_vae.models.training.training_windows import TrainingSeries, WindowSet
 from stream_vae.models.training.trim import (
-    TrimmedSpan,
     spans_of,
     without_steps_of,
     without_windows,
@@ -100,7 +103,9 @@ def wave(*, spoilt: bool) -> NDArray[np.float64]:
     return values
 
 
-def fit(trim: str | float, *, spoilt: bool) -> TrainedModel:
+def fit(
+    trim: str | float, *, spoilt: bool, on_refit: Callable[[float], None] | None = None
+) -> TrainedModel:
     base = TrainingConfig(epochs=2, min_steps=60, batch_size=16, device="cpu")
     return train(
         [TrainingSeries(key="pump", times=np.arange(400) * STEP_NS, values=wave(spoilt=spoilt))],
@@ -110,14 +115,21 @@ def fit(trim: str | float, *, spoilt: bool) -> TrainedModel:
         training=replace(base, trim=trim),  # type: ignore[arg-type]  # a parameter's type
         model_id="pump",
         now=datetime(2024, 5, 6, tzinfo=UTC),
+        listeners=Listeners(refit=on_refit),
     )
 
 
 @pytest.mark.slow
 def test_a_planted_anomaly_is_trimmed_and_told() -> None:
-    trained = fit("auto", spoilt=True)
+    shares: list[float] = []
+    trained = fit("auto", spoilt=True, on_refit=shares.append)
     (told,) = [one for one in trained.report.advice if one.kind == "trimmed"]
     assert "pump 1970-01-01T01:" in told.text
+    assert len(shares) == 1
+    assert 0 < shares[0] <= 0.05
+    stored = decode_bundle(encode_bundle(trained.bundle)).training.trimmed
+    assert {one.series for one in stored} == {"pump"}
+    assert sum(one.windows for one in stored) == round(shares[0] * 138)
     # The scaler no longer knows the spike, which alone has a standard deviation of 3.
     assert trained.bundle.spec.scaler.std.max() < 1.0
     assert trained.report.windows["training"] < fit("off", spoilt=True).report.windows["training"]

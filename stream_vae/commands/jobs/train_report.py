@@ -1,0 +1,174 @@
+"""What a training tells at its end, as tables."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from rich.table import Table
+
+from stream_vae.core.excerpts import printable
+from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.edges.files.training_data import DataReport
+from stream_vae.models.provenance import Tried
+from stream_vae.models.training.reports import Advice, LabelReport, TrainingReport
+
+_LISTED_FEATURES = 8
+
+
+def report_table(
+    data: DataReport,
+    report: TrainingReport,
+    features: Sequence[Feature],
+    *,
+    ignored_columns: tuple[str, ...] = (),
+    declared: Collection[str] = (),
+) -> Table:
+    """Return the closing report of a training.
+
+    Args:
+        data: The input.
+        report: The training.
+        features: Of the model.
+        ignored_columns: Columns that are no feature.
+        declared: Features whose kind the operator gave: no other one is proposed.
+    """
+    table = Table(title="Training report", show_header=False, title_justify="left")
+    for what, text in (
+        *_data_rows(data),
+        *_feature_rows(data, features, ignored_columns, declared),
+        *_label_rows(report.labels),
+        *_advice_rows(report.advice),
+    ):
+        table.add_row(what, text)
+    windows = ", ".join(f"{part} {count:,}" for part, count in report.windows.items())
+    table.add_row("windows", windows)
+    table.add_row("epochs", f"{len(report.history)}, best {report.best_epoch}")
+    table.add_row(
+        "validation log-likelihood",
+        f"{report.validation_log_likelihood:.3f} nats per value "
+        f"(constant model {report.constant_log_likelihood:.3f})",
+    )
+    quantiles = report.calibration_quantiles[report.score]
+    table.add_row(
+        f"calibration, score {report.score}",
+        "  ".join(f"q{level:g} {value:.3f}" for level, value in quantiles.items()),
+    )
+    return table
+
+
+def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
+    """Yield what was read, and what was mended in it."""
+    yield "rows", f"{data.rows:,} in {data.series:,} series"
+    if data.snapped_rows:
+        yield "rows off the grid, snapped down", f"{data.snapped_rows:,}"
+    step = f"{data.step_seconds:g} s{' (inferred)' if data.step_is_inferred else ''}"
+    yield "step", f"{step}, {data.missing_steps:,} steps missing"
+    handled = {
+        "unsorted rows, sorted": data.unsorted_rows,
+        "duplicate steps, later row kept": data.duplicate_rows,
+        "missing cells": sum(data.missing_cells.values()),
+        "infinite cells, taken as missing": sum(data.infinite_cells.values()),
+    }
+    for what, count in handled.items():
+        if count:
+            yield what, f"{count:,}"
+
+
+def _feature_rows(
+    data: DataReport,
+    features: Sequence[Feature],
+    ignored_columns: tuple[str, ...],
+    declared: Collection[str],
+) -> Iterator[tuple[str, str]]:
+    """Yield the features, their kinds, and what is odd about them."""
+    names = [printable(feature.name) for feature in features]
+    yield "features", f"{len(names)}: {', '.join(names)}"
+    for what, found in _kinds_in_words(data, features, declared).items():
+        if found:
+            yield what, _shortened(found)
+    if ignored_columns:
+        yield "columns left out", ", ".join(map(printable, ignored_columns))
+    if data.mostly_missing_features:
+        yield "mostly missing features", _shortened(data.mostly_missing_features)
+    if data.uneven_features:
+        advice = "levels differ between series, yet one scale serves all: train one bundle a kind"
+        yield "uneven features", f"{_shortened(data.uneven_features)} ({advice})"
+
+
+def _label_rows(labels: LabelReport) -> Iterator[tuple[str, str]]:
+    """Yield how many rows are labelled, and what the labels were good for."""
+    if not labels.normal + labels.anomalous:
+        yield "labels", "none: no score supervised and no labelled threshold"
+        return
+    yield "labels", f"{labels.anomalous:,} rows labelled 1, {labels.normal:,} labelled 0"
+    why = labels.without_supervised
+    yield "score supervised", "fitted" if why is None else f"not fitted: {why}"
+    why = labels.without_thresholds
+    yield "labelled threshold", "chosen" if why is None else f"not chosen: {why}"
+
+
+def _kinds_in_words(
+    data: DataReport, features: Sequence[Feature], declared: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return what to say of kinds -> the features of which it is true."""
+    advice = {
+        f"look like {kind} (declare with --kind NAME={kind})": tuple(
+            printable(feature.name)
+            for feature in features
+            if feature.kind == "numeric"
+            and feature.name not in declared
+            and data.proposed_kinds.get(feature.name) == kind
+        )
+        for kind in ("count", "binary")
+    }
+    return {
+        "count features": _of_kind(features, "count"),
+        "binary features": _of_kind(features, "binary"),
+        "categorical features": tuple(
+            f"{printable(feature.name)} ({len(feature.categories)} categories)"
+            for feature in features
+            if feature.kind == "categorical"
+        ),
+        **advice,
+    }
+
+
+def _of_kind(features: Sequence[Feature], kind: FeatureKind) -> tuple[str, ...]:
+    return tuple(printable(feature.name) for feature in features if feature.kind == kind)
+
+
+def _advice_rows(advice: tuple[Advice, ...]) -> Iterator[tuple[str, str]]:
+    """Yield kind and text; beyond a few of a kind, their number and features."""
+    for kind in dict.fromkeys(one.kind for one in advice):
+        of_kind = [one for one in advice if one.kind == kind]
+        what = kind.replace("_", " ")
+        if len(of_kind) > _LISTED_FEATURES:
+            names = tuple(printable(one.feature) for one in of_kind if one.feature is not None)
+            yield what, f"{_shortened(names)} ({of_kind[0].text})"
+            continue
+        for one in of_kind:
+            about = printable(one.feature or one.series or "")
+            yield what, f"{about}: {one.text}" if about else one.text
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    rest = len(names) - _LISTED_FEATURES
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{len(names)}: {', '.join(names[:_LISTED_FEATURES])}{more}"
+
+
+def tried_table(tried: Sequence[Tried]) -> Table:
+    """Return the trials of a search."""
+    table = Table(title="Tried", title_justify="left")
+    for column in ("window", "hidden", "latent", "score", "nats per value", "calibration", "AP"):
+        table.add_column(column)
+    table.add_column("")
+    for one in tried:
+        shape = one.candidate
+        table.add_row(
+            *map(str, (shape.window_length, shape.hidden_size, shape.latent_size)),
+            shape.score or "auto",
+            "not compared" if one.log_likelihood is None else f"{one.log_likelihood:.3f}",
+            "" if one.calibration_error is None else f"off by {one.calibration_error:.3f}",
+            "" if one.average_precision is None else f"{one.average_precision:.3f}",
+            "kept" if one.is_kept else "",
+        )
+    return table
