@@ -85,10 +85,10 @@ def train(
 
     A CSV has a header, a column `timestamp` (RFC 3339 or epoch), optionally `series` and `label`
     (0, 1 or empty; the network never sees it, the score `supervised` and labelled thresholds are
-    fitted to it, and windows with a 1 are left out of the calibration); every other column is a feature: numeric, or
-    categorical if it is text. Each series is split in time order into training, validation and a
-    held-out tail that calibrates the threshold. With model.window_length 1 rows are events and
-    need no timestamp.
+    fitted to it, and windows with a 1 are left out of the calibration); every other column is a
+    feature: numeric, or categorical if it is text. Each series is split in time order into
+    training, validation and a held-out tail that calibrates the threshold. With model.window_length
+    1 rows are events and need no timestamp.
 
     Example: stream-vae train --input pumps.csv --bundle bundle/ --unit flow=L/s
     """
