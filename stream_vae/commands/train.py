@@ -46,9 +46,7 @@ def train(
     ] = None,
     label: Annotated[
         str,
-        typer.Option(
-            help="Column of 0 and 1, where there is one: never an input of the network."
-        ),
+        typer.Option(help="Column of 0 and 1, where there is one: never an input of the network."),
     ] = LABEL,
     drop: Annotated[
         list[str] | None, typer.Option(help="Column that is no feature; repeat for more.")
