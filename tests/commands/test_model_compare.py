@@ -30,6 +30,8 @@ def test_a_file_without_a_feature_of_either_model_is_refused(
     done = run_program("model", "compare", trained_bundle, trained_bundle, "--input", data)
     assert done.code == 2
     assert "level" in done.err
+    assert str(data) in done.err
+    assert f"bundle {trained_bundle}" in done.err
 
 
 def test_score_draws_the_series_with_incidents_first(
