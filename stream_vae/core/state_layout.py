@@ -15,7 +15,7 @@ LONGEST_NAME = 16
 """Bytes of a part's name, in a saved row."""
 
 
-class Phase(Enum):
+class Stage(Enum):
     """When a part changes."""
 
     ASSEMBLED = "assembled"
@@ -49,7 +49,7 @@ class StatePart:
     """One part of each series' state."""
 
     name: str
-    phase: Phase
+    stage: Stage
     columns: Columns
     """The table that holds it, with the initial row of a new series."""
     is_essential: bool = False
@@ -89,9 +89,9 @@ class StateLayout:
         for part in self.parts:
             part.columns.begin(rows)
 
-    def copy(self, rows: NDArray[np.int32], *phases: Phase) -> dict[str, NDArray[np.void]]:
-        """Return (K,) copies of the parts that change in these phases, by name."""
-        return {part.name: part.columns.save(rows) for part in self.parts if part.phase in phases}
+    def copy(self, rows: NDArray[np.int32], *stages: Stage) -> dict[str, NDArray[np.void]]:
+        """Return (K,) copies of the parts that change in these stages, by name."""
+        return {part.name: part.columns.save(rows) for part in self.parts if part.stage in stages}
 
     def match(
         self, heads: Iterable[PartHead], saved: NDArray[np.void]
@@ -110,21 +110,21 @@ class StateLayout:
         return any(part.is_essential and part.name not in saved for part in self.parts)
 
     def load(
-        self, rows: NDArray[np.int32], saved: Mapping[str, NDArray[np.void]], *phases: Phase
+        self, rows: NDArray[np.int32], saved: Mapping[str, NDArray[np.void]], *stages: Stage
     ) -> bool:
-        """Overwrite rows with saved parts of some phases; missing parts are reset.
+        """Overwrite rows with saved parts of some stages; missing parts are reset.
 
         Args:
             rows: (K,)
             saved: See `match`.
-            phases: Those whose saved parts are valid under the current detector.
+            stages: Those whose saved parts are valid under the current detector.
 
         Returns:
             Whether no part was reset.
         """
         whole = True
         for part in self.parts:
-            if part.phase in phases and part.name in saved:
+            if part.stage in stages and part.name in saved:
                 part.columns.load(rows, saved[part.name])
             else:
                 part.columns.begin(rows)

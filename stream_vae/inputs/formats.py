@@ -1,30 +1,24 @@
 """The input formats by their name in `input.format`.
 
-To add one: a module with a `Decoder`, its line below, and its name and meaning in
-`reading_format`. `raw_readings` does what all formats share.
+To add one of JSON: a module with its layout, a line below, and its name and meaning in
+`reading_format`. Another encoding needs a `Decoder` of its own; `raw_readings` does what all share.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.inputs.decoder import Decoder
-from stream_vae.inputs.json_objects import JsonObjectDecoder
+from stream_vae.inputs.json_decoder import JsonDecoder
+from stream_vae.inputs.json_objects import object_layout
 from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
-from stream_vae.inputs.vectors import VectorDecoder
+from stream_vae.inputs.record_layout import RecordLayout
+from stream_vae.inputs.vectors import vector_layout
 
-
-class _DecoderType(Protocol):
-    def __call__(
-        self, features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool = False
-    ) -> Decoder: ...
-
-
-DECODERS: Mapping[InputFormat, _DecoderType] = {
-    "json": JsonObjectDecoder,
-    "vector": VectorDecoder,
+LAYOUTS: Mapping[InputFormat, Callable[[Sequence[Feature], ReadingFormat], RecordLayout]] = {
+    "json": object_layout,
+    "vector": vector_layout,
 }
-"""Name -> decoder of F features, in the model's order, from records of a format."""
+"""Name -> layout of a record that holds F features, in the model's order."""
 
 
 def build_decoder(
@@ -41,4 +35,5 @@ def build_decoder(
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
-    return DECODERS[fmt.format](features, fmt, is_events=is_events)
+    layout = LAYOUTS[fmt.format](features, fmt)
+    return JsonDecoder(layout, features, fmt, is_events=is_events)

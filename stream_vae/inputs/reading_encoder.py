@@ -8,11 +8,10 @@ import msgspec
 import numpy as np
 
 from stream_vae.core.model_spec import Feature
-from stream_vae.inputs.json_objects import object_layout
+from stream_vae.inputs.formats import LAYOUTS
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import FieldPath
 from stream_vae.inputs.timestamps import format_times
-from stream_vae.inputs.vectors import vector_layout
 
 _UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -38,8 +37,7 @@ class ReadingEncoder:
             if feature.kind == "categorical"
         }
         self._is_vector = fmt.format == "vector"
-        layout_of = vector_layout if self._is_vector else object_layout
-        self._layout = layout_of(features, fmt)
+        self._layout = LAYOUTS[fmt.format](features, fmt)
         self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
 
     def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:

@@ -10,44 +10,14 @@ import msgspec
 
 from stream_vae.core.excerpts import excerpt
 from stream_vae.core.model_spec import Feature
-from stream_vae.core.records import RecordBatch
 from stream_vae.errors import ConfigError, DecodeError
-from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.field_kinds import VALUES, FieldKind
-from stream_vae.inputs.json_records import JsonRecordParser
-from stream_vae.inputs.raw_readings import DecodeErrors, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout, split_path
 
 
-class VectorDecoder:
-    """Decodes arrays of exactly F values; null is not observed.
-
-    Args:
-        features: F, in the model's order: that of the array.
-        fmt: Where a record keeps its parts.
-        is_events: As in `build_decoder`.
-
-    Raises:
-        ConfigError: If the format is inconsistent or does not fit the features.
-    """
-
-    def __init__(
-        self, features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool = False
-    ) -> None:
-        layout = vector_layout(features, fmt)
-        self._parser = JsonRecordParser(layout, features, fmt.max_record_bytes)
-        self._builder = ReadingBuilder(fmt, is_events=is_events)
-
-    def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
-        """See `Decoder.decode`."""
-        errors: DecodeErrors = {}
-        raw = self._parser.parse(batch, errors)
-        return self._builder.build(batch, raw, errors, now_ns, read_since_ns)
-
-
 def vector_layout(features: Sequence[Feature], fmt: ReadingFormat) -> RecordLayout:
-    """Return the layout of time, series and array in a record.
+    """Return the layout of time, series and an array of exactly F values; null is not observed.
 
     Raises:
         ConfigError: If paths contradict each other or features are mapped to fields.

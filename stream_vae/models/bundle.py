@@ -12,7 +12,7 @@ from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.padded_linear import pad_linears
 from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
-from stream_vae.models.scores.base import Score
+from stream_vae.models.scores.score import Score
 from stream_vae.models.vae.sequence_vae import SequenceVae
 
 

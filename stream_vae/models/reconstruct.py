@@ -10,7 +10,7 @@ from torch import Tensor
 from stream_vae.errors import ShapeError
 from stream_vae.models.bundle import Bundle, build_model
 from stream_vae.models.outputs import Posterior, WindowOutput
-from stream_vae.models.scores.base import Score
+from stream_vae.models.scores.score import Score
 from stream_vae.models.vae.calendar import calendar_inputs
 
 SMALLEST_BATCH = 8

@@ -10,7 +10,7 @@ from stream_vae.errors import ConfigError
 from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.scores import SCORES
-from stream_vae.models.scores.base import FittingData
+from stream_vae.models.scores.score import FittingData
 
 _LEAST_SIGMA = 1e-3
 _BATCH = 1024

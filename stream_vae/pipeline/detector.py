@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ModelSpec, Scorer
 from stream_vae.core.score_names import unusable_score
-from stream_vae.core.state_layout import Phase, StatePart
+from stream_vae.core.state_layout import Stage, StatePart
 from stream_vae.detect.config import DetectConfig, TrackingConfig
 from stream_vae.detect.drift import DriftWatch
-from stream_vae.detect.threshold.base import Judgement, Threshold, join
 from stream_vae.detect.threshold.factory import build_threshold
+from stream_vae.detect.threshold.threshold import Judgement, Threshold, join
 from stream_vae.detect.tracking import ResidualTracker
 from stream_vae.errors import ConfigError
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
@@ -107,9 +107,9 @@ def build_tracker(
 
 
 def _parts(threshold: Threshold, tracker: ResidualTracker | None) -> tuple[StatePart, ...]:
-    parts = [StatePart(name="threshold", phase=Phase.DECIDED, columns=threshold.state)]
+    parts = [StatePart(name="threshold", stage=Stage.DECIDED, columns=threshold.state)]
     if tracker is not None:
-        parts.append(StatePart(name="tracking", phase=Phase.DECIDED, columns=tracker.state))
+        parts.append(StatePart(name="tracking", stage=Stage.DECIDED, columns=tracker.state))
     return tuple(parts)
 
 

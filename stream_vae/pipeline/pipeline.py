@@ -22,7 +22,7 @@ from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import Change
 from stream_vae.detect.tail import LEAST_P
-from stream_vae.detect.threshold.base import Judgement
+from stream_vae.detect.threshold.threshold import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
 from stream_vae.pipeline.detector import Detector, detector_parts

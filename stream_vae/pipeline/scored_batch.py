@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from stream_vae.core.model_spec import Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.windows import WindowBatch
-from stream_vae.detect.threshold.base import Judgement
+from stream_vae.detect.threshold.threshold import Judgement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

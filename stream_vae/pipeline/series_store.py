@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.series_index import NAME_BYTES, SeriesIndex, SeriesName
-from stream_vae.core.state_layout import Phase, StateLayout, StatePart
+from stream_vae.core.state_layout import Stage, StateLayout, StatePart
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import IncidentTracker
@@ -22,7 +22,7 @@ class Capture:
 
     rows: NDArray[np.int32]
     assembled: Mapping[str, NDArray[np.void]]
-    """(K,) of each part that changes in that phase."""
+    """(K,) of each part that changes in that stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +73,13 @@ class SeriesStore:
             (
                 StatePart(
                     name="index",
-                    phase=Phase.ASSEMBLED,
+                    stage=Stage.ASSEMBLED,
                     columns=self.index.state,
                     is_essential=True,
                 ),
                 StatePart(
                     name="windows",
-                    phase=Phase.ASSEMBLED,
+                    stage=Stage.ASSEMBLED,
                     columns=self.windows.state,
                     is_essential=True,
                 ),
@@ -107,11 +107,11 @@ class SeriesStore:
 
     def capture(self, rows: NDArray[np.int32]) -> Capture:
         """Copy the parts of these series that assembling changes."""
-        return Capture(rows=rows, assembled=self.layout.copy(rows, Phase.ASSEMBLED))
+        return Capture(rows=rows, assembled=self.layout.copy(rows, Stage.ASSEMBLED))
 
     def complete(self, capture: Capture) -> SavedSeries:
         """Add the parts that scoring and deciding have changed since, and nothing later."""
-        since = self.layout.copy(capture.rows, Phase.SCORED, Phase.DECIDED)
+        since = self.layout.copy(capture.rows, Stage.SCORED, Stage.DECIDED)
         names = [self.index.name(row) for row in capture.rows.tolist()]
         tracked_rows = {*self.incidents.tracked_rows, *self.silences.open_rows}
         return SavedSeries(
@@ -154,8 +154,8 @@ class SeriesStore:
             IndexError: If there are too few free rows.
         """
         rows, _ = self.index.rows(names)
-        phases = tuple(Phase) if by_this_model else (Phase.ASSEMBLED,)
-        is_whole = self.layout.load(rows, states, *phases)
+        stages = tuple(Stage) if by_this_model else (Stage.ASSEMBLED,)
+        is_whole = self.layout.load(rows, states, *stages)
         self.index.recorded[rows] = True
         if not is_whole:
             self.index.changed[rows] = True

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import ThresholdConfig, ThresholdMethod
 from stream_vae.detect.tail import LEAST_P
-from stream_vae.detect.threshold.base import Judgement, Threshold
 from stream_vae.detect.threshold.factory import build_threshold
+from stream_vae.detect.threshold.threshold import Judgement, Threshold
 from tests.conftest import make_spec
 from tests.suites import fewer_examples
 

@@ -20,9 +20,9 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
 from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
-from stream_vae.models.scores.base import FittingData, LatentSample, Score
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import Recency
+from stream_vae.models.scores.score import FittingData, LatentSample, Score
 from stream_vae.models.scores.single import SINGLE_SCORES
 from stream_vae.models.vae.sequence_vae import SequenceVae
 

@@ -18,8 +18,8 @@ from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import Posterior, WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores import SCORES
-from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
 from stream_vae.models.scores.combined import Combined
+from stream_vae.models.scores.score import FittingData, LatentSample, Score, log_error
 
 CPU = torch.device("cpu")
 T, F = 5, 3

@@ -6,9 +6,9 @@ import torch
 from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.scores import default_score
-from stream_vae.models.scores.base import FittingData
 from stream_vae.models.scores.error import Recency, SquaredError
 from stream_vae.models.scores.likelihood import LastStep, LogProbability
+from stream_vae.models.scores.score import FittingData
 
 CPU = torch.device("cpu")
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)

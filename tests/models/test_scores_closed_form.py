@@ -13,11 +13,11 @@ from sklearn.svm import SVC
 from stream_vae.errors import BundleError
 from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import Posterior, WindowOutput
-from stream_vae.models.scores.base import FittingData, LatentSample
 from stream_vae.models.scores.combined import Combined, tail_surprisal
 from stream_vae.models.scores.error import AbsoluteError, SquaredError
 from stream_vae.models.scores.latent import LatentCluster, LatentOutlier, LatentWasserstein
 from stream_vae.models.scores.likelihood import LogProbability, SampleCovariance, UnitVariance
+from stream_vae.models.scores.score import FittingData, LatentSample
 from stream_vae.models.scores.supervised import Supervised
 
 CPU = torch.device("cpu")

@@ -9,14 +9,13 @@ from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.columns import Columns
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
-from stream_vae.core.state_layout import PartitionPart, Phase, StatePart
+from stream_vae.core.state_layout import PartitionPart, Stage, StatePart
 from stream_vae.detect.config import DetectConfig
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
-from stream_vae.state.partitions import PartitionTable
-from stream_vae.state.partitions import Phase as PartitionPhase
+from stream_vae.state.partitions import PartitionTable, Phase
 from stream_vae.state.snapshots import SnapshotWriter
 from stream_vae.wire.snapshots import Checkpoint
 from tests.conftest import NOW, F, MeanSquareScorer, make_spec
@@ -27,10 +26,10 @@ MakeReadings = Callable[..., ReadingBatch]
 CAPACITY = 8
 
 
-def make_part(phase: Phase) -> StatePart:
+def make_part(stage: Stage) -> StatePart:
     """Return a part with a number for each series, 5 to begin with."""
     initial = np.array((5,), np.dtype([("seen", "<i8")]))
-    return StatePart(name="extra", phase=phase, columns=Columns(initial, CAPACITY))
+    return StatePart(name="extra", stage=stage, columns=Columns(initial, CAPACITY))
 
 
 def make_pipeline(
@@ -58,11 +57,11 @@ def saved_of(pipeline: Pipeline) -> SavedSeries:
     return pipeline.complete(pipeline.capture(pipeline.store.index.used()))
 
 
-@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize("stage", list(Stage))
 def test_an_added_part_is_begun_saved_restored_and_counted_with_the_others(
-    make_readings: MakeReadings, phase: Phase
+    make_readings: MakeReadings, stage: Stage
 ) -> None:
-    part = make_part(phase)
+    part = make_part(stage)
     first = make_pipeline([part])
     assert first.store.series_bytes == make_pipeline().store.series_bytes + 8
     observe(first, make_readings)
@@ -72,17 +71,17 @@ def test_an_added_part_is_begun_saved_restored_and_counted_with_the_others(
     writer = writer_of(first)
     records = [writer.model(0), *writer.saved(saved_of(first), {0: 10})]
 
-    again = make_part(phase)
+    again = make_part(stage)
     after = make_pipeline([again])
     assert load(after, records).restoration.state == "restored"
     [row] = after.store.index.used().tolist()
     assert again.columns["seen"][row] == 77
 
 
-def test_a_captured_part_stands_where_its_phase_stood(make_readings: MakeReadings) -> None:
+def test_a_captured_part_stands_where_its_stage_stood(make_readings: MakeReadings) -> None:
     """What assembling does after a capture is not in it; what scoring and deciding do still is."""
-    for phase, expected in ((Phase.ASSEMBLED, 1), (Phase.SCORED, 2), (Phase.DECIDED, 2)):
-        part = make_part(phase)
+    for stage, expected in ((Stage.ASSEMBLED, 1), (Stage.SCORED, 2), (Stage.DECIDED, 2)):
+        part = make_part(stage)
         pipeline = make_pipeline([part])
         observe(pipeline, make_readings)
         rows = pipeline.store.index.used()
@@ -99,7 +98,7 @@ def test_rows_saved_without_a_part_are_restored_and_the_part_begins(
     before = make_pipeline()
     observe(before, make_readings)
     writer = writer_of(before)
-    part = make_part(Phase.DECIDED)
+    part = make_part(Stage.DECIDED)
     after = make_pipeline([part])
     load(after, [writer.model(0), *writer.saved(saved_of(before), {0: 10})])
     [row] = after.store.index.used().tolist()
@@ -112,7 +111,7 @@ def test_rows_saved_without_a_part_are_restored_and_the_part_begins(
 def test_rows_saved_with_a_part_that_is_no_more_are_restored_without_it(
     make_readings: MakeReadings,
 ) -> None:
-    before, after = make_pipeline([make_part(Phase.DECIDED)]), make_pipeline()
+    before, after = make_pipeline([make_part(Stage.DECIDED)]), make_pipeline()
     observe(before, make_readings)
     writer = writer_of(before)
     records = [writer.model(0), *writer.saved(saved_of(before), {0: 10})]
@@ -143,7 +142,7 @@ def test_a_checkpoint_and_the_parts_in_it_are_of_the_same_moment() -> None:
     pipeline = make_pipeline(partition_parts=[counter])
     partitions = PartitionTable()
     partitions.assign([0], 0.0)
-    partitions[0].phase, partitions[0].position = PartitionPhase.LIVE, 10
+    partitions[0].phase, partitions[0].position = Phase.LIVE, 10
     counter.counts = {0: 3}
     saver = SnapshotWriter(pipeline, sink, partitions=partitions, clock=clock, interval_s=5.0)
     clock.now += 5

@@ -2,11 +2,11 @@
 
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import ThresholdConfig
-from stream_vae.detect.threshold.base import Threshold
 from stream_vae.detect.threshold.fixed import FixedThreshold
 from stream_vae.detect.threshold.mean_sd import MeanSdThreshold
 from stream_vae.detect.threshold.percentile import PercentileThreshold
 from stream_vae.detect.threshold.pot import PotThreshold
+from stream_vae.detect.threshold.threshold import Threshold
 from stream_vae.errors import ConfigError
 
 _CRITERIA = {"youden": "Youden's index", "best_f1": "best F1"}

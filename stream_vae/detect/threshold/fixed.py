@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
 from stream_vae.detect.tail import SharedTail
-from stream_vae.detect.threshold.base import Judgement
+from stream_vae.detect.threshold.threshold import Judgement
 
 _ROW = np.dtype([("threshold", "<f8")])
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
 from stream_vae.detect.config import ThresholdConfig
-from stream_vae.detect.threshold.base import Judgement
+from stream_vae.detect.threshold.threshold import Judgement
 
 _GOLDEN = 0.6180339887498949
 

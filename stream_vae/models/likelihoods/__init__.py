@@ -5,9 +5,9 @@ One module per family; `mixed` composes them by the kinds of the features. To ad
 the properties that scores rely on.
 """
 
-from stream_vae.models.likelihoods.base import Likelihood, masked_sum, standard_normal_kl
 from stream_vae.models.likelihoods.build import build_likelihood
 from stream_vae.models.likelihoods.gaussian import Gaussian, GaussianReconstruction, gaussian_nll
+from stream_vae.models.likelihoods.likelihood import Likelihood, masked_sum, standard_normal_kl
 
 __all__ = [
     "Gaussian",

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.scaling import Scaler
 from stream_vae.models.config import ArchitectureConfig
-from stream_vae.models.likelihoods.base import Likelihood
 from stream_vae.models.likelihoods.bernoulli import Bernoulli
 from stream_vae.models.likelihoods.categorical import Categorical
 from stream_vae.models.likelihoods.counts import LogScaling
 from stream_vae.models.likelihoods.gaussian import Gaussian, StepGaussian, UnitGaussian
 from stream_vae.models.likelihoods.laplace import Laplace
+from stream_vae.models.likelihoods.likelihood import Likelihood
 from stream_vae.models.likelihoods.mixed import Mixed
 from stream_vae.models.likelihoods.negative_binomial import NegativeBinomial
 from stream_vae.models.likelihoods.poisson import Poisson

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical as CategoricalDistribution
 
-from stream_vae.models.likelihoods.base import (
+from stream_vae.models.likelihoods.likelihood import (
     LEAST_SPREAD,
     Likelihood,
     Prediction,

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from stream_vae.models.likelihoods.base import (
+from stream_vae.models.likelihoods.likelihood import (
     LEAST_SPREAD,
     Likelihood,
     Prediction,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn import functional
 
-from stream_vae.models.likelihoods.base import (
+from stream_vae.models.likelihoods.likelihood import (
     Likelihood,
     LocationPrediction,
     LocationScale,

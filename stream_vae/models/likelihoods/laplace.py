@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Laplace as LaplaceDistribution
 
-from stream_vae.models.likelihoods.base import (
+from stream_vae.models.likelihoods.likelihood import (
     LocationPrediction,
     LocationScale,
     SampledReconstruction,

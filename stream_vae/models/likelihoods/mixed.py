@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from stream_vae.models.likelihoods.base import Likelihood
+from stream_vae.models.likelihoods.likelihood import Likelihood
 from stream_vae.models.outputs import Reconstruction
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import NegativeBinomial as NegativeBinomialDistribution
 
-from stream_vae.models.likelihoods.base import log_density
 from stream_vae.models.likelihoods.counts import CountLikelihood, CountPrediction, LogScaling
+from stream_vae.models.likelihoods.likelihood import log_density
 
 _FIRST_DISPERSION = 0.1
 _DISPERSION_RANGE = (-12.0, 5.0)

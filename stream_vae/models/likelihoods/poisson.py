@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Poisson as PoissonDistribution
 
-from stream_vae.models.likelihoods.base import log_density
 from stream_vae.models.likelihoods.counts import CountLikelihood, CountPrediction
+from stream_vae.models.likelihoods.likelihood import log_density
 
 
 class Poisson(CountLikelihood):

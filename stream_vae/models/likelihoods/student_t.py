@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import StudentT as StudentTDistribution
 
-from stream_vae.models.likelihoods.base import (
+from stream_vae.models.likelihoods.likelihood import (
     LocationPrediction,
     LocationScale,
     SampledReconstruction,

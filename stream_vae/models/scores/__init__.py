@@ -5,10 +5,10 @@ calibrates it, bundles store its fitted tensors, and `tests/models/test_every_sc
 against the contract of all scores.
 """
 
-from stream_vae.models.scores.base import Score
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import Recency
 from stream_vae.models.scores.likelihood import LogProbability
+from stream_vae.models.scores.score import Score
 from stream_vae.models.scores.single import SINGLE_SCORES
 
 SCORES: dict[str, type[Score]] = {**SINGLE_SCORES, Combined.name: Combined}

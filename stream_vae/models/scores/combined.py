@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stream_vae.errors import BundleError
 from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores.base import FittingData, Score
+from stream_vae.models.scores.score import FittingData, Score
 from stream_vae.models.scores.single import SINGLE_SCORES
 
 _TAIL = 0.1

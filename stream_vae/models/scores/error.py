@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores.base import FittingData, Score, count_observed
+from stream_vae.models.scores.score import FittingData, Score, count_observed
 
 RECENCY_STEPS = 8.0
 """Steps over which the recency score's weight falls by a factor e."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_vae.models.outputs import Posterior, WindowOutput
-from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
+from stream_vae.models.scores.score import FittingData, LatentSample, Score, log_error
 
 _WASSERSTEIN_WINDOWS = 256
 """Training posteriors kept; the cost of a score grows with them."""

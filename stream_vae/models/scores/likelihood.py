@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores.base import Score, count_observed
+from stream_vae.models.scores.score import Score, count_observed
 
 _LOG_TWO_PI = math.log(2 * math.pi)
 

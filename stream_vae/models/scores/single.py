@@ -1,6 +1,5 @@
 """Every score that is fitted on its own, by name."""
 
-from stream_vae.models.scores.base import Score
 from stream_vae.models.scores.error import AbsoluteError, Recency, SquaredError
 from stream_vae.models.scores.latent import LatentCluster, LatentOutlier, LatentWasserstein
 from stream_vae.models.scores.likelihood import (
@@ -9,6 +8,7 @@ from stream_vae.models.scores.likelihood import (
     SampleCovariance,
     UnitVariance,
 )
+from stream_vae.models.scores.score import Score
 from stream_vae.models.scores.supervised import Supervised
 
 SINGLE_SCORES: dict[str, type[Score]] = {

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores.base import FittingData, Score, log_error
 from stream_vae.models.scores.latent import posterior_of
+from stream_vae.models.scores.score import FittingData, Score, log_error
 
 _COST = 3.0
 """C of the support vector machine, chosen by cross-validation on 500 labelled heart beats."""

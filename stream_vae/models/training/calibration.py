@@ -13,10 +13,10 @@ from stream_vae.models.config import TrainingConfig
 from stream_vae.models.device import resolve_device
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
-from stream_vae.models.scores.base import FittingData, LatentSample, Score, log_error
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import SquaredError
 from stream_vae.models.scores.likelihood import LogProbability
+from stream_vae.models.scores.score import FittingData, LatentSample, Score, log_error
 from stream_vae.models.scores.single import SINGLE_SCORES
 from stream_vae.models.training.labelled_thresholds import best_thresholds
 from stream_vae.models.training.training_windows import (

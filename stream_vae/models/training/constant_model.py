@@ -9,7 +9,7 @@ from torch.distributions import NegativeBinomial, Poisson
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.scaling import Scaler
-from stream_vae.models.likelihoods.base import log_density
+from stream_vae.models.likelihoods.likelihood import log_density
 from stream_vae.models.training.fitting import held_out_batches
 from stream_vae.models.training.training_windows import WindowSet
 
