@@ -1,5 +1,6 @@
 """`stream-vae benchmark`: the detectors on public data sets."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -40,11 +41,15 @@ def benchmark(
 ) -> None:
     """Train and judge on public data sets, beside baselines and the published table.
 
+    Interrupted, it prints the tables of what is finished.
+
     Every method learns from the same windows and judges the same windows. Settings and cuts never
     depend on test labels, except where a column says so; nothing is point-adjusted.
 
     Example: stream-vae benchmark digits --seeds 3 --json digits.json
     """
+    # One that is told to end prints what is finished too, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from stream_vae.commands.jobs.benchmark import BenchmarkRequest, run_benchmarks
 
     run_benchmarks(
