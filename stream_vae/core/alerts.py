@@ -7,8 +7,14 @@ from typing import Final, Literal
 SCHEMA_VERSION: Final = 1
 
 Status = Literal["firing", "resolved"]
-Kind = Literal["anomaly", "silence"]
+Kind = Literal["anomaly", "silence", "drift"]
 Severity = Literal["info", "warning", "critical"]
+Reason = Literal[
+    "back_to_normal", "new_level", "cannot_be_judged", "forgotten", "moved", "returned"
+]
+"""Why an incident ended: its readings are as expected again; what they have become counts as normal
+now; none of them could be judged for long; no reading came for long, or memory was needed; the
+series sends in another partition; a silent series sends again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,24 @@ class AlertWindow:
     length: int
     """Steps."""
     step_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStep:
+    """One feature at one step of the window; fields as those of `AlertFeature`."""
+
+    at: datetime
+    """Start of the step."""
+    actual: float
+    expected: float
+    expected_std: float
+    deviation: float
+    expected_low: float | None = None
+    expected_high: float | None = None
+    actual_category: str | None = None
+    actual_probability: float | None = None
+    expected_category: str | None = None
+    expected_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +82,42 @@ class AlertFeature:
     """The likeliest category."""
     expected_probability: float | None = None
     """Of a categorical or binary feature, that of its likeliest value."""
+    deviation: float | None = None
+    """Distance of actual from expected, in expected standard deviations and unclipped; of a
+    categorical or binary feature the square root of -2 ln of the actual value's probability. None
+    where it was not observed."""
+    worst: AlertStep | None = None
+    """The step that makes up most of the feature's contribution; None where it was not observed in
+    the whole window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertDeviation:
+    """How large the anomaly is, whatever its probability: deviations as `AlertFeature.deviation`.
+
+    Each is the largest over the features; they grow without end with the size of a fault.
+    """
+
+    newest: float
+    """Of the window's newest reading."""
+    window: float
+    """Of the window's worst step."""
+    peak: float
+    """Of the incident so far; severity follows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertLevel:
+    """A feature's level before and after a drift, in input units."""
+
+    name: str
+    unit: str
+    before: float
+    """Mean of what the model expects over the window."""
+    after: float
+    """Mean of what was observed in it."""
+    deviation: float
+    """Their distance, in expected standard deviations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +182,17 @@ class AlertEvent:
     source: AlertSource
     summary: str
     kind: Kind = "anomaly"
-    """`silence`: the series stopped; score and threshold are seconds without a reading."""
+    """`silence`: the series stopped; score and threshold are seconds without a reading. `drift`:
+    a new level was taken as normal; one resolved event, with `levels`."""
+    deviation: AlertDeviation | None = None
+    """None where no window was scored."""
+    reason: Reason | None = None
+    """Why the incident ended; None while firing."""
+    duration_s: float | None = None
+    """From its start to the end of its last anomalous step, or of the silence so far."""
+    opened_by: str | None = None
+    """The feature that contributed most when it opened; None of a silence."""
+    levels: tuple[AlertLevel, ...] = ()
+    """Of a drift: the features that moved, farthest first."""
     links: dict[str, str] = field(default_factory=dict)
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -1,9 +1,14 @@
 """What an alert event's feature was and should have been, in words."""
 
-from stream_vae.core.alerts import AlertFeature
+from dataclasses import fields, replace
+from datetime import datetime
+
+from stream_vae.core.alerts import AlertFeature, AlertStep
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 
 _UNSEEN = "a value not seen in training"
+_OF_STEP = tuple(field.name for field in fields(AlertStep) if field.name not in {"at", "deviation"})
 
 
 def values_in_words(feature: AlertFeature, plus_minus: str = "±") -> str:
@@ -30,6 +35,38 @@ def values_in_words(feature: AlertFeature, plus_minus: str = "±") -> str:
     return (
         f"{actual}, expected {feature.expected:.4g} {plus_minus} {feature.expected_std:.2g}{unit}"
     )
+
+
+def worst_in_words(feature: AlertFeature, newest_at: datetime, plus_minus: str = "±") -> str:
+    """Return the step that makes up most of a feature's contribution, and the newest beside it.
+
+    Args:
+        feature: The feature.
+        newest_at: Start of the window's newest step.
+        plus_minus: The sign before a standard deviation.
+
+    ```
+    24.3, expected 102 ± 1.1 L/s (70.6 standard deviations off)
+    900, expected 22.8 ± 0.87 (1.01e+03 standard deviations off) 5 min before; 23.5 now
+    ```
+    """
+    worst = feature.worst
+    if worst is None:
+        return values_in_words(feature, plus_minus)
+    at_worst = replace(feature, **{name: getattr(worst, name) for name in _OF_STEP})
+    words = values_in_words(at_worst, plus_minus)
+    if feature.kind in {"numeric", "count"}:
+        words += f" ({worst.deviation:.3g} standard deviations off)"
+    if worst.at == newest_at:
+        return words
+    before = describe_duration((newest_at - worst.at).total_seconds())
+    return f"{words} {before} before; {_actual(feature)} now"
+
+
+def _actual(feature: AlertFeature) -> str:
+    if feature.kind == "categorical":
+        return _category(replace(feature, actual_probability=None))
+    return "not observed" if feature.actual is None else f"{feature.actual:.4g}"
 
 
 def _category(feature: AlertFeature) -> str:

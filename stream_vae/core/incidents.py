@@ -22,6 +22,13 @@ class JudgedReading:
     score: float
     grade: float
     """0 at the threshold .. 1 far beyond it."""
+    deviation: float = 0.0
+    """Of an anomalous reading: the largest distance of a feature from expected, in expected
+    standard deviations."""
+    threshold: float | None = None
+    """In force for it; None of a reading that an earlier release saved."""
+    is_adapted: bool = False
+    """Normal only because the detector has adapted to a new level since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,15 @@ class Incident:
     id: str = ""
     """Given when it opens, and kept whatever is renamed since; "" of one that an earlier release
     opened, which had the id computed each time."""
+    # The fields below are missing in what earlier releases saved.
+    peak_deviation: float = 0.0
+    """Largest deviation of its readings, and of its window when it opened."""
+    n_anomalous: int = 1
+    """Anomalous readings so far."""
+    threshold: float | None = None
+    """In force when it opened; None if not known."""
+    opened_by: str = ""
+    """The feature that contributed most when it opened; "" if not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +66,11 @@ class IncidentState:
     incident: Incident | None
     normal_run: int
     """Consecutive normal readings."""
+    adapted_run: int = 0
+    """Those of them that are normal only because the detector has adapted since the incident
+    opened."""
+    unjudged_run: int = 0
+    """Consecutive readings that could not be judged."""
     resolved: JudgedReading | None
     """What resolved the last incident, during its cooldown."""
 

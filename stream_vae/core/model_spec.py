@@ -80,6 +80,34 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedWindows:
+    """What a model expected at every step of B windows, in the network's units.
+
+    Of a feature that is scaled, the mean and standard deviation; of a categorical one the likeliest
+    code and the probability of all others.
+    """
+
+    expected: NDArray[np.float32]
+    """(B, T, F)"""
+    spread: NDArray[np.float32]
+    """(B, T, F) > 0"""
+    step_weight: NDArray[np.float32]
+    """(T,) how much of the score a residual of each step makes up, beside the others."""
+    log_probability: NDArray[np.float32] | None = None
+    """(B, T, F) of the actual values, nats, for categorical features; None without such."""
+
+    def cut(self, begin: int, end: int) -> "ExpectedWindows":
+        """Return those of some consecutive windows, without copying."""
+        logs = self.log_probability
+        return ExpectedWindows(
+            expected=self.expected[begin:end],
+            spread=self.spread[begin:end],
+            step_weight=self.step_weight,
+            log_probability=None if logs is None else logs[begin:end],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """Scores of B windows and their explanation at each window's newest step."""
 
@@ -102,6 +130,17 @@ class Scores:
     log_probability: NDArray[np.float64] | None = None
     """(B, F) of the actual values, nats in scaled units, NaN where not observed; None unless the
     scorer was asked for it."""
+    windows: tuple[ExpectedWindows, ...] = ()
+    """All steps of the windows, in chunks as they were computed: copying them would cost time that
+    only an alert is worth. Empty from a scorer that tells of the newest step alone."""
+
+    def expected_window(self, b: int) -> ExpectedWindows | None:
+        """Return all steps of one window, as a batch of one; None if the scorer did not tell."""
+        for chunk in self.windows:
+            if b < len(chunk.expected):
+                return chunk.cut(b, b + 1)
+            b -= len(chunk.expected)
+        return None
 
     def split(self, sizes: list[int]) -> "list[Scores]":
         """Cut into consecutive parts of these sizes, which sum to B."""
@@ -117,9 +156,21 @@ class Scores:
                 log_probability=(
                     None if self.log_probability is None else self.log_probability[a:b]
                 ),
+                windows=_cut(self.windows, int(a), int(b)),
             )
             for a, b in zip(ends - sizes, ends, strict=True)
         ]
+
+
+def _cut(chunks: tuple[ExpectedWindows, ...], begin: int, end: int) -> tuple[ExpectedWindows, ...]:
+    found: list[ExpectedWindows] = []
+    at = 0
+    for chunk in chunks:
+        first, last = max(begin - at, 0), min(end - at, len(chunk.expected))
+        if first < last:
+            found.append(chunk.cut(first, last))
+        at += len(chunk.expected)
+    return tuple(found)
 
 
 class Scorer(Protocol):

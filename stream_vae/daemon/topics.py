@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 
 from stream_vae.core.alerts import (
+    AlertDeviation,
     AlertEvent,
     AlertFeature,
     AlertModel,
     AlertSeries,
     AlertSource,
+    AlertStep,
     AlertWindow,
 )
 from stream_vae.core.incidents import (
@@ -124,6 +126,11 @@ def largest_alert(spec: ModelSpec, origin: Origin, max_features: int, topic: str
             topic=topic, partition=2**31 - 1, offset_start=_INTEGER, offset_end=_INTEGER
         ),
         summary="\U0010ffff" * MAX_SUMMARY_CHARACTERS,
+        kind="silence",
+        deviation=AlertDeviation(newest=_NUMBER, window=_NUMBER, peak=_NUMBER),
+        reason="cannot_be_judged",
+        duration_s=_NUMBER,
+        opened_by=_widest_name(spec),
         links=origin.links,
     )
     # The key is the record's own, and a header's too.
@@ -143,7 +150,8 @@ def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
     writer = ChangelogWriter("", spec, "0" * 2 * MODEL_BYTES, store.layout)
     name = (0, _WIDEST_KEY)
     series = store.complete(store.capture(store.rows([name])))
-    saved = replace(series, incidents={name: _widest_incidents(config.incident.open_within)})
+    incidents = _widest_incidents(config.incident.open_within, _widest_name(spec))
+    saved = replace(series, incidents={name: incidents})
     records = [*writer.saved(saved, {0: 2**62}), *writer.forgotten(name, 2**62), writer.model(0)]
     return max(map(_size, records)) + _FRAMING_BYTES
 
@@ -151,6 +159,10 @@ def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
 def _size(record: OutputRecord) -> int:
     headers = sum(len(name) + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers
+
+
+def _widest_name(spec: ModelSpec) -> str:
+    return max((one.name for one in spec.features), key=lambda name: len(msgspec.json.encode(name)))
 
 
 def _widest_features(features: Iterable[Feature], n: int) -> tuple[AlertFeature, ...]:
@@ -164,6 +176,15 @@ def _widest_features(features: Iterable[Feature], n: int) -> tuple[AlertFeature,
             expected_std=_NUMBER,
             contribution=_NUMBER,
             kind=one.kind,
+            deviation=_NUMBER,
+            worst=AlertStep(
+                at=_TIME,
+                actual=_NUMBER,
+                expected=_NUMBER,
+                expected_std=_NUMBER,
+                deviation=_NUMBER,
+                **_widest_of_kind(one),
+            ),
             **_widest_of_kind(one),
         )
         for one in widest[:n]
@@ -191,7 +212,7 @@ def _widest_of_kind(feature: Feature) -> dict[str, Any]:
             return {}
 
 
-def _widest_incidents(open_within: int) -> SeriesIncidents:
+def _widest_incidents(open_within: int, name: str) -> SeriesIncidents:
     reading = JudgedReading(
         step=_INTEGER,
         time=_INTEGER,
@@ -199,6 +220,9 @@ def _widest_incidents(open_within: int) -> SeriesIncidents:
         anomalous=False,
         score=_NUMBER,
         grade=_NUMBER,
+        nth=_INTEGER,
+        deviation=_NUMBER,
+        threshold=_NUMBER,
     )
     incident = Incident(
         started_at=_INTEGER,
@@ -210,12 +234,18 @@ def _widest_incidents(open_within: int) -> SeriesIncidents:
         peak_grade=_NUMBER,
         severity="critical",
         id="f" * 32,
+        peak_deviation=_NUMBER,
+        n_anomalous=_INTEGER,
+        threshold=_NUMBER,
+        opened_by=name,
     )
     return SeriesIncidents(
         anomaly=IncidentState(
             recent=(reading,) * open_within,
             incident=incident,
             normal_run=_INTEGER,
+            adapted_run=_INTEGER,
+            unjudged_run=_INTEGER,
             resolved=reading,
         ),
         silence=Silence(

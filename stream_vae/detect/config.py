@@ -129,10 +129,19 @@ class IncidentConfig:
     category, the distance is the square root of -2 ln of its probability."""
 
     warning_grade: Annotated[float, Ge(0), Le(1)] = 0.3
-    """Grade from which an incident is a warning; below it is info."""
+    """Grade (how improbable, 0 to 1) from which an incident is a warning whatever its size."""
 
     critical_grade: Annotated[float, Ge(0), Le(1)] = 0.7
-    """Grade from which an incident is critical."""
+    """Grade from which an incident is critical, if its size is at least `warning_deviation`."""
+
+    warning_deviation: Annotated[float, Ge(0), Le(1e300)] = 5.0
+    """Size from which an incident is a warning whatever its grade; below both it is info. Its size
+    is the largest distance of actual from expected so far, in expected standard deviations; once it
+    has had more anomalous readings than the window has steps, times the square root of their
+    ratio, so that a deviation counts double after four windows."""
+
+    critical_deviation: Annotated[float, Ge(0), Le(1e300)] = 20.0
+    """Size from which an incident is critical whatever its grade."""
 
     max_features: Annotated[int, Ge(1)] = 10
     """Features listed in an alert event, largest contribution first."""
@@ -145,12 +154,14 @@ class IncidentConfig:
                 "never be reached; open_after must be <= open_within"
             )
             raise ValueError(msg)
-        if self.warning_grade > self.critical_grade:
-            msg = (
-                f"warning_grade ({self.warning_grade}) must be <= critical_grade "
-                f"({self.critical_grade})"
-            )
-            raise ValueError(msg)
+        for axis in ("grade", "deviation"):
+            warning, critical = f"warning_{axis}", f"critical_{axis}"
+            if getattr(self, warning) > getattr(self, critical):
+                msg = (
+                    f"{warning} ({getattr(self, warning)}) must be <= {critical} "
+                    f"({getattr(self, critical)})"
+                )
+                raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

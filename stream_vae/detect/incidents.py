@@ -8,6 +8,7 @@ from enum import Enum
 from stream_vae.core.alerts import Severity
 from stream_vae.core.incidents import Incident, IncidentState, JudgedReading
 from stream_vae.detect.config import IncidentConfig
+from stream_vae.detect.severity import severity_of, size_of, worse_of
 
 
 class Change(Enum):
@@ -17,6 +18,11 @@ class Change(Enum):
     UPDATED = "updated"
     """It became more severe."""
     RESOLVED = "resolved"
+    """Readings are normal again."""
+    ABSORBED = "absorbed"
+    """Readings are normal because the detector has taken their new level as normal."""
+    UNJUDGED = "unjudged"
+    """It ended because no reading can be judged."""
 
 
 @dataclass(slots=True)
@@ -26,6 +32,8 @@ class _SeriesState:
     recent: deque[JudgedReading]
     incident: Incident | None = None
     normal_run: int = 0
+    adapted_run: int = 0
+    unjudged_run: int = 0
     resolved: JudgedReading | None = None
 
 
@@ -37,12 +45,18 @@ class IncidentTracker:
 
     Args:
         config: See `IncidentConfig`.
-        is_of_events: Readings have no order in time: one never replaces another.
+        window_length: T, in steps. At 1 readings are events, without order in time: one never
+            replaces another.
+        max_unjudged: Consecutive readings that cannot be judged up to which an incident stays open.
     """
 
-    def __init__(self, config: IncidentConfig, *, is_of_events: bool = False) -> None:
+    def __init__(
+        self, config: IncidentConfig, *, window_length: int = 32, max_unjudged: int = 40
+    ) -> None:
         self._config = config
-        self._has_steps = not is_of_events
+        self._window_length = window_length
+        self._max_unjudged = max_unjudged
+        self._has_steps = window_length > 1
         self._series: dict[int, _SeriesState] = {}
 
     @property
@@ -68,8 +82,16 @@ class IncidentTracker:
         """
         return next(reading for reading in self._series[row].recent if reading.anomalous)
 
-    def name(self, row: int, incident_id: str) -> Incident:
-        """Give the open incident of a series its id; return it.
+    def name(
+        self, row: int, incident_id: str, *, opened_by: str = "", deviation: float = 0.0
+    ) -> Incident:
+        """Give the incident that a series has just opened what its window tells; return it.
+
+        Args:
+            row: The series.
+            incident_id: Its id.
+            opened_by: The feature that contributes most.
+            deviation: Of the window's worst step; severity rises with it.
 
         Raises:
             KeyError: If there is none.
@@ -77,7 +99,13 @@ class IncidentTracker:
         state = self._series[row]
         if state.incident is None:
             raise KeyError(row)
-        state.incident = replace(state.incident, id=incident_id)
+        incident = replace(
+            state.incident,
+            id=incident_id,
+            opened_by=opened_by,
+            peak_deviation=max(state.incident.peak_deviation, deviation),
+        )
+        state.incident = replace(incident, severity=self._severity(incident))
         return state.incident
 
     def forget(self, row: int) -> None:
@@ -93,6 +121,8 @@ class IncidentTracker:
             recent=tuple(state.recent),
             incident=state.incident,
             normal_run=state.normal_run,
+            adapted_run=state.adapted_run,
+            unjudged_run=state.unjudged_run,
             resolved=state.resolved,
         )
 
@@ -104,6 +134,8 @@ class IncidentTracker:
                 recent=deque(saved.recent, maxlen=self._config.open_within),
                 incident=saved.incident,
                 normal_run=saved.normal_run,
+                adapted_run=saved.adapted_run,
+                unjudged_run=saved.unjudged_run,
                 resolved=saved.resolved,
             )
 
@@ -124,21 +156,46 @@ class IncidentTracker:
                 return None
             state = _SeriesState(recent=deque(maxlen=self._config.open_within))
             self._series[row] = state
+        revised: JudgedReading | None = None
         if self._has_steps:
             if state.resolved is not None and state.resolved.step == reading.step:
                 return None  # an incident opened in this step again could get the same id again
             if state.recent and state.recent[-1].step == reading.step:
-                state.recent.pop()
+                revised = state.recent.pop()
                 state.normal_run = max(state.normal_run - 1, 0)
+                state.adapted_run = min(state.adapted_run, state.normal_run)
         state.recent.append(reading)
+        state.unjudged_run = 0
         state.normal_run = 0 if reading.anomalous else state.normal_run + 1
         if state.incident is not None:
-            return self._continue(state, state.incident, reading, replayed=replayed)
+            is_new = revised is None or not revised.anomalous
+            return self._continue(state, state.incident, reading, is_new=is_new, replayed=replayed)
         if self._must_open(state, reading) and not replayed:
             return self._open(state)
         if not any(r.anomalous for r in state.recent) and state.resolved is None:
             del self._series[row]
         return None
+
+    def observe_unjudged(
+        self, row: int, offset: int, *, replayed: bool = False
+    ) -> tuple[Change, Incident] | None:
+        """Process a reading of a series that could not be judged and return the change, if any.
+
+        Args:
+            row: The series.
+            offset: Of the reading in the input.
+            replayed: See `observe`.
+        """
+        state = self._series.get(row)
+        if state is None or state.incident is None:
+            return None
+        state.unjudged_run += 1
+        incident = replace(state.incident, offset_end=offset)
+        state.incident = incident
+        if replayed or state.unjudged_run <= self._max_unjudged:
+            return None
+        del self._series[row]
+        return Change.UNJUDGED, replace(incident, sequence=incident.sequence + 1)
 
     def _must_open(self, state: _SeriesState, reading: JudgedReading) -> bool:
         if state.resolved is not None:
@@ -151,46 +208,70 @@ class IncidentTracker:
 
     def _open(self, state: _SeriesState) -> tuple[Change, Incident]:
         evidence = [r for r in state.recent if r.anomalous]
-        grade = max(r.grade for r in evidence)
-        state.incident = Incident(
+        incident = Incident(
             started_at=evidence[0].time,
             last_anomalous_at=max(r.time for r in evidence),
             offset_start=evidence[0].offset,
             offset_end=evidence[-1].offset,
             sequence=0,
             peak_score=max(r.score for r in evidence),
-            peak_grade=grade,
-            severity=self._severity(grade),
+            peak_grade=max(r.grade for r in evidence),
+            peak_deviation=max(r.deviation for r in evidence),
+            n_anomalous=len(evidence),
+            threshold=evidence[-1].threshold,
+            severity="info",
         )
+        state.incident = replace(incident, severity=self._severity(incident))
+        state.adapted_run = 0
         return Change.OPENED, state.incident
 
     def _continue(
-        self, state: _SeriesState, incident: Incident, reading: JudgedReading, *, replayed: bool
+        self,
+        state: _SeriesState,
+        incident: Incident,
+        reading: JudgedReading,
+        *,
+        is_new: bool,
+        replayed: bool,
     ) -> tuple[Change, Incident] | None:
         if not reading.anomalous:
-            incident = replace(incident, offset_end=reading.offset)
-            if replayed or state.normal_run < self._config.resolve_after:
-                state.incident = incident
-                return None
-            state.incident = None
-            state.recent.clear()
-            state.resolved = reading
-            return Change.RESOLVED, replace(incident, sequence=incident.sequence + 1)
-        grade = max(incident.peak_grade, reading.grade)
-        severity = incident.severity if replayed else self._severity(grade)
-        worse = severity != incident.severity
-        state.incident = replace(
+            return self._calm(state, incident, reading, replayed=replayed)
+        state.adapted_run = 0
+        incident = replace(
             incident,
             last_anomalous_at=max(incident.last_anomalous_at, reading.time),
             offset_end=reading.offset,
-            sequence=incident.sequence + worse,
             peak_score=max(incident.peak_score, reading.score),
-            peak_grade=grade,
-            severity=severity,
+            peak_grade=max(incident.peak_grade, reading.grade),
+            peak_deviation=max(incident.peak_deviation, reading.deviation),
+            n_anomalous=incident.n_anomalous + is_new,
         )
+        severity = incident.severity if replayed else self._severity(incident)
+        worse = severity != incident.severity
+        state.incident = replace(incident, sequence=incident.sequence + worse, severity=severity)
         return (Change.UPDATED, state.incident) if worse else None
 
-    def _severity(self, grade: float) -> Severity:
-        if grade >= self._config.critical_grade:
-            return "critical"
-        return "warning" if grade >= self._config.warning_grade else "info"
+    def _calm(
+        self, state: _SeriesState, incident: Incident, reading: JudgedReading, *, replayed: bool
+    ) -> tuple[Change, Incident] | None:
+        """Process a normal reading of an open incident."""
+        by_then = reading.is_adapted or (
+            incident.threshold is not None and reading.score > incident.threshold
+        )
+        state.adapted_run = state.adapted_run + 1 if by_then else 0
+        incident = replace(incident, offset_end=reading.offset)
+        if replayed or state.normal_run < self._config.resolve_after:
+            state.incident = incident
+            return None
+        # Readings that would be anomalous by the threshold that opened it are not as they were.
+        absorbed = state.adapted_run >= self._config.resolve_after
+        state.incident = None
+        state.recent.clear()
+        state.resolved = reading
+        ended = replace(incident, sequence=incident.sequence + 1)
+        return (Change.ABSORBED if absorbed else Change.RESOLVED), ended
+
+    def _severity(self, incident: Incident) -> Severity:
+        size = size_of(incident.peak_deviation, incident.n_anomalous, self._window_length)
+        found = severity_of(incident.peak_grade, size, self._config)
+        return worse_of(found, incident.severity)

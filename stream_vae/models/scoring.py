@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stream_vae.core.model_spec import Scores
+from stream_vae.core.model_spec import ExpectedWindows, Scores
 from stream_vae.core.score_names import unusable_score
 from stream_vae.errors import ConfigError, ShapeError
 from stream_vae.models.bundle import Bundle, build_score
@@ -65,6 +65,7 @@ class WindowScorer:
         )
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
         self._with_log_probability = with_log_probability
+        self._step_weight: NDArray[np.float32] = self._score.step_weight(shape[1]).numpy()
         self._categorical = np.array([one.kind == "categorical" for one in bundle.spec.features])
         # Over a whole window at once: numpy's inner loop over F values alone takes twice as long.
         scaler, T = bundle.spec.scaler, bundle.spec.window_length
@@ -97,6 +98,7 @@ class WindowScorer:
             expected_std=np.concatenate([part.expected_std for part in parts]),
             probability=_joined([part.probability for part in parts]),
             log_probability=_joined([part.log_probability for part in parts]),
+            windows=tuple(chunk for part in parts for chunk in part.windows),
         )
 
     @torch.inference_mode()
@@ -104,8 +106,9 @@ class WindowScorer:
         B = len(values)
         output = self._reconstructor.reconstruct(self._scale(values), end_times)
         score, parts = self._score(output)
-        expected = self.spec.scaler.inverse(output.expected[:B, -1].cpu().numpy())
-        spread = output.spread[:B, -1].double().cpu().numpy()
+        windows = self._windows(output, B)
+        expected = self.spec.scaler.inverse(windows.expected[:, -1])
+        spread = windows.spread[:, -1].astype(np.float64)
         is_wanted = self._with_log_probability or self._categorical.any()
         log_probability = self._log_probability(output, values) if is_wanted else None
         return Scores(
@@ -115,6 +118,17 @@ class WindowScorer:
             expected_std=self.spec.scaler.inverse_spread(spread, expected),
             probability=self._probability(log_probability),
             log_probability=log_probability if self._with_log_probability else None,
+            windows=(windows,),
+        )
+
+    def _windows(self, output: WindowOutput, n: int) -> ExpectedWindows:
+        """Return all steps of the first n windows; on the CPU a view of the network's output."""
+        logs = output.log_probability[:n].cpu().numpy() if self._categorical.any() else None
+        return ExpectedWindows(
+            expected=output.expected[:n].cpu().numpy(),
+            spread=output.spread[:n].cpu().numpy(),
+            step_weight=self._step_weight,
+            log_probability=logs,
         )
 
     def _log_probability(

@@ -1,31 +1,34 @@
 """From a change of an incident and its scored window to an alert event."""
 
 import hashlib
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 
 from stream_vae.core.alerts import (
     AlertDetector,
+    AlertDeviation,
     AlertEvent,
     AlertFeature,
+    AlertLevel,
     AlertModel,
     AlertSeries,
     AlertSource,
     AlertWindow,
     Kind,
+    Reason,
     Severity,
 )
 from stream_vae.core.durations import describe_duration
+from stream_vae.core.event_time import utc
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import values_in_words
+from stream_vae.core.feature_words import worst_in_words
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.incidents import Change
-from stream_vae.pipeline.alert_features import build_features
+from stream_vae.pipeline.alert_features import build_features, build_levels
+from stream_vae.pipeline.explanation import Explanation
 from stream_vae.pipeline.scored_batch import JudgedBatch
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +67,27 @@ class SilentSeries:
     """Seconds without a reading so far."""
 
 
-class SilenceEnd(Enum):
-    """Why a silence ends."""
+class SeriesEnd(Enum):
+    """Why an incident ends without a reading that was judged; in words after the series key."""
 
     RETURNED = "sends readings again"
     FORGOTTEN = "is forgotten: no reading for long"
     MOVED = "sends in another partition now"
+    UNJUDGED = "cannot be judged: too little of it is observed"
+
+
+_REASONS: dict[SeriesEnd, Reason] = {
+    SeriesEnd.RETURNED: "returned",
+    SeriesEnd.FORGOTTEN: "forgotten",
+    SeriesEnd.MOVED: "moved",
+    SeriesEnd.UNJUDGED: "cannot_be_judged",
+}
+_REASON_OF: dict[Change, Reason] = {
+    Change.RESOLVED: "back_to_normal",
+    Change.ABSORBED: "new_level",
+}
+_MOST_IN_SUMMARY = 3
+"""Moved features that a summary names."""
 
 
 class AlertBuilder:
@@ -112,8 +130,14 @@ class AlertBuilder:
         """
         return incident_id(self._origin, series, since, silent_at=offset)
 
-    def write(
-        self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
+    def write(  # noqa: PLR0913, PLR0917 -- the change, its window and the clock
+        self,
+        change: Change,
+        incident: Incident,
+        batch: JudgedBatch,
+        b: int,
+        explanation: Explanation,
+        now: datetime,
     ) -> AlertEvent:
         """Return the alert event of an incident's change.
 
@@ -122,26 +146,31 @@ class AlertBuilder:
             incident: The incident after the change.
             batch: Contains the window that caused the change.
             b: That window's position in the batch.
+            explanation: Of that window.
             now: Wall clock.
         """
         scored, judged = batch.scored, batch.judged
         readings, scores = scored.readings, scored.scores
         at = int(scored.window_batch.ready[b])
         key = readings.series[at]
+        window = self._window(int(scored.window_batch.end_times[b]))
         features = build_features(
-            self._spec.features, readings.values[at], scores, b, self._max_features
+            self._spec.features,
+            explanation,
+            scores.contribution[b],
+            self._max_features,
         )
-        resolved = change is Change.RESOLVED
+        is_over = change is Change.RESOLVED or change is Change.ABSORBED
         return AlertEvent(
             incident_id=self._id_of(incident, key),
             sequence=incident.sequence,
-            status="resolved" if resolved else "firing",
+            status="resolved" if is_over else "firing",
             severity=incident.severity,
             series=AlertSeries(key=key, labels=self._origin.labels),
-            starts_at=_utc(incident.started_at),
-            ends_at=_utc(incident.last_anomalous_at) if resolved else None,
+            starts_at=utc(incident.started_at),
+            ends_at=utc(incident.last_anomalous_at) if is_over else None,
             detected_at=now,
-            window=self._window(int(scored.window_batch.end_times[b])),
+            window=window,
             score=float(scores.value[b]),
             score_peak=incident.peak_score,
             threshold=float(judged.threshold[b]),
@@ -151,18 +180,39 @@ class AlertBuilder:
             features=features,
             detector=self._origin.detector,
             model=self._model,
-            source=AlertSource(
-                topic=readings.topic,
-                partition=int(readings.partitions[at]),
-                offset_start=incident.offset_start,
-                offset_end=incident.offset_end,
+            source=self._source(readings.topic, int(readings.partitions[at]), incident),
+            summary=self._summary(change, incident, key, features, window),
+            deviation=AlertDeviation(
+                newest=explanation.newest_deviation,
+                window=explanation.largest_deviation,
+                peak=incident.peak_deviation,
             ),
-            summary=(
-                f"{printable(key, 200)} is back to normal; {self._course(incident)}"
-                if resolved
-                else _summary(key, features[0])
-            ),
+            reason=_REASON_OF.get(change),
+            duration_s=self._duration_s(incident),
+            opened_by=incident.opened_by or None,
             links=self._origin.links,
+        )
+
+    def build_drift(self, resolved: AlertEvent, explanation: Explanation) -> AlertEvent:
+        """Return the event of a drift: the level that ended an incident, taken as normal.
+
+        Args:
+            resolved: The event of that end.
+            explanation: Of the window that ended it.
+        """
+        key = resolved.series.key
+        levels = build_levels(self._spec.features, explanation, self._max_features)
+        return replace(
+            resolved,
+            kind="drift",
+            incident_id=_digest(f"drift:{resolved.incident_id}"),
+            sequence=0,
+            severity="info",
+            features=(),
+            levels=levels,
+            summary=f"{printable(key, 200)}: new level taken as normal after "
+            f"{describe_duration(resolved.duration_s or 0.0)}"
+            + "".join(f"; {_level_in_words(level)}" for level in levels[:_MOST_IN_SUMMARY]),
         )
 
     def build_forgotten(
@@ -171,9 +221,9 @@ class AlertBuilder:
         incident: Incident,
         threshold: float,
         now: datetime,
-        end: SilenceEnd = SilenceEnd.FORGOTTEN,
+        end: SeriesEnd = SeriesEnd.FORGOTTEN,
     ) -> AlertEvent:
-        """Return the last event of an incident whose series is evicted."""
+        """Return the last event of an incident that ends without a reading that was judged."""
         return self._build_without_reading(
             silent,
             now,
@@ -188,6 +238,9 @@ class AlertBuilder:
             threshold_method=self._threshold_method,
             grade=incident.peak_grade,
             offsets=(incident.offset_start, incident.offset_end),
+            reason=_REASONS[end],
+            duration_s=self._duration_s(incident),
+            opened_by=incident.opened_by or None,
             summary=f"{printable(silent.key, 200)} {end.value}; {self._course(incident)}",
         )
 
@@ -197,7 +250,7 @@ class AlertBuilder:
         silence: Silence,
         severity: Severity,
         now: datetime,
-        end: SilenceEnd | None = None,
+        end: SeriesEnd | None = None,
     ) -> AlertEvent:
         """Return the event that opens, or for a reason ends, the incident of a silent series."""
         detail = (
@@ -219,6 +272,9 @@ class AlertBuilder:
             threshold_method="seconds without a reading",
             grade=1.0,
             offsets=(silence.offset, silence.offset),
+            reason=None if end is None else _REASONS[end],
+            duration_s=silent.silent_s,
+            opened_by=None,
             summary=f"{printable(silent.key, 200)} {detail}",
         )
 
@@ -238,6 +294,9 @@ class AlertBuilder:
         threshold_method: str,
         grade: float,
         offsets: tuple[int, int],
+        reason: Reason | None,
+        duration_s: float,
+        opened_by: str | None,
         summary: str,
     ) -> AlertEvent:
         return AlertEvent(
@@ -247,8 +306,8 @@ class AlertBuilder:
             status="firing" if ends_at is None else "resolved",
             severity=severity,
             series=AlertSeries(key=silent.key, labels=self._origin.labels),
-            starts_at=_utc(starts_at),
-            ends_at=None if ends_at is None else _utc(ends_at),
+            starts_at=utc(starts_at),
+            ends_at=None if ends_at is None else utc(ends_at),
             detected_at=now,
             window=self._window(silent.last_step),
             score=score,
@@ -267,7 +326,18 @@ class AlertBuilder:
                 offset_end=offsets[1],
             ),
             summary=summary,
+            reason=reason,
+            duration_s=duration_s,
+            opened_by=opened_by,
             links=self._origin.links,
+        )
+
+    def _source(self, topic: str, partition: int, incident: Incident) -> AlertSource:
+        return AlertSource(
+            topic=topic,
+            partition=partition,
+            offset_start=incident.offset_start,
+            offset_end=incident.offset_end,
         )
 
     def _id_of(self, incident: Incident, series: str) -> str:
@@ -278,11 +348,37 @@ class AlertBuilder:
         name = f"{self._origin.detector.name}:silence:{silence.offset}"
         return silence.id or incident_id_by_name(name, series, silence.since)
 
+    def _summary(
+        self,
+        change: Change,
+        incident: Incident,
+        key: str,
+        features: tuple[AlertFeature, ...],
+        window: AlertWindow,
+    ) -> str:
+        shown = printable(key, 200)  # untrusted text must not control the terminal of a consumer
+        if change is Change.RESOLVED:
+            return f"{shown} is as expected again; {self._course(incident)}"
+        if change is Change.ABSORBED:
+            return f"{shown}: its new level is taken as normal; {self._course(incident)}"
+        if not features:
+            return f"{shown} is anomalous"
+        top = features[0]
+        told = worst_in_words(top, window.end)
+        return f"{shown}: {printable(top.name)} {told}; {top.contribution:.0%} of the score"
+
     def _course(self, incident: Incident) -> str:
         """Return what an incident that is over was: how long, the last step included, how bad."""
-        lasted_s = (incident.last_anomalous_at - incident.started_at) / 1e9
-        duration = describe_duration(lasted_s + self._spec.step_seconds)
-        return f"was anomalous for {duration}, peak score {incident.peak_score:.3g}"
+        parts = [f"was anomalous for {describe_duration(self._duration_s(incident))}"]
+        parts += [f"opened by {printable(incident.opened_by)}"] if incident.opened_by else []
+        parts += [f"peak score {incident.peak_score:.3g}"]
+        if incident.peak_deviation:
+            parts += [f"at most {incident.peak_deviation:.3g} standard deviations off"]
+        return ", ".join(parts)
+
+    def _duration_s(self, incident: Incident) -> float:
+        """Return how long an incident has been anomalous, its last step included."""
+        return (incident.last_anomalous_at - incident.started_at) / 1e9 + self._spec.step_seconds
 
     @property
     def _model(self) -> AlertModel:
@@ -293,8 +389,8 @@ class AlertBuilder:
         """Return the window whose newest step starts at `end`."""
         step_ns = round(self._spec.step_seconds * 1e9)
         return AlertWindow(
-            start=_utc(end - (self._spec.window_length - 1) * step_ns),
-            end=_utc(end),
+            start=utc(end - (self._spec.window_length - 1) * step_ns),
+            end=utc(end),
             length=self._spec.window_length,
             step_seconds=self._spec.step_seconds,
         )
@@ -353,11 +449,6 @@ def _digest(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
-def _utc(time: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=time // 1000)
-
-
-def _summary(key: str, top: AlertFeature) -> str:
-    key = printable(key, 200)  # untrusted text must not control the terminal of a consumer
-    values = values_in_words(top)
-    return f"{key}: {printable(top.name)} {values}, {top.contribution:.0%} of the score"
+def _level_in_words(level: AlertLevel) -> str:
+    unit = f" {printable(level.unit, 20)}" if level.unit else ""
+    return f"{printable(level.name)} {level.after:.4g}{unit}, expected {level.before:.4g}"

@@ -1,48 +1,132 @@
 """Features of an alert event, each as its kind is told."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.alerts import AlertFeature
+from stream_vae.core.alerts import AlertFeature, AlertLevel, AlertStep
 from stream_vae.core.count_interval import central_interval
-from stream_vae.core.model_spec import Feature, Scores
+from stream_vae.core.event_time import utc
+from stream_vae.core.model_spec import Feature
+from stream_vae.pipeline.explanation import FARTHEST, Explanation
+
+_STEP_FIELDS = tuple(
+    {field.name for field in fields(AlertStep)}
+    & {field.name for field in fields(AlertFeature)} - {"deviation"}
+)
+_MOVED = 1.0
+"""Expected standard deviations from which a feature is told as moved by a drift."""
 
 
 def build_features(
-    features: tuple[Feature, ...],
-    actual: NDArray[np.float64],
-    scores: Scores,
-    b: int,
+    features: Sequence[Feature],
+    explanation: Explanation,
+    contribution: NDArray[np.float32],
     max_features: int,
 ) -> tuple[AlertFeature, ...]:
     """Return the features that contribute most to a window's score, largest first.
 
+    One that was not observed in the whole window contributes nothing and is not among them.
+
     Args:
         features: F, of the model.
-        actual: (F,) values of the newest step.
-        scores: Of a batch.
-        b: The window's position in it.
+        explanation: Of the window.
+        contribution: (F,) of the features to the score.
         max_features: Most features returned.
     """
-    contribution = scores.contribution[b].astype(np.float64)
-    largest = np.argsort(-contribution, kind="stable")[:max_features]
-    probability = None if scores.probability is None else scores.probability[b]
+    share = contribution.astype(np.float64)
+    is_observed = explanation.is_observed
+    largest = [f for f in np.argsort(-share, kind="stable").tolist() if is_observed[f]]
     return tuple(
-        _of_kind(
-            AlertFeature(
-                name=features[f].name,
-                unit=features[f].unit,
-                actual=None if np.isnan(actual[f]) else float(actual[f]),
-                expected=float(scores.expected[b, f]),
-                expected_std=float(scores.expected_std[b, f]),
-                contribution=float(contribution[f]),
-            ),
-            features[f],
-            None if probability is None or np.isnan(probability[f]) else float(probability[f]),
+        alert_feature(features[f], explanation, f, float(share[f])) for f in largest[:max_features]
+    )
+
+
+def build_levels(
+    features: Sequence[Feature], explanation: Explanation, max_features: int
+) -> tuple[AlertLevel, ...]:
+    """Return the features whose level moved away from what the model expects, farthest first.
+
+    Levels are means over the steps at which the feature was observed. Categories have no level.
+
+    Args:
+        features: F, of the model.
+        explanation: Of a window at the new level, without what the detector has learnt since.
+        max_features: Most features returned.
+    """
+    found = []
+    for f, feature in enumerate(features):
+        told = ~np.isnan(explanation.actual[:, f])
+        if feature.kind == "categorical" or not told.any():
+            continue
+        before = float(explanation.expected[told, f].mean())
+        # Each is divided first: the sum of the largest numbers there are is no number.
+        after = float((explanation.actual[told, f] / told.sum()).sum())
+        with np.errstate(over="ignore"):
+            distance = abs(after - before) / explanation.expected_std[told, f].mean()
+        found.append(
+            AlertLevel(
+                name=feature.name,
+                unit=feature.unit,
+                before=before,
+                after=after,
+                deviation=min(float(distance), FARTHEST),
+            )
         )
-        for f in largest.tolist()
+    found.sort(key=lambda level: -level.deviation)
+    moved = [level for level in found if level.deviation >= _MOVED] or found[:1]
+    return tuple(moved[:max_features])
+
+
+def alert_feature(
+    feature: Feature, explanation: Explanation, f: int, contribution: float
+) -> AlertFeature:
+    """Return a feature at the newest step of a window and at its worst one.
+
+    Args:
+        feature: The feature.
+        explanation: Of the window.
+        f: Its position.
+        contribution: Its share of the score.
+    """
+    worst = int(explanation.worst_steps[f])
+    deviation = float(explanation.deviation[-1, f])
+    return replace(
+        _at(feature, explanation, -1, f),
+        contribution=contribution,
+        deviation=None if np.isnan(deviation) else deviation,
+        worst=_step(feature, explanation, worst, f),
+    )
+
+
+def _step(feature: Feature, explanation: Explanation, t: int, f: int) -> AlertStep | None:
+    told = _at(feature, explanation, t, f)
+    if told.actual is None:
+        return None
+    return AlertStep(
+        at=utc(int(explanation.times[t])),
+        deviation=float(explanation.deviation[t, f]),
+        **{name: getattr(told, name) for name in _STEP_FIELDS},
+    )
+
+
+def _at(feature: Feature, explanation: Explanation, t: int, f: int) -> AlertFeature:
+    """Return a feature at one step."""
+    actual = explanation.actual[t, f]
+    probability = None if explanation.probability is None else explanation.probability[t, f]
+    return _of_kind(
+        AlertFeature(
+            name=feature.name,
+            unit=feature.unit,
+            actual=None if np.isnan(actual) else float(actual),
+            expected=float(explanation.expected[t, f]),
+            expected_std=float(explanation.expected_std[t, f]),
+            contribution=0.0,
+        ),
+        feature,
+        None if probability is None or np.isnan(probability) else float(probability),
     )
 
 

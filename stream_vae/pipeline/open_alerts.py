@@ -85,6 +85,9 @@ def _with(before: SeriesIncidents, event: AlertEvent) -> SeriesIncidents:
         peak_grade=event.grade,
         severity=event.severity,
         id=event.incident_id,
+        peak_deviation=0.0 if event.deviation is None else event.deviation.peak,
+        threshold=event.threshold,
+        opened_by=event.opened_by or "",
     )
     state = IncidentState(recent=(), incident=incident, normal_run=0, resolved=None)
     return SeriesIncidents(anomaly=state, silence=before.silence)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.incidents import JudgedReading
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
@@ -20,11 +19,10 @@ from stream_vae.core.state_layout import PartitionPart, StatePart
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
-from stream_vae.detect.incidents import Change
-from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.threshold import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
+from stream_vae.pipeline.anomaly_incidents import AnomalyIncidents
 from stream_vae.pipeline.detector import Detector, detector_parts
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
@@ -32,7 +30,6 @@ from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
 from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore
 from stream_vae.pipeline.stream_fit import StreamFit
 
-_FAR_LIMIT = 10 * LEAST_P
 _MARGINS_TOLD = 64
 
 
@@ -77,7 +74,6 @@ class Pipeline:
         series_parts: Sequence[StatePart] = (),
         partition_parts: Sequence[PartitionPart] = (),
     ) -> None:
-        self._min_deviation = config.incident.min_deviation
         spec = detector.spec
         self.detector = detector
         self.store = SeriesStore(spec, config, detector.capacity, (*detector.parts, *series_parts))
@@ -90,7 +86,9 @@ class Pipeline:
             threshold_method=detector.threshold.method,
             max_features=config.incident.max_features,
         )
-        self._writer = writer
+        self._incidents = AnomalyIncidents(
+            self.store, detector, writer, self.replayed, config.incident.min_deviation
+        )
         self.lifecycle = SeriesLifecycle(self.store, detector, writer, config.silence)
 
     @property
@@ -230,7 +228,7 @@ class Pipeline:
         found: list[tuple[int, int, AlertEvent]] = []  # position of the reading, row, event
         if not replayed:
             found += self.lifecycle.returned(batch.scored, now)
-        found += self._incident_changes(batch, now, replayed=replayed)
+        found += self._incidents.changes(batch, now, replayed=replayed)
         found.sort(key=lambda change: change[0])  # arrival order over all series
         names = {row: self.store.index.name(row) for _, row, _ in found}
         self.store.index.recorded[list(names)] = True
@@ -238,79 +236,6 @@ class Pipeline:
             alerts=tuple(event for _, _, event in found),
             incidents={name: self.store.incidents_of(row) for row, name in names.items()},
         )
-
-    def _incident_changes(
-        self, batch: JudgedBatch, now: datetime, *, replayed: bool
-    ) -> list[tuple[int, int, AlertEvent]]:
-        scored, judged = batch.scored, batch.judged
-        window_batch = scored.window_batch
-        rows = window_batch.rows[window_batch.ready]
-        grades = _grades(judged)
-        counted = judged.anomalous & self._deviating(scored)
-        # Normal series with normal readings cannot change an incident; only the others are visited.
-        tracked_rows = {*rows[counted].tolist(), *self.store.incidents.tracked_rows}
-        changes: list[tuple[int, int, AlertEvent]] = []
-        for b in np.flatnonzero(np.isin(rows, list(tracked_rows))).tolist():
-            at, row = int(window_batch.ready[b]), int(rows[b])
-            reading = JudgedReading(
-                step=int(window_batch.end_times[b]),
-                time=int(scored.readings.times[at]),
-                offset=int(scored.readings.offsets[at]),
-                nth=_place_in_record(scored, at) if self.detector.spec.has_events else 0,
-                anomalous=bool(counted[b]),
-                score=float(scored.scores.value[b]),
-                grade=float(grades[b]),
-            )
-            if replayed and self.replayed.knows_incidents(
-                self.store.index.name(row), reading.offset
-            ):
-                continue
-            changed = self.store.incidents.observe(row, reading, replayed=replayed)
-            if changed is None:
-                continue
-            change, incident = changed
-            if change is Change.OPENED:
-                partition, key = self.store.index.name(row)
-                first = self.store.incidents.first_evidence(row)
-                incident = self.store.incidents.name(
-                    row, self._writer.anomaly_id(key, partition, first)
-                )
-            changes.append((at, row, self._writer.write(change, incident, batch, b, now)))
-        return changes
-
-    def _deviating(self, scored: ScoredBatch) -> NDArray[np.bool_]:
-        """Return (B,) whether a window's newest reading deviates enough from expected to matter."""
-        actual = scored.readings.values[scored.window_batch.ready]
-        scores = scored.scores
-        with np.errstate(over="ignore"):  # infinitely far is far enough
-            distance = np.abs(actual - scores.expected) / scores.expected_std
-        if scores.probability is not None:
-            # Codes of categories have no distance: that of a normal value as improbable, about.
-            surprise = -2 * np.log(np.maximum(scores.probability, LEAST_P))
-            distance = np.where(np.isnan(surprise), distance, np.sqrt(np.maximum(surprise, 0)))
-        return np.asarray((distance >= self._min_deviation).any(axis=1))
-
-
-def _place_in_record(scored: ScoredBatch, at: int) -> int:
-    """Return how many readings of the same series stand before this one in its record."""
-    readings, rows = scored.readings, scored.window_batch.rows
-    record = (readings.partitions[at], readings.offsets[at])
-    nth = 0
-    for before in range(at - 1, -1, -1):
-        if (readings.partitions[before], readings.offsets[before]) != record:
-            break
-        nth += int(rows[before] == rows[at])
-    return nth
-
-
-def _grades(judged: Judgement) -> NDArray[np.float64]:
-    """Return (B,) how far beyond the threshold, on the scale of log probability.
-
-    Beyond a threshold that is itself as improbable as p-values go, every score is far.
-    """
-    limit = np.log(np.maximum(judged.limit, _FAR_LIMIT))
-    beyond = (limit - np.log(judged.p_value)) / (limit - np.log(LEAST_P))
-    return np.asarray(np.clip(beyond, 0, 1))
 
 
 def store_of_one(spec: ModelSpec, config: DetectConfig) -> SeriesStore:

@@ -12,7 +12,7 @@ from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import SeriesIncidents, Silence
 from stream_vae.core.series_index import SeriesName
 from stream_vae.detect.config import SilenceConfig
-from stream_vae.pipeline.alert_builder import AlertBuilder, SilenceEnd, SilentSeries
+from stream_vae.pipeline.alert_builder import AlertBuilder, SeriesEnd, SilentSeries
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.scored_batch import ScoredBatch
 from stream_vae.pipeline.series_store import SeriesStore
@@ -136,7 +136,7 @@ class SeriesLifecycle:
 
     def retire(self, rows: NDArray[np.int32], topic: str, now: datetime) -> Changes:
         """Forget series that have moved; their incidents are resolved, with that as the reason."""
-        return self._forget(rows, topic, now, SilenceEnd.MOVED)
+        return self._forget(rows, topic, now, SeriesEnd.MOVED)
 
     def overdue(self, now_ns: int, partitions: Collection[int]) -> set[int]:
         """Return which of these partitions have series that seem to have stopped."""
@@ -194,7 +194,7 @@ class SeriesLifecycle:
                 silent_s=max((int(readings.arrivals[at]) - silence.arrived) / 1e9, 0.0),
             )
             event = self._alerts.build_silence(
-                silent, silence, self._severity, now, end=SilenceEnd.RETURNED
+                silent, silence, self._severity, now, end=SeriesEnd.RETURNED
             )
             changes.append((at, int(rows[at]), event))
         return changes
@@ -204,7 +204,7 @@ class SeriesLifecycle:
         rows: NDArray[np.int32],
         topic: str,
         now: datetime,
-        end: SilenceEnd = SilenceEnd.FORGOTTEN,
+        end: SeriesEnd = SeriesEnd.FORGOTTEN,
     ) -> Changes:
         """Drop series and resolve their open incidents."""
         alerts: list[AlertEvent] = []

@@ -86,7 +86,12 @@ class SeriesStore:
                 *more_parts,
             )
         )
-        self.incidents = IncidentTracker(config.incident, is_of_events=spec.has_events)
+        self.incidents = IncidentTracker(
+            config.incident,
+            window_length=spec.window_length,
+            # A series that lost its windows fills one first, and a window bridges gaps.
+            max_unjudged=spec.window_length + config.max_gap,
+        )
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
 
     @property

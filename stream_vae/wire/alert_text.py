@@ -2,23 +2,35 @@
 
 from datetime import UTC, datetime, timedelta
 
-from stream_vae.core.alerts import AlertEvent, AlertFeature
+from stream_vae.core.alerts import AlertEvent, AlertFeature, AlertLevel, Reason
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import values_in_words
+from stream_vae.core.feature_words import worst_in_words
+
+_MOST_LEVELS = 3
+_ENDED: dict[Reason, str] = {
+    "back_to_normal": "as expected again",
+    "new_level": "its new level taken as normal",
+    "cannot_be_judged": "cannot be judged",
+    "forgotten": "forgotten",
+    "moved": "moved to another partition",
+    "returned": "sends again",
+}
 
 
 def format_alert(event: AlertEvent) -> str:
     """Return an event in one line: time, change, severity, series, score, top feature.
 
     The time is that of the change: the start of an incident, the window that made it more severe,
-    or the end of its last anomalous step. A resolution names no feature: its values are those of
-    the normal reading that ended the incident. Control characters from the stream are escaped.
+    or the end of its last anomalous step. A resolution tells why the incident ended and which
+    feature opened it, not the values of the normal reading that ended it. Control characters from
+    the stream are escaped.
 
     ```
     2026-04-27 12:00Z  FIRING    critical  pump-7  score 9.1 > 3.2 (p 1e-12)  flow 24.3, ...
     2026-04-27 13:00Z  UPDATE    critical  pump-7  score 11.5 > 3.2 (p 1e-12)  flow 20.1, ...
-    2026-04-27 15:00Z  RESOLVED  critical  pump-7  after 3 h, peak score 11.5
+    2026-04-27 15:00Z  RESOLVED  critical  pump-7  as expected again after 3 h, peak score 11.5, ...
+    2026-04-28 09:00Z  DRIFT     info      pump-8  new level taken as normal: flow 80, expected 101
     ```
     """
     time, change = _change(event)
@@ -30,12 +42,14 @@ def format_alert(event: AlertEvent) -> str:
         _measure(event),
     ]
     if event.features and event.status == "firing":
-        parts.append(_feature(event.features[0]))
+        parts.append(_feature(event.features[0], event.window.end))
     return "  ".join(parts)
 
 
 def _change(event: AlertEvent) -> tuple[datetime, str]:
     """Return when an incident changed, and how."""
+    if event.kind == "drift":
+        return event.window.end, "DRIFT"
     if event.status == "resolved":
         return _end(event), "RESOLVED"
     return (event.starts_at, "FIRING") if event.sequence == 0 else (event.window.end, "UPDATE")
@@ -56,9 +70,19 @@ def _measure(event: AlertEvent) -> str:
         return printable(event.summary.removeprefix(key).strip(), 200)
     if event.status == "firing":
         return f"score {event.score:.3g} > {event.threshold:.3g} (p {event.p_value:.1g})"
+    if event.kind == "drift":
+        moved = "; ".join(_level(level) for level in event.levels[:_MOST_LEVELS])
+        return f"new level taken as normal: {moved}" if moved else "new level taken as normal"
     # Readings may be back while the window still remembers: its score would seem to contradict.
     duration = describe_duration((_end(event) - event.starts_at).total_seconds())
-    return f"after {duration}, peak score {event.score_peak:.3g}"
+    parts = [f"after {duration}", f"peak score {event.score_peak:.3g}"]
+    if event.reason is not None:
+        parts[0] = f"{_ENDED[event.reason]} after {duration}"
+    if event.deviation is not None:
+        parts.append(f"{event.deviation.peak:.3g} sd off")
+    if event.opened_by is not None:
+        parts.append(f"opened by {printable(event.opened_by, 60)}")
+    return ", ".join(parts)
 
 
 def _minute(time: datetime) -> str:
@@ -67,5 +91,11 @@ def _minute(time: datetime) -> str:
     return f"{utc:%Y-%m-%d %H:%M}{seconds}Z"
 
 
-def _feature(feature: AlertFeature) -> str:
-    return f"{printable(feature.name, 60)} {values_in_words(feature, '+-')}"
+def _feature(feature: AlertFeature, newest_at: datetime) -> str:
+    return f"{printable(feature.name, 60)} {worst_in_words(feature, newest_at, '+-')}"
+
+
+def _level(level: AlertLevel) -> str:
+    unit = f" {printable(level.unit, 20)}" if level.unit else ""
+    name = printable(level.name, 60)
+    return f"{name} {level.after:.4g}{unit}, expected {level.before:.4g}"

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from stream_vae.core.alerts import SCHEMA_VERSION, AlertEvent, AlertFeature
+from stream_vae.core.alerts import SCHEMA_VERSION, AlertEvent
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.errors import AlertDecodeError
 
@@ -25,6 +25,9 @@ SCHEMA_ID = "urn:streamvae:alert:v1"
 
 MAX_SUMMARY_CHARACTERS = 500
 
+
+_ALWAYS_TOLD = frozenset({"kind", "schema_version"})
+"""Fields of an event that have a default and are told all the same."""
 
 _Decodable = TypeVar("_Decodable")
 
@@ -153,12 +156,15 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, AlertFeature):
-        # Fields that its kind does not have are left out: readers know none of them as required.
-        told = ((field, getattr(value, field.name)) for field in fields(value))
-        return {field.name: _plain(one) for field, one in told if one != field.default}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        told = ((field.name, getattr(value, field.name), field.default) for field in fields(value))
+        # What was added within version 1 is left out where there is nothing to tell: readers know
+        # none of it as required.
+        return {
+            name: _plain(one)
+            for name, one, default in told
+            if one != default or (isinstance(value, AlertEvent) and name in _ALWAYS_TOLD)
+        }
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, datetime):

@@ -19,7 +19,13 @@ def play(config: IncidentConfig, pattern: str) -> list[tuple[int, Change, int]]:
 
 
 def make_reading(
-    i: int, *, anomalous: bool, score: float = 5.0, grade: float = 0.5, into_step: int = 0
+    i: int,
+    *,
+    anomalous: bool,
+    score: float = 5.0,
+    grade: float = 0.5,
+    deviation: float = 6.0,
+    into_step: int = 0,
 ) -> JudgedReading:
     return JudgedReading(
         step=i * SECOND,
@@ -28,6 +34,8 @@ def make_reading(
         anomalous=anomalous,
         score=score if anomalous else 0.0,
         grade=grade if anomalous else 0.0,
+        deviation=deviation if anomalous else 0.0,
+        threshold=3.0,
     )
 
 
@@ -68,12 +76,11 @@ def test_cooldown_holds_a_new_incident_back() -> None:
 
 
 def test_growing_severity_updates_and_never_falls_back() -> None:
-    tracker = IncidentTracker(
-        IncidentConfig(open_after=1, open_within=1, warning_grade=0.3, critical_grade=0.7)
-    )
-    grades = [0.1, 0.2, 0.4, 0.1, 0.9, 0.9]
+    tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1, warning_deviation=6.5))
+    axes = [(0.1, 1), (0.2, 1), (0.4, 1), (0.9, 6), (0.1, 7), (0.9, 99)]
     found = [
-        tracker.observe(1, make_reading(i, anomalous=True, grade=g)) for i, g in enumerate(grades)
+        tracker.observe(1, make_reading(i, anomalous=True, grade=grade, deviation=deviation))
+        for i, (grade, deviation) in enumerate(axes)
     ]
     assert [(c[0], c[1].severity, c[1].sequence) if c else None for c in found] == [
         (Change.OPENED, "info", 0),
@@ -118,7 +125,7 @@ def test_revisions_of_one_step_give_no_incident_id_twice(pattern: str) -> None:
     assert tracker.observe(1, make_reading(1, anomalous=False)) is None
     assert not tracker.tracked_rows
     assert tracker.observe(1, make_reading(2, anomalous=True)) is not None, "control: a later step"
-    of_events = IncidentTracker(config, is_of_events=True)
+    of_events = IncidentTracker(config, window_length=1)
     n_opened = sum(
         change[0] is Change.OPENED for r in readings if (change := of_events.observe(1, r))
     )
@@ -151,6 +158,7 @@ def test_normal_series_are_not_remembered() -> None:
     [
         ({"open_after": 4, "open_within": 3}, "open_after"),
         ({"warning_grade": 0.8, "critical_grade": 0.7}, "warning_grade"),
+        ({"warning_deviation": 8.0, "critical_deviation": 7.0}, "warning_deviation"),
     ],
 )
 def test_contradictory_settings_are_refused(fields: dict[str, float], message: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
@@ -14,7 +15,8 @@ from stream_vae.core.alerts import AlertFeature
 from stream_vae.core.count_interval import central_interval
 from stream_vae.core.feature_words import values_in_words
 from stream_vae.core.model_spec import Feature, FeatureKind, Scores
-from stream_vae.pipeline.alert_features import build_features
+from stream_vae.pipeline.alert_features import alert_feature
+from stream_vae.pipeline.explanation import Explanation, deviations
 from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import alert_schema, decode_alert, encode_alert
 
@@ -27,16 +29,19 @@ def told(
     kind: FeatureKind, *, actual: float, expected: float, std: float, probability: float = NAN
 ) -> AlertFeature:
     categories = JOBS if kind == "categorical" else ()
-    scores = Scores(
-        value=np.array([9.0]),
-        contribution=np.array([[1.0]], dtype=np.float32),
-        expected=np.array([[expected]]),
-        expected_std=np.array([[std]]),
-        probability=np.array([[probability]]) if kind == "categorical" else None,
-    )
+    codes = np.array([[probability]]) if kind == "categorical" else None
     feature = Feature(name="x", kind=kind, categories=categories)
-    [one] = build_features((feature,), np.array([actual]), scores, 0, 5)
-    return one
+    cell = [np.array([[one]]) for one in (actual, expected, std)]
+    explanation = Explanation(
+        times=np.array([0]),
+        actual=cell[0],
+        expected=cell[1],
+        expected_std=cell[2],
+        deviation=deviations([feature], cell[0], cell[1], cell[2], codes),
+        probability=codes,
+        part=np.ones((1, 1)),
+    )
+    return alert_feature(feature, explanation, 0, 1.0)
 
 
 CASES = {
@@ -93,21 +98,24 @@ CASES = {
     ),
 }
 ALWAYS = {"name", "unit", "actual", "expected", "expected_std", "contribution"}
+IF_OBSERVED = {"deviation", "worst"}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_alert_tells_of_each_kind_what_was_expected(case: str) -> None:
-    """Of a numeric feature exactly what earlier releases told."""
+    """Of a numeric feature what earlier releases told, its deviation and its worst step."""
     feature, added, words = CASES[case]
     event = replace(EVENT, features=(feature,))
     data = encode_alert(event)
     assert decode_alert(data) == event
     jsonschema.validate(json.loads(data), alert_schema())
     [written] = json.loads(data)["features"]
-    assert written.keys() - added.keys() == ALWAYS
+    observed = IF_OBSERVED if feature.actual is not None else set()
+    assert written.keys() - added.keys() == ALWAYS | observed
     assert {name: written[name] for name in added} == added
     assert values_in_words(feature) == words
-    assert words.replace("±", "+-") in format_alert(event)
+    newest = replace(event, window=replace(event.window, end=datetime(1970, 1, 1, tzinfo=UTC)))
+    assert words.replace("±", "+-") in format_alert(newest)
 
 
 def test_a_reader_that_checks_the_schema_refuses_a_wrong_field_of_a_kind() -> None:

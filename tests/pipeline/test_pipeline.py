@@ -78,9 +78,14 @@ def test_one_anomaly_opens_one_incident_and_resolves_it(
     assert resolved.status == "resolved"
     assert resolved.ends_at is not None
     lasted_s = (resolved.ends_at - resolved.starts_at).total_seconds()
+    assert resolved.deviation is not None
+    peak = resolved.deviation.peak
+    assert (resolved.reason, resolved.opened_by) == ("back_to_normal", "f1")
+    assert resolved.duration_s == lasted_s + 1
+    assert peak == np.abs(make_stream(make_readings).values[1::4][60:70]).max()
     assert resolved.summary == (
-        f"s1 is back to normal; was anomalous for {lasted_s + 1:.0f} s, "
-        f"peak score {resolved.score_peak:.3g}"
+        f"s1 is as expected again; was anomalous for {lasted_s + 1:.0f} s, opened by f1, "
+        f"peak score {resolved.score_peak:.3g}, at most {peak:.3g} standard deviations off"
     )
     assert [event.sequence for event in outcome.alerts] == list(range(len(updates) + 2))
     assert resolved.score_peak == max(event.score_peak for event in outcome.alerts)

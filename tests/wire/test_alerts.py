@@ -15,12 +15,17 @@ from hypothesis import strategies as st
 
 from stream_vae.core.alerts import (
     AlertDetector,
+    AlertDeviation,
     AlertEvent,
     AlertFeature,
+    AlertLevel,
     AlertModel,
     AlertSeries,
     AlertSource,
+    AlertStep,
     AlertWindow,
+    Kind,
+    Reason,
     Severity,
 )
 from stream_vae.core.model_spec import FeatureKind
@@ -98,6 +103,16 @@ names = st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=10)
 times = st.datetimes(timezones=st.just(UTC))
 offsets = st.integers(min_value=0, max_value=2**63 - 1)
 text_maps = st.dictionaries(names, names, max_size=2)
+distances = st.floats(min_value=0, allow_infinity=False)
+alert_steps = st.builds(
+    AlertStep,
+    at=times,
+    actual=finite,
+    expected=finite,
+    expected_std=distances,
+    deviation=distances,
+    expected_category=st.none() | names,
+)
 alert_features = st.builds(
     AlertFeature,
     name=names,
@@ -110,6 +125,8 @@ alert_features = st.builds(
     expected_low=st.none() | st.floats(min_value=0, allow_infinity=False),
     actual_category=st.none() | names,
     actual_probability=st.none() | shares,
+    deviation=st.none() | distances,
+    worst=st.none() | alert_steps,
 )
 firing_events = st.builds(
     AlertEvent,
@@ -141,6 +158,18 @@ firing_events = st.builds(
         AlertSource, topic=names, partition=offsets, offset_start=offsets, offset_end=offsets
     ),
     summary=st.text(alphabet=string.printable, max_size=500),
+    kind=st.sampled_from(get_args(Kind)),
+    deviation=st.none()
+    | st.builds(AlertDeviation, newest=distances, window=distances, peak=distances),
+    reason=st.none() | st.sampled_from(get_args(Reason)),
+    duration_s=st.none() | finite,
+    opened_by=st.none() | names,
+    levels=st.lists(
+        st.builds(
+            AlertLevel, name=names, unit=names, before=finite, after=finite, deviation=distances
+        ),
+        max_size=2,
+    ).map(tuple),
     links=text_maps,
 )
 events = st.one_of(
@@ -262,7 +291,17 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
     assert dict(alert_headers(EVENT, "plant/2"))["ce_source"] == b"/stream-vae/plant%2F2"
 
 
-_OF_KINDS = ("low", "high", "category", "probability")
+_OF_KINDS = {
+    f"{side}_{what}"
+    for side in ("actual", "expected")
+    for what in ("low", "high", "category", "probability")
+}
+# Added within version 1, so that no reader knows them as required.
+_ADDED: dict[type, set[str]] = {
+    AlertEvent: {"deviation", "reason", "duration_s", "opened_by", "levels"},
+    AlertFeature: {*_OF_KINDS, "kind", "deviation", "worst"},
+    AlertStep: _OF_KINDS,
+}
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -278,6 +317,9 @@ def schema_of(name: str) -> dict[str, Any]:
         (AlertSeries, schema_of("series")),
         (AlertWindow, schema_of("window")),
         (AlertFeature, schema_of("features")["items"]),
+        (AlertStep, schema_of("features")["items"]["properties"]["worst"]),
+        (AlertDeviation, schema_of("deviation")),
+        (AlertLevel, schema_of("levels")["items"]),
         (AlertDetector, schema_of("detector")),
         (AlertModel, schema_of("model")),
         (AlertSource, schema_of("source")),
@@ -289,9 +331,7 @@ def test_schema_and_events_name_the_same_fields_and_describe_each(
 ) -> None:
     fields = set(kind.__dataclass_fields__)  # type: ignore[attr-defined]  # each is a dataclass
     assert set(schema["properties"]) == fields
-    # A kind has some fields of a feature alone; those were added within version 1.
-    added = {f"{side}_{what}" for side in ("actual", "expected") for what in _OF_KINDS} | {"kind"}
-    assert set(schema["required"]) == (fields - added if kind is AlertFeature else fields)
+    assert set(schema["required"]) == fields - _ADDED.get(kind, set())
     assert schema["additionalProperties"] is True
     for field in schema["properties"].values():
         assert field["description"].endswith(".")

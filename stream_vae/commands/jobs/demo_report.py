@@ -1,5 +1,6 @@
 """The demo's output: files, plot, tables."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,7 +60,7 @@ def write_files(out: Path, rest: ReadingBatch, offline: Offline) -> None:
 
 def _view(rest: ReadingBatch, offline: Offline) -> SeriesView:
     is_found = np.zeros(len(rest), np.bool_)
-    for event in _last(offline):
+    for event in last_events(offline.alerts):
         start, end = _time(event.starts_at), _time(event.ends_at or event.starts_at)
         is_found |= (rest.times >= start) & (rest.times <= end)
     step = round(STEP_S * 1e9)
@@ -82,9 +83,9 @@ def _view(rest: ReadingBatch, offline: Offline) -> SeriesView:
     )
 
 
-def _last(offline: Offline) -> list[AlertEvent]:
-    """Return the last event of each incident."""
-    return list({event.incident_id: event for event in offline.alerts}.values())
+def last_events(events: Iterable[AlertEvent]) -> list[AlertEvent]:
+    """Return the last event of each incident; a drift is none."""
+    return list({e.incident_id: e for e in events if e.kind != "drift"}.values())
 
 
 def _time(when: datetime) -> int:
@@ -99,9 +100,17 @@ def _is_found(event: AlertEvent, start: int, end: int) -> bool:
 def incident_table(received: list[AlertEvent], offline: Offline, rest: ReadingBatch) -> Table:
     """Return one row per incident: times, peak score, and the expected value at its peak."""
     table = Table(
-        "start", "end", "peak score", "expected", "actual", "known event", title="Incidents"
+        "start",
+        "end",
+        "severity",
+        "peak score",
+        "sd off",
+        "expected",
+        "actual",
+        "known event",
+        title="Incidents",
     )
-    for event in {event.incident_id: event for event in received}.values():
+    for event in last_events(received):
         start = _time(event.starts_at)
         end = _time(event.ends_at) if event.ends_at else int(rest.times[-1])
         inside = np.flatnonzero((rest.times >= start) & (rest.times <= end))
@@ -111,7 +120,9 @@ def incident_table(received: list[AlertEvent], offline: Offline, rest: ReadingBa
         table.add_row(
             f"{event.starts_at:%Y-%m-%d %H:%M}Z",
             f"{event.ends_at + _STEP:%Y-%m-%d %H:%M}Z" if event.ends_at else "still firing",
+            event.severity,
             f"{event.score_peak:.1f} > {event.threshold:.1f}",
+            "" if event.deviation is None else f"{event.deviation.peak:.3g}",
             f"{offline.expected[peak]:.1f} ± {offline.expected_std[peak]:.1f} {FEATURE.unit}",
             f"{rest.values[peak, 0]:.1f} {FEATURE.unit}",
             ", ".join(known) or "none: a false alarm",
@@ -127,7 +138,7 @@ def closing_table(
     seconds: float,
 ) -> Table:
     """Return the summary of the demo."""
-    incidents = list({event.incident_id: event for event in received}.values())
+    incidents = last_events(received)
     found = [
         any(_is_found(event, start, end) for event in incidents) for _, start, end in _KNOWN_EVENTS
     ]

@@ -65,9 +65,8 @@ class Recency(Score):
     def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
         """Score windows."""
         squared, observed = output.squared_residual, output.observed
-        T = observed.shape[1]
-        age = torch.arange(T - 1, -1, -1, device=squared.device, dtype=squared.dtype)
-        weight = torch.exp(-age / RECENCY_STEPS)[None, :, None] * observed
+        recency = _recency_weight(observed.shape[1], squared.device)
+        weight = recency[None, :, None] * observed
         seen = observed.any(dim=1)
         total = torch.where(seen, weight.sum(dim=1), 1.0)
         energy = (weight * squared).sum(dim=1) / total
@@ -75,6 +74,10 @@ class Recency(Score):
         part = _to_three_quarters(energy / usual)
         mean = part.sum(dim=1) / seen.sum(dim=1).clamp(min=1)
         return torch.log(mean + _RECENCY_OFFSET), part
+
+    def step_weight(self, n_steps: int) -> Tensor:
+        """Return (T,) exp(-age / 8)."""
+        return _recency_weight(n_steps, torch.device("cpu"))
 
     @classmethod
     def fitted(cls, data: FittingData) -> Self:
@@ -85,6 +88,11 @@ class Recency(Score):
             total += output.squared_residual.double().sum(dim=(0, 1))
             count += output.observed.sum(dim=(0, 1))
         return cls(residual_variance=torch.where(count > 0, total / count.clamp(min=1), 1.0))
+
+
+def _recency_weight(n_steps: int, device: torch.device) -> Tensor:
+    age = torch.arange(n_steps - 1, -1, -1, device=device, dtype=torch.float32)
+    return torch.exp(-age / RECENCY_STEPS)
 
 
 def _to_three_quarters(amount: Tensor) -> Tensor:

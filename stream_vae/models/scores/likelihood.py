@@ -44,6 +44,10 @@ class LastStep(Score):
         """Score windows."""
         return _mean_nll(output.newest())
 
+    def step_weight(self, n_steps: int) -> Tensor:
+        """Return (T,) 1 for the newest step, 0 for all others."""
+        return torch.eye(n_steps)[-1]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitVariance(Score):

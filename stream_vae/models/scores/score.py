@@ -69,6 +69,10 @@ class Score(ABC):
         """Return the score fitted to `data`; None where the data lacks what it takes."""
         return cls()
 
+    def step_weight(self, n_steps: int) -> Tensor:
+        """Return (T,) how much of the score a residual of each step makes up, beside the others."""
+        return torch.ones(n_steps)
+
     def state(self) -> dict[str, Tensor]:
         """Return the fitted tensors by name, on the CPU."""
         return {field.name: getattr(self, field.name).cpu() for field in fields(self)}

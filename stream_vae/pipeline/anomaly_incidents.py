@@ -1,0 +1,199 @@
+"""From judged readings to changes of incidents, and their alert events."""
+
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.incidents import Incident, JudgedReading
+from stream_vae.detect.incidents import Change
+from stream_vae.detect.tail import LEAST_P
+from stream_vae.detect.threshold.threshold import Judgement
+from stream_vae.pipeline.alert_builder import AlertBuilder, SeriesEnd, SilentSeries
+from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.explanation import Explanation, deviations, explain
+from stream_vae.pipeline.replay import ReplayFilter
+from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
+from stream_vae.pipeline.series_store import SeriesStore
+
+_FAR_LIMIT = 10 * LEAST_P
+_UNJUDGED = -1
+
+
+class AnomalyIncidents:
+    """Opens, updates and ends the incidents of series whose readings are anomalous.
+
+    Args:
+        store: Of the pipeline.
+        detector: Its thresholds are in alert events.
+        alerts: Builds alert events.
+        replayed: What the saved incidents contain already.
+        min_deviation: See `IncidentConfig`.
+    """
+
+    def __init__(
+        self,
+        store: SeriesStore,
+        detector: Detector,
+        alerts: AlertBuilder,
+        replayed: ReplayFilter,
+        min_deviation: float,
+    ) -> None:
+        self._store = store
+        self._detector = detector
+        self._spec = detector.spec
+        self._alerts = alerts
+        self._replayed = replayed
+        self._min_deviation = min_deviation
+
+    def changes(
+        self, batch: JudgedBatch, now: datetime, *, replayed: bool
+    ) -> list[tuple[int, int, AlertEvent]]:
+        """Process a batch; return position of the reading, row and event of each change.
+
+        Args:
+            batch: Judged readings.
+            now: Wall clock.
+            replayed: The readings were judged before; nothing is published a second time.
+        """
+        scored, tracker = batch.scored, self._store.incidents
+        window_batch = scored.window_batch
+        rows = window_batch.rows[window_batch.ready]
+        deviation = self._deviation(batch)
+        counted = batch.judged.anomalous & (deviation >= self._min_deviation)
+        grades = _grades(batch.judged)
+        # Normal series with normal readings cannot change an incident; only the others are visited.
+        visited = np.fromiter({*rows[counted].tolist(), *tracker.tracked_rows}, np.int32)
+        found: list[tuple[int, int, AlertEvent]] = []
+        for at, b in _in_order(window_batch.rows, window_batch.ready, window_batch.late, visited):
+            row, offset = int(window_batch.rows[at]), int(scored.readings.offsets[at])
+            if replayed and self._replayed.knows_incidents(self._store.index.name(row), offset):
+                continue
+            if b == _UNJUDGED:
+                unjudged = tracker.observe_unjudged(row, offset, replayed=replayed)
+                if unjudged is not None:
+                    found.append((at, row, self._ended(row, at, unjudged[1], scored, now)))
+                continue
+            reading = JudgedReading(
+                step=int(window_batch.end_times[b]),
+                time=int(scored.readings.times[at]),
+                offset=offset,
+                nth=_place_in_record(scored, at) if self._spec.has_events else 0,
+                anomalous=bool(counted[b]),
+                score=float(scored.scores.value[b]),
+                grade=float(grades[b]),
+                deviation=float(deviation[b]),
+                threshold=float(batch.judged.threshold[b]),
+            )
+            changed = tracker.observe(row, reading, replayed=replayed)
+            if changed is not None:
+                events = self._told(*changed, batch, b, now)
+                found += [(at, row, event) for event in events]
+        return found
+
+    def _told(
+        self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
+    ) -> list[AlertEvent]:
+        """Return the event of a change; of an absorbed one also that of the drift."""
+        explanation = explain(self._spec, batch.scored, b)
+        if change is Change.OPENED:
+            row = int(batch.scored.window_batch.rows[batch.scored.window_batch.ready[b]])
+            incident = self._named(row, batch, b, explanation)
+        event = self._alerts.write(change, incident, batch, b, explanation, now)
+        if change is not Change.ABSORBED:
+            return [event]
+        return [event, self._alerts.build_drift(event, explanation)]
+
+    def _named(self, row: int, batch: JudgedBatch, b: int, explanation: Explanation) -> Incident:
+        """Return the incident that a series has just opened, with what its window tells."""
+        tracker = self._store.incidents
+        partition, key = self._store.index.name(row)
+        share = np.where(explanation.is_observed, batch.scored.scores.contribution[b], -1.0)
+        return tracker.name(
+            row,
+            self._alerts.anomaly_id(key, partition, tracker.first_evidence(row)),
+            opened_by=self._spec.features[int(share.argmax())].name,
+            deviation=explanation.largest_deviation,
+        )
+
+    def _ended(
+        self, row: int, at: int, incident: Incident, scored: ScoredBatch, now: datetime
+    ) -> AlertEvent:
+        """Return the event of an incident whose series cannot be judged."""
+        readings = scored.readings
+        series = SilentSeries(
+            key=readings.series[at],
+            topic=readings.topic,
+            partition=int(readings.partitions[at]),
+            last_step=self._store.windows.step_start(int(readings.times[at])),
+            silent_s=0.0,
+        )
+        threshold = self._detector.threshold.in_force(row)
+        return self._alerts.build_forgotten(series, incident, threshold, now, SeriesEnd.UNJUDGED)
+
+    def _deviation(self, batch: JudgedBatch) -> NDArray[np.float64]:
+        """Return (B,) the largest deviation of each anomalous window's newest reading; others 0."""
+        scored, scores = batch.scored, batch.scored.scores
+        found = np.zeros(len(scores.value))
+        at = np.flatnonzero(batch.judged.anomalous)
+        if len(at):
+            probability = None if scores.probability is None else scores.probability[at]
+            found[at] = np.nan_to_num(
+                deviations(
+                    self._spec.features,
+                    scored.readings.values[scored.window_batch.ready[at]],
+                    scores.expected[at],
+                    scores.expected_std[at],
+                    probability,
+                )
+            ).max(axis=1)
+        return found
+
+
+def _in_order(
+    rows: NDArray[np.int32],
+    ready: NDArray[np.int64],
+    late: NDArray[np.bool_],
+    visited: NDArray[np.int32],
+) -> list[tuple[int, int]]:
+    """Return the readings of some series, those of one series in arrival order.
+
+    Args:
+        rows: (N,) row of each reading's series.
+        ready: (B,) positions of the readings that end a scorable window.
+        late: (N,) readings that were not used.
+        visited: Rows of the series.
+
+    Returns:
+        Position of each reading, and of its window; the latter -1 where there is none.
+    """
+    if not len(visited):
+        return []
+    window = np.full(len(rows), _UNJUDGED)
+    window[ready] = np.arange(len(ready))
+    at = np.flatnonzero(np.isin(rows, visited) & ~late)
+    at = at[np.argsort(rows[at], kind="stable")]
+    return list(zip(at.tolist(), window[at].tolist(), strict=True))
+
+
+def _place_in_record(scored: ScoredBatch, at: int) -> int:
+    """Return how many readings of the same series stand before this one in its record."""
+    readings, rows = scored.readings, scored.window_batch.rows
+    record = (readings.partitions[at], readings.offsets[at])
+    nth = 0
+    for before in range(at - 1, -1, -1):
+        if (readings.partitions[before], readings.offsets[before]) != record:
+            break
+        nth += int(rows[before] == rows[at])
+    return nth
+
+
+def _grades(judged: Judgement) -> NDArray[np.float64]:
+    """Return (B,) how far beyond the threshold, on the scale of log probability.
+
+    Beyond a threshold that is itself as improbable as p-values go, every score is far.
+    """
+    limit = np.log(np.maximum(judged.limit, _FAR_LIMIT))
+    beyond = (limit - np.log(judged.p_value)) / (limit - np.log(LEAST_P))
+    return np.asarray(np.clip(beyond, 0, 1))

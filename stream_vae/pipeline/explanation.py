@@ -1,0 +1,161 @@
+"""What a window's values were, beside what the model expected, step by step.
+
+Computed for single windows, when an incident changes; `deviations` also for batches.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.detect.tail import LEAST_P
+from stream_vae.pipeline.scored_batch import ScoredBatch
+
+FARTHEST = 1e300
+"""Deviations end here, so that they are numbers in JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The steps of one window, or the newest alone where the scorer tells of no other.
+
+    Arrays are (T, F), input units; NaN where a value was not observed.
+    """
+
+    times: NDArray[np.int64]
+    """(T,) starts of the steps, nanoseconds since 1970."""
+    actual: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    """Of every cell, observed or not."""
+    expected_std: NDArray[np.float64]
+    """Of every cell."""
+    deviation: NDArray[np.float64]
+    """See `deviations`."""
+    probability: NDArray[np.float64] | None
+    """Of the actual category; NaN for features of other kinds. None without such features."""
+    part: NDArray[np.float64]
+    """What each cell makes up of its feature's contribution, in any unit."""
+
+    @property
+    def is_observed(self) -> NDArray[np.bool_]:
+        """(F,) whether a feature was observed at any step."""
+        return np.asarray(~np.isnan(self.actual).all(axis=0))
+
+    @property
+    def worst_steps(self) -> NDArray[np.int64]:
+        """(F,) the step with the largest part of each feature, the newest of equal ones."""
+        part = np.where(np.isnan(self.part), -1.0, self.part)[::-1]
+        return np.asarray(len(part) - 1 - part.argmax(axis=0), np.int64)
+
+    @property
+    def newest_deviation(self) -> float:
+        """The largest deviation at the newest step; 0 if nothing was observed."""
+        return float(np.nan_to_num(self.deviation[-1]).max())
+
+    @property
+    def largest_deviation(self) -> float:
+        """The largest deviation in the window; 0 if nothing was observed."""
+        return float(np.nan_to_num(self.deviation).max())
+
+
+def explain(
+    spec: ModelSpec, scored: ScoredBatch, b: int, bias: NDArray[np.float64] | None = None
+) -> Explanation:
+    """Return the explanation of a scored window.
+
+    Args:
+        spec: The model.
+        scored: Contains the window.
+        b: Its position.
+        bias: (F,) what the detector has learnt to add to the model's expectation, in the network's
+            units; None for nothing.
+    """
+    scores, scaler = scored.scores, spec.scaler
+    windows = scores.expected_window(b)
+    end = scored.window_batch.end_times[b]
+    if windows is None:
+        actual = scored.readings.values[scored.window_batch.ready[b]][None]
+        expected, std = scores.expected[b][None], scores.expected_std[b][None]
+        probability = None if scores.probability is None else scores.probability[b][None]
+        deviation = deviations(spec.features, actual, expected, std, probability)
+        return Explanation(
+            times=np.array([end]),
+            actual=actual,
+            expected=expected,
+            expected_std=std,
+            deviation=deviation,
+            probability=probability,
+            part=deviation,
+        )
+    actual = scored.window_batch.windows[b]
+    scaled_expected = windows.expected[0] + (0.0 if bias is None else bias.astype(np.float32))
+    spread = windows.spread[0].astype(np.float64)
+    expected = scaler.inverse(scaled_expected)
+    std = scaler.inverse_spread(spread, expected)
+    logs = windows.log_probability
+    probability = None if logs is None else _of_categories(spec.features, actual, logs[0])
+    deviation = deviations(spec.features, actual, expected, std, probability)
+    # The score knows values as the network sees them, clipped: beyond, size does not change parts.
+    distance = np.abs(scaler.transform(actual) - scaled_expected) / spread
+    distance = np.where(_are(spec.features, "binary", "categorical"), deviation, distance)
+    age = np.arange(spec.window_length - 1, -1, -1)
+    return Explanation(
+        times=end - age * round(spec.step_seconds * 1e9),
+        actual=actual,
+        expected=expected,
+        expected_std=std,
+        deviation=deviation,
+        probability=probability,
+        part=windows.step_weight[:, None] * distance**2,
+    )
+
+
+def deviations(
+    features: Sequence[Feature],
+    actual: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    expected_std: NDArray[np.float64],
+    probability: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Return (..., F) distances of actual from expected in expected standard deviations, unclipped.
+
+    Categories and binary values have no such distance: theirs is that of a normal value about as
+    improbable, the square root of -2 ln p. NaN where a value was not observed.
+
+    Args:
+        features: F, of the model.
+        actual: (..., F) in input units.
+        expected: (..., F) in input units.
+        expected_std: (..., F) in input units.
+        probability: (..., F) of the actual categories; None without categorical features.
+    """
+    with np.errstate(over="ignore"):  # infinitely far is far enough
+        distance = np.abs(actual - expected) / expected_std
+    is_binary = _are(features, "binary")
+    if is_binary.any():
+        of_one = np.clip(expected, 0, 1)
+        of_actual = np.where(actual >= 0.5, of_one, 1 - of_one)
+        told = np.where(np.isnan(actual), np.nan, of_actual)
+        distance = np.where(is_binary, _surprise(told), distance)
+    if probability is not None:
+        is_code = _are(features, "categorical")
+        distance = np.where(is_code, _surprise(probability), distance)
+    return np.asarray(np.minimum(distance, FARTHEST))
+
+
+def _surprise(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(np.maximum(-2 * np.log(np.maximum(probability, LEAST_P)), 0)))
+
+
+def _of_categories(
+    features: Sequence[Feature], actual: NDArray[np.float64], logs: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    told = _are(features, "categorical") & ~np.isnan(actual)
+    return np.where(told, np.exp(logs.astype(np.float64)).clip(0, 1), np.nan)
+
+
+def _are(features: Sequence[Feature], *kinds: str) -> NDArray[np.bool_]:
+    """Return (F,) whether the features are of one of these kinds."""
+    return np.array([feature.kind in kinds for feature in features])
