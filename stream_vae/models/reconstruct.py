@@ -1,6 +1,6 @@
 """Windows through the network, bit for bit independent of the batch."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import torch
@@ -118,6 +118,7 @@ class Reconstructor:
         probe[rng.random(probe.shape) < 0.1] = np.nan
         times = rng.integers(0, 2**60, self.max_batch)
         reference = self._reconstruct(probe, times, self.max_batch)
+        expected = tuple(self._compared(reference))
         sizes = [self.max_batch]
         size = SMALLEST_BATCH
         while size < self.max_batch:
@@ -125,17 +126,20 @@ class Reconstructor:
             places = [slice(at, at + size) for at in {0, min(3, self.max_batch - size)}]
             places.append(slice(self.max_batch - size, self.max_batch))
             if all(
-                self._agree(self._reconstruct(probe[rows], times[rows], size), reference, rows)
+                torch.equal(one, of_largest[rows])
                 for rows in places
+                for one, of_largest in zip(
+                    self._compared(self._reconstruct(probe[rows], times[rows], size)),
+                    expected,
+                    strict=True,
+                )
             ):
                 sizes.append(size)
             size *= 2
         return tuple(sorted(sizes))
 
-    def _agree(self, found: WindowOutput, reference: WindowOutput, rows: slice) -> bool:
-        """Return whether expected values and scores equal the reference's rows bit for bit."""
-        return torch.equal(found.expected[:, -1], reference.expected[rows, -1]) and all(
-            torch.equal(one, expected[rows])
-            for score in self._scores
-            for one, expected in zip(score(found), score(reference), strict=True)
-        )
+    def _compared(self, output: WindowOutput) -> Iterator[Tensor]:
+        """Yield what must not depend on the batch: the newest expected values and all scores."""
+        yield output.expected[:, -1]
+        for score in self._scores:
+            yield from score(output)
