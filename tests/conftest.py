@@ -1,6 +1,13 @@
 """Factories that many tests use."""
 
+# ruff: noqa: E402 - numpy looks at the number of threads when it is imported
+
 import os
+
+# Threads that wait for each other make tiny products many times slower on a busy machine. Not by
+# torch itself, which takes seconds to import and which most tests do without.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -16,10 +23,6 @@ from stream_vae.detect.config import DetectConfig
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import DEFAULT_CAPACITY, Detector
 from stream_vae.pipeline.pipeline import Pipeline
-
-# Threads that wait for each other make tiny products many times slower on a busy machine. Not by
-# torch itself, which takes seconds to import and which most tests do without.
-os.environ["OMP_NUM_THREADS"] = "1"
 
 pytest_plugins = ["tests.suites"]
 

@@ -83,7 +83,7 @@ def test_a_new_series_starts_from_the_calibration(method: str) -> None:
 def test_a_score_is_judged_before_it_is_learnt(method: str) -> None:
     """Where every score refreshes, each is held against the threshold that the last one left."""
     threshold = make_threshold(method, refresh_every=1)
-    for score in np.random.default_rng(3).normal(size=200):
+    for score in np.random.default_rng(3).normal(size=60):
         in_force = threshold.in_force(0)
         judged = judge(threshold, np.array([score]))
         assert judged.threshold[0] == in_force
@@ -144,7 +144,7 @@ def test_a_change_shorter_than_the_release_stays_anomalous_to_its_end(method: st
 @every_method
 def test_a_revision_is_judged_but_not_learnt_twice(method: str) -> None:
     once, twice = (make_threshold(method, refresh_every=1) for _ in range(2))
-    for score in np.random.default_rng(2).normal(size=200):
+    for score in np.random.default_rng(2).normal(size=60):
         judge(once, np.array([score]))
         twice.judge(np.zeros(2, np.int32), np.array([score, score]), np.array([False, True]))
     assert once.in_force(0) == twice.in_force(0)
@@ -161,15 +161,15 @@ def test_verdicts_do_not_depend_on_how_scores_are_batched(
     method: str, seed: int, cuts: list[int], refresh_every: int
 ) -> None:
     generator = np.random.default_rng(seed)
-    rows = np.sort(generator.integers(0, 3, size=400)).astype(np.int32)
-    scores = generator.normal(size=400) + 9 * (generator.random(400) < 0.2)
-    revises = generator.random(400) < 0.1
+    rows = np.sort(generator.integers(0, 3, size=200)).astype(np.int32)
+    scores = generator.normal(size=200) + 9 * (generator.random(200) < 0.2)
+    revises = generator.random(200) < 0.1
     learning = {"refresh_every": refresh_every, "release_after": 25, "window": 100}
     whole = make_threshold(method, 3, **learning).judge(rows, scores, revises)
     threshold = make_threshold(method, 3, **learning)
     parts: list[Judgement] = []
     begin, cut = 0, 0
-    while begin < 400:
+    while begin < 200:
         end = begin + cuts[cut % len(cuts)]
         parts.append(threshold.judge(rows[begin:end], scores[begin:end], revises[begin:end]))
         begin, cut = end, cut + 1
@@ -244,7 +244,7 @@ def test_any_scores_give_finite_thresholds_and_probabilities(
 @every_method
 def test_equal_scores_are_normal(method: str) -> None:
     """A series that stands still, at whatever level below the threshold, does not alarm."""
-    judged = judge(make_threshold(method, refresh_every=1, window=100), np.full(600, 2.0))
+    judged = judge(make_threshold(method, refresh_every=1, window=100), np.full(250, 2.0))
     assert not judged.anomalous.any()
 
 
