@@ -1,7 +1,5 @@
 """Factories that many tests use."""
 
-# ruff: noqa: E402 - numpy looks at the number of threads when it is imported
-
 import os
 
 # Threads that wait for each other make tiny products many times slower on a busy machine. Not by

@@ -72,6 +72,18 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def brief_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for tests that do not ask what was learnt: a few steps are enough."""
+    path = tmp_path_factory.mktemp("settings") / "brief.yaml"
+    path.write_text(
+        "model: {window_length: 8, hidden_size: 8, latent_size: 3}\n"
+        "training: {epochs: 1, min_steps: 2, max_steps: 2, batch_size: 32, device: cpu}\n"
+        "worker: {device: cpu}\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def trained_bundle(small_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of `write_csv`'s data, trained once by the program; not to be written to."""
     folder = tmp_path_factory.mktemp("trained")

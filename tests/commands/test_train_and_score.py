@@ -34,11 +34,11 @@ def score(
 
 
 def test_training_reports_what_it_saw_and_what_it_learnt(
-    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
+    run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, tmp_path: Path
 ) -> None:
     done = run_program(
         *("train", "--input", write_csv("normal.csv"), "--bundle", tmp_path / "bundle"),
-        *("--config", small_config, "--unit", "flow=L/s", "--name", "pumps"),
+        *("--config", brief_config, "--unit", "flow=L/s", "--name", "pumps"),
     )
     assert done.code == 0, done.err
     for words in (
@@ -56,7 +56,7 @@ def test_training_reports_what_it_saw_and_what_it_learnt(
 
 
 def test_training_advises_on_the_data(
-    run_program: RunProgram, small_config: Path, tmp_path: Path
+    run_program: RunProgram, brief_config: Path, tmp_path: Path
 ) -> None:
     """A daily rhythm, a feature that never changes, few rows; calendar inputs as asked for."""
     data, config = tmp_path / "daily.csv", tmp_path / "auto.yaml"
@@ -64,7 +64,7 @@ def test_training_advises_on_the_data(
     flow = np.sin(2 * np.pi * hours / 24)
     rows = [f"{3600 * hour},{x:.4f},1" for hour, x in zip(hours.tolist(), flow, strict=True)]
     data.write_text("\n".join(["timestamp,flow,idle", *rows]))
-    config.write_text(small_config.read_text().replace("model: {", "model: {calendar: auto, "))
+    config.write_text(brief_config.read_text().replace("model: {", "model: {calendar: auto, "))
     done = run_program("train", "--input", data, "--bundle", tmp_path / "b", "--config", config)
     assert done.code == 0, done.err
     for words in ("flow: daily, 24 steps", "idle: always 1", "calendar inputs are used", "few for"):
@@ -110,14 +110,14 @@ def test_alert_events_of_files_are_those_of_the_daemon(
 
 @pytest.mark.slow
 def test_the_same_input_config_and_seed_give_the_same_scores(
-    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
+    run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, tmp_path: Path
 ) -> None:
     """Control: another seed gives others."""
     data = write_csv("normal.csv")
     written = []
     for i, seed in enumerate((5, 5, 6)):
         folder = tmp_path / f"bundle-{i}"
-        arguments = ("train", "--input", data, "--bundle", folder, "--config", small_config)
+        arguments = ("train", "--input", data, "--bundle", folder, "--config", brief_config)
         assert run_program(*arguments, "--seed", seed).code == 0
         score(run_program, folder, data, tmp_path / f"scores-{i}.csv")
         written.append((tmp_path / f"scores-{i}.csv").read_bytes())
@@ -153,7 +153,7 @@ def test_unusable_training_files_are_refused_with_the_place(
 
 
 def test_what_can_be_handled_is_handled_and_counted(
-    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
+    run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, tmp_path: Path
 ) -> None:
     """Unsorted and duplicate times, NaN and inf cells."""
     data = write_csv("messy.csv")
@@ -163,7 +163,7 @@ def test_what_can_be_handled_is_handled_and_counted(
     rows.append(rows[100])
     data.write_text("\n".join([header, *rows]) + "\n")
     done = run_program(
-        "train", "--input", data, "--bundle", tmp_path / "bundle", "--config", small_config
+        "train", "--input", data, "--bundle", tmp_path / "bundle", "--config", brief_config
     )
     assert done.code == 0, done.err
     for words in ("unsorted", "duplicate", "missing cells", "infinite cells"):
@@ -171,15 +171,15 @@ def test_what_can_be_handled_is_handled_and_counted(
 
 
 def test_a_bundle_is_not_overwritten_unless_told_to(
-    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, bundle: Path
+    run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, bundle: Path
 ) -> None:
     before = (bundle / "model.json").read_bytes()
     arguments = ("train", "--input", write_csv("normal.csv"), "--bundle", bundle)
-    done = run_program(*arguments, "--config", small_config, "--seed", 7)
+    done = run_program(*arguments, "--config", brief_config, "--seed", 7)
     assert done.code == 2
     assert "found a bundle there already" in done.err
     assert (bundle / "model.json").read_bytes() == before
-    done = run_program(*arguments, "--config", small_config, "--seed", 7, "--force")
+    done = run_program(*arguments, "--config", brief_config, "--seed", 7, "--force")
     assert done.code == 0
     assert (bundle / "model.json").read_bytes() != before
 
@@ -204,14 +204,14 @@ def test_a_step_that_cannot_be_meant_is_refused(
 
 
 def test_labels_by_other_names_are_refused_or_set_aside_and_all_columns_are_told(
-    run_program: RunProgram, small_config: Path, tmp_path: Path
+    run_program: RunProgram, brief_config: Path, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
     names = [f"f{i}" for i in range(12)]
     rows = (f"{60 * i},{','.join(f'{x:.3f}' for x in rng.normal(size=12))},0,0" for i in range(300))
     data = tmp_path / "skab.csv"
     data.write_text("\n".join([f"timestamp,{','.join(names)},anomaly,changepoint", *rows]))
-    arguments = ("train", "--input", data, "--bundle", tmp_path / "b", "--config", small_config)
+    arguments = ("train", "--input", data, "--bundle", tmp_path / "b", "--config", brief_config)
     done = run_program(*arguments)
     assert done.code == 2
     assert "'anomaly', 'changepoint' is a label by its name" in done.err
@@ -262,7 +262,7 @@ def test_an_output_never_takes_the_place_of_another_file_of_the_command(
 
 
 def test_supervised_is_fitted_to_the_labels_of_some_rows(
-    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, bundle: Path, tmp_path: Path
+    run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, bundle: Path, tmp_path: Path
 ) -> None:
     """The control: a bundle trained without labels says that they are missing."""
     header, *rows = write_csv("week.csv").read_text().splitlines()
@@ -271,7 +271,7 @@ def test_supervised_is_fitted_to_the_labels_of_some_rows(
     labelled = [f"{row},{labels.get(number, '')}" for number, row in enumerate(rows)]
     data.write_text("\n".join([f"{header},label", *labelled]))
     config = tmp_path / "supervised.yaml"
-    config.write_text(f"{small_config.read_text()}\ndetect: {{score: supervised}}\n")
+    config.write_text(f"{brief_config.read_text()}\ndetect: {{score: supervised}}\n")
     with_labels, scores = tmp_path / "with_labels", tmp_path / "scores.csv"
     arguments = ("train", "--input", data, "--bundle", with_labels, "--config", config)
     assert run_program(*arguments).code == 0
@@ -407,9 +407,9 @@ def test_settings_of_another_threshold_are_refused_with_their_place(
 
 @pytest.mark.slow
 def test_a_search_tells_what_it_tried_and_writes_the_best(
-    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
+    run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, tmp_path: Path
 ) -> None:
-    arguments = ("train", "--input", write_csv("normal.csv"), "--config", small_config)
+    arguments = ("train", "--input", write_csv("normal.csv"), "--config", brief_config)
     done = run_program(*arguments, "--bundle", tmp_path / "b", "--search", 2)
     assert done.code == 0, done.err
     for words in ("trial 2/2", "Tried", "kept", "off by", "labels", "none: no score supervised"):
@@ -419,10 +419,10 @@ def test_a_search_tells_what_it_tried_and_writes_the_best(
 
 
 def test_a_search_by_labels_needs_them(
-    run_program: RunProgram, write_csv: WriteCsv, small_config: Path, tmp_path: Path
+    run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, tmp_path: Path
 ) -> None:
     done = run_program(
-        *("train", "--input", write_csv("normal.csv"), "--config", small_config),
+        *("train", "--input", write_csv("normal.csv"), "--config", brief_config),
         *("--bundle", tmp_path / "b", "--search", 2, "--search-by", "labels"),
     )
     assert done.code == 2

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,15 +15,20 @@ from stream_vae.commands.jobs.train import train_bundle
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.errors import ConfigError
-from stream_vae.evaluate.examples import EXAMPLES, Row, daily, events, logs
+from stream_vae.evaluate.examples import EXAMPLES, Example, Row, events
 from stream_vae.models.scoring import WindowScorer
 
 RECIPES = Path(__file__).parents[2] / "configs" / "recipes"
 
 
+@cache
+def example(name: str, seed: int) -> Example:
+    return EXAMPLES[name](seed)
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_seed_gives_one_data_set_and_another_gives_another(name: str) -> None:
-    made, again, other = (EXAMPLES[name](seed) for seed in (1, 1, 2))
+    made, again, other = example(name, 0), EXAMPLES[name](0), EXAMPLES[name](1)
     assert made == again
     assert made.train != other.train
     assert {len(row) for row in made.train} == {len(made.header)}
@@ -31,7 +37,7 @@ def test_a_seed_gives_one_data_set_and_another_gives_another(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_training_data_are_normal_and_a_few_test_rows_are_not(name: str) -> None:
-    made = EXAMPLES[name](0)
+    made = example(name, 0)
     labels = Counter(row[-2] for row in made.test)
     assert 0 < labels["1"] < 0.1 * len(made.test)
     assert all((row[-2] == "1") == bool(row[-1]) for row in made.test)
@@ -52,7 +58,7 @@ def test_events_keep_their_rules_but_where_they_are_broken() -> None:
 
 
 def test_days_and_minutes_follow_each_other() -> None:
-    for made, seconds in ((daily(0), 900), (logs(0), 60)):
+    for made, seconds in ((example("daily", 0), 900), (example("logs", 0), 60)):
         times = [datetime.fromisoformat(row[0]) for row in (*made.train, *made.test)]
         gaps = {(b - a).total_seconds() for a, b in pairwise(times)}
         assert gaps == {seconds}

@@ -3,7 +3,6 @@
 import time
 import uuid
 
-import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -78,15 +77,6 @@ def delete_before(kafka: KafkaCluster, topic: str, offset: int) -> None:
         future.result(20)
 
 
-def test_a_new_group_begins_with_the_oldest_record_if_asked_to(kafka: KafkaCluster) -> None:
-    topic = kafka.new_topic("start")
-    kafka.produce(topic, numbered(0, 5))
-    member = Member(kafka, topic, uuid.uuid4().hex, "earliest")
-    assert member.read(5) == [b"0", b"1", b"2", b"3", b"4"]
-    assert member.lost == [], "a new group has lost nothing"
-    member.consumer.close()
-
-
 def test_a_new_group_begins_with_the_next_record_by_default(kafka: KafkaCluster) -> None:
     topic = kafka.new_topic("start")
     kafka.produce(topic, numbered(0, 5))
@@ -99,24 +89,10 @@ def test_a_new_group_begins_with_the_next_record_by_default(kafka: KafkaCluster)
     member.consumer.close()
 
 
-@pytest.mark.parametrize("start", ["earliest", "latest"])
-def test_lost_history_is_told_and_reading_goes_on_with_what_is_left(
-    kafka: KafkaCluster, start: str
-) -> None:
-    topic, group = kafka.new_topic("lost"), uuid.uuid4().hex
-    kafka.produce(topic, numbered(0, 10))
-    commit(kafka, topic, group, 3)
-    delete_before(kafka, topic, 6)
-    member = Member(kafka, topic, group, start)
-    assert member.read(4) == [b"6", b"7", b"8", b"9"]
-    assert member.lost == [(0, 3, 6)]
-    member.consumer.close()
-
-
 def test_a_committed_offset_that_is_still_there_is_where_reading_goes_on(
     kafka: KafkaCluster,
 ) -> None:
-    """Control for the test above."""
+    """Control for what the contract says of lost history."""
     topic, group = kafka.new_topic("kept"), uuid.uuid4().hex
     kafka.produce(topic, numbered(0, 10))
     commit(kafka, topic, group, 7)

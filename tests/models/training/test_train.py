@@ -21,7 +21,7 @@ from stream_vae.models.training.training_windows import TrainingSeries
 STEP_NS = 60 * 10**9
 T = 6
 ARCHITECTURE = ArchitectureConfig(window_length=T, hidden_size=8, latent_size=2)
-TRAINING = TrainingConfig(epochs=4, min_steps=48, batch_size=16, device="cpu")
+TRAINING = TrainingConfig(epochs=4, min_steps=16, batch_size=16, device="cpu")
 FEATURES = (Feature(name="wave", unit="bar"), Feature(name="echo"), Feature(name="flat"))
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 
