@@ -86,7 +86,7 @@ def size(record: OutputRecord) -> int:
 def test_a_model_whose_state_fits_into_no_record_is_refused(
     spec: ModelSpec, origin: Origin
 ) -> None:
-    too_many = DetectConfig(threshold=ThresholdConfig(window=2_000_000))
+    too_many = DetectConfig(threshold=ThresholdConfig(window=5_000_000))
     with pytest.raises(ConfigError, match="does not fit into a changelog record"):
         owned_topics(Settings(detect=too_many), spec, origin)
     stateless = Settings(detect=too_many, state=StateConfig(changelog=False))
