@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from stream_vae.commands.jobs.benchmark_table import benchmark_table
 from stream_vae.edges.files.data_folder import FileFolder
+from stream_vae.edges.files.outputs import whole_file
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.data_sets.families import FAMILIES, Family
 from stream_vae.evaluate.data_sets.folder import DataFolder
@@ -205,7 +206,5 @@ def _print_table(
 
 
 def _write(path: Path, rows: list[BenchmarkRow]) -> None:
-    try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
-    except OSError as exc:
-        raise ConfigError(f"--json {path}: cannot be written: {exc.strerror}") from exc
+    with whole_file(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
