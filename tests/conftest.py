@@ -44,7 +44,7 @@ class MeanSquareScorer:
             contribution=(per_feature / total).astype(np.float32),
             expected=np.zeros((n, F)),
             expected_std=np.ones((n, F)),
-            log_probability=-0.5 * values[:, -1] ** 2,
+            log_probability=-0.5 * np.clip(values[:, -1], -1e100, 1e100) ** 2,
         )
 
 

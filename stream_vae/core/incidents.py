@@ -56,6 +56,9 @@ class Incident:
     """In force when it opened; None if not known."""
     opened_by: str = ""
     """The feature that contributed most when it opened; "" if not known."""
+    bias: float | None = None
+    """The tracker's bias of that feature then, scaled units; None of a score that is not tracked.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,23 @@ class Scaler:
             found[..., logarithmic] *= 1 + expected[..., logarithmic]
         return found
 
+    def moved(
+        self, values: NDArray[np.float64], by: NDArray[np.float64] | NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return (..., F) values moved by scaled amounts; those of codes stay.
+
+        Args:
+            values: (..., F) in input units.
+            by: (..., F) in scaled units.
+        """
+        found: NDArray[np.float64] = values + np.where(self._is("code"), 0.0, by * self.std)
+        logarithmic = self._of("log1p")
+        if logarithmic.size:
+            logs = np.log1p(np.maximum(values[..., logarithmic], 0.0))
+            amount = by[..., logarithmic] * self.std[logarithmic]
+            found[..., logarithmic] = _to_count(logs + amount)
+        return found
+
     def repeated(self, times: int) -> "Scaler":
         """Return the scaler of (..., times x F) values: whole windows of steps laid out flat."""
         return replace(

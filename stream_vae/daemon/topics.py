@@ -238,6 +238,7 @@ def _widest_incidents(open_within: int, name: str) -> SeriesIncidents:
         n_anomalous=_INTEGER,
         threshold=_NUMBER,
         opened_by=name,
+        bias=_NUMBER,
     )
     return SeriesIncidents(
         anomaly=IncidentState(

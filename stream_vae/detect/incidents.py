@@ -21,8 +21,6 @@ class Change(Enum):
     """Readings are normal again."""
     ABSORBED = "absorbed"
     """Readings are normal because the detector has taken their new level as normal."""
-    UNJUDGED = "unjudged"
-    """It ended because no reading can be judged."""
 
 
 @dataclass(slots=True)
@@ -83,7 +81,13 @@ class IncidentTracker:
         return next(reading for reading in self._series[row].recent if reading.anomalous)
 
     def name(
-        self, row: int, incident_id: str, *, opened_by: str = "", deviation: float = 0.0
+        self,
+        row: int,
+        incident_id: str,
+        *,
+        opened_by: str = "",
+        deviation: float = 0.0,
+        bias: float | None = None,
     ) -> Incident:
         """Give the incident that a series has just opened what its window tells; return it.
 
@@ -92,6 +96,7 @@ class IncidentTracker:
             incident_id: Its id.
             opened_by: The feature that contributes most.
             deviation: Of the window's worst step; severity rises with it.
+            bias: The tracker's, of that feature.
 
         Raises:
             KeyError: If there is none.
@@ -103,6 +108,7 @@ class IncidentTracker:
             state.incident,
             id=incident_id,
             opened_by=opened_by,
+            bias=bias,
             peak_deviation=max(state.incident.peak_deviation, deviation),
         )
         state.incident = replace(incident, severity=self._severity(incident))
@@ -176,10 +182,11 @@ class IncidentTracker:
             del self._series[row]
         return None
 
-    def observe_unjudged(
-        self, row: int, offset: int, *, replayed: bool = False
-    ) -> tuple[Change, Incident] | None:
-        """Process a reading of a series that could not be judged and return the change, if any.
+    def observe_unjudged(self, row: int, offset: int, *, replayed: bool = False) -> Incident | None:
+        """Process a reading of a series that could not be judged.
+
+        Returns:
+            The open incident, if it ends by that: there have been too many of them in a row.
 
         Args:
             row: The series.
@@ -195,7 +202,7 @@ class IncidentTracker:
         if replayed or state.unjudged_run <= self._max_unjudged:
             return None
         del self._series[row]
-        return Change.UNJUDGED, replace(incident, sequence=incident.sequence + 1)
+        return incident
 
     def _must_open(self, state: _SeriesState, reading: JudgedReading) -> bool:
         if state.resolved is not None:

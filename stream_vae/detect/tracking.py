@@ -101,6 +101,10 @@ class ResidualTracker:
         value: NDArray[np.float64] = np.log(mean + _SCORE_OFFSET).mean(axis=1)
         return value, shares.mean(axis=1).astype(np.float32)
 
+    def bias(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return (B, K, F) the bias in force for windows of these series."""
+        return self._bias[rows]
+
     def learn(
         self,
         rows: NDArray[np.int32],

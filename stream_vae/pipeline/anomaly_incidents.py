@@ -19,6 +19,10 @@ from stream_vae.pipeline.series_store import SeriesStore
 
 _FAR_LIMIT = 10 * LEAST_P
 _UNJUDGED = -1
+_NETWORK = 0
+"""The member of the model whose expectation an alert tells."""
+_LEAST_MOVE = 0.25
+"""Scaled units by which a bias must have moved for a level to have been adapted to."""
 
 
 class AnomalyIncidents:
@@ -73,7 +77,7 @@ class AnomalyIncidents:
             if b == _UNJUDGED:
                 unjudged = tracker.observe_unjudged(row, offset, replayed=replayed)
                 if unjudged is not None:
-                    found.append((at, row, self._ended(row, at, unjudged[1], scored, now)))
+                    found.append((at, row, self._ended(row, at, unjudged, scored, now)))
                 continue
             reading = JudgedReading(
                 step=int(window_batch.end_times[b]),
@@ -85,6 +89,7 @@ class AnomalyIncidents:
                 grade=float(grades[b]),
                 deviation=float(deviation[b]),
                 threshold=float(batch.judged.threshold[b]),
+                is_adapted=self._is_adapted(batch, b, tracker.incident(row)),
             )
             changed = tracker.observe(row, reading, replayed=replayed)
             if changed is not None:
@@ -96,26 +101,45 @@ class AnomalyIncidents:
         self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
     ) -> list[AlertEvent]:
         """Return the event of a change; of an absorbed one also that of the drift."""
-        explanation = explain(self._spec, batch.scored, b)
+        explanation = explain(self._spec, batch.scored, b, _bias(batch, b))
         if change is Change.OPENED:
             row = int(batch.scored.window_batch.rows[batch.scored.window_batch.ready[b]])
             incident = self._named(row, batch, b, explanation)
         event = self._alerts.write(change, incident, batch, b, explanation, now)
         if change is not Change.ABSORBED:
             return [event]
-        return [event, self._alerts.build_drift(event, explanation)]
+        # What was expected before: without what has been learnt since.
+        return [event, self._alerts.build_drift(event, explain(self._spec, batch.scored, b))]
 
     def _named(self, row: int, batch: JudgedBatch, b: int, explanation: Explanation) -> Incident:
         """Return the incident that a series has just opened, with what its window tells."""
         tracker = self._store.incidents
         partition, key = self._store.index.name(row)
         share = np.where(explanation.is_observed, batch.scored.scores.contribution[b], -1.0)
+        first = int(share.argmax())
         return tracker.name(
             row,
             self._alerts.anomaly_id(key, partition, tracker.first_evidence(row)),
-            opened_by=self._spec.features[int(share.argmax())].name,
+            opened_by=self._spec.features[first].name,
             deviation=explanation.largest_deviation,
+            bias=None if batch.bias is None else float(batch.bias[b, :, first].mean()),
         )
+
+    def _is_adapted(self, batch: JudgedBatch, b: int, incident: Incident | None) -> bool:
+        """Return whether the tracker has followed the feature that opened an incident.
+
+        It has if its bias has made most of the way to where that feature's residuals are now.
+        """
+        evidence = batch.scored.scores.evidence
+        if incident is None or incident.bias is None or batch.bias is None or evidence is None:
+            return False
+        names = [feature.name for feature in self._spec.features]
+        if incident.opened_by not in names:
+            return False  # opened under another model
+        f = names.index(incident.opened_by)
+        moved = abs(float(batch.bias[b, :, f].mean()) - incident.bias)
+        to_move = abs(float(evidence[b, :, f, 0].mean()) - incident.bias)
+        return moved >= _LEAST_MOVE and 2 * moved >= to_move  # False of what was not observed
 
     def _ended(
         self, row: int, at: int, incident: Incident, scored: ScoredBatch, now: datetime
@@ -138,17 +162,23 @@ class AnomalyIncidents:
         found = np.zeros(len(scores.value))
         at = np.flatnonzero(batch.judged.anomalous)
         if len(at):
-            probability = None if scores.probability is None else scores.probability[at]
-            found[at] = np.nan_to_num(
-                deviations(
-                    self._spec.features,
-                    scored.readings.values[scored.window_batch.ready[at]],
-                    scores.expected[at],
-                    scores.expected_std[at],
-                    probability,
-                )
-            ).max(axis=1)
+            expected = scores.expected[at]
+            if batch.bias is not None:
+                expected = self._spec.scaler.moved(expected, batch.bias[at, _NETWORK])
+            distance = deviations(
+                self._spec.features,
+                scored.readings.values[scored.window_batch.ready[at]],
+                expected,
+                scores.expected_std[at],
+                None if scores.probability is None else scores.probability[at],
+            )
+            found[at] = np.nan_to_num(distance).max(axis=1)
         return found
+
+
+def _bias(batch: JudgedBatch, b: int) -> NDArray[np.float32] | None:
+    """Return (F,) the bias in force for a window, of the member that explains it."""
+    return None if batch.bias is None else batch.bias[b, _NETWORK]
 
 
 def _in_order(

@@ -67,17 +67,19 @@ class Detector:
             return JudgedBatch(scored=scored, judged=judged)
         assert scores.evidence is not None  # noqa: S101 -- the scorer gives it with such a score
         value, contribution = np.empty(len(rows)), np.empty_like(scores.contribution)
+        bias = np.empty(scores.evidence.shape[:-1], np.float32)
         parts: list[tuple[NDArray[np.int64], Judgement]] = []
         for which in self._tracker.blocks(rows, revises):
             of, evidence = rows[which], scores.evidence[which]
             value[which], contribution[which] = self._tracker.score(of, evidence)
+            bias[which] = self._tracker.bias(of)
             judged = self.threshold.judge(of, value[which], revises[which])
             parts.append((which, judged))
             self._tracker.learn(of, evidence, revises[which])
             # What the threshold calls a new level is one for the tracker: faults show at it.
             self._tracker.recentre(of[judged.released], evidence[judged.released])
         tracked = replace(scores, value=value, contribution=contribution)
-        return JudgedBatch(scored=replace(scored, scores=tracked), judged=join(parts))
+        return JudgedBatch(scored=replace(scored, scores=tracked), judged=join(parts), bias=bias)
 
     def watch_drift(self, scores: NDArray[np.float64]) -> tuple[float, float] | None:
         """Add (B,) scores; return their mean before and after, if a change is detected."""

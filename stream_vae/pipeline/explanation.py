@@ -61,7 +61,7 @@ class Explanation:
 
 
 def explain(
-    spec: ModelSpec, scored: ScoredBatch, b: int, bias: NDArray[np.float64] | None = None
+    spec: ModelSpec, scored: ScoredBatch, b: int, bias: NDArray[np.float32] | None = None
 ) -> Explanation:
     """Return the explanation of a scored window.
 
@@ -73,11 +73,13 @@ def explain(
             units; None for nothing.
     """
     scores, scaler = scored.scores, spec.scaler
+    by = np.zeros(len(spec.features), np.float32) if bias is None else bias
     windows = scores.expected_window(b)
     end = scored.window_batch.end_times[b]
     if windows is None:
         actual = scored.readings.values[scored.window_batch.ready[b]][None]
-        expected, std = scores.expected[b][None], scores.expected_std[b][None]
+        expected = scaler.moved(scores.expected[b][None], by)
+        std = scores.expected_std[b][None]
         probability = None if scores.probability is None else scores.probability[b][None]
         deviation = deviations(spec.features, actual, expected, std, probability)
         return Explanation(
@@ -90,15 +92,14 @@ def explain(
             part=deviation,
         )
     actual = scored.window_batch.windows[b]
-    scaled_expected = windows.expected[0] + (0.0 if bias is None else bias.astype(np.float32))
     spread = windows.spread[0].astype(np.float64)
-    expected = scaler.inverse(scaled_expected)
+    expected = scaler.moved(scaler.inverse(windows.expected[0]), by)
     std = scaler.inverse_spread(spread, expected)
     logs = windows.log_probability
     probability = None if logs is None else _of_categories(spec.features, actual, logs[0])
     deviation = deviations(spec.features, actual, expected, std, probability)
     # The score knows values as the network sees them, clipped: beyond, size does not change parts.
-    distance = np.abs(scaler.transform(actual) - scaled_expected) / spread
+    distance = np.abs(scaler.transform(actual) - (windows.expected[0] + by)) / spread
     distance = np.where(_are(spec.features, "binary", "categorical"), deviation, distance)
     age = np.arange(spec.window_length - 1, -1, -1)
     return Explanation(

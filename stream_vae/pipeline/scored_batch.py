@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_vae.core.model_spec import Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.windows import WindowBatch
@@ -27,3 +30,6 @@ class JudgedBatch:
     scored: ScoredBatch
     judged: Judgement
     """Of its scores."""
+    bias: NDArray[np.float32] | None = None
+    """(B, K, F) in force for each: what the series' tracker adds to what each member of the model
+    expects, scaled units. None of a score that is not tracked."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from stream_vae.core.incidents import JudgedReading
@@ -164,3 +166,47 @@ def test_normal_series_are_not_remembered() -> None:
 def test_contradictory_settings_are_refused(fields: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         IncidentConfig(**fields)  # type: ignore[arg-type]  # a table of int and float fields
+
+
+@pytest.mark.parametrize(
+    ("score", "is_adapted", "change"),
+    [
+        (1.0, False, Change.RESOLVED),
+        (4.0, False, Change.ABSORBED),  # above the threshold that opened it
+        (1.0, True, Change.ABSORBED),
+    ],
+)
+def test_an_incident_that_ends_because_the_detector_adapted_says_so(
+    score: float, is_adapted: bool, change: Change
+) -> None:
+    tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1, resolve_after=2))
+    tracker.observe(1, make_reading(0, anomalous=True))
+    normal = replace(make_reading(1, anomalous=False), score=score, is_adapted=is_adapted)
+    assert tracker.observe(1, normal) is None
+    ended = tracker.observe(1, replace(normal, step=2 * SECOND))
+    assert ended is not None
+    assert ended[0] is change
+
+
+def test_one_reading_above_the_old_threshold_is_no_new_level() -> None:
+    tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1, resolve_after=2))
+    tracker.observe(1, make_reading(0, anomalous=True))
+    tracker.observe(1, make_reading(1, anomalous=False))
+    ended = tracker.observe(1, replace(make_reading(2, anomalous=False), score=4.0))
+    assert ended is not None
+    assert ended[0] is Change.RESOLVED
+
+
+def test_an_incident_ends_when_no_reading_can_be_judged_for_too_long() -> None:
+    """Control: a reading in between that can be judged lets it go on."""
+    tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1), max_unjudged=3)
+    tracker.observe(1, make_reading(0, anomalous=True))
+    assert [tracker.observe_unjudged(1, 1000 + i) for i in range(1, 4)] == [None] * 3
+    assert tracker.observe(1, make_reading(4, anomalous=True)) is None
+    tracker.load(1, tracker.save(1))
+    assert [tracker.observe_unjudged(1, 1000 + i) for i in range(5, 8)] == [None] * 3
+    ended = tracker.observe_unjudged(1, 1008)
+    assert ended is not None
+    assert ended.offset_end == 1008
+    assert not tracker.tracked_rows
+    assert tracker.observe_unjudged(1, 1009) is None

@@ -28,9 +28,9 @@ from stream_vae.pipeline.alert_builder import (
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
-from stream_vae.wire.alerts import alert_schema, encode_alert
+from stream_vae.wire.alerts import alert_schema, decode_alert, encode_alert
 from stream_vae.wire.snapshots import decode_value, encode_value
-from tests.conftest import MeanSquareScorer, make_spec
+from tests.conftest import MeanSquareScorer, T, make_spec
 from tests.suites import fewer_examples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -211,12 +211,54 @@ def test_a_revision_of_the_open_step_is_scored_again(
 def test_a_lasting_change_is_absorbed_and_told(
     make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
+    """Its end says so, and the levels are an event of their own, once, in any cut."""
     stream = make_stream(make_readings, n_steps=1400, n_series=2)
     stream.values[200::2] += 12  # s0, from step 100 on
     outcome = make_pipeline().observe(stream, NOW)
     absorbed = [event for event in outcome.events if isinstance(event, ThresholdReleased)]
     assert [event.series for event in absorbed] == ["s0"]
-    assert outcome.alerts[-1].status == "resolved"
+    others = [event for event in outcome.alerts if event.series.key != "s0"]
+    assert {event.kind for event in others} == {"anomaly"}, "control: it passed by itself"
+    assert others[-1].reason == "back_to_normal"
+    *_, resolved, drift = (event for event in outcome.alerts if event.series.key == "s0")
+    assert (resolved.status, resolved.reason) == ("resolved", "new_level")
+    assert "new level is taken as normal" in resolved.summary
+    assert (drift.kind, drift.status, drift.sequence) == ("drift", "resolved", 0)
+    assert drift.incident_id != resolved.incident_id
+    assert {level.name for level in drift.levels} == {"f0", "f1", "f2"}
+    assert all(level.before == 0 and 10 < level.after < 14 for level in drift.levels)
+    for event in (resolved, drift):
+        assert_valid(event)
+        assert decode_alert(encode_alert(event)) == event
+
+    pipeline = make_pipeline()
+    told = [
+        alert
+        for begin in range(0, len(stream), 700)
+        for alert in pipeline.observe(cut(stream, begin, begin + 700), NOW).alerts
+    ]
+    assert tuple(told) == outcome.alerts
+
+
+def test_an_incident_whose_series_cannot_be_judged_ends_and_says_so(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """Control: up to then it may go on, so a gap that is bridged ends nothing."""
+    config = DetectConfig(max_gap=2)
+    values = np.random.default_rng(1).normal(size=(80, F))
+    values[40:44] += 12
+    values[44:] = np.nan
+    stream = make_readings(list(range(80)), ["a"] * 80, values)
+    pipeline, limit = make_pipeline(config), T + 2
+    opened = pipeline.observe(cut(stream, 0, 44), NOW).alerts
+    assert [event.status for event in opened] == ["firing"]
+    assert pipeline.observe(cut(stream, 44, 44 + limit), NOW).alerts == ()
+    (ended,) = pipeline.observe(cut(stream, 44 + limit, 80), NOW).alerts
+    assert (ended.status, ended.reason) == ("resolved", "cannot_be_judged")
+    assert (ended.incident_id, ended.sequence) == (opened[0].incident_id, 1)
+    assert (ended.duration_s, ended.opened_by) == (4.0, opened[0].opened_by)
+    assert pipeline.n_open_incidents == 0
+    assert_valid(ended)
 
 
 def test_forgotten_partitions_leave_no_incident_behind(
