@@ -17,7 +17,7 @@ from stream_vae.evaluate.pictures.latent_space import draw_latent
 from stream_vae.evaluate.pictures.rankings import draw_curves, draw_distribution
 from stream_vae.evaluate.pictures.signals import draw_bands, draw_bars, draw_score
 from stream_vae.evaluate.pictures.themes import Picture, render_png
-from stream_vae.evaluate.pictures.views import series_views
+from stream_vae.evaluate.pictures.views import MOST_EVENTS, series_views
 from stream_vae.evaluate.report import OURS
 
 
@@ -36,11 +36,16 @@ def history_pictures(
 ) -> Iterator[CaptionedPicture]:
     """Yield the pictures of single series: score, expected bands, bars."""
     views = series_views(history, spec, max_gap=max_gap, labels=labels)
+    which = f" of the {MOST_EVENTS} records with the highest scores" if spec.has_events else ""
     for number, view in enumerate(views, start=1):
         for kind, caption, draw in (
             ("score", "score against threshold under the most telling feature", draw_score),
-            ("bands", "expected and actual values of the most telling features", draw_bands),
-            ("bars", "reconstruction error above, log-probability below", draw_bars),
+            (
+                "bands",
+                f"expected and actual values{which}, most telling features first",
+                draw_bands,
+            ),
+            ("bars", f"reconstruction error above, log-probability below{which}", draw_bars),
         ):
             yield CaptionedPicture(
                 name=f"series-{number}-{kind}",

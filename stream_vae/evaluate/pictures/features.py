@@ -160,7 +160,7 @@ def _draw_levels(axes: Axes, view: SeriesView, f: int, *, with_expected: bool) -
         axes.step(to_x(view, places), line, where="post", color=ink(), lw=0.5, alpha=0.4)
     _draw_dots(axes, view, levels(actual))
     axes.set_yticks(range(len(names)), [plain(name, 20) for name in names])
-    axes.set_ylim(-0.6, len(names) - 0.4 + 0.25)
+    axes.set_ylim(-0.6, 1.07 * len(names) - 0.5)  # marks at the edge hide no level
 
 
 def _by_probability(probability: NDArray[np.float64]) -> NDArray[np.float64]:
