@@ -218,7 +218,9 @@ def test_labels_by_other_names_are_refused_or_set_aside_and_all_columns_are_told
     done = run_program(*arguments, "--label", "anomaly", "--drop", "changepoint")
     assert done.code == 0, done.err
     assert f"12: {', '.join(names)}" in done.out
-    assert "anomaly, changepoint" in done.out
+    assert "column anomaly: 0 rows labelled 1, 300 labelled 0" in done.out
+    assert "columns left out" in done.out
+    assert "not fitted: no window of the training and validation parts is" in done.out
     scored = run_program(
         *("score", "--bundle", tmp_path / "b", "--input", data, "--output", tmp_path / "s.csv")
     )

@@ -111,6 +111,7 @@ def train_bundle(
             features,
             ignored_columns=readings.ignored_columns,
             declared=choice.declared,
+            label=choice.label,
         )
     )
     for lacking in _lacking(settings.detect, trained.bundle.spec):

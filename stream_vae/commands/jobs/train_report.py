@@ -6,6 +6,7 @@ from rich.table import Table
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.edges.files.csv_header import LABEL
 from stream_vae.edges.files.training_data import DataReport
 from stream_vae.models.provenance import Tried
 from stream_vae.models.training.reports import Advice, LabelReport, TrainingReport
@@ -20,6 +21,7 @@ def report_table(
     *,
     ignored_columns: tuple[str, ...] = (),
     declared: Collection[str] = (),
+    label: str = LABEL,
 ) -> Table:
     """Return the closing report of a training.
 
@@ -29,12 +31,13 @@ def report_table(
         features: Of the model.
         ignored_columns: Columns that are no feature.
         declared: Features whose kind the operator gave: no other one is proposed.
+        label: Column of the labels.
     """
     table = Table(title="Training report", show_header=False, title_justify="left")
     for what, text in (
         *_data_rows(data),
         *_feature_rows(data, features, ignored_columns, declared),
-        *_label_rows(report.labels),
+        *_label_rows(report.labels, label),
         *_advice_rows(report.advice),
     ):
         table.add_row(what, text)
@@ -93,12 +96,13 @@ def _feature_rows(
         yield "uneven features", f"{_shortened(data.uneven_features)} ({advice})"
 
 
-def _label_rows(labels: LabelReport) -> Iterator[tuple[str, str]]:
+def _label_rows(labels: LabelReport, column: str) -> Iterator[tuple[str, str]]:
     """Yield how many rows are labelled, and what the labels were good for."""
     if not labels.normal + labels.anomalous:
         yield "labels", "none: no score supervised and no labelled threshold"
         return
-    yield "labels", f"{labels.anomalous:,} rows labelled 1, {labels.normal:,} labelled 0"
+    counts = f"{labels.anomalous:,} rows labelled 1, {labels.normal:,} labelled 0"
+    yield "labels", f"column {printable(column)}: {counts}"
     why = labels.without_supervised
     yield "score supervised", "fitted" if why is None else f"not fitted: {why}"
     why = labels.without_thresholds
