@@ -81,7 +81,7 @@ def _random_bundle(
         spec=spec,
         architecture=architecture,
         weights={name: tensor.detach() for name, tensor in model.tensors().items()},
-        score_states=_score_states(rng.uniform(0.1, 1.0, n_features), architecture.latent_size),
+        score_states=_score_states(rng.uniform(0.1, 1.0, n_features), architecture),
         noise_seed=seed,
         training=summary,
     )
@@ -89,20 +89,21 @@ def _random_bundle(
 
 
 def _score_states(
-    residual_variance: NDArray[np.float64], latent_size: int
+    residual_variance: NDArray[np.float64], architecture: ArchitectureConfig
 ) -> dict[str, dict[str, Tensor]]:
     """Return the fitted tensors of every score that has any; bundles hold no others."""
     n_features = len(residual_variance)
     scores = {
-        **_fitted_scores(n_features, latent_size),
+        **_fitted_scores(n_features, architecture.latent_size, architecture.window_length),
         "recency": Recency(residual_variance=torch.from_numpy(residual_variance)),
     }
     return {name: score.state() for name, score in scores.items() if score.state()}
 
 
 @cache
-def _fitted_scores(n_features: int, latent_size: int) -> dict[str, Score]:
+def _fitted_scores(n_features: int, latent_size: int, window_length: int) -> dict[str, Score]:
     mean = torch.from_numpy(np.random.default_rng(0).normal(size=(40, latent_size)))
+    n_residuals = n_features * min(window_length, max(1, 32 // n_features))  # `part_residuals`
     data = FittingData(
         n_features=n_features,
         device=torch.device("cpu"),
@@ -111,6 +112,7 @@ def _fitted_scores(n_features: int, latent_size: int) -> dict[str, Score]:
             mean=mean,
             log_var=-1.0 + 0.1 * mean,
             log_error=mean[:, 0],
+            residuals=mean[:, :1].expand(-1, n_residuals),
             labels=(mean[:, 0] > 1).to(torch.int8),
         ),
     )

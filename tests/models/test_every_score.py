@@ -19,7 +19,13 @@ from stream_vae.models.outputs import Posterior, WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.combined import Combined
-from stream_vae.models.scores.score import FittingData, LatentSample, Score, log_error
+from stream_vae.models.scores.score import (
+    FittingData,
+    LatentSample,
+    Score,
+    log_error,
+    part_residuals,
+)
 
 CPU = torch.device("cpu")
 T, F = 5, 3
@@ -70,6 +76,7 @@ def training_sample() -> LatentSample:
         mean=output.posterior.mean.double(),
         log_var=output.posterior.log_var.double(),
         log_error=log_error(output).double(),
+        residuals=part_residuals(output).double(),
         labels=labels.to(torch.int8),
     )
 

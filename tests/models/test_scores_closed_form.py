@@ -17,7 +17,7 @@ from stream_vae.models.scores.combined import Combined, tail_surprisal
 from stream_vae.models.scores.error import AbsoluteError, SquaredError
 from stream_vae.models.scores.latent import LatentCluster, LatentOutlier, LatentWasserstein
 from stream_vae.models.scores.likelihood import LogProbability, SampleCovariance, UnitVariance
-from stream_vae.models.scores.score import FittingData, LatentSample
+from stream_vae.models.scores.score import FittingData, LatentSample, part_residuals
 from stream_vae.models.scores.supervised import Supervised
 
 CPU = torch.device("cpu")
@@ -45,7 +45,13 @@ def latent_sample(n_windows: int = 80, seed: int = 3) -> LatentSample:
     mean[60:] += 4
     labels = torch.where(torch.arange(n_windows) < 60, 0, 1).to(torch.int8)
     log_var = 0.3 * draw(n_windows, Z, seed=seed + 1).double() - 1
-    return LatentSample(mean=mean, log_var=log_var, log_error=mean.sum(dim=1), labels=labels)
+    return LatentSample(
+        mean=mean,
+        log_var=log_var,
+        log_error=mean.sum(dim=1),
+        residuals=draw(n_windows, T * F, seed=seed + 2).double(),
+        labels=labels,
+    )
 
 
 def data(training: LatentSample) -> FittingData:
@@ -118,6 +124,7 @@ def test_wasserstein_keeps_few_windows_and_none_labelled_anomalous() -> None:
                 mean=many.mean,
                 log_var=many.log_var,
                 log_error=many.log_error,
+                residuals=many.residuals,
                 labels=torch.full((2000,), -1, dtype=torch.int8),
             )
         )
@@ -155,22 +162,40 @@ def test_supervised_is_scikit_learns_machine() -> None:
     training = latent_sample()
     score = Supervised.fitted(data(training))
     assert score is not None
-    columns = (training.mean, training.log_var, training.log_error[:, None])
+    columns = (training.mean, training.log_var, training.log_error[:, None], training.residuals)
     inputs = torch.cat(columns, dim=1).numpy()
     white = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0, ddof=1)
-
-    def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        apart = ((one[:, None] - other[None]) ** 2).mean(axis=2)
-        alike: np.ndarray = one @ other.T / one.shape[1] + np.exp(-apart)
-        return alike
-
-    oracle = SVC(C=3.0, kernel=kernel).fit(white, training.labels.numpy())
+    oracle = SVC(C=3.0, gamma=0.3 / white.shape[1]).fit(white, training.labels.numpy())
     mean, log_var = draw(B, Z, seed=6), draw(B, Z, seed=7)
     output = output_at(mean, log_var)
     error = torch.log(output.deviance.mean(dim=(1, 2)) + 1e-3)
-    row = torch.cat((mean, log_var, error[:, None]), dim=1).double().numpy()
-    expected = oracle.decision_function((row - inputs.mean(axis=0)) / inputs.std(axis=0, ddof=1))
+    residuals = torch.stack(list(output.residuals)).mean(dim=0).flatten(1)
+    row = torch.cat((mean, log_var, error[:, None], residuals), dim=1).double().numpy()
+    row = (row - inputs.mean(axis=0)) / inputs.std(axis=0, ddof=1)
+    support = oracle.support_vectors_
+
+    def nearest(rows: np.ndarray) -> np.ndarray:
+        apart: np.ndarray = ((rows[:, None] - support) ** 2).mean(axis=2)
+        least: np.ndarray = 0.3 * apart.min(axis=1)
+        return least
+
+    beyond = np.maximum(nearest(row) - nearest(white).max(), 0)
+    assert (beyond > 0).any()
+    expected = oracle.decision_function(row) + 0.3 * beyond
     np.testing.assert_allclose(score(output)[0].numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_part_residuals_are_means_of_what_was_observed_in_each_part() -> None:
+    steps = torch.arange(70.0)[None, :, None]
+    seen = torch.ones(1, 70, 1, dtype=torch.bool)
+    seen[:, 0], seen[:, 2:4] = False, False
+    made = GaussianReconstruction(steps, means=[steps - steps], sigma=torch.ones(1))
+    found = part_residuals(WindowOutput(made, seen))
+    assert found.shape == (1, 32)  # 70 steps in 32 parts of two or three
+    torch.testing.assert_close(found[0, :3], torch.tensor([1.0, 0.0, 4.5]))
+    many = GaussianReconstruction(torch.ones(1, 9, 40), means=[torch.zeros(1, 9, 40)], sigma=SIGMA)
+    parts = part_residuals(WindowOutput(many, torch.ones(1, 9, 40, dtype=torch.bool)))
+    torch.testing.assert_close(parts, torch.ones(1, 40))  # each of many features is one part
 
 
 def test_surprisal_is_that_of_the_rank() -> None:

@@ -5,7 +5,9 @@ commas or tabs. The published table has three settings, each a task: learn from 
 the training file; from all its beats without labels; from all with labels.
 
 Settings (the network's size, epochs and learning rate) come from the published design of the
-variational recurrent autoencoder on these beats; no label of the test file has a part.
+variational recurrent autoencoder on these beats. The constants of the scores were chosen by
+cross-validation on the training labels and on seeds 10 and 11, not those that the benchmark runs;
+no cut has seen a test label.
 
 References:
     Pereira & Silveira (2018), Unsupervised Anomaly Detection in Energy Time Series Data Using
@@ -47,10 +49,13 @@ def load_ecg5000(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Seque
         part: next(iter(find_files(folder, rf"((?:.*/)?[^/]*{part}[^/]*)", layout=_LAYOUT)))
         for part in ("TRAIN", "TEST")
     }
+    # Where no cut is taken from what is held out: 500 beats are few, so most are learnt from.
+    most = replace(settings.training, validation_fraction=0.06, calibration_fraction=0.02)
+    almost_all = replace(settings, training=most)
     settings_of = {
         "normal only": settings,
-        "mixed": replace(settings, scores=MIXED_SCORES, cut="two_groups"),
-        "supervised": replace(settings, scores=SUPERVISED_SCORES, cut="training_labels"),
+        "mixed": replace(almost_all, scores=MIXED_SCORES, cut="two_groups"),
+        "supervised": replace(almost_all, scores=SUPERVISED_SCORES, cut="training_labels"),
     }
     return [
         Part(file=file, read=partial(_task, folder, paths, file, one))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stream_vae.models.outputs import WindowOutput
-from stream_vae.models.scores.score import Score, count_observed
+from stream_vae.models.scores.score import Score, count_observed, mean_residual
 
 _LOG_TWO_PI = math.log(2 * math.pi)
 
@@ -64,7 +64,7 @@ class UnitVariance(Score):
 
     def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
         """Score windows."""
-        squared = _mean_residual(output) ** 2
+        squared = mean_residual(output) ** 2
         mean = squared.sum(dim=(1, 2)) / count_observed(output)
         return 0.5 * (mean + _LOG_TWO_PI), squared.sum(dim=1)
 
@@ -87,7 +87,7 @@ class SampleCovariance(Score):
 
     def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
         """Score windows."""
-        mean = _mean_residual(output).double()
+        mean = mean_residual(output).double()
         std = torch.where(output.observed, output.spread, 1.0).double()
         L = len(output.residuals)
         # (B, L, T, F) samples about their mean, in units of the decoder's own deviations.
@@ -119,14 +119,6 @@ def _mahalanobis(white: Tensor, apart: Tensor) -> tuple[Tensor, Tensor]:
     squared = (white**2).sum(dim=1) - (explained**2).sum(dim=(1, 2))
     diagonal = torch.diagonal(factor, dim1=1, dim2=2)
     return squared.clamp(min=0), 2 * torch.log(diagonal).sum(dim=1)
-
-
-def _mean_residual(output: WindowOutput) -> Tensor:
-    """Return (B, T, F) value - mean of the L reconstructions."""
-    total = output.residuals[0]
-    for residual in output.residuals[1:]:
-        total = total + residual
-    return total / len(output.residuals)
 
 
 def _mean_nll(output: WindowOutput) -> tuple[Tensor, Tensor]:

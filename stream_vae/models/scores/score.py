@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import torch
@@ -12,6 +13,9 @@ from stream_vae.errors import BundleError
 from stream_vae.models.outputs import WindowOutput
 
 _LOG_ERROR_OFFSET = 1e-3
+
+_PART_RESIDUALS = 32
+"""Most parts of a window's features in all; with more features, each is one part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,8 @@ class LatentSample:
     """(W, Z) of q(z | x)."""
     log_error: Tensor
     """(W,) see `log_error`."""
+    residuals: Tensor
+    """(W, P) see `part_residuals`."""
     labels: Tensor
     """(W,) int8: 0 normal, 1 anomalous, -1 unlabelled."""
 
@@ -102,3 +108,27 @@ def log_error(output: WindowOutput) -> Tensor:
     """Return (B,) the logarithm of the mean deviance per observed value + 0.001."""
     mean = output.deviance.sum(dim=(1, 2)) / count_observed(output)
     return torch.log(mean + _LOG_ERROR_OFFSET)
+
+
+def part_residuals(output: WindowOutput) -> Tensor:
+    """Return (B, P) mean residuals of the parts of the window, scaled units.
+
+    Each of the F features is cut into as many parts as there are in `_PART_RESIDUALS` / F, at most
+    one a step. Values that were not observed are left out of the means.
+    """
+    T, F = output.observed.shape[1:]
+    n_parts = min(T, max(1, _PART_RESIDUALS // F))
+    edges = [T * part // n_parts for part in range(n_parts + 1)]
+    residual, parts = mean_residual(output), []
+    for start, end in pairwise(edges):
+        count = output.observed[:, start:end].sum(dim=1).clamp(min=1)
+        parts.append(residual[:, start:end].sum(dim=1) / count)
+    return torch.cat(parts, dim=1)
+
+
+def mean_residual(output: WindowOutput) -> Tensor:
+    """Return (B, T, F) value - mean of the L reconstructions, scaled units."""
+    total = output.residuals[0]
+    for residual in output.residuals[1:]:
+        total = total + residual
+    return total / len(output.residuals)

@@ -16,7 +16,13 @@ from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import SquaredError
 from stream_vae.models.scores.likelihood import LogProbability
-from stream_vae.models.scores.score import FittingData, LatentSample, Score, log_error
+from stream_vae.models.scores.score import (
+    FittingData,
+    LatentSample,
+    Score,
+    log_error,
+    part_residuals,
+)
 from stream_vae.models.scores.single import SINGLE_SCORES
 from stream_vae.models.training.labelled_thresholds import best_thresholds
 from stream_vae.models.training.training_windows import (
@@ -194,7 +200,7 @@ def _chosen_held_out(windows: WindowSet) -> NDArray[np.int64]:
 
 def _latent_sample(reconstructor: Reconstructor, parts: list[WindowSet]) -> LatentSample:
     """Return evenly spaced windows of the parts, those with a label chosen apart."""
-    means, log_vars, errors, labels = [], [], [], []
+    means, log_vars, errors, residuals, labels = [], [], [], [], []
     for windows in parts:
         label = windows.labels()
         shares = [
@@ -206,11 +212,13 @@ def _latent_sample(reconstructor: Reconstructor, parts: list[WindowSet]) -> Late
             means.append(output.posterior.mean[: len(which)].double().cpu())
             log_vars.append(output.posterior.log_var[: len(which)].double().cpu())
             errors.append(log_error(output)[: len(which)].double().cpu())
+            residuals.append(part_residuals(output)[: len(which)].double().cpu())
             labels.append(torch.from_numpy(label[which]))
     return LatentSample(
         mean=torch.cat(means),
         log_var=torch.cat(log_vars),
         log_error=torch.cat(errors),
+        residuals=torch.cat(residuals),
         labels=torch.cat(labels),
     )
 
