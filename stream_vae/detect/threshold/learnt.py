@@ -13,6 +13,10 @@ from stream_vae.detect.threshold.threshold import Judgement
 
 _GOLDEN = 0.6180339887498949
 
+_LOOK_AHEAD = 256
+"""Scores of a series, beyond those of a refresh, of which a round judges what it can: enough for
+anomalies, which do not count towards the refresh, and too few to cost more than the round."""
+
 
 class LearntThreshold(ABC):
     """A threshold from each series' own last admitted scores.
@@ -87,10 +91,13 @@ class LearntThreshold(ABC):
         limit = np.empty(len(rows))
         anomalous = np.empty(len(rows), np.bool_)
         released = np.zeros(len(rows), np.bool_)
-        left = np.arange(len(rows))
+        begins = np.flatnonzero(np.diff(rows, prepend=-1))  # (G,) of each series' scores left
+        ends = np.append(begins[1:], len(rows))
         # Each round judges the scores of every series up to its next refresh at once: the threshold
-        # is constant over them.
-        while len(left):
+        # is constant over them. It looks only so far ahead that a long series takes linear time.
+        while len(begins):
+            near = np.minimum(ends - begins, self._config.refresh_every + _LOOK_AHEAD)
+            left = _ranges(begins, near)
             now = self._round(rows[left], scores[left], revises[left])
             done = left[now.decided]
             threshold[done] = self._threshold[rows[done]]
@@ -99,7 +106,8 @@ class LearntThreshold(ABC):
             released[done] = now.run[now.decided] == self._config.release_after
             released[done] &= anomalous[done] & ~revises[done]
             self._learn(rows[left], scores[left], now)
-            left = left[~now.decided]
+            begins = begins + np.add.reduceat(now.decided, np.cumsum(near) - near, dtype=np.int64)
+            begins, ends = begins[begins < ends], ends[begins < ends]
         return Judgement(
             threshold=threshold,
             p_value=p_value,
@@ -185,6 +193,12 @@ class _Round:
     learnt_before: NDArray[np.int64]
     """Admitted scores of the same series earlier in this round."""
     decided: NDArray[np.bool_]
+
+
+def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers from each begin on, so many of each, one range after the other."""
+    shift = begins - (np.cumsum(lengths) - lengths)
+    return np.arange(lengths.sum()) + np.repeat(shift, lengths)
 
 
 def _cumulative_sum(
