@@ -198,7 +198,7 @@ class _Round:
 def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the numbers from each begin on, so many of each, one range after the other."""
     shift = begins - (np.cumsum(lengths) - lengths)
-    return np.arange(lengths.sum()) + np.repeat(shift, lengths)
+    return np.asarray(np.arange(lengths.sum()) + np.repeat(shift, lengths))
 
 
 def _cumulative_sum(
