@@ -72,7 +72,6 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         trained,
         score=settings.detect.score,
         device=settings.worker.device,
-        samples=settings.worker.samples,
         max_batch=settings.worker.max_batch,
     )
     # While the brokers are waited for; the first score would hold up the loop for it.

@@ -62,6 +62,18 @@ class ArchitectureConfig:
     drops only between layers (Zaremba et al. 2014), so it needs `layers` >= 2; feed_forward drops
     after each layer."""
 
+    categories: Literal["one_hot", "embedding"] = "one_hot"
+    """How the encoder is given a category: in a place of its own (`one_hot`), or as a learned
+    vector of `embedding_size` numbers (Guo & Berkhahn 2016), for features of many categories."""
+
+    embedding_size: Annotated[int, Ge(1), Le(1024)] = 4
+    """Numbers of each categorical feature that the encoder is given (`embedding`)."""
+
+    samples: Annotated[int, Ge(1), Le(1024)] = 1
+    """L, posterior samples over which scores are averaged, in the calibration and in all scoring
+    with the bundle: quantiles of one number do not hold for another. Cost grows with it; events of
+    mixed kinds are ranked better with 16, long windows hardly."""
+
     @property
     def is_feed_forward(self) -> bool:
         """Return whether encoder and decoder are feed-forward, `auto` resolved."""

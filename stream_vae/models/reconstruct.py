@@ -24,10 +24,9 @@ class Reconstructor:
     a batch is padded to one of a few sizes for which this device gives identical results.
 
     Args:
-        bundle: The trained model.
+        bundle: The trained model; its architecture tells L, posterior samples per window.
         scores: Those that will be computed from the result; they must be identical too.
         device: Where to compute.
-        samples: L, posterior samples per window.
         max_batch: Most windows per call, and the largest padded size.
     """
 
@@ -37,7 +36,6 @@ class Reconstructor:
         scores: Collection[Score],
         *,
         device: torch.device,
-        samples: int = 1,
         max_batch: int = 256,
     ) -> None:
         self.max_batch = max(max_batch, SMALLEST_BATCH)
@@ -49,7 +47,7 @@ class Reconstructor:
         self._step_ns = round(bundle.spec.step_seconds * 1e9)
         self._window_shape = (bundle.spec.window_length, len(bundle.spec.features))
         noise = np.random.default_rng(bundle.noise_seed).standard_normal(
-            (samples, bundle.architecture.latent_size)
+            (bundle.architecture.samples, bundle.architecture.latent_size)
         )
         self._noise = torch.as_tensor(noise.astype(np.float32), device=device)
         self._buffers: dict[int, NDArray[np.float32]] = {}

@@ -24,7 +24,6 @@ class WindowScorer:
         bundle: The trained model.
         score: One that the bundle is calibrated for, or `auto` for the one chosen at training.
         device: auto, cpu, cuda or cuda:N.
-        samples: L, posterior samples averaged; more of them cost time and rank no better.
         max_batch: Most windows computed at once; longer calls are split.
         with_log_probability: Also return the log-probability of each value of the newest step.
 
@@ -34,28 +33,25 @@ class WindowScorer:
             fitted tensors.
     """
 
-    def __init__(  # noqa: PLR0913 -- what, where and how much of it
+    def __init__(
         self,
         bundle: Bundle,
         *,
         score: str = "auto",
         device: str = "auto",
-        samples: int = 1,
         max_batch: int = 256,
         with_log_probability: bool = False,
     ) -> None:
         self.score_name = bundle.spec.score if score == "auto" else score
         if self.score_name not in bundle.spec.calibration:
             raise ConfigError(unusable_score(self.score_name, bundle.spec.calibration))
-        if samples < 1 or max_batch < 1:
-            raise ConfigError(
-                f"samples: found {samples}, max_batch: found {max_batch}, expected both >= 1"
-            )
+        if max_batch < 1:
+            raise ConfigError(f"max_batch: found {max_batch}, expected >= 1")
         self.spec = bundle.spec
         self.device = resolve_device(device)
         self._score = build_score(bundle, self.score_name, self.device)
         self._reconstructor = Reconstructor(
-            bundle, [self._score], device=self.device, samples=samples, max_batch=max_batch
+            bundle, [self._score], device=self.device, max_batch=max_batch
         )
         # Overwritten by each call: float64 work and its result, as large as any batch.
         shape = (

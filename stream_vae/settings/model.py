@@ -168,9 +168,6 @@ class WorkerConfig:
     threads: Annotated[int, Ge(1), Le(1024)] = 1
     """CPU threads of one model call. Small networks gain nothing from more."""
 
-    samples: Annotated[int, Ge(1), Le(1024)] = 1
-    """L, posterior samples per window. Cost grows with it, accuracy hardly does."""
-
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
         if self.max_in_flight < self.max_batch:

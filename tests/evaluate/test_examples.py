@@ -95,7 +95,7 @@ def test_the_recipe_for_events_ranks_what_is_broken_and_names_the_column(tmp_pat
     label, broken = [row[-2] == "1" for row in rows], [row[-1] for row in rows]
     found = {}
     for score in ("log_probability", "squared_error"):
-        scores = WindowScorer(bundle, score=score, device="cpu", samples=16).score(values, times)
+        scores = WindowScorer(bundle, score=score, device="cpu").score(values, times)
         first = [names[top] for top in scores.contribution.argmax(axis=1)]
         hits = [one == what for one, what in zip(first, broken, strict=True) if what]
         found[score] = average_precision_score(label, scores.value), np.mean(hits)

@@ -31,6 +31,7 @@ MakeBundle = Callable[..., Bundle]
 CPU = torch.device("cpu")
 STEP_NS = 60 * 10**9
 FEATURES = [Feature(name=name) for name in "abc"]
+HALF = Feature(name="half", kind="categorical", categories=("lower", "upper"))
 PLAIN = ArchitectureConfig(window_length=6, hidden_size=8, latent_size=2)
 TRAINING = TrainingConfig(
     epochs=4, min_steps=20, batch_size=16, learning_rate=0.05, beta=0.1, device="cpu"
@@ -67,6 +68,8 @@ ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
     },
     "window of one step, two layers": {"window_length": 1, "layers": 2},
     "feed-forward": {"cell": "feed_forward"},
+    "a category one-hot": {},
+    "a category embedded": {"categories": "embedding", "embedding_size": 2},
 }
 
 TRAININGS: Mapping[str, Mapping[str, Any]] = {
@@ -92,20 +95,30 @@ OPTIONS = {
 }
 
 
-def make_series(n_rows: int = 160) -> TrainingSeries:
-    """Return two waves that move together and their sum, so that a step tells of the others."""
+def features_of(name: str) -> list[Feature]:
+    return [*FEATURES[:2], HALF] if name.startswith("a category") else FEATURES
+
+
+def make_series(name: str, n_rows: int = 160) -> TrainingSeries:
+    """Return three waves of one period, of which the last may be told by its sign alone."""
     phase = 2 * np.pi * np.arange(n_rows) / 9
     noise = np.random.default_rng(0).normal(size=(n_rows, 3)) * 0.05
     waves = np.stack((np.sin(phase), -np.sin(phase), np.cos(phase)), axis=1)
     times = (1000 + np.arange(n_rows, dtype=np.int64)) * STEP_NS
-    return TrainingSeries(key="a", times=times, values=50 + 10 * (waves + noise))
+    values = 50 + 10 * (waves + noise)
+    if HALF in features_of(name):
+        values[:, 2] = values[:, 2] > 50
+    return TrainingSeries(key="a", times=times, values=values)
 
 
 def make_windows(name: str) -> WindowSet:
     """Return 75 windows of the scaled waves."""
-    series = make_series()
+    series = make_series(name)
+    steps = (series.values - 50) / 10
+    if HALF in features_of(name):
+        steps[:, 2] = series.values[:, 2] / len(HALF.categories)
     return WindowSet(
-        steps=((series.values - 50) / 10).astype(np.float32),
+        steps=steps.astype(np.float32),
         times=series.times,
         starts=np.arange(0, 150, 2, dtype=np.int64),
         window_length=OPTIONS[name][0].window_length,
@@ -117,7 +130,7 @@ def make_fitting(name: str) -> Fitting:
     architecture, training = OPTIONS[name]
     return Fitting(
         make_windows(name),
-        features=FEATURES,
+        features=features_of(name),
         architecture=architecture,
         training=training,
         step_ns=STEP_NS,
@@ -149,7 +162,7 @@ def fitted(name: str) -> Fitted:
 def bundle_of(name: str, make_bundle: MakeBundle) -> Bundle:
     """Return a bundle of the fitted network, with scores of the test's own."""
     architecture, training = OPTIONS[name]
-    made = make_bundle(architecture=architecture)
+    made = make_bundle(architecture=architecture, features=features_of(name))
     weights = {name: tensor.detach() for name, tensor in fitted(name).model.tensors().items()}
     summary = replace(made.training, config=training)
     return with_version(replace(made, weights=weights, training=summary))
@@ -158,6 +171,8 @@ def bundle_of(name: str, make_bundle: MakeBundle) -> Bundle:
 def draw_windows(n_windows: int, bundle: Bundle) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(1)
     windows = rng.normal(size=(n_windows, bundle.architecture.window_length, 3))
+    if HALF in bundle.spec.features:
+        windows[..., 2] = rng.integers(0, 3, windows.shape[:2])
     windows[rng.random(windows.shape) < 0.1] = np.nan
     return windows, rng.integers(0, 2**60, n_windows)
 
@@ -214,8 +229,8 @@ def test_the_bundle_comes_back_whole_and_is_that_of_the_fitted_model(
 def test_train_fits_as_the_option_says(name: str) -> None:
     architecture, training = OPTIONS[name]
     bundle = train(
-        [make_series()],
-        features=FEATURES,
+        [make_series(name)],
+        features=features_of(name),
         step_seconds=60.0,
         architecture=architecture,
         training=replace(training, epochs=1, min_steps=4),

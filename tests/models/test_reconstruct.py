@@ -14,8 +14,9 @@ CPU = torch.device("cpu")
 
 
 def make_reconstructor(bundle: Bundle, *, samples: int = 1, max_batch: int = 256) -> Reconstructor:
+    bundle = replace(bundle, architecture=replace(bundle.architecture, samples=samples))
     scores = [build_score(bundle, name, CPU) for name in SCORES]
-    return Reconstructor(bundle, scores, device=CPU, samples=samples, max_batch=max_batch)
+    return Reconstructor(bundle, scores, device=CPU, max_batch=max_batch)
 
 
 def test_padded_sizes_end_at_max_batch(make_bundle: Callable[..., Bundle]) -> None:

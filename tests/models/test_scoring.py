@@ -188,8 +188,7 @@ def test_calendar_moves_the_score_only_where_it_is_an_input(make_bundle: MakeBun
     [
         ({"score": "elbo"}, "score: found 'elbo', expected auto or one the bundle"),
         ({"score": "reconstruction_error"}, "is now called 'squared_error'"),
-        ({"samples": 0}, "samples: found 0.*expected both >= 1"),
-        ({"max_batch": 0}, "max_batch: found 0, expected both >= 1"),
+        ({"max_batch": 0}, "max_batch: found 0, expected >= 1"),
         ({"device": "tpu"}, "device: found 'tpu'"),
     ],
 )

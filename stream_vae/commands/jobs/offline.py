@@ -37,7 +37,6 @@ def open_pipeline(
         model,
         score=settings.detect.score,
         device=settings.worker.device,
-        samples=settings.worker.samples,
         max_batch=settings.worker.max_batch,
         with_log_probability=with_log_probability,
     )

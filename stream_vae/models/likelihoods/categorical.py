@@ -32,6 +32,9 @@ class Categorical(Likelihood):
     def __init__(self, sizes: Sequence[int], *, hidden_size: int) -> None:
         super().__init__()
         self.sizes = tuple(sizes)
+        self._groups = tuple(
+            [f for f, found in enumerate(sizes) if found == size] for size in dict.fromkeys(sizes)
+        )
         self.n_outputs = sum(size + 1 for size in sizes)
         self.to_logits = nn.Linear(hidden_size, self.n_outputs)
         end = 0
@@ -55,35 +58,35 @@ class Categorical(Likelihood):
 
     def _predict(self, outputs: Tensor) -> "CategoricalPrediction":
         parts = torch.split(outputs, [size + 1 for size in self.sizes], dim=-1)
-        return CategoricalPrediction([part.contiguous() for part in parts])
+        logits = [torch.stack([parts[f] for f in group], dim=-2) for group in self._groups]
+        return CategoricalPrediction(logits, self._groups)
 
 
 class CategoricalPrediction(Prediction):
     """Probabilities of the categories of F features.
 
+    Features of one size are computed together: fifty of them one by one take three times as long.
+
     Args:
-        logits: (B, T, K + 1) of each feature, `unseen` last.
+        logits: (B, T, G, K + 1) of each group of G features with K categories, `unseen` last.
+        groups: Positions of each group's features among all F.
     """
 
-    def __init__(self, logits: Sequence[Tensor]) -> None:
+    def __init__(self, logits: Sequence[Tensor], groups: Sequence[Sequence[int]]) -> None:
+        self.groups = groups
         self._distributions = [
             CategoricalDistribution(logits=one, validate_args=False) for one in logits
         ]
 
     @cached_property
     def probabilities(self) -> Sequence[Tensor]:
-        """(B, T, K + 1) of each feature."""
+        """(B, T, G, K + 1) of each group."""
         return [one.probs for one in self._distributions]
 
     def log_probability(self, values: Tensor) -> Tensor:
         """Return the log-probability of each value's category, nats."""
-        return torch.stack(
-            [
-                log_density(one, codes)
-                for one, codes in zip(self._distributions, self._codes(values), strict=True)
-            ],
-            dim=-1,
-        )
+        pairs = zip(self._distributions, self._codes(values), strict=True)
+        return in_order([log_density(one, codes) for one, codes in pairs], self.groups)
 
     def deviance(self, values: Tensor) -> Tensor:
         """Return -2 x log-probability: the best fit is certain of the category."""
@@ -91,7 +94,7 @@ class CategoricalPrediction(Prediction):
 
     def squared_residual(self, values: Tensor) -> Tensor:
         """Return the squared distance of the probabilities from the one-hot value (Brier score)."""
-        squares = torch.stack([(one**2).sum(dim=-1) for one in self.probabilities], dim=-1)
+        squares = in_order([(one**2).sum(dim=-1) for one in self.probabilities], self.groups)
         missing = self.residual(values)
         # Of the value's own place the sum holds p^2 where it should hold (1 - p)^2.
         return (squares - (1 - missing) ** 2 + missing**2).clamp(min=0)
@@ -100,21 +103,24 @@ class CategoricalPrediction(Prediction):
         """Return 1 - the probability of each value's category."""
         pairs = zip(self.probabilities, self._codes(values), strict=True)
         found = [one.gather(-1, codes.unsqueeze(-1)).squeeze(-1) for one, codes in pairs]
-        return 1 - torch.stack(found, dim=-1)
+        return 1 - in_order(found, self.groups)
 
     @property
     def expected(self) -> Tensor:
         """Code of the likeliest category, scaled."""
-        return likeliest(self.probabilities)
+        return likeliest(self.probabilities, self.groups)
 
     @property
     def spread(self) -> Tensor:
         """Probability of all categories but the likeliest."""
-        return doubt(self.probabilities)
+        return doubt(self.probabilities, self.groups)
 
     def _codes(self, values: Tensor) -> list[Tensor]:
-        sizes = [one.shape[-1] - 1 for one in self.probabilities]
-        return [category_codes(values[..., f], size) for f, size in enumerate(sizes)]
+        """Return (B, T, G) of each group."""
+        return [
+            category_codes(values[..., group], [one.shape[-1] - 1] * len(group))
+            for group, one in zip(self.groups, self.probabilities, strict=True)
+        ]
 
 
 class CategoricalReconstruction(SampledReconstruction):
@@ -138,34 +144,48 @@ class CategoricalReconstruction(SampledReconstruction):
     @cached_property
     def expected(self) -> Tensor:
         """Code of the likeliest category, scaled."""
-        return likeliest(self._probabilities)
+        return likeliest(*self._mean)
 
     @cached_property
     def spread(self) -> Tensor:
         """Probability of all categories but the likeliest."""
-        return doubt(self._probabilities)
+        return doubt(*self._mean)
 
     @cached_property
-    def _probabilities(self) -> Sequence[Tensor]:
-        samples = [self._categorical(outputs).probabilities for outputs in self._outputs]
-        return [mean_of(of_one) for of_one in zip(*samples, strict=True)]
+    def _mean(self) -> tuple[Sequence[Tensor], Sequence[Sequence[int]]]:
+        """Probabilities of each group, the mean over samples, and the groups."""
+        predictions = [self._categorical(outputs) for outputs in self._outputs]
+        samples = zip(*(one.probabilities for one in predictions), strict=True)
+        return [mean_of(of_one) for of_one in samples], predictions[0].groups
 
 
-def category_codes(values: Tensor, n_categories: int) -> Tensor:
-    """Return the codes 0..K (int64) of scaled values; what lies outside counts as the nearest."""
-    scale = max(n_categories, 1)
-    return (values * scale).clamp(0, n_categories).round().long()
+def category_codes(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return the codes 0..K (int64) of scaled values; what lies outside counts as the nearest.
+
+    Args:
+        values: (B, T, F) scaled.
+        sizes: K of each of the F features.
+    """
+    last = torch.tensor(sizes, dtype=values.dtype, device=values.device)
+    return torch.minimum((values * last.clamp(min=1)).clamp(min=0), last).round().long()
 
 
-def likeliest(probabilities: Sequence[Tensor]) -> Tensor:
-    """Return the scaled code (B, T, F) of the likeliest of (B, T, K + 1) for each feature."""
-    return torch.stack(
-        [one.argmax(dim=-1).to(one.dtype) / max(one.shape[-1] - 1, 1) for one in probabilities],
-        dim=-1,
-    )
+def in_order(parts: Sequence[Tensor], groups: Sequence[Sequence[int]]) -> Tensor:
+    """Return (B, T, F) of the (B, T, G) of each group of features, in the features' order."""
+    if len(parts) == 1:
+        return parts[0]
+    order = [column for group in groups for column in group]
+    place = sorted(range(len(order)), key=order.__getitem__)
+    return torch.cat(list(parts), dim=-1)[..., place].contiguous()
 
 
-def doubt(probabilities: Sequence[Tensor]) -> Tensor:
+def likeliest(probabilities: Sequence[Tensor], groups: Sequence[Sequence[int]]) -> Tensor:
+    """Return the scaled code (B, T, F) of the likeliest of (B, T, G, K + 1) for each group."""
+    codes = [one.argmax(dim=-1).to(one.dtype) / max(one.shape[-1] - 1, 1) for one in probabilities]
+    return in_order(codes, groups)
+
+
+def doubt(probabilities: Sequence[Tensor], groups: Sequence[Sequence[int]]) -> Tensor:
     """Return 1 - the largest probability (B, T, F), > 0."""
-    largest = torch.stack([one.amax(dim=-1) for one in probabilities], dim=-1)
+    largest = in_order([one.amax(dim=-1) for one in probabilities], groups)
     return (1 - largest).clamp(min=LEAST_SPREAD)

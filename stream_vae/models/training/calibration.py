@@ -50,7 +50,7 @@ def calibrate(
     """Return the bundle with every score that can be fitted, and its quantiles.
 
     Held-out windows that are labelled anomalous are left out of both. Quantiles are those of
-    single windows scored with one posterior sample.
+    single windows.
 
     Args:
         bundle: Without scores.

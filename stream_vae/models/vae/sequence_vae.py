@@ -36,10 +36,14 @@ class SequenceVae(nn.Module):
         scaler: Scaler | None = None,
     ) -> None:
         super().__init__()
-        self._inputs = WindowInputs(features, calendar=bool(architecture.calendar))
+        self._inputs = WindowInputs(features, architecture)
         network = FeedForwardNetwork if architecture.is_feed_forward else SequenceNetwork
         self.network = network(self._inputs.width, architecture)
         self.likelihood = build_likelihood(features, architecture, scaler)
+
+    @property
+    def _parts(self) -> tuple[nn.Module, ...]:
+        return self._inputs, self.network, self.likelihood
 
     def encode(self, values: Tensor, observed: Tensor, calendar: Tensor | None) -> Encoding:
         """Return q(z | x) of windows; see `WindowInputs` for the arguments."""
@@ -60,9 +64,9 @@ class SequenceVae(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all parameters by their names in a bundle."""
-        return {**self.network.state_dict(), **self.likelihood.state_dict()}
+        return {name: tensor for part in self._parts for name, tensor in part.state_dict().items()}
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Load parameters as returned by `tensors`."""
-        for part in (self.network, self.likelihood):
+        for part in self._parts:
             part.load_state_dict({name: tensors[name] for name in part.state_dict()})
