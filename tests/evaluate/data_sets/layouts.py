@@ -41,7 +41,7 @@ def tiny(settings: TaskSettings, window_length: int = 4) -> TaskSettings:
             latent_size=2,
             calendar=settings.architecture.calendar,
         ),
-        training=TrainingConfig(device="cpu", epochs=1, min_steps=20, max_steps=20, stride=1),
+        training=TrainingConfig(device="cpu", epochs=1, min_steps=6, max_steps=6, stride=1),
     )
 
 
