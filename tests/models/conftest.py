@@ -35,10 +35,10 @@ MakeBundle = Callable[..., Bundle]
 @pytest.fixture(scope="session")
 def make_bundle() -> MakeBundle:
     """Return a factory of bundles with random weights: T = 5, F = 3, H = 8, Z = 2."""
-    return _random_bundle
+    return random_bundle
 
 
-def _random_bundle(
+def random_bundle(
     *,
     n_features: int = 3,
     features: Sequence[Feature] | None = None,
@@ -46,6 +46,7 @@ def _random_bundle(
     seed: int = 0,
     score: str = "recency",
 ) -> Bundle:
+    """Return what `make_bundle` does."""
     architecture = architecture or ArchitectureConfig(window_length=5, hidden_size=8, latent_size=2)
     numeric = [Feature(name=f"f{number}", unit="bar") for number in range(n_features)]
     features = tuple(features or numeric)

@@ -1,41 +1,19 @@
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files import bundle_files
 from stream_vae.edges.files.bundle_files import check_bundle_target, load_bundle, save_bundle
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import encode_bundle
 from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
-from stream_vae.models.config import ArchitectureConfig, TrainingConfig
-from stream_vae.models.training.train import train
-from stream_vae.models.training.training_windows import TrainingSeries
-
-
-def make_bundle(seed: int) -> Bundle:
-    series = TrainingSeries(
-        key="a",
-        times=np.arange(60, dtype=np.int64) * 10**9,
-        values=np.random.default_rng(seed).normal(size=(60, 2)),
-    )
-    return train(
-        [series],
-        features=[Feature(name="x"), Feature(name="y")],
-        step_seconds=1.0,
-        architecture=ArchitectureConfig(window_length=3, hidden_size=4, latent_size=2),
-        training=TrainingConfig(epochs=1, min_steps=0, seed=seed, device="cpu"),
-        model_id="test",
-        now=datetime(2024, 1, 2, tzinfo=UTC),
-    ).bundle
+from tests.models.conftest import random_bundle
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return make_bundle(0)
+    return random_bundle()
 
 
 def test_saved_bundle_is_loaded_unchanged(bundle: Bundle, tmp_path: Path) -> None:
@@ -50,7 +28,7 @@ def test_existing_bundle_is_replaced_whole(bundle: Bundle, tmp_path: Path) -> No
     folder = tmp_path / "pump"
     folder.mkdir()
     save_bundle(bundle, folder)
-    other = make_bundle(1)
+    other = random_bundle(seed=1)
     save_bundle(other, folder)
     assert load_bundle(folder).spec.version == other.spec.version != bundle.spec.version
     assert [path.name for path in tmp_path.iterdir()] == ["pump"]
@@ -73,7 +51,7 @@ def test_failure_while_writing_leaves_the_old_bundle(
 
     monkeypatch.setattr(bundle_files, "_write_through", write_one)
     with pytest.raises(BundleError, match=r"pump: cannot be written: .*No space left"):
-        save_bundle(make_bundle(1), folder)
+        save_bundle(random_bundle(seed=1), folder)
     assert load_bundle(folder).spec.version == bundle.spec.version
     assert [path.name for path in tmp_path.iterdir()] == ["pump"]
 
