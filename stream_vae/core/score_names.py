@@ -9,6 +9,11 @@ _NEEDS = {
     "supervised": (
         "it is fitted at training where the files have a column of labels with both 0 and 1"
     ),
+    "tracked": "it is fitted where no feature is categorical",
+    "fused": (
+        "it is fitted where no feature is categorical and training.members names another member "
+        "than the network"
+    ),
     "combined": "training.combined names the scores that it combines",
 }
 """Score -> what it takes at training, for those that not every training fits."""

@@ -105,6 +105,15 @@ class ResidualTracker:
         """Return (B, K, F) the bias in force for windows of these series."""
         return self._bias[rows]
 
+    def follow(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (B,) scores of windows in order, each learnt from after it was scored."""
+        revises = np.zeros(len(rows), np.bool_)
+        value = np.empty(len(rows))
+        for which in self.blocks(rows, revises):
+            value[which], _ = self.score(rows[which], evidence[which])
+            self.learn(rows[which], evidence[which], revises[which])
+        return value
+
     def learn(
         self,
         rows: NDArray[np.int32],

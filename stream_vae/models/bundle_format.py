@@ -39,6 +39,7 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.error import Recency
+from stream_vae.models.scores.tracked import tracking_of
 
 FORMAT = "stream-vae-model"
 FORMAT_VERSIONS = (1, 2, 3)
@@ -132,7 +133,14 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
     build_model(bundle, cpu)
     for name in SCORES.keys() & bundle.score_states.keys():
         build_score(bundle, name, cpu)
-    return bundle
+    tracking = tracking_of(bundle.score_states)
+    for name, usual in tracking.items():
+        if usual.bias.shape[1:] != (len(bundle.spec.features),):
+            raise BundleError(
+                f"{WEIGHTS_FILE}: score.{name}.bias: found shape {usual.bias.shape}, expected one "
+                f"column per feature ({len(bundle.spec.features)})"
+            )
+    return replace(bundle, spec=replace(bundle.spec, tracking=tracking))
 
 
 class _Header(msgspec.Struct):

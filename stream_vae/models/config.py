@@ -202,6 +202,11 @@ class TrainingConfig:
     their tail probabilities in the calibration. Scores that the training cannot fit are left
     out."""
 
+    members: str = "vae + memory + components"
+    """Window models whose tracked scores the score `fused` is the mean of: `vae`, the network,
+    always; `memory`, the nearest of at most 3,000 training windows; `components`, the principal
+    components that explain 90 % of their variance."""
+
     latent_clusters: Annotated[int, Ge(1), Le(64)] = 2
     """Components of the mixture that `latent_cluster` fits to the latent means; the largest is
     normal. 1 for a history known to be normal."""

@@ -98,14 +98,27 @@ class WindowOutput:
         reconstruction: Of the windows.
         observed: (B, T, F) bool.
         posterior: Of the windows; None for residuals of a detector without a latent.
+        windows: (B, T, F) scaled; None where only residuals are known. Entries for values that were
+            not observed are undefined.
     """
 
     def __init__(
-        self, reconstruction: Reconstruction, observed: Tensor, posterior: Posterior | None = None
+        self,
+        reconstruction: Reconstruction,
+        observed: Tensor,
+        posterior: Posterior | None = None,
+        windows: Tensor | None = None,
     ) -> None:
         self.observed = observed
+        self._windows = windows
         self.posterior = posterior
         self._reconstruction = reconstruction
+
+    @property
+    def windows(self) -> Tensor:
+        """The windows themselves, scaled; undefined where nothing was observed."""
+        assert self._windows is not None  # noqa: S101 -- the reconstructor always gives them
+        return self._windows
 
     @cached_property
     def log_probability(self) -> Tensor:
@@ -139,7 +152,12 @@ class WindowOutput:
 
     def newest(self) -> "WindowOutput":
         """Return the newest step alone, (B, 1, F)."""
-        return WindowOutput(self._reconstruction.newest(), self.observed[:, -1:], self.posterior)
+        return WindowOutput(
+            self._reconstruction.newest(),
+            self.observed[:, -1:],
+            self.posterior,
+            None if self._windows is None else self._windows[:, -1:],
+        )
 
     def _where_observed(self, amounts: Tensor) -> Tensor:
         return torch.where(self.observed, amounts, 0.0)

@@ -89,7 +89,7 @@ class Reconstructor:
             self._model.decode(latent.sample(noise), calendar, context) for noise in self._noise
         ]
         reconstruction = self._model.likelihood.reconstruct(scaled, samples)
-        return WindowOutput(reconstruction, observed, Posterior(*latent))
+        return WindowOutput(reconstruction, observed, Posterior(*latent), scaled)
 
     def _padded(self, values: NDArray[np.float32], size: int) -> Tensor:
         """Copy the windows into the buffer of this size; the rest counts as not observed."""
@@ -140,4 +140,4 @@ class Reconstructor:
         """Yield what must not depend on the batch: the newest expected values and all scores."""
         yield output.expected[:, -1]
         for score in self._scores:
-            yield from score(output)
+            yield from score.witness(output)

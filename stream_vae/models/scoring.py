@@ -1,5 +1,7 @@
 """Scores of windows from a bundle."""
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,9 @@ from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.device import resolve_device
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
+from stream_vae.models.scores.tracked import Tracked
+
+_Number = TypeVar("_Number", np.float32, np.float64)
 
 
 class WindowScorer:
@@ -95,13 +100,18 @@ class WindowScorer:
             probability=_joined([part.probability for part in parts]),
             log_probability=_joined([part.log_probability for part in parts]),
             windows=tuple(chunk for part in parts for chunk in part.windows),
+            evidence=_joined([part.evidence for part in parts]),
         )
 
     @torch.inference_mode()
     def _score_batch(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         B = len(values)
         output = self._reconstructor.reconstruct(self._scale(values), end_times)
-        score, parts = self._score(output)
+        evidence = self._score.evidence(output) if isinstance(self._score, Tracked) else None
+        if isinstance(self._score, Tracked) and evidence is not None:
+            score, parts = self._score.of_evidence(evidence)
+        else:
+            score, parts = self._score(output)
         windows = self._windows(output, B)
         expected = self.spec.scaler.inverse(windows.expected[:, -1])
         spread = windows.spread[:, -1].astype(np.float64)
@@ -115,6 +125,7 @@ class WindowScorer:
             probability=self._probability(log_probability),
             log_probability=log_probability if self._with_log_probability else None,
             windows=(windows,),
+            evidence=None if evidence is None else evidence[:B].cpu().numpy(),
         )
 
     def _windows(self, output: WindowOutput, n: int) -> ExpectedWindows:
@@ -157,7 +168,7 @@ class WindowScorer:
         return scaled
 
 
-def _joined(parts: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+def _joined(parts: list[NDArray[_Number] | None]) -> NDArray[_Number] | None:
     found = [part for part in parts if part is not None]
     return np.concatenate(found) if found else None
 

@@ -18,12 +18,14 @@ from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import with_version
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
+from stream_vae.models.members import MEMBERS
 from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import Recency
 from stream_vae.models.scores.score import FittingData, LatentSample, Score
 from stream_vae.models.scores.single import SINGLE_SCORES
+from stream_vae.models.scores.tracked import tracking_of
 from stream_vae.models.vae.sequence_vae import SequenceVae
 
 # Threads that wait for each other make these tiny products many times slower on a busy machine.
@@ -86,7 +88,8 @@ def random_bundle(
         noise_seed=seed,
         training=summary,
     )
-    return with_version(bundle)
+    tracking = tracking_of(bundle.score_states)
+    return with_version(replace(bundle, spec=replace(bundle.spec, tracking=tracking)))
 
 
 def _score_states(
@@ -105,10 +108,14 @@ def _score_states(
 def _fitted_scores(n_features: int, latent_size: int, window_length: int) -> dict[str, Score]:
     mean = torch.from_numpy(np.random.default_rng(0).normal(size=(40, latent_size)))
     n_residuals = n_features * min(window_length, max(1, 32 // n_features))  # `part_residuals`
+    windows = torch.from_numpy(
+        np.random.default_rng(1).normal(size=(60, window_length * n_features)).astype(np.float32)
+    )
     data = FittingData(
         n_features=n_features,
         device=torch.device("cpu"),
         held_out=[],
+        members=tuple(member.fitted(windows, seed=0) for member in MEMBERS.values()),
         training=LatentSample(
             mean=mean,
             log_var=-1.0 + 0.1 * mean,

@@ -65,19 +65,19 @@ class Recency(Score):
     def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
         """Score windows."""
         squared, observed = output.squared_residual, output.observed
-        recency = _recency_weight(observed.shape[1], squared.device)
+        recency = recency_weight(observed.shape[1], squared.device)
         weight = recency[None, :, None] * observed
         seen = observed.any(dim=1)
         total = torch.where(seen, weight.sum(dim=1), 1.0)
         energy = (weight * squared).sum(dim=1) / total
         usual = self.residual_variance.to(squared.dtype) + _RECENCY_VARIANCE
-        part = _to_three_quarters(energy / usual)
+        part = to_three_quarters(energy / usual)
         mean = part.sum(dim=1) / seen.sum(dim=1).clamp(min=1)
         return torch.log(mean + _RECENCY_OFFSET), part
 
     def step_weight(self, n_steps: int) -> Tensor:
         """Return (T,) exp(-age / 8)."""
-        return _recency_weight(n_steps, torch.device("cpu"))
+        return recency_weight(n_steps, torch.device("cpu"))
 
     @classmethod
     def fitted(cls, data: FittingData) -> Self:
@@ -90,12 +90,13 @@ class Recency(Score):
         return cls(residual_variance=torch.where(count > 0, total / count.clamp(min=1), 1.0))
 
 
-def _recency_weight(n_steps: int, device: torch.device) -> Tensor:
+def recency_weight(n_steps: int, device: torch.device) -> Tensor:
+    """Return (T,) weights exp(-age / 8) of the steps of a window."""
     age = torch.arange(n_steps - 1, -1, -1, device=device, dtype=torch.float32)
     return torch.exp(-age / RECENCY_STEPS)
 
 
-def _to_three_quarters(amount: Tensor) -> Tensor:
+def to_three_quarters(amount: Tensor) -> Tensor:
     """Return amount^0.75 by square roots, which are exactly rounded everywhere.
 
     torch's own power differs in the last bit between the middle and the end of an array, so a

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stream_vae.errors import BundleError
+from stream_vae.models.members.member import Member
 from stream_vae.models.outputs import WindowOutput
 
 _LOG_ERROR_OFFSET = 1e-3
@@ -46,6 +47,10 @@ class FittingData:
     """Batches of held-out windows, not known to be anomalous; may be gone through repeatedly."""
     training: LatentSample | None = None
     """Windows that the network was trained on; None for outputs without a latent."""
+    members: tuple[Member, ...] = ()
+    """Window models beside the network, for the score `fused`."""
+    has_distances: bool = True
+    """Whether the difference of two values of every feature has a meaning; not of categories."""
     latent_clusters: int = 2
     """Components of the mixture on the latent."""
     seed: int = 0
@@ -69,6 +74,10 @@ class Score(ABC):
             The scores (B,), and each feature's contribution (B, F), >= 0 and not normalised. Values
             that were not observed contribute to neither.
         """
+
+    def witness(self, output: WindowOutput) -> list[Tensor]:
+        """Return all (B, ...) that must be the same bit for bit whatever the batch."""
+        return [*self(output)]
 
     @classmethod
     def fitted(cls, data: FittingData) -> Self | None:

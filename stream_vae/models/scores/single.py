@@ -10,6 +10,7 @@ from stream_vae.models.scores.likelihood import (
 )
 from stream_vae.models.scores.score import Score
 from stream_vae.models.scores.supervised import Supervised
+from stream_vae.models.scores.tracked import Fused, Tracked
 
 SINGLE_SCORES: dict[str, type[Score]] = {
     score.name: score
@@ -25,5 +26,7 @@ SINGLE_SCORES: dict[str, type[Score]] = {
         LatentCluster,
         LatentOutlier,
         Supervised,
+        Tracked,
+        Fused,
     )
 }

@@ -7,10 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stream_vae.detect.config import TrackingConfig
+from stream_vae.detect.tracking import BLOCK, ResidualTracker
 from stream_vae.errors import ConfigError
 from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.config import TrainingConfig
 from stream_vae.models.device import resolve_device
+from stream_vae.models.members import MEMBERS
+from stream_vae.models.members.member import Member
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
 from stream_vae.models.scores.combined import Combined
@@ -24,6 +28,7 @@ from stream_vae.models.scores.score import (
     part_residuals,
 )
 from stream_vae.models.scores.single import SINGLE_SCORES
+from stream_vae.models.scores.tracked import Tracked, filled, tracking_of
 from stream_vae.models.training.labelled_thresholds import best_thresholds
 from stream_vae.models.training.training_windows import (
     ANOMALOUS,
@@ -41,6 +46,11 @@ _MAX_WINDOWS = 20_000
 _MAX_TRAINING_WINDOWS = 5_000
 """As many labelled and unlabelled ones each: the latent scores keep far fewer."""
 
+_MAX_MEMBER_WINDOWS = 10_000
+_MAX_MEMBER_VALUES = 16_000_000
+"""Of each part of the history, for the members beside the network: 64 MB."""
+
+_NETWORK = "vae"
 _BATCH = 256
 
 
@@ -66,6 +76,8 @@ def calibrate(
         device=device,
         held_out=_HeldOut(outputs, held_out),
         training=_latent_sample(outputs, fitted_to),
+        members=_members(outputs, fitted_to, bundle.training.config),
+        has_distances=all(one.kind != "categorical" for one in bundle.spec.features),
         latent_clusters=bundle.training.config.latent_clusters,
         seed=bundle.noise_seed,
     )
@@ -82,11 +94,14 @@ def calibrate(
         scores[combined.name] = combined
         values[combined.name] = combined.total(of_each).cpu().numpy()
     states = {name: score.state() for name, score in scores.items()}
+    states = {name: state for name, state in states.items() if state}
     return replace(
         bundle,
-        score_states={name: state for name, state in states.items() if state},
+        score_states=states,
         spec=replace(
-            bundle.spec, calibration={name: _quantiles(found) for name, found in values.items()}
+            bundle.spec,
+            calibration={name: _quantiles(found) for name, found in values.items()},
+            tracking=tracking_of(states),
         ),
     )
 
@@ -95,15 +110,59 @@ def combined_names(training: TrainingConfig) -> list[str]:
     """Return the scores that `training.combined` names.
 
     Raises:
-        ConfigError: If they are not two or more different ones.
+        ConfigError: If they are not two or more different ones, or one follows its series.
     """
-    names = [name.strip() for name in training.combined.split("+")]
-    if len(names) < 2 or len(set(names)) < len(names) or set(names) - SINGLE_SCORES.keys():
+    names = _names(training.combined)
+    usable = {name for name, score in SINGLE_SCORES.items() if not issubclass(score, Tracked)}
+    if len(names) < 2 or len(set(names)) < len(names) or set(names) - usable:
         raise ConfigError(
             f"training.combined: found {training.combined!r}, expected two or more of "
-            f"{sorted(SINGLE_SCORES)} joined by +"
+            f"{sorted(usable)} joined by +"
         )
     return names
+
+
+def member_names(training: TrainingConfig) -> list[str]:
+    """Return the members beside the network that `training.members` names.
+
+    Raises:
+        ConfigError: If one is unknown or named twice, or the network is missing.
+    """
+    names = _names(training.members)
+    known = {_NETWORK, *MEMBERS}
+    if _NETWORK not in names or len(set(names)) < len(names) or set(names) - known:
+        raise ConfigError(
+            f"training.members: found {training.members!r}, expected {_NETWORK} and any of "
+            f"{sorted(MEMBERS)}, joined by +"
+        )
+    return [name for name in MEMBERS if name in names]
+
+
+def _names(joined: str) -> list[str]:
+    return [name.strip() for name in joined.split("+")]
+
+
+def _members(
+    reconstructor: Reconstructor, parts: Sequence[WindowSet], training: TrainingConfig
+) -> tuple[Member, ...]:
+    """Return the members fitted to windows that the network was fitted to, without anomalous ones.
+
+    What was not observed is filled as it is when they score.
+    """
+    names = member_names(training)
+    if not names:
+        return ()
+    flat: list[torch.Tensor] = []
+    for windows in parts:
+        normal = np.flatnonzero(windows.labels() != ANOMALOUS)
+        n_values = windows.window_length * windows.steps.shape[1]
+        most = max(min(_MAX_MEMBER_WINDOWS, _MAX_MEMBER_VALUES // n_values), 1)
+        for output, which in _outputs(reconstructor, windows, _spaced(normal, most)):
+            flat.append(filled(output)[: len(which)].flatten(1))
+    if not flat:
+        return ()
+    together = torch.cat(flat)
+    return tuple(MEMBERS[name].fitted(together, seed=training.seed) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +237,39 @@ def _values(
     chosen: Sequence[tuple[WindowSet, NDArray[np.int64]]],
     device: torch.device,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return score -> (W,) of the chosen windows of each set, one set after the other."""
+    """Return score -> (W,) of the chosen windows of each set, one set after the other.
+
+    Scores that are tracked follow each series of a set from its first window to its last.
+    """
     reconstructor = Reconstructor(bundle, scores.values(), device=device, max_batch=_BATCH)
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in scores}
     for windows, wanted in chosen:
+        series = windows.series_of_steps()[windows.starts].astype(np.int32)
+        n_series = int(series.max(initial=0)) + 1
+        apart = max(len(windows) // max(len(wanted), 1), 1)
+        trackers = {
+            name: _tracker(score, n_series, apart)
+            for name, score in scores.items()
+            if isinstance(score, Tracked)
+        }
         for output, which in _outputs(reconstructor, windows, wanted):
             for name, score in scores.items():
-                found[name].append(score(output)[0][: len(which)].double().cpu().numpy())
+                if isinstance(score, Tracked):
+                    evidence = score.evidence(output)[: len(which)].cpu().numpy()
+                    value = trackers[name].follow(series[which], evidence)
+                else:
+                    value = score(output)[0][: len(which)].double().cpu().numpy()
+                found[name].append(value)
     return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _tracker(score: Tracked, n_series: int, apart: int) -> ResidualTracker:
+    """Return a tracker of windows so many steps apart."""
+    usual = TrackingConfig()
+    config = replace(usual, readings=max(usual.readings // apart, BLOCK))
+    tracker = ResidualTracker(score.usual, config, n_series)
+    tracker.state.begin(np.arange(n_series, dtype=np.int32))
+    return tracker
 
 
 def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:

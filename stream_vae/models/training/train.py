@@ -30,6 +30,7 @@ from stream_vae.models.training.calibration import (
     calibrate,
     choose_thresholds,
     combined_names,
+    member_names,
 )
 from stream_vae.models.training.constant_model import constant_log_likelihood
 from stream_vae.models.training.fitting import SILENT, Fitted, Fitting, Listeners, fit
@@ -102,6 +103,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     """
     step_ns = round(step_seconds * 1e9)
     combined_names(training)
+    member_names(training)
     check_series(series, n_features=len(features), step_ns=step_ns)
     check_values(series, features)
     decided, rhythms = resolved(architecture, series, step_ns=step_ns)
