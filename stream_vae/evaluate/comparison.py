@@ -20,7 +20,7 @@ from stream_vae.evaluate.baselines import (
 )
 from stream_vae.evaluate.history import BATCH, OtherScore
 from stream_vae.models.residuals import ResidualScorer
-from stream_vae.models.scores import default_score
+from stream_vae.models.scores import residual_score
 from stream_vae.pipeline.series_store import SeriesStore
 
 FEWEST_WINDOWS = 50
@@ -81,7 +81,7 @@ def fit_baselines(
     """Return baselines by name, each with its usual score, and under our score where it has one.
 
     The usual score is the mean squared residual of PCA (Q), the distance to the nearest window,
-    the largest z-score at the newest step, and the isolation forest's own. Ours is `default_score`
+    the largest z-score at the newest step, and the isolation forest's own. Ours is `residual_score`
     on the residuals; an isolation forest has none. The last fifth of the windows is not fitted to,
     but sets the scales of scores.
 
@@ -94,7 +94,7 @@ def fit_baselines(
     held_from = round(len(windows) * (1 - _HELD_OUT))
     learnt, held_out = windows[:held_from], windows[held_from:]
     nearest = NearestWindow(learnt, most=_REFERENCE_WINDOWS, rng=np.random.default_rng(seed))
-    ours = default_score(len(scaler.mean))
+    ours = residual_score(len(scaler.mean))
     found: dict[str, _Score] = {}
     if with_deterministic:
         found |= _deterministic(learnt, held_out, ours)

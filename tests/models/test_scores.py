@@ -1,6 +1,7 @@
 import math
 from collections.abc import Sequence
 
+import pytest
 import torch
 
 from stream_vae.models.likelihoods import GaussianReconstruction
@@ -92,6 +93,20 @@ def test_recency_learns_the_mean_square_of_what_was_observed() -> None:
     )
 
 
-def test_default_depends_on_the_number_of_features() -> None:
-    assert default_score(1) == "log_probability"
-    assert default_score(2) == "recency"
+@pytest.mark.parametrize(
+    ("n_features", "window_length", "all_numeric", "has_members", "expected"),
+    [
+        (1, 32, True, True, "log_probability"),
+        (2, 32, True, True, "fused"),
+        (2, 32, True, False, "tracked"),
+        (2, 1, True, True, "recency"),
+        (2, 32, False, True, "log_probability"),
+    ],
+)
+def test_default_depends_on_the_data(
+    n_features: int, window_length: int, all_numeric: bool, has_members: bool, expected: str
+) -> None:
+    found = default_score(
+        n_features, window_length=window_length, all_numeric=all_numeric, has_members=has_members
+    )
+    assert found == expected

@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from stream_vae.core.scaling import Scaler
 from stream_vae.evaluate.comparison import encoded, fit_baselines
+from stream_vae.evaluate.data_sets.ablation import variants
 from stream_vae.evaluate.data_sets.task import HELD_OUT, Task, TimedWindows
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.scores.tracked import Fused
 from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.calibration import member_names
 from stream_vae.models.training.fitting import Listeners
 from stream_vae.models.training.reports import BatchReport
 from stream_vae.models.training.train import train
@@ -63,12 +67,42 @@ def model_scores(
         listeners=Listeners(batch=on_batch),
     )
     for name in settings.scores:
+        if name == Fused.name and task.is_in_order:
+            yield from _ablation(task, trained.bundle)
+            continue
         scorer = WindowScorer(trained.bundle, score=name, device=settings.training.device)
         test, reference = (
             np.concatenate([scorer.score(part.values, part.end_times).value for part in batches])
             for batches in (_batches(task.test), _batches(task.reference))
         )
         yield MethodScores(method=MODEL, score=name, test=test, reference=reference)
+
+
+def _ablation(task: Task, bundle: Bundle) -> Iterator[MethodScores]:
+    """Yield the fused score of a series and of what it is made of."""
+    score = Fused.name
+    scorer = WindowScorer(bundle, score=score, device=task.settings.training.device)
+    evidence = [
+        np.concatenate([_evidence(scorer, part) for part in _batches(windows)])
+        for windows in (task.test, task.reference)
+    ]
+    members = {"vae": 0}
+    for name in member_names(bundle.training.config):
+        members[name] = len(members)
+    for one in variants(members):
+        test, reference = (
+            one.score(found, bundle.spec.tracking[score], step=step)
+            for found, step in zip(evidence, (1, task.settings.training.stride), strict=True)
+        )
+        yield MethodScores(
+            method=one.method or MODEL, score=one.score_name, test=test, reference=reference
+        )
+
+
+def _evidence(scorer: WindowScorer, windows: TimedWindows) -> NDArray[np.float32]:
+    found = scorer.score(windows.values, windows.end_times).evidence
+    assert found is not None  # noqa: S101 -- the fused score always gives it
+    return found
 
 
 def baseline_scores(

@@ -31,7 +31,7 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 SETTINGS = TaskSettings(
     architecture=ArchitectureConfig(),
     training=TrainingConfig(device="cpu"),
-    scores=("recency", "log_probability"),
+    scores=("fused", "recency", "log_probability"),
 )
 
 LAYOUT = "train/NAME.txt, test/NAME.txt and test_label/NAME.txt"

@@ -33,7 +33,7 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 SETTINGS = TaskSettings(
     architecture=ArchitectureConfig(),
     training=TrainingConfig(device="cpu"),
-    scores=("recency", "log_probability"),
+    scores=("fused", "recency", "log_probability"),
 )
 
 _LAYOUT = "train/CHANNEL.npy, test/CHANNEL.npy and labeled_anomalies.csv"

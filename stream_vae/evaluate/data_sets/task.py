@@ -66,6 +66,8 @@ class Task:
     """(W,) labels of `history`, where the task gives them."""
     step_seconds: float
     settings: TaskSettings
+    is_in_order: bool = False
+    """Whether the test windows are those of one series in time, one step apart."""
     judged_from: int = 0
     """First test window that counts."""
     vus_buffer: int | None = None
@@ -122,6 +124,7 @@ def stream_task(  # noqa: PLR0913 - both parts, labels and their meaning
         history=windows_of(train, times, T).rows(slice(None, None, settings.training.stride)),
         test=windows_of(test, np.arange(len(test), dtype=np.int64) * step_ns, T),
         is_anomalous=is_anomalous[T - 1 :],
+        is_in_order=True,
         step_seconds=step_seconds,
         settings=settings,
     )

@@ -225,7 +225,10 @@ def _bundle(
         step_seconds=task.step_seconds,
         scaler=fit_of_all.scaler,
         score=default_score(
-            len(task.features), all_numeric=all(one.kind == "numeric" for one in task.features)
+            len(task.features),
+            window_length=task.architecture.window_length,
+            all_numeric=all(one.kind == "numeric" for one in task.features),
+            has_members=bool(member_names(task.training)),
         ),
         calibration={},
     )

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
+from stream_vae.detect.config import TrackingConfig
+from stream_vae.detect.tracking import ResidualTracker
 from stream_vae.errors import ConfigError
 from stream_vae.models.bundle_format import decode_bundle, encode_bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
@@ -102,7 +104,7 @@ def test_model_beats_a_constant_on_a_wave() -> None:
 def test_spec_says_what_was_trained(model: TrainedModel) -> None:
     spec = model.bundle.spec
     assert (spec.id, spec.trained_at, spec.features) == ("pump", NOW, FEATURES)
-    assert (spec.window_length, spec.step_seconds, spec.score) == (T, 60.0, "recency")
+    assert (spec.window_length, spec.step_seconds, spec.score) == (T, 60.0, "fused")
     np.testing.assert_allclose(spec.scaler.mean, make_values()[:140].mean(axis=0))
     assert len(spec.version) == 16
 
@@ -112,8 +114,13 @@ def test_calibration_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
     windows, times = tail_windows()
     assert set(model.bundle.spec.calibration) == set(SCORES) - {"supervised"}
     for name, found in model.bundle.spec.calibration.items():
-        scores = WindowScorer(model.bundle, score=name, device="cpu").score(windows, times).value
-        expected = np.quantile(scores, np.linspace(0, 1, 1001))
+        scores = WindowScorer(model.bundle, score=name, device="cpu").score(windows, times)
+        values = scores.value
+        if scores.evidence is not None:
+            tracker = ResidualTracker(model.bundle.spec.tracking[name], TrackingConfig(), 1)
+            tracker.state.begin(np.zeros(1, np.int32))
+            values = tracker.follow(np.zeros(len(values), np.int32), scores.evidence)
+        expected = np.quantile(values, np.linspace(0, 1, 1001))
         np.testing.assert_array_equal(found, expected)
 
 
@@ -195,7 +202,7 @@ def test_combined_leaves_out_what_cannot_be_fitted() -> None:
 
 def test_report_counts_rows_windows_and_features(model: TrainedModel) -> None:
     report = model.report
-    assert (report.rows, report.series, report.score) == (200, 1, "recency")
+    assert (report.rows, report.series, report.score) == (200, 1, "fused")
     assert report.windows == {"training": 68, "validation": 15, "calibration": 35}
     assert [feature.is_constant for feature in report.features] == [False, False, True]
     assert [feature.observed_share for feature in report.features] == [1.0, 1.0, 1.0]
