@@ -17,7 +17,7 @@ from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.model_spec import Feature, ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
-from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import DEFAULT_CAPACITY, Detector
 from stream_vae.pipeline.pipeline import Pipeline
@@ -82,7 +82,7 @@ def make_pipeline() -> Callable[..., Pipeline]:
             topic="readings",
             group="test",
         )
-        config = config or DetectConfig()
+        config = config or DetectConfig(threshold=ThresholdConfig(quantile=0.999))
         detector = Detector(spec or make_spec(), scorer or MeanSquareScorer(), config, capacity)
         return Pipeline(detector, config, origin)
 

@@ -72,6 +72,8 @@ class ModelSpec:
     fitted to; empty where there were no labels of both kinds."""
     tracking: Mapping[str, UsualResiduals] = field(default_factory=dict)
     """Of each score that is tracked, what its members' residuals usually are."""
+    cycle_steps: int = 0
+    """Of the longest rhythm found in the training data; 0 if there is none."""
 
     @property
     def has_events(self) -> bool:

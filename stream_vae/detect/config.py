@@ -7,11 +7,14 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from stream_vae.core.alerts import Severity
 from stream_vae.core.model_spec import Criterion
+from stream_vae.detect.budget import Budget, parse_budget
 
 ThresholdMethod = Literal["percentile", "mean_sd", "fixed", "labelled", "pot"]
 
 POT_TAIL_SHARE: Final = 0.02
 """Share of scores above the level at which the tail of `pot` begins; 98 % as in its paper."""
+
+DEFAULT_QUANTILE: Final = 0.99
 
 _LEARNT = frozenset({"window", "refresh_every", "release_after"})
 _USED_BY: dict[ThresholdMethod, frozenset[str]] = {
@@ -32,15 +35,18 @@ class ThresholdConfig:
     tail with drift, DSPOT) learn from the series' own recent normal scores; `fixed` is a value, and
     `labelled` one that training chose on labelled data."""
 
-    quantile: Annotated[float, Gt(0.5), Lt(1.0)] = 0.999
-    """Share of normal scores below the threshold; 0.999 asks for 1 false reading in 1,000
-    (`percentile`; `pot`, > 0.98)."""
+    quantile: Annotated[float, Gt(0.5), Lt(1.0)] | None = None
+    """Share of a series' readings below the threshold, held by slow feedback; 0.999 asks for 1
+    false reading in 1,000. Unset, 0.99, or what `detect.budget` makes of it (`percentile`; `pot`,
+    > 0.98)."""
 
-    window: Annotated[int, Ge(100), Le(100_000)] = 1000
-    """Admitted scores remembered per series; 4 bytes each (`percentile`, `mean_sd`, `pot`)."""
+    window: Annotated[int, Ge(100), Le(100_000)] = 5000
+    """Scores remembered per series; 4 bytes each. Where training found a rhythm of more steps, only
+    every second, third, ... score is remembered, so that they reach over all of it (`percentile`,
+    `mean_sd`, `pot`)."""
 
-    refresh_every: Annotated[int, Ge(1)] = 16
-    """Admitted scores between two refreshes of the threshold (`percentile`, `mean_sd`, `pot`)."""
+    refresh_every: Annotated[int, Ge(1)] = 64
+    """Scores remembered between two refreshes of the threshold (`percentile`, `mean_sd`, `pot`)."""
 
     release_after: Annotated[int, Ge(1)] = 1000
     """Consecutive anomalous readings after which a series' new level is learnt as normal, so that
@@ -59,6 +65,11 @@ class ThresholdConfig:
     peaks: Annotated[int, Ge(20), Le(10_000)] = 200
     """Excesses remembered per series, to which the tail is fitted; 4 bytes each (`pot`)."""
 
+    @property
+    def asked(self) -> float:
+        """The share of readings below the threshold, the default resolved."""
+        return DEFAULT_QUANTILE if self.quantile is None else self.quantile
+
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
         for each in fields(self):
@@ -76,7 +87,7 @@ class ThresholdConfig:
             self._check_pot()
 
     def _check_pot(self) -> None:
-        if self.quantile <= 1 - POT_TAIL_SHARE:
+        if self.asked <= 1 - POT_TAIL_SHARE:
             msg = (
                 f"quantile: found {self.quantile}, expected more than {1 - POT_TAIL_SHARE:g} with "
                 "method pot, whose tail begins there"
@@ -193,6 +204,41 @@ class DetectConfig:
     """Smallest share of observed values with which a window is scored."""
 
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    budget: str = ""
+    """Incidents wanted, instead of `threshold.quantile`: `1 per series per week`, or shared equally
+    by all series, `3 per fleet per day` (of this instance) and `3 per fleet of 200 per day` (of all
+    instances). Each series' threshold is set so that its readings open as many, whether or not
+    something is wrong with it, and corrected by slow feedback. With `threshold.method: percentile`;
+    empty: none."""
+
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
     incident: IncidentConfig = field(default_factory=IncidentConfig)
     silence: SilenceConfig = field(default_factory=SilenceConfig)
+
+    @property
+    def alarm_budget(self) -> Budget | None:
+        """The budget, read."""
+        return parse_budget(self.budget) if self.budget.strip() else None
+
+    def __post_init__(self) -> None:
+        """Validate the fields against each other."""
+        try:
+            budget = self.alarm_budget
+        except ValueError as error:
+            msg = f"budget: {error}"
+            raise ValueError(msg) from error
+        if budget is None:
+            return
+        if self.threshold.quantile is not None:
+            msg = (
+                f"budget: found {self.budget!r} beside threshold.quantile "
+                f"{self.threshold.quantile}, expected one of them: each decides how often a "
+                "reading is anomalous"
+            )
+            raise ValueError(msg)
+        if self.threshold.method != "percentile":
+            msg = (
+                f"budget: found {self.budget!r} with threshold.method {self.threshold.method}, "
+                "expected percentile, the method that can hold one"
+            )
+            raise ValueError(msg)

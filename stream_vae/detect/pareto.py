@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.detect.tail import LEAST_SCALE, NEARLY_ZERO, SHAPES
+from stream_vae.detect.tail import HEAVIEST_SHAPE, LEAST_SCALE, NEARLY_ZERO
 
 _STEPS = 24  # of the bisection, over 7 decades: to 1e-6 of the root
 _LEAST_ROOT, _GREATEST_ROOT = 1e-6, 20.0  # in units of 1 / mean excess
@@ -48,8 +48,8 @@ def fit_pareto(excesses: NDArray[np.float64]) -> ParetoFit:
     # The second moment tells near 0, where rounding hides the slope's sign.
     is_heavy = (unit**2).mean(axis=1) > 2 * unit.mean(axis=1) ** 2
     likeliest = np.where(is_heavy, np.log1p(root[:, None] * unit).mean(axis=1), 0.0)
-    shape = np.clip(likeliest, max(SHAPES[0], NEARLY_ZERO), SHAPES[1])
-    inside = is_heavy & (likeliest < SHAPES[1])
+    shape = np.clip(likeliest, NEARLY_ZERO, HEAVIEST_SHAPE)
+    inside = is_heavy & (likeliest < HEAVIEST_SHAPE)
     # At a bound, the scale that gives the mean: it is scale / (1 - shape).
     scale = np.where(inside, shape / root * np.maximum(mean, LEAST_SCALE), mean * (1 - shape))
     return ParetoFit(shape=shape, scale=np.maximum(scale, LEAST_SCALE))

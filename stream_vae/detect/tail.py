@@ -1,6 +1,6 @@
 """The distribution of a series' recent scores: empirical body, generalised Pareto tail."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -21,9 +21,15 @@ LEAST_SCALE = 1e-3
 _BODY_POINTS = 33
 _SHARED_POINTS = 1000
 NEARLY_ZERO = 1e-6  # stands for the exponential limit, without a case of its own
-# Below 0 the tail has an end point, which a short or autocorrelated calibration puts far too low:
-# every drift would get a probability of 0. Above 0.5, 100 scores fit noise.
-SHAPES = (0.0, 0.5)
+LIGHTEST_SHAPE = -0.4
+HEAVIEST_SHAPE = 0.5
+"""Above it, some hundred scores fit noise."""
+
+_TURN_SHARE = 1e-3
+"""Share of the scores beyond which a tail lighter than exponential is taken to be exponential: it
+has an end point, which a short or autocorrelated sample puts far too low, and every drift would
+have a probability of 0."""
+_TO_TURN = float(np.log(TAIL_SHARE / _TURN_SHARE))
 
 
 FIT: Final = (
@@ -47,7 +53,7 @@ class TailFit:
     scale: NDArray[np.float64]
     """(S,) > 0, score units."""
     shape: NDArray[np.float64]
-    """(S,) in (0, 0.5]; towards 0 the exponential tail."""
+    """(S,) in [-0.4, 0.5], not 0; towards 0 the exponential tail."""
     body: NDArray[np.float32]
     """(S, 33) evenly spaced quantiles from 0 to 1 - TAIL_SHARE."""
 
@@ -85,9 +91,40 @@ class TailFit:
         low, high = self.body[at, left], self.body[at, left + 1]
         part = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
         in_body = 1 - (1 - TAIL_SHARE) * (left + part) / (_BODY_POINTS - 1)
+        return np.maximum(np.where(scores > self.start, self.in_tail(scores), in_body), LEAST_P)
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """(S,) median, about."""
+        return np.asarray(self.body[:, round(0.5 / (1 - TAIL_SHARE) * (_BODY_POINTS - 1))], float)
+
+    def level(self, share: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """Return (S,) scores that a share of all scores exceeds.
+
+        Args:
+            share: (S,) or one for all, in (0, TAIL_SHARE].
+        """
+        ratio = np.log(TAIL_SHARE / np.minimum(share, TAIL_SHARE))
+        inner = np.where(self.shape < 0, np.minimum(ratio, _TO_TURN), ratio)
+        beyond = self.scale * np.exp(self.shape * _TO_TURN) * (ratio - inner)
+        inside = self.scale * np.expm1(self.shape * inner) / self.shape
+        return np.asarray(self.start + inside + beyond)
+
+    def reach(self, share: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """Return (S,) how much higher a level is that e times fewer scores exceed."""
+        return self.level(np.minimum(share, TAIL_SHARE) / np.e) - self.level(share)
+
+    def in_tail(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (B,) probabilities of scores at least this high; of those in the tail alone.
+
+        Args:
+            scores: (B,) of S series, or any number of one.
+        """
         excess = np.maximum(scores - self.start, 0) / self.scale
-        in_tail = TAIL_SHARE * np.exp(-np.log1p(self.shape * excess) / self.shape)
-        return np.maximum(np.where(scores > self.start, in_tail, in_body), LEAST_P)
+        turn = np.where(self.shape < 0, np.expm1(self.shape * _TO_TURN) / self.shape, np.inf)
+        inner = np.exp(-np.log1p(self.shape * np.minimum(excess, turn)) / self.shape)
+        beyond = np.maximum(excess - turn, 0) * np.exp(-self.shape * _TO_TURN)
+        return np.asarray(TAIL_SHARE * inner * np.exp(-beyond))
 
 
 class SharedTail:
@@ -113,17 +150,16 @@ class SharedTail:
         """
         fit = self._fit
         in_body = 1 - np.interp(scores, fit.body[0], np.linspace(0, 1 - TAIL_SHARE, _BODY_POINTS))
-        excess = np.maximum(scores - fit.start, 0) / fit.scale
-        in_tail = TAIL_SHARE * np.exp(-np.log1p(fit.shape * excess) / fit.shape)
+        in_tail = fit.in_tail(scores)
         return np.maximum(np.where(scores > fit.start, in_tail, in_body), LEAST_P)
 
 
-def fit_tail(scores: NDArray[np.float32], quantile: float) -> TailFit:
+def fit_tail(scores: NDArray[np.float32], quantile: NDArray[np.float64] | float) -> TailFit:
     """Fit each row's scores and compute its threshold.
 
     Args:
         scores: (S, N) finite, in any order; N >= 100.
-        quantile: Share of scores to lie below the threshold.
+        quantile: (S,) or one for all: share of scores to lie below the threshold.
 
     References:
         Pickands (1975), Statistical inference using extreme order statistics.
@@ -139,13 +175,14 @@ def fit_tail(scores: NDArray[np.float32], quantile: float) -> TailFit:
     weight = 1 - (np.arange(1, n_tail + 1) - 0.35) / n_tail
     weighted = (excess * weight).mean(axis=1)
     spread = np.maximum(mean - 2 * weighted, 1e-12)
-    shape = np.where(mean > 0, np.clip(2 - mean / spread, *SHAPES), 0.0)
-    shape = np.maximum(shape, NEARLY_ZERO)
+    shape = 2 - mean / spread
+    shape = np.where(mean > 0, np.clip(shape, LIGHTEST_SHAPE, HEAVIEST_SHAPE), NEARLY_ZERO)
+    shape = np.where(np.abs(shape) < NEARLY_ZERO, NEARLY_ZERO, shape)
     scale = np.maximum(mean * (1 - shape), LEAST_SCALE)  # the mean is scale / (1 - shape)
     at = np.linspace(0, n - n_tail - 1, _BODY_POINTS).round().astype(np.int64)
-    if quantile <= 1 - TAIL_SHARE:
-        threshold = ordered[:, min(int(np.ceil(quantile * n)), n) - 1].astype(np.float64)
-    else:
-        ratio = np.log(TAIL_SHARE / (1 - quantile))
-        threshold = start + scale * np.expm1(shape * ratio) / shape
-    return TailFit(threshold=threshold, start=start, scale=scale, shape=shape, body=ordered[:, at])
+    fit = TailFit(threshold=start, start=start, scale=scale, shape=shape, body=ordered[:, at])
+    quantiles = np.broadcast_to(quantile, len(scores))
+    rank = np.clip(np.ceil(quantiles * n).astype(np.int64), 1, n) - 1
+    in_body = ordered[np.arange(len(scores)), rank].astype(np.float64)
+    is_low = quantiles <= 1 - TAIL_SHARE
+    return replace(fit, threshold=np.where(is_low, in_body, fit.level(1 - quantiles)))

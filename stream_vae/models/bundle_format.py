@@ -179,6 +179,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     training: TrainingSummary
     calibration: dict[str, Annotated[list[float], msgspec.Meta(min_length=2)]]
     labelled_thresholds: dict[str, dict[Criterion, float]] = {}
+    cycle_steps: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
@@ -210,6 +211,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
         training=bundle.training,
         calibration={name: levels.tolist() for name, levels in spec.calibration.items()},
         labelled_thresholds={name: dict(found) for name, found in spec.labelled_thresholds.items()},
+        cycle_steps=spec.cycle_steps,
     )
     # One JSON round trip: an integer given for a float must hash as the float that is read back.
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
@@ -239,6 +241,8 @@ def _to_fields(document: _Document) -> dict[str, Any]:
     for name in _LATER_SUMMARY:
         if not getattr(document.training, name):
             del fields["training"][name]
+    if not document.cycle_steps:
+        del fields["cycle_steps"]
     for options, config in (
         (fields["architecture"], ArchitectureConfig()),
         (fields["training"]["config"], TrainingConfig()),
@@ -287,6 +291,7 @@ def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
             for name, levels in document.calibration.items()
         },
         labelled_thresholds=document.labelled_thresholds,
+        cycle_steps=document.cycle_steps,
     )
     return Bundle(
         spec=spec,

@@ -47,7 +47,7 @@ class Detector:
         self.scorer = scorer
         self.capacity = capacity
         score = score_name(spec, config)
-        self.threshold = build_threshold(config.threshold, spec, score, capacity)
+        self.threshold = build_threshold(config, spec, score, capacity)
         self.version = detector_version(spec, score, self.threshold.identity)
         """Identifies its scores, thresholds and state."""
         self._tracker = build_tracker(config.tracking, spec, score, capacity)
@@ -56,7 +56,7 @@ class Detector:
         self._drift = DriftWatch()
 
     def judge(self, scored: ScoredBatch) -> JudgedBatch:
-        """Judge scores of this detector, and learn from the normal ones.
+        """Judge scores of this detector, and learn from them.
 
         A score that is tracked takes the value that it has for its series.
         """
@@ -95,7 +95,7 @@ def detector_parts(spec: ModelSpec, config: DetectConfig) -> tuple[StatePart, ..
     """
     score = score_name(spec, config)
     return _parts(
-        build_threshold(config.threshold, spec, score, 1),
+        build_threshold(config, spec, score, 1),
         build_tracker(config.tracking, spec, score, 1),
     )
 

@@ -175,7 +175,9 @@ class Pipeline:
         Raises:
             LookupError: If another detector scored them.
         """
-        batch = self._detector(scored.detector).judge(scored)
+        detector = self._detector(scored.detector)
+        detector.threshold.share_among(self.n_series)
+        batch = detector.judge(scored)
         self.store.index.unpin()
         window_batch, scores, judged = scored.window_batch, batch.scored.scores, batch.judged
         rows = window_batch.rows[window_batch.ready]

@@ -12,13 +12,13 @@ from tests.memory_kafka.instance import Parts
 from tests.memory_kafka.scene import Scene, make_settings, reading
 
 THRESHOLDS = {
-    "percentile": ThresholdConfig(window=100, refresh_every=4),
+    "percentile": ThresholdConfig(quantile=0.999, window=100, refresh_every=4),
     "mean_sd": ThresholdConfig(
         method="mean_sd", standard_deviations=6, window=100, refresh_every=4
     ),
     "fixed": ThresholdConfig(method="fixed", value=4.5),
     "labelled": ThresholdConfig(method="labelled", criterion="best_f1"),
-    "pot": ThresholdConfig(method="pot", peaks=50, window=100, refresh_every=4),
+    "pot": ThresholdConfig(method="pot", quantile=0.999, peaks=50, window=100, refresh_every=4),
 }
 WORDS = {
     "percentile": "rolling percentile 99.9 of 100 scores",

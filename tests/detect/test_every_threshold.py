@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ModelSpec
-from stream_vae.detect.config import ThresholdConfig, ThresholdMethod
+from stream_vae.detect.config import DetectConfig, ThresholdConfig, ThresholdMethod
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.factory import build_threshold
 from stream_vae.detect.threshold.threshold import Judgement, Threshold
@@ -23,11 +23,11 @@ CALIBRATION = np.quantile(np.random.default_rng(0).normal(size=50_000), np.linsp
 FIELDS = ("threshold", "p_value", "limit", "anomalous")
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    "percentile": {},
+    "percentile": {"quantile": 0.999},
     "mean_sd": {"standard_deviations": 3.5},
     "fixed": {"value": 3.5},
     "labelled": {"criterion": "best_f1"},
-    "pot": {"peaks": 100},
+    "pot": {"peaks": 100, "quantile": 0.999},
 }
 LEARNT = ("percentile", "mean_sd", "pot")
 
@@ -43,19 +43,21 @@ def make_labelled_spec(calibration: NDArray[np.float64]) -> ModelSpec:
     )
 
 
-def make_threshold(method: str, n_series: int = 1, **learning: int) -> Threshold:
+def make_threshold(method: str, n_series: int = 1, **learning: float) -> Threshold:
     """Return a threshold of `n_series` new series; `learning` is of those that learn."""
     return make_calibrated(method, CALIBRATION, learning, n_series)
 
 
 def make_calibrated(
-    method: str, calibration: NDArray[np.float64], learning: Mapping[str, int], n_series: int = 1
+    method: str, calibration: NDArray[np.float64], learning: Mapping[str, float], n_series: int = 1
 ) -> Threshold:
     options = dict(METHODS[method])
     if method in LEARNT:
         options |= learning
     config = ThresholdConfig(method=method, **options)  # type: ignore[arg-type]  # one of METHODS
-    threshold = build_threshold(config, make_labelled_spec(calibration), "mean_square", n_series)
+    threshold = build_threshold(
+        DetectConfig(threshold=config), make_labelled_spec(calibration), "mean_square", n_series
+    )
     threshold.start(np.arange(n_series, dtype=np.int32))
     return threshold
 
@@ -91,14 +93,21 @@ def test_a_score_is_judged_before_it_is_learnt(method: str) -> None:
 
 
 @every_learnt
-def test_an_anomaly_does_not_teach_the_threshold(method: str) -> None:
-    """Control: the same number of normal scores does move it."""
-    calm, alarmed = make_threshold(method), make_threshold(method)
-    start = alarmed.in_force(0)
-    judge(alarmed, np.full(500, 50.0))
-    judge(calm, np.random.default_rng(2).normal(1.0, 0.5, size=500))
-    assert alarmed.in_force(0) == start
-    assert calm.in_force(0) != start
+@pytest.mark.parametrize("size", [1.0, 50.0, 1e9])
+@pytest.mark.parametrize("length", [30, 900])
+def test_a_fault_hardly_raises_the_bar_for_the_next(method: str, size: float, length: int) -> None:
+    """Of whatever size, and shorter than the release; control: a level shift learnt raises it."""
+    calm, faulty = make_threshold(method), make_threshold(method)
+    before, after = np.split(np.random.default_rng(2).normal(size=4000), 2)
+    for threshold in (calm, faulty):
+        judge(threshold, before)
+    start = faulty.in_force(0)
+    judge(faulty, start + np.full(length, size))
+    for threshold in (calm, faulty):
+        judge(threshold, after)
+    assert faulty.in_force(0) - calm.in_force(0) < 1.0
+    judge(faulty, np.full(3000, start + 5))
+    assert faulty.in_force(0) > start + 4
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(LEARNT)))
@@ -290,3 +299,38 @@ def test_the_method_is_told_in_words_and_the_identity_differs_from_all_others(me
     others = [make_threshold(other) for other in METHODS if other != method]
     assert threshold.identity not in [other.identity for other in others]
     assert threshold.method not in [other.method for other in others]
+
+
+@pytest.mark.parametrize("method", ["percentile", "pot"])
+@pytest.mark.parametrize("law", ["white", "autoregressive", "seasonal"])
+def test_as_many_readings_as_asked_are_above_the_threshold(method: str, law: str) -> None:
+    """Of 20 stationary series: the sample is not censored."""
+    n, length, window = 20, 5000, 2000
+    scores = drawn(law, n, length)
+    threshold = make_threshold(method, n, window=window, refresh_every=64, quantile=0.99)
+    rows = np.repeat(np.arange(n, dtype=np.int32), length)
+    judged = threshold.judge(rows, scores.ravel(), np.zeros(n * length, np.bool_))
+    share = judged.anomalous.reshape(n, length)[:, window:].mean()
+    assert 0.007 < share < 0.013
+
+
+def drawn(law: str, n: int, length: int) -> NDArray[np.float64]:
+    """Return (n, length) scores, each standard normal by itself."""
+    noise = np.random.default_rng(5).normal(size=(length, n))
+    if law == "seasonal":
+        phase = np.arange(length)[:, None] / 50
+        return np.asarray((np.sqrt(1.8) * 0.9 * np.sin(2 * np.pi * phase) + noise).T / 1.35)
+    for t in range(1, length if law == "autoregressive" else 0):
+        noise[t] = 0.9 * noise[t - 1] + np.sqrt(1 - 0.81) * noise[t]
+    return noise.T
+
+
+@every_learnt
+def test_after_an_idle_stretch_the_usual_is_not_anomalous(method: str) -> None:
+    """A plant stands still for longer than the ring; control: idle alone would sink the bar."""
+    threshold = make_threshold(method, window=500)
+    start = threshold.in_force(0)
+    judge(threshold, np.random.default_rng(6).normal(-8, 0.1, size=3000))
+    assert start - 2 < threshold.in_force(0) < start
+    working = judge(threshold, np.random.default_rng(7).normal(size=3000))
+    assert working.anomalous.mean() < 0.01

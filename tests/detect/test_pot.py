@@ -17,6 +17,7 @@ Anomalous = NDArray[np.bool_]
 
 def make_threshold(law: Any, n_series: int = 1, **options: float) -> PotThreshold:
     calibration = law.ppf(np.linspace(1e-5, 1 - 1e-5, 1001))
+    options = {"quantile": 0.999, "window": 1000, "refresh_every": 16} | options
     config = ThresholdConfig(method="pot", **options)  # type: ignore[arg-type]  # floats and ints
     threshold = PotThreshold(config, calibration, n_series)
     threshold.start(np.arange(n_series, dtype=np.int32))
@@ -63,12 +64,14 @@ def test_with_a_refresh_at_every_score_it_is_the_papers_algorithm() -> None:
     peaks = state["peaks"][0].astype(np.float64).tolist()
     level = threshold.in_force(0) - beyond(peaks, 50 / 0.02) - np.mean(window)
     n = 50 / 0.02
-    for score in law.rvs(size=400, random_state=12):
-        expected = np.mean(window) + level + beyond(peaks, n)
-        [in_force], [anomalous] = judge(threshold, np.array([score]))
+    for drawn in law.rvs(size=400, random_state=12):
+        aimed = 0.01 * np.exp(-state["shift"][0])
+        expected = np.mean(window) + level + beyond(peaks, n, aimed)
+        most = state["centre"][0] + state["headroom"][0]
+        [in_force], [anomalous] = judge(threshold, np.array([drawn]))
         assert in_force == pytest.approx(expected, rel=2e-3)
-        if anomalous:
-            continue
+        # Anomalous ones are admitted within the quota, of which the paper knows nothing.
+        score = min(drawn, most) if anomalous else drawn
         n += 1
         if score - np.mean(window) > level:
             peaks.append(score - np.mean(window) - level)
@@ -77,10 +80,10 @@ def test_with_a_refresh_at_every_score_it_is_the_papers_algorithm() -> None:
         window = [*window[1:], score]
 
 
-def beyond(peaks: list[float], n: float) -> float:
-    """Return z_q above the level at a risk of 0.01."""
+def beyond(peaks: list[float], n: float, risk: float = 0.01) -> float:
+    """Return z_q above the level."""
     shape, scale = fitted(tuple(peaks))
-    return float(scale / shape * ((0.01 * n / len(peaks)) ** -shape - 1))
+    return float(scale / shape * ((risk * n / len(peaks)) ** -shape - 1))
 
 
 @cache
@@ -107,6 +110,6 @@ def test_a_slow_drift_is_followed_and_a_fault_upon_it_is_found() -> None:
 
 def test_memory_does_not_grow() -> None:
     threshold = make_threshold(stats.expon())
-    assert threshold.state.row.itemsize == 4 * (1000 + 200) + 4 * 4 + 5 * 8
+    assert threshold.state.row.itemsize < 4 * (1000 + 200) + 200
     judge(threshold, stats.expon().rvs(size=12_000, random_state=14))
     assert threshold.state["represented"][0] == pytest.approx(200 / 0.02, rel=0.4)

@@ -50,7 +50,7 @@ def test_the_table_is_markdown_of_four_columns() -> None:
     [
         (("worker", "device"), "`auto`, `cpu`, `cuda` or `cuda:N`", "auto"),
         (("worker", "max_batch"), "integer >= 1 and <= 65536", 256),
-        (("detect", "threshold", "quantile"), "number > 0.5 and < 1", 0.999),
+        (("detect", "threshold", "quantile"), "number > 0.5 and < 1 or null", None),
         (("kafka", "sasl_password"), "text or null", None),
         (("input", "format"), "`json` or `vector`", "json"),
         (("http", "enabled"), "true or false", True),

@@ -10,7 +10,7 @@ from stream_vae.core.columns import Columns
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.core.state_layout import PartitionPart, Stage, StatePart
-from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
@@ -24,6 +24,7 @@ from tests.state.test_loader import load, loader_of, writer_of
 
 MakeReadings = Callable[..., ReadingBatch]
 CAPACITY = 8
+CONFIG = DetectConfig(threshold=ThresholdConfig(quantile=0.999))
 
 
 def make_part(stage: Stage) -> StatePart:
@@ -36,8 +37,8 @@ def make_pipeline(
     series_parts: Sequence[StatePart] = (), partition_parts: Sequence[PartitionPart] = ()
 ) -> Pipeline:
     return Pipeline(
-        Detector(make_spec(), MeanSquareScorer(), DetectConfig(), CAPACITY),
-        DetectConfig(),
+        Detector(make_spec(), MeanSquareScorer(), CONFIG, CAPACITY),
+        CONFIG,
         Origin(
             detector=AlertDetector(name="test", version="0", instance="i"),
             topic="readings",

@@ -59,6 +59,9 @@ class FixedThreshold:
         """Initialise new series."""
         self.state.begin(rows)
 
+    def share_among(self, n_series: int) -> None:
+        """Change nothing: nothing is shared."""
+
     def in_force(self, row: int) -> float:
         """Return the threshold of a series."""
         return float(self._threshold[row])

@@ -1,21 +1,20 @@
 """Rolling mean plus a number of robust standard deviations per series."""
 
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.detect.config import ThresholdConfig
 from stream_vae.detect.tail import FIT, LEAST_SCALE, TailFit, fit_tail
+from stream_vae.detect.threshold.alarm_rate import FixedShare
 from stream_vae.detect.threshold.learnt import LearntThreshold, first_scores, row_type
-
-_FIELDS: Final = (*FIT, ("limit", "<f8"))
 
 _NORMAL_MAD = 1.482602218505602
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
 _NEAR = 3.0  # robust standard deviations within which a score counts for the mean
+_LEAST_SHARE = 1e-6  # for the quota of rejected scores
 _UNUSED_QUANTILE = 0.999  # of the fit's own threshold, which is replaced
 
 
@@ -36,19 +35,30 @@ class MeanSdThreshold(LearntThreshold):
         calibration: Ascending, evenly spaced quantiles of held-out scores: the initial scores of
             every new series.
         capacity: Series; memory is used only for those that were ever started.
+        every: Admitted scores of which one is remembered.
     """
 
     def __init__(
-        self, config: ThresholdConfig, calibration: NDArray[np.float64], capacity: int
+        self,
+        config: ThresholdConfig,
+        calibration: NDArray[np.float64],
+        capacity: int,
+        *,
+        every: int = 1,
     ) -> None:
-        begun: NDArray[np.void] = np.zeros((), row_type(config.window, _FIELDS))
+        begun: NDArray[np.void] = np.zeros((), row_type(config.window, FIT))
         begun["scores"] = first_scores(calibration, config.window)
         fit = _fit(begun["scores"][None], config.standard_deviations)
         fit.write(begun)
-        begun["limit"] = fit.p_value(fit.threshold)[0]
-        super().__init__(config, begun, capacity)
+        share = fit.p_value(fit.threshold)
+        begun["limit"], begun["reach"], begun["centre"] = (
+            share[0],
+            fit.reach(share)[0],
+            fit.centre[0],
+        )
+        super().__init__(config, begun, capacity, every=every)
         self._fit = TailFit.within(self.state)
-        self._limit: NDArray[np.float64] = self.state["limit"]  # (S,) p-value of the threshold
+        self._control(FixedShare(max(float(share[0]), _LEAST_SHARE)))
 
     @property
     def method(self) -> str:
@@ -61,15 +71,14 @@ class MeanSdThreshold(LearntThreshold):
         """The method and its k."""
         return f"mean_sd:{self._config.standard_deviations}"
 
-    def _p_values(
-        self, rows: NDArray[np.int32], scores: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return self._fit.at(rows).p_value(scores), self._limit[rows]
+    def _p_value(self, rows: NDArray[np.int32], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._fit.at(rows).p_value(scores)
 
-    def _refresh(self, due: NDArray[np.int32]) -> None:
+    def _refresh(self, due: NDArray[np.int32], share: NDArray[np.float64]) -> None:
         fit = _fit(self._scores[due], self._config.standard_deviations)
         self._fit.set(due, fit)
-        self._limit[due] = fit.p_value(fit.threshold)
+        self._centre[due] = fit.centre
+        self._reach[due] = fit.reach(fit.p_value(fit.threshold))
 
 
 def _fit(scores: NDArray[np.float32], deviations: float) -> TailFit:

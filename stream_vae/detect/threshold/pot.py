@@ -6,9 +6,11 @@ from numpy.typing import NDArray
 from stream_vae.detect.config import POT_TAIL_SHARE, ThresholdConfig
 from stream_vae.detect.pareto import ParetoFit, fit_pareto
 from stream_vae.detect.tail import LEAST_P
+from stream_vae.detect.threshold.alarm_rate import AskedShare
 from stream_vae.detect.threshold.learnt import LearntThreshold, first_scores, row_type
 
 _BODY_POINTS = 99
+_ROUNDING = 1e-6  # remembered scores are of single precision
 _LAST_QUANTILE = np.log(20)
 """Of 20,000 held-out scores, the most that calibrate, 20 lie above the last but one of a thousand
 quantiles; the greatest is so much beyond it, in units of log probability."""
@@ -48,6 +50,7 @@ class PotThreshold(LearntThreshold):
         calibration: Ascending, evenly spaced quantiles of held-out scores: the initial scores and
             peaks of every new series.
         capacity: Series; memory is used only for those that were ever started.
+        every: Admitted scores of which one is remembered.
 
     References:
         Siffer, Fouque, Termier & Largouet (2017), Anomaly detection in streams with extreme value
@@ -55,10 +58,17 @@ class PotThreshold(LearntThreshold):
     """
 
     def __init__(
-        self, config: ThresholdConfig, calibration: NDArray[np.float64], capacity: int
+        self,
+        config: ThresholdConfig,
+        calibration: NDArray[np.float64],
+        capacity: int,
+        *,
+        every: int = 1,
     ) -> None:
         n_peaks = config.peaks
-        begun: NDArray[np.void] = np.zeros((), row_type(config.window, _fields(n_peaks)))
+        begun: NDArray[np.void] = np.zeros(
+            (), row_type(config.window, (*_fields(n_peaks), *AskedShare.FIELDS))
+        )
         begun["scores"] = first_scores(calibration, config.window)
         begun["drift"] = begun["scores"].mean(dtype=np.float64)
         levels = np.linspace(0, 1, len(calibration))
@@ -70,10 +80,14 @@ class PotThreshold(LearntThreshold):
         begun["represented"] = n_peaks / POT_TAIL_SHARE
         fit = fit_pareto(begun["peaks"][None].astype(np.float64))
         begun["scale"], begun["shape"] = fit.scale[0], fit.shape[0]
-        self._risk = 1 - config.quantile
-        beyond = _expected_beyond(fit, np.array([POT_TAIL_SHARE]), self._risk)[0]
-        begun["threshold"] = begun["drift"] + self._level + beyond
-        super().__init__(config, begun, capacity)
+        risk, share = np.array([1 - config.asked]), np.array([POT_TAIL_SHARE])
+        beyond = _expected_beyond(fit, share, risk)
+        begun["threshold"] = begun["drift"] + self._level + beyond[0]
+        begun["reach"] = (_expected_beyond(fit, share, risk / np.e) - beyond)[0]
+        begun["centre"] = begun["drift"]
+        begun["limit"] = min(POT_TAIL_SHARE, risk[0])
+        super().__init__(config, begun, capacity, every=every)
+        self._control(AskedShare(float(risk[0]), self.state))
         self._drift: NDArray[np.float64] = self.state["drift"]  # (S,) mean of the ring
         self._scale: NDArray[np.float64] = self.state["scale"]  # (S,)
         self._shape: NDArray[np.float64] = self.state["shape"]  # (S,)
@@ -86,46 +100,46 @@ class PotThreshold(LearntThreshold):
         """Description of the threshold, for alert events."""
         config = self._config
         return (
-            f"generalised Pareto tail {config.quantile * 100:g} of {config.peaks} peaks over the "
+            f"generalised Pareto tail {config.asked * 100:g} of {config.peaks} peaks over the "
             f"drift of {config.window} scores"
         )
 
     @property
     def identity(self) -> str:
         """The method and its quantile; the lengths of its rings are those of its state."""
-        return f"pot:{self._config.quantile}"
+        return f"pot:{self._config.asked}"
 
     def _tail_share(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return (B,) share of scores above the level."""
         return np.asarray(self._config.peaks / self._represented[rows])
 
-    def _p_values(
-        self, rows: NDArray[np.int32], scores: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _p_value(self, rows: NDArray[np.int32], scores: NDArray[np.float64]) -> NDArray[np.float64]:
         share, shape = self._tail_share(rows), self._shape[rows]
         centred = scores - self._drift[rows]
         below = np.interp(centred, self._body, np.linspace(0, 1, _BODY_POINTS))
         excess = np.maximum(centred - self._level, 0) / self._scale[rows]
         above = np.exp(-np.log1p(shape * excess) / shape)
         p_value = np.where(centred > self._level, share * above, 1 - (1 - share) * below)
-        return np.maximum(p_value, LEAST_P), np.minimum(share, self._risk)
+        return np.maximum(p_value, LEAST_P)
 
-    def _refresh(self, due: NDArray[np.int32]) -> None:
+    def _refresh(self, due: NDArray[np.int32], share: NDArray[np.float64]) -> None:
         n = self._config.refresh_every
         slots = (self._head[due, None] - n + np.arange(n)) % self._config.window
         new = self._scores[due[:, None], slots].astype(np.float64)  # (D, n)
-        # Learnt at a release, if above the threshold that was in force.
-        is_normal = new <= self._threshold[due, None]
+        # Learnt at a release, if further above the threshold in force than the quota admits.
+        is_normal = new <= (self._ceiling(due) + _ROUNDING)[:, None]
         excess = new - self._drift[due, None] - self._level
         is_peak = is_normal & (excess > 0)
         self._represented[due] += np.count_nonzero(is_normal, axis=1)
         rises = is_peak.any(axis=1)
         if rises.any():
             self._add_peaks(due[rises], excess[rises], is_peak[rises])
-        self._drift[due] = self._scores[due].mean(axis=1, dtype=np.float64)
+        self._drift[due] = self._centre[due] = self._scores[due].mean(axis=1, dtype=np.float64)
         fit = ParetoFit(shape=self._shape[due], scale=self._scale[due])
-        beyond = _expected_beyond(fit, self._tail_share(due), self._risk)
+        tail_share = self._tail_share(due)
+        beyond = _expected_beyond(fit, tail_share, share)
         self._threshold[due] = self._drift[due] + self._level + beyond
+        self._reach[due] = _expected_beyond(fit, tail_share, share / np.e) - beyond
 
     def _add_peaks(
         self, rows: NDArray[np.int32], excess: NDArray[np.float64], is_peak: NDArray[np.bool_]
@@ -164,14 +178,14 @@ def _tail_scores(calibration: NDArray[np.float64], n: int) -> NDArray[np.float64
 
 
 def _expected_beyond(
-    fit: ParetoFit, share: NDArray[np.float64], risk: float
+    fit: ParetoFit, share: NDArray[np.float64], risk: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return (S,) excess over the level that a share `risk` of all scores is expected to exceed.
 
     Args:
         fit: Of S tails.
         share: (S,) of scores above the level; where it is less than `risk`, the level is returned.
-        risk: In (0, 1).
+        risk: (S,) in (0, 1).
     """
     ratio = np.log(np.maximum(share / risk, 1.0))
     return np.asarray(fit.scale * np.expm1(fit.shape * ratio) / fit.shape)

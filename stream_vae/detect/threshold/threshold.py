@@ -52,7 +52,7 @@ def join(parts: Sequence[tuple[NDArray[np.int64], Judgement]]) -> Judgement:
 class Threshold(Protocol):
     """A limit for each series' scores, above which they are anomalous.
 
-    A score is judged before anything is learnt from it, anomalous ones teach nothing, and the same
+    A score is judged before anything is learnt from it, anomalous ones teach little, and the same
     scores give the same verdicts however they are cut into batches.
     """
 
@@ -78,6 +78,10 @@ class Threshold(Protocol):
         """Initialise new series from the calibration."""
         ...
 
+    def share_among(self, n_series: int) -> None:
+        """Take note of how many series share what is asked of all of them together."""
+        ...
+
     def in_force(self, row: int) -> float:
         """Return the threshold of a series."""
         ...
@@ -85,7 +89,7 @@ class Threshold(Protocol):
     def judge(
         self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
     ) -> Judgement:
-        """Judge B scores and learn from the normal ones.
+        """Judge B scores and learn from them.
 
         Args:
             rows: (B,) series; equal ones are adjacent, in arrival order.

@@ -115,6 +115,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         max_gap=decided.window_length // 2 if max_gap is None else max_gap,
         device=resolve_device(training.device),
         listeners=listeners,
+        cycle_steps=max((round(one.period_ns / step_ns) for one in rhythms), default=0),
     )
     fit_of_all = _fit(task, series)
     bundle = _calibrated(_bundle(task, series, fit_of_all, model_id=model_id, now=now), fit_of_all)
@@ -150,6 +151,7 @@ class _Task:
     max_gap: int
     device: torch.device
     listeners: Listeners
+    cycle_steps: int
 
     @property
     def step_ns(self) -> int:
@@ -231,6 +233,7 @@ def _bundle(
             has_members=bool(member_names(task.training)),
         ),
         calibration={},
+        cycle_steps=task.cycle_steps,
     )
     return Bundle(
         spec=spec,
