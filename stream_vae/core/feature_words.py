@@ -46,8 +46,8 @@ def worst_in_words(feature: AlertFeature, newest_at: datetime, plus_minus: str =
         plus_minus: The sign before a standard deviation.
 
     ```
-    24.3, expected 102 ± 1.1 L/s (70.6 standard deviations off)
-    900, expected 22.8 ± 0.87 (1.01e+03 standard deviations off) 5 min before; 23.5 now
+    24.3, expected 102 ± 1.1 L/s (70.6 sd off)
+    900, expected 22.8 ± 0.87 (1,013 sd off) 5 min before; 23.5 now
     ```
     """
     worst = feature.worst
@@ -56,11 +56,20 @@ def worst_in_words(feature: AlertFeature, newest_at: datetime, plus_minus: str =
     at_worst = replace(feature, **{name: getattr(worst, name) for name in _OF_STEP})
     words = values_in_words(at_worst, plus_minus)
     if feature.kind in {"numeric", "count"}:
-        words += f" ({worst.deviation:.3g} standard deviations off)"
+        words += f" ({deviation_in_words(worst.deviation)} off)"
     if worst.at == newest_at:
         return words
     before = describe_duration((newest_at - worst.at).total_seconds())
     return f"{words} {before} before; {_actual(feature)} now"
+
+
+def deviation_in_words(deviation: float) -> str:
+    """Return a distance in expected standard deviations.
+
+    >>> [deviation_in_words(one) for one in (0.123, 7.857, 1013.2, 1e300)]
+    ['0.123 sd', '7.86 sd', '1,013 sd', '1e+300 sd']
+    """
+    return f"{deviation:,.0f} sd" if 100 <= deviation < 1e6 else f"{deviation:.3g} sd"
 
 
 def _actual(feature: AlertFeature) -> str:

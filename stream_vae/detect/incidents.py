@@ -104,14 +104,17 @@ class IncidentTracker:
         state = self._series[row]
         if state.incident is None:
             raise KeyError(row)
-        incident = replace(
-            state.incident,
+        incident = state.incident
+        deviation = max(incident.peak_deviation, deviation)
+        found = self._severity(incident.peak_grade, deviation, incident.n_anomalous)
+        state.incident = replace(
+            incident,
             id=incident_id,
+            severity=worse_of(found, incident.severity),
+            peak_deviation=deviation,
             opened_by=opened_by,
             bias=bias,
-            peak_deviation=max(state.incident.peak_deviation, deviation),
         )
-        state.incident = replace(incident, severity=self._severity(incident))
         return state.incident
 
     def forget(self, row: int) -> None:
@@ -215,20 +218,21 @@ class IncidentTracker:
 
     def _open(self, state: _SeriesState) -> tuple[Change, Incident]:
         evidence = [r for r in state.recent if r.anomalous]
-        incident = Incident(
+        grade = max(r.grade for r in evidence)
+        deviation = max(r.deviation for r in evidence)
+        state.incident = Incident(
             started_at=evidence[0].time,
             last_anomalous_at=max(r.time for r in evidence),
             offset_start=evidence[0].offset,
             offset_end=evidence[-1].offset,
             sequence=0,
             peak_score=max(r.score for r in evidence),
-            peak_grade=max(r.grade for r in evidence),
-            peak_deviation=max(r.deviation for r in evidence),
+            peak_grade=grade,
+            severity=self._severity(grade, deviation, len(evidence)),
+            peak_deviation=deviation,
             n_anomalous=len(evidence),
             threshold=evidence[-1].threshold,
-            severity="info",
         )
-        state.incident = replace(incident, severity=self._severity(incident))
         state.adapted_run = 0
         return Change.OPENED, state.incident
 
@@ -244,18 +248,23 @@ class IncidentTracker:
         if not reading.anomalous:
             return self._calm(state, incident, reading, replayed=replayed)
         state.adapted_run = 0
-        incident = replace(
+        grade = max(incident.peak_grade, reading.grade)
+        deviation = max(incident.peak_deviation, reading.deviation)
+        n_anomalous = incident.n_anomalous + is_new
+        found = self._severity(grade, deviation, n_anomalous)
+        severity = incident.severity if replayed else worse_of(found, incident.severity)
+        worse = severity != incident.severity
+        state.incident = replace(
             incident,
             last_anomalous_at=max(incident.last_anomalous_at, reading.time),
             offset_end=reading.offset,
+            sequence=incident.sequence + worse,
             peak_score=max(incident.peak_score, reading.score),
-            peak_grade=max(incident.peak_grade, reading.grade),
-            peak_deviation=max(incident.peak_deviation, reading.deviation),
-            n_anomalous=incident.n_anomalous + is_new,
+            peak_grade=grade,
+            severity=severity,
+            peak_deviation=deviation,
+            n_anomalous=n_anomalous,
         )
-        severity = incident.severity if replayed else self._severity(incident)
-        worse = severity != incident.severity
-        state.incident = replace(incident, sequence=incident.sequence + worse, severity=severity)
         return (Change.UPDATED, state.incident) if worse else None
 
     def _calm(
@@ -278,7 +287,6 @@ class IncidentTracker:
         ended = replace(incident, sequence=incident.sequence + 1)
         return (Change.ABSORBED if absorbed else Change.RESOLVED), ended
 
-    def _severity(self, incident: Incident) -> Severity:
-        size = size_of(incident.peak_deviation, incident.n_anomalous, self._window_length)
-        found = severity_of(incident.peak_grade, size, self._config)
-        return worse_of(found, incident.severity)
+    def _severity(self, grade: float, deviation: float, n_anomalous: int) -> Severity:
+        size = size_of(deviation, n_anomalous, self._window_length)
+        return severity_of(grade, size, self._config)

@@ -22,7 +22,7 @@ from stream_vae.core.alerts import (
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.event_time import utc
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import worst_in_words
+from stream_vae.core.feature_words import deviation_in_words, worst_in_words
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.incidents import Change
@@ -373,7 +373,7 @@ class AlertBuilder:
         parts += [f"opened by {printable(incident.opened_by)}"] if incident.opened_by else []
         parts += [f"peak score {incident.peak_score:.3g}"]
         if incident.peak_deviation:
-            parts += [f"at most {incident.peak_deviation:.3g} standard deviations off"]
+            parts += [f"at most {deviation_in_words(incident.peak_deviation)} off"]
         return ", ".join(parts)
 
     def _duration_s(self, incident: Incident) -> float:

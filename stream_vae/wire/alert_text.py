@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from stream_vae.core.alerts import AlertEvent, AlertFeature, AlertLevel, Reason
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import worst_in_words
+from stream_vae.core.feature_words import deviation_in_words, worst_in_words
 
 _MOST_LEVELS = 3
 _ENDED: dict[Reason, str] = {
@@ -79,7 +79,7 @@ def _measure(event: AlertEvent) -> str:
     if event.reason is not None:
         parts[0] = f"{_ENDED[event.reason]} after {duration}"
     if event.deviation is not None:
-        parts.append(f"{event.deviation.peak:.3g} sd off")
+        parts.append(f"{deviation_in_words(event.deviation.peak)} off")
     if event.opened_by is not None:
         parts.append(f"opened by {printable(event.opened_by, 60)}")
     return ", ".join(parts)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from stream_vae.core.alerts import AlertDeviation
 from stream_vae.core.excerpts import printable
 from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import decode_alert
 
-EVENT = decode_alert((Path(__file__).parents[1] / "golden" / "alert_v1.json").read_bytes())
+GOLDEN = Path(__file__).parents[1] / "golden"
+EVENT = decode_alert((GOLDEN / "alert_v1.json").read_bytes())
 
 
 def test_what_opens_stands_at_its_start_and_what_grows_at_its_window() -> None:
@@ -30,9 +32,34 @@ def test_a_resolution_stands_at_the_end_of_its_last_step_and_tells_duration_and_
         score=1.0,
     )
     assert event.window.step_seconds == 3600.0
-    assert format_alert(event) == (
-        "2026-04-27 16:00:30Z  RESOLVED  info      pump-7  after 4 h, peak score 11.5"
+    line = "2026-04-27 16:00:30Z  RESOLVED  info      pump-7"
+    assert format_alert(event) == f"{line}  after 4 h, peak score 11.5"
+    deviation = AlertDeviation(newest=1.0, window=9.0, peak=900.25)
+    explained = replace(event, reason="back_to_normal", opened_by="flow", deviation=deviation)
+    assert format_alert(explained) == (
+        f"{line}  as expected again after 4 h, peak score 11.5, 900 sd off, opened by flow"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "explained",
+            "2025-03-03 03:20Z  FIRING    critical  spike900  score 0.832 > -2.02 (p 1e-12)  flow "
+            "900, expected 23.22 +- 0.87 (1,013 sd off) 1 min before; 23.46 now",
+        ),
+        (
+            "drift",
+            "2025-03-04 23:21Z  DRIFT     info      after  new level taken as normal: pressure "
+            "4.911, expected 4.425",
+        ),
+    ],
+)
+def test_the_worst_step_stands_beside_the_newest_and_a_drift_tells_its_levels(
+    name: str, line: str
+) -> None:
+    assert format_alert(decode_alert((GOLDEN / f"alert_v1_{name}.json").read_bytes())) == line
 
 
 @pytest.mark.parametrize("key", ["pump-7", "pump\n7"])
