@@ -271,15 +271,11 @@ class IncidentTracker:
         self, state: _SeriesState, incident: Incident, reading: JudgedReading, *, replayed: bool
     ) -> tuple[Change, Incident] | None:
         """Process a normal reading of an open incident."""
-        by_then = reading.is_adapted or (
-            incident.threshold is not None and reading.score > incident.threshold
-        )
-        state.adapted_run = state.adapted_run + 1 if by_then else 0
+        state.adapted_run = state.adapted_run + 1 if _is_adapted(reading, incident) else 0
         incident = replace(incident, offset_end=reading.offset)
         if replayed or state.normal_run < self._config.resolve_after:
             state.incident = incident
             return None
-        # Readings that would be anomalous by the threshold that opened it are not as they were.
         absorbed = state.adapted_run >= self._config.resolve_after
         state.incident = None
         state.recent.clear()
@@ -290,3 +286,15 @@ class IncidentTracker:
     def _severity(self, grade: float, deviation: float, n_anomalous: int) -> Severity:
         size = size_of(deviation, n_anomalous, self._window_length)
         return severity_of(grade, size, self._config)
+
+
+def _is_adapted(reading: JudgedReading, incident: Incident) -> bool:
+    """Return whether a reading is normal only because the detector adapted during an incident.
+
+    It is if the threshold that opened the incident would still call it anomalous. A score above the
+    threshold in force is not normal at all: the reading does not count for another reason.
+    """
+    if reading.threshold is None or reading.score > reading.threshold:
+        return False
+    opening = incident.threshold
+    return reading.is_adapted or (opening is not None and reading.score > opening)

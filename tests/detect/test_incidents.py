@@ -169,19 +169,22 @@ def test_contradictory_settings_are_refused(fields: dict[str, float], message: s
 
 
 @pytest.mark.parametrize(
-    ("score", "is_adapted", "change"),
+    ("score", "threshold", "is_adapted", "change"),
     [
-        (1.0, False, Change.RESOLVED),
-        (4.0, False, Change.ABSORBED),  # above the threshold that opened it
-        (1.0, True, Change.ABSORBED),
+        (1.0, 3.0, False, Change.RESOLVED),
+        (4.0, 5.0, False, Change.ABSORBED),  # above the threshold that opened it
+        (4.0, 3.0, False, Change.RESOLVED),  # not normal, but too small to count
+        (1.0, 3.0, True, Change.ABSORBED),
     ],
 )
 def test_an_incident_that_ends_because_the_detector_adapted_says_so(
-    score: float, is_adapted: bool, change: Change
+    score: float, threshold: float, is_adapted: bool, change: Change
 ) -> None:
     tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1, resolve_after=2))
     tracker.observe(1, make_reading(0, anomalous=True))
-    normal = replace(make_reading(1, anomalous=False), score=score, is_adapted=is_adapted)
+    normal = replace(
+        make_reading(1, anomalous=False), score=score, threshold=threshold, is_adapted=is_adapted
+    )
     assert tracker.observe(1, normal) is None
     ended = tracker.observe(1, replace(normal, step=2 * SECOND))
     assert ended is not None
@@ -192,7 +195,8 @@ def test_one_reading_above_the_old_threshold_is_no_new_level() -> None:
     tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1, resolve_after=2))
     tracker.observe(1, make_reading(0, anomalous=True))
     tracker.observe(1, make_reading(1, anomalous=False))
-    ended = tracker.observe(1, replace(make_reading(2, anomalous=False), score=4.0))
+    above = replace(make_reading(2, anomalous=False), score=4.0, threshold=5.0)
+    ended = tracker.observe(1, above)
     assert ended is not None
     assert ended[0] is Change.RESOLVED
 
