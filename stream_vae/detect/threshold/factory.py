@@ -96,11 +96,12 @@ def ring_stride(cycle_steps: int, window: int) -> int:
 def _labelled_value(config: ThresholdConfig, spec: ModelSpec, score: str) -> float:
     found = spec.labelled_thresholds.get(score, {})
     if config.criterion not in found:
-        with_labels = sorted(spec.labelled_thresholds) or "no score"
+        others = ", ".join(sorted(spec.labelled_thresholds))
         raise ConfigError(
             f"detect.threshold.method: found 'labelled', but the bundle {spec.id!r} has no value "
-            f"of the score {score!r} that was chosen on labels ({config.criterion}); it has one "
-            f"for {with_labels}. Expected a bundle trained on data whose last rows, held out for "
-            "validation and calibration, have labels of both kinds, or another method"
+            f"of the score {score!r} that was chosen on labels ({config.criterion}), "
+            f"{f'only of {others}' if others else 'nor of any other'}. Expected a bundle trained "
+            "on data whose last rows, held out for validation and calibration, have labels of both "
+            "kinds, or another method"
         )
     return found[config.criterion]
