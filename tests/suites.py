@@ -58,6 +58,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     is_measured = getattr(option, "cov_source", None)
     if is_whole and not is_watched and not is_measured:
         option.numprocesses, option.dist = _WORKERS, "loadgroup"
+        option.loadscopereorder = False  # the long ones come first, not the groups of many tests
 
 
 def pytest_collection_finish() -> None:
@@ -86,10 +87,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(trylast=True)  # after the order has been shuffled
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the long ones, so that no worker has them alone at the end."""
     order = {"slow": 0, "system": 1, "fast": 2}
     items.sort(key=lambda item: min(order.get(mark.name, 2) for mark in item.iter_markers()))
+    if getattr(config.option, "loadgroup", False):  # in a worker
+        for item in items:
+            _tell_group(item)
 
 
 def suite_of(marks: Sequence[str], fixtures: Sequence[str]) -> str:
@@ -119,6 +123,20 @@ def _group(item: pytest.Item, suite: str) -> str | None:
     if "secure_kafka" in _fixtures(item):
         return "secure broker"
     return item.nodeid.partition("::")[0] if suite == "fast" and _shares(item) else None
+
+
+def _tell_group(item: pytest.Item) -> None:
+    """Add the group to the test's id, where the scheduler looks for it.
+
+    xdist 3.8 does this itself, but by an attribute that pytest has no longer from 9.2 on.
+    """
+    mark = item.get_closest_marker("xdist_group")
+    if mark is None:
+        return
+    suffix = f"@{mark.args[0]}"
+    if not item.nodeid.endswith(suffix):
+        item._id = type(item.id).parse(item.nodeid + suffix)
+    assert item.nodeid.endswith(suffix), "tests that share fixtures would not share a worker"
 
 
 def _shares(item: pytest.Item) -> bool:
