@@ -20,7 +20,7 @@ COMMANDS = {
     "train": "Train a model on CSV files and write its bundle.",
     "score": "Score CSV files with a bundle: what the daemon would have said, reading by reading.",
     "backtest": "Measure a bundle on labelled history, beside baselines on the same windows.",
-    "benchmark": "Train and judge on a public data set, beside baselines and the published table.",
+    "benchmark": "Train and judge on public data sets, beside baselines and the published table.",
     "run": "Run the daemon: consume readings, score windows, publish alert events.",
     "alerts": "Print the alert events of a topic, one line each.",
     "feed": "Publish CSV files to a topic as readings, to try the daemon on any broker.",
