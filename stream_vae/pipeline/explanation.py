@@ -63,7 +63,10 @@ class Explanation:
 def explain(
     spec: ModelSpec, scored: ScoredBatch, b: int, bias: NDArray[np.float32] | None = None
 ) -> Explanation:
-    """Return the explanation of a scored window.
+    """Return the explanation of a scored window, by what the network expects.
+
+    Of a score of several members that is one voice of them: their contributions are the features',
+    so a feature that another member finds unusual may be told with a small deviation.
 
     Args:
         spec: The model.
