@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 SCHEMA_VERSION: Final = 1
+MAX_SUMMARY_CHARACTERS: Final = 500
 
 Status = Literal["firing", "resolved"]
 Kind = Literal["anomaly", "silence", "drift"]

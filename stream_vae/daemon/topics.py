@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from stream_vae.core.alerts import (
+    MAX_SUMMARY_CHARACTERS,
     AlertDeviation,
     AlertEvent,
     AlertFeature,
@@ -35,7 +36,7 @@ from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.pipeline import store_of_one
 from stream_vae.settings import Settings
 from stream_vae.state.changelog import ChangelogWriter
-from stream_vae.wire.alerts import MAX_SUMMARY_CHARACTERS, alert_headers, encode_alert
+from stream_vae.wire.alerts import alert_headers, encode_alert
 from stream_vae.wire.snapshots import MODEL_BYTES
 
 _FRAMING_BYTES = 256

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 
 from stream_vae.core.alerts import (
+    MAX_SUMMARY_CHARACTERS,
     AlertDetector,
     AlertDeviation,
     AlertEvent,
@@ -181,7 +182,7 @@ class AlertBuilder:
             detector=self._origin.detector,
             model=self._model,
             source=self._source(readings.topic, int(readings.partitions[at]), incident),
-            summary=self._summary(change, incident, key, features, window),
+            summary=_bounded(self._summary(change, incident, key, features, window)),
             deviation=AlertDeviation(
                 newest=explanation.newest_deviation,
                 window=explanation.largest_deviation,
@@ -210,9 +211,11 @@ class AlertBuilder:
             severity="info",
             features=(),
             levels=levels,
-            summary=f"{printable(key, 200)}: new level taken as normal after "
-            f"{describe_duration(resolved.duration_s or 0.0)}"
-            + "".join(f"; {_level_in_words(level)}" for level in levels[:_MOST_IN_SUMMARY]),
+            summary=_bounded(
+                f"{printable(key, 200)}: new level taken as normal after "
+                f"{describe_duration(resolved.duration_s or 0.0)}"
+                + "".join(f"; {_level_in_words(level)}" for level in levels[:_MOST_IN_SUMMARY])
+            ),
         )
 
     def build_forgotten(
@@ -325,7 +328,7 @@ class AlertBuilder:
                 offset_start=offsets[0],
                 offset_end=offsets[1],
             ),
-            summary=summary,
+            summary=_bounded(summary),
             reason=reason,
             duration_s=duration_s,
             opened_by=opened_by,
@@ -447,6 +450,12 @@ def incident_id_by_name(detector: str, series: str, started_at: int) -> str:
 
 def _digest(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _bounded(summary: str) -> str:
+    """Return a summary as long as events allow: names and categories can be long."""
+    limit = MAX_SUMMARY_CHARACTERS
+    return summary if len(summary) <= limit else f"{summary[: limit - 1]}…"
 
 
 def _level_in_words(level: AlertLevel) -> str:

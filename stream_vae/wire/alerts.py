@@ -15,15 +15,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from stream_vae.core.alerts import SCHEMA_VERSION, AlertEvent
+from stream_vae.core.alerts import MAX_SUMMARY_CHARACTERS, SCHEMA_VERSION, AlertEvent
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.errors import AlertDecodeError
 
 EVENT_TYPE = "io.streamvae.anomaly.v1"
 SCHEMA_ID = "urn:streamvae:alert:v1"
 """`$id` of the JSON Schema and `ce_dataschema` of every event."""
-
-MAX_SUMMARY_CHARACTERS = 500
 
 
 _ALWAYS_TOLD = frozenset({"kind", "schema_version"})

@@ -240,6 +240,23 @@ def test_a_lasting_change_is_absorbed_and_told(
     assert tuple(told) == outcome.alerts
 
 
+def test_long_names_leave_every_summary_as_short_as_events_allow(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    spec = make_spec()
+    long = tuple(dataclasses.replace(one, name=one.name + "n" * 300) for one in spec.features)
+    stream = make_readings(
+        list(range(1300)), ["k" * 300] * 1300, np.random.default_rng(1).normal(size=(1300, F))
+    )
+    stream.values[100:] += 12
+    pipeline = make_pipeline(spec=dataclasses.replace(spec, features=long))
+    alerts = pipeline.observe(stream, NOW).alerts
+    assert alerts[-1].kind == "drift"
+    assert max(len(alert.summary) for alert in alerts) == 500
+    for alert in alerts:
+        assert_valid(alert)
+
+
 def test_an_incident_whose_series_cannot_be_judged_ends_and_says_so(
     make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
