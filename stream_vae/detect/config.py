@@ -9,7 +9,8 @@ from stream_vae.core.alerts import Severity
 from stream_vae.core.model_spec import Criterion
 from stream_vae.detect.budget import Budget, parse_budget
 
-ThresholdMethod = Literal["percentile", "mean_sd", "fixed", "labelled", "pot"]
+ThresholdMethod = Literal["auto", "percentile", "mean_sd", "likelihood", "fixed", "labelled", "pot"]
+Profile = Literal["auto", "multivariate", "univariate"]
 
 POT_TAIL_SHARE: Final = 0.02
 """Share of scores above the level at which the tail of `pot` begins; 98 % as in its paper."""
@@ -18,8 +19,10 @@ DEFAULT_QUANTILE: Final = 0.99
 
 _LEARNT = frozenset({"window", "refresh_every", "release_after"})
 _USED_BY: dict[ThresholdMethod, frozenset[str]] = {
+    "auto": _LEARNT | {"quantile"},
     "percentile": _LEARNT | {"quantile"},
     "mean_sd": _LEARNT | {"standard_deviations"},
+    "likelihood": frozenset({"standard_deviations", "short_mean"}),
     "fixed": frozenset({"value"}),
     "labelled": frozenset({"criterion"}),
     "pot": _LEARNT | {"quantile", "peaks"},
@@ -30,10 +33,11 @@ _USED_BY: dict[ThresholdMethod, frozenset[str]] = {
 class ThresholdConfig:
     """The threshold on a score."""
 
-    method: ThresholdMethod = "percentile"
+    method: ThresholdMethod = "auto"
     """`percentile`, `mean_sd` (mean + k robust standard deviations) and `pot` (generalised Pareto
-    tail with drift, DSPOT) learn from the series' own recent normal scores; `fixed` is a value, and
-    `labelled` one that training chose on labelled data."""
+    tail with drift, DSPOT) learn from the series' own recent normal scores; `likelihood` compares
+    the mean of the last few with all of the last 8,640 readings; `fixed` is a value, and `labelled`
+    one that training chose on labelled data. `auto`: as `detect.profile` has it."""
 
     quantile: Annotated[float, Gt(0.5), Lt(1.0)] | None = None
     """Share of a series' readings below the threshold, held by slow feedback; 0.999 asks for 1
@@ -52,8 +56,12 @@ class ThresholdConfig:
     """Consecutive anomalous readings after which a series' new level is learnt as normal, so that
     a permanent change cannot lock it into alarm (`percentile`, `mean_sd`, `pot`)."""
 
-    standard_deviations: Annotated[float, Gt(0), Le(1000)] = 4.0
-    """Robust standard deviations above the mean (`mean_sd`)."""
+    standard_deviations: Annotated[float, Gt(0), Le(1000)] | None = None
+    """Standard deviations above the mean, of `mean_sd` robust ones. Unset: 4, of `likelihood` 3
+    (`mean_sd`, `likelihood`)."""
+
+    short_mean: Annotated[int, Ge(1), Le(64)] = 5
+    """Newest scores whose mean is judged in place of the newest one (`likelihood`)."""
 
     value: Annotated[float, Ge(-1e30), Le(1e30)] | None = None
     """The threshold, in the score's unit (`fixed`, which needs it)."""
@@ -69,6 +77,13 @@ class ThresholdConfig:
     def asked(self) -> float:
         """The share of readings below the threshold, the default resolved."""
         return DEFAULT_QUANTILE if self.quantile is None else self.quantile
+
+    @property
+    def deviations(self) -> float:
+        """The standard deviations above the mean, the default resolved."""
+        if self.standard_deviations is not None:
+            return self.standard_deviations
+        return 3.0 if self.method == "likelihood" else 4.0
 
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
@@ -130,8 +145,9 @@ class IncidentConfig:
     resolve_after: Annotated[int, Ge(1)] = 5
     """Consecutive normal readings that resolve it."""
 
-    cooldown_s: Annotated[float, Ge(0), Le(1e9)] = 0.0
-    """Event time after a resolution during which the series opens no new incident."""
+    cooldown_s: Annotated[float, Ge(0), Le(1e9)] | None = None
+    """Event time after a resolution during which the series opens no new incident. Unset: none, or
+    that of `detect.profile`."""
 
     min_deviation: Annotated[float, Ge(0)] = 0.0
     """Distance of actual from expected, in expected standard deviations, that at least one feature
@@ -197,6 +213,16 @@ class DetectConfig:
     score: str = "auto"
     """Name of the score; `auto` takes the one the bundle was given at training."""
 
+    profile: Profile = "auto"
+    """What `auto` and unset settings of detection stand for. `univariate`, for single series:
+    `threshold.method: likelihood`, `range_margin: 0.05` and a cool-down of four windows.
+    `multivariate`: `threshold.method: percentile` and neither of the others. `auto` decides by
+    whether the model has one feature."""
+
+    range_margin: Annotated[float, Ge(0), Le(100)] | None = None
+    """A reading is anomalous, whatever its score, if a value leaves the range of all that its
+    series has had so far by this share of it; 0: never. Unset: that of `profile`."""
+
     max_gap: Annotated[int, Ge(0)] = 8
     """Missing steps in a row that a window bridges; a longer gap restarts warm-up."""
 
@@ -236,7 +262,7 @@ class DetectConfig:
                 "reading is anomalous"
             )
             raise ValueError(msg)
-        if self.threshold.method != "percentile":
+        if self.threshold.method not in {"auto", "percentile"}:
             msg = (
                 f"budget: found {self.budget!r} with threshold.method {self.threshold.method}, "
                 "expected percentile, the method that can hold one"

@@ -209,7 +209,7 @@ class IncidentTracker:
 
     def _must_open(self, state: _SeriesState, reading: JudgedReading) -> bool:
         if state.resolved is not None:
-            cooldown_ns = int(self._config.cooldown_s * 1e9)
+            cooldown_ns = int((self._config.cooldown_s or 0.0) * 1e9)
             # Events, which come in no order of time, may be older than the resolution.
             if cooldown_ns and reading.time < state.resolved.time + cooldown_ns:
                 return False

@@ -1,7 +1,7 @@
 """A detector: model, score, tracker, threshold and drift, identified by a version."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,12 @@ from stream_vae.core.score_names import unusable_score
 from stream_vae.core.state_layout import Stage, StatePart
 from stream_vae.detect.config import DetectConfig, TrackingConfig
 from stream_vae.detect.drift import DriftWatch
+from stream_vae.detect.profile import in_profile
 from stream_vae.detect.threshold.factory import build_threshold
+from stream_vae.detect.threshold.likelihood import LikelihoodThreshold
 from stream_vae.detect.threshold.threshold import Judgement, Threshold, join
 from stream_vae.detect.tracking import ResidualTracker
+from stream_vae.detect.value_range import ValueRange
 from stream_vae.errors import ConfigError
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 
@@ -46,22 +49,43 @@ class Detector:
         self.spec = spec
         self.scorer = scorer
         self.capacity = capacity
+        config = in_profile(config, spec)
         score = score_name(spec, config)
-        self.threshold = build_threshold(config, spec, score, capacity)
+        stages = _Stages.of(config, spec, score, capacity)
+        self.threshold = stages.threshold
         self.version = detector_version(spec, score, self.threshold.identity)
         """Identifies its scores, thresholds and state."""
-        self._tracker = build_tracker(config.tracking, spec, score, capacity)
-        self.parts = _parts(self.threshold, self._tracker)
+        self.method = stages.method
+        """Description of what makes a reading anomalous, for alert events."""
+        self._tracker, self._range = stages.tracker, stages.range
+        self.parts = stages.parts
         """Its parts of each series' state."""
         self._drift = DriftWatch()
 
     def judge(self, scored: ScoredBatch) -> JudgedBatch:
         """Judge scores of this detector, and learn from them.
 
-        A score that is tracked takes the value that it has for its series.
+        A score that is tracked takes the value that it has for its series, and one of which a
+        likelihood is judged that of the likelihood.
         """
+        judged = self._compared(scored)
+        if self._range is None:
+            return judged
+        batch = scored.window_batch
+        outside, probability = self._range.leaves(
+            batch.rows[batch.ready], batch.windows[:, -1], batch.revises
+        )
+        return replace(judged, judged=judged.judged.with_records(outside, probability))
+
+    def _compared(self, scored: ScoredBatch) -> JudgedBatch:
+        """Return the scores with what the threshold says of them."""
         batch, scores = scored.window_batch, scored.scores
         rows, revises = batch.rows[batch.ready], batch.revises
+        if isinstance(self.threshold, LikelihoodThreshold):
+            judged = self.threshold.judge_members(rows, scores, revises)
+            assert judged.value is not None  # noqa: S101 -- a likelihood always is another value
+            likely = replace(scores, value=judged.value)
+            return JudgedBatch(scored=replace(scored, scores=likely), judged=judged)
         if self._tracker is None:
             judged = self.threshold.judge(rows, scores.value, revises)
             return JudgedBatch(scored=scored, judged=judged)
@@ -93,11 +117,8 @@ def detector_parts(spec: ModelSpec, config: DetectConfig) -> tuple[StatePart, ..
         ConfigError: If the bundle is not calibrated for the score, or has no labelled threshold
             where one is wanted.
     """
-    score = score_name(spec, config)
-    return _parts(
-        build_threshold(config, spec, score, 1),
-        build_tracker(config.tracking, spec, score, 1),
-    )
+    config = in_profile(config, spec)
+    return _Stages.of(config, spec, score_name(spec, config), 1).parts
 
 
 def build_tracker(
@@ -108,11 +129,52 @@ def build_tracker(
     return None if usual is None else ResidualTracker(usual, config, capacity)
 
 
-def _parts(threshold: Threshold, tracker: ResidualTracker | None) -> tuple[StatePart, ...]:
-    parts = [StatePart(name="threshold", stage=Stage.DECIDED, columns=threshold.state)]
-    if tracker is not None:
-        parts.append(StatePart(name="tracking", stage=Stage.DECIDED, columns=tracker.state))
-    return tuple(parts)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stages:
+    """What a score goes through until it is judged."""
+
+    threshold: Threshold
+    tracker: ResidualTracker | None
+    range: ValueRange | None
+
+    @classmethod
+    def of(cls, config: DetectConfig, spec: ModelSpec, score: str, capacity: int) -> "_Stages":
+        """Return the stages of settings with nothing left open."""
+        threshold = build_threshold(config, spec, score, capacity)
+        has_tracker = not isinstance(threshold, LikelihoodThreshold)
+        margin = config.range_margin or 0.0
+        return cls(
+            threshold=threshold,
+            tracker=build_tracker(config.tracking, spec, score, capacity) if has_tracker else None,
+            range=ValueRange(margin, _scale(spec), capacity) if margin else None,
+        )
+
+    @property
+    def method(self) -> str:
+        """Description, for alert events."""
+        of_range = "" if self.range is None else f"; or {self.range.method}"
+        return f"{self.threshold.method}{of_range}"
+
+    @property
+    def parts(self) -> tuple[StatePart, ...]:
+        """Of each series' state."""
+        found = {
+            "threshold": self.threshold,
+            "tracking": self.tracker,
+            "range": self.range,
+        }
+        return tuple(
+            StatePart(name=name, stage=Stage.DECIDED, columns=stage.state)
+            for name, stage in found.items()
+            if stage is not None
+        )
+
+
+def _scale(spec: ModelSpec) -> NDArray[np.float64]:
+    """Return (F,) standard deviations in input units: 0 if of logarithms, NaN if of no quantity."""
+    is_quantity = [one.kind in {"numeric", "count"} for one in spec.features]
+    of_logs = np.array(spec.scaler.transforms or ("linear",) * len(spec.features)) == "log1p"
+    return np.where(is_quantity, np.where(of_logs, 0.0, spec.scaler.std), np.nan)
 
 
 def score_name(spec: ModelSpec, config: DetectConfig) -> str:

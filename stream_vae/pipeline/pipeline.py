@@ -19,6 +19,7 @@ from stream_vae.core.state_layout import PartitionPart, StatePart
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.profile import in_profile
 from stream_vae.detect.threshold.threshold import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
@@ -75,6 +76,7 @@ class Pipeline:
         partition_parts: Sequence[PartitionPart] = (),
     ) -> None:
         spec = detector.spec
+        config = in_profile(config, spec)
         self.detector = detector
         self.store = SeriesStore(spec, config, detector.capacity, (*detector.parts, *series_parts))
         self._partition_parts = tuple(partition_parts)
@@ -83,7 +85,7 @@ class Pipeline:
         writer = AlertBuilder(
             spec,
             origin,
-            threshold_method=detector.threshold.method,
+            threshold_method=detector.method,
             max_features=config.incident.max_features,
         )
         self._incidents = AnomalyIncidents(
@@ -246,7 +248,7 @@ def store_of_one(spec: ModelSpec, config: DetectConfig) -> SeriesStore:
     Raises:
         ConfigError: If the bundle is not calibrated for the score.
     """
-    return SeriesStore(spec, config, 1, detector_parts(spec, config))
+    return SeriesStore(spec, in_profile(config, spec), 1, detector_parts(spec, config))
 
 
 def _names(readings: ReadingBatch) -> list[SeriesName]:

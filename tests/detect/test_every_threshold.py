@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import DetectConfig, ThresholdConfig, ThresholdMethod
+
+
+from stream_vae.core.model_spec import ModelSpec, Scores
+from stream_vae.core.residuals import UsualResiduals
+from stream_vae.detect.config import ThresholdConfig, ThresholdMethod
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.factory import build_threshold
+from stream_vae.detect.threshold.likelihood import LikelihoodThreshold
 from stream_vae.detect.threshold.threshold import Judgement, Threshold
 from tests.conftest import make_spec
 from tests.suites import fewer_examples
@@ -25,11 +31,13 @@ FIELDS = ("threshold", "p_value", "limit", "anomalous")
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "percentile": {"quantile": 0.999},
     "mean_sd": {"standard_deviations": 3.5},
+    "likelihood": {"short_mean": 1},
     "fixed": {"value": 3.5},
     "labelled": {"criterion": "best_f1"},
     "pot": {"peaks": 100, "quantile": 0.999},
 }
 LEARNT = ("percentile", "mean_sd", "pot")
+UNTAUGHT = ("fixed", "labelled")
 
 every_method = pytest.mark.parametrize("method", METHODS)
 every_learnt = pytest.mark.parametrize("method", LEARNT)
@@ -67,8 +75,13 @@ def judge(threshold: Threshold, scores: NDArray[np.float64], row: int = 0) -> Ju
     return threshold.judge(np.full(n, row, np.int32), scores, np.zeros(n, np.bool_))
 
 
+def judge_unlearnt(threshold: Threshold, scores: NDArray[np.float64]) -> Judgement:
+    n = len(scores)
+    return threshold.judge(np.zeros(n, np.int32), scores, np.ones(n, np.bool_))
+
+
 def test_every_method_of_the_settings_is_held_to_the_laws() -> None:
-    assert set(METHODS) == set(get_args(ThresholdMethod))
+    assert {*METHODS, "auto"} == set(get_args(ThresholdMethod))
 
 
 @every_method
@@ -89,7 +102,8 @@ def test_a_score_is_judged_before_it_is_learnt(method: str) -> None:
         in_force = threshold.in_force(0)
         judged = judge(threshold, np.array([score]))
         assert judged.threshold[0] == in_force
-        assert judged.anomalous[0] == (score > in_force)
+        compared = score if judged.value is None else judged.value[0]
+        assert judged.anomalous[0] == (compared > in_force)
 
 
 @every_learnt
@@ -110,7 +124,7 @@ def test_a_fault_hardly_raises_the_bar_for_the_next(method: str, size: float, le
     assert faulty.in_force(0) > start + 4
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - set(LEARNT)))
+@pytest.mark.parametrize("method", UNTAUGHT)
 def test_nothing_teaches_a_threshold_that_does_not_learn(method: str) -> None:
     """A permanent change stays anomalous, and no release is told."""
     threshold = make_threshold(method)
@@ -142,7 +156,7 @@ def test_a_new_anomaly_at_an_absorbed_level_is_found(method: str) -> None:
     assert judge(threshold, np.full(5, 60.0)).anomalous.all()
 
 
-@every_method
+@pytest.mark.parametrize("method", [*LEARNT, *UNTAUGHT])
 def test_a_change_shorter_than_the_release_stays_anomalous_to_its_end(method: str) -> None:
     """Control for the tests above."""
     judged = judge(make_threshold(method, release_after=200), np.full(199, 30.0))
@@ -262,8 +276,7 @@ def test_a_higher_score_never_has_a_higher_p_value(method: str) -> None:
     threshold = make_threshold(method)
     judge(threshold, np.random.default_rng(9).normal(size=1000))
     ladder = np.linspace(-6, 12, 300)
-    revises = np.ones(300, np.bool_)  # judged, not learnt
-    judged = threshold.judge(np.zeros(300, np.int32), ladder, revises)
+    judged = judge_unlearnt(threshold, ladder)
     assert (np.diff(judged.p_value) <= 1e-12).all()
     assert judged.p_value[0] > 0.9
     assert judged.p_value[-1] < 1e-4
@@ -275,9 +288,12 @@ def test_a_score_is_anomalous_where_its_p_value_is_below_that_of_the_threshold(
 ) -> None:
     threshold = make_threshold(method)
     judge(threshold, np.random.default_rng(9).normal(size=1000))
-    in_force = threshold.in_force(0)
-    nudged = np.array([in_force - 0.01, in_force + 0.01])
-    judged = threshold.judge(np.zeros(2, np.int32), nudged, np.ones(2, np.bool_))
+    low, high = 0.0, 60.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        is_above = judge_unlearnt(threshold, np.array([middle])).anomalous[0]
+        low, high = (low, middle) if is_above else (middle, high)
+    judged = judge_unlearnt(threshold, np.array([low - 0.01, high + 0.01]))
     assert judged.anomalous.tolist() == [False, True]
     assert (judged.p_value < judged.limit).tolist() == [False, True]
 
@@ -334,3 +350,58 @@ def test_after_an_idle_stretch_the_usual_is_not_anomalous(method: str) -> None:
     assert start - 2 < threshold.in_force(0) < start
     working = judge(threshold, np.random.default_rng(7).normal(size=3000))
     assert working.anomalous.mean() < 0.01
+
+
+def likelihood_of_members(n_series: int = 1) -> LikelihoodThreshold:
+    usual = UsualResiduals(
+        variance=np.ones((2, 1)), bias=np.zeros((2, 1)), level=np.log([[0.6], [1250.1]])
+    )
+    threshold = LikelihoodThreshold(
+        ThresholdConfig(method="likelihood"), CALIBRATION, n_series, usual=usual
+    )
+    threshold.start(np.arange(n_series, dtype=np.int32))
+    return threshold
+
+
+def judge_roots(
+    threshold: LikelihoodThreshold, roots: NDArray[np.float64], rows: NDArray[np.int32]
+) -> Judgement:
+    """Judge windows of which (B, 2) members' residuals have these root mean squares."""
+    n = len(roots)
+    energy = (roots**2).astype(np.float32)[..., None, None]
+    scores = Scores(
+        value=np.zeros(n),
+        contribution=np.ones((n, 1), np.float32),
+        expected=np.zeros((n, 1)),
+        expected_std=np.ones((n, 1)),
+        evidence=np.concatenate((np.zeros_like(energy), energy), axis=3),
+    )
+    return threshold.judge_members(rows, scores, np.zeros(n, np.bool_))
+
+
+def test_a_likelihood_is_high_where_the_members_agree() -> None:
+    """Each by its own measure; control: one of them alone, by as much, is outvoted."""
+    usual = np.random.default_rng(11).normal((1.0, 50.0), (0.1, 5.0), (3000, 2))
+    agree, alone = np.tile([1.2, 60.0], (5, 1)), np.tile([1.2, 50.0], (5, 1))
+    rows = np.repeat(np.arange(2, dtype=np.int32), 3005)
+    threshold = likelihood_of_members(2)
+    roots = np.concatenate((usual, agree, usual, alone))
+    judged = judge_roots(threshold, roots, rows)
+    assert judged.anomalous[3004]
+    assert not judged.anomalous[-5:].any()
+    assert judged.anomalous[1000:3000].mean() < 0.005
+    again = likelihood_of_members(2)  # and the same however it is cut
+    parts = [
+        judge_roots(again, roots[at : at + 701], rows[at : at + 701]) for at in range(0, 6010, 701)
+    ]
+    for name in ("p_value", "limit", "anomalous"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(judged, name))
+
+
+def test_a_likelihood_takes_a_tenth_of_its_past_to_get_used_to_a_level() -> None:
+    threshold = make_threshold("likelihood")
+    judge(threshold, np.random.default_rng(12).normal(size=6000))
+    judged = judge(threshold, np.full(3000, 30.0))
+    assert judged.anomalous[:400].all()
+    assert not judged.anomalous[1500:].any()

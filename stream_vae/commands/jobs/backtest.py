@@ -261,7 +261,7 @@ def _model_facts(model: Bundle, settings: Settings, pipeline: Pipeline) -> Model
         version=spec.version,
         trained_at=spec.trained_at.isoformat(),
         score=score_name(spec, settings.detect),
-        threshold=pipeline.detector.threshold.method,
+        threshold=pipeline.detector.method,
         window_length=spec.window_length,
         step_seconds=spec.step_seconds,
         features=tuple(feature.name for feature in spec.features),

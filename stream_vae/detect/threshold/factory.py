@@ -4,6 +4,7 @@ from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.detect.threshold.alarm_rate import MOST_PER_READING
 from stream_vae.detect.threshold.fixed import FixedThreshold
+from stream_vae.detect.threshold.likelihood import LikelihoodThreshold
 from stream_vae.detect.threshold.mean_sd import MeanSdThreshold
 from stream_vae.detect.threshold.openings import OpeningRule
 from stream_vae.detect.threshold.percentile import PercentileThreshold, ReadingBudget
@@ -31,11 +32,14 @@ def build_threshold(config: DetectConfig, spec: ModelSpec, score: str, capacity:
     chosen = config.threshold
     every = ring_stride(spec.cycle_steps, chosen.window)
     match chosen.method:
-        case "percentile":
+        case "auto" | "percentile":
             budget = _in_readings(config, spec)
             return PercentileThreshold(chosen, calibration, capacity, budget=budget, every=every)
         case "mean_sd":
             return MeanSdThreshold(chosen, calibration, capacity, every=every)
+        case "likelihood":
+            usual = spec.tracking.get(score)
+            return LikelihoodThreshold(chosen, calibration, capacity, usual=usual)
         case "pot":
             return PotThreshold(chosen, calibration, capacity, every=every)
         case "fixed":

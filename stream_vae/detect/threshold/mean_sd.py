@@ -48,7 +48,7 @@ class MeanSdThreshold(LearntThreshold):
     ) -> None:
         begun: NDArray[np.void] = np.zeros((), row_type(config.window, FIT))
         begun["scores"] = first_scores(calibration, config.window)
-        fit = _fit(begun["scores"][None], config.standard_deviations)
+        fit = _fit(begun["scores"][None], config.deviations)
         fit.write(begun)
         share = fit.p_value(fit.threshold)
         begun["limit"], begun["reach"], begun["centre"] = (
@@ -63,19 +63,19 @@ class MeanSdThreshold(LearntThreshold):
     @property
     def method(self) -> str:
         """Description of the threshold, for alert events."""
-        deviations = self._config.standard_deviations
+        deviations = self._config.deviations
         return f"rolling mean + {deviations:g} robust sd of {self._config.window} scores"
 
     @property
     def identity(self) -> str:
         """The method and its k."""
-        return f"mean_sd:{self._config.standard_deviations}"
+        return f"mean_sd:{self._config.deviations}"
 
     def _p_value(self, rows: NDArray[np.int32], scores: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._fit.at(rows).p_value(scores)
 
     def _refresh(self, due: NDArray[np.int32], share: NDArray[np.float64]) -> None:
-        fit = _fit(self._scores[due], self._config.standard_deviations)
+        fit = _fit(self._scores[due], self._config.deviations)
         self._fit.set(due, fit)
         self._centre[due] = fit.centre
         self._reach[due] = fit.reach(fit.p_value(fit.threshold))

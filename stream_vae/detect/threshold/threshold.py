@@ -1,7 +1,7 @@
 """What every threshold does."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +24,24 @@ class Judgement:
     """(B,)"""
     released: NDArray[np.int64]
     """Positions in 0..B at which a series has been anomalous so long that learning starts."""
+    value: NDArray[np.float64] | None = None
+    """(B,) what was compared with the threshold, where that is not the score itself."""
+
+    def with_records(
+        self, is_record: NDArray[np.bool_], probability: NDArray[np.float64]
+    ) -> "Judgement":
+        """Return the judgement with readings that are anomalous whatever their score.
+
+        Args:
+            is_record: (B,) whether the reading is one.
+            probability: (B,) of one; its p-value, if that of the score is not lower.
+        """
+        p_value = np.minimum(self.p_value, np.minimum(probability, self.limit))
+        return replace(
+            self,
+            p_value=np.where(is_record, p_value, self.p_value),
+            anomalous=self.anomalous | is_record,
+        )
 
 
 def join(parts: Sequence[tuple[NDArray[np.int64], Judgement]]) -> Judgement:

@@ -1,0 +1,46 @@
+"""What the settings of detection leave open, by the number of a model's features."""
+
+from dataclasses import replace
+
+from stream_vae.core.model_spec import ModelSpec
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
+
+_RANGE_MARGIN = 0.05
+_COOLDOWN_WINDOWS = 4
+
+
+def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
+    """Return the settings with nothing left open.
+
+    A single series has little to tell noise from a fault by: the profile `univariate` judges means
+    of a few scores, heeds values it never had, and then stays quiet for four windows, since what
+    follows an alarm in the same series seldom is another fault. Whoever asks for a quantile or
+    a budget gets the percentile, which holds one. Events have no order in time and no profile of their own.
+
+    Args:
+        config: As set; settings that are resolved stay as they are.
+        spec: Of the model.
+    """
+    is_single = config.profile == "univariate" or (
+        config.profile == "auto" and len(spec.features) == 1 and not spec.has_events
+    )
+    threshold, incident = config.threshold, config.incident
+    if threshold.method == "auto":
+        uses_likelihood = (
+            is_single and threshold == ThresholdConfig() and config.alarm_budget is None
+        )
+        method = "likelihood" if uses_likelihood else "percentile"
+        threshold = replace(threshold, method=method)
+    if incident.cooldown_s is None:
+        quiet_s = _COOLDOWN_WINDOWS * spec.window_length * spec.step_seconds if is_single else 0.0
+        incident = replace(incident, cooldown_s=quiet_s)
+    margin = config.range_margin
+    if margin is None:
+        margin = _RANGE_MARGIN if is_single else 0.0
+    return replace(
+        config,
+        profile="univariate" if is_single else "multivariate",
+        threshold=threshold,
+        incident=incident,
+        range_margin=margin,
+    )
