@@ -14,8 +14,9 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
 
     A single series has little to tell noise from a fault by: the profile `univariate` judges means
     of a few scores, heeds values it never had, and then stays quiet for four windows, since what
-    follows an alarm in the same series seldom is another fault. Whoever asks for a quantile or
-    a budget gets the percentile, which holds one. Events have no order in time and no profile of their own.
+    follows an alarm in the same series seldom is another fault. Whoever sets the threshold or a
+    budget gets the percentile, which holds one. Events have no order in time and no profile of
+    their own.
 
     Args:
         config: As set; settings that are resolved stay as they are.
@@ -26,11 +27,10 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
     )
     threshold, incident = config.threshold, config.incident
     if threshold.method == "auto":
-        uses_likelihood = (
-            is_single and threshold == ThresholdConfig() and config.alarm_budget is None
+        is_open = threshold == ThresholdConfig() and config.alarm_budget is None
+        threshold = replace(
+            threshold, method="likelihood" if is_single and is_open else "percentile"
         )
-        method = "likelihood" if uses_likelihood else "percentile"
-        threshold = replace(threshold, method=method)
     if incident.cooldown_s is None:
         quiet_s = _COOLDOWN_WINDOWS * spec.window_length * spec.step_seconds if is_single else 0.0
         incident = replace(incident, cooldown_s=quiet_s)

@@ -27,7 +27,7 @@ def short_means(
     n, K = last.shape[1:]
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
-    kept = np.cumsum(~revises)
+    kept: NDArray[np.int64] = np.cumsum(~revises, dtype=np.int64)
     kept -= (kept[starts] - ~revises[starts])[group]  # of the series, up to each reading
     count = kept[np.append(starts[1:], len(rows)) - 1]
     # Each series' remembered scores, then its new ones, in one line.

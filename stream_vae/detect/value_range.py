@@ -64,7 +64,7 @@ class ValueRange:
         at = np.arange(len(rows)) + group  # before each reading; every series adds what it knew
         low = _running(self._low[rows[starts]], values, sizes, np.fmin)
         high = _running(self._high[rows[starts]], values, sizes, np.fmax)
-        kept = np.cumsum(~revises)
+        kept: NDArray[np.int64] = np.cumsum(~revises, dtype=np.int64)
         kept -= (kept[starts] - ~revises[starts])[group]
         n = self._readings[rows] + kept - ~revises
         margin = self._margin * np.maximum(high[at] - low[at], self._scale)

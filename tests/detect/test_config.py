@@ -11,7 +11,7 @@ from stream_vae.detect.config import ThresholdConfig
     ("found", "message"),
     [
         ({"method": "fixed"}, "value: found nothing, expected a number with method fixed"),
-        ({"value": 3.0}, "value: found 3.0, which method percentile does not use; .*method fixed"),
+        ({"value": 3.0}, "value: found 3.0, which method auto does not use; .*method fixed"),
         (
             {"method": "mean_sd", "quantile": 0.99},
             "quantile: found 0.99, which method mean_sd does not use; .*percentile or pot",

@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from stream_vae.core.model_spec import ModelSpec
-from stream_vae.detect.config import DetectConfig, ThresholdConfig, ThresholdMethod
-
-
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.residuals import UsualResiduals
-from stream_vae.detect.config import ThresholdConfig, ThresholdMethod
+from stream_vae.detect.config import DetectConfig, ThresholdConfig, ThresholdMethod
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.factory import build_threshold
 from stream_vae.detect.threshold.likelihood import LikelihoodThreshold

@@ -129,6 +129,9 @@ class LikelihoodThreshold:
         """Initialise new series from the calibration."""
         self.state.begin(rows)
 
+    def share_among(self, n_series: int) -> None:
+        """Change nothing: nothing is shared."""
+
     def in_force(self, row: int) -> float:
         """Return the threshold of a series, in standard deviations."""
         return float(self.state["threshold"][row])
