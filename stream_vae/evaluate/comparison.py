@@ -35,19 +35,25 @@ _Score = Callable[[Windows], NDArray[np.float64]]
 
 
 def cut_windows(
-    spec: ModelSpec, config: DetectConfig, readings: ReadingBatch, *, rng: np.random.Generator
+    spec: ModelSpec,
+    config: DetectConfig,
+    readings: ReadingBatch,
+    *,
+    rng: np.random.Generator,
+    most: int = MOST_WINDOWS,
 ) -> Windows:
-    """Return the windows that the detector would score, `encoded`, by time, `MOST_WINDOWS` at most.
+    """Return the windows that the detector would score, `encoded`, by time.
 
     Args:
         spec: The model's inputs.
         config: Which windows can be scored.
         readings: In arrival order.
         rng: Draws which ones are kept.
+        most: Readings whose windows are kept.
     """
     store = SeriesStore(spec, config, max(len(set(readings.series)), 1))
     kept = np.zeros(len(readings), np.bool_)
-    kept[rng.permutation(len(readings))[:MOST_WINDOWS]] = True
+    kept[rng.permutation(len(readings))[:most]] = True
     none = np.empty((0, spec.window_length, len(spec.features)))
     windows = [encoded(none, spec.scaler)]
     ends = [np.empty(0, np.int64)]
@@ -104,6 +110,29 @@ def fit_baselines(
         "isolation forest": IsolationForest(learnt, seed=seed).score,
     }
     return {name: _of_raw_windows(score, scaler) for name, score in found.items()}
+
+
+def fit_references(
+    windows: Windows, scaler: Scaler, *, most: int, seed: int
+) -> dict[str, Callable[[Windows], NDArray[np.float64]]]:
+    """Return a constant model, PCA and 1-NN by name, all under our score, for `encoded` windows.
+
+    Args:
+        windows: (W, T, F) training windows by time, `encoded`.
+        scaler: The model's.
+        most: Reference windows of 1-NN.
+        seed: Draws them.
+    """
+    held_from = round(len(windows) * (1 - _HELD_OUT))
+    learnt, held_out = windows[:held_from], windows[held_from:]
+    ours = default_score(len(scaler.mean))
+    nearest = NearestWindow(learnt, most=most, rng=np.random.default_rng(seed))
+    residuals = {
+        "constant model": FeatureZScores(learnt).residual,
+        "PCA": PcaWindows(learnt).residual,
+        "1-NN": nearest.residual,
+    }
+    return {name: _under_our_score(one, held_out, ours) for name, one in residuals.items()}
 
 
 def _deterministic(learnt: Windows, held_out: Windows, ours: str) -> dict[str, _Score]:

@@ -216,6 +216,10 @@ class TrainingConfig:
     anomalies; labels play no part. A number is their share; `auto` drops those more than 20 robust
     standard deviations of the validation scores above their median, 5 % at most."""
 
+    injected_faults: Annotated[int, Ge(0), Le(1000)] = 10
+    """Faults of each kind, feature and size that are injected into the held-out calibration part
+    after training, to tell which sizes are found; the report says nine of ten. 0: none."""
+
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
         held_out = self.validation_fraction + self.calibration_fraction

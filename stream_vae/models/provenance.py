@@ -1,6 +1,7 @@
 """How a model came to be; nothing of it is needed for scoring."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from stream_vae.models.config import TrainingConfig
 
@@ -44,6 +45,71 @@ class Tried:
     is_kept: bool = False
 
 
+FaultKind = Literal["spike", "level shift", "drift", "stuck value", "swap"]
+"""What is injected; see `stream_vae.evaluate.injection`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSizes:
+    """How large a fault of one kind in one feature must be to be found."""
+
+    feature: str
+    fault: FaultKind
+    sizes: tuple[float, ...]
+    """Ascending: standard deviations of the training data; readings of a stuck value or a swap."""
+    found: tuple[float, ...]
+    """Share of the faults of each size that were found."""
+
+    @property
+    def smallest(self) -> float | None:
+        """Return the smallest size of which nine of ten are found; None if no size is."""
+        reached = (size for size, share in zip(self.sizes, self.found, strict=True) if share >= 0.9)
+        return next(reached, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodTrial:
+    """One method on the same faults of mixed kinds and sizes."""
+
+    name: str
+    found: int
+    """Faults found."""
+    only_here: int = 0
+    """Those of them that the detector did not find."""
+    average_precision: float | None
+    """Of the highest score of each faulted stretch against that of the same stretch as it was."""
+    false_incidents: int
+    """Opened in the stretches as they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultTrials:
+    """What a detector finds of faults injected into history that it was not fitted to."""
+
+    score: str
+    threshold: str
+    """How the threshold is found."""
+    within: int
+    """A fault is found if an incident opens within so many readings of its start, and none does
+    there without it."""
+    each: int
+    """Faults of each kind, feature and size."""
+    readings: int
+    """Judged, without a fault."""
+    weeks: float | None
+    """That they cover, of all series together; None of events, which stand for no time."""
+    false_incidents: int
+    """Opened in them."""
+    sizes: tuple[FaultSizes, ...]
+    """Empty where no stretch is long enough."""
+    mixed: int
+    """Faults of mixed kinds and sizes."""
+    methods: tuple[MethodTrial, ...]
+    """The detector first; the others under its score and threshold rule."""
+    why_none: str = ""
+    """Why nothing was injected; "" if something was."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSummary:
     """Where a model comes from."""
@@ -65,3 +131,5 @@ class TrainingSummary:
     """What the model was refitted without."""
     search: tuple[Tried, ...] = ()
     """The trials that this model is the best of; empty without a search."""
+    faults: FaultTrials | None = None
+    """What it finds of injected faults; None if that was not tried."""

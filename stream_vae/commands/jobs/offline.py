@@ -33,13 +33,7 @@ def open_pipeline(
     Raises:
         ConfigError: If bundle and settings do not fit.
     """
-    scorer = WindowScorer(
-        model,
-        score=settings.detect.score,
-        device=settings.worker.device,
-        max_batch=settings.worker.max_batch,
-        with_log_probability=with_log_probability,
-    )
+    scorer = build_scorer(model, settings, with_log_probability=with_log_probability)
     origin = Origin(
         detector=AlertDetector(name=settings.detector.name, version=__version__, instance=instance),
         topic=settings.input.topic,
@@ -49,6 +43,23 @@ def open_pipeline(
     )
     detector = Detector(model.spec, scorer, settings.detect, capacity)
     return Pipeline(detector, settings.detect, origin)
+
+
+def build_scorer(
+    model: Bundle, settings: Settings, *, with_log_probability: bool = False
+) -> WindowScorer:
+    """Return what scores windows with the settings of a daemon.
+
+    Raises:
+        ConfigError: If bundle and settings do not fit.
+    """
+    return WindowScorer(
+        model,
+        score=settings.detect.score,
+        device=settings.worker.device,
+        max_batch=settings.worker.max_batch,
+        with_log_probability=with_log_probability,
+    )
 
 
 def make_folder(folder: Path, flag: str) -> None:

@@ -74,7 +74,7 @@ def to_training_series(
         InputFileError: If a feature is never observed, or no step can be inferred.
     """
     _check_features(readings)
-    keys, row_lists = _rows_by_series(readings.series)
+    keys, row_lists = rows_by_series(readings.series)
     step_ns = _infer_step(readings, row_lists) if step_seconds is None else _as_ns(step_seconds)
     if step_ns < _SMALLEST_STEP_NS:
         raise InputFileError(
@@ -119,7 +119,7 @@ def _check_features(readings: CsvReadings) -> None:
         )
 
 
-def _rows_by_series(series: list[str]) -> tuple[list[str], list[NDArray[np.int64]]]:
+def rows_by_series(series: list[str]) -> tuple[list[str], list[NDArray[np.int64]]]:
     """Return the keys in order of appearance and the rows of each, ascending."""
     numbers: dict[str, int] = {}
     codes = np.array([numbers.setdefault(key, len(numbers)) for key in series], dtype=np.int64)
@@ -134,7 +134,7 @@ def in_order(readings: CsvReadings) -> CsvReadings:
     Events at one time are all kept that way; on a grid the last one would replace the others.
     """
     times = np.empty_like(readings.times)
-    for rows in _rows_by_series(readings.series)[1]:
+    for rows in rows_by_series(readings.series)[1]:
         ordered = rows[np.argsort(readings.times[rows], kind="stable")]
         times[ordered] = np.arange(len(ordered), dtype=np.int64) * EVENT_STEP_NS
     return replace(readings, times=times)
