@@ -39,6 +39,12 @@ def backtest(
         int, typer.Option("--bootstrap", min=0, max=10_000, help="Resamples; 0: no intervals.")
     ] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the baselines.")] = 0,
+    injected_faults: Annotated[
+        int,
+        typer.Option(
+            min=0, max=1000, help="Of each kind, feature and size, into normal readings; 0: none."
+        ),
+    ] = 10,
     config: ConfigOption = None,
     score_name: Annotated[
         str | None, typer.Option("--score", help="Overrides detect.score.")
@@ -49,7 +55,8 @@ def backtest(
     The daemon's own pipeline runs over the files. Its figures: precision, recall and F1 of
     readings at its own threshold, labelled spans found and missed, false incidents per series and
     week, detection delay; and how well its score ranks readings, beside PCA, the nearest training
-    window, an isolation forest and z-scores.
+    window, an isolation forest and z-scores. Then, as in the report of `train`, what it finds of
+    faults injected into the normal readings.
 
     Labels are a column of the input, or a file of one of two forms: a column `label`, one row per
     reading in the same order; or columns `start`, `end` and optionally `series`, one row per
@@ -73,5 +80,6 @@ def backtest(
         point_adjusted=point_adjusted,
         replicates=replicates,
         seed=seed,
+        injected_faults=injected_faults,
     )
     run_backtest(request, {"detect.score": score_name}, config)

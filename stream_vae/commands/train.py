@@ -75,6 +75,12 @@ def train(
             help="Longest fit of one trial; beyond it is stopped and not compared.",
         ),
     ] = 600.0,
+    injected_faults: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Overrides training.injected_faults; 0: the report tells nothing of faults."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the bundle that is there.")
     ] = False,
@@ -88,6 +94,9 @@ def train(
     training, validation and a held-out tail that calibrates the threshold. With model.window_length
     1 rows are events and need no timestamp.
 
+    The report ends with what the model finds of faults injected into the calibration part, beside a
+    constant model, PCA and the nearest training window, and with its false incidents there.
+
     Example: stream-vae train --input pumps.csv --bundle bundle/ --unit flow=L/s
     """
     if search is None and search_by == "labels":
@@ -100,7 +109,7 @@ def train(
         input_files,
         bundle,
         ColumnChoice(label=label, drop=frozenset(drop or ()), refuse_labels=True),
-        {"training.seed": seed},
+        {"training.seed": seed, "training.injected_faults": injected_faults},
         config,
         name=name,
         step_seconds=step_seconds,

@@ -125,7 +125,7 @@ def fit_references(
     """
     held_from = round(len(windows) * (1 - _HELD_OUT))
     learnt, held_out = windows[:held_from], windows[held_from:]
-    ours = default_score(len(scaler.mean))
+    ours = residual_score(len(scaler.mean))
     nearest = NearestWindow(learnt, most=most, rng=np.random.default_rng(seed))
     residuals = {
         "constant model": FeatureZScores(learnt).residual,

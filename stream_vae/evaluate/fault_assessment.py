@@ -18,7 +18,7 @@ from stream_vae.evaluate.metrics import average_precision
 from stream_vae.models.provenance import FaultSizes, FaultTrials, MethodTrial
 from stream_vae.pipeline.detector import score_name
 
-_MOST_FEATURES = 40
+_MOST_FEATURES = 20
 _PLACES_EACH = 4
 _MIXED_EACH = 20
 _REFERENCE_WINDOWS = 1024
@@ -108,6 +108,7 @@ class _Assessment:
             readings=judged,
             weeks=None if spec.has_events else judged * spec.step_seconds / _WEEK_S,
             false_incidents=int(is_false.sum()),
+            features=len(spec.features),
             sizes=(),
             mixed=0,
             methods=(),

@@ -70,6 +70,13 @@ class HeldOut:
         )
 
 
+class _Detector(Detector):
+    """A detector that does not watch its scores for a drift: stretches side by side have none."""
+
+    def watch_drift(self, scores: NDArray[np.float64]) -> None:
+        """Return None."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """A score and how it is judged."""
@@ -80,7 +87,7 @@ class Method:
 
     def open(self, capacity: int) -> Pipeline:
         """Return a fresh pipeline."""
-        detector = Detector(self.spec, self.scorer, self.config, capacity)
+        detector = _Detector(self.spec, self.scorer, self.config, capacity)
         return Pipeline(detector, self.config, _ORIGIN)
 
 

@@ -13,7 +13,10 @@ from stream_vae.models.provenance import FaultKind
 
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
-DEVIATIONS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+DURATIONS: tuple[FaultKind, ...] = ("stuck value", "swap")
+"""Kinds whose size is how many readings they last."""
+
+DEVIATIONS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Sizes of spikes, level shifts and drifts: standard deviations of the training data."""
 
 _SPIKE, _SHIFT, _DRIFT, _STUCK, _SWAP = range(len(KINDS))
@@ -61,11 +64,11 @@ def fault_sizes(window_length: int) -> Mapping[FaultKind, tuple[float, ...]]:
     """Return the sizes tried of each kind, ascending; see `FaultSizes`.
 
     >>> fault_sizes(32)["stuck value"]
-    (8.0, 16.0, 32.0)
+    (16.0, 32.0, 64.0)
     """
-    lengths = sorted({max(window_length // share, 2) for share in (4, 2, 1)})
-    durations = tuple(map(float, lengths))
-    return {kind: durations if kind in ("stuck value", "swap") else DEVIATIONS for kind in KINDS}
+    T = window_length
+    durations = tuple(map(float, sorted({max(T // 2, 2), max(T, 2), 2 * T})))
+    return {kind: durations if kind in DURATIONS else DEVIATIONS for kind in KINDS}
 
 
 def inject(

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stream_vae.evaluate.detection import Figures
+from stream_vae.evaluate.fault_words import verdicts
 from stream_vae.evaluate.intervals import Interval
+from stream_vae.models.provenance import FaultTrials
 
 FORMAT_VERSION = 1
 
@@ -75,6 +77,8 @@ class BacktestReport:
     """Empty where there are none."""
     notes: tuple[str, ...]
     """What a reader must know to judge the figures."""
+    faults: FaultTrials | None = None
+    """What the detector finds of faults injected into the normal readings; None if none were."""
 
 
 def encode_report(report: BacktestReport) -> str:
@@ -94,9 +98,19 @@ def encode_report(report: BacktestReport) -> str:
             "replicates": report.replicates,
         },
         "baselines_trained_on": report.baselines_trained_on or None,
+        "injected_faults": None if report.faults is None else _faults(report.faults),
         "notes": list(report.notes),
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _faults(trials: FaultTrials) -> dict[str, Any]:
+    return {
+        **asdict(trials),
+        "sizes": [{**asdict(one), "smallest": one.smallest} for one in trials.sizes],
+        "methods": [{**asdict(one), "name": one.name or OURS} for one in trials.methods],
+        "in_words": dict(verdicts(trials)),
+    }
 
 
 def _figures(measured: Measured) -> dict[str, dict[str, float | None]]:

@@ -100,8 +100,11 @@ class FaultTrials:
     """That they cover, of all series together; None of events, which stand for no time."""
     false_incidents: int
     """Opened in them."""
+    features: int
+    """Of the model."""
     sizes: tuple[FaultSizes, ...]
-    """Empty where no stretch is long enough."""
+    """Of numeric features and counts, evenly spaced ones where there are many; empty where no
+    stretch is long enough."""
     mixed: int
     """Faults of mixed kinds and sizes."""
     methods: tuple[MethodTrial, ...]

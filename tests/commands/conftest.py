@@ -65,7 +65,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "small.yaml"
     path.write_text(
         "model: {window_length: 8, hidden_size: 8, latent_size: 3}\n"
-        "training: {epochs: 3, min_steps: 60, batch_size: 32, device: cpu}\n"
+        "training: {epochs: 3, min_steps: 60, batch_size: 32, injected_faults: 0, device: cpu}\n"
         "worker: {device: cpu}\n"
     )
     return path
@@ -77,7 +77,8 @@ def brief_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "brief.yaml"
     path.write_text(
         "model: {window_length: 8, hidden_size: 8, latent_size: 3}\n"
-        "training: {epochs: 1, min_steps: 2, max_steps: 2, batch_size: 32, device: cpu}\n"
+        "training: {epochs: 1, min_steps: 2, max_steps: 2, batch_size: 32, device: cpu, "
+        "injected_faults: 0}\n"
         "worker: {device: cpu}\n"
     )
     return path

@@ -29,12 +29,12 @@ def history(tmp_path: Path) -> Path:
 
 
 def report_of(
-    run_program: RunProgram, bundle: Path, *arguments: object, replicates: int = 3
+    run_program: RunProgram, bundle: Path, *arguments: object, replicates: int = 3, faults: int = 0
 ) -> dict[str, Any]:
     folder = bundle.parent / "report-of-test"
     done = run_program(
         *("backtest", "--bundle", bundle, "--out", folder, "--no-html", "--bootstrap", replicates),
-        *arguments,
+        *("--injected-faults", faults, *arguments),
     )
     assert done.code == 0, done.err
     content: dict[str, Any] = json.loads((folder / "report.json").read_text())
@@ -132,7 +132,7 @@ def test_the_page_shows_every_series_and_the_figures(
 ) -> None:
     done = run_program(
         *("backtest", "--bundle", trained_bundle, "--input", history, "--bootstrap", 0),
-        *("--out", tmp_path / "report"),
+        *("--out", tmp_path / "report", "--injected-faults", 1),
     )
     assert done.code == 0, done.err
     page = (tmp_path / "report" / "report.html").read_text()
@@ -143,6 +143,8 @@ def test_the_page_shows_every_series_and_the_figures(
         "pump-2: reconstruction error",
         "PCA T2+Q",
         "1 of 1",
+        "Is it any good?",
+        "level shift",
     ):
         assert words in page
 
@@ -160,11 +162,13 @@ def test_the_same_seed_gives_the_same_report(
 ) -> None:
     """Control: another seed draws other blocks."""
     reports = [
-        report_of(run_program, trained_bundle, "--input", history, "--seed", seed)
+        report_of(run_program, trained_bundle, "--input", history, "--seed", seed, faults=1)
         for seed in (1, 1, 2)
     ]
     assert reports[0]["methods"] == reports[1]["methods"]
     assert reports[0]["methods"] != reports[2]["methods"]
+    assert reports[0]["injected_faults"] == reports[1]["injected_faults"]
+    assert reports[0]["injected_faults"]["methods"][0]["name"] == "stream-vae"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def event_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "events.yaml"
     path.write_text(
         "model: {window_length: 1, hidden_size: 8, latent_size: 2, features: {children: count}}\n"
-        "training: {epochs: 2, min_steps: 40, batch_size: 32, device: cpu}\n"
+        "training: {epochs: 2, min_steps: 40, batch_size: 32, injected_faults: 1, device: cpu}\n"
         "worker: {device: cpu}\n"
     )
     return path

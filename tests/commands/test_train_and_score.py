@@ -39,6 +39,7 @@ def test_training_reports_what_it_saw_and_what_it_learnt(
     done = run_program(
         *("train", "--input", write_csv("normal.csv"), "--bundle", tmp_path / "bundle"),
         *("--config", brief_config, "--unit", "flow=L/s", "--name", "pumps"),
+        *("--injected-faults", 1),
     )
     assert done.code == 0, done.err
     for words in (
@@ -51,6 +52,9 @@ def test_training_reports_what_it_saw_and_what_it_learnt(
         assert words in done.out
     assert "KL" in done.out
     shown = run_program("model", "show", tmp_path / "bundle")
+    for words in ("Is it any good?", "too short a stretch", "level shift", "1-NN"):
+        assert words in done.out
+        assert words in shown.out
     assert "Model pumps" in shown.out
     assert "L/s" in shown.out
 

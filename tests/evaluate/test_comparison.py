@@ -1,12 +1,10 @@
 """Baselines as scores of the detector's own windows."""
 
 import numpy as np
-import pytest
 from sklearn.ensemble import IsolationForest as Published
 
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
-from stream_vae.evaluate import comparison
 from stream_vae.evaluate.baselines import FeatureZScores, IsolationForest
 from stream_vae.evaluate.comparison import cut_windows, encoded, fit_baselines
 from tests.conftest import SCALER, F, T, make_spec
@@ -22,12 +20,10 @@ def test_windows_are_those_that_the_detector_scores(make_readings: MakeReadings)
     np.testing.assert_allclose(windows[0], SCALER.transform(readings.values[0 : 2 * T : 2]))
 
 
-def test_most_windows_are_drawn_from_all(
-    make_readings: MakeReadings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(comparison, "MOST_WINDOWS", 40)
+def test_most_windows_are_drawn_from_all(make_readings: MakeReadings) -> None:
     rng = np.random.default_rng(0)
-    windows = cut_windows(make_spec(), DetectConfig(), make_stream(make_readings), rng=rng)
+    readings = make_stream(make_readings)
+    windows = cut_windows(make_spec(), DetectConfig(), readings, rng=rng, most=40)
     assert 20 < len(windows) <= 40
 
 

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stream_vae.commands.jobs.backtest_tables import detector_table, method_table
+from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.histories import read_history, to_batch
+from stream_vae.commands.jobs.injected_faults import all_runs, inject_faults, normal_runs
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
@@ -51,6 +53,8 @@ class BacktestRequest:
     point_adjusted: bool
     replicates: int
     seed: int
+    injected_faults: int
+    """Of each kind, feature and size; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,8 @@ class _Baselines:
     """Fitted baselines, and what they cost the evaluation."""
 
     scores: Mapping[str, OtherScore]
+    training: ReadingBatch
+    """What they learnt from."""
     trained_on: str
     excluded: NDArray[np.bool_]
     """(N,) readings of the input that they learnt from."""
@@ -90,6 +96,8 @@ def run_backtest(
     done = backtest(request, settings, console)
     console.print(detector_table(done.report))
     console.print(method_table(done.report))
+    for table in fault_tables(done.report.faults) if done.report.faults is not None else ():
+        console.print(table)
     for note in done.report.notes:
         console.print(f"- {note}", markup=False, highlight=False, soft_wrap=True)
     if request.out is not None:
@@ -163,6 +171,17 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         )
         task = bar.add_task("resampled", total=n_replicates(history, how))
         detector, methods = measure(history, labelled, how, lambda: bar.advance(task))
+    faults = None
+    if request.injected_faults:
+        unseen = np.flatnonzero(~baselines.excluded)
+        faults = inject_faults(
+            model,
+            settings,
+            normal_runs(batch.take(unseen), labels.values[unseen]),
+            training=all_runs(baselines.training),
+            each=request.injected_faults,
+            console=console,
+        )
     report = BacktestReport(
         model=_model_facts(model, settings, pipeline),
         data=_data_facts(readings, labelled),
@@ -173,6 +192,7 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         replicates=how.replicates,
         baselines_trained_on=baselines.trained_on,
         notes=(*_notes(labels, labelled, how), *baselines.notes),
+        faults=faults,
     )
     return Backtest(
         report=report,
@@ -235,12 +255,15 @@ def _baselines(
             f"no baselines: {where} give {len(windows)} windows, at least {FEWEST_WINDOWS} are "
             "needed; give the model's training files with --train"
         )
-        return _Baselines(scores={}, trained_on="", excluded=nothing, notes=(note,))
+        return _Baselines(
+            scores={}, training=training, trained_on="", excluded=nothing, notes=(note,)
+        )
     note = f"baselines are trained on {where}: {len(windows):,} windows"
     if excluded.any():
         note += "; these readings are not evaluated, for any method"
     return _Baselines(
         scores=fit_baselines(windows, model.spec.scaler, seed=request.seed),
+        training=training,
         trained_on=where,
         excluded=excluded,
         notes=(note,),

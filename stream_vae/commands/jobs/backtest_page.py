@@ -1,7 +1,7 @@
 """The report of a backtest as one HTML file: no script, and nothing loaded from elsewhere."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from stream_vae import __version__
@@ -13,8 +13,16 @@ from stream_vae.commands.jobs.backtest_tables import (
     figure_text,
 )
 from stream_vae.core.excerpts import printable
+from stream_vae.evaluate.fault_words import (
+    METHOD_TITLES,
+    method_cells,
+    sizes_title,
+    smallest_of,
+    verdicts,
+)
 from stream_vae.evaluate.pictures.themes import DARK, LIGHT, render_png
 from stream_vae.evaluate.report import OURS, BacktestReport
+from stream_vae.models.provenance import FaultTrials
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --ink: #1f2328; --line: #d1d9e0;
@@ -45,6 +53,7 @@ def report_page(report: BacktestReport, pictures: Iterable[CaptionedPicture]) ->
         _table([], [[name, text] for name, text in detector_rows(report)]),
         "<h2>Ranking</h2>",
         _methods(report),
+        *([] if report.faults is None else _faults(report.faults)),
         "<h2>How to read this</h2>",
         "<ul>" + "".join(f"<li>{_text(note)}</li>" for note in report.notes) + "</ul>",
         "<h2>Pictures</h2>",
@@ -94,11 +103,22 @@ def _methods(report: BacktestReport) -> str:
     return caption + _table(["method", *(RANKING_TITLES[name] for name in names)], rows)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _faults(trials: FaultTrials) -> Iterator[str]:
+    """Yield the section on injected faults."""
+    yield "<h2>Is it any good?</h2>"
+    yield _table([], [*verdicts(trials)])
+    if trials.sizes:
+        kinds, rows = smallest_of(trials)
+        yield f"<p>{_text(sizes_title(trials))}</p>"
+        yield _table(["feature", *kinds], [[name, *found] for name, found in rows], first="")
+        yield _table(METHOD_TITLES, method_cells(trials))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], first: str = "ours") -> str:
     cells = "".join(f'<th scope="col">{_text(name)}</th>' for name in header)
     lines = [f"<thead><tr>{cells}</tr></thead>"] if header else []
     for number, (name, *values) in enumerate(rows):
-        kind = ' class="ours"' if header and number == 0 else ""
+        kind = f' class="{first}"' if header and number == 0 and first else ""
         align = ' class="figure"' if header else ""
         cells = "".join(f"<td{align}>{_text(value)}</td>" for value in values)
         lines.append(f'<tr{kind}><th scope="row">{_text(name)}</th>{cells}</tr>')

@@ -17,7 +17,7 @@ from stream_vae.evaluate.fault_trials import HeldOut, Method
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import TrainingConfig
 from stream_vae.models.provenance import FaultTrials
-from stream_vae.models.training.training_windows import ANOMALOUS, part_rows
+from stream_vae.models.training.training_windows import ANOMALOUS, UNLABELLED, part_rows
 from stream_vae.settings import Settings
 
 _MOST_READINGS = 20_000
@@ -91,6 +91,11 @@ def normal_runs(batch: ReadingBatch, labels: NDArray[np.int8]) -> Iterator[Serie
         for run in np.split(ordered, np.flatnonzero(is_anomalous)):
             normal = run[labels[run] != ANOMALOUS]
             yield SeriesArrays(key=key, times=batch.times[normal], values=batch.values[normal])
+
+
+def all_runs(batch: ReadingBatch) -> Iterator[SeriesArrays]:
+    """Yield each series' readings, of none of which a label is known."""
+    return normal_runs(batch, np.full(len(batch), UNLABELLED, np.int8))
 
 
 def _rows_of(one: SeriesArrays, rows: slice) -> SeriesArrays:

@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.train_report import tried_table
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
@@ -46,6 +47,9 @@ def print_bundle(folder: Path) -> None:
     console.print(features)
     if bundle.training.search:
         console.print(tried_table(bundle.training.search))
+    if bundle.training.faults is not None:
+        for found in fault_tables(bundle.training.faults):
+            console.print(found)
 
 
 def _in_words(span: TrimmedSpan) -> str:

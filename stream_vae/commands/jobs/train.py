@@ -1,6 +1,6 @@
 """From CSV files to a model bundle."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from stream_vae.commands.jobs.fault_tables import fault_tables
+from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.train_report import report_table
 from stream_vae.core.excerpts import printable
@@ -32,6 +34,7 @@ from stream_vae.edges.files.training_data import (
     to_training_series,
 )
 from stream_vae.errors import ConfigError
+from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import limit_threads
 from stream_vae.models.training.fitting import Listeners
@@ -43,7 +46,7 @@ from stream_vae.models.training.search import draw_candidates
 from stream_vae.models.training.train import TrainedModel
 from stream_vae.models.training.train import train as fit_model
 from stream_vae.models.training.training_windows import TrainingSeries
-from stream_vae.settings import load_settings
+from stream_vae.settings import Settings, load_settings
 
 _KINDS: Mapping[str, FeatureKind] = {kind: kind for kind in get_args(FeatureKind)}
 
@@ -102,6 +105,8 @@ def train_bundle(
             options=searching,
             console=console,
         )
+    if settings.training.injected_faults:
+        trained = replace(trained, bundle=_with_faults(trained.bundle, settings, series, console))
     save_bundle(trained.bundle, bundle)
     features = trained.bundle.spec.features
     console.print(
@@ -114,6 +119,9 @@ def train_bundle(
             label=choice.label,
         )
     )
+    if trained.bundle.training.faults is not None:
+        for table in fault_tables(trained.bundle.training.faults):
+            console.print(table)
     for lacking in _lacking(settings.detect, trained.bundle.spec):
         console.print(f"[bold yellow]warning:[/] {lacking}")
     with_config = f" --config {config}" if config else ""
@@ -122,6 +130,22 @@ def train_bundle(
         f"stream-vae score --bundle {bundle} --input FILE --output scores.csv{with_config}[/]",
         soft_wrap=True,
     )
+
+
+def _with_faults(
+    bundle: Bundle, settings: Settings, series: Sequence[SeriesArrays], console: Console
+) -> Bundle:
+    """Return the bundle with what it finds of faults injected into its calibration part."""
+    training = settings.training
+    faults = inject_faults(
+        bundle,
+        settings,
+        part_of(series, "calibration", training),
+        training=part_of(series, "training", training),
+        each=training.injected_faults,
+        console=console,
+    )
+    return replace(bundle, training=replace(bundle.training, faults=faults))
 
 
 def _lacking(detect: DetectConfig, spec: ModelSpec) -> Iterator[str]:
