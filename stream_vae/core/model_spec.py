@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.coverage import Coverage
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.scaling import Scaler
 
@@ -72,6 +73,9 @@ class ModelSpec:
     fitted to; empty where there were no labels of both kinds."""
     tracking: Mapping[str, UsualResiduals] = field(default_factory=dict)
     """Of each score that is tracked, what its members' residuals usually are."""
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    """Score -> how it depends on the share of a window that is missing; empty in bundles of earlier
+    releases, and of scores whose threshold is their own."""
     cycle_steps: int = 0
     """Of the longest rhythm found in the training data; 0 if there is none."""
 
@@ -129,6 +133,9 @@ class Scores:
     """(B, K, F, 2) mean and energy of the residuals of each member, see `UsualResiduals`; NaN where
     a feature was not observed. Of a score that is tracked, whose `value` and `contribution` are
     those about what is usual of all series; None for the others."""
+    missing: NDArray[np.float32] | None = None
+    """(B,) share of each window that was not observed, steps weighted as in the score; None from a
+    scorer that does not tell."""
     log_probability: NDArray[np.float64] | None = None
     """(B, F) of the actual values, nats in scaled units, NaN where not observed; None unless the
     scorer was asked for it."""
@@ -155,6 +162,7 @@ class Scores:
                 expected_std=self.expected_std[a:b],
                 probability=None if self.probability is None else self.probability[a:b],
                 evidence=None if self.evidence is None else self.evidence[a:b],
+                missing=None if self.missing is None else self.missing[a:b],
                 log_probability=(
                     None if self.log_probability is None else self.log_probability[a:b]
                 ),

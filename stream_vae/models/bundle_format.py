@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
+from stream_vae.core.coverage import Coverage
 from stream_vae.core.model_spec import Criterion, Feature, FeatureKind, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
@@ -48,6 +49,8 @@ FORMAT_VERSIONS = (1, 2, 3)
 _VERSION_DIGITS = 16
 _SCORE_PREFIX = "score."
 _VARIANCE = "residual_variance"
+_COVERAGE = "coverage"
+"""Stands where a score's name does, for what all scores have; earlier releases ignore it."""
 
 _ALWAYS_WRITTEN = frozenset(
     {
@@ -140,7 +143,10 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
                 f"{WEIGHTS_FILE}: score.{name}.bias: found shape {usual.bias.shape}, expected one "
                 f"column per feature ({len(bundle.spec.features)})"
             )
-    return replace(bundle, spec=replace(bundle.spec, tracking=tracking))
+    states = dict(bundle.score_states)
+    coverage = _coverage(states.pop(_COVERAGE, {}))
+    spec = replace(bundle.spec, tracking=tracking, coverage=coverage)
+    return replace(bundle, spec=spec, score_states=states)
 
 
 class _Header(msgspec.Struct):
@@ -415,11 +421,36 @@ def _score_states(
 
 def _score_tensors(bundle: Bundle) -> dict[str, Tensor]:
     """Return the fitted tensors of scores by name in the file, except those in `model.json`."""
-    return {
+    fitted = {
         f"{_SCORE_PREFIX}{score}.{name}": tensor
         for score, state in bundle.score_states.items()
         for name, tensor in state.items()
         if (score, name) != (Recency.name, _VARIANCE)
+    }
+    return fitted | {
+        f"{_SCORE_PREFIX}{_COVERAGE}.{score}": torch.from_numpy(
+            np.stack([found.missing, found.median, found.high])
+        )
+        for score, found in bundle.spec.coverage.items()
+    }
+
+
+def _coverage(state: Mapping[str, Tensor]) -> dict[str, Coverage]:
+    """Return score -> its coverage.
+
+    Raises:
+        BundleError: If a tensor is not one.
+    """
+    for score, tensor in state.items():
+        if tensor.ndim != 2 or len(tensor) != 3 or not tensor.shape[1]:
+            raise BundleError(
+                f"{WEIGHTS_FILE}: score.{_COVERAGE}.{score}: found shape {tuple(tensor.shape)}, "
+                "expected (3, n)"
+            )
+    columns = {score: tensor.double().numpy() for score, tensor in state.items()}
+    return {
+        score: Coverage(missing=found[0], median=found[1], high=found[2])
+        for score, found in columns.items()
     }
 
 

@@ -14,6 +14,7 @@ from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.device import resolve_device
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.reconstruct import Reconstructor
+from stream_vae.models.scores.score import missing_share
 from stream_vae.models.scores.tracked import Tracked
 
 _Number = TypeVar("_Number", np.float32, np.float64)
@@ -66,6 +67,7 @@ class WindowScorer:
         )
         self._work, self._scaled = np.empty(shape), np.empty(shape, np.float32)
         self._with_log_probability = with_log_probability
+        self._missing_weight = self._score.step_weight(shape[1]).to(self.device)
         self._step_weight: NDArray[np.float32] = self._score.step_weight(shape[1]).numpy()
         self._categorical = np.array([one.kind == "categorical" for one in bundle.spec.features])
         # Over a whole window at once: numpy's inner loop over F values alone takes twice as long.
@@ -101,6 +103,7 @@ class WindowScorer:
             log_probability=_joined([part.log_probability for part in parts]),
             windows=tuple(chunk for part in parts for chunk in part.windows),
             evidence=_joined([part.evidence for part in parts]),
+            missing=_joined([part.missing for part in parts]),
         )
 
     @torch.inference_mode()
@@ -126,6 +129,7 @@ class WindowScorer:
             log_probability=log_probability if self._with_log_probability else None,
             windows=(windows,),
             evidence=None if evidence is None else evidence[:B].cpu().numpy(),
+            missing=missing_share(output, self._missing_weight)[:B].cpu().numpy(),
         )
 
     def _windows(self, output: WindowOutput, n: int) -> ExpectedWindows:

@@ -58,6 +58,7 @@ class Detector:
         self.method = stages.method
         """Description of what makes a reading anomalous, for alert events."""
         self._tracker, self._range = stages.tracker, stages.range
+        self._coverage = spec.coverage.get(score)
         self.parts = stages.parts
         """Its parts of each series' state."""
         self._drift = DriftWatch()
@@ -65,8 +66,9 @@ class Detector:
     def judge(self, scored: ScoredBatch) -> JudgedBatch:
         """Judge scores of this detector, and learn from them.
 
-        A score that is tracked takes the value that it has for its series, and one of which a
-        likelihood is judged that of the likelihood.
+        A score that is tracked takes the value that it has for its series, that of a window which
+        was not observed whole the value that it would have had, and one of which a likelihood is
+        judged that of the likelihood.
         """
         judged = self._compared(scored)
         if self._range is None:
@@ -87,15 +89,18 @@ class Detector:
             likely = replace(scores, value=judged.value)
             return JudgedBatch(scored=replace(scored, scores=likely), judged=judged)
         if self._tracker is None:
-            judged = self.threshold.judge(rows, scores.value, revises)
-            return JudgedBatch(scored=scored, judged=judged)
+            adjusted = replace(scores, value=self._as_observed(scores.value, scores.missing))
+            judged = self.threshold.judge(rows, adjusted.value, revises)
+            return JudgedBatch(scored=replace(scored, scores=adjusted), judged=judged)
         assert scores.evidence is not None  # noqa: S101 -- the scorer gives it with such a score
         value, contribution = np.empty(len(rows)), np.empty_like(scores.contribution)
         bias = np.empty(scores.evidence.shape[:-1], np.float32)
         parts: list[tuple[NDArray[np.int64], Judgement]] = []
         for which in self._tracker.blocks(rows, revises):
             of, evidence = rows[which], scores.evidence[which]
-            value[which], contribution[which] = self._tracker.score(of, evidence)
+            found, contribution[which] = self._tracker.score(of, evidence)
+            missing = None if scores.missing is None else scores.missing[which]
+            value[which] = self._as_observed(found, missing)
             bias[which] = self._tracker.bias(of)
             judged = self.threshold.judge(of, value[which], revises[which])
             parts.append((which, judged))
@@ -104,6 +109,14 @@ class Detector:
             self._tracker.recentre(of[judged.released], evidence[judged.released])
         tracked = replace(scores, value=value, contribution=contribution)
         return JudgedBatch(scored=replace(scored, scores=tracked), judged=join(parts), bias=bias)
+
+    def _as_observed(
+        self, value: NDArray[np.float64], missing: NDArray[np.float32] | None
+    ) -> NDArray[np.float64]:
+        """Return (B,) scores as if the windows had been observed whole."""
+        if self._coverage is None or missing is None:
+            return value
+        return self._coverage.adjusted(value, missing)
 
     def watch_drift(self, scores: NDArray[np.float64]) -> tuple[float, float] | None:
         """Add (B,) scores; return their mean before and after, if a change is detected."""

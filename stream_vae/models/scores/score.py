@@ -113,6 +113,12 @@ def count_observed(output: WindowOutput) -> Tensor:
     return output.observed.sum(dim=(1, 2)).clamp(min=1)
 
 
+def missing_share(output: WindowOutput, step_weight: Tensor) -> Tensor:
+    """Return (B,) the share of each window that was not observed, its steps weighted; 0 if none."""
+    absent = (~output.observed).to(step_weight.dtype).sum(dim=2) / output.observed.shape[2]
+    return (absent * step_weight).sum(dim=1) / step_weight.sum()
+
+
 def log_error(output: WindowOutput) -> Tensor:
     """Return (B,) the logarithm of the mean deviance per observed value + 0.001."""
     mean = output.deviance.sum(dim=(1, 2)) / count_observed(output)

@@ -28,7 +28,9 @@ from stream_vae.models.scores.score import (
     part_residuals,
 )
 from stream_vae.models.scores.single import SINGLE_SCORES
+from stream_vae.models.scores.supervised import Supervised
 from stream_vae.models.scores.tracked import Tracked, filled, tracking_of
+from stream_vae.models.training.coverage import coverages
 from stream_vae.models.training.labelled_thresholds import best_thresholds
 from stream_vae.models.training.training_windows import (
     ANOMALOUS,
@@ -49,6 +51,9 @@ _MAX_TRAINING_WINDOWS = 5_000
 _MAX_MEMBER_WINDOWS = 10_000
 _MAX_MEMBER_VALUES = 16_000_000
 """Of each part of the history, for the members beside the network: 64 MB."""
+
+_KNOW_COVERAGE = frozenset({Combined.name, Supervised.name})
+"""Scores whose values are made of other scores' quantiles, or have a border of their own."""
 
 _NETWORK = "vae"
 _BATCH = 256
@@ -95,6 +100,12 @@ def calibrate(
         values[combined.name] = combined.total(of_each).cpu().numpy()
     states = {name: score.state() for name, score in scores.items()}
     states = {name: state for name, state in states.items() if state}
+    coverage = coverages(
+        {name: score for name, score in scores.items() if name not in _KNOW_COVERAGE},
+        outputs,
+        held_out,
+        seed=bundle.noise_seed,
+    )
     return replace(
         bundle,
         score_states=states,
@@ -102,6 +113,7 @@ def calibrate(
             bundle.spec,
             calibration={name: _quantiles(found) for name, found in values.items()},
             tracking=tracking_of(states),
+            coverage=coverage,
         ),
     )
 
