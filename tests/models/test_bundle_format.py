@@ -13,6 +13,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from stream_vae.core.coverage import Coverage
 from stream_vae.core.model_spec import Criterion, Feature
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
@@ -97,6 +98,20 @@ def test_decoded_bundle_equals_the_original(make_bundle: MakeBundle) -> None:
     for name, levels in bundle.spec.calibration.items():
         np.testing.assert_array_equal(again.spec.calibration[name], levels)
     assert encode_bundle(again) == encode_bundle(bundle)
+
+
+def test_coverage_comes_back_and_is_nothing_in_bundles_of_earlier_releases(
+    make_bundle: MakeBundle,
+) -> None:
+    bundle = make_bundle()
+    levels = np.array([[0.0, 0.4], [1.0, 1.5], [2.0, 4.0]])
+    coverage = {"recency": Coverage(missing=levels[0], median=levels[1], high=levels[2])}
+    known = with_version(replace(bundle, spec=replace(bundle.spec, coverage=coverage)))
+    again = decode_bundle(encode_bundle(known))
+    np.testing.assert_array_equal(again.spec.coverage["recency"].high, levels[2])
+    assert encode_bundle(again) == encode_bundle(known)
+    assert known.spec.version != bundle.spec.version
+    assert not decode_bundle(encode_bundle(bundle)).spec.coverage
 
 
 def test_what_any_score_learned_is_kept(make_bundle: MakeBundle) -> None:
