@@ -2,6 +2,9 @@
 
 from collections.abc import Collection
 
+LIKELIHOOD_SCORE = "fused_window"
+"""The score that the likelihood of a single series is made of, where a bundle has it."""
+
 RENAMED = {"reconstruction_error": "squared_error"}
 """Former name -> name; bundles of earlier releases are calibrated under the former."""
 
@@ -13,6 +16,9 @@ _NEEDS = {
     "fused": (
         "it is fitted where no feature is categorical and training.members names another member "
         "than the network"
+    ),
+    "fused_window": (
+        "it is fitted to a single numeric feature where training.members names memory"
     ),
     "combined": "training.combined names the scores that it combines",
 }

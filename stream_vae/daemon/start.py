@@ -41,7 +41,7 @@ from stream_vae.inputs.formats import build_decoder
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.detector import Detector, score_name
 from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.settings import Settings
@@ -70,7 +70,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     limit_threads(settings.worker.threads)
     scorer = WindowScorer(
         trained,
-        score=settings.detect.score,
+        score=score_name(spec, settings.detect),
         device=settings.worker.device,
         max_batch=settings.worker.max_batch,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ModelSpec, Scorer
-from stream_vae.core.score_names import unusable_score
+from stream_vae.core.score_names import LIKELIHOOD_SCORE, unusable_score
 from stream_vae.core.state_layout import Stage, StatePart
 from stream_vae.detect.config import DetectConfig, TrackingConfig
 from stream_vae.detect.drift import DriftWatch
@@ -84,7 +84,8 @@ class Detector:
         batch, scores = scored.window_batch, scored.scores
         rows, revises = batch.rows[batch.ready], batch.revises
         if isinstance(self.threshold, LikelihoodThreshold):
-            judged = self.threshold.judge_members(rows, scores, revises)
+            adjusted = replace(scores, value=self._as_observed(scores.value, scores.missing))
+            judged = self.threshold.judge_members(rows, adjusted, revises)
             assert judged.value is not None  # noqa: S101 -- a likelihood always is another value
             likely = replace(scores, value=judged.value)
             return JudgedBatch(scored=replace(scored, scores=likely), judged=judged)
@@ -197,6 +198,8 @@ def score_name(spec: ModelSpec, config: DetectConfig) -> str:
         ConfigError: If the bundle is not calibrated for it.
     """
     score = spec.score if config.score == "auto" else config.score
+    if config.score == "auto" and in_profile(config, spec).threshold.method == "likelihood":
+        score = LIKELIHOOD_SCORE if LIKELIHOOD_SCORE in spec.calibration else score
     if score not in spec.calibration:
         raise ConfigError(f"detect.{unusable_score(score, spec.calibration)}")
     return score

@@ -8,7 +8,7 @@ from stream_vae.errors import ConfigError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.detector import Detector, score_name
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 
@@ -55,7 +55,7 @@ def build_scorer(
     """
     return WindowScorer(
         model,
-        score=settings.detect.score,
+        score=score_name(model.spec, settings.detect),
         device=settings.worker.device,
         max_batch=settings.worker.max_batch,
         with_log_probability=with_log_probability,

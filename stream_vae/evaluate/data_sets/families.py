@@ -148,9 +148,10 @@ FAMILIES: Mapping[str, Family] = {
         load=load_nab,
         folder="nab",
         figures=("nab_standard", "nab_standard_cut_on_labels"),
-        rule="NAB's own rule, standard profile; nab_standard cuts without labels, at a likelihood "
-        "of 3 standard deviations with cool-down; the other as the leaderboard does: one cut for "
-        "all files, chosen on their labels",
+        rule="NAB's own rule, standard profile; nab_standard counts the incidents that the "
+        "detector opens under the profile for single series, without labels, each followed by "
+        "quiet of a fifth of the probation; the other is as the leaderboard does: one cut of the "
+        "likelihood for all files, chosen on their labels",
         summarise=nab_scores,
         published=tuple(
             Published(method=method, figures={"nab_standard_cut_on_labels": score})

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.scaling import Scaler
 from stream_vae.evaluate.comparison import encoded, fit_baselines
 from stream_vae.evaluate.data_sets.ablation import variants
@@ -35,6 +36,10 @@ class MethodScores:
     """(B,) of the test windows."""
     reference: NDArray[np.float64]
     """(W,) of the training windows that set the cut."""
+    evidence: NDArray[np.float32] | None = None
+    """(B, K, F, 2) of the test windows by member, for a score that has members."""
+    usual: UsualResiduals | None = None
+    """What that usually is."""
 
 
 def all_scores(
@@ -72,10 +77,18 @@ def model_scores(
             continue
         scorer = WindowScorer(trained.bundle, score=name, device=settings.training.device)
         test, reference = (
-            np.concatenate([scorer.score(part.values, part.end_times).value for part in batches])
-            for batches in (_batches(task.test), _batches(task.reference))
+            [scorer.score(part.values, part.end_times) for part in _batches(windows)]
+            for windows in (task.test, task.reference)
         )
-        yield MethodScores(method=MODEL, score=name, test=test, reference=reference)
+        evidence = [one.evidence for one in test if one.evidence is not None]
+        yield MethodScores(
+            method=MODEL,
+            score=name,
+            test=np.concatenate([one.value for one in test]),
+            reference=np.concatenate([one.value for one in reference]),
+            evidence=np.concatenate(evidence) if evidence else None,
+            usual=trained.bundle.spec.tracking.get(name),
+        )
 
 
 def _ablation(task: Task, bundle: Bundle) -> Iterator[MethodScores]:

@@ -5,10 +5,10 @@ Layout: `data/GROUP/FILE.csv` with the columns `timestamp` and `value`, and one
 of its own. A detector learns from its probation, the first 15 % of at most 5,000 rows, and judges
 the rest.
 
-A row's score becomes an anomaly likelihood: the square root of what it exceeds the smallest score
-of the probation by, as a mean of 5, in standard deviations of the last 8,640 rows. Under the
-label-free rule 3 of them alert, after which the detector is silent for a quarter of the probation.
-The leaderboard's own convention, one cut for all files chosen on their labels, stands beside it.
+Each method's scores go through the detector under the profile for single series: an anomaly
+likelihood above 3, or a value beyond all before it, opens incidents, and after one the detector is
+quiet for a fifth of the probation. Nothing depends on labels. The leaderboard's own convention, one
+cut of the likelihood for all files chosen on their labels, stands beside it.
 
 Settings: a small network with calendar inputs, as a few hundred rows need.
 
@@ -26,6 +26,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.evaluate.data_sets.folder import DataFolder, find_files, read_text
 from stream_vae.evaluate.data_sets.nab_rule import probation
@@ -33,18 +34,16 @@ from stream_vae.evaluate.data_sets.task import Part, Task, TaskSettings, TimedWi
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.training_windows import TrainingSeries
 
-LIKELIHOOD_CUT = 3.0
+_COOL_DOWN = 0.2
+"""Of the probation."""
 
 SETTINGS = TaskSettings(
     architecture=ArchitectureConfig(window_length=16, hidden_size=16, latent_size=4, calendar=True),
     training=TrainingConfig(device="cpu", batch_size=32, min_steps=300, stride=1),
-    scores=("log_probability",),
+    scores=("fused_window", "log_probability"),
 )
 
 _LAYOUT = "data/GROUP/FILE.csv and labels/combined_windows.json"
-_SMOOTHED = 5
-_REMEMBERED = 8640
-_REFRESHED = 100
 
 Range = tuple[datetime, datetime]
 
@@ -66,37 +65,6 @@ def load_nab(folder: DataFolder, settings: TaskSettings = SETTINGS) -> Sequence[
         Part(file=name, read=partial(_task, folder, name, path, ranges[name], settings))
         for name, path in files.items()
     ]
-
-
-def likelihood(scores: NDArray[np.float64], judged_from: int) -> NDArray[np.float64]:
-    """Return (N,) how unusual each score is among those before it, in standard deviations.
-
-    Args:
-        scores: (N,) of the rows in time order; higher = more anomalous.
-        judged_from: Rows before it are the probation, whose smallest score is the origin.
-    """
-    excess = np.sqrt(np.maximum(scores - scores[: max(judged_from, 1)].min(), 0.0))
-    total = np.concatenate(([0.0], np.cumsum(excess)))
-    ends = np.arange(1, len(scores) + 1)
-    starts = np.maximum(ends - _SMOOTHED, 0)
-    smooth = (total[ends] - total[starts]) / (ends - starts)
-    found = np.zeros(len(scores))
-    for at in range(min(_REFRESHED, max(judged_from, 1)), len(scores), _REFRESHED):
-        known = smooth[max(at - _REMEMBERED, 0) : at]
-        rows = slice(at, at + _REFRESHED)
-        found[rows] = (smooth[rows] - known.mean()) / max(float(known.std()), 1e-9)
-    return np.clip(found, -100.0, 100.0)
-
-
-def with_cool_down(detected: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
-    """Return the detections less those within some rows of the one before."""
-    kept = np.zeros_like(detected)
-    quiet_until = 0
-    for row in np.flatnonzero(detected):
-        if row >= quiet_until:
-            kept[row] = True
-            quiet_until = int(row) + rows
-    return kept
 
 
 def _task(
@@ -121,6 +89,10 @@ def _task(
         step_seconds=step_ns / 1e9,
         settings=settings,
         judged_from=max(learnt - (T - 1), 0),
+        detect=DetectConfig(
+            profile="univariate",
+            incident=IncidentConfig(cooldown_s=_COOL_DOWN * learnt * step_ns / 1e9),
+        ),
     )
 
 

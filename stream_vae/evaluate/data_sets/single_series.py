@@ -14,6 +14,7 @@ from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import Change, IncidentTracker
 from stream_vae.detect.profile import in_profile
+from stream_vae.evaluate.data_sets.methods import MethodScores
 from stream_vae.evaluate.data_sets.task import Task
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.scored_batch import ScoredBatch
@@ -26,36 +27,28 @@ _ROW = np.zeros(1, np.int32)
 class Detected:
     """B judged readings."""
 
-    p_value: NDArray[np.float64]
-    """(B,)"""
+    value: NDArray[np.float64]
+    """(B,) what was compared with the threshold."""
     opened: NDArray[np.bool_]
     """(B,) whether the reading opens an incident."""
 
 
-def detected(
-    task: Task,
-    scores: NDArray[np.float64],
-    reference: NDArray[np.float64],
-    config: DetectConfig | None = None,
-) -> Detected:
+def detected(task: Task, found: MethodScores, config: DetectConfig) -> Detected:
     """Judge the scores of a task's test windows as those of one new series.
 
     Args:
         task: Its test windows are consecutive.
-        scores: (B,) of the test windows.
-        reference: (W,) of windows that the method was not fitted to.
-        config: Of the detector; unset: the defaults.
+        found: Of a method, with what its members say if it has any.
+        config: Of the detector.
     """
-    spec = _spec(task, reference)
-    config = in_profile(config or DetectConfig(), spec)
+    spec = _spec(task, found)
+    config = in_profile(config, spec)
     detector = Detector(spec, _NoScorer(), config, 1)
     for part in detector.parts:
         part.columns.begin(_ROW)
-    judged = detector.judge(_scored(task, scores, detector.version))
-    return Detected(
-        p_value=judged.judged.p_value,
-        opened=_opened(judged.scored.scores.value, judged.judged.anomalous, config, spec),
-    )
+    judged = detector.judge(_scored(task, found, detector.version))
+    value, is_anomalous = judged.scored.scores.value, judged.judged.anomalous
+    return Detected(value=value, opened=_opened(value, is_anomalous, config, spec))
 
 
 class _NoScorer:
@@ -66,7 +59,7 @@ class _NoScorer:
         raise NotImplementedError
 
 
-def _spec(task: Task, reference: NDArray[np.float64]) -> ModelSpec:
+def _spec(task: Task, found: MethodScores) -> ModelSpec:
     values = task.history.values[:, -1]
     return ModelSpec(
         id=task.file,
@@ -76,14 +69,15 @@ def _spec(task: Task, reference: NDArray[np.float64]) -> ModelSpec:
         window_length=task.settings.architecture.window_length,
         step_seconds=task.step_seconds,
         scaler=Scaler.fit(values),
-        score="scores",
-        calibration={"scores": np.quantile(reference, _LEVELS)},
+        score=found.score,
+        calibration={found.score: np.quantile(found.reference, _LEVELS)},
+        tracking={} if found.usual is None else {found.score: found.usual},
     )
 
 
-def _scored(task: Task, scores: NDArray[np.float64], detector: str) -> ScoredBatch:
+def _scored(task: Task, found: MethodScores, detector: str) -> ScoredBatch:
     """Return the test windows as one batch that has been scored."""
-    n, n_features = len(scores), task.test.values.shape[2]
+    n, n_features = len(found.test), task.test.values.shape[2]
     rows, times = np.zeros(n, np.int32), task.test.end_times
     return ScoredBatch(
         readings=ReadingBatch(
@@ -105,7 +99,8 @@ def _scored(task: Task, scores: NDArray[np.float64], detector: str) -> ScoredBat
             end_times=times,
         ),
         scores=Scores(
-            value=scores,
+            value=found.test,
+            evidence=found.evidence,
             contribution=np.full((n, n_features), 1 / n_features, np.float32),
             expected=np.zeros((n, n_features)),
             expected_std=np.ones((n, n_features)),

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.evaluate.data_sets.methods import MethodScores
-from stream_vae.evaluate.data_sets.nab import LIKELIHOOD_CUT, likelihood, with_cool_down
 from stream_vae.evaluate.data_sets.nab_rule import (
     NabCount,
     NabFile,
     best_over_cuts,
     normalised,
 )
+from stream_vae.evaluate.data_sets.single_series import detected
 from stream_vae.evaluate.data_sets.task import Task
 from stream_vae.evaluate.metrics import average_precision, best_f1, roc_auc
 from stream_vae.evaluate.vus import vus_pr
@@ -44,19 +44,25 @@ class Result:
 
     row: BenchmarkRow
     test: NDArray[np.float64]
-    """(B,) scores."""
+    """(B,) scores, or what a detector made of them."""
     is_anomalous: NDArray[np.bool_]
     """(B,)"""
     is_detected: NDArray[np.bool_]
-    """(B,) at the cut."""
+    """(B,) at the cut, or the readings that open an incident."""
     judged_from: int
 
 
 def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
     """Return a method's figures on one task."""
-    cut = _cut(task, found)
     judged = slice(task.judged_from, None)
-    labels, is_detected = task.is_anomalous[judged], found.test >= cut
+    labels = task.is_anomalous[judged]
+    scores, metrics = found.test, _ranking(labels, found.test[judged], task.vus_buffer)
+    if task.detect is None:
+        is_detected = scores >= _cut(task, found)
+        metrics |= at_cut(labels, is_detected[judged])
+    else:
+        made = detected(task, found, task.detect)
+        scores, is_detected = made.value, made.opened
     return Result(
         row=BenchmarkRow(
             data=data,
@@ -64,12 +70,9 @@ def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
             method=found.method,
             score=found.score,
             seed=seed,
-            metrics={
-                **_ranking(labels, found.test[judged], task.vus_buffer),
-                **at_cut(labels, is_detected[judged]),
-            },
+            metrics=metrics,
         ),
-        test=found.test,
+        test=scores,
         is_anomalous=task.is_anomalous,
         is_detected=is_detected,
         judged_from=task.judged_from,
@@ -115,17 +118,15 @@ def pooled_rows(results: Sequence[Result]) -> dict[str, float]:
 def nab_scores(results: Sequence[Result]) -> dict[str, float]:
     """Return the scores of NAB's standard profile, with and without a look at labels."""
     files = [NabFile(r.is_anomalous, judged_from=r.judged_from) for r in results]
-    unusual = [likelihood(result.test, result.judged_from) for result in results]
     total = NabCount(raw=0.0, windows=0)
-    for one, values, result in zip(files, unusual, results, strict=True):
-        detected = values >= LIKELIHOOD_CUT
-        detected[: result.judged_from] = False
-        total += one.count(with_cool_down(detected, max(result.judged_from // 4, 1)))
-    cuts = np.quantile(np.concatenate(unusual), np.linspace(0.8, 1.0, _NAB_CUTS))
+    for one, result in zip(files, results, strict=True):
+        total += one.count(result.is_detected)
+    values = [result.test for result in results]
+    cuts = np.quantile(np.concatenate(values), np.linspace(0.8, 1.0, _NAB_CUTS))
     return {
         **mean_over_files(results),
         "nab_standard": normalised(total),
-        "nab_standard_cut_on_labels": best_over_cuts(files, unusual, np.append(cuts, np.inf)),
+        "nab_standard_cut_on_labels": best_over_cuts(files, values, np.append(cuts, np.inf)),
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
+from stream_vae.detect.config import DetectConfig
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.training_windows import TrainingSeries
 
@@ -70,6 +71,8 @@ class Task:
     """Whether the test windows are those of one series in time, one step apart."""
     judged_from: int = 0
     """First test window that counts."""
+    detect: DetectConfig | None = None
+    """Of the detector that makes the cut; None where `settings.cut` does."""
     vus_buffer: int | None = None
     """Longest buffer of VUS-PR, rows; None where the data set is not judged by it."""
 

@@ -10,7 +10,7 @@ from stream_vae.models.scores.likelihood import (
 )
 from stream_vae.models.scores.score import Score
 from stream_vae.models.scores.supervised import Supervised
-from stream_vae.models.scores.tracked import Fused, Tracked
+from stream_vae.models.scores.tracked import Fused, FusedWindow, Tracked
 
 SINGLE_SCORES: dict[str, type[Score]] = {
     score.name: score
@@ -28,5 +28,6 @@ SINGLE_SCORES: dict[str, type[Score]] = {
         Supervised,
         Tracked,
         Fused,
+        FusedWindow,
     )
 }

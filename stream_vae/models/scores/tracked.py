@@ -12,6 +12,7 @@ from stream_vae.core.residuals import UsualResiduals
 from stream_vae.errors import BundleError
 from stream_vae.models.members import MEMBERS
 from stream_vae.models.members.member import Member
+from stream_vae.models.members.memory import Memory
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.scores.error import recency_weight, to_three_quarters
 from stream_vae.models.scores.score import FittingData, Score
@@ -58,7 +59,8 @@ class Tracked(Score):
     def evidence(self, output: WindowOutput) -> Tensor:
         """Return (B, K, F, 2) mean and energy of residuals; NaN where nothing was observed."""
         observed = output.observed
-        weight = recency_weight(observed.shape[1], observed.device)[None, :, None] * observed
+        steps = self.step_weight(observed.shape[1]).to(observed.device)
+        weight = steps[None, :, None] * observed
         weight = weight / weight.sum(dim=1, keepdim=True)  # 0 / 0 where nothing was observed
         pairs = [(_mean(output.residuals), output.squared_residual)]
         pairs += [(residual, residual**2) for residual in self._residuals_of_members(output)]
@@ -187,6 +189,33 @@ class Fused(Tracked):
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusedWindow(Fused):
+    """As `fused`, of the network and the memory, all steps of the window weighing alike.
+
+    For the likelihood of a single series, whose anomalies are long. On its own, without a
+    likelihood, it is a tracked score as the others are.
+    """
+
+    name: ClassVar[str] = "fused_window"
+
+    @classmethod
+    def fitted(cls, data: FittingData) -> Self | None:
+        """Return the score with the memory; None without it."""
+        memory = tuple(one for one in data.members if isinstance(one, Memory))
+        if not memory or not data.has_distances:
+            return None
+        return cls._fitted(cls(members=memory, **_nothing(2, data)), data)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors, none shared with those of `fused`, as files of them require."""
+        return {name: tensor.clone() for name, tensor in Fused.state(self).items()}
+
+    def step_weight(self, n_steps: int) -> Tensor:
+        """Return (T,) ones."""
+        return torch.ones(n_steps)
+
+
 _USUAL = ("variance", "bias", "level")
 
 
@@ -197,7 +226,7 @@ def usual_of(state: Mapping[str, Tensor]) -> UsualResiduals:
 
 def tracking_of(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, UsualResiduals]:
     """Return what is usual, of each tracked score among the scores' tensors."""
-    names = [score.name for score in (Tracked, Fused) if score.name in states]
+    names = [score.name for score in (Tracked, Fused, FusedWindow) if score.name in states]
     return {name: usual_of(states[name]) for name in names}
 
 

@@ -29,7 +29,7 @@ from stream_vae.models.scores.score import (
 )
 from stream_vae.models.scores.single import SINGLE_SCORES
 from stream_vae.models.scores.supervised import Supervised
-from stream_vae.models.scores.tracked import Tracked, filled, tracking_of
+from stream_vae.models.scores.tracked import FusedWindow, Tracked, filled, tracking_of
 from stream_vae.models.training.coverage import coverages
 from stream_vae.models.training.labelled_thresholds import best_thresholds
 from stream_vae.models.training.training_windows import (
@@ -86,7 +86,11 @@ def calibrate(
         latent_clusters=bundle.training.config.latent_clusters,
         seed=bundle.noise_seed,
     )
-    fitted = {name: score.fitted(data) for name, score in SINGLE_SCORES.items()}
+    # For single series alone: its memory would make every bundle twice as large.
+    wanted = dict(SINGLE_SCORES)
+    if data.n_features > 1:
+        del wanted[FusedWindow.name]
+    fitted = {name: score.fitted(data) for name, score in wanted.items()}
     scores = {name: score for name, score in fitted.items() if score is not None}
     values = _values(scores, bundle, [(held_out, _chosen_held_out(held_out))], device)
     chosen = [name for name in combined_names(bundle.training.config) if name in scores]

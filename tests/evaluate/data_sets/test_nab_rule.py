@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream_vae.evaluate.data_sets.nab import likelihood, with_cool_down
 from stream_vae.evaluate.data_sets.nab_rule import (
     NabCount,
     NabFile,
@@ -84,17 +83,3 @@ def test_the_best_single_cut_is_found() -> None:
     scores[40], scores[10] = 2.0, 1.0
     cuts = np.array([0.5, 1.5, 2.5])
     assert best_over_cuts([NabFile(WINDOW)], [scores], cuts) == pytest.approx(100.0)
-
-
-def test_a_likelihood_looks_at_no_later_score() -> None:
-    scores = np.random.default_rng(0).random(1000)
-    changed = scores.copy()
-    changed[700:] += 5.0
-    before, after = likelihood(scores, 150), likelihood(changed, 150)
-    np.testing.assert_array_equal(before[:700], after[:700])
-    assert after[705] > before[705] + 3  # control: a later one does change
-
-
-def test_a_cool_down_mutes_what_follows_a_detection() -> None:
-    kept = with_cool_down(rows(10, 12, 19, 20, 31), 10)
-    assert np.flatnonzero(kept).tolist() == [10, 20, 31]
