@@ -8,6 +8,7 @@ import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,7 @@ BROKER_FIXTURES = {"kafka", "own_kafka", "far_kafka", "secure_kafka"}
 _TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
 _EXAMPLES = {"fast": 10, "ci": 40, "thorough": 2000}
 _WORKERS = 2
+_IN_GROUPS = "stream_vae_in_groups"
 
 # A deadline for an example, or for finding one, says more of the machine than of the program.
 # The fixtures that examples share are factories here, none of which remembers an example.
@@ -61,6 +63,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.loadscopereorder = False  # the long ones come first, not the groups of many tests
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker to name the groups: it knows what stands on the command line alone."""
+    node.workerinput[_IN_GROUPS] = node.config.option.dist == "loadgroup"
+
+
 def pytest_collection_finish() -> None:
     """Look for no garbage among what was imported."""
     gc.collect()
@@ -91,7 +99,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the long ones, so that no worker has them alone at the end."""
     order = {"slow": 0, "system": 1, "fast": 2}
     items.sort(key=lambda item: min(order.get(mark.name, 2) for mark in item.iter_markers()))
-    if getattr(config.option, "loadgroup", False):  # in a worker
+    if getattr(config, "workerinput", {}).get(_IN_GROUPS):
         for item in items:
             _tell_group(item)
 
@@ -128,7 +136,8 @@ def _group(item: pytest.Item, suite: str) -> str | None:
 def _tell_group(item: pytest.Item) -> None:
     """Add the group to the test's id, where the scheduler looks for it.
 
-    xdist 3.8 does this itself, but by an attribute that pytest has no longer from 9.2 on.
+    xdist 3.8 does this itself where `--dist` is on the command line, but by an attribute that
+    pytest has no longer from 9.2 on.
     """
     mark = item.get_closest_marker("xdist_group")
     if mark is None:
