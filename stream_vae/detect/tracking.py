@@ -16,6 +16,12 @@ BLOCK = 16
 _LEVEL_STEP = math.log(2) / 2
 """By which a level moves while a bias moves by one."""
 
+_REMEMBERED_BLOCKS = np.float32(16)
+"""Blocks over which what a series has lately been is averaged."""
+
+_LEAST_ENERGY = 1e-3
+"""Of a feature that never varies."""
+
 _SCORE_OFFSET = 1e-3
 
 
@@ -45,15 +51,23 @@ class ResidualTracker:
         self._usual = usual
         self._config = config
         shape = usual.bias.shape
-        fields = [(name, "<f4", shape) for name in ("bias", "centre", "level")]
+        names = ("bias", "centre", "level", "scale", "mean", "energy")
+        fields = [(name, "<f4", shape) for name in names]
         begun: NDArray[np.void] = np.zeros((), np.dtype([*fields, ("pending", "<i4")]))
-        begun["bias"] = begun["centre"] = usual.bias
+        begun["bias"] = begun["centre"] = begun["mean"] = usual.bias
         begun["level"] = usual.level
+        begun["scale"] = 1
+        self._usual_energy = np.maximum(np.exp(usual.level) - LEVEL_OFFSET, _LEAST_ENERGY)
+        begun["energy"] = self._usual_energy * (usual.variance + 1) + usual.bias**2
         self.state = Columns(begun, capacity)
-        """One row per series; `centre` is what the bias is bounded about."""
+        """One row per series. The bias is bounded about `centre`, and energies are multiplied by
+        `scale`; `mean` and `energy` are those of the last few hundred readings."""
         self._bias: NDArray[np.float32] = self.state["bias"]  # (S, K, F)
         self._centre: NDArray[np.float32] = self.state["centre"]  # (S, K, F)
         self._level: NDArray[np.float32] = self.state["level"]  # (S, K, F)
+        self._scale: NDArray[np.float32] = self.state["scale"]  # (S, K, F)
+        self._mean: NDArray[np.float32] = self.state["mean"]  # (S, K, F)
+        self._energy: NDArray[np.float32] = self.state["energy"]  # (S, K, F)
         self._pending: NDArray[np.int32] = self.state["pending"]  # (S,) readings of the block
 
     def blocks(
@@ -130,11 +144,15 @@ class ResidualTracker:
             self._move(series[due], evidence[taught[ends[due]]])
             self._pending[series[due]] = 0
 
-    def recentre(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> None:
-        """Take the residuals of the newest windows of distinct series as their new normal."""
-        mean = evidence[..., 0]
-        found = np.where(np.isfinite(mean), mean, self._bias[rows])
-        self._bias[rows] = self._centre[rows] = found
+    def recentre(self, rows: NDArray[np.int32]) -> None:
+        """Take what distinct series have lately been as their new normal, whatever the bounds."""
+        mean, energy = self._mean[rows], self._energy[rows]
+        self._bias[rows] = self._centre[rows] = mean
+        relative = np.maximum(energy - mean**2, 0.0) / (self._usual.variance + 1)
+        self._scale[rows] = np.minimum(
+            self._usual_energy / np.maximum(relative, _LEAST_ENERGY), 1.0
+        )
+        self._level[rows] = self._usual.level
 
     def _move(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> None:
         """Move distinct series towards the residuals of one window each."""
@@ -146,11 +164,16 @@ class ResidualTracker:
         self._bias[rows] = np.clip(
             bias + share * to_bias, centre - config.max_bias, centre + config.max_bias
         )
-        most = float(np.log(config.max_energy))
+        self._remember(rows, evidence)
+        highest = usual.level + math.log(config.max_energy)
         to_level = np.sign(np.nan_to_num(np.log(energy + LEVEL_OFFSET) - level, nan=0.0))
-        self._level[rows] = np.clip(
-            level + share * _LEVEL_STEP * to_level, usual.level, usual.level + most
-        )
+        self._level[rows] = np.clip(level + share * _LEVEL_STEP * to_level, usual.level, highest)
+
+    def _remember(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> None:
+        """Add windows of distinct series to their exponentially weighted means."""
+        for kept, found in ((self._mean, evidence[..., 0]), (self._energy, evidence[..., 1])):
+            last = kept[rows]
+            kept[rows] = last + np.nan_to_num(found - last, nan=0.0) / _REMEMBERED_BLOCKS
 
     def _relative_energy(
         self, rows: NDArray[np.int32], evidence: NDArray[np.float32]
@@ -159,4 +182,4 @@ class ResidualTracker:
         bias = self._bias[rows].astype(np.float64)
         mean, energy = evidence[..., 0].astype(np.float64), evidence[..., 1].astype(np.float64)
         about: NDArray[np.float64] = np.maximum(energy - 2 * bias * mean + bias**2, 0.0)
-        return about / (self._usual.variance + 1)
+        return about / (self._usual.variance + 1) * self._scale[rows]

@@ -107,7 +107,7 @@ class Detector:
             parts.append((which, judged))
             self._tracker.learn(of, evidence, revises[which])
             # What the threshold calls a new level is one for the tracker: faults show at it.
-            self._tracker.recentre(of[judged.released], evidence[judged.released])
+            self._tracker.recentre(of[judged.released])
         tracked = replace(scores, value=value, contribution=contribution)
         return JudgedBatch(scored=replace(scored, scores=tracked), judged=join(parts), bias=bias)
 

@@ -171,9 +171,9 @@ def test_what_is_not_observed_moves_nothing_and_takes_no_share() -> None:
 
 def test_recentred_on_a_new_level_it_is_normal_and_faults_show_on_both_sides() -> None:
     tracker = tracker_of()
-    shifted = evidence_of(50, bias=5.0)
-    tracker.recentre(ROW, shifted[-1:])
-    assert level_of(run(tracker, shifted)) < OFFSET
-    run(tracker, evidence_of(160, bias=5.0))
+    shifted = evidence_of(1000, bias=5.0)
+    assert level_of(run(tracker, shifted)) > OFFSET
+    tracker.recentre(ROW)
+    assert level_of(run(tracker, evidence_of(160, bias=5.0, seed=4))) < 0.5 * (NORMAL + OFFSET)
     for fault in (10.0, 0.0):
         assert (run(tracker, evidence_of(10, bias=fault)) > OFFSET).all()
