@@ -14,7 +14,8 @@ _LEAST_SURPLUS = 20.0
 _SURPLUS_READINGS = 10_000
 """Exceedances beyond what is asked of so many readings make the next ones e times rarer, as do 20
 where less is asked. Autocorrelated scores cluster, so fewer would follow single excursions."""
-_MOST_SHARE_SHIFT = float(np.log(5))
+_MOST_SHARE_SHIFT = 0.7
+"""A factor of two; more would hold the share where much of a stream is anomalous, and hide it."""
 
 _REFERENCE_SHARE = 0.01
 _STEP = 0.5

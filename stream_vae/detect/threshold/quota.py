@@ -14,8 +14,7 @@ QUOTA_FIELDS: Final = (("quota_read", "<i8"), ("quota_spent", "<i4"), ("quota_re
 _LEAST_BLOCK = 5000
 _LEAST_ADMITTED = 20
 """Rejected scores that are admitted at once: more than most excursions of a normal series have. At
-1 in 100 they are 100: with 20, a slow series (AR(0.99)) would be above the threshold twice as often
-as asked."""
+1 in 100 they are 100."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
