@@ -1,7 +1,7 @@
 """How small a fault a detector finds, and how many more than simpler methods."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,13 +13,16 @@ from stream_vae.detect.config import ThresholdConfig
 from stream_vae.evaluate.baselines import Windows
 from stream_vae.evaluate.comparison import FEWEST_WINDOWS, cut_windows, encoded, fit_references
 from stream_vae.evaluate.fault_trials import FaultBench, HeldOut, Method, Replayed, replay
-from stream_vae.evaluate.injection import KINDS, Injections, fault_sizes
+from stream_vae.evaluate.injection import KINDS, Injections, fault_sizes, joined
 from stream_vae.evaluate.metrics import average_precision
 from stream_vae.models.provenance import FaultSizes, FaultTrials, MethodTrial
 from stream_vae.pipeline.detector import score_name
 
 _MOST_FEATURES = 20
 _PLACES_EACH = 4
+_FIRST = 4
+"""Faults of a cell that are run first: if two of them are not found, nine of ten are not."""
+_FOUND_SHARE = 0.9
 _MIXED_EACH = 20
 _REFERENCE_WINDOWS = 1024
 _CALIBRATION_WINDOWS = 4_000
@@ -82,6 +85,7 @@ class _Assessment:
         possible = _possible_places(spec, method.config.max_gap, history, self._within)
         n_places = min(len(possible), _PLACES_EACH * plan.each)
         self._places = np.sort(self._rng.permutation(possible)[:n_places])
+        self._may_fail = plan.each - math.ceil(_FOUND_SHARE * plan.each)
         self._scaler = _fault_scaler(spec, history, by_range=plan.by_range)
         self._tell = on_progress
         self._done = 0
@@ -90,7 +94,7 @@ class _Assessment:
     def run(self, training: Windows) -> FaultTrials:
         spec, plan = self._spec, self._plan
         others = _other_methods(self._method, self._history, training, seed=plan.seed)
-        n_rounds = sum(math.ceil(math.log2(len(self._sizes[KINDS[k]]) + 1)) for k in self._kinds)
+        n_rounds = sum(1 + math.ceil(math.log2(len(self._sizes[KINDS[k]]))) for k in self._kinds)
         n_mixed = _MIXED_EACH * plan.each
         if len(self._places) and len(self._features):
             self._all += len(others) * len(self._history) + self._within * (
@@ -144,38 +148,65 @@ class _Assessment:
         )
 
     def _smallest(self, bench: FaultBench, quiet: NDArray[np.int64]) -> tuple[FaultSizes, ...]:
-        """Return the share of the faults of each feature, kind and size that is found."""
+        """Return the smallest size of each feature and kind that is found.
+
+        The largest size comes first: where that is not found, no other is tried.
+        """
         cells = [(f, kind) for f in self._features.tolist() for kind in self._kinds]
-        n = self._plan.each
-        kinds = np.repeat([kind for _, kind in cells], n)
-        features = np.repeat([f for f, _ in cells], n)
-        again = len(quiet) < n
-        places = np.stack([self._rng.choice(quiet, n, replace=again) for _ in cells])
-        faults = self._faults(places.ravel(), kinds, features, np.zeros(len(kinds)))
-        sizes = [self._sizes[KINDS[kind]] for kind in kinds.tolist()]
-        low, high = np.zeros(len(faults), np.int64), np.array([len(one) for one in sizes])
+        sizes = [self._sizes[KINDS[kind]] for _, kind in cells]
+        faults = self._of_cells(cells, quiet)
+        n_tried = np.zeros((2, len(cells)), np.int64)  # of the largest size: tried, found
+        low, high = np.zeros(len(cells), np.int64), np.array([len(one) for one in sizes])
+        middle = high - 1
         while (left := np.flatnonzero(low < high)).size:
-            middle = (low + high)[left] // 2
-            tried = replace(
-                faults.take(left),
-                size=np.array([sizes[n][m] for n, m in zip(left.tolist(), middle, strict=True)]),
-            )
-            is_found = bench.run(tried).is_found
-            high[left[is_found]] = middle[is_found]
-            low[left[~is_found]] = middle[~is_found] + 1
-            self._advance(len(left) * self._within)
-        reached = low.reshape(len(cells), n)
+            of_size = np.array([sizes[n][m] for n, m in zip(left, middle[left], strict=True)])
+            tried, found = self._found_of(bench, faults, left, of_size)
+            is_found = tried - found <= self._may_fail
+            if not n_tried.any():
+                n_tried[:] = tried, found
+            high[left[is_found]] = middle[left[is_found]]
+            low[left[~is_found]] = middle[left[~is_found]] + 1
+            middle = (low + high) // 2
         return tuple(
             FaultSizes(
                 feature=self._spec.features[f].name,
                 fault=KINDS[kind],
-                sizes=self._sizes[KINDS[kind]],
-                found=tuple(
-                    float((at <= size).mean()) for size in range(len(self._sizes[KINDS[kind]]))
-                ),
+                smallest=None if at == len(sizes[n]) else sizes[n][at],
+                largest=sizes[n][-1],
+                largest_tried=int(n_tried[0, n]),
+                largest_found=int(n_tried[1, n]),
             )
-            for (f, kind), at in zip(cells, reached, strict=True)
+            for n, ((f, kind), at) in enumerate(zip(cells, low.tolist(), strict=True))
         )
+
+    def _of_cells(
+        self, cells: list[tuple[int, int]], quiet: NDArray[np.int64]
+    ) -> Sequence[Injections]:
+        """Return C faults without a size for each of several places, those of one after another."""
+        features, kinds = (np.array(one, np.int64) for one in zip(*cells, strict=True))
+        again = len(quiet) < self._plan.each
+        places = [self._rng.choice(quiet, self._plan.each, replace=again) for _ in cells]
+        none = np.zeros(len(cells))
+        return [self._faults(at, kinds, features, none) for at in np.stack(places, axis=1)]
+
+    def _found_of(
+        self,
+        bench: FaultBench,
+        faults: Sequence[Injections],
+        cells: NDArray[np.int64],
+        sizes: NDArray[np.float64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how many faults of each cell were tried, and found; no more than it takes."""
+        tried, found = np.zeros((2, len(cells)), np.int64)
+        left = np.arange(len(cells))
+        for some in (faults[:_FIRST], faults[_FIRST:]):
+            run = joined([replace(one.take(cells[left]), size=sizes[left]) for one in some])
+            is_found = bench.run(run).is_found.reshape(len(some), len(left))
+            tried[left] += len(some)
+            found[left] += is_found.sum(axis=0)
+            left = left[(tried - found)[left] <= self._may_fail]
+        self._advance(int(tried.sum()) * self._within)
+        return tried, found
 
     def _compared(
         self, bench: FaultBench, faults: Injections, others: Mapping[str, Method]

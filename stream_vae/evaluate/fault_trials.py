@@ -13,7 +13,7 @@ from stream_vae.core.model_spec import ModelSpec, Scorer
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
-from stream_vae.evaluate.injection import Injections, inject
+from stream_vae.evaluate.injection import KINDS, Injections, inject
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
@@ -218,6 +218,8 @@ class FaultBench:
             features=spec.features,
             rise=spec.window_length,
         )
+        spikes = faults.kind == KINDS.index("spike")
+        n_votes = self.method.config.incident.open_within
         pipeline = self._restored(faults.place)
         is_found = np.zeros(len(faults), np.bool_)
         peak = np.full(len(faults), -np.inf)
@@ -234,7 +236,9 @@ class FaultBench:
             peak[left] = np.fmax(peak[left], np.fmax.reduce(scores, axis=1))
             is_found[[int(event.series.key) for event in _openings(outcome)]] = True
             if not to_the_end:
-                left = left[~is_found[left]]
+                # A spike that has left the window leaves everything as it would have been.
+                is_over = spikes & (at + stride >= spec.window_length + n_votes)
+                left = left[~(is_found | is_over)[left]]
             if not len(left):
                 break
         return Found(is_found=is_found, peak=np.where(np.isfinite(peak), peak, np.nan))

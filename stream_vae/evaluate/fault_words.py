@@ -76,8 +76,8 @@ def _comparison(trials: FaultTrials) -> str:
             f"(train --search), or another detect.score"
         )
     return (
-        f"no better than {best.name} on this data: {counts}; if these are the faults that matter, "
-        f"a longer history or train --search may help"
+        f"no better than {best.name} on this data: {counts}; consider a longer history or "
+        f"train --search, if these are the faults that matter"
     )
 
 
@@ -100,7 +100,16 @@ def sizes_title(trials: FaultTrials) -> str:
     share = "nine of ten" if trials.each >= 10 else f"all of {trials.each}"
     tried = len({one.feature for one in trials.sizes})
     of = f", {tried} of {trials.features} features" if tried < trials.features else ""
-    return f"Smallest fault of which {share} are found (sd: of the training data){of}"
+    largest = " or ".join(
+        f"{one.largest:g} {unit}"
+        for unit, one in {
+            "readings" if one.fault in DURATIONS else "sd": one for one in reversed(trials.sizes)
+        }.items()
+    )
+    return (
+        f"Smallest fault of which {share} are found, in standard deviations of the training data "
+        f"or in readings; none: so many of the largest size, {largest}{of}"
+    )
 
 
 def method_cells(trials: FaultTrials) -> list[tuple[str, ...]]:
@@ -122,7 +131,6 @@ def _number(value: float) -> str:
 
 
 def _size(one: FaultSizes) -> str:
-    unit = "readings" if one.fault in DURATIONS else "sd"
     if one.smallest is None:
-        return f"not at {one.sizes[-1]:g} {unit} ({one.found[-1]:.0%})"
-    return f"{one.smallest:g} {unit}"
+        return f"none: {one.largest_found} of {one.largest_tried}"
+    return f"{one.smallest:g} {'readings' if one.fault in DURATIONS else 'sd'}"

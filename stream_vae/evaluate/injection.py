@@ -1,7 +1,7 @@
 """Faults injected into readings, for a detector to find."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 import numpy as np
@@ -58,6 +58,15 @@ class Injections:
             size=self.size[which],
             sign=self.sign[which],
         )
+
+
+def joined(parts: Sequence[Injections]) -> Injections:
+    """Return the faults of all parts, one part after the other."""
+    names = [field.name for field in fields(Injections)]
+    empty = np.empty(0, np.int64)
+    return Injections(
+        **{name: np.concatenate([empty, *(getattr(one, name) for one in parts)]) for name in names}
+    )
 
 
 def fault_sizes(window_length: int) -> Mapping[FaultKind, tuple[float, ...]]:

@@ -107,7 +107,6 @@ def encode_report(report: BacktestReport) -> str:
 def _faults(trials: FaultTrials) -> dict[str, Any]:
     return {
         **asdict(trials),
-        "sizes": [{**asdict(one), "smallest": one.smallest} for one in trials.sizes],
         "methods": [{**asdict(one), "name": one.name or OURS} for one in trials.methods],
         "in_words": dict(verdicts(trials)),
     }

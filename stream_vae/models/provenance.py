@@ -55,16 +55,14 @@ class FaultSizes:
 
     feature: str
     fault: FaultKind
-    sizes: tuple[float, ...]
-    """Ascending: standard deviations of the training data; readings of a stuck value or a swap."""
-    found: tuple[float, ...]
-    """Share of the faults of each size that were found."""
-
-    @property
-    def smallest(self) -> float | None:
-        """Return the smallest size of which nine of ten are found; None if no size is."""
-        reached = (size for size, share in zip(self.sizes, self.found, strict=True) if share >= 0.9)
-        return next(reached, None)
+    smallest: float | None
+    """Of which nine of ten are found; None if that is true of no size that was tried. In standard
+    deviations of the training data; in readings of a stuck value or a swap."""
+    largest: float
+    """Size tried."""
+    largest_tried: int
+    """Faults of that size; few where they are enough to tell that it is not found."""
+    largest_found: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
