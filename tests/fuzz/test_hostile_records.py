@@ -85,7 +85,9 @@ class TestControls:
         class Sociable:
             def score(self, values: Any, end_times: Any) -> Scores:
                 scores = scorer.score(values, end_times)
-                return dataclasses.replace(scores, value=scores.value + 1e-9 * len(values))
+                assert scores.evidence is not None
+                moved = scores.evidence * np.float32(1 + 1e-6 * len(values))
+                return dataclasses.replace(scores, evidence=moved)
 
         for pipeline in (driver.pipeline, driver._undisturbed):
             pipeline.detector.scorer = Sociable()

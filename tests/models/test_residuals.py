@@ -6,8 +6,11 @@ from stream_vae.errors import ConfigError
 from stream_vae.models.residuals import ResidualScorer
 from stream_vae.models.scores.single import SINGLE_SCORES
 
-OF_LATENT = ("latent_wasserstein", "latent_cluster", "latent_outlier", "supervised")
-OF_RESIDUALS = [name for name in SINGLE_SCORES if name not in OF_LATENT]
+OF_MORE = (
+    *("latent_wasserstein", "latent_cluster", "latent_outlier", "supervised"),
+    *("fused", "fused_window"),
+)
+OF_RESIDUALS = [name for name in SINGLE_SCORES if name not in OF_MORE]
 
 
 def draw(n_windows: int, seed: int) -> NDArray[np.float32]:
@@ -15,8 +18,8 @@ def draw(n_windows: int, seed: int) -> NDArray[np.float32]:
     return (rng.normal(size=(n_windows, 4, 3)) * [0.2, 1.0, 3.0]).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", OF_LATENT)
-def test_scores_of_the_latent_are_refused(name: str) -> None:
+@pytest.mark.parametrize("name", OF_MORE)
+def test_scores_of_the_latent_or_of_windows_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"score: found '{name}', expected one of residuals"):
         ResidualScorer(name, draw(9, 0))
 

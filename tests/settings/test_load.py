@@ -133,14 +133,24 @@ def test_every_setting_can_be_given_by_the_environment(spec: FieldSpec) -> None:
     assert loaded.origins[spec.name] == f"environment {variable}"
 
 
-def test_settings_that_are_unset_by_default_can_be_given_by_the_environment() -> None:
-    texts = {"kafka.sasl_mechanism": "OAUTHBEARER", "detect.threshold.value": "3.5"}
-    names = [spec.name for spec in LEAVES if spec.default is None]
+OF_METHODS = {"percentile": "quantile", "mean_sd": "standard_deviations", "fixed": "value"}
+
+
+@pytest.mark.parametrize("method", OF_METHODS)
+def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(method: str) -> None:
+    texts = {
+        "kafka.sasl_mechanism": "OAUTHBEARER",
+        "detect.range_margin": "0.05",
+        "detect.incident.cooldown_s": "60",
+        **{f"detect.threshold.{name}": "0.75" for name in OF_METHODS.values()},
+    }
+    of_others = {f"detect.threshold.{OF_METHODS[one]}" for one in OF_METHODS if one != method}
+    names = [spec.name for spec in LEAVES if spec.default is None and spec.name not in of_others]
     environ = {
         f"STREAM_VAE_{name.replace('.', '__').upper()}": texts.get(name, "x") for name in names
     }
     environ["STREAM_VAE_KAFKA__SECURITY_PROTOCOL"] = "SASL_SSL"
-    environ["STREAM_VAE_DETECT__THRESHOLD__METHOD"] = "fixed"
+    environ["STREAM_VAE_DETECT__THRESHOLD__METHOD"] = method
     loaded = load(environ)
     assert len(names) > 5
     assert all(loaded.origins[name].startswith("environment ") for name in names)
