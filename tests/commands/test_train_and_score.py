@@ -342,7 +342,7 @@ def test_an_unknown_score_is_refused(
     [
         ("{method: mean_sd, standard_deviations: 5}", "rolling mean + 5 robust sd"),
         ("{method: fixed, value: 1.5}", "fixed value 1.5"),
-        ("{method: pot, peaks: 100}", "generalised Pareto tail 99 of 100 peaks"),
+        ("{method: pot, peaks: 100}", "generalised Pareto tail 99.9 of 100 peaks"),
     ],
 )
 def test_a_fault_is_found_by_a_threshold_of_any_method(
