@@ -39,7 +39,9 @@ from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
+from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import Recency
+from stream_vae.models.scores.supervised import Supervised
 from stream_vae.models.scores.tracked import tracking_of
 
 FORMAT = "stream-vae-model"
@@ -51,6 +53,9 @@ _SCORE_PREFIX = "score."
 _VARIANCE = "residual_variance"
 _COVERAGE = "coverage"
 """Stands where a score's name does, for what all scores have; earlier releases ignore it."""
+
+_OUTDATED = {Supervised.name: frozenset({"centre", "scale", "support", "weight", "bias"})}
+"""Score -> its tensors in earlier releases, which do not give the score that it is now."""
 
 _ALWAYS_WRITTEN = frozenset(
     {
@@ -131,7 +136,7 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
             raise BundleError(f"{name}: missing; a bundle is {MODEL_FILE} and {WEIGHTS_FILE}")
     document = _decode_document(files[MODEL_FILE])
     tensors = _decode_tensors(files[WEIGHTS_FILE], document)
-    bundle = _to_bundle(document, tensors)
+    bundle = _without_outdated(_to_bundle(document, tensors))
     cpu = torch.device("cpu")
     build_model(bundle, cpu)
     for name in SCORES.keys() & bundle.score_states.keys():
@@ -147,6 +152,35 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
     coverage = _coverage(states.pop(_COVERAGE, {}))
     spec = replace(bundle.spec, tracking=tracking, coverage=coverage)
     return replace(bundle, spec=spec, score_states=states)
+
+
+def _without_outdated(bundle: Bundle) -> Bundle:
+    """Return the bundle without scores whose fit is an earlier release's: the others still hold.
+
+    One that the bundle was given as its score stays, and is refused.
+    """
+    states = bundle.score_states
+    outdated: set[str] = set()
+    for name, former in _OUTDATED.items():
+        if states.get(name, {}).keys() == former:
+            outdated.add(name)
+            if any(one.startswith(f"{name}.") for one in states.get(Combined.name, {})):
+                outdated.add(Combined.name)
+    outdated.discard(bundle.spec.score)
+    if not outdated:
+        return bundle
+    spec = bundle.spec
+    return replace(
+        bundle,
+        score_states={name: one for name, one in states.items() if name not in outdated},
+        spec=replace(
+            spec,
+            calibration={n: one for n, one in spec.calibration.items() if n not in outdated},
+            labelled_thresholds={
+                n: one for n, one in spec.labelled_thresholds.items() if n not in outdated
+            },
+        ),
+    )
 
 
 class _Header(msgspec.Struct):

@@ -210,6 +210,27 @@ def test_state_that_is_not_the_scores_is_refused(make_bundle: MakeBundle) -> Non
         decode_bundle(encode_bundle(surplus))
 
 
+def test_a_score_as_an_earlier_release_fitted_it_is_left_out_and_the_others_hold(
+    make_bundle: MakeBundle,
+) -> None:
+    bundle = make_bundle()
+    former = {name: torch.zeros(2) for name in ("centre", "scale", "support", "weight", "bias")}
+    combined = {f"supervised.{name}": one.clone() for name, one in former.items()}
+    levels = next(iter(bundle.spec.calibration.values()))
+    spec = replace(
+        bundle.spec,
+        calibration={**bundle.spec.calibration, "supervised": levels, "combined": levels},
+    )
+    old = with_states(replace(bundle, spec=spec), supervised=former, combined=combined)
+    again = decode_bundle(encode_bundle(old))
+    gone = {"supervised", "combined"}
+    assert again.spec.calibration.keys() == spec.calibration.keys() - gone
+    assert again.score_states.keys() == old.score_states.keys() - gone
+    chosen = replace(old, spec=replace(spec, score="supervised"))
+    with pytest.raises(BundleError, match=r"score supervised: .* must be retrained to use it"):
+        decode_bundle(encode_bundle(chosen))
+
+
 @pytest.mark.parametrize(
     "tensor", [torch.tensor([0.0, float("inf")]), torch.tensor([1, 2])], ids=["infinite", "integer"]
 )
