@@ -1,6 +1,7 @@
 """Restores the series of a partition from records of the changelog."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,9 @@ class ChangelogLoader:
                 continue
             if memory.index.shortfall([name]):
                 self._evict(1)
-            memory.load_incidents(name, incidents, self._now_ns())
+            is_foreign = key in one.restoration.foreign
+            found = _by_another_detector(incidents) if is_foreign else incidents
+            memory.load_incidents(name, found, self._now_ns())
             replayed.note_incidents(name, offset)
         one.restoration.incidents = {}
 
@@ -117,6 +120,11 @@ class ChangelogLoader:
         names, store = list(found), self._pipeline.store
         offsets, rows = decode_rows(head, list(found.values()))
         is_ours = head.model == self._model
+        keys = {key for _, key in names}
+        if is_ours:
+            one.restoration.foreign -= keys
+        else:
+            one.restoration.foreign |= keys
         scaler = self._spec.scaler if is_ours else self._scaler_of(one, head.model)
         states = {} if scaler is None else self._parts_of(head, rows, scaler)
         is_usable = not store.layout.lacks(states)
@@ -209,3 +217,15 @@ def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:
         f"saved state in topic {records.topic!r}, partition {records.partitions[i]}, offset "
         f"{records.offsets[i]}, key {key!r}: {why}. To drop it, set state.topic to a new name"
     )
+
+
+def _by_another_detector(saved: SeriesIncidents) -> SeriesIncidents:
+    """Return the incidents without the threshold and bias that the open one was opened under.
+
+    Compared with scores of this detector they would tell of a new level that there is not.
+    """
+    state = saved.anomaly
+    if state is None or state.incident is None:
+        return saved
+    incident = replace(state.incident, threshold=None, bias=None)
+    return replace(saved, anomaly=replace(state, incident=incident, adapted_run=0))

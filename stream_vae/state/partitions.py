@@ -37,6 +37,8 @@ class Restoration:
     """Series key -> offset up to which readings are included, and its saved incidents."""
     unfit: dict[str, int] = field(default_factory=dict)
     """Series key -> offset of a saved row that cannot be used."""
+    foreign: set[str] = field(default_factory=set)
+    """Keys of series whose saved row is another detector's."""
     why_unfit: str = ""
     adopted: tuple[SeriesName, ...] = ()
     """Series whose open incidents were found on the alerts topic, not in the changelog."""

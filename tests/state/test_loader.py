@@ -66,6 +66,14 @@ def load(
     return one
 
 
+def _opened_under(pipeline: Pipeline) -> float | None:
+    """Return the threshold that the open incident of the one series was opened under."""
+    state = saved(pipeline).incidents[NAME].anomaly
+    assert state is not None
+    assert state.incident is not None
+    return state.incident.threshold
+
+
 @pytest.fixture
 def donor(make_pipeline: MakePipeline, make_readings: MakeReadings) -> Pipeline:
     """A pipeline that knows one series, with an incident open."""
@@ -160,6 +168,9 @@ def test_another_model_of_the_same_shape_hands_its_windows_over(
     after = make_pipeline()
     assert load(after, [other.model(0), *records]).restoration.state == "carried over"
     assert after.n_open_incidents == 1
+    # Scores of this model would be compared with the threshold of that one.
+    thresholds = [_opened_under(pipeline) for pipeline in (donor, after)]
+    assert [threshold is None for threshold in thresholds] == [False, True]
     assert load(make_pipeline(), records).restoration.state == "history"
 
 
