@@ -69,7 +69,9 @@ def _measure(event: AlertEvent) -> str:
         key = printable(event.series.key, 200)
         return printable(event.summary.removeprefix(key).strip(), 200)
     if event.status == "firing":
-        return f"score {event.score:.3g} > {event.threshold:.3g} (p {event.p_value:.1g})"
+        # A value beyond the range so far is anomalous whatever its score.
+        sign = ">" if event.score > event.threshold else "<="
+        return f"score {event.score:.3g} {sign} {event.threshold:.3g} (p {event.p_value:.1g})"
     if event.kind == "drift":
         moved = "; ".join(_level(level) for level in event.levels[:_MOST_LEVELS])
         return f"new level taken as normal: {moved}" if moved else "new level taken as normal"

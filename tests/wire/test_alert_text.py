@@ -20,6 +20,10 @@ def test_what_opens_stands_at_its_start_and_what_grows_at_its_window() -> None:
     assert format_alert(replace(EVENT, sequence=0)) == f"2026-04-27 12:00Z  FIRING    {rest}"
 
 
+def test_a_value_beyond_the_range_is_not_said_to_score_above_the_threshold() -> None:
+    assert "  score 1 <= 3.25 (p 1e-12)  " in format_alert(replace(EVENT, score=1.0))
+
+
 def test_a_resolution_stands_at_the_end_of_its_last_step_and_tells_duration_and_peak() -> None:
     """Its window and values are later: it had to see that readings are normal again."""
     end = EVENT.starts_at + timedelta(hours=3, seconds=30)
