@@ -69,7 +69,7 @@ def _comparison(trials: FaultTrials) -> str:
     only_ours = ours.found - (best.found - best.only_here)
     error = 2 * (only_ours + best.only_here) ** 0.5
     if ours.found - best.found > error:
-        return f"finds more than {best.name}, the best of them: {counts}"
+        return f"finds more than the best of them, {best.name}: {counts}"
     if best.found - ours.found > error:
         return (
             f"{best.name} finds more: {counts}; consider a longer history, another window_length "
@@ -103,7 +103,7 @@ def sizes_title(trials: FaultTrials) -> str:
     largest = " or ".join(
         f"{one.largest:g} {unit}"
         for unit, one in {
-            "readings" if one.fault in DURATIONS else "sd": one for one in reversed(trials.sizes)
+            "readings" if one.fault in DURATIONS else "sd": one for one in trials.sizes
         }.items()
     )
     return (

@@ -122,7 +122,7 @@ def test_too_short_a_history_is_said_to_be_too_short() -> None:
 @pytest.mark.parametrize(
     ("ours", "best", "only_best", "words"),
     [
-        (90, 40, 0, "finds more than PCA"),
+        (90, 40, 0, "finds more than the best of them, PCA"),
         (40, 90, 55, "PCA finds more"),
         (50, 48, 20, "no better than PCA"),
     ],
