@@ -140,8 +140,9 @@ class TrackingConfig:
 class IncidentConfig:
     """When anomalous readings become an incident and when it is over."""
 
-    open_after: Annotated[int, Ge(1), Le(64)] = 2
-    """Anomalous readings (M) among the last `open_within` that open an incident."""
+    open_after: Annotated[int, Ge(1), Le(64)] | None = None
+    """Anomalous readings (M) among the last `open_within` that open an incident. Unset: 2, or 1
+    where a likelihood is judged, which is a mean already."""
 
     open_within: Annotated[int, Ge(1), Le(64)] = 3
     """Number of most recent readings considered (N)."""
@@ -177,11 +178,16 @@ class IncidentConfig:
     max_features: Annotated[int, Ge(1)] = 10
     """Features listed in an alert event, largest contribution first."""
 
+    @property
+    def opens_after(self) -> int:
+        """Anomalous readings that open an incident, the default resolved."""
+        return min(2, self.open_within) if self.open_after is None else self.open_after
+
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
-        if self.open_after > self.open_within:
+        if self.opens_after > self.open_within:
             msg = (
-                f"open_after ({self.open_after}) of open_within ({self.open_within}) readings can "
+                f"open_after ({self.opens_after}) of open_within ({self.open_within}) readings can "
                 "never be reached; open_after must be <= open_within"
             )
             raise ValueError(msg)
@@ -219,9 +225,9 @@ class DetectConfig:
 
     profile: Profile = "auto"
     """What `auto` and unset settings of detection stand for. `univariate`, for single series:
-    `threshold.method: likelihood`, `range_margin: 0.05` and a cool-down of four windows.
-    `multivariate`: `threshold.method: percentile` and neither of the others. `auto` decides by
-    whether the model has one feature."""
+    `threshold.method: likelihood`, and with it `range_margin: 0.05`, `incident.open_after: 1` and a
+    cool-down of four windows. `multivariate`: `threshold.method: percentile` and none of the
+    others. `auto` decides by whether the model has one feature."""
 
     range_margin: Annotated[float, Ge(0), Le(100)] | None = None
     """A reading is anomalous, whatever its score, if a value leaves the range of all that its

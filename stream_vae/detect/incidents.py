@@ -214,7 +214,7 @@ class IncidentTracker:
             if cooldown_ns and reading.time < state.resolved.time + cooldown_ns:
                 return False
             state.resolved = None
-        return sum(r.anomalous for r in state.recent) >= self._config.open_after
+        return sum(r.anomalous for r in state.recent) >= self._config.opens_after
 
     def _open(self, state: _SeriesState) -> tuple[Change, Incident]:
         evidence = [r for r in state.recent if r.anomalous]

@@ -13,10 +13,10 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
     """Return the settings with nothing left open.
 
     A single series has little to tell noise from a fault by: the profile `univariate` judges means
-    of a few scores, heeds values it never had, and then stays quiet for four windows, since what
-    follows an alarm in the same series seldom is another fault. Whoever sets the threshold or a
-    budget gets the percentile, which holds one. Events have no order in time and no profile of
-    their own.
+    of a few scores, heeds values it never had, opens an incident at once, and then stays quiet for
+    four windows, since what follows an alarm in the same series seldom is another fault. Whoever
+    sets the threshold or a budget gets the percentile, which holds one, and the rest as for several
+    features. Events have no order in time and no profile of their own.
 
     Args:
         config: As set; settings that are resolved stay as they are.
@@ -31,12 +31,15 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
         threshold = replace(
             threshold, method="likelihood" if is_single and is_open else "percentile"
         )
+    is_judged_so = is_single and threshold.method == "likelihood"
+    if incident.open_after is None:
+        incident = replace(incident, open_after=1 if is_judged_so else incident.opens_after)
     if incident.cooldown_s is None:
-        quiet_s = _COOLDOWN_WINDOWS * spec.window_length * spec.step_seconds if is_single else 0.0
-        incident = replace(incident, cooldown_s=quiet_s)
+        quiet_s = _COOLDOWN_WINDOWS * spec.window_length * spec.step_seconds
+        incident = replace(incident, cooldown_s=quiet_s if is_judged_so else 0.0)
     margin = config.range_margin
     if margin is None:
-        margin = _RANGE_MARGIN if is_single else 0.0
+        margin = _RANGE_MARGIN if is_judged_so else 0.0
     return replace(
         config,
         profile="univariate" if is_single else "multivariate",

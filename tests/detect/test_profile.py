@@ -21,6 +21,7 @@ def test_one_feature_decides_what_is_left_open_and_several_decide_otherwise() ->
     assert (one.threshold.method, many.threshold.method) == ("likelihood", "percentile")
     assert (one.range_margin, many.range_margin) == (0.05, 0.0)
     assert (one.incident.cooldown_s, many.incident.cooldown_s) == (4 * ONE.window_length, 0.0)
+    assert (one.incident.open_after, many.incident.open_after) == (1, 2)
     assert in_profile(one, MANY) == replace(one, threshold=one.threshold)  # nothing is left open
 
 
@@ -32,8 +33,11 @@ def test_one_feature_decides_what_is_left_open_and_several_decide_otherwise() ->
         DetectConfig(profile="multivariate"),
     ],
 )
-def test_whoever_asks_for_a_rate_gets_the_percentile(asked: DetectConfig) -> None:
-    assert in_profile(asked, ONE).threshold.method == "percentile"
+def test_whoever_asks_for_a_rate_gets_the_percentile_and_its_rules(asked: DetectConfig) -> None:
+    found = in_profile(asked, ONE)
+    assert found.threshold.method == "percentile"
+    assert (found.range_margin, found.incident.cooldown_s) == (0.0, 0.0)
+    assert found.incident.open_after == 2
 
 
 def test_what_is_set_stays() -> None:

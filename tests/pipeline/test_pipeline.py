@@ -67,6 +67,26 @@ def assert_valid(event: AlertEvent) -> None:
     )
 
 
+def test_in_the_profile_of_single_series_events_tell_likelihood_and_range(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """Then the series is quiet for four windows; control: a later fault is told again."""
+    values = np.random.default_rng(0).normal(size=(1200, F))
+    for at in (700, 700 + 3 * T, 1100):
+        values[at : at + 4] += 12
+    batch = make_readings(list(range(1200)), ["s"] * 1200, values)
+    alerts = make_pipeline(DetectConfig(profile="univariate")).observe(batch, NOW).alerts
+    opened = [e for e in alerts if e.sequence == 0 and e.source.offset_start >= 500]
+    assert [event.source.offset_start for event in opened] == [700, 1100]
+    for event in alerts:
+        assert_valid(event)
+        assert event.threshold == 3.0
+        assert event.threshold_method.startswith("anomaly likelihood: the mean of 5 scores")
+        assert event.threshold_method.endswith("; or a value beyond the range so far by 5 %")
+    assert opened[0].score > 3.0
+    assert (opened[0].p_value or 1.0) < 0.01
+
+
 def test_one_anomaly_opens_one_incident_and_resolves_it(
     make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:

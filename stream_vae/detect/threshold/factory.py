@@ -75,7 +75,7 @@ def _in_readings(config: DetectConfig, spec: ModelSpec) -> ReadingBudget | None:
         )
     incident = config.incident
     rule = OpeningRule(
-        open_after=incident.open_after,
+        open_after=incident.opens_after,
         open_within=incident.open_within,
         resolve_after=incident.resolve_after,
     )
