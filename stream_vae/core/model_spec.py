@@ -101,6 +101,9 @@ class ExpectedWindows:
     """(T,) how much of the score a residual of each step makes up, beside the others."""
     log_probability: NDArray[np.float32] | None = None
     """(B, T, F) of the actual values, nats, for categorical features; None without such."""
+    residuals: tuple[NDArray[np.float32], ...] = ()
+    """(B, T, F) of each member of the model beside the network: what was observed less what it
+    expected, 0 where nothing was observed. Empty unless the score is of several members."""
 
     def cut(self, begin: int, end: int) -> "ExpectedWindows":
         """Return those of some consecutive windows, without copying."""
@@ -110,6 +113,7 @@ class ExpectedWindows:
             spread=self.spread[begin:end],
             step_weight=self.step_weight,
             log_probability=None if logs is None else logs[begin:end],
+            residuals=tuple(residual[begin:end] for residual in self.residuals),
         )
 
 
@@ -150,6 +154,22 @@ class Scores:
                 return chunk.cut(b, b + 1)
             b -= len(chunk.expected)
         return None
+
+    def newest_residuals(self, at: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """Return (A, F) of each member beside the network, at the newest step of some windows.
+
+        Args:
+            at: (A,) positions of the windows, ascending.
+        """
+        found: list[tuple[NDArray[np.float32], ...]] = []
+        begin = 0
+        for chunk in self.windows:
+            first, last = np.searchsorted(at, (begin, begin + len(chunk.expected)))
+            if first < last:
+                inside = at[first:last] - begin
+                found.append(tuple(residual[inside, -1] for residual in chunk.residuals))
+            begin += len(chunk.expected)
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
     def split(self, sizes: list[int]) -> "list[Scores]":
         """Cut into consecutive parts of these sizes, which sum to B."""

@@ -9,6 +9,9 @@ LEVEL_OFFSET = 0.1
 """Added to a relative energy before its logarithm, so that a feature that never varies has one."""
 
 
+_LEAST_SPREAD = 0.01
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UsualResiduals:
     """Of K members and F features, from held-out windows; scaled units.
@@ -24,6 +27,25 @@ class UsualResiduals:
     """(K, F) median of m."""
     level: NDArray[np.float64]
     """(K, F) median of log(relative energy about `bias` + 0.1)."""
+
+    def relative_energy(
+        self, evidence: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return (..., K, F) energies about a bias, relative to what is usual.
+
+        Args:
+            evidence: (..., K, F, 2) m and E; NaN where a feature was not observed, as the result.
+            bias: (..., K, F) in force.
+        """
+        b = bias.astype(np.float64)
+        mean, energy = evidence[..., 0].astype(np.float64), evidence[..., 1].astype(np.float64)
+        about: NDArray[np.float64] = np.maximum(energy - 2 * b * mean + b**2, 0.0)
+        return about / (self.variance + 1)
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """(K, F) root mean square of the differences, at least a hundredth."""
+        return np.asarray(np.maximum(np.sqrt(self.variance + self.bias**2), _LEAST_SPREAD))
 
     @classmethod
     def of(

@@ -119,6 +119,12 @@ class ResidualTracker:
         """Return (B, K, F) the bias in force for windows of these series."""
         return self._bias[rows]
 
+    def gain(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return (B, K, F) factors in force of these series' energies, 1 for those as in training.
+        """
+        lift = np.exp(self._usual.level - self._level[rows])
+        return np.asarray(self._scale[rows] * lift, np.float32)
+
     def follow(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (B,) scores of windows in order, each learnt from after it was scored."""
         revises = np.zeros(len(rows), np.bool_)
@@ -179,7 +185,4 @@ class ResidualTracker:
         self, rows: NDArray[np.int32], evidence: NDArray[np.float32]
     ) -> NDArray[np.float64]:
         """Return (B, K, F) e about each series' bias; NaN where a feature was not observed."""
-        bias = self._bias[rows].astype(np.float64)
-        mean, energy = evidence[..., 0].astype(np.float64), evidence[..., 1].astype(np.float64)
-        about: NDArray[np.float64] = np.maximum(energy - 2 * bias * mean + bias**2, 0.0)
-        return about / (self._usual.variance + 1) * self._scale[rows]
+        return self._usual.relative_energy(evidence, self._bias[rows]) * self._scale[rows]

@@ -1,5 +1,6 @@
 """Scores of windows from a bundle."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -110,12 +111,14 @@ class WindowScorer:
     def _score_batch(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         B = len(values)
         output = self._reconstructor.reconstruct(self._scale(values), end_times)
-        evidence = self._score.evidence(output) if isinstance(self._score, Tracked) else None
-        if isinstance(self._score, Tracked) and evidence is not None:
+        evidence, residuals = None, []
+        if isinstance(self._score, Tracked):
+            residuals = self._score.residuals_of_members(output)
+            evidence = self._score.evidence(output, residuals)
             score, parts = self._score.of_evidence(evidence)
         else:
             score, parts = self._score(output)
-        windows = self._windows(output, B)
+        windows = self._windows(output, residuals, B)
         expected = self.spec.scaler.inverse(windows.expected[:, -1])
         spread = windows.spread[:, -1].astype(np.float64)
         is_wanted = self._with_log_probability or self._categorical.any()
@@ -132,14 +135,17 @@ class WindowScorer:
             missing=missing_share(output, self._missing_weight)[:B].cpu().numpy(),
         )
 
-    def _windows(self, output: WindowOutput, n: int) -> ExpectedWindows:
-        """Return all steps of the first n windows; on the CPU a view of the network's output."""
+    def _windows(
+        self, output: WindowOutput, residuals: Sequence[Tensor], n: int
+    ) -> ExpectedWindows:
+        """Return all steps of the first n windows; on the CPU views of the model's output."""
         logs = output.log_probability[:n].cpu().numpy() if self._categorical.any() else None
         return ExpectedWindows(
             expected=output.expected[:n].cpu().numpy(),
             spread=output.spread[:n].cpu().numpy(),
             step_weight=self._step_weight,
             log_probability=logs,
+            residuals=tuple(residual[:n].cpu().numpy() for residual in residuals),
         )
 
     def _log_probability(

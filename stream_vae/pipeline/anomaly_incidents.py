@@ -12,15 +12,18 @@ from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.threshold import Judgement
 from stream_vae.pipeline.alert_builder import AlertBuilder, SeriesEnd, SilentSeries
 from stream_vae.pipeline.detector import Detector
-from stream_vae.pipeline.explanation import Explanation, deviations, explain
+from stream_vae.pipeline.explanation import (
+    Explanation,
+    Reference,
+    explain,
+    newest_deviations,
+)
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.series_store import SeriesStore
 
 _FAR_LIMIT = 10 * LEAST_P
 _UNJUDGED = -1
-_NETWORK = 0
-"""The member of the model whose expectation an alert tells."""
 _LEAST_MOVE = 0.25
 """Scaled units by which a bias must have moved for a level to have been adapted to."""
 
@@ -101,7 +104,9 @@ class AnomalyIncidents:
         self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
     ) -> list[AlertEvent]:
         """Return the event of a change; of an absorbed one also that of the drift."""
-        explanation = explain(self._spec, batch.scored, b, _bias(batch, b))
+        reference = self._reference(batch)
+        of_window = None if reference is None else reference.of(b)
+        explanation = explain(self._spec, batch.scored, b, of_window)
         if change is Change.OPENED:
             row = int(batch.scored.window_batch.rows[batch.scored.window_batch.ready[b]])
             incident = self._named(row, batch, b, explanation)
@@ -158,27 +163,25 @@ class AnomalyIncidents:
 
     def _deviation(self, batch: JudgedBatch) -> NDArray[np.float64]:
         """Return (B,) the largest deviation of each anomalous window's newest reading; others 0."""
-        scored, scores = batch.scored, batch.scored.scores
-        found = np.zeros(len(scores.value))
+        found = np.zeros(len(batch.scored.scores.value))
         at = np.flatnonzero(batch.judged.anomalous)
         if len(at):
-            expected = scores.expected[at]
-            if batch.bias is not None:
-                expected = self._spec.scaler.moved(expected, batch.bias[at, _NETWORK])
-            distance = deviations(
-                self._spec.features,
-                scored.readings.values[scored.window_batch.ready[at]],
-                expected,
-                scores.expected_std[at],
-                None if scores.probability is None else scores.probability[at],
-            )
+            reference = self._reference(batch)
+            of_windows = None if reference is None else reference.of(at)
+            distance = newest_deviations(self._spec, batch.scored, at, of_windows)
             found[at] = np.nan_to_num(distance).max(axis=1)
         return found
 
-
-def _bias(batch: JudgedBatch, b: int) -> NDArray[np.float32] | None:
-    """Return (F,) the bias in force for a window, of the member that explains it."""
-    return None if batch.bias is None else batch.bias[b, _NETWORK]
+    def _reference(self, batch: JudgedBatch) -> Reference | None:
+        """Return what the tracked scores of a batch are about; None if they are not tracked."""
+        usual, bias, gain = self._detector.usual, batch.bias, batch.gain
+        if usual is None:
+            return None
+        if bias is None or gain is None:  # members are judged one by one, about what is usual
+            shape = (len(batch.scored.scores.value), *usual.bias.shape)
+            bias = np.broadcast_to(usual.bias.astype(np.float32), shape)
+            gain = np.broadcast_to(np.ones(1, np.float32), shape)
+        return Reference(usual=usual, bias=bias, gain=gain)
 
 
 def _in_order(

@@ -52,6 +52,8 @@ class Detector:
         config = in_profile(config, spec)
         score = score_name(spec, config)
         stages = _Stages.of(config, spec, score, capacity)
+        self.usual = spec.tracking.get(score)
+        """What the residuals of the model's members usually are; None if the score needs none."""
         self.threshold = stages.threshold
         self.version = detector_version(spec, score, self.threshold.identity)
         """Identifies its scores, thresholds and state."""
@@ -96,13 +98,14 @@ class Detector:
         assert scores.evidence is not None  # noqa: S101 -- the scorer gives it with such a score
         value, contribution = np.empty(len(rows)), np.empty_like(scores.contribution)
         bias = np.empty(scores.evidence.shape[:-1], np.float32)
+        gain = np.empty_like(bias)
         parts: list[tuple[NDArray[np.int64], Judgement]] = []
         for which in self._tracker.blocks(rows, revises):
             of, evidence = rows[which], scores.evidence[which]
             found, contribution[which] = self._tracker.score(of, evidence)
             missing = None if scores.missing is None else scores.missing[which]
             value[which] = self._as_observed(found, missing)
-            bias[which] = self._tracker.bias(of)
+            bias[which], gain[which] = self._tracker.bias(of), self._tracker.gain(of)
             judged = self.threshold.judge(of, value[which], revises[which])
             parts.append((which, judged))
             self._tracker.learn(of, evidence, revises[which])

@@ -1,6 +1,7 @@
 """What a window's values were, beside what the model expected, step by step.
 
-Computed for single windows, when an incident changes; `deviations` also for batches.
+A feature is told by the member of the model to which it is farthest from usual. Computed for single
+windows, when an incident changes; `newest_deviations` also for batches.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.core.residuals import UsualResiduals
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.pipeline.scored_batch import ScoredBatch
+
+_NETWORK = 0
+"""The first member of a model; the only one of a score that is not tracked."""
 
 FARTHEST = 1e300
 """Deviations end here, so that they are numbers in JSON."""
@@ -60,29 +65,41 @@ class Explanation:
         return float(np.nan_to_num(self.deviation).max())
 
 
-def explain(
-    spec: ModelSpec, scored: ScoredBatch, b: int, bias: NDArray[np.float32] | None = None
-) -> Explanation:
-    """Return the explanation of a scored window, by what the network expects.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a score that is tracked is about, for one window or for B of them."""
 
-    Of a score of several members that is one voice of them: their contributions are the features',
-    so a feature that another member finds unusual may be told with a small deviation.
+    usual: UsualResiduals
+    """Of the K members of the model."""
+    bias: NDArray[np.float32]
+    """(..., K, F) what the series' tracker adds to what each member expects, scaled units."""
+    gain: NDArray[np.float32]
+    """(..., K, F) its factor of their energies, 1 as in training."""
+
+    def of(self, at: int | NDArray[np.int64]) -> "Reference":
+        """Return that of one or some of B windows."""
+        return Reference(usual=self.usual, bias=self.bias[at], gain=self.gain[at])
+
+
+def explain(
+    spec: ModelSpec, scored: ScoredBatch, b: int, reference: Reference | None = None
+) -> Explanation:
+    """Return the explanation of a scored window.
 
     Args:
         spec: The model.
         scored: Contains the window.
         b: Its position.
-        bias: (F,) what the detector has learnt to add to the model's expectation, in the network's
-            units; None for nothing.
+        reference: Of that window; None of a score that is not tracked.
     """
     scores, scaler = scored.scores, spec.scaler
-    by = np.zeros(len(spec.features), np.float32) if bias is None else bias
+    evidence = None if scores.evidence is None else scores.evidence[b]
     windows = scores.expected_window(b)
     end = scored.window_batch.end_times[b]
     if windows is None:
         actual = scored.readings.values[scored.window_batch.ready[b]][None]
-        expected = scaler.moved(scores.expected[b][None], by)
-        std = scores.expected_std[b][None]
+        network = (scores.expected[b][None], scores.expected_std[b][None])
+        expected, std = _told(spec, network, actual, [], evidence, reference)
         probability = None if scores.probability is None else scores.probability[b][None]
         deviation = deviations(spec.features, actual, expected, std, probability)
         return Explanation(
@@ -96,13 +113,17 @@ def explain(
         )
     actual = scored.window_batch.windows[b]
     spread = windows.spread[0].astype(np.float64)
-    expected = scaler.moved(scaler.inverse(windows.expected[0]), by)
-    std = scaler.inverse_spread(spread, expected)
+    expected = scaler.inverse(windows.expected[0])
+    network = (expected, scaler.inverse_spread(spread, expected))
+    residuals = [residual[0] for residual in windows.residuals]
+    expected, std = _told(spec, network, actual, residuals, evidence, reference)
     logs = windows.log_probability
     probability = None if logs is None else _of_categories(spec.features, actual, logs[0])
     deviation = deviations(spec.features, actual, expected, std, probability)
     # The score knows values as the network sees them, clipped: beyond, size does not change parts.
-    distance = np.abs(scaler.transform(actual) - (windows.expected[0] + by)) / spread
+    distance = np.abs(scaler.transform(actual) - scaler.transform(expected))
+    if reference is None:
+        distance = distance / spread
     distance = np.where(_are(spec.features, "binary", "categorical"), deviation, distance)
     age = np.arange(spec.window_length - 1, -1, -1)
     return Explanation(
@@ -114,6 +135,71 @@ def explain(
         probability=probability,
         part=windows.step_weight[:, None] * distance**2,
     )
+
+
+def newest_deviations(
+    spec: ModelSpec,
+    scored: ScoredBatch,
+    at: NDArray[np.int64],
+    reference: Reference | None = None,
+) -> NDArray[np.float64]:
+    """Return (A, F) deviations of the newest steps of some windows, as `explain` tells them.
+
+    Args:
+        spec: The model.
+        scored: Contains the windows.
+        at: (A,) their positions, ascending.
+        reference: Of those windows; None of a score that is not tracked.
+    """
+    scores = scored.scores
+    actual = scored.readings.values[scored.window_batch.ready[at]]
+    network = (scores.expected[at], scores.expected_std[at])
+    evidence = None if scores.evidence is None else scores.evidence[at]
+    residuals = scores.newest_residuals(at)
+    expected, std = _told(spec, network, actual, residuals, evidence, reference)
+    probability = None if scores.probability is None else scores.probability[at]
+    return deviations(spec.features, actual, expected, std, probability)
+
+
+def _told(  # noqa: PLR0913, PLR0917 -- what each member says, and what decides between them
+    spec: ModelSpec,
+    network: tuple[NDArray[np.float64], NDArray[np.float64]],
+    actual: NDArray[np.float64],
+    residuals: Sequence[NDArray[np.float32]],
+    evidence: NDArray[np.float32] | None,
+    reference: Reference | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (..., F) expected values and standard deviations, each feature's of one member.
+
+    It is the member whose residuals of the feature are farthest from usual; where nothing was
+    observed the network. Binary features are the network's, which alone has probabilities.
+
+    Args:
+        spec: The model.
+        network: Both, of the network.
+        actual: (..., F) in input units.
+        residuals: (..., F) of each other member, scaled units.
+        evidence: (K, F, 2) of one window, or (A, K, F, 2) of A at one step each.
+        reference: Of the same windows.
+    """
+    expected, std = network
+    if reference is None:
+        return expected, std
+    scaler, bias, gain = spec.scaler, reference.bias, reference.gain
+    expected = scaler.moved(expected, bias[..., _NETWORK, :])
+    if evidence is None or not residuals:
+        return expected, std
+    energy = reference.usual.relative_energy(evidence, bias) * gain
+    member = np.nan_to_num(energy).argmax(axis=-2)
+    spread = reference.usual.spread / np.sqrt(gain)
+    scaled = scaler.transform(actual)
+    usable = ~np.isnan(actual) & ~_are(spec.features, "binary")
+    for k, residual in enumerate(residuals, start=1):
+        found = scaler.moved(scaler.inverse(scaled - residual), bias[..., k, :])
+        chosen = usable & (member == k)
+        expected = np.where(chosen, found, expected)
+        std = np.where(chosen, scaler.inverse_spread(spread[..., k, :], found), std)
+    return expected, std
 
 
 def deviations(

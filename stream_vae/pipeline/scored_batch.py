@@ -33,3 +33,5 @@ class JudgedBatch:
     bias: NDArray[np.float32] | None = None
     """(B, K, F) in force for each: what the series' tracker adds to what each member of the model
     expects, scaled units. None of a score that is not tracked."""
+    gain: NDArray[np.float32] | None = None
+    """(B, K, F) in force for each: the factor of its energies, 1 as in training. None as `bias`."""

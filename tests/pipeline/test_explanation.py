@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ExpectedWindows, Scores
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.windows import WindowBatch
 from stream_vae.pipeline.alert_features import build_features, build_levels
-from stream_vae.pipeline.explanation import Explanation, explain
+from stream_vae.pipeline.explanation import Explanation, Reference, explain, newest_deviations
 from stream_vae.pipeline.scored_batch import ScoredBatch
 from tests.conftest import F, T, make_spec
 
@@ -21,10 +22,24 @@ NAN = float("nan")
 
 
 def explanation_of(
-    window: NDArray[np.float64], bias: NDArray[np.float32] | None = None
+    window: NDArray[np.float64],
+    bias: NDArray[np.float32] | None = None,
+    *,
+    remembered: NDArray[np.float64] | None = None,
 ) -> Explanation:
-    """Return the explanation of a window of which 0 ± 0.5 was expected throughout."""
+    """Return the explanation of a window of which 0 ± 0.5 was expected throughout.
+
+    Args:
+        window: (T, F) in scaled units, which are the input's.
+        bias: (K, F) of a tracker.
+        remembered: (T, F) what a second member expects, whose usual residuals are of 0.1.
+    """
     none = np.zeros(1, np.int64)
+    residuals = [np.nan_to_num(window)]
+    residuals += [] if remembered is None else [np.nan_to_num(window - remembered)]
+    told = np.stack(residuals)[None].astype(np.float32)  # (1, K, T, F)
+    share = (WEIGHT / WEIGHT.sum())[:, None]
+    evidence = np.stack([(share * told).sum(axis=2), (share * told**2).sum(axis=2)], axis=-1)
     expected = np.zeros((1, T, F), np.float32)
     scores = Scores(
         value=np.ones(1),
@@ -36,8 +51,10 @@ def explanation_of(
                 expected=expected,
                 spread=np.full_like(expected, SPREAD),
                 step_weight=WEIGHT,
+                residuals=tuple(told[:, 1:].swapaxes(0, 1)),
             ),
         ),
+        evidence=None if bias is None else evidence,
     )
     readings = ReadingBatch(
         topic="readings",
@@ -58,7 +75,19 @@ def explanation_of(
         end_times=none + (T - 1) * 10**9,
     )
     scored = ScoredBatch(readings=readings, window_batch=windows, scores=scores, detector="")
-    return explain(SPEC, scored, 0, bias)
+    if bias is None:
+        return explain(SPEC, scored, 0)
+    usual = UsualResiduals(
+        variance=np.array([[0.25], [0.01]]).repeat(F, axis=1)[: len(bias)],
+        bias=np.zeros(bias.shape),
+        level=np.zeros(bias.shape),
+    )
+    at = np.zeros(1, np.int64)
+    reference = Reference(usual=usual, bias=bias[None], gain=np.ones_like(bias)[None])
+    explanation = explain(SPEC, scored, 0, reference.of(0))
+    newest = newest_deviations(SPEC, scored, at, reference.of(at))
+    assert np.nan_to_num(newest).max() == pytest.approx(explanation.newest_deviation)
+    return explanation
 
 
 cells = st.one_of(st.just(NAN), st.floats(-30, 30, width=32))
@@ -99,7 +128,7 @@ def test_the_deviation_of_a_window_grows_with_its_size_without_end(
 
 
 def test_a_bias_that_was_learnt_is_part_of_what_was_expected() -> None:
-    bias = np.array([4.0, 0.0, 0.0], np.float32)
+    bias = np.array([[4.0, 0.0, 0.0]], np.float32)
     window = np.zeros((T, F))
     window[:, 0] = 4.5
     plain, moved = explanation_of(window), explanation_of(window, bias)
@@ -107,6 +136,31 @@ def test_a_bias_that_was_learnt_is_part_of_what_was_expected() -> None:
     assert moved.expected[:, 0].tolist() == [4.0] * T
     [level] = build_levels(SPEC.features, plain, 5)
     assert (level.name, level.before, level.after, level.deviation) == ("f0", 0.0, 4.5, 9.0)
+
+
+def test_a_feature_is_told_by_the_member_that_finds_it_unusual() -> None:
+    """The network reconstructs the fault; a member that does not is the one to be quoted.
+
+    Control: a feature that is unusual to the network alone is told as the network's.
+    """
+    window = np.zeros((T, F))
+    window[-3:, 0] = window[-3:, 1] = 1.0
+    window[-2, 0] = 1.5
+    remembered = np.where([True, False, False], -1.0, window)
+    explanation = explanation_of(window, np.zeros((2, F), np.float32), remembered=remembered)
+    told = build_features(SPEC.features, explanation, np.array([0.7, 0.3, 0.0], np.float32), 2)
+    assert [(one.name, one.expected, one.expected_std) for one in told] == [
+        ("f0", pytest.approx(-1.0), pytest.approx(0.1)),
+        ("f1", 0.0, SPREAD),
+    ]
+    worst = told[0].worst
+    assert worst is not None
+    assert worst.actual == 1.5
+    assert worst.deviation == pytest.approx(25)
+    followed = explanation_of(
+        window, np.array([[0.0] * F, [0.5, 0.0, 0.0]], np.float32), remembered=remembered
+    )
+    assert followed.expected[-1, 0] == pytest.approx(-0.5), "with the bias of that member"
 
 
 def test_a_window_in_which_nothing_was_observed_names_nothing() -> None:

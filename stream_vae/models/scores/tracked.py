@@ -1,6 +1,6 @@
 """Scores that a tracker adapts to each series: residuals about what is usual for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
@@ -56,14 +56,21 @@ class Tracked(Score):
         value = torch.log(total / seen.sum(dim=2).clamp(min=1) + _OFFSET).mean(dim=1)
         return value, (part / total.clamp(min=1e-30)[..., None]).mean(dim=1)
 
-    def evidence(self, output: WindowOutput) -> Tensor:
-        """Return (B, K, F, 2) mean and energy of residuals; NaN where nothing was observed."""
+    def evidence(self, output: WindowOutput, residuals: Sequence[Tensor] | None = None) -> Tensor:
+        """Return (B, K, F, 2) mean and energy of residuals; NaN where nothing was observed.
+
+        Args:
+            output: Of the network.
+            residuals: Of its members, if they are known already.
+        """
+        if residuals is None:
+            residuals = self.residuals_of_members(output)
         observed = output.observed
         steps = self.step_weight(observed.shape[1]).to(observed.device)
         weight = steps[None, :, None] * observed
         weight = weight / weight.sum(dim=1, keepdim=True)  # 0 / 0 where nothing was observed
         pairs = [(_mean(output.residuals), output.squared_residual)]
-        pairs += [(residual, residual**2) for residual in self._residuals_of_members(output)]
+        pairs += [(residual, residual**2) for residual in residuals]
         sums = [torch.stack([(weight * one).sum(dim=1) for one in pair], dim=-1) for pair in pairs]
         return torch.stack(sums, dim=1)
 
@@ -113,10 +120,10 @@ class Tracked(Score):
     def sum_of_squares(self, output: WindowOutput) -> Tensor:
         """Return (K, F) sums of squared residuals over windows and steps, float64."""
         squared = [output.squared_residual]
-        squared += [residual**2 for residual in self._residuals_of_members(output)]
+        squared += [residual**2 for residual in self.residuals_of_members(output)]
         return torch.stack([one.double().sum(dim=(0, 1)) for one in squared])
 
-    def _residuals_of_members(self, output: WindowOutput) -> list[Tensor]:
+    def residuals_of_members(self, output: WindowOutput) -> list[Tensor]:
         """Return (B, T, F) of each member beside the network, 0 where nothing was observed."""
         return []
 
@@ -180,7 +187,8 @@ class Fused(Tracked):
         )
         return cls(members=members, **usual)
 
-    def _residuals_of_members(self, output: WindowOutput) -> list[Tensor]:
+    def residuals_of_members(self, output: WindowOutput) -> list[Tensor]:
+        """Return (B, T, F) of each member beside the network, 0 where nothing was observed."""
         windows = filled(output)
         flat = windows.flatten(1)
         return [
