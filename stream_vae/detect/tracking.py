@@ -120,8 +120,7 @@ class ResidualTracker:
         return self._bias[rows]
 
     def gain(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return (B, K, F) factors in force of these series' energies, 1 for those as in training.
-        """
+        """Return (B, K, F) factors in force of these series' energies, 1 for those as in training."""
         lift = np.exp(self._usual.level - self._level[rows])
         return np.asarray(self._scale[rows] * lift, np.float32)
 

@@ -112,7 +112,9 @@ class Detector:
             # What the threshold calls a new level is one for the tracker: faults show at it.
             self._tracker.recentre(of[judged.released])
         tracked = replace(scores, value=value, contribution=contribution)
-        return JudgedBatch(scored=replace(scored, scores=tracked), judged=join(parts), bias=bias)
+        return JudgedBatch(
+            scored=replace(scored, scores=tracked), judged=join(parts), bias=bias, gain=gain
+        )
 
     def _as_observed(
         self, value: NDArray[np.float64], missing: NDArray[np.float32] | None
