@@ -16,7 +16,7 @@ BLOCK = 16
 _LEVEL_STEP = math.log(2) / 2
 """By which a level moves while a bias moves by one."""
 
-_REMEMBERED_BLOCKS = np.float32(16)
+_REMEMBERED_BLOCKS = 16
 """Blocks over which what a series has lately been is averaged."""
 
 _LEAST_ENERGY = 1e-3
@@ -52,8 +52,9 @@ class ResidualTracker:
         self._config = config
         shape = usual.bias.shape
         names = ("bias", "centre", "level", "scale", "mean", "energy")
-        fields = [(name, "<f4", shape) for name in names]
-        begun: NDArray[np.void] = np.zeros((), np.dtype([*fields, ("pending", "<i4")]))
+        fields: list[tuple[object, ...]] = [(name, "<f4", shape) for name in names]
+        fields += [("pending", "<i4"), ("run", "<i4")]
+        begun: NDArray[np.void] = np.zeros((), np.dtype(fields))
         begun["bias"] = begun["centre"] = begun["mean"] = usual.bias
         begun["level"] = usual.level
         begun["scale"] = 1
@@ -61,7 +62,8 @@ class ResidualTracker:
         begun["energy"] = self._usual_energy * (usual.variance + 1) + usual.bias**2
         self.state = Columns(begun, capacity)
         """One row per series. The bias is bounded about `centre`, and energies are multiplied by
-        `scale`; `mean` and `energy` are those of the last few hundred readings."""
+        `scale`; `mean` and `energy` are those of the last few hundred readings, and of a run of
+        anomalous ones alone while it lasts."""
         self._bias: NDArray[np.float32] = self.state["bias"]  # (S, K, F)
         self._centre: NDArray[np.float32] = self.state["centre"]  # (S, K, F)
         self._level: NDArray[np.float32] = self.state["level"]  # (S, K, F)
@@ -69,6 +71,7 @@ class ResidualTracker:
         self._mean: NDArray[np.float32] = self.state["mean"]  # (S, K, F)
         self._energy: NDArray[np.float32] = self.state["energy"]  # (S, K, F)
         self._pending: NDArray[np.int32] = self.state["pending"]  # (S,) readings of the block
+        self._run: NDArray[np.int32] = self.state["run"]  # (S,) consecutive anomalous blocks
 
     def blocks(
         self, rows: NDArray[np.int32], revises: NDArray[np.bool_]
@@ -120,7 +123,7 @@ class ResidualTracker:
         return self._bias[rows]
 
     def gain(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return (B, K, F) factors in force of these series' energies, 1 for those as in training."""
+        """Return (B, K, F) factors in force of these energies, 1 as in training."""
         lift = np.exp(self._usual.level - self._level[rows])
         return np.asarray(self._scale[rows] * lift, np.float32)
 
@@ -138,15 +141,26 @@ class ResidualTracker:
         rows: NDArray[np.int32],
         evidence: NDArray[np.float32],
         revises: NDArray[np.bool_],
+        anomalous: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Count readings that `blocks` yielded, and move the series whose block is complete."""
+        """Count readings that `blocks` yielded, and move the series whose block is complete.
+
+        Args:
+            rows: (B,) series.
+            evidence: (B, K, F, 2) of their windows.
+            revises: (B,) see `blocks`.
+            anomalous: (B,) as judged; None if nothing is judged.
+        """
         taught = np.flatnonzero(~revises)
         ends = np.flatnonzero(np.diff(rows[taught], append=-1))
         series = rows[taught][ends]
         self._pending[series] += np.diff(ends, prepend=-1).astype(np.int32)
         due = self._pending[series] >= BLOCK
         if due.any():
-            self._move(series[due], evidence[taught[ends[due]]])
+            newest = taught[ends[due]]
+            is_run = np.zeros(len(newest), np.bool_) if anomalous is None else anomalous[newest]
+            self._run[series[due]] = np.where(is_run, self._run[series[due]] + 1, 0)
+            self._move(series[due], evidence[newest])
             self._pending[series[due]] = 0
 
     def recentre(self, rows: NDArray[np.int32]) -> None:
@@ -175,10 +189,16 @@ class ResidualTracker:
         self._level[rows] = np.clip(level + share * _LEVEL_STEP * to_level, usual.level, highest)
 
     def _remember(self, rows: NDArray[np.int32], evidence: NDArray[np.float32]) -> None:
-        """Add windows of distinct series to their exponentially weighted means."""
+        """Add windows of distinct series to their exponentially weighted means.
+
+        The first of an anomalous run begins them anew: a level is not mixed with the one before.
+        """
+        run = self._run[rows]
+        blocks = np.where(run > 0, np.minimum(run, _REMEMBERED_BLOCKS), _REMEMBERED_BLOCKS)
+        share = (1 / blocks).astype(np.float32)[:, None, None]
         for kept, found in ((self._mean, evidence[..., 0]), (self._energy, evidence[..., 1])):
             last = kept[rows]
-            kept[rows] = last + np.nan_to_num(found - last, nan=0.0) / _REMEMBERED_BLOCKS
+            kept[rows] = last + share * np.nan_to_num(found - last, nan=0.0)
 
     def _relative_energy(
         self, rows: NDArray[np.int32], evidence: NDArray[np.float32]
