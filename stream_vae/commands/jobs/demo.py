@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from river.datasets import WaterFlow
 
-from stream_vae import __version__
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
 from stream_vae.commands.jobs.demo_report import (
     FEATURE,
@@ -25,8 +24,9 @@ from stream_vae.commands.jobs.demo_report import (
     incident_table,
     write_files,
 )
+from stream_vae.commands.jobs.offline import open_pipeline
 from stream_vae.commands.jobs.train import train_with_progress
-from stream_vae.core.alerts import AlertDetector, AlertEvent
+from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.bundle_files import check_bundle_target, load_bundle, save_bundle
 from stream_vae.edges.files.outputs import AlertsWriter, whole_file
@@ -38,10 +38,6 @@ from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.models.device import limit_threads
-from stream_vae.models.scoring import WindowScorer
-from stream_vae.pipeline.alert_builder import Origin
-from stream_vae.pipeline.detector import Detector
-from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings, load_settings
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator
 from stream_vae.wire.alert_text import format_alert
@@ -167,11 +163,7 @@ def _write_config(out: Path, bootstrap: str) -> Path:
 
 def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     model = load_bundle(settings.bundle.path)
-    scorer = WindowScorer(model, device=settings.worker.device)
-    named = AlertDetector(name=settings.detector.name, version=__version__, instance="offline")
-    origin = Origin(detector=named, topic=settings.input.topic, group=settings.kafka.group_id)
-    detector = Detector(model.spec, scorer, settings.detect)
-    pipeline = Pipeline(detector, settings.detect, origin)
+    pipeline = open_pipeline(model, settings, capacity=1, instance="offline")
     window_batch = pipeline.assemble(rest)
     scored = pipeline.score(rest, window_batch)
     outcome = pipeline.decide(scored, datetime.now(UTC))
