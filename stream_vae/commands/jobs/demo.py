@@ -50,6 +50,7 @@ _ALERT_WAIT_S = 30.0
 
 _DETECTION: dict[str, Any] = {
     "detect": {
+        "profile": "multivariate",  # a peak of one hour is lost in the mean of a few scores
         "max_gap": 3,
         "incident": {
             "open_after": 1,
