@@ -17,6 +17,8 @@ from stream_vae.detect.config import DetectConfig, ThresholdConfig, ThresholdMet
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.factory import build_threshold
 from stream_vae.detect.threshold.likelihood import LikelihoodThreshold
+from stream_vae.detect.threshold.openings import OpeningRule
+from stream_vae.detect.threshold.percentile import PercentileThreshold, ReadingBudget
 from stream_vae.detect.threshold.threshold import Judgement, Threshold
 from tests.conftest import make_spec
 from tests.suites import fewer_examples
@@ -184,7 +186,8 @@ def test_verdicts_do_not_depend_on_how_scores_are_batched(
     scores = generator.normal(size=200) + 9 * (generator.random(200) < 0.2)
     revises = generator.random(200) < 0.1
     learning = {"refresh_every": refresh_every, "release_after": 25, "window": 100}
-    whole = make_threshold(method, 3, **learning).judge(rows, scores, revises)
+    at_once = make_threshold(method, 3, **learning)
+    whole = at_once.judge(rows, scores, revises)
     threshold = make_threshold(method, 3, **learning)
     parts: list[Judgement] = []
     begin, cut = 0, 0
@@ -195,6 +198,26 @@ def test_verdicts_do_not_depend_on_how_scores_are_batched(
     for name in FIELDS:
         joined = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(joined, getattr(whole, name))
+    series = np.arange(3, dtype=np.int32)
+    assert threshold.state.save(series).tobytes() == at_once.state.save(series).tobytes()
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_a_budget_counts_incidents_alike_however_scores_are_batched(batch: int) -> None:
+    budget = ReadingBudget(per_reading=0.004, words="some", rule=OpeningRule())
+    config = ThresholdConfig(window=100, refresh_every=20, release_after=25)
+    scores = np.random.default_rng(8).normal(size=400)
+    scores[::60] += 9
+    scores[1::60] += 9
+    found = []
+    for size in (400, batch):
+        threshold = PercentileThreshold(config, CALIBRATION, 1, budget=budget)
+        threshold.start(np.zeros(1, np.int32))
+        parts = [judge(threshold, scores[at : at + size]) for at in range(0, 400, size)]
+        in_force = np.concatenate([part.threshold for part in parts])
+        assert len(np.unique(in_force)) > 5
+        found.append((in_force.tobytes(), threshold.state.save(np.zeros(1, np.int32)).tobytes()))
+    assert found[0] == found[1]
 
 
 @every_method

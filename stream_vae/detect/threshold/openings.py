@@ -33,7 +33,7 @@ class OpeningCounter:
 
     rule: OpeningRule
     last: NDArray[np.uint64]
-    """(S,) the last 64 readings, the newest in the lowest bit; 1 = anomalous."""
+    """(S,) the last N readings, the newest in the lowest bit; 1 = anomalous."""
     calm: NDArray[np.int32]
     """(S,) normal readings since the last anomalous one."""
     is_open: NDArray[np.bool_]
@@ -101,4 +101,6 @@ class OpeningCounter:
             is_set = anomalous[at] & (lag < sizes)
             bits |= is_set.astype(np.uint64) << np.uint64(lag)
         kept = np.where(sizes < 64, self.last[series] << np.minimum(sizes, 63).astype(np.uint64), 0)
-        self.last[series] = bits | kept
+        # Older ones than the rule looks at would be there or not by how readings were cut.
+        known = np.uint64((1 << self.rule.open_within) - 1)
+        self.last[series] = (bits | kept) & known
