@@ -106,7 +106,7 @@ class _Assessment:
         is_false = self._is_false(usual)
         found = FaultTrials(
             score=score_name(spec, self._method.config),
-            threshold=self._method.open(1).detector.threshold.method,
+            threshold=self._method.open(1).detector.method,
             within=self._within,
             each=plan.each,
             readings=judged,
@@ -361,7 +361,7 @@ def _other_methods(
     threshold = method.config.threshold
     if threshold.method in ("fixed", "labelled"):  # a value that means something for our score
         threshold = ThresholdConfig()
-    config = replace(method.config, score="auto", threshold=threshold)
+    config = replace(method.config, score=_OTHER_SCORE, threshold=threshold)
     levels = np.linspace(0, 1, 1001)
     return {
         name: Method(
