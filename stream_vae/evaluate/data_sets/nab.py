@@ -38,8 +38,14 @@ _COOL_DOWN = 0.2
 """Of the probation."""
 
 SETTINGS = TaskSettings(
-    architecture=ArchitectureConfig(window_length=16, hidden_size=16, latent_size=4, calendar=True),
-    training=TrainingConfig(device="cpu", batch_size=32, min_steps=300, stride=1),
+    architecture=ArchitectureConfig(hidden_size=16, latent_size=4, calendar=True),
+    training=TrainingConfig(
+        device="cpu",
+        batch_size=32,
+        min_steps=300,
+        stride=1,
+        validation_fraction=0.2,  # of 169 rows still a window
+    ),
     scores=("fused_window", "log_probability"),
 )
 
