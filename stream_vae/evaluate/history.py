@@ -83,11 +83,6 @@ class History:
         """(N,) whether the reading has a score."""
         return np.isin(self.verdict, (Verdict.NORMAL, Verdict.ANOMALOUS))
 
-    def top_features(self, n: int = 3) -> NDArray[np.int64]:
-        """Return (N, n) positions of the features that contribute most, largest first."""
-        order = np.argsort(-np.nan_to_num(self.contribution), axis=1, kind="stable")
-        return np.asarray(order[:, :n], np.int64)
-
 
 def run_history(  # noqa: PLR0913 -- what is wanted beside the columns
     pipeline: Pipeline,

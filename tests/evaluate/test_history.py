@@ -38,7 +38,7 @@ def test_columns_are_those_of_the_pipeline(
     assert (found.verdict == Verdict.WARMING_UP).sum() == 2 * (T - 1)
     np.testing.assert_array_equal(found.is_judged, np.isfinite(found.score))
     np.testing.assert_array_equal(np.isnan(found.expected[:, 0]), ~found.is_judged)
-    assert found.top_features(1)[2 * 65 + 1, 0] == 2
+    assert found.contribution[2 * 65 + 1].argmax() == 2
 
 
 def test_the_cut_into_batches_changes_nothing(

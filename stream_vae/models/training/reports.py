@@ -72,11 +72,6 @@ class FeatureReport:
     is_constant: bool
     """All observed values of the training part are the same, or there are none."""
 
-    @property
-    def is_mostly_missing(self) -> bool:
-        """Return whether fewer than half of its values were observed."""
-        return self.observed_share < 0.5
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReport:

@@ -229,7 +229,7 @@ def test_missing_values_and_steps_are_trained_through() -> None:
     kept = np.flatnonzero(np.arange(200) % 17 != 16)
     model = make_model(TrainingSeries(key="a", times=whole.times[kept], values=whole.values[kept]))
     features = model.report.features
-    assert [feature.is_mostly_missing for feature in features] == [False, False, True]
+    assert [feature.observed_share < 0.5 for feature in features] == [False, False, True]
     assert model.report.windows["training"] > 0
     assert np.isfinite(model.report.validation_log_likelihood)
     assert np.isfinite(variance_of(model)).all()
