@@ -51,6 +51,9 @@ _ALERT_WAIT_S = 30.0
 _DETECTION: dict[str, Any] = {
     "detect": {
         "profile": "multivariate",  # a peak of one hour is lost in the mean of a few scores
+        "score": "tracked",  # the flow's level moves within days, of an hour a reading
+        "tracking": {"readings": 96},
+        "threshold": {"quantile": 0.999},
         "max_gap": 3,
         "incident": {
             "open_after": 1,
