@@ -114,9 +114,10 @@ class AlertLevel:
     name: str
     unit: str
     before: float
-    """Mean of what the model expects over the window."""
+    """What would be expected now had the level not changed, by the distance from expected now or
+    when the incident opened, whichever is larger."""
     after: float
-    """Mean of what was observed in it."""
+    """Mean of what was observed in the window that ended it."""
     deviation: float
     """Their distance, in expected standard deviations."""
 

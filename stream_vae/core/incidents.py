@@ -59,6 +59,9 @@ class Incident:
     bias: float | None = None
     """The tracker's bias of that feature then, scaled units; None of a score that is not tracked.
     """
+    leaps: tuple[float | None, ...] = ()
+    """Of each feature, how far above the expected it was when the incident opened, input units: the
+    mean from the first anomalous step on; None where nothing was observed, empty if not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

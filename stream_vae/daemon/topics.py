@@ -151,7 +151,8 @@ def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
     writer = ChangelogWriter("", spec, "0" * 2 * MODEL_BYTES, store.layout)
     name = (0, _WIDEST_KEY)
     series = store.complete(store.capture(store.rows([name])))
-    incidents = _widest_incidents(config.incident.open_within, _widest_name(spec))
+    within, n_features = config.incident.open_within, len(spec.features)
+    incidents = _widest_incidents(within, _widest_name(spec), n_features)
     saved = replace(series, incidents={name: incidents})
     records = [*writer.saved(saved, {0: 2**62}), *writer.forgotten(name, 2**62), writer.model(0)]
     return max(map(_size, records)) + _FRAMING_BYTES
@@ -213,7 +214,7 @@ def _widest_of_kind(feature: Feature) -> dict[str, Any]:
             return {}
 
 
-def _widest_incidents(open_within: int, name: str) -> SeriesIncidents:
+def _widest_incidents(open_within: int, name: str, n_features: int) -> SeriesIncidents:
     reading = JudgedReading(
         step=_INTEGER,
         time=_INTEGER,
@@ -240,6 +241,7 @@ def _widest_incidents(open_within: int, name: str) -> SeriesIncidents:
         threshold=_NUMBER,
         opened_by=name,
         bias=_NUMBER,
+        leaps=(_NUMBER,) * n_features,
     )
     return SeriesIncidents(
         anomaly=IncidentState(

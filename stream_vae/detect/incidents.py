@@ -80,7 +80,7 @@ class IncidentTracker:
         """
         return next(reading for reading in self._series[row].recent if reading.anomalous)
 
-    def name(
+    def name(  # noqa: PLR0913 -- all that the window tells
         self,
         row: int,
         incident_id: str,
@@ -88,6 +88,7 @@ class IncidentTracker:
         opened_by: str = "",
         deviation: float = 0.0,
         bias: float | None = None,
+        leaps: tuple[float | None, ...] = (),
     ) -> Incident:
         """Give the incident that a series has just opened what its window tells; return it.
 
@@ -97,6 +98,7 @@ class IncidentTracker:
             opened_by: The feature that contributes most.
             deviation: Of the window's worst step; severity rises with it.
             bias: The tracker's, of that feature.
+            leaps: See `Incident`.
 
         Raises:
             KeyError: If there is none.
@@ -114,6 +116,7 @@ class IncidentTracker:
             peak_deviation=deviation,
             opened_by=opened_by,
             bias=bias,
+            leaps=leaps,
         )
         return state.incident
 

@@ -1,6 +1,7 @@
 """From a change of an incident and its scored window to an alert event."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -194,15 +195,18 @@ class AlertBuilder:
             links=self._origin.links,
         )
 
-    def build_drift(self, resolved: AlertEvent, explanation: Explanation) -> AlertEvent:
+    def build_drift(
+        self, resolved: AlertEvent, explanation: Explanation, leaps: Sequence[float | None]
+    ) -> AlertEvent:
         """Return the event of a drift: the level that ended an incident, taken as normal.
 
         Args:
             resolved: The event of that end.
-            explanation: Of the window that ended it.
+            explanation: Of the window that ended it, about what the model expects.
+            leaps: Of the features when the incident opened.
         """
         key = resolved.series.key
-        levels = build_levels(self._spec.features, explanation, self._max_features)
+        levels = build_levels(self._spec.features, explanation, leaps, self._max_features)
         return replace(
             resolved,
             kind="drift",
@@ -460,4 +464,4 @@ def _bounded(summary: str) -> str:
 
 def _level_in_words(level: AlertLevel) -> str:
     unit = f" {printable(level.unit, 20)}" if level.unit else ""
-    return f"{printable(level.name)} {level.after:.4g}{unit}, expected {level.before:.4g}"
+    return f"{printable(level.name)} {level.after:.4g}{unit}, {level.before:.4g} before"

@@ -17,7 +17,9 @@ _STEP_FIELDS = tuple(
     & {field.name for field in fields(AlertFeature)} - {"deviation"}
 )
 _MOVED = 1.0
-"""Expected standard deviations from which a feature is told as moved by a drift."""
+"""Expected standard deviations from which the mean of a window tells that a feature moved."""
+_LEAPT = 3.0
+"""The same of the few readings with which an incident opened."""
 
 
 def build_features(
@@ -45,39 +47,47 @@ def build_features(
 
 
 def build_levels(
-    features: Sequence[Feature], explanation: Explanation, max_features: int
+    features: Sequence[Feature],
+    explanation: Explanation,
+    leaps: Sequence[float | None],
+    max_features: int,
 ) -> tuple[AlertLevel, ...]:
     """Return the features whose level moved away from what the model expects, farthest first.
 
-    Levels are means over the steps at which the feature was observed. Categories have no level.
+    Levels are means over the steps at which the feature was observed. What the model expects of a
+    window at the new level is drawn to that level, of one that has just left the old level hardly;
+    a drift goes on after that. The larger of both distances is the nearer to the truth. Categories
+    have no level.
 
     Args:
         features: F, of the model.
         explanation: Of a window at the new level, without what the detector has learnt since.
+        leaps: (F,) see `Incident`; empty if not known.
         max_features: Most features returned.
     """
-    found = []
+    found, moved = [], []
     for f, feature in enumerate(features):
         told = ~np.isnan(explanation.actual[:, f])
-        if feature.kind == "categorical" or not told.any():
+        after = explanation.level(f)
+        if feature.kind == "categorical" or after is None:
             continue
-        before = float(explanation.expected[told, f].mean())
-        # Each is divided first: the sum of the largest numbers there are is no number.
-        after = float((explanation.actual[told, f] / told.sum()).sum())
-        with np.errstate(over="ignore"):
-            distance = abs(after - before) / explanation.expected_std[told, f].mean()
-        found.append(
-            AlertLevel(
-                name=feature.name,
-                unit=feature.unit,
-                before=before,
-                after=after,
-                deviation=min(float(distance), FARTHEST),
-            )
+        std = float(explanation.expected_std[told, f].mean())
+        now = after - float(explanation.expected[told, f].mean())
+        then = (leaps[f] if f < len(leaps) else None) or 0.0
+        by = max(now, then, key=abs)
+        level = AlertLevel(
+            name=feature.name,
+            unit=feature.unit,
+            before=after - by,
+            after=after,
+            deviation=min(abs(by) / std, FARTHEST),
         )
+        found.append(level)
+        if abs(now) >= _MOVED * std or abs(then) >= _LEAPT * std:
+            moved.append(level)
     found.sort(key=lambda level: -level.deviation)
-    moved = [level for level in found if level.deviation >= _MOVED] or found[:1]
-    return tuple(moved[:max_features])
+    moved.sort(key=lambda level: -level.deviation)
+    return tuple((moved or found[:1])[:max_features])
 
 
 def alert_feature(

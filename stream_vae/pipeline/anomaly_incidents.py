@@ -113,8 +113,10 @@ class AnomalyIncidents:
         event = self._alerts.write(change, incident, batch, b, explanation, now)
         if change is not Change.ABSORBED:
             return [event]
-        # What was expected before: without what has been learnt since.
-        return [event, self._alerts.build_drift(event, explain(self._spec, batch.scored, b))]
+        # About what was usual in training: without what has been learnt since.
+        untaught = None if reference is None else reference.untaught()
+        moved = explain(self._spec, batch.scored, b, untaught)
+        return [event, self._alerts.build_drift(event, moved, incident.leaps)]
 
     def _named(self, row: int, batch: JudgedBatch, b: int, explanation: Explanation) -> Incident:
         """Return the incident that a series has just opened, with what its window tells."""
@@ -122,12 +124,14 @@ class AnomalyIncidents:
         partition, key = self._store.index.name(row)
         share = np.where(explanation.is_observed, batch.scored.scores.contribution[b], -1.0)
         first = int(share.argmax())
+        evidence = tracker.first_evidence(row)
         return tracker.name(
             row,
-            self._alerts.anomaly_id(key, partition, tracker.first_evidence(row)),
+            self._alerts.anomaly_id(key, partition, evidence),
             opened_by=self._spec.features[first].name,
             deviation=explanation.largest_deviation,
             bias=None if batch.bias is None else float(batch.bias[b, :, first].mean()),
+            leaps=explanation.leaps_since(evidence.step),
         )
 
     def _is_adapted(self, batch: JudgedBatch, b: int, incident: Incident | None) -> bool:

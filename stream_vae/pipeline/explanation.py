@@ -54,6 +54,19 @@ class Explanation:
         part = np.where(np.isnan(self.part), -1.0, self.part)[::-1]
         return np.asarray(len(part) - 1 - part.argmax(axis=0), np.int64)
 
+    def leaps_since(self, step: int) -> tuple[float | None, ...]:
+        """Return by how much each feature was above the expected; None if it was not observed.
+
+        Args:
+            step: Start of the first step of the mean, nanoseconds since 1970.
+        """
+        above = (self.actual - self.expected)[self.times >= step]
+        return tuple(_mean(above[:, f]) for f in range(above.shape[1]))
+
+    def level(self, f: int) -> float | None:
+        """Return the mean of what was observed of a feature; None if nothing was."""
+        return _mean(self.actual[:, f])
+
     @property
     def newest_deviation(self) -> float:
         """The largest deviation at the newest step; 0 if nothing was observed."""
@@ -79,6 +92,11 @@ class Reference:
     def of(self, at: int | NDArray[np.int64]) -> "Reference":
         """Return that of one or some of B windows."""
         return Reference(usual=self.usual, bias=self.bias[at], gain=self.gain[at])
+
+    def untaught(self) -> "Reference":
+        """Return that of a window as if its series had taught the tracker nothing."""
+        bias = self.usual.bias.astype(np.float32)
+        return Reference(usual=self.usual, bias=bias, gain=np.ones_like(bias))
 
 
 def explain(
@@ -233,6 +251,13 @@ def deviations(
         is_code = _are(features, "categorical")
         distance = np.where(is_code, _surprise(probability), distance)
     return np.asarray(np.minimum(distance, FARTHEST))
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """Return the mean of those that are not NaN; None if all are."""
+    told = values[~np.isnan(values)]
+    # Each is divided first: the sum of the largest numbers there are is no number.
+    return float((told / len(told)).sum()) if len(told) else None
 
 
 def _surprise(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -100,4 +100,4 @@ def _feature(feature: AlertFeature, newest_at: datetime) -> str:
 def _level(level: AlertLevel) -> str:
     unit = f" {printable(level.unit, 20)}" if level.unit else ""
     name = printable(level.name, 60)
-    return f"{name} {level.after:.4g}{unit}, expected {level.before:.4g}"
+    return f"{name} {level.after:.4g}{unit}, {level.before:.4g} before"

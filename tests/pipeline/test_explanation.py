@@ -134,8 +134,11 @@ def test_a_bias_that_was_learnt_is_part_of_what_was_expected() -> None:
     plain, moved = explanation_of(window), explanation_of(window, bias)
     assert (plain.newest_deviation, moved.newest_deviation) == (9.0, 1.0)
     assert moved.expected[:, 0].tolist() == [4.0] * T
-    [level] = build_levels(SPEC.features, plain, 5)
+    [level] = build_levels(SPEC.features, plain, (), 5)
     assert (level.name, level.before, level.after, level.deviation) == ("f0", 0.0, 4.5, 9.0)
+    assert moved.leaps_since(int(plain.times[-2])) == (0.5, 0.0, 0.0)
+    [level] = build_levels(SPEC.features, plain, (6.0, 1.0, None), 5)
+    assert (level.before, level.after, level.deviation) == (-1.5, 4.5, 12.0), "as it leapt"
 
 
 def test_a_feature_is_told_by_the_member_that_finds_it_unusual() -> None:
@@ -166,5 +169,5 @@ def test_a_feature_is_told_by_the_member_that_finds_it_unusual() -> None:
 def test_a_window_in_which_nothing_was_observed_names_nothing() -> None:
     explanation = explanation_of(np.full((T, F), NAN))
     assert build_features(SPEC.features, explanation, np.full(F, 1 / F, np.float32), F) == ()
-    assert build_levels(SPEC.features, explanation, F) == ()
+    assert build_levels(SPEC.features, explanation, (), F) == ()
     assert (explanation.newest_deviation, explanation.largest_deviation) == (0.0, 0.0)

@@ -246,7 +246,7 @@ def test_a_lasting_change_is_absorbed_and_told(
     assert (drift.kind, drift.status, drift.sequence) == ("drift", "resolved", 0)
     assert drift.incident_id != resolved.incident_id
     assert {level.name for level in drift.levels} == {"f0", "f1", "f2"}
-    assert all(level.before == 0 and 10 < level.after < 14 for level in drift.levels)
+    assert all(abs(level.before) < 2 and 10 < level.after < 14 for level in drift.levels)
     for event in (resolved, drift):
         assert_valid(event)
         assert decode_alert(encode_alert(event)) == event
@@ -387,7 +387,7 @@ def test_an_open_incident_keeps_its_id_through_a_restart_under_other_names(
     second.store.load([(0, "pump")], first.complete(first.capture(rows)).states)
     second.store.load_incidents((0, "pump"), saved, 0)
 
-    last = second.observe(anomalous(make_readings, 43, 80, 0.0), NOW).alerts[-1]
+    last = second.observe(anomalous(make_readings, 43, 80, 0.0), NOW).alerts[0]
 
     assert (last.incident_id, last.status) == (opened.incident_id, "resolved")
     assert last.sequence > opened.sequence
@@ -406,7 +406,7 @@ def test_what_the_first_release_opened_is_resolved_under_the_id_it_gave(
     saved = decode_value(msgspec.json.encode(told), SeriesIncidents)[0]
     pipeline.store.load_incidents((0, "pump"), saved, 0)
 
-    last = pipeline.observe(anomalous(make_readings, 43, 80, 0.0), NOW).alerts[-1]
+    last = pipeline.observe(anomalous(make_readings, 43, 80, 0.0), NOW).alerts[0]
 
     assert saved.anomaly is not None
     assert saved.anomaly.incident is not None
