@@ -86,7 +86,7 @@ _ALWAYS_WRITTEN = frozenset(
 )
 """Options of format 1."""
 
-_LATER_SUMMARY = ("trimmed", "search", "faults")
+_LATER_SUMMARY = ("trimmed", "folds", "search", "faults")
 """What format 3 tells of a training beside what format 1 does, where there is something to tell."""
 
 

@@ -155,6 +155,13 @@ class TrainingConfig:
     """Share of each series at its end, held out for the quantiles of normal scores. Scores of rows
     trained on are too low to calibrate with."""
 
+    calibration: Literal["auto", "held_out", "cross_validation"] = "auto"
+    """Which rows the quantiles of normal scores come from. `held_out`: the end of each series.
+    `cross_validation`: all rows are fitted, and each of up to four blocks of them is scored by a
+    model of the others, at the cost of as many more trainings. `auto`: cross_validation where the
+    rows make fewer than 25 windows end to end and neither labels nor `trim` need a part of their
+    own, else held_out."""
+
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of weights, order and noise: the same input, config and seed on the same machine give
     the same scores."""
@@ -218,7 +225,8 @@ class TrainingConfig:
 
     injected_faults: Annotated[int, Ge(0), Le(1000)] = 10
     """Faults of each kind, feature and size that are injected into the held-out calibration part
-    after training, to tell which sizes are found; the report says nine of ten. 0: none."""
+    after training, to tell which sizes are found; the report says nine of ten. 0: none; nor
+    where all rows are fitted (`calibration`)."""
 
     def __post_init__(self) -> None:
         """Validate the fields against each other."""

@@ -130,6 +130,8 @@ class TrainingSummary:
     """Package -> version that trained it."""
     trimmed: tuple[TrimmedSpan, ...] = ()
     """What the model was refitted without."""
+    folds: int = 0
+    """Blocks that the calibration was cross-validated over; 0: it is of a held-out part."""
     search: tuple[Tried, ...] = ()
     """The trials that this model is the best of; empty without a search."""
     faults: FaultTrials | None = None

@@ -10,7 +10,7 @@ from stream_vae.errors import ConfigError
 from stream_vae.models.likelihoods import GaussianReconstruction
 from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.scores import SCORES
-from stream_vae.models.scores.score import FittingData
+from stream_vae.models.scores.score import FittingData, HeldOut
 
 _LEAST_SIGMA = 1e-3
 _BATCH = 1024
@@ -36,7 +36,7 @@ class ResidualScorer:
         data = FittingData(
             n_features=held_out.shape[2],
             device=torch.device("cpu"),
-            held_out=[*self._outputs(held_out)],
+            held_out=[HeldOut(outputs=[*self._outputs(held_out)])],
         )
         score = SCORES[name].fitted(data)
         if score is None:

@@ -23,6 +23,7 @@ from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.score import (
     FittingData,
+    HeldOut,
     LatentSample,
     Score,
     log_error,
@@ -104,7 +105,7 @@ def fit(name: str, batches: Sequence[WindowOutput]) -> Score:
     data = FittingData(
         n_features=F,
         device=CPU,
-        held_out=batches,
+        held_out=[HeldOut(outputs=batches, members=members())],
         training=training_sample(),
         members=members(),
     )

@@ -9,7 +9,7 @@ from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.scores import default_score
 from stream_vae.models.scores.error import Recency, SquaredError
 from stream_vae.models.scores.likelihood import LastStep, LogProbability
-from stream_vae.models.scores.score import FittingData
+from stream_vae.models.scores.score import FittingData, HeldOut
 
 CPU = torch.device("cpu")
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -87,7 +87,9 @@ def test_recency_learns_the_mean_square_of_what_was_observed() -> None:
     """Over all batches; of a feature never observed it keeps 1, the scale of the data."""
     seen = [[[True, False], [False, False]]]
     batches = [make([[[2, 9], [8, 9]]], seen), make([[[4, 9], [3, 9]]], [[[True, False]] * 2])]
-    fitted = Recency.fitted(FittingData(n_features=2, device=CPU, held_out=batches))
+    fitted = Recency.fitted(
+        FittingData(n_features=2, device=CPU, held_out=[HeldOut(outputs=batches)])
+    )
     torch.testing.assert_close(
         fitted.residual_variance, torch.tensor([3.0, 1.0], dtype=torch.float64)
     )

@@ -93,6 +93,8 @@ def train_bundle(
     if searching is None:
         trained = fit(architecture=architecture)
     else:
+        # Trials are compared on windows that none of them has seen.
+        fit = partial(fit, training=replace(settings.training, calibration="held_out"))
         trained = search(
             draw_candidates(
                 searching.trials,
@@ -105,7 +107,7 @@ def train_bundle(
             options=searching,
             console=console,
         )
-    if settings.training.injected_faults:
+    if settings.training.injected_faults and not trained.bundle.training.folds:
         trained = replace(trained, bundle=_with_faults(trained.bundle, settings, series, console))
     save_bundle(trained.bundle, bundle)
     features = trained.bundle.spec.features

@@ -42,6 +42,11 @@ def report_table(
     ):
         table.add_row(what, text)
     windows = ", ".join(f"{part} {count:,}" for part, count in report.windows.items())
+    if report.folds:
+        windows += (
+            f" (all rows are fitted; each of {report.folds} blocks is judged by a model of the "
+            "others)"
+        )
     table.add_row("windows", windows)
     table.add_row("epochs", f"{len(report.history)}, best {report.best_epoch}")
     table.add_row(

@@ -34,8 +34,8 @@ class MethodScores:
     score: str
     test: NDArray[np.float64]
     """(B,) of the test windows."""
-    reference: NDArray[np.float64]
-    """(W,) of the training windows that set the cut."""
+    reference: NDArray[np.float64] | None
+    """(W,) of the training windows that set the cut; None if the method has seen them all."""
     evidence: NDArray[np.float32] | None = None
     """(B, K, F, 2) of the test windows by member, for a score that has members."""
     usual: UsualResiduals | None = None
@@ -85,10 +85,21 @@ def model_scores(
             method=MODEL,
             score=name,
             test=np.concatenate([one.value for one in test]),
-            reference=np.concatenate([one.value for one in reference]),
+            reference=_unseen(
+                trained.bundle, name, np.concatenate([one.value for one in reference])
+            ),
             evidence=np.concatenate(evidence) if evidence else None,
             usual=trained.bundle.spec.tracking.get(name),
         )
+
+
+def _unseen(
+    bundle: Bundle, name: str, reference: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return the scores that set the cut: of a model of all rows those of its cross-validation."""
+    if not bundle.training.folds:
+        return reference
+    return bundle.spec.calibration.get(name)
 
 
 def _ablation(task: Task, bundle: Bundle) -> Iterator[MethodScores]:
@@ -107,8 +118,13 @@ def _ablation(task: Task, bundle: Bundle) -> Iterator[MethodScores]:
             one.score(found, bundle.spec.tracking[score], step=step)
             for found, step in zip(evidence, (1, task.settings.training.stride), strict=True)
         )
+        # Alone, a member that is a baseline has no calibration in the bundle.
+        name = one.method or one.score_name
         yield MethodScores(
-            method=one.method or MODEL, score=one.score_name, test=test, reference=reference
+            method=one.method or MODEL,
+            score=one.score_name,
+            test=test,
+            reference=_unseen(bundle, name, reference),
         )
 
 

@@ -61,6 +61,7 @@ class _NoScorer:
 
 def _spec(task: Task, found: MethodScores) -> ModelSpec:
     values = task.history.values[:, -1]
+    assert found.reference is not None  # noqa: S101 -- only members of several features lack it
     return ModelSpec(
         id=task.file,
         version="",

@@ -47,8 +47,8 @@ class Result:
     """(B,) scores, or what a detector made of them."""
     is_anomalous: NDArray[np.bool_]
     """(B,)"""
-    is_detected: NDArray[np.bool_]
-    """(B,) at the cut, or the readings that open an incident."""
+    is_detected: NDArray[np.bool_] | None
+    """(B,) at the cut, or the readings that open an incident; None without a cut."""
     judged_from: int
 
 
@@ -57,12 +57,13 @@ def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
     judged = slice(task.judged_from, None)
     labels = task.is_anomalous[judged]
     scores, metrics = found.test, _ranking(labels, found.test[judged], task.vus_buffer)
-    if task.detect is None:
-        is_detected = scores >= _cut(task, found)
-        metrics |= at_cut(labels, is_detected[judged])
-    else:
+    is_detected = None
+    if task.detect is not None:
         made = detected(task, found, task.detect)
         scores, is_detected = made.value, made.opened
+    elif found.reference is not None:
+        is_detected = scores >= _cut(task, found.score, found.reference)
+        metrics |= at_cut(labels, is_detected[judged])
     return Result(
         row=BenchmarkRow(
             data=data,
@@ -110,8 +111,14 @@ def mean_over_files(results: Sequence[Result]) -> dict[str, float]:
 
 def pooled_rows(results: Sequence[Result]) -> dict[str, float]:
     """Return the figures at the cut over the rows of all files, and the mean of the others."""
-    labels = np.concatenate([result.is_anomalous[result.judged_from :] for result in results])
-    found = np.concatenate([result.is_detected[result.judged_from :] for result in results])
+    judged = [
+        (one.is_anomalous[one.judged_from :], one.is_detected[one.judged_from :])
+        for one in results
+        if one.is_detected is not None
+    ]
+    if len(judged) < len(results):
+        return mean_over_files(results)
+    labels, found = (np.concatenate(one) for one in zip(*judged, strict=True))
     return {**mean_over_files(results), **at_cut(labels, found)}
 
 
@@ -120,7 +127,8 @@ def nab_scores(results: Sequence[Result]) -> dict[str, float]:
     files = [NabFile(r.is_anomalous, judged_from=r.judged_from) for r in results]
     total = NabCount(raw=0.0, windows=0)
     for one, result in zip(files, results, strict=True):
-        total += one.count(result.is_detected)
+        if result.is_detected is not None:
+            total += one.count(result.is_detected)
     values = [result.test for result in results]
     cuts = np.quantile(np.concatenate(values), np.linspace(0.8, 1.0, _NAB_CUTS))
     return {
@@ -149,15 +157,15 @@ def two_groups(scores: NDArray[np.float64]) -> float:
     return math.exp(cut) if are_distances else cut
 
 
-def _cut(task: Task, found: MethodScores) -> float:
-    if found.score == _LOG_ODDS:
+def _cut(task: Task, score: str, reference: NDArray[np.float64]) -> float:
+    if score == _LOG_ODDS:
         return 0.0
     if task.settings.cut == "held_out":
-        middle, high = np.quantile(found.reference, (0.5, _QUANTILE))
+        middle, high = np.quantile(reference, (0.5, _QUANTILE))
         return float(middle + task.settings.cut_factor * (high - middle))
     if task.settings.cut == "training_labels" and task.history_labels is not None:
-        return best_f1(task.history_labels, found.reference)[1]
-    return two_groups(found.reference)
+        return best_f1(task.history_labels, reference)[1]
+    return two_groups(reference)
 
 
 def _ranking(

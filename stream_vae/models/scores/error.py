@@ -84,7 +84,7 @@ class Recency(Score):
         """Return the score with the held-out variances; 1 where nothing was observed."""
         total = torch.zeros(data.n_features, dtype=torch.float64, device=data.device)
         count = torch.zeros_like(total)
-        for output in data.held_out:
+        for output in data.held_out_outputs():
             total += output.squared_residual.double().sum(dim=(0, 1))
             count += output.observed.sum(dim=(0, 1))
         return cls(residual_variance=torch.where(count > 0, total / count.clamp(min=1), 1.0))

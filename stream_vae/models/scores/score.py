@@ -1,9 +1,9 @@
 """What every score is, and what it is fitted to."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import ClassVar, Self
 
 import torch
@@ -36,6 +36,16 @@ class LatentSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Windows that neither the network that gave the outputs nor the members have seen."""
+
+    outputs: Iterable[WindowOutput]
+    """Batches; may be gone through repeatedly."""
+    members: tuple[Member, ...] = ()
+    """Window models beside the network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FittingData:
     """What a score may be fitted to."""
 
@@ -43,18 +53,22 @@ class FittingData:
     """F."""
     device: torch.device
     """Where the fitted tensors are to lie."""
-    held_out: Iterable[WindowOutput]
-    """Batches of held-out windows, not known to be anomalous; may be gone through repeatedly."""
+    held_out: Sequence[HeldOut]
+    """Windows not known to be anomalous; several where the calibration is cross-validated."""
     training: LatentSample | None = None
     """Windows that the network was trained on; None for outputs without a latent."""
     members: tuple[Member, ...] = ()
-    """Window models beside the network, for the score `fused`."""
+    """Window models beside the network that the score `fused` is to have."""
     has_distances: bool = True
     """Whether the difference of two values of every feature has a meaning; not of categories."""
     latent_clusters: int = 2
     """Components of the mixture on the latent."""
     seed: int = 0
     """Of all random draws."""
+
+    def held_out_outputs(self) -> Iterator[WindowOutput]:
+        """Yield the batches of all held-out windows."""
+        return chain.from_iterable(one.outputs for one in self.held_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Scores that a tracker adapts to each series: residuals about what is usual for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -99,17 +99,24 @@ class Tracked(Score):
         evidence, squares = [np.empty((0, K, F, 2), np.float32)], np.zeros((K, F))
         count = np.zeros(F)
         room = _MOST_EVIDENCE // (2 * K * F)
-        for output in data.held_out:
+        batches = (
+            (blank.by(one.members), output) for one in data.held_out for output in one.outputs
+        )
+        for score, output in batches:
             is_window = output.observed.any(dim=2).any(dim=1)
-            squares += blank.sum_of_squares(output).cpu().numpy()
+            squares += score.sum_of_squares(output).cpu().numpy()
             count += output.observed.sum(dim=(0, 1)).cpu().numpy()
-            found = blank.evidence(output)[is_window].cpu().numpy()
+            found = score.evidence(output)[is_window].cpu().numpy()
             if room > 0:
                 evidence.append(found[:room])
                 room -= len(found)
         mean_square = np.where(count > 0, squares / np.maximum(count, 1), 1.0)
         usual = UsualResiduals.of(np.concatenate(evidence), mean_square)
         return blank.about(usual, data.device)
+
+    def by(self, members: tuple[Member, ...]) -> Self:
+        """Return the score of other members beside the network; it has none."""
+        return self
 
     def about(self, usual: UsualResiduals, device: torch.device) -> Self:
         """Return the same score with another usual."""
@@ -153,6 +160,10 @@ class Fused(Tracked):
             return None
         blank = cls(members=data.members, **_nothing(1 + len(data.members), data))
         return cls._fitted(blank, data)
+
+    def by(self, members: tuple[Member, ...]) -> Self:
+        """Return the score of other members beside the network, with the same usual."""
+        return replace(self, members=members)
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors of the members as `MEMBER.TENSOR` beside those of what is usual."""
@@ -210,10 +221,14 @@ class FusedWindow(Fused):
     @classmethod
     def fitted(cls, data: FittingData) -> Self | None:
         """Return the score with the memory; None without it."""
-        memory = tuple(one for one in data.members if isinstance(one, Memory))
+        memory = _memory_of(data.members)
         if not memory or not data.has_distances:
             return None
         return cls._fitted(cls(members=memory, **_nothing(2, data)), data)
+
+    def by(self, members: tuple[Member, ...]) -> Self:
+        """Return the score of another memory, with the same usual."""
+        return replace(self, members=_memory_of(members))
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors, none shared with those of `fused`, as files of them require."""
@@ -225,6 +240,10 @@ class FusedWindow(Fused):
 
 
 _USUAL = ("variance", "bias", "level")
+
+
+def _memory_of(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    return tuple(one for one in members if isinstance(one, Memory))
 
 
 def usual_of(state: Mapping[str, Tensor]) -> UsualResiduals:

@@ -22,6 +22,7 @@ from stream_vae.models.scores.error import SquaredError
 from stream_vae.models.scores.likelihood import LogProbability
 from stream_vae.models.scores.score import (
     FittingData,
+    HeldOut,
     LatentSample,
     Score,
     log_error,
@@ -30,7 +31,7 @@ from stream_vae.models.scores.score import (
 from stream_vae.models.scores.single import SINGLE_SCORES
 from stream_vae.models.scores.supervised import Supervised
 from stream_vae.models.scores.tracked import FusedWindow, Tracked, filled, tracking_of
-from stream_vae.models.training.coverage import coverages
+from stream_vae.models.training.coverage import Unseen, coverages
 from stream_vae.models.training.labelled_thresholds import best_thresholds
 from stream_vae.models.training.training_windows import (
     ANOMALOUS,
@@ -59,57 +60,75 @@ _NETWORK = "vae"
 _BATCH = 256
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A network, what it was fitted to, and windows that it has not seen."""
+
+    bundle: Bundle
+    """Without scores."""
+    fitted_to: Sequence[WindowSet]
+    held_out: WindowSet
+
+
 def calibrate(
-    bundle: Bundle, *, fitted_to: list[WindowSet], held_out: WindowSet, device: torch.device
+    bundle: Bundle,
+    *,
+    fitted_to: Sequence[WindowSet],
+    sources: Sequence[Source],
+    device: torch.device,
 ) -> Bundle:
     """Return the bundle with every score that can be fitted, and its quantiles.
 
     Held-out windows that are labelled anomalous are left out of both. Quantiles are those of
-    single windows.
+    single windows. Where the sources are folds of a cross-validation, each fold's windows are
+    scored by its own network, members and latent, and with what is usual in all folds.
 
     Args:
         bundle: Without scores.
-        fitted_to: Windows that the network has seen, for the latent scores.
-        held_out: Windows that it has not.
+        fitted_to: Windows that its network has seen, for the latent scores.
+        sources: Where the held-out windows are: one of this network, or the folds.
         device: Where to compute.
     """
-    outputs = Reconstructor(
-        bundle, [LogProbability(), SquaredError()], device=device, max_batch=_BATCH
-    )
+    training = bundle.training.config
+    every = [_Prepared.of(one, device) for one in sources]
+    if len(every) == 1:
+        network, members = every[0].network, every[0].members
+    else:
+        network = _network(bundle, device)
+        members = _members(network, fitted_to, training)
     data = FittingData(
         n_features=len(bundle.spec.features),
         device=device,
-        held_out=_HeldOut(outputs, held_out),
-        training=_latent_sample(outputs, fitted_to),
-        members=_members(outputs, fitted_to, bundle.training.config),
+        held_out=[one.held_out for one in every],
+        training=_latent_sample(network, fitted_to),
+        members=members,
         has_distances=all(one.kind != "categorical" for one in bundle.spec.features),
-        latent_clusters=bundle.training.config.latent_clusters,
+        latent_clusters=training.latent_clusters,
         seed=bundle.noise_seed,
     )
-    # For single series alone: its memory would make every bundle twice as large.
-    wanted = dict(SINGLE_SCORES)
-    if data.n_features > 1:
-        del wanted[FusedWindow.name]
-    fitted = {name: score.fitted(data) for name, score in wanted.items()}
-    scores = {name: score for name, score in fitted.items() if score is not None}
-    values = _values(scores, bundle, [(held_out, _chosen_held_out(held_out))], device)
-    chosen = [name for name in combined_names(bundle.training.config) if name in scores]
-    if len(chosen) > 1:
+    scores = _fitted(data)
+    unseen = [one.unseen(data) if len(every) > 1 else one.by(scores) for one in every]
+    values: dict[str, NDArray[np.float64]] = {}
+    for one, source in zip(unseen, sources, strict=True):
+        chosen = [(one.windows, _chosen_held_out(one.windows))]
+        for name, found in _values(one.scores, source.bundle, chosen, device).items():
+            values[name] = np.concatenate([values.get(name, np.empty(0)), found])
+    chosen_names = [name for name in combined_names(training) if name in scores]
+    if len(chosen_names) > 1:
         combined = Combined.of(
-            {name: scores[name] for name in chosen},
-            {name: torch.from_numpy(_quantiles(values[name])).to(device) for name in chosen},
+            {name: scores[name] for name in chosen_names},
+            {name: torch.from_numpy(_quantiles(values[name])).to(device) for name in chosen_names},
         )
-        of_each = {name: torch.from_numpy(values[name]).to(device) for name in chosen}
+        of_each = {name: torch.from_numpy(values[name]).to(device) for name in chosen_names}
         scores[combined.name] = combined
         values[combined.name] = combined.total(of_each).cpu().numpy()
     states = {name: score.state() for name, score in scores.items()}
     states = {name: state for name, state in states.items() if state}
-    coverage = coverages(
-        {name: score for name, score in scores.items() if name not in _KNOW_COVERAGE},
-        outputs,
-        held_out,
-        seed=bundle.noise_seed,
-    )
+    dependent = [
+        replace(one, scores={n: s for n, s in one.scores.items() if n not in _KNOW_COVERAGE})
+        for one in unseen
+    ]
+    coverage = coverages(dependent, seed=bundle.noise_seed)
     return replace(
         bundle,
         score_states=states,
@@ -120,6 +139,52 @@ def calibrate(
             coverage=coverage,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A source, ready to give its held-out windows."""
+
+    source: Source
+    network: Reconstructor
+    members: tuple[Member, ...]
+
+    @classmethod
+    def of(cls, source: Source, device: torch.device) -> "_Prepared":
+        """Return a source with its network on the device and its members fitted."""
+        network = _network(source.bundle, device)
+        members = _members(network, source.fitted_to, source.bundle.training.config)
+        return cls(source=source, network=network, members=members)
+
+    @property
+    def held_out(self) -> HeldOut:
+        """Return what scores are fitted to."""
+        outputs = _HeldOut(self.network, self.source.held_out)
+        return HeldOut(outputs=outputs, members=self.members)
+
+    def unseen(self, data: FittingData) -> Unseen:
+        """Return the windows with scores of this network's latent and these members."""
+        sample = _latent_sample(self.network, self.source.fitted_to)
+        return self.by(_fitted(replace(data, training=sample, members=self.members)))
+
+    def by(self, scores: Mapping[str, Score]) -> Unseen:
+        """Return the windows with their scores."""
+        return Unseen(scores=scores, network=self.network, windows=self.source.held_out)
+
+
+def _network(bundle: Bundle, device: torch.device) -> Reconstructor:
+    scores = [LogProbability(), SquaredError()]
+    return Reconstructor(bundle, scores, device=device, max_batch=_BATCH)
+
+
+def _fitted(data: FittingData) -> dict[str, Score]:
+    """Return the scores that the data suffice for."""
+    # For single series alone: its memory would make every bundle twice as large.
+    wanted = dict(SINGLE_SCORES)
+    if data.n_features > 1:
+        del wanted[FusedWindow.name]
+    fitted = {name: score.fitted(data) for name, score in wanted.items()}
+    return {name: score for name, score in fitted.items() if score is not None}
 
 
 def combined_names(training: TrainingConfig) -> list[str]:
@@ -298,7 +363,7 @@ def _chosen_held_out(windows: WindowSet) -> NDArray[np.int64]:
     return _spaced(normal if len(normal) else np.arange(len(windows)), _MAX_WINDOWS)
 
 
-def _latent_sample(reconstructor: Reconstructor, parts: list[WindowSet]) -> LatentSample:
+def _latent_sample(reconstructor: Reconstructor, parts: Sequence[WindowSet]) -> LatentSample:
     """Return evenly spaced windows of the parts, those with a label chosen apart."""
     means, log_vars, errors, residuals, labels = [], [], [], [], []
     for windows in parts:

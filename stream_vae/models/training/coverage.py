@@ -1,6 +1,7 @@
 """Scores of held-out windows from which values are taken away."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,35 +18,60 @@ _LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)
 _MOST_WINDOWS = 768
 _BATCH = 256
 
+_Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Missing shares and scores, (B,) each."""
 
-def coverages(
-    scores: Mapping[str, Score], reconstructor: Reconstructor, held_out: WindowSet, *, seed: int
-) -> dict[str, Coverage]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """Windows, a network that was not fitted to them, and scores of its output."""
+
+    scores: Mapping[str, Score]
+    """By name; the same names wherever several are given."""
+    network: Reconstructor
+    windows: WindowSet
+
+
+def coverages(unseen: Sequence[Unseen], *, seed: int) -> dict[str, Coverage]:
     """Return score -> how it depends on the share of a window that is missing.
 
     Of the newest step something always stays, as in a window that ends with a reading. Windows of
     a single value are observed or not scored: they have no coverage.
 
     Args:
-        scores: By name.
-        reconstructor: Of the network.
-        held_out: Windows that it was not fitted to; anomalous ones are left out.
+        unseen: Of the calibration; anomalous windows are left out.
         seed: Of what is taken away.
     """
+    rng = np.random.default_rng(seed)
+    levels: dict[str, list[list[_Pair]]] = {}
+    for one in unseen:
+        for name, pairs in _at_levels(one, _MOST_WINDOWS // len(unseen), rng).items():
+            levels.setdefault(name, []).append(pairs)
+    return {
+        name: Coverage.of(
+            [
+                (np.concatenate([pair[0] for pair in level]), np.concatenate([p[1] for p in level]))
+                for level in zip(*of_each, strict=True)
+            ]
+        )
+        for name, of_each in levels.items()
+    }
+
+
+def _at_levels(unseen: Unseen, most: int, rng: np.random.Generator) -> dict[str, list[_Pair]]:
+    """Return score -> missing shares and scores of at most so many windows, at each level."""
+    held_out = unseen.windows
     normal = np.flatnonzero(held_out.labels() != ANOMALOUS)
-    chosen = normal[:: max(-(-len(normal) // _MOST_WINDOWS), 1)]
+    chosen = normal[:: max(-(-len(normal) // most), 1)]
     if not len(chosen) or held_out.window_length * held_out.steps.shape[1] < 2:
         return {}
     windows, times = held_out.take(chosen)
-    rng = np.random.default_rng(seed)
-    found: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
-        name: [] for name in scores
-    }
+    found: dict[str, list[_Pair]] = {name: [] for name in unseen.scores}
     for level in (0.0, *_LEVELS):
         holes = _with_holes(windows, level, rng)
-        for name, pair in _scored(scores, reconstructor, holes, times).items():
+        for name, pair in _scored(unseen.scores, unseen.network, holes, times).items():
             found[name].append(pair)
-    return {name: Coverage.of(levels) for name, levels in found.items()}
+    return found
 
 
 def _with_holes(
@@ -67,7 +93,7 @@ def _scored(
     reconstructor: Reconstructor,
     windows: NDArray[np.float32],
     times: NDArray[np.int64],
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+) -> dict[str, _Pair]:
     """Return score -> missing shares and scores of windows."""
     parts: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in scores}
     for rows in _batches(len(windows)):

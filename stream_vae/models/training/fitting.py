@@ -244,10 +244,18 @@ class Fitting:
             yield
 
 
-def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted:
+def fit(
+    fitting: Fitting, validation: WindowSet, listeners: Listeners, *, to_the_end: bool = False
+) -> Fitted:
     """Train to the end, or until held-out likelihood has not risen for `patience` epochs.
 
     The weights with the best validation likelihood are kept.
+
+    Args:
+        fitting: To be trained.
+        validation: Windows that the likelihood is of.
+        listeners: Are told of progress.
+        to_the_end: Let the likelihood decide nothing: take all steps, keep the last weights.
 
     Raises:
         ConfigError: If training diverges.
@@ -255,7 +263,7 @@ def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted
     held_out = [fitting.batch(validation, which) for which in held_out_batches(len(validation))]
     history: list[EpochReport] = []
     best_weights: dict[str, Tensor] = {}
-    while len(history) < fitting.plan.epochs and not fitting.has_stalled(history):
+    while len(history) < fitting.plan.epochs and (to_the_end or not fitting.has_stalled(history)):
         reports = []
         for _ in range(fitting.plan.steps_per_epoch):
             reports.append(fitting.step())
@@ -267,7 +275,7 @@ def fit(fitting: Fitting, validation: WindowSet, listeners: Listeners) -> Fitted
                 f"training diverged: found a held-out log-likelihood of {likelihood}, expected a "
                 "finite one; lower training.learning_rate"
             )
-        is_best = all(likelihood > past.validation_log_likelihood for past in history)
+        is_best = to_the_end or all(likelihood > past.validation_log_likelihood for past in history)
         if is_best:
             state = fitting.model.state_dict()
             best_weights = {name: tensor.detach().clone() for name, tensor in state.items()}

@@ -110,5 +110,7 @@ class TrainingReport:
     calibration_quantiles: dict[str, dict[float, float]]
     """Score -> level -> quantile of the held-out scores."""
     labels: LabelReport
+    folds: int = 0
+    """Blocks that the calibration was cross-validated over; 0: it is of a held-out part."""
     advice: tuple[Advice, ...] = ()
     """What was found in the data and in the training."""

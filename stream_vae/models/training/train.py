@@ -27,6 +27,7 @@ from stream_vae.models.training.advice import (
 )
 from stream_vae.models.training.calibration import (
     QUANTILE_LEVELS,
+    Source,
     calibrate,
     choose_thresholds,
     combined_names,
@@ -42,10 +43,13 @@ from stream_vae.models.training.reports import (
 from stream_vae.models.training.training_windows import (
     ANOMALOUS,
     NORMAL,
+    Fold,
     TrainingSeries,
     WindowSet,
     check_series,
+    cut_folds,
     cut_parts,
+    is_cross_validated,
 )
 from stream_vae.models.training.trim import (
     spans_of,
@@ -80,10 +84,12 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
     max_gap: int | None = None,
     listeners: Listeners = SILENT,
 ) -> TrainedModel:
-    """Train a model and calibrate it on the held-out end of each series.
+    """Train a model and calibrate it on windows that it has not seen.
 
     Each series is cut in time order into a training, a validation and a calibration part; no window
-    crosses a cut. The same arguments on the same machine give the same scores (on a CPU).
+    crosses a cut. Of a short history all rows are fitted instead, and the calibration is that of
+    models of all its blocks but one (`training.calibration`). The same arguments on the same
+    machine give the same scores (on a CPU).
 
     Args:
         series: At least one; all with the same F features.
@@ -117,7 +123,8 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         listeners=listeners,
         cycle_steps=max((round(one.period_ns / step_ns) for one in rhythms), default=0),
     )
-    fit_of_all = _fit(task, series)
+    is_crossed = is_cross_validated(series, window_length=decided.window_length, training=training)
+    fit_of_all = _fit_in_folds(task, series) if is_crossed else _fit(task, series)
     bundle = _calibrated(_bundle(task, series, fit_of_all, model_id=model_id, now=now), fit_of_all)
     advice = (
         *advise_on_data(
@@ -189,7 +196,48 @@ class _Fit:
     scaler: Scaler
     parts: dict[str, WindowSet]
     fitted: Fitted
-    trimmed: tuple[TrimmedSpan, ...]
+    trimmed: tuple[TrimmedSpan, ...] = ()
+    folds: tuple["_FittedFold", ...] = ()
+    """Of a cross-validation; the parts are then all windows and, as both of the others, those of
+    the folds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FittedFold:
+    """A model of all blocks but one."""
+
+    fold: Fold
+    fitted: Fitted
+
+
+def _fit_in_folds(task: _Task, series: Sequence[TrainingSeries]) -> _Fit:
+    """Fit a model to all rows, and one to all but each block."""
+    cut = cut_folds(
+        series,
+        features=task.features,
+        step_ns=task.step_ns,
+        window_length=task.architecture.window_length,
+        max_gap=task.max_gap,
+        training=task.training,
+    )
+    folds = []
+    for fold in cut.folds:
+        fitting = task.start(fold.training, cut.scaler)
+        fitted = fit(fitting, fold.held_out, SILENT, to_the_end=True)
+        folds.append(_FittedFold(fold=fold, fitted=fitted))
+    fitting = task.start(cut.every, cut.scaler)
+    fitted = fit(fitting, cut.every, task.listeners, to_the_end=True)
+    unseen = np.average(
+        [one.fitted.best.validation_log_likelihood for one in folds],
+        weights=[len(one.fold.held_out) for one in folds],
+    )
+    best = replace(fitted.best, validation_log_likelihood=float(unseen))
+    return _Fit(
+        scaler=cut.scaler,
+        parts={"training": cut.every, "validation": cut.held_out, "calibration": cut.held_out},
+        fitted=replace(fitted, best=best),
+        folds=tuple(folds),
+    )
 
 
 def _fit(task: _Task, series: Sequence[TrainingSeries]) -> _Fit:
@@ -248,8 +296,20 @@ def _bundle(
 def _calibrated(bundle: Bundle, fit_of_all: _Fit) -> Bundle:
     device = resolve_device(bundle.training.config.device)
     parts = fit_of_all.parts
-    held_out = parts["calibration"]
-    calibrated = calibrate(bundle, fitted_to=_seen(parts), held_out=held_out, device=device)
+    if fit_of_all.folds:
+        every = [parts["training"]]
+        sources = [
+            Source(
+                bundle=replace(bundle, weights=_weights(one.fitted)),
+                fitted_to=[one.fold.training],
+                held_out=one.fold.held_out,
+            )
+            for one in fit_of_all.folds
+        ]
+        return with_version(calibrate(bundle, fitted_to=every, sources=sources, device=device))
+    seen = _seen(parts)
+    held_out = Source(bundle=bundle, fitted_to=seen, held_out=parts["calibration"])
+    calibrated = calibrate(bundle, fitted_to=seen, sources=[held_out], device=device)
     return with_version(choose_thresholds(calibrated, _labelled_first(parts), device))
 
 
@@ -289,6 +349,7 @@ def _summary(task: _Task, series: Sequence[TrainingSeries], fit_of_all: _Fit) ->
             "numpy": str(np.__version__),
         },
         trimmed=fit_of_all.trimmed,
+        folds=len(fit_of_all.folds),
     )
 
 
@@ -316,7 +377,12 @@ def _report(bundle: Bundle, series: Sequence[TrainingSeries], fit_of_all: _Fit) 
         rows=bundle.training.rows,
         series=bundle.training.series,
         features=_feature_reports(bundle.spec.features, series, parts["training"].steps),
-        windows={part: len(windows) for part, windows in parts.items()},
+        windows={
+            part: len(windows)
+            for part, windows in parts.items()
+            if part != "validation" or not fit_of_all.folds
+        },
+        folds=len(fit_of_all.folds),
         parameters=sum(tensor.numel() for tensor in bundle.weights.values()),
         history=fitted.history,
         best_epoch=fitted.best.epoch,

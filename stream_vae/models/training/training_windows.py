@@ -17,6 +17,12 @@ from stream_vae.models.config import TrainingConfig
 PARTS = ("training", "validation", "calibration")
 """In time order."""
 
+FEW_WINDOWS = 25
+"""Windows end to end of a history below which no part of it is set aside: a fifth of it would be
+five windows, too few to tell what is usual."""
+
+_MOST_FOLDS = 4
+
 NORMAL, ANOMALOUS, UNLABELLED = 0, 1, -1
 """Labels of rows and windows."""
 
@@ -126,6 +132,119 @@ def cut_parts(  # noqa: PLR0913 -- what is cut, and how
     return scaler, cut
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """A block of the history and the rest of it."""
+
+    training: WindowSet
+    held_out: WindowSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidation:
+    """All windows, and the same history in folds."""
+
+    scaler: Scaler
+    """Of all rows: the folds' residuals must have the same unit."""
+    every: WindowSet
+    held_out: WindowSet
+    """Those of all folds, in their order."""
+    folds: tuple[Fold, ...]
+
+
+def is_cross_validated(
+    series: Sequence[TrainingSeries], *, window_length: int, training: TrainingConfig
+) -> bool:
+    """Return whether the calibration takes all rows in turn, `auto` resolved.
+
+    Raises:
+        ConfigError: If it is asked for with what needs a part of its own.
+    """
+    is_labelled = any(one.labels is not None and (one.labels == 1).any() for one in series)
+    needs_parts = is_labelled or training.trim != "off"
+    if training.calibration == "cross_validation" and needs_parts:
+        raise ConfigError(
+            "training.calibration: found cross_validation with rows labelled 1 or with "
+            "training.trim, which are judged on parts of their own; expected held_out or auto"
+        )
+    if training.calibration != "auto":
+        return training.calibration == "cross_validation"
+    rows = sum(len(one.times) for one in series)
+    return not needs_parts and rows < FEW_WINDOWS * window_length
+
+
+def cut_folds(  # noqa: PLR0913 -- what is cut, and how
+    series: Sequence[TrainingSeries],
+    *,
+    features: Sequence[Feature],
+    step_ns: int,
+    window_length: int,
+    max_gap: int,
+    training: TrainingConfig,
+) -> CrossValidation:
+    """Return all windows, and up to four folds of the history.
+
+    Where there are four series or more, each belongs to one fold whole; else each is cut into
+    blocks, at least two windows long where there are rows enough. No window crosses a cut.
+
+    Raises:
+        ConfigError: If a fold has no window to train on or none to hold out.
+    """
+    rows = np.concatenate([one.values for one in series])
+    scaler = fit_scaler(rows, features, scaling=training.scaling)
+    stride = training.stride if window_length > 1 else 1
+
+    def windows(of: Sequence[TrainingSeries], stride: int) -> WindowSet:
+        grid = Grid(step_ns=step_ns, max_gap=max_gap)
+        return _cut_windows(
+            of, scaler=scaler, grid=grid, window_length=window_length, stride=stride
+        )
+
+    blocks = _blocks(series, window_length)
+    folds = tuple(
+        Fold(
+            training=windows([one for rest in _others(blocks, k) for one in rest], stride),
+            held_out=windows(block, 1),
+        )
+        for k, block in enumerate(blocks)
+    )
+    if not all(len(fold.training) and len(fold.held_out) for fold in folds):
+        longest = max(len(one.times) for one in series)
+        raise ConfigError(
+            f"too few rows: found {longest} rows in the longest of {len(series)} series, expected "
+            f"at least two times window_length = {window_length}, without a gap of more than "
+            f"{max_gap} steps, or several series of that length; a shorter window_length needs "
+            "fewer"
+        )
+    return CrossValidation(
+        scaler=scaler,
+        every=windows(series, stride),
+        held_out=windows([one for block in blocks for one in block], 1),
+        folds=folds,
+    )
+
+
+def _blocks(series: Sequence[TrainingSeries], window_length: int) -> list[list[TrainingSeries]]:
+    """Return the rows of each fold."""
+    if len(series) >= _MOST_FOLDS:
+        edges = np.linspace(0, len(series), _MOST_FOLDS + 1).astype(int).tolist()
+        return [list(series[start:end]) for start, end in pairwise(edges)]
+    longest = max(len(one.times) for one in series)
+    n_blocks = min(max(longest // (2 * window_length), 2), _MOST_FOLDS)
+    blocks: list[list[TrainingSeries]] = [[] for _ in range(n_blocks)]
+    for one in series:
+        edges = np.linspace(0, len(one.times), n_blocks + 1).astype(int).tolist()
+        for block, (start, end) in zip(blocks, pairwise(edges), strict=True):
+            block.append(_rows(one, slice(start, end)))
+    return blocks
+
+
+def _others(
+    blocks: Sequence[Sequence[TrainingSeries]], left_out: int
+) -> list[Sequence[TrainingSeries]]:
+    return [block for k, block in enumerate(blocks) if k != left_out]
+
+
 def part_rows(n_rows: int, training: TrainingConfig) -> dict[str, slice]:
     """Return the rows of each part of a series of `n_rows`."""
     tail = n_rows - round(n_rows * training.calibration_fraction)
@@ -191,7 +310,10 @@ class Grid:
 
 def _part(one: TrainingSeries, part: str, training: TrainingConfig) -> TrainingSeries:
     """Return the rows of one part of a series."""
-    rows = part_rows(len(one.times), training)[part]
+    return _rows(one, part_rows(len(one.times), training)[part])
+
+
+def _rows(one: TrainingSeries, rows: slice) -> TrainingSeries:
     return TrainingSeries(
         key=one.key,
         times=one.times[rows],

@@ -112,7 +112,7 @@ def test_spec_says_what_was_trained(model: TrainedModel) -> None:
 def test_calibration_is_that_of_the_held_out_tail(model: TrainedModel) -> None:
     """Quantiles of every score are those of the tail's windows under the product's scorer."""
     windows, times = tail_windows()
-    assert set(model.bundle.spec.calibration) == set(SCORES) - {"supervised"}
+    assert set(model.bundle.spec.calibration) == set(SCORES) - {"supervised", "fused_window"}
     for name, found in model.bundle.spec.calibration.items():
         scores = WindowScorer(model.bundle, score=name, device="cpu").score(windows, times)
         values = scores.value
@@ -145,7 +145,7 @@ def with_labels(*anomalous: int, known: slice = slice(None)) -> TrainingSeries:
 def test_labels_fit_the_supervised_score_and_leave_the_network_alone(model: TrainedModel) -> None:
     """A few labelled rows are enough."""
     labelled = make_model(with_labels(10, 11, known=slice(0, 40))).bundle
-    assert set(labelled.spec.calibration) == set(SCORES)
+    assert set(labelled.spec.calibration) == set(SCORES) - {"fused_window"}
     assert labelled.weights.keys() == model.bundle.weights.keys()
     for name, tensor in labelled.weights.items():
         assert torch.equal(tensor, model.bundle.weights[name])
@@ -292,11 +292,12 @@ def test_progress_is_told_per_epoch_and_per_batch() -> None:
 
 
 def test_too_few_rows_are_refused() -> None:
-    """20 % of 27 rows is a tail of 5, one short of a window."""
+    """20 % of 27 rows is a tail of 5, one short of a window; of 11, one block of two is."""
+    held_out = replace(TRAINING, calibration="held_out", validation_fraction=0.3)
     with pytest.raises(ConfigError, match=r"calibration part: found 5 rows.*\(27 in all\).*= 6"):
-        make_model(
-            make_series(make_values(27)), training=replace(TRAINING, validation_fraction=0.3)
-        )
+        make_model(make_series(make_values(27)), training=held_out)
+    with pytest.raises(ConfigError, match=r"found 11 rows.*two times window_length = 6"):
+        make_model(make_series(make_values(11)))
 
 
 def test_absent_device_is_refused() -> None:
@@ -319,3 +320,46 @@ def test_fingerprint_knows_names_keys_times_and_values() -> None:
         fingerprint([series, series], FEATURES),
     }
     assert len(others | {original}) == 6
+
+
+SHORT = TrainingConfig(epochs=2, min_steps=4, batch_size=16, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def short() -> TrainedModel:
+    """Return a model of 100 rows: fewer than 25 windows end to end."""
+    return make_model(make_series(make_values(100)), training=SHORT)
+
+
+def test_short_history_is_fitted_whole_and_calibrated_in_folds(short: TrainedModel) -> None:
+    """Four blocks of 25 rows hold 20 windows each; control: with more rows an end is held out."""
+    assert short.report.folds == short.bundle.training.folds == 4
+    assert short.report.windows == {"training": 48, "calibration": 80}
+    np.testing.assert_allclose(short.bundle.spec.scaler.mean, make_values(100).mean(axis=0))
+    assert set(short.bundle.spec.calibration) == set(SCORES) - {"supervised", "fused_window"}
+    held_out = replace(SHORT, calibration="held_out")
+    assert make_model(make_series(make_values(100)), training=held_out).report.folds == 0
+
+
+def test_scores_of_a_short_history_are_those_of_rows_not_fitted(short: TrainedModel) -> None:
+    """The memory knows each fitted window by heart, yet what is usual of it is not 0."""
+    usual = short.bundle.spec.tracking["fused"]
+    assert usual.variance[1, 1] > 1e-3
+    assert decode_bundle(encode_bundle(short.bundle)).training.folds == 4
+
+
+def test_many_short_series_are_held_out_whole() -> None:
+    """Five of 7 rows, none of which could be cut in three; each fold holds out one or two."""
+    rows = make_values(35)
+    series = [make_series(rows[at : at + 7], key=str(at)) for at in range(0, 35, 7)]
+    report = make_model(*series, training=SHORT).report
+    assert report.folds == 4
+    assert report.windows == {"training": 5, "calibration": 10}
+
+
+def test_cross_validation_leaves_no_part_for_labels() -> None:
+    labelled = replace(make_series(make_values(100)), labels=np.eye(100, dtype=np.int8)[50])
+    crossed = replace(SHORT, calibration="cross_validation")
+    with pytest.raises(ConfigError, match=r"training\.calibration: found cross_validation"):
+        make_model(labelled, training=crossed)
+    assert make_model(labelled, training=SHORT).report.folds == 0
