@@ -51,7 +51,7 @@ _ALERT_WAIT_S = 30.0
 _DETECTION: dict[str, Any] = {
     "detect": {
         "profile": "multivariate",  # a peak of one hour is lost in the mean of a few scores
-        "score": "tracked",  # the flow's level moves within days, of an hour a reading
+        "score": "fused",  # the flow's level moves within days, of an hour a reading
         "tracking": {"readings": 96},
         "threshold": {"quantile": 0.999},
         "max_gap": 3,
