@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from stream_vae.core.columns import Columns
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.detect.config import DetectConfig, ThresholdConfig, ThresholdMethod
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.factory import build_threshold
 from stream_vae.detect.threshold.likelihood import LikelihoodThreshold
-from stream_vae.detect.threshold.openings import OpeningRule
+from stream_vae.detect.threshold.openings import OpeningCounter, OpeningRule, opening_fields
 from stream_vae.detect.threshold.percentile import PercentileThreshold, ReadingBudget
 from stream_vae.detect.threshold.threshold import Judgement, Threshold
 from tests.conftest import make_spec
@@ -33,7 +34,10 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "fixed": {"value": 3.5},
     "labelled": {"criterion": "best_f1"},
     "pot": {"peaks": 100, "quantile": 0.999},
+    "budget": {"method": "percentile"},
 }
+BUDGET = "1 per series per week"
+"""Of readings of a minute: one in 10,080, that 1 in 840 is first taken to be above for."""
 LEARNT = ("percentile", "mean_sd", "pot")
 UNTAUGHT = ("fixed", "labelled")
 
@@ -57,13 +61,14 @@ def make_threshold(method: str, n_series: int = 1, **learning: float) -> Thresho
 def make_calibrated(
     method: str, calibration: NDArray[np.float64], learning: Mapping[str, float], n_series: int = 1
 ) -> Threshold:
-    options = dict(METHODS[method])
-    if method in LEARNT:
+    options = {"method": method, **METHODS[method]}
+    if method in {*LEARNT, "budget"}:
         options |= learning
-    config = ThresholdConfig(method=method, **options)  # type: ignore[arg-type]  # one of METHODS
-    threshold = build_threshold(
-        DetectConfig(threshold=config), make_labelled_spec(calibration), "mean_square", n_series
+    config = DetectConfig(
+        threshold=ThresholdConfig(**options), budget=BUDGET if method == "budget" else ""
     )
+    spec = replace(make_labelled_spec(calibration), step_seconds=60.0)
+    threshold = build_threshold(config, spec, "mean_square", n_series)
     threshold.start(np.arange(n_series, dtype=np.int32))
     return threshold
 
@@ -79,7 +84,7 @@ def judge_unlearnt(threshold: Threshold, scores: NDArray[np.float64]) -> Judgeme
 
 
 def test_every_method_of_the_settings_is_held_to_the_laws() -> None:
-    assert {*METHODS, "auto"} == set(get_args(ThresholdMethod))
+    assert {*METHODS, "auto"} == {*get_args(ThresholdMethod), "budget"}
 
 
 @every_method
@@ -200,24 +205,6 @@ def test_verdicts_do_not_depend_on_how_scores_are_batched(
         np.testing.assert_array_equal(joined, getattr(whole, name))
     series = np.arange(3, dtype=np.int32)
     assert threshold.state.save(series).tobytes() == at_once.state.save(series).tobytes()
-
-
-@pytest.mark.parametrize("batch", [1, 7])
-def test_a_budget_counts_incidents_alike_however_scores_are_batched(batch: int) -> None:
-    budget = ReadingBudget(per_reading=0.004, words="some", rule=OpeningRule())
-    config = ThresholdConfig(window=100, refresh_every=20, release_after=25)
-    scores = np.random.default_rng(8).normal(size=400)
-    scores[::60] += 9
-    scores[1::60] += 9
-    found = []
-    for size in (400, batch):
-        threshold = PercentileThreshold(config, CALIBRATION, 1, budget=budget)
-        threshold.start(np.zeros(1, np.int32))
-        parts = [judge(threshold, scores[at : at + size]) for at in range(0, 400, size)]
-        in_force = np.concatenate([part.threshold for part in parts])
-        assert len(np.unique(in_force)) > 5
-        found.append((in_force.tobytes(), threshold.state.save(np.zeros(1, np.int32)).tobytes()))
-    assert found[0] == found[1]
 
 
 @every_method
@@ -347,6 +334,22 @@ def test_as_many_readings_as_asked_are_above_the_threshold(method: str, law: str
     judged = threshold.judge(rows, scores.ravel(), np.zeros(n * length, np.bool_))
     share = judged.anomalous.reshape(n, length)[:, window:].mean()
     assert 0.007 < share < 0.013
+
+
+def test_as_many_incidents_as_budgeted_are_opened() -> None:
+    """Of 20 stationary series together, once each has learnt how its excursions cluster."""
+    n, length, learning, per_reading = 20, 4000, 1500, 0.004
+    budget = ReadingBudget(per_reading=per_reading, words="some", rule=OpeningRule())
+    threshold = PercentileThreshold(ThresholdConfig(window=1000), CALIBRATION, n, budget=budget)
+    series = np.arange(n, dtype=np.int32)
+    threshold.start(series)
+    rows = np.repeat(series, length)
+    scores = drawn("autoregressive", n, length)
+    judged = threshold.judge(rows, scores.ravel(), np.zeros(n * length, np.bool_))
+    state = Columns(np.zeros((), np.dtype([*opening_fields("of")])), n)
+    opened = OpeningCounter.within(state, "of", OpeningRule()).observe(rows, judged.anomalous)
+    realised = opened.reshape(n, length)[:, learning:].mean()
+    assert realised == pytest.approx(per_reading, rel=0.2)
 
 
 def drawn(law: str, n: int, length: int) -> NDArray[np.float64]:
