@@ -360,6 +360,13 @@ class ReadingsJudged:
     unscorable: int
     score_margins: tuple[float, ...]
     """score - threshold of a few of the windows, for a histogram; bounded."""
+    incidents_opened: int
+    step_s: float
+    """Event time for which a reading stands."""
+    above_asked: float | None
+    """Share of the scored readings that are to lie above the threshold; None: nothing is asked."""
+    incidents_asked: float | None
+    """Incidents of one series in a second of event time; None: there is no budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.profile import in_profile
+from stream_vae.detect.rates import Rates, asked_rates
 from stream_vae.detect.threshold.threshold import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
@@ -76,7 +77,7 @@ class Pipeline:
         partition_parts: Sequence[PartitionPart] = (),
     ) -> None:
         spec = detector.spec
-        config = in_profile(config, spec)
+        self._config = config = in_profile(config, spec)
         self.detector = detector
         self.store = SeriesStore(spec, config, detector.capacity, (*detector.parts, *series_parts))
         self._partition_parts = tuple(partition_parts)
@@ -102,6 +103,11 @@ class Pipeline:
     def n_open_incidents(self) -> int:
         """Incidents firing now, of both kinds."""
         return self.store.incidents.n_open + len(self.store.silences.open_rows)
+
+    @property
+    def asked(self) -> Rates:
+        """How often readings are to lie above the threshold, and incidents to open."""
+        return asked_rates(self._config, self.n_series)
 
     def observe(self, readings: ReadingBatch, now: datetime) -> Outcome:
         """Process N readings."""
@@ -184,12 +190,14 @@ class Pipeline:
         window_batch, scores, judged = scored.window_batch, batch.scored.scores, batch.judged
         rows = window_batch.rows[window_batch.ready]
         verdicts = _verdicts(window_batch, scores, judged)
+        changes = self._changes(batch, now, replayed=replayed)
+        events = () if replayed else self._events(rows, scores, judged, verdicts, changes)
         return Outcome(
             scores=scores,
             verdicts=verdicts,
             late=np.flatnonzero(window_batch.late),
-            changes=self._changes(batch, now, replayed=replayed),
-            events=() if replayed else self._events(rows, scores, judged, verdicts),
+            changes=changes,
+            events=events,
         )
 
     def _detector(self, version: str) -> Detector:
@@ -205,7 +213,9 @@ class Pipeline:
         scores: Scores,
         judged: Judgement,
         verdicts: VerdictBatch,
+        changes: Changes,
     ) -> tuple[Event, ...]:
+        asked = self.asked
         count = np.bincount(verdicts.verdict, minlength=len(Verdict))
         events: list[Event] = [
             ReadingsJudged(
@@ -214,6 +224,12 @@ class Pipeline:
                 warming_up=int(count[Verdict.WARMING_UP]),
                 unscorable=int(count[Verdict.UNSCORABLE]),
                 score_margins=tuple((scores.value - judged.threshold)[:_MARGINS_TOLD].tolist()),
+                incidents_opened=sum(
+                    event.kind == "anomaly" and event.sequence == 0 for event in changes.alerts
+                ),
+                step_s=self.detector.spec.step_seconds,
+                above_asked=asked.above,
+                incidents_asked=asked.incidents,
             )
         ]
         events += [

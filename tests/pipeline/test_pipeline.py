@@ -316,6 +316,9 @@ def test_counts_of_verdicts_sum_to_the_readings(
     outcome = make_pipeline().observe(stream, NOW)
     told = next(event for event in outcome.events if isinstance(event, ReadingsJudged))
     assert told.normal + told.anomalous + told.warming_up + told.unscorable == len(stream)
+    opened = {alert.incident_id for alert in outcome.alerts if alert.kind == "anomaly"}
+    assert told.incidents_opened == len(opened) > 0
+    assert (round(told.above_asked or 0, 6), told.incidents_asked) == (0.001, None)
 
 
 def origin_of(detector: str, topic: str, group: str) -> Origin:

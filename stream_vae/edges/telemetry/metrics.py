@@ -188,6 +188,19 @@ class Metrics:
             "Score minus threshold of a sample of the windows; above 0 is anomalous.",
             _MARGINS,
         )
+        self.above_threshold = self._gauges(
+            "readings_above_threshold_ratio",
+            "Share of scored readings above the threshold: as asked, and since the start.",
+            "of",
+        )
+        self.incidents_opened = self._counter(
+            "incidents_opened_total", "Incidents of anomalous readings that opened."
+        )
+        self.incident_rate = self._gauges(
+            "incidents_per_series_second",
+            "Incidents of a series in event time: as budgeted, and since the start.",
+            "of",
+        )
         self.thresholds_released = self._counter(
             "thresholds_released_total", "Series whose new level was learnt as normal."
         )

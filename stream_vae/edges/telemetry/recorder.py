@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from stream_vae import events
+from stream_vae.detect.rates import Rates, realised_rates
 from stream_vae.edges.telemetry.logs import Logger
 from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.edges.telemetry.repeats import Level, Line, RepeatLimiter
@@ -58,6 +59,7 @@ class Recorder:
         self._period = Period()
         self._period_began = clock()
         self._limiter = RepeatLimiter(self._write, summary_period_s)
+        self._judged = self._anomalous = self._opened = 0  # since the start
         self._topics: dict[int, str] = {}  # partition held -> its topic
         self._lag: dict[int, int] = {}
         self._faces: Mapping[type[events.Event], Callable[[Any], None]] = {
@@ -310,6 +312,25 @@ class Recorder:
         for margin in event.score_margins[::every]:
             if math.isfinite(margin):
                 self._metrics.score_margin.observe(margin)
+        self._show_rates(event)
+
+    def _show_rates(self, event: events.ReadingsJudged) -> None:
+        self._judged += event.normal + event.anomalous
+        self._anomalous += event.anomalous
+        self._opened += event.incidents_opened
+        self._metrics.incidents_opened.inc(event.incidents_opened)
+        realised = realised_rates(
+            judged=self._judged,
+            anomalous=self._anomalous,
+            opened=self._opened,
+            step_s=event.step_s,
+        )
+        asked = Rates(above=event.above_asked, incidents=event.incidents_asked)
+        for of, rates in (("asked", asked), ("realised", realised)):
+            if rates.above is not None:
+                self._metrics.above_threshold.labels(of).set(rates.above)
+            if rates.incidents is not None:
+                self._metrics.incident_rate.labels(of).set(rates.incidents)
 
     def _threshold_released(self, event: events.ThresholdReleased) -> None:
         self._metrics.thresholds_released.inc()

@@ -30,7 +30,7 @@ DETECTOR = "pumps"
 LABELS = {
     *("topic", "reason", "stage", "verdict", "device", "status", "severity", "result", "event"),
     *("partition", "version", "instance_id", "model_id", "model_version", "le", "detector"),
-    "feature",
+    *("feature", "of"),
 }
 
 Line = tuple[str, str, dict[str, Any]]
@@ -231,6 +231,20 @@ def test_counts_add_up() -> None:
     assert bench.metric("records_rejected_total", topic="x", reason="not_json") == 6.0
     assert bench.metric("score_margin_count") == 6.0
     assert bench.metric("score_margin_bucket", le="0.0") == 3.0
+
+
+def test_rates_are_told_as_asked_and_as_realised_since_the_start() -> None:
+    """Control: what nothing asks for has no value to compare with."""
+    bench = Bench()
+    judged = {"normal": 97, "anomalous": 3, "incidents_opened": 1, "step_s": 60.0}
+    bench.record(
+        *[make_event(events.ReadingsJudged, **judged, above_asked=0.02, incidents_asked=None)] * 2
+    )
+    assert bench.metric("readings_above_threshold_ratio", of="asked") == 0.02
+    assert bench.metric("readings_above_threshold_ratio", of="realised") == 0.03
+    assert bench.metric("incidents_per_series_second", of="asked") is None
+    assert bench.metric("incidents_per_series_second", of="realised") == 2 / (200 * 60)
+    assert bench.metric("incidents_opened_total") == 2.0
 
 
 def test_margins_that_are_no_numbers_are_left_out() -> None:
