@@ -84,7 +84,9 @@ class Metrics:
             self.series_evicted.labels(reason)
         for status in ("firing", "resolved"):
             for severity in ("info", "warning", "critical"):
-                self.alerts.labels(status, severity)
+                for kind in ("anomaly", "silence"):
+                    self.alerts.labels(status, severity, kind)
+        self.alerts.labels("resolved", "info", "drift")
         self.broker_reachable.set(1)
 
     def _counters(self, name: str, help_text: str, *labels: str) -> Family[Counter]:
@@ -222,7 +224,7 @@ class Metrics:
 
     def _outputs(self) -> None:
         self.alerts = self._counters(
-            "alerts_total", "Alert events committed.", "status", "severity"
+            "alerts_total", "Alert events committed.", "status", "severity", "kind"
         )
         self.alert_latency = self._histogram(
             "alert_latency_seconds", "From consuming a reading to its committed alert.", _SECONDS

@@ -344,7 +344,7 @@ class Recorder:
 
     def _alert_delivered(self, event: events.AlertDelivered) -> None:
         self._period.alerts += 1
-        self._metrics.alerts.labels(event.status, event.severity).inc()
+        self._metrics.alerts.labels(event.status, event.severity, event.kind).inc()
         self._metrics.alert_latency.observe(event.latency_s)
         self._inform(event)
 

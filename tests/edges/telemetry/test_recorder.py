@@ -28,6 +28,7 @@ PERIOD_S = 60.0
 DETECTOR = "pumps"
 # The labels of one metric may take this many values at most, whatever the stream holds.
 LABELS = {
+    "kind",
     *("topic", "reason", "stage", "verdict", "device", "status", "severity", "result", "event"),
     *("partition", "version", "instance_id", "model_id", "model_version", "le", "detector"),
     *("feature", "of"),
@@ -215,10 +216,24 @@ def test_no_metric_is_labelled_by_series() -> None:
 def test_known_label_values_are_there_before_their_first_event() -> None:
     """A counter that appears with its first event hides that event from rate()."""
     bench = Bench()
-    assert bench.metric("alerts_total", status="firing", severity="critical") == 0.0
+    for kind in ("anomaly", "silence"):
+        known = {"status": "firing", "severity": "critical", "kind": kind}
+        assert bench.metric("alerts_total", **known) == 0.0
+    assert bench.metric("alerts_total", status="resolved", severity="info", kind="drift") == 0.0
     assert bench.metric("readings_judged_total", verdict="anomalous") == 0.0
     assert bench.metric("transactions_total", result="aborted") == 0.0
-    assert bench.metric("alerts_total", status="smouldering", severity="critical") is None
+    assert bench.metric("alerts_total", status="firing", severity="info", kind="drift") is None
+
+
+def test_a_drift_is_not_counted_as_a_resolved_incident() -> None:
+    """An absorbed incident gives two resolved events; one of them ends it."""
+    bench = Bench()
+    for kind in ("anomaly", "drift"):
+        bench.record(
+            make_event(events.AlertDelivered, status="resolved", severity="info", kind=kind)
+        )
+        counted = {"status": "resolved", "severity": "info", "kind": kind}
+        assert bench.metric("alerts_total", **counted) == 1.0
 
 
 def test_counts_add_up() -> None:
