@@ -76,7 +76,9 @@ class IncidentState:
     """Those of them that are normal only because the detector has adapted since the incident
     opened."""
     unjudged_run: int = 0
-    """Consecutive readings that could not be judged."""
+    """Consecutive steps whose readings could not be judged."""
+    unjudged_step: int | None = None
+    """Start of the newest of them; None if there is none, or an earlier release saved the state."""
     resolved: JudgedReading | None
     """What resolved the last incident, during its cooldown."""
 

@@ -250,6 +250,7 @@ def _widest_incidents(open_within: int, name: str, n_features: int) -> SeriesInc
             normal_run=_INTEGER,
             adapted_run=_INTEGER,
             unjudged_run=_INTEGER,
+            unjudged_step=_INTEGER,
             resolved=reading,
         ),
         silence=Silence(

@@ -32,6 +32,7 @@ class _SeriesState:
     normal_run: int = 0
     adapted_run: int = 0
     unjudged_run: int = 0
+    unjudged_step: int | None = None
     resolved: JudgedReading | None = None
 
 
@@ -45,7 +46,8 @@ class IncidentTracker:
         config: See `IncidentConfig`.
         window_length: T, in steps. At 1 readings are events, without order in time: one never
             replaces another.
-        max_unjudged: Consecutive readings that cannot be judged up to which an incident stays open.
+        max_unjudged: Consecutive steps that cannot be judged, events at a T of 1, up to which an
+            incident stays open.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class IncidentTracker:
             normal_run=state.normal_run,
             adapted_run=state.adapted_run,
             unjudged_run=state.unjudged_run,
+            unjudged_step=state.unjudged_step,
             resolved=state.resolved,
         )
 
@@ -148,6 +151,7 @@ class IncidentTracker:
                 normal_run=saved.normal_run,
                 adapted_run=saved.adapted_run,
                 unjudged_run=saved.unjudged_run,
+                unjudged_step=saved.unjudged_step,
                 resolved=saved.resolved,
             )
 
@@ -177,7 +181,7 @@ class IncidentTracker:
                 state.normal_run = max(state.normal_run - 1, 0)
                 state.adapted_run = min(state.adapted_run, state.normal_run)
         state.recent.append(reading)
-        state.unjudged_run = 0
+        state.unjudged_run, state.unjudged_step = 0, None
         state.normal_run = 0 if reading.anomalous else state.normal_run + 1
         if state.incident is not None:
             is_new = revised is None or not revised.anomalous
@@ -188,21 +192,25 @@ class IncidentTracker:
             del self._series[row]
         return None
 
-    def observe_unjudged(self, row: int, offset: int, *, replayed: bool = False) -> Incident | None:
+    def observe_unjudged(
+        self, row: int, offset: int, *, step: int, replayed: bool = False
+    ) -> Incident | None:
         """Process a reading of a series that could not be judged.
 
         Returns:
-            The open incident, if it ends by that: there have been too many of them in a row.
+            The open incident, if it ends by that: too many steps in a row could not be judged.
 
         Args:
             row: The series.
             offset: Of the reading in the input.
+            step: Start of its step; of one step all readings count once, events each.
             replayed: See `observe`.
         """
         state = self._series.get(row)
         if state is None or state.incident is None:
             return None
-        state.unjudged_run += 1
+        state.unjudged_run += not self._has_steps or step != state.unjudged_step
+        state.unjudged_step = step
         incident = replace(state.incident, offset_end=offset)
         state.incident = incident
         if replayed or state.unjudged_run <= self._max_unjudged:

@@ -78,7 +78,8 @@ class AnomalyIncidents:
             if replayed and self._replayed.knows_incidents(self._store.index.name(row), offset):
                 continue
             if b == _UNJUDGED:
-                unjudged = tracker.observe_unjudged(row, offset, replayed=replayed)
+                step = self._store.windows.step_start(int(scored.readings.times[at]))
+                unjudged = tracker.observe_unjudged(row, offset, step=step, replayed=replayed)
                 if unjudged is not None:
                     found.append((at, row, self._ended(row, at, unjudged, scored, now)))
                 continue

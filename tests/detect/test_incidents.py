@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream_vae.core.incidents import JudgedReading
+from stream_vae.core.incidents import Incident, JudgedReading
 from stream_vae.detect.config import IncidentConfig
 from stream_vae.detect.incidents import Change, IncidentTracker
 
@@ -201,16 +201,33 @@ def test_one_reading_above_the_old_threshold_is_no_new_level() -> None:
     assert ended[0] is Change.RESOLVED
 
 
+def observe_unjudged(tracker: IncidentTracker, second: int) -> Incident | None:
+    return tracker.observe_unjudged(1, 1000 + second, step=second * SECOND)
+
+
 def test_an_incident_ends_when_no_reading_can_be_judged_for_too_long() -> None:
     """Control: a reading in between that can be judged lets it go on."""
     tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1), max_unjudged=3)
     tracker.observe(1, make_reading(0, anomalous=True))
-    assert [tracker.observe_unjudged(1, 1000 + i) for i in range(1, 4)] == [None] * 3
+    assert [observe_unjudged(tracker, i) for i in range(1, 4)] == [None] * 3
     assert tracker.observe(1, make_reading(4, anomalous=True)) is None
-    tracker.load(1, tracker.save(1))
-    assert [tracker.observe_unjudged(1, 1000 + i) for i in range(5, 8)] == [None] * 3
-    ended = tracker.observe_unjudged(1, 1008)
+    assert [observe_unjudged(tracker, i) for i in range(5, 8)] == [None] * 3
+    ended = observe_unjudged(tracker, 8)
     assert ended is not None
     assert ended.offset_end == 1008
     assert not tracker.tracked_rows
-    assert tracker.observe_unjudged(1, 1009) is None
+    assert observe_unjudged(tracker, 9) is None
+
+
+@pytest.mark.parametrize(("window_length", "n_allowed"), [(32, 9), (1, 3)])
+def test_readings_of_one_step_that_cannot_be_judged_count_once_events_each(
+    window_length: int, n_allowed: int
+) -> None:
+    """Also across a restart of the detector."""
+    config = IncidentConfig(open_after=1, open_within=1)
+    tracker = IncidentTracker(config, window_length=window_length, max_unjudged=3)
+    tracker.observe(1, make_reading(0, anomalous=True))
+    for n in range(n_allowed):
+        assert observe_unjudged(tracker, 1 + n // 3) is None
+        tracker.load(1, tracker.save(1))
+    assert observe_unjudged(tracker, 1 + n_allowed // 3) is not None
