@@ -114,7 +114,7 @@ VALUES: Mapping[Any, Any] = {
 }
 
 
-def make_event(kind: Callable[..., events.Event], **overrides: Any) -> events.Event:
+def make_event(kind: Callable[..., events.Event], /, **overrides: Any) -> events.Event:
     values = {name: VALUES[hint] for name, hint in get_type_hints(kind).items()}
     return kind(**{**values, **overrides})
 
