@@ -323,6 +323,21 @@ def test_the_method_is_told_in_words_and_the_identity_differs_from_all_others(me
     assert threshold.method not in [other.method for other in others]
 
 
+@every_learnt
+def test_a_ring_that_reaches_further_back_has_another_identity(method: str) -> None:
+    """Its scores are every second, third, ... one; control: a cycle that fits changes nothing."""
+    config = ThresholdConfig(method=method, window=100)  # type: ignore[arg-type]  # one of LEARNT
+    spec = make_labelled_spec(CALIBRATION)
+    plain, fitting, doubled, tripled = (
+        build_threshold(
+            DetectConfig(threshold=config), replace(spec, cycle_steps=steps), "mean_square", 1
+        ).identity
+        for steps in (0, 100, 200, 300)
+    )
+    assert plain == fitting
+    assert len({plain, doubled, tripled}) == 3
+
+
 @pytest.mark.parametrize("method", ["percentile", "pot"])
 @pytest.mark.parametrize("law", ["white", "autoregressive", "seasonal"])
 def test_as_many_readings_as_asked_are_above_the_threshold(method: str, law: str) -> None:

@@ -90,8 +90,13 @@ class LearntThreshold(ABC):
         """Description of the threshold, for alert events."""
 
     @property
-    @abstractmethod
     def identity(self) -> str:
+        """What is asked, and of how many scores one is remembered if not of each."""
+        return self._asked if self._every == 1 else f"{self._asked}:{self._every}"
+
+    @property
+    @abstractmethod
+    def _asked(self) -> str:
         """The method and those of its parameters that give its state another meaning."""
 
     @property

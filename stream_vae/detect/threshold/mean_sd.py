@@ -67,7 +67,7 @@ class MeanSdThreshold(LearntThreshold):
         return f"rolling mean + {deviations:g} robust sd of {self._config.window} scores"
 
     @property
-    def identity(self) -> str:
+    def _asked(self) -> str:
         """The method and its k."""
         return f"mean_sd:{self._config.deviations}"
 

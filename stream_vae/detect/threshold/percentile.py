@@ -93,10 +93,9 @@ class PercentileThreshold(LearntThreshold):
         return f"rolling percentile {self._config.asked * 100:g} {of}"
 
     @property
-    def identity(self) -> str:
-        """What is asked, and how far the ring reaches back."""
-        asked = self._budget.words if self._budget is not None else f"{self._config.asked}"
-        return asked if self._every == 1 else f"{asked}:{self._every}"
+    def _asked(self) -> str:
+        """The budget or the share."""
+        return self._budget.words if self._budget is not None else f"{self._config.asked}"
 
     def share_among(self, n_series: int) -> None:
         """Divide the budget of a fleet among as many series, each from its next refresh on."""

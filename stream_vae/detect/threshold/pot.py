@@ -105,7 +105,7 @@ class PotThreshold(LearntThreshold):
         )
 
     @property
-    def identity(self) -> str:
+    def _asked(self) -> str:
         """The method and its quantile; the lengths of its rings are those of its state."""
         return f"pot:{self._config.asked}"
 
