@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 HIGH = 0.99
 """Quantile that a score's spread is measured up to, from the median."""
 
-_LEAST_SPREAD = 1e-6
+_LEAST_SPREAD = 0.1
+"""Of the usual spread: no distance becomes more than ten times as long. Fewer values vary more, so
+less is an artefact of the held-out windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,5 +55,8 @@ class Coverage:
         median = np.interp(missing, self.missing, self.median)
         spread = np.interp(missing, self.missing, self.high) - median
         usual = self.high[0] - self.median[0]
-        far = (value - median) / np.maximum(spread, _LEAST_SPREAD)
-        return np.where(missing > self.missing[0], self.median[0] + usual * far, value)
+        # A usual spread of 0 leaves nothing to scale: distances stay as they are.
+        distance = value - median
+        if usual > 0:
+            distance = usual * (distance / np.maximum(spread, _LEAST_SPREAD * usual))
+        return np.where(missing > self.missing[0], self.median[0] + distance, value)

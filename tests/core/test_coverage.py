@@ -35,6 +35,18 @@ def test_whole_windows_keep_every_bit_and_order_is_kept() -> None:
         assert (np.diff(COVERAGE.adjusted(found, np.full(50, missing, np.float32))) > 0).all()
 
 
+@pytest.mark.parametrize(("usual", "most"), [(2.0, 10.0), (0.0, 1.0)])
+def test_a_share_without_spread_makes_no_distance_more_than_ten_times_as_long(
+    usual: float, most: float
+) -> None:
+    """Also where scores do not spread at all."""
+    coverage = Coverage(
+        missing=np.array([0.0, 0.5]), median=np.array([1.0, 3.0]), high=np.array([1.0 + usual, 3.0])
+    )
+    found = coverage.adjusted(np.array([3.0, 4.0]), np.full(2, 0.5, np.float32))
+    np.testing.assert_allclose(found, [1.0, 1.0 + most])
+
+
 def test_windows_that_always_lack_something_are_the_usual_ones() -> None:
     """The first level is what held-out windows lack by themselves; nothing is taken for less."""
     coverage = Coverage.of(LEVELS[1:])
