@@ -42,7 +42,7 @@ from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import Recency
 from stream_vae.models.scores.supervised import Supervised
-from stream_vae.models.scores.tracked import tracking_of
+from stream_vae.models.scores.tracked import Tracked, tracking_of
 
 FORMAT = "stream-vae-model"
 FORMAT_VERSIONS = (1, 2, 3)
@@ -140,18 +140,26 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
     cpu = torch.device("cpu")
     build_model(bundle, cpu)
     for name in SCORES.keys() & bundle.score_states.keys():
-        build_score(bundle, name, cpu)
+        score = build_score(bundle, name, cpu)
+        if isinstance(score, Tracked):
+            _check_usual(score, len(bundle.spec.features))
     tracking = tracking_of(bundle.score_states)
-    for name, usual in tracking.items():
-        if usual.bias.shape[1:] != (len(bundle.spec.features),):
-            raise BundleError(
-                f"{WEIGHTS_FILE}: score.{name}.bias: found shape {usual.bias.shape}, expected one "
-                f"column per feature ({len(bundle.spec.features)})"
-            )
     states = dict(bundle.score_states)
     coverage = _coverage(states.pop(_COVERAGE, {}))
     spec = replace(bundle.spec, tracking=tracking, coverage=coverage)
     return replace(bundle, spec=spec, score_states=states)
+
+
+def _check_usual(score: Tracked, n_features: int) -> None:
+    """Reject what is usual of other members or features than the bundle's."""
+    expected = (score.n_members, n_features)
+    for name in ("variance", "bias", "level"):
+        found = tuple(getattr(score, name).shape)
+        if found != expected:
+            raise BundleError(
+                f"{WEIGHTS_FILE}: score.{score.name}.{name}: found shape {found}, expected "
+                f"{expected}, a row per member and a column per feature"
+            )
 
 
 def _without_outdated(bundle: Bundle) -> Bundle:
@@ -482,6 +490,12 @@ def _coverage(state: Mapping[str, Tensor]) -> dict[str, Coverage]:
                 "expected (3, n)"
             )
     columns = {score: tensor.double().numpy() for score, tensor in state.items()}
+    for score, (missing, *_) in columns.items():
+        if (np.diff(missing) <= 0).any():
+            raise BundleError(
+                f"{WEIGHTS_FILE}: score.{_COVERAGE}.{score}: found missing shares "
+                f"{missing.tolist()} in its first row, expected them to ascend"
+            )
     return {
         score: Coverage(missing=found[0], median=found[1], high=found[2])
         for score, found in columns.items()

@@ -114,6 +114,30 @@ def test_coverage_comes_back_and_is_nothing_in_bundles_of_earlier_releases(
     assert not decode_bundle(encode_bundle(bundle)).spec.coverage
 
 
+def test_coverage_whose_missing_shares_do_not_ascend_is_refused(make_bundle: MakeBundle) -> None:
+    """Between shares that do not, nothing can be interpolated."""
+    bundle, level = make_bundle(), np.ones(3)
+    coverage = {"recency": Coverage(missing=np.array([0.0, 0.4, 0.4]), median=level, high=level)}
+    known = replace(bundle, spec=replace(bundle.spec, coverage=coverage))
+    with pytest.raises(BundleError, match=r"score\.coverage\.recency: .*\[0.0, 0.4, 0.4\].*ascend"):
+        decode_bundle(encode_bundle(known))
+
+
+@pytest.mark.parametrize("tensor", ["variance", "bias", "level"])
+@pytest.mark.parametrize("score", ["tracked", "fused"])
+@pytest.mark.parametrize("more", [(0, 1), (1, 0)], ids=["features", "members"])
+def test_residuals_of_other_members_or_features_are_refused_by_name(
+    make_bundle: MakeBundle, score: str, tensor: str, more: tuple[int, int]
+) -> None:
+    """NumPy would repeat one row for every member without a word."""
+    bundle = make_bundle()
+    state = bundle.score_states[score]
+    shape = np.add(state[tensor].shape, more).tolist()
+    wrong = {**state, tensor: torch.zeros(shape, dtype=torch.float64)}
+    with pytest.raises(BundleError, match=rf"score\.{score}\.{tensor}: found shape"):
+        decode_bundle(encode_bundle(with_states(bundle, **{score: wrong})))
+
+
 def test_what_any_score_learned_is_kept(make_bundle: MakeBundle) -> None:
     """Bit for bit, of any shape and precision; the network's tensors stay apart."""
     centres = torch.randn((4, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -83,6 +83,11 @@ class Tracked(Score):
         return [*Score.witness(self, output), self.evidence(output).nan_to_num(nan=-1.0)]
 
     @property
+    def n_members(self) -> int:
+        """The network, and those beside it."""
+        return 1
+
+    @property
     def usual(self) -> UsualResiduals:
         """What is usual of held-out windows, for the tracker."""
         return usual_of(self.state())
@@ -147,6 +152,11 @@ class Fused(Tracked):
     name: ClassVar[str] = "fused"
     members: tuple[Member, ...]
     """Beside the network, which is the first of the K."""
+
+    @property
+    def n_members(self) -> int:
+        """The network, and those beside it."""
+        return 1 + len(self.members)
 
     def witness(self, output: WindowOutput) -> list[Tensor]:
         """Return also what the members decide by."""
