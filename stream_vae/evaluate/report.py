@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stream_vae.detect.rates import Rates
 from stream_vae.evaluate.detection import Figures
 from stream_vae.evaluate.fault_words import verdicts
 from stream_vae.evaluate.intervals import Interval
@@ -67,6 +68,10 @@ class BacktestReport:
     data: DataFacts
     detector: Measured
     """At the detector's own threshold."""
+    asked: Rates
+    """What the settings ask of its threshold."""
+    realised: Rates
+    """What came of it, over all readings."""
     methods: Mapping[str, Measured]
     """Ranking by the detector's score, first, and by each baseline's."""
     level: float
@@ -88,6 +93,7 @@ def encode_report(report: BacktestReport) -> str:
         "model": asdict(report.model),
         "data": asdict(report.data),
         "detector": _figures(report.detector),
+        "rates": {"asked": _rates(report.asked), "realised": _rates(report.realised)},
         "methods": [
             {"method": name, "figures": _figures(measured)}
             for name, measured in report.methods.items()
@@ -102,6 +108,13 @@ def encode_report(report: BacktestReport) -> str:
         "notes": list(report.notes),
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _rates(rates: Rates) -> dict[str, float | None]:
+    return {
+        "readings_above_per_1000": rates.above_per_1000,
+        "incidents_per_series_week": rates.incidents_per_series_week,
+    }
 
 
 def _faults(trials: FaultTrials) -> dict[str, Any]:

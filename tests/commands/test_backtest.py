@@ -71,7 +71,14 @@ def test_a_plain_anomaly_is_found_at_once_and_ranked_above_all_else(
     assert interval["low"] <= interval["value"] <= interval["high"] + 1e-9
     assert report["data"]["evaluated"] == 600
     assert "point_adjusted_f1" not in figures["stream-vae"]
-    for words in ("labelled spans found", "1 of 1", "PCA T2+Q", "moving blocks"):
+    asked, realised = (report["rates"][of] for of in ("asked", "realised"))
+    assert asked == {
+        "readings_above_per_1000": pytest.approx(20),
+        "incidents_per_series_week": None,
+    }
+    assert 0 < realised["readings_above_per_1000"] < 200
+    assert realised["incidents_per_series_week"] > 0
+    for words in ("labelled spans found", "1 of 1", ", asked 20", "PCA T2+Q", "moving blocks"):
         assert words in report["printed"]
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from stream_vae.commands.jobs.backtest_page import report_page
 from stream_vae.commands.jobs.backtest_pictures import CaptionedPicture
+from stream_vae.detect.rates import Rates
 from stream_vae.evaluate.report import OURS, BacktestReport, DataFacts, Measured, ModelFacts
 from tests.limits import slowness
 
@@ -53,6 +54,8 @@ def make_report() -> BacktestReport:
             spans=1,
         ),
         detector=Measured(figures=own, intervals={}),
+        asked=Rates(above=0.02, incidents=None),
+        realised=Rates(above=0.025, incidents=None),
         methods={OURS: ranking, EVIL: ranking},
         level=0.95,
         resampling="bootstrap over whole series",

@@ -101,7 +101,10 @@ def test_alert_events_of_files_are_those_of_the_daemon(
     """Valid against the schema, one incident for one anomaly (the daemon's side: tests/system)."""
     alerts = tmp_path / "alerts.jsonl"
     data = write_csv("week.csv", spoil=True, seed=4)
-    score(run_program, bundle, data, tmp_path / "scores.csv", "--alerts", alerts)
+    scores = tmp_path / "scores.csv"
+    files = ("--bundle", bundle, "--input", data, "--output", scores, "--alerts", alerts)
+    done = run_program("score", *files)
+    assert done.code == 0, done.err
     events = [json.loads(line) for line in alerts.read_text().splitlines()]
     ours = [event for event in events if event["starts_at"].startswith("2026-01-01T02:30")]
     assert ours[0]["status"] == "firing"
@@ -110,6 +113,12 @@ def test_alert_events_of_files_are_those_of_the_daemon(
     assert ours[0]["features"][0]["name"] == "flow"
     for event in events:
         jsonschema.validate(event, alert_schema())
+    verdicts = [line.rpartition(",")[2] for line in scores.read_text().splitlines()[1:]]
+    n_above, n_judged = verdicts.count("ANOMALOUS"), len(verdicts) - verdicts.count("WARMING_UP")
+    opened = len({event["incident_id"] for event in events if event["kind"] == "anomaly"})
+    above, per_week = 1000 * n_above / n_judged, opened / (n_judged / 10_080)
+    assert f"above the threshold per 1,000: {above:.3g}, asked 20" in done.err
+    assert f"incidents per series and week: {per_week:.3g}" in done.err
 
 
 @pytest.mark.slow

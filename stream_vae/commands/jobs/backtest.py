@@ -18,6 +18,8 @@ from stream_vae.commands.jobs.injected_faults import all_runs, inject_faults, no
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.verdicts import Verdict
+from stream_vae.detect.rates import Rates, realised_rates
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.edges.files.label_files import Labels, read_labels
@@ -186,6 +188,8 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         model=_model_facts(model, settings, pipeline),
         data=_data_facts(readings, labelled),
         detector=detector,
+        asked=pipeline.asked,
+        realised=_realised(history, model.spec),
         methods=methods,
         level=LEVEL,
         resampling=Resampling.of(labelled.series_bounds, how.window_length).description,
@@ -288,6 +292,15 @@ def _model_facts(model: Bundle, settings: Settings, pipeline: Pipeline) -> Model
         window_length=spec.window_length,
         step_seconds=spec.step_seconds,
         features=tuple(feature.name for feature in spec.features),
+    )
+
+
+def _realised(history: History, spec: ModelSpec) -> Rates:
+    return realised_rates(
+        judged=int(history.is_judged.sum()),
+        anomalous=int((history.verdict == Verdict.ANOMALOUS).sum()),
+        opened=len(history.incidents),
+        step_s=spec.step_seconds,
     )
 
 

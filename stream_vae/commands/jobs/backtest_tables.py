@@ -4,6 +4,7 @@ import math
 
 from rich.table import Table
 
+from stream_vae.commands.jobs.rate_words import rate_rows
 from stream_vae.core.durations import describe_duration
 from stream_vae.evaluate.intervals import Interval
 from stream_vae.evaluate.report import OURS, BacktestReport, Measured
@@ -39,11 +40,12 @@ def detector_rows(report: BacktestReport) -> list[tuple[str, str]]:
             f"{figures['incidents']:.0f}: "
         ),
     }
-    return [
+    rows = [
         (title, counts.get(name, "") + figure_text(report.detector, name))
         for name, title in _TITLES.items()
         if math.isfinite(figures[name]) or not name.endswith("_week")
     ]
+    return [*rows, *rate_rows(report.asked, report.realised)]
 
 
 def detector_table(report: BacktestReport) -> Table:

@@ -18,14 +18,17 @@ from rich.progress import (
 )
 
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
+from stream_vae.commands.jobs.rate_words import rate_rows
 from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
+from stream_vae.detect.rates import realised_rates
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_header import columns_of
 from stream_vae.edges.files.csv_readings import CHUNK_ROWS, CsvFiles
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
 from stream_vae.errors import ConfigError
+from stream_vae.events import ReadingsJudged
 from stream_vae.models.device import limit_threads
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
@@ -55,7 +58,7 @@ def score_files(
     pipeline = open_pipeline(model, settings, capacity=capacity, instance="score")
     readings = CsvFiles(input_files, columns_of(model.spec))
     counts = np.zeros(len(Verdict), np.int64)
-    n_alerts = n_late = n_forgotten = 0
+    n_alerts = n_opened = n_late = n_forgotten = 0
     console = Console(stderr=True)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
@@ -69,6 +72,11 @@ def score_files(
             scores_file.write(batch, outcome.verdicts)
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
             n_late += len(outcome.late)
+            n_opened += sum(
+                event.incidents_opened
+                for event in outcome.events
+                if isinstance(event, ReadingsJudged)
+            )
             n_forgotten += sum(len(changes.forgotten) for changes in room_made)
             for event in chain(*(changes.alerts for changes in room_made), outcome.alerts):
                 n_alerts += 1
@@ -77,6 +85,14 @@ def score_files(
             bar.update(task, completed=int(counts.sum()))
     tally = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
     console.print(f"{counts.sum():,} readings: {tally}; {n_alerts} alert events; see {output}")
+    realised = realised_rates(
+        judged=int(counts[Verdict.NORMAL] + counts[Verdict.ANOMALOUS]),
+        anomalous=int(counts[Verdict.ANOMALOUS]),
+        opened=n_opened,
+        step_s=model.spec.step_seconds,
+    )
+    for title, text in rate_rows(pipeline.asked, realised):
+        console.print(f"{title}: {text}")
     if readings.ignored_columns:
         names = ", ".join(map(printable, readings.ignored_columns))
         console.print(f"columns that are no feature of the model, ignored: {escape(names)}")
