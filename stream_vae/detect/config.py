@@ -135,6 +135,13 @@ class TrackingConfig:
     max_energy: Annotated[float, Ge(1), Le(100)] = 2.0
     """Factor by which a usual energy may grow."""
 
+    @property
+    def changes(self) -> str:
+        """What is set to another value than its default; "" if nothing is."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        default = {each.name: each.default for each in fields(self)}
+        return ", ".join(f"{name} {one}" for name, one in found.items() if one != default[name])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentConfig:
@@ -258,6 +265,12 @@ class DetectConfig:
 
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
+        if self.threshold.method == "likelihood" and self.tracking.changes:
+            msg = (
+                f"tracking: found {self.tracking.changes}, which threshold.method likelihood does "
+                "not use; expected it unset, or another method"
+            )
+            raise ValueError(msg)
         try:
             budget = self.alarm_budget
         except ValueError as error:

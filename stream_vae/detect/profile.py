@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
+from stream_vae.errors import ConfigError
 
 _RANGE_MARGIN = 0.05
 _COOLDOWN_WINDOWS = 4
@@ -21,6 +22,9 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
     Args:
         config: As set; settings that are resolved stay as they are.
         spec: Of the model.
+
+    Raises:
+        ConfigError: If it makes a setting useless that is set.
     """
     is_single = config.profile == "univariate" or (
         config.profile == "auto" and len(spec.features) == 1 and not spec.has_events
@@ -30,6 +34,12 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
         is_open = threshold == ThresholdConfig() and config.alarm_budget is None
         threshold = replace(
             threshold, method="likelihood" if is_single and is_open else "percentile"
+        )
+    if threshold.method == "likelihood" and config.tracking.changes:
+        raise ConfigError(
+            f"detect.tracking: found {config.tracking.changes}, which threshold.method likelihood, "
+            "that of detect.profile univariate, does not use; expected it unset, or detect.profile "
+            "multivariate"
         )
     is_judged_so = is_single and threshold.method == "likelihood"
     if incident.open_after is None:

@@ -161,10 +161,13 @@ class _Stages:
         """Return the stages of settings with nothing left open."""
         threshold = build_threshold(config, spec, score, capacity)
         has_tracker = not isinstance(threshold, LikelihoodThreshold)
+        tracker = build_tracker(config.tracking, spec, score, capacity) if has_tracker else None
+        if tracker is None and config.tracking.changes:
+            raise ConfigError(_unused_tracking(config, spec, score))
         margin = config.range_margin or 0.0
         return cls(
             threshold=threshold,
-            tracker=build_tracker(config.tracking, spec, score, capacity) if has_tracker else None,
+            tracker=tracker,
             range=ValueRange(margin, _scale(spec), capacity) if margin else None,
         )
 
@@ -194,6 +197,15 @@ def _scale(spec: ModelSpec) -> NDArray[np.float64]:
     is_quantity = [one.kind in {"numeric", "count"} for one in spec.features]
     of_logs = np.array(spec.scaler.transforms or ("linear",) * len(spec.features)) == "log1p"
     return np.where(is_quantity, np.where(of_logs, 0.0, spec.scaler.std), np.nan)
+
+
+def _unused_tracking(config: DetectConfig, spec: ModelSpec, score: str) -> str:
+    names = ", ".join(sorted(spec.tracking))
+    other = f"detect.score one of {names}" if names else "another bundle"
+    return (
+        f"detect.tracking: found {config.tracking.changes}, which the score {score!r} does not "
+        f"use; expected it unset, or {other}"
+    )
 
 
 def score_name(spec: ModelSpec, config: DetectConfig) -> str:

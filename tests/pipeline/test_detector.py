@@ -7,7 +7,8 @@ import pytest
 
 from stream_vae.core.model_spec import Criterion
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.detect.config import DetectConfig, ThresholdConfig
+from stream_vae.core.residuals import UsualResiduals
+from stream_vae.detect.config import DetectConfig, ThresholdConfig, TrackingConfig
 from stream_vae.errors import ConfigError
 from stream_vae.pipeline.detector import Detector, detector_parts
 from stream_vae.pipeline.pipeline import Pipeline
@@ -91,6 +92,24 @@ def test_scores_are_judged_by_the_detector_that_gave_them(
     assert pipeline.detector.threshold.state["pending"][row] == 0
     pipeline.decide(scored, NOW)
     assert pipeline.detector.threshold.state["pending"][row] == 2
+
+
+def test_tracking_that_is_set_is_refused_where_nothing_is_tracked() -> None:
+    """Control: unset, or where a score is tracked, it is accepted."""
+    usual = UsualResiduals(**dict.fromkeys(("variance", "bias", "level"), np.zeros((1, F))))
+    tracked = replace(SPEC, tracking={"mean_square": usual})
+    slow = TrackingConfig(readings=96)
+    detector_parts(SPEC, DetectConfig())
+    detector_parts(tracked, DetectConfig(tracking=slow))
+    with pytest.raises(
+        ConfigError, match=r"detect.tracking: .*readings 96.*'mean_square' does not"
+    ):
+        detector_parts(SPEC, DetectConfig(tracking=slow))
+    single = DetectConfig(profile="univariate", tracking=slow)
+    with pytest.raises(ConfigError, match=r"detect.tracking: .*likelihood, .*univariate, does"):
+        detector_parts(tracked, single)
+    with pytest.raises(ValueError, match=r"tracking: .*readings 96.*likelihood does not use"):
+        DetectConfig(threshold=ThresholdConfig(method="likelihood"), tracking=slow)
 
 
 def test_a_score_without_calibration_is_refused_by_name() -> None:
