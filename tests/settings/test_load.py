@@ -142,6 +142,7 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
         "kafka.sasl_mechanism": "OAUTHBEARER",
         "detect.range_margin": "0.05",
         "detect.incident.cooldown_s": "60",
+        "detect.incident.open_after": "1",
         **{f"detect.threshold.{name}": "0.75" for name in OF_METHODS.values()},
     }
     of_others = {f"detect.threshold.{OF_METHODS[one]}" for one in OF_METHODS if one != method}
