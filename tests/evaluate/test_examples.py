@@ -79,7 +79,7 @@ def test_the_recipe_for_events_ranks_what_is_broken_and_names_the_column(tmp_pat
         [tmp_path / "train.csv"],
         tmp_path / "bundle",
         ColumnChoice(),
-        {},
+        {"training.injected_faults": 0},
         RECIPES / "events.yaml",
         name=None,
         step_seconds=None,
