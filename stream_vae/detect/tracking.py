@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from stream_vae.core.columns import Columns
 from stream_vae.core.residuals import LEVEL_OFFSET, UsualResiduals
 from stream_vae.detect.config import TrackingConfig
+from stream_vae.detect.threshold.runs import blocks
 
 BLOCK = 16
 """Readings of a series for which its reference is constant."""
@@ -84,15 +85,7 @@ class ResidualTracker:
             rows: (B,) series; equal ones are adjacent, in arrival order.
             revises: (B,) the reading replaces the one before it and does not count.
         """
-        left = np.arange(len(rows))
-        while len(left):
-            counts = ~revises[left]
-            starts = np.flatnonzero(np.diff(rows[left], prepend=-1))
-            before: NDArray[np.int64] = np.cumsum(counts) - counts
-            before -= np.repeat(before[starts], np.diff(starts, append=len(left)))
-            inside = before < BLOCK - self._pending[rows[left]]
-            yield left[inside]
-            left = left[~inside]
+        return blocks(rows, ~revises, self._pending[rows], BLOCK)
 
     def score(
         self, rows: NDArray[np.int32], evidence: NDArray[np.float32]

@@ -1,7 +1,6 @@
 """Anomaly likelihood: how far a series' newest scores lie above those of its long past."""
 
 import math
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from stream_vae.core.residuals import LEVEL_OFFSET, UsualResiduals
 from stream_vae.detect.config import ThresholdConfig
 from stream_vae.detect.short_mean import short_means
 from stream_vae.detect.tail import LEAST_P, LEAST_SCALE
+from stream_vae.detect.threshold.runs import blocks
 from stream_vae.detect.threshold.threshold import Judgement
 
 BLOCK: Final = 96
@@ -157,7 +157,7 @@ class LikelihoodThreshold:
     ) -> Judgement:
         short = short_means(self._last, rows, roots, revises)
         value, p_value, limit = (np.empty(len(rows)) for _ in range(3))
-        for which in self._rounds(rows, revises):
+        for which in blocks(rows, ~revises, self._pending[rows], BLOCK):
             of = rows[which]
             members = (short[which] - self._mean[of]) / self._sd[of]
             value[which] = np.clip(members, *_BOUNDS).mean(axis=1)
@@ -188,20 +188,6 @@ class LikelihoodThreshold:
         energy = (np.exp(usual.level) - LEVEL_OFFSET) * (usual.variance + 1) + usual.bias**2
         mean = np.sqrt(np.maximum(energy, 0.0).mean(axis=1))
         return mean, np.maximum(mean / 2, LEAST_SCALE)
-
-    def _rounds(
-        self, rows: NDArray[np.int32], revises: NDArray[np.bool_]
-    ) -> Iterator[NDArray[np.int64]]:
-        """Yield positions in 0..B until all are yielded, each series' up to its next refresh."""
-        left = np.arange(len(rows))
-        while len(left):
-            counts = ~revises[left]
-            starts = np.flatnonzero(np.diff(rows[left], prepend=-1))
-            before: NDArray[np.int64] = np.cumsum(counts) - counts
-            before -= np.repeat(before[starts], np.diff(starts, append=len(left)))
-            inside = before < BLOCK - self._pending[rows[left]]
-            yield left[inside]
-            left = left[~inside]
 
     def _learn(
         self, rows: NDArray[np.int32], short: NDArray[np.float64], value: NDArray[np.float64]

@@ -1,5 +1,6 @@
 """Counts along runs of adjacent rows of one series, all series of a batch at once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,3 +60,23 @@ def adjacent(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.
     """
     first = np.cumsum(sizes) - sizes
     return np.asarray(np.arange(int(sizes.sum())) + np.repeat(starts - first, sizes))
+
+
+def blocks(
+    rows: NDArray[np.int32],
+    counts: NDArray[np.bool_],
+    pending: NDArray[np.int32],
+    size: int,
+) -> Iterator[NDArray[np.int64]]:
+    """Yield positions in 0..B until all are yielded, each series' up to its block's end.
+
+    Args:
+        rows: (B,) series; equal ones are adjacent, in arrival order.
+        counts: (B,) whether the reading is one of its block's.
+        pending: (B,) readings that the series' first block has so far, below `size`.
+        size: Readings of a block.
+    """
+    number = (pending + Runs.of(rows).cumulative(counts.astype(np.int64)) - counts) // size
+    order = np.argsort(number, kind="stable")
+    starts = Runs.of(number[order]).starts
+    yield from np.split(order, starts[1:]) if len(rows) else ()
