@@ -1,5 +1,6 @@
 """Factories that many tests use."""
 
+import dataclasses
 import os
 
 # Threads that wait for each other make tiny products many times slower on a busy machine. Not by
@@ -8,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +48,14 @@ class MeanSquareScorer:
             expected_std=np.ones((n, F)),
             log_probability=-0.5 * np.clip(values[:, -1], -1e100, 1e100) ** 2,
         )
+
+
+def cut(batch: ReadingBatch, begin: int, end: int) -> ReadingBatch:
+    """Return some adjacent readings of a batch."""
+    part: dict[str, Any] = {"topic": batch.topic}
+    for field in dataclasses.fields(batch)[1:]:
+        part[field.name] = getattr(batch, field.name)[begin:end]
+    return ReadingBatch(**part)
 
 
 def make_spec() -> ModelSpec:

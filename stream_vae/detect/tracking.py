@@ -54,7 +54,7 @@ class ResidualTracker:
         shape = usual.bias.shape
         names = ("bias", "centre", "level", "scale", "mean", "energy")
         fields: list[tuple[object, ...]] = [(name, "<f4", shape) for name in names]
-        fields += [("pending", "<i4"), ("run", "<i4")]
+        fields += [("pending", "<i4"), ("run", "<i4"), ("recentres", "?")]
         begun: NDArray[np.void] = np.zeros((), np.dtype(fields))
         begun["bias"] = begun["centre"] = begun["mean"] = usual.bias
         begun["level"] = usual.level
@@ -73,6 +73,7 @@ class ResidualTracker:
         self._energy: NDArray[np.float32] = self.state["energy"]  # (S, K, F)
         self._pending: NDArray[np.int32] = self.state["pending"]  # (S,) readings of the block
         self._run: NDArray[np.int32] = self.state["run"]  # (S,) consecutive anomalous blocks
+        self._recentres: NDArray[np.bool_] = self.state["recentres"]  # (S,) when the block ends
 
     def blocks(
         self, rows: NDArray[np.int32], revises: NDArray[np.bool_]
@@ -155,9 +156,18 @@ class ResidualTracker:
             self._run[series[due]] = np.where(is_run, self._run[series[due]] + 1, 0)
             self._move(series[due], evidence[newest])
             self._pending[series[due]] = 0
+            self._recentre(series[due & self._recentres[series]])
 
     def recentre(self, rows: NDArray[np.int32]) -> None:
-        """Take what distinct series have lately been as their new normal, whatever the bounds."""
+        """Let series take what they have lately been as their new normal, whatever the bounds.
+
+        Call it before learning from the readings that tell: it is done at the end of their block,
+        since how many of a block are judged at once must not matter.
+        """
+        self._recentres[rows] = True
+
+    def _recentre(self, rows: NDArray[np.int32]) -> None:
+        self._recentres[rows] = False
         mean, energy = self._mean[rows], self._energy[rows]
         self._bias[rows] = self._centre[rows] = mean
         relative = np.maximum(energy - mean**2, 0.0) / (self._usual.variance + 1)

@@ -108,9 +108,9 @@ class Detector:
             bias[which], gain[which] = self._tracker.bias(of), self._tracker.gain(of)
             judged = self.threshold.judge(of, value[which], revises[which])
             parts.append((which, judged))
-            self._tracker.learn(of, evidence, revises[which], judged.anomalous)
             # What the threshold calls a new level is one for the tracker: faults show at it.
             self._tracker.recentre(of[judged.released])
+            self._tracker.learn(of, evidence, revises[which], judged.anomalous)
         tracked = replace(scores, value=value, contribution=contribution)
         return JudgedBatch(
             scored=replace(scored, scores=tracked), judged=join(parts), bias=bias, gain=gain

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ModelSpec, Scores
@@ -12,7 +13,7 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.pipeline import Pipeline
-from tests.conftest import F, MeanSquareScorer, T, make_spec
+from tests.conftest import F, MeanSquareScorer, T, cut, make_spec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SHIFT, FAULT, N = 5.0, 5.0, 600
@@ -76,3 +77,25 @@ def test_after_a_shift_for_good_the_end_says_so_and_a_fault_is_found_as_before(
     assert fault[0].opened_by == "f0"
     assert fault[0].features[0].worst is not None
     assert abs(fault[0].features[0].worst.expected - SHIFT) < 1.5
+
+
+@pytest.mark.parametrize("size", [1, 7, 250])
+def test_a_new_level_is_taken_at_the_same_reading_however_cut_into_batches(
+    size: int,
+    make_pipeline: Callable[..., Pipeline],
+    make_readings: Callable[..., ReadingBatch],
+) -> None:
+    """Scores after the release depend on when it moves the reference of the score."""
+    config = DetectConfig(threshold=ThresholdConfig(release_after=RELEASED_AFTER))
+    values = np.random.default_rng(1).normal(size=(N, F))
+    values[100:, 0] += SHIFT
+    stream = make_readings(list(range(N)), ["pump"] * N, values)
+    whole = make_pipeline(config, 4, scorer=TrackedScorer(), spec=tracked_spec())
+    expected = whole.observe(stream, NOW).scores.value
+    parts = make_pipeline(config, 4, scorer=TrackedScorer(), spec=tracked_spec())
+    found = [
+        parts.observe(cut(stream, begin, begin + size), NOW).scores.value
+        for begin in range(0, N, size)
+    ]
+    np.testing.assert_array_equal(np.concatenate(found), expected)
+    assert np.median(expected[:80]) + 1 > np.median(expected[-200:]), "control: it was released"

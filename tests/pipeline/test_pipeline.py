@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import jsonschema
 import msgspec
@@ -30,7 +29,7 @@ from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
 from stream_vae.wire.alerts import alert_schema, decode_alert, encode_alert
 from stream_vae.wire.snapshots import decode_value, encode_value
-from tests.conftest import MeanSquareScorer, T, make_spec
+from tests.conftest import MeanSquareScorer, T, cut, make_spec
 from tests.suites import fewer_examples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,13 +47,6 @@ def make_stream(make_readings: MakeReadings, n_steps: int = 120, n_series: int =
     steps = np.repeat(np.arange(n_steps), n_series).tolist()
     names = [f"s{i}" for i in range(n_series)] * n_steps
     return make_readings(steps, names, values.reshape(-1, F))
-
-
-def cut(batch: ReadingBatch, begin: int, end: int) -> ReadingBatch:
-    part: dict[str, Any] = {"topic": batch.topic}
-    for field in dataclasses.fields(batch)[1:]:
-        part[field.name] = getattr(batch, field.name)[begin:end]
-    return ReadingBatch(**part)
 
 
 def assert_valid(event: AlertEvent) -> None:
