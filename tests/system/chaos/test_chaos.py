@@ -40,6 +40,6 @@ def test_outputs_published_apart_from_offsets_are_found_out(tmp_path: Path) -> N
     """Control: such daemons repeat outputs when they die in between, and the comparison tells."""
     kinds = (Kind.KILL_BEFORE_COMMIT,)
 
-    report = played(tmp_path, n_faults=2, seed=1, kinds=kinds, broken_order=True)
+    report = played(tmp_path, n_faults=3, seed=1, kinds=kinds, broken_order=True)
 
-    assert any("poison record too many" in line for line in report.differences), str(report)
+    assert any("too many" in line for line in report.differences), str(report)
