@@ -18,7 +18,9 @@ def limit_threads(threads: int) -> None:
 def resolve_device(name: str) -> torch.device:
     """Return the device named `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    `auto` is the first CUDA device if there is one, else the CPU.
+    `auto` is the first CUDA device if there is one, else the CPU. On CUDA recurrent layers compute
+    in float32 from then on, not in TF32, which cuDNN takes unless told otherwise: its ten bits of
+    mantissa would be seen in the scores.
 
     Raises:
         ConfigError: If the name is none of these, or names a CUDA device that is not available.
@@ -30,7 +32,7 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cpu")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda:0") if found else torch.device("cpu")
+        return _in_float32(torch.device("cuda:0")) if found else torch.device("cpu")
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()) or name.endswith(":"):
         raise ConfigError(f"device: found {name!r}, expected auto, cpu, cuda or cuda:N")
@@ -40,4 +42,9 @@ def resolve_device(name: str) -> torch.device:
             f"device: {name!r} was asked for, but torch {torch.__version__} sees {found} CUDA "
             "devices here; use auto or cpu"
         )
-    return torch.device("cuda", index)
+    return _in_float32(torch.device("cuda", index))
+
+
+def _in_float32(device: torch.device) -> torch.device:
+    torch.backends.cudnn.allow_tf32 = False
+    return device
