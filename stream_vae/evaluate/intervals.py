@@ -86,10 +86,11 @@ def intervals(
             drawn.setdefault(name, []).append(value)
         if on_progress is not None:
             on_progress()
-    return {name: _interval(np.array(values)) for name, values in drawn.items()}
+    return {name: interval_of(np.array(values)) for name, values in drawn.items()}
 
 
-def _interval(values: NDArray[np.float64]) -> Interval | None:
+def interval_of(values: NDArray[np.float64]) -> Interval | None:
+    """Return the percentile interval of resampled values; None if fewer than half are finite."""
     finite = values[np.isfinite(values)]
     if len(finite) < _FEWEST_FINITE * len(values):
         return None

@@ -12,10 +12,15 @@ from rich.console import Console
 
 from stream_vae.commands.jobs import benchmark as jobs
 from stream_vae.commands.jobs.benchmark import BenchmarkRequest, run_benchmarks
-from stream_vae.commands.jobs.benchmark_table import benchmark_table
+from stream_vae.commands.jobs.benchmark_table import (
+    benchmark_table,
+    difference_table,
+    difference_words,
+)
 from stream_vae.edges.files.data_folder import FileFolder
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.evaluate.data_sets.families import FAMILIES
+from stream_vae.evaluate.data_sets.paired import paired_differences
 from stream_vae.evaluate.data_sets.run import Job
 from stream_vae.evaluate.data_sets.summaries import BenchmarkRow, Result
 from tests.evaluate.data_sets.layouts import LAYOUTS, MemoryFolder
@@ -42,7 +47,9 @@ def test_the_table_and_the_rows_hold_model_and_baselines(
 ) -> None:
     written(tmp_path / "adbench_tabular", "adbench")
     run_benchmarks(request("adbench", tmp_path, json_file=tmp_path / "rows.json"))
-    rows = json.loads((tmp_path / "rows.json").read_bytes())
+    found = json.loads((tmp_path / "rows.json").read_bytes())
+    rows = found["rows"]
+    assert {"PCA Q", "isolation forest"} <= {one["method"] for one in found["differences"]}
     assert {"stream-vae", "PCA Q", "isolation forest"} <= {row["method"] for row in rows}
     for row in rows:
         assert row.keys() == {"data", "file", "method", "score", "seed", "metrics"}
@@ -117,7 +124,7 @@ def test_an_interrupted_run_leaves_the_table_and_the_rows_of_what_is_finished(
     with pytest.raises(KeyboardInterrupt):
         run_benchmarks(request("tsb-ad-m", tmp_path, json_file=tmp_path / "rows.json"))
     assert "1 of 2 parts" in capsys.readouterr().out
-    assert len(json.loads((tmp_path / "rows.json").read_bytes())) == 1
+    assert len(json.loads((tmp_path / "rows.json").read_bytes())["rows"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -146,3 +153,46 @@ def test_a_row_is_the_mean_over_files_and_its_spread_over_seeds(
     for row, expected in zip(rows, lines, strict=True):
         assert expected in row
     assert f"{1 if len(results) == 1 else 2} of 2 parts" in out.getvalue()
+
+
+def row(file: str, method: str, seed: int, vus_pr: float) -> BenchmarkRow:
+    figures = {"vus_pr": vus_pr}
+    return BenchmarkRow(
+        data="tsb-ad-m", file=file, method=method, score="s", seed=seed, metrics=figures
+    )
+
+
+def test_a_difference_is_of_the_same_files_and_its_interval_of_drawn_files() -> None:
+    levels = np.random.default_rng(0).uniform(0.2, 0.8, 12)
+    rows = [
+        row(f"f{at}", method, seed, level + add)
+        for at, level in enumerate(levels)
+        for method, seed, add in (
+            ("ours", 0, 0.0),
+            ("ours", 1, 0.2),
+            ("lower", 0, 0.05),  # the mean of ours is 0.05 above, on every file
+            ("noise", 0, 0.1 + (-1) ** at * 0.1),
+        )
+    ]
+    rows.append(row("elsewhere", "lower", 0, 0.9))  # ours has no such file
+    found = paired_differences(rows, reference=("ours", "s"), figure="vus_pr", seed=0)
+    lower, noise = found
+    assert (lower.files, lower.mean) == (12, pytest.approx(0.05))
+    assert lower.interval == pytest.approx((0.05, 0.05))
+    assert noise.interval is not None
+    assert noise.mean == pytest.approx(0.0)
+    assert -0.1 < noise.interval[0] < -0.03 < 0.03 < noise.interval[1] < 0.1
+    again = list(paired_differences(rows, reference=("ours", "s"), figure="vus_pr", seed=0))
+    assert again == [lower, noise]
+    out = StringIO()
+    Console(file=out, width=120).print(difference_table(FAMILIES["tsb-ad-m"], again))
+    assert "+0.0500 to +0.0500" in out.getvalue()
+    assert "ours, s, less that of" in out.getvalue()
+    assert "too narrow" not in difference_words(again)
+
+
+def test_a_single_file_has_a_difference_and_no_interval() -> None:
+    rows = [row("a", "ours", 0, 0.5), row("a", "other", 0, 0.4)]
+    (one,) = paired_differences(rows, reference=("ours", "s"), figure="vus_pr", seed=0)
+    assert (one.mean, one.interval) == (pytest.approx(0.1), None)
+    assert "too narrow" in difference_words([one])

@@ -16,12 +16,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stream_vae.commands.jobs.benchmark_table import benchmark_table
+from stream_vae.commands.jobs.benchmark_table import (
+    benchmark_table,
+    difference_table,
+    difference_words,
+)
 from stream_vae.edges.files.data_folder import FileFolder
 from stream_vae.edges.files.outputs import whole_file
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.data_sets.families import FAMILIES, Family
 from stream_vae.evaluate.data_sets.folder import DataFolder
+from stream_vae.evaluate.data_sets.methods import MODEL
+from stream_vae.evaluate.data_sets.paired import PairedDifference, paired_differences
 from stream_vae.evaluate.data_sets.run import Job, jobs_of, run_job
 from stream_vae.evaluate.data_sets.summaries import BenchmarkRow, Result
 from stream_vae.evaluate.data_sets.task import Part
@@ -63,11 +69,11 @@ def run_benchmarks(request: BenchmarkRequest) -> None:
         for found in _run(jobs, request.processes, console):
             results += found
             if request.json_file is not None:  # each time: a killed run leaves what it found
-                _write(request.json_file, [one.row for one in results])
+                _write(request.json_file, [one.row for one in results], request.seeds)
     finally:
         for name, chosen in parts.items():
             of_set = [result for result in results if result.row.data == name]
-            _print_table(console, FAMILIES[name], folders[name], of_set, len(chosen), request)
+            _print_tables(console, FAMILIES[name], folders[name], of_set, len(chosen), request)
         console.print(f"{len(request.seeds)} seed(s), {time.monotonic() - began:.0f} s")
 
 
@@ -180,7 +186,7 @@ def _what(job: Job, number: int, total: int) -> str:
     return f"{job.data} {escape(job.part.file)}, seed {job.seed} ({number} of {total})"
 
 
-def _print_table(
+def _print_tables(
     console: Console,
     family: Family,
     folder: DataFolder,
@@ -196,15 +202,40 @@ def _print_table(
         console.print(
             benchmark_table(family, published, results, n_parts=n_parts, each_file=each_file)
         )
+    differences = _differences([one.row for one in results], family, request.seeds)
+    if differences:
+        console.print(difference_table(family, differences))
     lines = [family.rule]
     if len(request.seeds) > 1:
         lines.append("±: standard deviation over seeds; methods without it draw nothing")
+    if differences:
+        lines.append(difference_words(differences))
     if family.source:
         lines.append(f"published: {family.source}")
     for line in lines:
         console.print(f"{line}.", highlight=False, markup=False)
 
 
-def _write(path: Path, rows: list[BenchmarkRow]) -> None:
+def _differences(
+    rows: Sequence[BenchmarkRow], family: Family, seeds: range
+) -> list[PairedDifference]:
+    """Return how our first score differs from every other method on the same files."""
+    ours = next((row for row in rows if row.method == MODEL), None)
+    if ours is None or family.compared_by is None:
+        return []
+    reference = (ours.method, ours.score)
+    return list(
+        paired_differences(rows, reference=reference, figure=family.compared_by, seed=seeds.start)
+    )
+
+
+def _write(path: Path, rows: list[BenchmarkRow], seeds: range) -> None:
+    names = dict.fromkeys(row.data for row in rows)
+    differences = [
+        one
+        for name in names
+        for one in _differences([r for r in rows if r.data == name], FAMILIES[name], seeds)
+    ]
+    found = {"rows": rows, "differences": differences}
     with whole_file(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
+        file.write(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())

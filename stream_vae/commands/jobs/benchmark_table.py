@@ -8,6 +8,7 @@ from rich.table import Table
 
 from stream_vae.evaluate.data_sets.families import Family, Published
 from stream_vae.evaluate.data_sets.methods import MODEL
+from stream_vae.evaluate.data_sets.paired import FEW_FILES, PairedDifference
 from stream_vae.evaluate.data_sets.summaries import Result
 
 _Figures = dict[str, list[float]]
@@ -51,6 +52,37 @@ def benchmark_table(
         style = "bold" if method.startswith(MODEL) else ""
         table.add_row(method, *([escape(part)] if by_part else []), *cells, style=style)
     return table
+
+
+def difference_table(family: Family, differences: Sequence[PairedDifference]) -> Table:
+    """Return by how much our first score is better than each other method of the same run.
+
+    Args:
+        family: The data set.
+        differences: At least one.
+    """
+    first = differences[0]
+    table = Table(
+        title=f"{family.title}: {first.figure} of {first.reference}, less that of",
+        title_justify="left",
+    )
+    table.add_column("method")
+    table.add_column("difference", justify="right")
+    table.add_column("95 %", justify="center")
+    table.add_column("files", justify="right")
+    for one in differences:
+        name = one.method if one.score == "usual" else f"{one.method}, {one.score}"
+        interval = "" if one.interval is None else "{:+.4f} to {:+.4f}".format(*one.interval)
+        table.add_row(name, f"{one.mean:+.4f}", interval, str(one.files))
+    return table
+
+
+def difference_words(differences: Sequence[PairedDifference]) -> str:
+    """Return how the intervals come about."""
+    words = "differences: mean over files; 95 %: paired bootstrap over files, percentiles"
+    if min(one.files for one in differences) < FEW_FILES:
+        words += f"; of fewer than {FEW_FILES} files intervals are too narrow"
+    return words
 
 
 def _literature(
