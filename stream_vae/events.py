@@ -139,7 +139,7 @@ class StateRestored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentsAdopted:
-    """The state of a partition was lost; incidents open on the alerts topic go on."""
+    """A partition has no state; incidents that are open on the alerts topic go on."""
 
     topic: str
     partition: int
@@ -149,7 +149,7 @@ class IncidentsAdopted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentsNotLookedFor:
-    """The state was lost, and the alerts topic may not be read: what was open there stays so."""
+    """A partition has no state, and the alerts topic may not be read: what is open stays so."""
 
     topic: str
     """The alerts topic."""

@@ -26,7 +26,7 @@ from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
 from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
-from stream_vae.edges.kafka.read.lost_state import has_lost_state
+from stream_vae.edges.kafka.read.lost_state import lacks_state
 from stream_vae.edges.kafka.read.range_reader import RangeReader
 from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import AlertDecodeError, ConfigError, KafkaRefusedError
@@ -122,10 +122,10 @@ def start_loop(around: Surroundings) -> PollLoop | None:
 
 
 def _open_incidents(around: Surroundings, origin: Origin) -> Mapping[SeriesName, SeriesIncidents]:
-    """Return what is open on the alerts topic, where the group went on but its state is lost."""
+    """Return what is open on the alerts topic, where a partition has no state."""
     settings = around.loaded.settings
     changelog, alerts = settings.changelog_topic, settings.output.alerts_topic
-    if changelog is None or not has_lost_state(
+    if changelog is None or not lacks_state(
         settings.kafka, settings.input.topic, changelog, around.stopping
     ):
         return {}

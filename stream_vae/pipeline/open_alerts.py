@@ -1,6 +1,7 @@
 """Incidents that are still open for whoever reads the alerts topic, where their state was lost."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from stream_vae.core.alerts import AlertEvent
@@ -15,6 +16,9 @@ from stream_vae.pipeline.alert_builder import (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MICROSECOND_NS = 1000
+_READINGS_TRIED = 100
+"""Of one series in one record, as the first event of an incident."""
 
 
 def open_incidents(
@@ -22,53 +26,77 @@ def open_incidents(
 ) -> dict[SeriesName, SeriesIncidents]:
     """Return the incidents of a deployment whose last event is firing, as far as events tell.
 
-    Events name no group, so an incident is known as this deployment's by its id, which can be
-    computed again where its start is told exactly: event times finer than a microsecond are not,
-    nor is the place of an event that is not the first of its series in its record.
+    Events name no group, so an incident is known as this deployment's by its id, which holds input
+    topic and group, and is computed again here. Events tell their start in microseconds only, and
+    not which reading of a record it was, so that candidates for both are tried. The detector may
+    have been renamed since: the names that the incident's own events give count.
 
     Args:
         events: Of the alerts topic; those of one series in order.
         origin: Of the deployment.
     """
     last: dict[str, AlertEvent] = {}
+    names: dict[str, set[str]] = {}
     for event in events:
-        if event.detector.name != origin.detector.name or event.source.topic != origin.topic:
+        if event.source.topic != origin.topic:
             continue
         if event.status == "firing":
             last[event.incident_id] = event
+            names.setdefault(event.incident_id, set()).add(event.detector.name)
         else:
             last.pop(event.incident_id, None)
+            names.pop(event.incident_id, None)
     found: dict[SeriesName, SeriesIncidents] = {}
-    for event in last.values():
-        if event.incident_id in _ids(event, origin):
+    for identity, event in last.items():
+        started_at = _exact_start(event, origin, names[identity])
+        if started_at is not None:
             name = (event.source.partition, event.series.key)
             before = found.get(name, SeriesIncidents(anomaly=None, silence=None))
-            found[name] = _with(before, event)
+            found[name] = _with(before, event, started_at)
     return found
 
 
-def _ids(event: AlertEvent, origin: Origin) -> set[str]:
-    """Return the ids that this deployment, or an earlier release of it, gives such an incident."""
-    name, started_at = origin.detector.name, _ns(event.starts_at)
+def _exact_start(event: AlertEvent, origin: Origin, names: Iterable[str]) -> int | None:
+    """Return when an incident began, nanoseconds since 1970; None if it is not this deployment's.
+
+    Args:
+        event: Its newest.
+        origin: Of the deployment.
+        names: Of the detector, as its events give them.
+    """
+    begin = _ns(event.starts_at)
+    for started_at in range(begin, begin + _MICROSECOND_NS):
+        for name in names:
+            renamed = replace(origin, detector=replace(origin.detector, name=name))
+            if event.incident_id in _ids(event, renamed, started_at):
+                return started_at
+        if event.incident_id in _ids_by_name(event, origin.detector.name, started_at):
+            return started_at
+    return None
+
+
+def _ids(event: AlertEvent, origin: Origin, started_at: int) -> Iterator[str]:
+    """Yield the ids that a deployment gives such an incident, the likeliest first."""
+    source, key = event.source, event.series.key
     if event.kind == "silence":
-        offset = event.source.offset_start
-        return {
-            incident_id(origin, event.series.key, started_at, silent_at=offset),
-            incident_id_by_name(f"{name}:silence:{offset}", event.series.key, started_at),
-        }
-    source = event.source
-    place = EventPlace(partition=source.partition, offset=source.offset_start, nth=0)
-    return {
-        incident_id(origin, event.series.key, started_at),
-        incident_id(origin, event.series.key, started_at, event=place),
-        incident_id_by_name(name, event.series.key, started_at),
-    }
+        yield incident_id(origin, key, started_at, silent_at=source.offset_start)
+        return
+    yield incident_id(origin, key, started_at)
+    for nth in range(_READINGS_TRIED if started_at == _ns(event.starts_at) else 1):
+        place = EventPlace(partition=source.partition, offset=source.offset_start, nth=nth)
+        yield incident_id(origin, key, started_at, event=place)
 
 
-def _with(before: SeriesIncidents, event: AlertEvent) -> SeriesIncidents:
+def _ids_by_name(event: AlertEvent, name: str, started_at: int) -> Iterator[str]:
+    """Yield the id that the first release gave such an incident."""
+    silent = f":silence:{event.source.offset_start}" if event.kind == "silence" else ""
+    yield incident_id_by_name(name + silent, event.series.key, started_at)
+
+
+def _with(before: SeriesIncidents, event: AlertEvent, started_at: int) -> SeriesIncidents:
     if event.kind == "silence":
         silence = Silence(
-            since=_ns(event.starts_at),
+            since=started_at,
             offset=event.source.offset_start,
             arrived=_ns(event.detected_at) - round(event.score * 1e9),
             allowed_s=event.threshold,
@@ -76,8 +104,8 @@ def _with(before: SeriesIncidents, event: AlertEvent) -> SeriesIncidents:
         )
         return SeriesIncidents(anomaly=before.anomaly, silence=silence)
     incident = Incident(
-        started_at=_ns(event.starts_at),
-        last_anomalous_at=max(_ns(event.starts_at), _ns(event.window.end)),
+        started_at=started_at,
+        last_anomalous_at=max(started_at, _ns(event.window.end)),
         offset_start=event.source.offset_start,
         offset_end=event.source.offset_end,
         sequence=event.sequence,
@@ -94,4 +122,4 @@ def _with(before: SeriesIncidents, event: AlertEvent) -> SeriesIncidents:
 
 
 def _ns(time: datetime) -> int:
-    return (time - _EPOCH) // _MICROSECOND * 1000
+    return (time - _EPOCH) // _MICROSECOND * _MICROSECOND_NS

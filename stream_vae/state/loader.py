@@ -215,7 +215,9 @@ def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:
     key = (records.keys[i] or b"").decode(errors="replace")
     return StateError(
         f"saved state in topic {records.topic!r}, partition {records.partitions[i]}, offset "
-        f"{records.offsets[i]}, key {key!r}: {why}. To drop it, set state.topic to a new name"
+        f"{records.offsets[i]}, key {key!r}: {why}. To go on without "
+        "the saved state, set state.topic to a new name: series warm up by what the input holds, "
+        "and incidents still open on the alerts topic are taken over"
     )
 
 

@@ -157,8 +157,11 @@ class Restorer:
                 self._changelog.add(one.number, None, ends[one.number])
 
     def _adopt(self, one: Partition) -> None:
-        """Go on with incidents that are open on the alerts topic, where their state is lost."""
-        if self._changelog is None or one.committed is None or one.checkpoint is not None:
+        """Go on with incidents that are open on the alerts topic, where their state is lost.
+
+        Not where the input is read from its beginning: that opens them again, under the same ids.
+        """
+        if self._changelog is None or one.checkpoint is not None or self._reads_all(one):
             return
         found = {
             name: incidents
@@ -166,23 +169,23 @@ class Restorer:
             if name[0] == one.number
         }
         for name, incidents in found.items():
-            one.restoration.incidents[name[1]] = one.committed, incidents
+            one.restoration.incidents[name[1]] = one.begin, incidents
         one.restoration.adopted = tuple(found)
 
     def _replay(self, one: Partition) -> None:
         """Load the incidents and start the replay of the input, up to the committed offset."""
-        self._adopt(one)
-        self._loader.load_incidents(one)
         found, start = one.restoration, self._config.start
         if one.committed is not None:
             one.begin = one.committed
             if one.checkpoint is None and self._changelog is not None:
                 found.state = "history"  # the group went on before it kept state, or that is gone
-        elif start == "earliest" or self._has_appeared(one.number):
+        elif self._reads_all(one):
             one.begin = self._consumer.offsets.oldest(one.number)
         else:
             one.begin = self._consumer.offsets.end(one.number)
             found.state = "history" if start == "history" else found.state
+        self._adopt(one)
+        self._loader.load_incidents(one)
         if found.is_marked and found.state == "cold":
             found.state = "restored"  # no series had been saved yet: all are read again
         since, clock_ns = one.begin, self._clock.time_ns()
@@ -197,8 +200,10 @@ class Restorer:
         self._input.add(one.number, since, one.begin)
         one.phase = Phase.REPLAYING
 
-    def _has_appeared(self, number: int) -> bool:
-        return self._growth is not None and self._growth.has_appeared(number)
+    def _reads_all(self, one: Partition) -> bool:
+        """Tell whether a partition without a committed offset is read from its oldest record on."""
+        is_new = self._growth is not None and self._growth.has_appeared(one.number)
+        return one.committed is None and (is_new or self._config.start == "earliest")
 
     def _history_begin(self, partition: int, end: int) -> int:
         """Return the offset at which the warm-up starts."""

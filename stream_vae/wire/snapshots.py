@@ -232,5 +232,5 @@ def _check_version(found: int) -> None:
     if found > SCHEMA_VERSION:
         raise StateError(
             f"schema version {found} was written by a newer release; this one reads "
-            f"{SCHEMA_VERSION}: run that release again, or set another state.topic (state is lost)"
+            f"{SCHEMA_VERSION}: run that release again"
         )

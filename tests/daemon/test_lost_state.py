@@ -1,19 +1,18 @@
 """A start whose changelog holds nothing, while incidents are open on the alerts topic."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.series_index import SeriesName
 from stream_vae.events import IncidentsAdopted, StateRestored
-from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.alert_builder import EventPlace, Origin, incident_id
 from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.wire.alerts import decode_alert
-from tests.memory_kafka.scene import ALERTS, CHANGELOG, GROUP, INPUT, Scene
+from tests.memory_kafka.scene import ALERTS, CHANGELOG, GROUP, INPUT, Scene, make_settings
 
 OPEN = [("s", "firing", 0)]
 
@@ -43,8 +42,10 @@ def scene() -> Scene:
     return scene
 
 
-def is_of(value: bytes | None, event: dict[str, Any]) -> bool:
-    return bool(json.loads(value or b"")["incident_id"] == event["incident_id"])
+def first_of(scene: Scene, key: str) -> AlertEvent:
+    """Return the first alert event of a series."""
+    events = (decode_alert(entry.value or b"") for entry in scene.entries(ALERTS))
+    return next(event for event in events if event.series.key == key)
 
 
 def test_what_is_open_is_adopted_and_resolved_under_its_id_when_readings_are_normal(
@@ -74,6 +75,27 @@ def test_without_that_it_stays_open_for_good(scene: Scene) -> None:
     assert first["incident_id"] not in {event["incident_id"] for event in others}
 
 
+@pytest.mark.parametrize("start", ["latest", "history", "earliest"])
+def test_what_is_open_is_resolved_under_its_id_if_the_offsets_are_lost_too(
+    scene: Scene, start: str
+) -> None:
+    """Read from its beginning, the input opens the incidents again, under the same ids."""
+    scene.group.committed.clear()
+    settings = make_settings(kafka={"start": start})
+    one = scene.start("b", settings=settings, open_incidents=found(scene))
+    scene.settle_empty(one)
+    scene.feed_series("s", range(40, 80))
+    scene.settle(one)
+    assert len(one.events.of(IncidentsAdopted)) == (start != "earliest")
+    told = [e for e in scene.alerts() if e["series"]["key"] == "s"]
+    assert len({event["incident_id"] for event in told}) == 1
+    assert [(e["status"], e["sequence"]) for e in told] == [
+        ("firing", 0),
+        *([("firing", 0)] if start == "earliest" else []),
+        ("resolved", 1),
+    ]
+
+
 def test_what_was_adopted_outlives_a_crash_right_after(scene: Scene) -> None:
     one = scene.start("b", open_incidents=found(scene))
     scene.settle(one)
@@ -90,7 +112,6 @@ def test_what_was_adopted_outlives_a_crash_right_after(scene: Scene) -> None:
 def test_what_other_deployments_have_open_is_left_to_them(scene: Scene) -> None:
     assert set(found(scene)) == {(0, "s")}
     assert found(scene, origin_of(group="another")) == {}
-    assert found(scene, origin_of(name="another")) == {}
     assert found(scene, origin_of(topic="another")) == {}
 
 
@@ -105,13 +126,47 @@ def test_what_the_changelog_holds_counts_for_more(scene: Scene) -> None:
     assert other.events.of(IncidentsAdopted) == []
 
 
-def test_events_of_other_kinds_and_orders_are_read(scene: Scene) -> None:
-    """An update keeps the highest sequence; what is resolved is not open."""
-    firing = next(e for e in scene.alerts() if e["series"]["key"] == "s")
-    first = next(e.value or b"" for e in scene.entries(ALERTS) if is_of(e.value, firing))
-    update = json.loads(first) | {"sequence": 3, "severity": "critical"}
-    events = [decode_alert(value) for value in (first, json.dumps(update).encode())]
-    (incidents,) = open_incidents(events, origin_of()).values()
+def test_an_update_keeps_the_highest_sequence(scene: Scene) -> None:
+    first = first_of(scene, "s")
+    update = replace(first, sequence=3, severity="critical")
+    (incidents,) = open_incidents([first, update], origin_of()).values()
     assert incidents.anomaly is not None
     assert incidents.anomaly.incident is not None
     assert incidents.anomaly.incident.sequence == 3
+
+
+@pytest.mark.parametrize("nth", [None, 0, 2], ids=["a reading", "an event", "the third event"])
+@pytest.mark.parametrize("nanoseconds", [0, 904])
+def test_what_events_do_not_tell_of_a_start_is_found_out(
+    scene: Scene, nanoseconds: int, nth: int | None
+) -> None:
+    """Seconds as a binary fraction are hardly ever whole microseconds."""
+    told = first_of(scene, "s")
+    place = None
+    if nth is not None:
+        place = EventPlace(partition=0, offset=told.source.offset_start, nth=nth)
+    began = round(told.starts_at.timestamp()) * 10**9 + nanoseconds
+    event = replace(told, incident_id=incident_id(origin_of(), "s", began, event=place))
+    assert open_incidents([event], origin_of(group="another")) == {}, "control"
+    incidents = open_incidents([event], origin_of())
+    if nth and nanoseconds:
+        assert incidents == {}, "both at once would be too much to try"
+        return
+    incident = incidents[0, "s"].anomaly
+    assert incident is not None
+    assert incident.incident is not None
+    assert incident.incident.started_at == began
+
+
+def test_an_incident_that_opened_under_an_earlier_name_of_the_detector_is_adopted(
+    scene: Scene,
+) -> None:
+    """Its updates give the new name, and keep the id."""
+    opened = first_of(scene, "s")
+    renamed = origin_of(name="renamed")
+    update = replace(opened, detector=renamed.detector, sequence=1)
+    for events in ([opened], [opened, update]):
+        assert set(open_incidents(events, renamed)) == {(0, "s")}
+        assert open_incidents(events, origin_of(name="renamed", group="another")) == {}
+    ended = replace(update, status="resolved")
+    assert open_incidents([opened, ended], renamed) == {}

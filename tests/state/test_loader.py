@@ -240,7 +240,7 @@ def test_damaged_state_is_refused_with_where_it_lies_and_what_to_do(
     assert record.value is not None
     damaged = replace(record, value=record.value[:cut])
     with pytest.raises(
-        StateError, match=r"'changelog', partition 0, offset 0, key 'spump'.*To drop it"
+        StateError, match=r"'changelog', partition 0, offset 0, key 'spump'.*To go on without"
     ):
         load(make_pipeline(), [damaged])
 

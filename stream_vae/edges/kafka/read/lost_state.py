@@ -1,8 +1,7 @@
-"""Whether a group went on whose state is lost."""
+"""Whether partitions have no state."""
 
 from collections.abc import Callable
 
-from stream_vae.edges.kafka.admin.changelog_identity import offset_notes
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.read.topic_ends import TopicEnds
@@ -11,14 +10,16 @@ from stream_vae.errors import KafkaUnavailableError
 _PAUSE_S = 0.2
 
 
-def has_lost_state(
+def lacks_state(
     config: KafkaConfig, input_topic: str, changelog: str, stopping: Callable[[], bool]
 ) -> bool:
-    """Tell whether the group has committed offsets while its changelog has never held a record.
+    """Tell whether an input partition has a changelog partition that has never held a record.
+
+    Each is asked for: another instance may have begun to write the others already.
 
     Args:
-        config: Brokers and group.
-        input_topic: Whose offsets are asked for.
+        config: Brokers.
+        input_topic: Whose partitions are asked about.
         changelog: The compacted topic, which exists.
         stopping: Asked whether to give up waiting.
 
@@ -27,11 +28,11 @@ def has_lost_state(
         KafkaRefusedError: If one refuses.
     """
     deadline = Deadline(config.broker_deadline_s)
-    ends = TopicEnds(config, changelog)
+    of_input, of_changelog = TopicEnds(config, input_topic), TopicEnds(config, changelog)
     while not stopping():
         try:
-            committed = offset_notes(config, input_topic)
-            return bool(committed) and not any(ends(committed).values())
+            n_partitions = min(of_input.n_partitions(), of_changelog.n_partitions())
+            return not all(of_changelog(range(n_partitions)).values())
         except KafkaUnavailableError:  # also while a topic just made has no leaders
             if deadline.has_passed:
                 raise
