@@ -56,7 +56,8 @@ def train(
         typer.Option(
             min=1,
             max=1000,
-            help="Try so many settings (window length, sizes, score), and keep the best.",
+            help="Try so many settings (window length, sizes, score), then smaller sets of "
+            "members, and keep the best.",
         ),
     ] = None,
     search_by: Annotated[

@@ -26,6 +26,8 @@ class Candidate:
     latent_size: int
     score: str | None
     """None: the one that `auto` stands for."""
+    members: str | None = None
+    """Of `fused`; None: as `training.members` says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

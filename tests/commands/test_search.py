@@ -18,9 +18,10 @@ from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.training_data import to_training_series
 from stream_vae.models.bundle_format import decode_bundle, encode_bundle
-from stream_vae.models.provenance import Candidate
+from stream_vae.models.provenance import Candidate, Tried
 from stream_vae.models.training.calibration import score_windows
 from stream_vae.models.training.reports import LabelReport, TrainingReport
+from stream_vae.models.training.search import best_set_of
 from stream_vae.models.training.train import TrainedModel
 from stream_vae.models.training.training_windows import WindowSet
 
@@ -40,10 +41,22 @@ REPORT = TrainingReport(
 )
 
 
-def make_validation(n: int = 300) -> WindowSet:
-    steps = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
-    times = np.arange(n, dtype=np.int64) * 60 * 10**9
-    return WindowSet(steps=steps, times=times, starts=np.arange(n - 7), window_length=8)
+def make_validation(n: int = 300, seed: int = 0) -> WindowSet:
+    """Return noise; every fortieth row is labelled anomalous, and no different from the others."""
+    steps = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
+    return WindowSet(
+        steps=steps,
+        times=np.arange(n, dtype=np.int64) * 60 * 10**9,
+        starts=np.arange(n - 7),
+        window_length=8,
+        step_labels=(np.arange(n) % 40 == 39).astype(np.int8),
+    )
+
+
+PARTS = {
+    part: make_validation(seed=seed)
+    for seed, part in enumerate(("validation", "training", "calibration"))
+}
 
 
 def test_an_earlier_trial_that_is_the_best_again_is_fitted_once_more(trained_bundle: Path) -> None:
@@ -60,7 +73,7 @@ def test_an_earlier_trial_that_is_the_best_again_is_fitted_once_more(trained_bun
         return TrainedModel(
             bundle=replace(bundle, spec=replace(bundle.spec, calibration=calibration)),
             report=replace(REPORT, validation_log_likelihood=log_likelihood),
-            validation=validation,
+            parts={"validation": validation},
         )
 
     sizes = (16, 32, 48)
@@ -118,9 +131,7 @@ def test_a_declared_kind_is_not_contradicted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("window", [1, 8])
 def test_a_search_over_events_tells_that_windows_stay(trained_bundle: Path, window: int) -> None:
     """Control: with windows nothing of the kind is told."""
-    model = TrainedModel(
-        bundle=load_bundle(trained_bundle), report=REPORT, validation=make_validation()
-    )
+    model = TrainedModel(bundle=load_bundle(trained_bundle), report=REPORT, parts=PARTS)
     console = Console(record=True, width=120)
     search(
         [Candidate(window_length=window, hidden_size=8, latent_size=3, score=None)],
@@ -130,3 +141,61 @@ def test_a_search_over_events_tells_that_windows_stay(trained_bundle: Path, wind
         console=console,
     )
     assert ("windows are not searched" in console.export_text()) == (window == 1)
+
+
+def test_members_are_searched_on_windows_that_none_of_them_knows(trained_bundle: Path) -> None:
+    """A memory that knew the validation part would find all of it normal but what is labelled 1."""
+    apart = np.arange(0, 1993, 8)  # every fifth of these windows ends with a labelled row
+    parts = {
+        part: replace(make_validation(2000, seed), starts=apart)
+        for seed, part in enumerate(("validation", "training", "calibration"))
+    }
+    model = TrainedModel(bundle=load_bundle(trained_bundle), report=REPORT, parts=parts)
+    console = Console(record=True, width=160)
+    best = search(
+        [Candidate(window_length=8, hidden_size=8, latent_size=3, score=None)],
+        lambda *_: model,
+        architecture=model.bundle.architecture,
+        options=SearchOptions(trials=1, trial_seconds=60, by_labels=True),
+        console=console,
+    )
+    tried = best.bundle.training.search
+    assert [one.candidate.members for one in tried] == [
+        None,
+        "vae + components",
+        "vae + memory",
+        "vae",
+    ]
+    precisions = [one.average_precision for one in tried]
+    assert all(one is not None and one < 0.4 for one in precisions), precisions
+    (kept,) = (one for one in tried if one.is_kept)
+    assert kept.average_precision == max(one for one in precisions if one is not None)
+    wanted = kept.candidate.members or model.bundle.training.config.members
+    assert best.bundle.training.config.members == wanted
+    assert best.bundle.spec.score == ("tracked" if wanted == "vae" else "fused")
+    assert "vae + components" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("errors", "precisions", "by_labels", "kept"),
+    [
+        ([0.008, 0.004, 0.006], [0.3, 0.3, 0.3], False, 0),  # not clearly better calibrated
+        ([0.010, 0.006, 0.004], [0.3, 0.3, 0.3], False, 2),
+        ([0.010, 0.000, 0.000], [0.3, 0.3, 0.2], True, 0),  # as good: what was asked for stays
+        ([0.000, 0.010, 0.010], [0.3, 0.2, 0.4], True, 2),
+    ],
+)
+def test_a_smaller_set_of_members_must_be_better(
+    errors: list[float], precisions: list[float], by_labels: bool, kept: int
+) -> None:
+    candidate = Candidate(window_length=8, hidden_size=8, latent_size=3, score=None)
+    tried = [
+        Tried(
+            candidate=candidate,
+            log_likelihood=-1.0,
+            calibration_error=error,
+            average_precision=precision,
+        )
+        for error, precision in zip(errors, precisions, strict=True)
+    ]
+    assert best_set_of(tried, by_labels=by_labels) == kept

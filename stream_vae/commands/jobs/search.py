@@ -11,12 +11,21 @@ from rich.console import Console
 from stream_vae.commands.jobs.train_report import tried_table
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.metrics import average_precision
+from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import ArchitectureConfig
 from stream_vae.models.provenance import Candidate, Tried
+from stream_vae.models.scores.tracked import Fused
 from stream_vae.models.training.calibration import score_labelled, score_windows
-from stream_vae.models.training.search import applied, as_best, best_of, calibration_error
+from stream_vae.models.training.member_sets import judged_by_validation, smaller_sets, with_members
+from stream_vae.models.training.search import (
+    applied,
+    as_best,
+    best_of,
+    best_set_of,
+    calibration_error,
+)
 from stream_vae.models.training.train import TrainedModel
-from stream_vae.models.training.training_windows import ANOMALOUS
+from stream_vae.models.training.training_windows import ANOMALOUS, WindowSet
 
 Fit = Callable[[ArchitectureConfig, Callable[[], None]], TrainedModel]
 """From an architecture, and what to call at each step, to a model."""
@@ -86,12 +95,42 @@ def search(
         # A later trial can make an earlier one the best again: it moves the likeliest.
         console.print(f"trial {chosen + 1} is the best again, and is fitted once more")
         best = _try(candidates[chosen], fit, architecture, options)[0]
-    tried = _compared(trials, by_labels=options.by_labels)
     if best is None:
         raise ConfigError("search: the best trial did not end in time again, expected it to")
+    if (candidates[chosen].score or best.bundle.spec.score) == Fused.name:
+        best, sets = _best_members(best, trials[chosen], options, console)
+        chosen = chosen if sets.kept == 0 else len(trials) + sets.kept - 1
+        trials += sets.trials
+    tried = _compared(trials, by_labels=options.by_labels)
     bundle = as_best(best.bundle, tried, chosen)
     console.print(tried_table(bundle.training.search))
     return replace(best, bundle=bundle, report=replace(best.report, score=bundle.spec.score))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MemberSets:
+    """What came of smaller sets of members."""
+
+    trials: list[_Trial]
+    kept: int
+    """0: the set that was asked for; else the place among the trials, from 1."""
+
+
+def _best_members(
+    model: TrainedModel, asked: _Trial, options: SearchOptions, console: Console
+) -> tuple[TrainedModel, _MemberSets]:
+    """Return the model with the best set of its members; the network is not fitted again."""
+    trials: list[_Trial] = []
+    for names in smaller_sets(model.bundle.training.config):
+        console.print(f"the same network with members {names}")
+        candidate = replace(asked.tried.candidate, score=None, members=names)
+        trials.append(_judged(model, judged_by_validation(model, names), candidate, options))
+    tried = _compared([asked, *trials], by_labels=options.by_labels)
+    kept = best_set_of(tried, by_labels=options.by_labels)
+    chosen = tried[kept].candidate.members
+    if chosen is not None:
+        model = with_members(model, chosen)
+    return model, _MemberSets(trials=trials, kept=kept)
 
 
 def average_precisions(trials: Sequence[LabelledScores | None]) -> list[float | None]:
@@ -158,8 +197,12 @@ def _try(
         if candidate.score is None:
             raise
         return None, failed
-    name = candidate.score or model.bundle.spec.score
-    labelled = _labelled(model, name) if options.by_labels else None
+    bundle = model.bundle
+    if (candidate.score or bundle.spec.score) == Fused.name:
+        # The members know the validation part, and would find all of it normal.
+        bundle = judged_by_validation(model, bundle.training.config.members)
+    trial = _judged(model, bundle, candidate, options)
+    labelled = trial.labelled
     if labelled is not None and not labelled.is_anomalous.any():
         if candidate.score is not None:  # a longer window ends after the labelled rows
             return None, failed
@@ -167,20 +210,28 @@ def _try(
             "--search-by labels: found no row labelled 1 in the validation part, expected some;"
             " give more labelled rows, or search by likelihood"
         )
-    tried = Tried(
-        candidate=candidate,
-        log_likelihood=model.report.validation_log_likelihood,
-        calibration_error=calibration_error(
-            np.asarray(model.bundle.spec.calibration[name]),
-            score_windows(model.bundle, model.validation, name),
+    return model, trial
+
+
+def _judged(
+    model: TrainedModel, bundle: Bundle, candidate: Candidate, options: SearchOptions
+) -> _Trial:
+    """Return what the validation part says of a model, of whose network this bundle is."""
+    name, windows = candidate.score or bundle.spec.score, model.validation
+    return _Trial(
+        tried=Tried(
+            candidate=candidate,
+            log_likelihood=model.report.validation_log_likelihood,
+            calibration_error=calibration_error(
+                np.asarray(bundle.spec.calibration[name]), score_windows(bundle, windows, name)
+            ),
         ),
+        labelled=_labelled(bundle, windows, name) if options.by_labels else None,
     )
-    return model, _Trial(tried=tried, labelled=labelled)
 
 
-def _labelled(model: TrainedModel, name: str) -> LabelledScores:
-    windows = model.validation
-    which, scores = score_labelled(model.bundle, windows, name)
+def _labelled(bundle: Bundle, windows: WindowSet, name: str) -> LabelledScores:
+    which, scores = score_labelled(bundle, windows, name)
     newest = windows.starts[which] + windows.window_length - 1
     return LabelledScores(
         rows=np.stack([windows.series_of_steps()[newest], windows.times[newest]], axis=1),

@@ -167,14 +167,16 @@ def _shortened(names: tuple[str, ...]) -> str:
 def tried_table(tried: Sequence[Tried]) -> Table:
     """Return the trials of a search."""
     table = Table(title="Tried", title_justify="left")
-    for column in ("window", "hidden", "latent", "score", "nats per value", "calibration", "AP"):
+    has_sets = any(one.candidate.members for one in tried)
+    columns = ("window", "hidden", "latent", "score", *(["members"] if has_sets else []))
+    for column in (*columns, "nats per value", "calibration", "AP", ""):
         table.add_column(column)
-    table.add_column("")
     for one in tried:
         shape = one.candidate
         table.add_row(
             *map(str, (shape.window_length, shape.hidden_size, shape.latent_size)),
             shape.score or "auto",
+            *([shape.members or "as set"] if has_sets else []),
             "not compared" if one.log_likelihood is None else f"{one.log_likelihood:.3f}",
             "" if one.calibration_error is None else f"off by {one.calibration_error:.3f}",
             "" if one.average_precision is None else f"{one.average_precision:.3f}",

@@ -1,6 +1,6 @@
 """Fitting of scores, and quantiles of normal scores on held-out windows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,7 +56,7 @@ _MAX_MEMBER_VALUES = 16_000_000
 _KNOW_COVERAGE = frozenset({Combined.name, Supervised.name})
 """Scores whose values are made of other scores' quantiles, or have a border of their own."""
 
-_NETWORK = "vae"
+NETWORK = "vae"
 _BATCH = 256
 
 
@@ -76,6 +76,7 @@ def calibrate(
     fitted_to: Sequence[WindowSet],
     sources: Sequence[Source],
     device: torch.device,
+    only: Collection[str] = SINGLE_SCORES,
 ) -> Bundle:
     """Return the bundle with every score that can be fitted, and its quantiles.
 
@@ -88,6 +89,7 @@ def calibrate(
         fitted_to: Windows that its network has seen, for the latent scores.
         sources: Where the held-out windows are: one of this network, or the folds.
         device: Where to compute.
+        only: Scores that are wanted.
     """
     training = bundle.training.config
     every = [_Prepared.of(one, device) for one in sources]
@@ -106,8 +108,8 @@ def calibrate(
         latent_clusters=training.latent_clusters,
         seed=bundle.noise_seed,
     )
-    scores = _fitted(data)
-    unseen = [one.unseen(data) if len(every) > 1 else one.by(scores) for one in every]
+    scores = _fitted(data, only)
+    unseen = [one.unseen(data, only) if len(every) > 1 else one.by(scores) for one in every]
     values: dict[str, NDArray[np.float64]] = {}
     for one, source in zip(unseen, sources, strict=True):
         chosen = [(one.windows, _chosen_held_out(one.windows))]
@@ -162,10 +164,10 @@ class _Prepared:
         outputs = _HeldOut(self.network, self.source.held_out)
         return HeldOut(outputs=outputs, members=self.members)
 
-    def unseen(self, data: FittingData) -> Unseen:
+    def unseen(self, data: FittingData, only: Collection[str]) -> Unseen:
         """Return the windows with scores of this network's latent and these members."""
         sample = _latent_sample(self.network, self.source.fitted_to)
-        return self.by(_fitted(replace(data, training=sample, members=self.members)))
+        return self.by(_fitted(replace(data, training=sample, members=self.members), only))
 
     def by(self, scores: Mapping[str, Score]) -> Unseen:
         """Return the windows with their scores."""
@@ -177,12 +179,12 @@ def _network(bundle: Bundle, device: torch.device) -> Reconstructor:
     return Reconstructor(bundle, scores, device=device, max_batch=_BATCH)
 
 
-def _fitted(data: FittingData) -> dict[str, Score]:
-    """Return the scores that the data suffice for."""
+def _fitted(data: FittingData, only: Collection[str]) -> dict[str, Score]:
+    """Return the wanted scores that the data suffice for."""
     # For single series alone: its memory would make every bundle twice as large.
-    wanted = dict(SINGLE_SCORES)
+    wanted = {name: score for name, score in SINGLE_SCORES.items() if name in only}
     if data.n_features > 1:
-        del wanted[FusedWindow.name]
+        wanted.pop(FusedWindow.name, None)
     fitted = {name: score.fitted(data) for name, score in wanted.items()}
     return {name: score for name, score in fitted.items() if score is not None}
 
@@ -210,10 +212,10 @@ def member_names(training: TrainingConfig) -> list[str]:
         ConfigError: If one is unknown or named twice, or the network is missing.
     """
     names = _names(training.members)
-    known = {_NETWORK, *MEMBERS}
-    if _NETWORK not in names or len(set(names)) < len(names) or set(names) - known:
+    known = {NETWORK, *MEMBERS}
+    if NETWORK not in names or len(set(names)) < len(names) or set(names) - known:
         raise ConfigError(
-            f"training.members: found {training.members!r}, expected {_NETWORK} and any of "
+            f"training.members: found {training.members!r}, expected {NETWORK} and any of "
             f"{sorted(MEMBERS)}, joined by +"
         )
     return [name for name in MEMBERS if name in names]

@@ -24,6 +24,9 @@ CHECKED_LEVEL = 0.99
 AS_LIKELY = 0.02
 """Nats per observed value within which two settings count as equally likely."""
 
+AS_CALIBRATED = 0.005
+"""Share of windows by which two sets of members count as equally well calibrated."""
+
 
 def applied(candidate: Candidate, architecture: ArchitectureConfig) -> ArchitectureConfig:
     """Return the architecture with a candidate's sizes."""
@@ -109,6 +112,19 @@ def best_of(tried: Sequence[Tried], *, by_labels: bool) -> int:
     likeliest = max(one[0] for one in ended)
     close = [one for one in ended if one[0] >= likeliest - AS_LIKELY]
     return min(close, key=lambda one: (one[1], one[3]))[3]
+
+
+def best_set_of(tried: Sequence[Tried], *, by_labels: bool) -> int:
+    """Return the position of the best set of members of one network; the first is the one asked.
+
+    By labels it is the one with the highest average precision. Without them a smaller set must be
+    clearly better calibrated: how well it would find anomalies is not known.
+    """
+    if by_labels:
+        return best_of(tried, by_labels=True)
+    errors = [np.inf if one.calibration_error is None else one.calibration_error for one in tried]
+    at = int(np.argmin(errors))
+    return at if errors[at] < errors[0] - AS_CALIBRATED else 0
 
 
 def as_best(bundle: Bundle, tried: Sequence[Tried], kept: int) -> Bundle:

@@ -68,8 +68,13 @@ class TrainedModel:
 
     bundle: Bundle
     report: TrainingReport
-    validation: WindowSet
-    """Windows that the weights were chosen by, not fitted to."""
+    parts: Mapping[str, WindowSet]
+    """Windows of the training, validation and calibration parts."""
+
+    @property
+    def validation(self) -> WindowSet:
+        """Return windows that the weights were chosen by, not fitted to."""
+        return self.parts["validation"]
 
 
 def train(  # noqa: PLR0913 - what, how, who and when of one training
@@ -143,7 +148,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
         ),
     )
     report = replace(_report(bundle, series, fit_of_all), advice=advice)
-    return TrainedModel(bundle=bundle, report=report, validation=fit_of_all.parts["validation"])
+    return TrainedModel(bundle=bundle, report=report, parts=fit_of_all.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,10 +374,6 @@ def fingerprint(series: Sequence[TrainingSeries], features: Sequence[Feature]) -
 
 def _report(bundle: Bundle, series: Sequence[TrainingSeries], fit_of_all: _Fit) -> TrainingReport:
     parts, fitted = fit_of_all.parts, fit_of_all.fitted
-    quantiles = {
-        name: {level: float(np.interp(level, QUANTILE_LEVELS, found)) for level in _REPORTED_LEVELS}
-        for name, found in bundle.spec.calibration.items()
-    }
     return TrainingReport(
         rows=bundle.training.rows,
         series=bundle.training.series,
@@ -389,9 +390,19 @@ def _report(bundle: Bundle, series: Sequence[TrainingSeries], fit_of_all: _Fit) 
         validation_log_likelihood=fitted.best.validation_log_likelihood,
         constant_log_likelihood=bundle.training.constant_log_likelihood,
         score=bundle.spec.score,
-        calibration_quantiles=quantiles,
+        calibration_quantiles=reported_quantiles(bundle.spec.calibration),
         labels=_label_report(bundle, series, parts),
     )
+
+
+def reported_quantiles(
+    calibration: Mapping[str, NDArray[np.float64]],
+) -> dict[str, dict[float, float]]:
+    """Return a few levels of each score's calibration."""
+    return {
+        name: {level: float(np.interp(level, QUANTILE_LEVELS, found)) for level in _REPORTED_LEVELS}
+        for name, found in calibration.items()
+    }
 
 
 def _label_report(
