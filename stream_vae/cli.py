@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from stream_vae import __version__
+from stream_vae.core.excerpts import printable_lines
 from stream_vae.core.masking import mask_text
 from stream_vae.errors import ConfigError, StreamVaeError
 
@@ -114,5 +115,5 @@ def main() -> None:
         build_app()()
     except StreamVaeError as exc:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(mask_text(str(exc)), err=True)
+        typer.echo(printable_lines(mask_text(str(exc))), err=True)
         sys.exit(EXIT_BAD_INPUT if isinstance(exc, ConfigError) else EXIT_FAILED)

@@ -9,13 +9,17 @@ def printable(text: str, limit: int = 100) -> str:
     >>> printable("pump\x1b[2J\n")
     'pump\\x1b[2J\\n'
     """
-    start = text[: limit + 1]
-    if not start.isprintable():
-        start = "".join(
-            character if character.isprintable() else character.encode("unicode_escape").decode()
-            for character in start
-        )
+    start = _escaped(text[: limit + 1])
     return start if len(start) <= limit else start[: limit - 3] + "..."
+
+
+def printable_lines(text: str) -> str:
+    r"""Return all of `text`, control characters and the like escaped but line breaks.
+
+    >>> printable_lines("pump\x1b[2J\n[bar]")
+    'pump\\x1b[2J\n[bar]'
+    """
+    return "\n".join(map(_escaped, text.split("\n")))
 
 
 def excerpt(value: object, limit: int = 60) -> str:
@@ -41,3 +45,12 @@ def _describe(value: object, limit: int) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an integer of {value.bit_length()} bits"
     return printable(repr(value), limit)
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

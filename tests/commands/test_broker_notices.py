@@ -1,16 +1,16 @@
 """A wait is told with address and time left, not repeated."""
 
-import io
-
-from rich.console import Console
+import pytest
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
+from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.events import BrokerReached, BrokerUnreachable
 
 
-def test_each_reason_is_told_once_an_outage_and_the_time_left_now_and_then() -> None:
-    output = io.StringIO()
-    notices = BrokerNotices(Console(file=output, soft_wrap=True), "[red]:9092")
+def test_each_reason_is_told_once_an_outage_and_the_time_left_now_and_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    notices = BrokerNotices(open_console(soft_wrap=True), "[red]:9092")
 
     def fail(detail: str, waited_s: float) -> None:
         notices.record(BrokerUnreachable(detail=detail, waited_s=waited_s, deadline_s=300.0))
@@ -26,7 +26,7 @@ def test_each_reason_is_told_once_an_outage_and_the_time_left_now_and_then() -> 
 
     hint = "check the address if this lasts; Ctrl-C stops"
     start = "waiting for a broker at [red]:9092"
-    assert output.getvalue().splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         f"{start}, 300 s more: refused (after 0ms in state CONNECT)",
         hint,
         f"{start}, 300 s more: no metadata",

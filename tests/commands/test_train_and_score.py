@@ -36,27 +36,33 @@ def score(
 def test_training_reports_what_it_saw_and_what_it_learnt(
     run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, tmp_path: Path
 ) -> None:
+    """Names are shown as they are, whatever they would be as markup or to a terminal."""
+    data, bundle = write_csv("normal.csv"), tmp_path / "b [bold]"
+    names = ("rate [/s]", "[red]p[/red] [bar] :bell: \x1b[31m")
+    data.write_text(data.read_text().replace("flow,level", ",".join(names)))
     done = run_program(
-        *("train", "--input", write_csv("normal.csv"), "--bundle", tmp_path / "bundle"),
-        *("--config", brief_config, "--unit", "flow=L/s", "--name", "pumps"),
-        *("--injected-faults", 1),
+        *("train", "--input", data, "--bundle", bundle, "--injected-faults", 1),
+        *("--config", brief_config, "--unit", "rate [/s]=[L/s]", "--name", "[/pumps]"),
     )
     assert done.code == 0, done.err
+    shown_names = ("rate [/s]", r"[red]p[/red] [bar] :bell: \x1b[31m")
     for words in (
         "600 in 2 series",
         "60 s (inferred)",
-        "2: flow, level",
+        f"2: {', '.join(shown_names)}",
+        f"Bundle {bundle} version",
         "constant model",
         "q0.99",
     ):
         assert words in done.out
     assert "KL" in done.out
-    shown = run_program("model", "show", tmp_path / "bundle")
-    for words in ("Is it any good?", "too short a stretch", "level shift", "1-NN"):
+    shown = run_program("model", "show", bundle)
+    for words in ("Is it any good?", "too short a stretch", "level shift", "1-NN", *shown_names):
         assert words in done.out
         assert words in shown.out
-    assert "Model pumps" in shown.out
-    assert "L/s" in shown.out
+    assert "Model [/pumps]" in shown.out
+    assert "[L/s]" in shown.out
+    assert "\x1b" not in done.out + done.err + shown.out + shown.err
 
 
 def test_training_advises_on_the_data(

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
+from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import AlertDecodeError
 from stream_vae.settings import load_settings
@@ -30,7 +31,7 @@ def print_alerts(
 ) -> None:
     """Print the alert events of a topic, one line each."""
     settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
-    console = Console(stderr=True, soft_wrap=True)
+    console = open_console(stderr=True, soft_wrap=True)
     printer = _Printer(console, as_json=as_json)
     try:
         for record in read_topic(
@@ -63,7 +64,7 @@ class _Printer:
             self._undecodable += 1
             if self._undecodable <= _MOST_TOLD:
                 place = f"partition {record.partition}, offset {record.offset}"
-                self._console.print(f"{place}: {exc}", markup=False, highlight=False)
+                self._console.print(f"{place}: {exc}", highlight=False)
             return
         if not self._seen.is_new(event):
             self._repeated += 1

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from stream_vae.commands.jobs.backtest_tables import detector_table, method_table
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.histories import read_history, to_batch
 from stream_vae.commands.jobs.injected_faults import all_runs, inject_faults, normal_runs
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
+from stream_vae.commands.jobs.terminal import TaskText, open_console
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
@@ -92,7 +93,7 @@ def run_backtest(
     """Print the figures of a backtest, and write the report if it is wanted."""
     settings = load_settings(config=config, overrides=flags).settings
     limit_threads(settings.worker.threads)
-    console = Console()
+    console = open_console()
     if request.out is not None:
         make_folder(request.out, "--out")
     done = backtest(request, settings, console)
@@ -101,13 +102,13 @@ def run_backtest(
     for table in fault_tables(done.report.faults) if done.report.faults is not None else ():
         console.print(table)
     for note in done.report.notes:
-        console.print(f"- {note}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"- {note}", highlight=False, soft_wrap=True)
     if request.out is not None:
         with whole_file(request.out / "report.json") as file:
             file.write(encode_report(done.report))
         if request.page:
             _write_page(done, settings, request.out / "report.html")
-        console.print(f"See {request.out}", markup=False, highlight=False)
+        console.print(f"See {request.out}", highlight=False)
 
 
 def _write_page(done: Backtest, settings: Settings, path: Path) -> None:
@@ -147,7 +148,7 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         instance="backtest",
         with_log_probability=_has_pictures(request),
     )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TaskText(), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("baselines fitted", total=1)
         baselines = _baselines(request, model, settings, batch, labels)

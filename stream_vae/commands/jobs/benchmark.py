@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from stream_vae.commands.jobs.benchmark_table import (
     benchmark_table,
     difference_table,
     difference_words,
 )
+from stream_vae.commands.jobs.terminal import TaskText, open_console
 from stream_vae.edges.files.data_folder import FileFolder
 from stream_vae.edges.files.outputs import whole_file
 from stream_vae.errors import ConfigError
@@ -57,7 +57,7 @@ def run_benchmarks(request: BenchmarkRequest) -> None:
     """Run the benchmarks and print their tables, on interruption of what is finished."""
     _check(request)
     limit_threads(1)
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    console = open_console(width=None if sys.stdout.isatty() else _WIDE)
     began = time.monotonic()
     folders = {name: _folder(name, request.data_dir) for name in request.names}
     parts = _chosen(
@@ -125,7 +125,7 @@ def _chosen(parts: dict[str, Sequence[Part]], files: Sequence[str]) -> dict[str,
 
 def _run(jobs: Sequence[Job], processes: int, console: Console) -> Iterator[list[Result]]:
     columns = (
-        TextColumn("{task.description}"),
+        TaskText(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -183,7 +183,7 @@ def _begin_worker() -> None:
 
 
 def _what(job: Job, number: int, total: int) -> str:
-    return f"{job.data} {escape(job.part.file)}, seed {job.seed} ({number} of {total})"
+    return f"{job.data} {job.part.file}, seed {job.seed} ({number} of {total})"
 
 
 def _print_tables(
@@ -213,7 +213,7 @@ def _print_tables(
     if family.source:
         lines.append(f"published: {family.source}")
     for line in lines:
-        console.print(f"{line}.", highlight=False, markup=False)
+        console.print(f"{line}.", highlight=False)
 
 
 def _differences(

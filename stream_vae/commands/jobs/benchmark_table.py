@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from stream_vae.evaluate.data_sets.families import Family, Published
@@ -45,12 +44,12 @@ def benchmark_table(
         table.add_column(figure, justify="right")
     for (method, part), figures in _literature(published, files, by_part=by_part):
         cells = (_cell(figures.get(figure, ())) for figure in family.figures)
-        table.add_row(escape(method), *([escape(part)] if by_part else []), *cells)
+        table.add_row(method, *([part] if by_part else []), *cells)
     table.add_section()
     for (method, part), figures in _found(family, results, by_part=by_part):
         cells = (_cell(figures.get(figure, ())) for figure in family.figures)
         style = "bold" if method.startswith(MODEL) else ""
-        table.add_row(method, *([escape(part)] if by_part else []), *cells, style=style)
+        table.add_row(method, *([part] if by_part else []), *cells, style=style)
     return table
 
 

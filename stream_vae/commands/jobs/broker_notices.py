@@ -43,4 +43,4 @@ class BrokerNotices:
         self._told.add(reason)
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, highlight=False)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from river.datasets import WaterFlow
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
@@ -25,6 +24,7 @@ from stream_vae.commands.jobs.demo_report import (
     write_files,
 )
 from stream_vae.commands.jobs.offline import open_pipeline
+from stream_vae.commands.jobs.terminal import TaskText, open_console, styled
 from stream_vae.commands.jobs.train import train_with_progress
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.readings import ReadingBatch
@@ -70,7 +70,7 @@ _DETECTION: dict[str, Any] = {
 
 def run_demo(out: Path) -> None:
     """Train, stream, consume and compare; leave the files in a folder."""
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = open_console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def _await_assignment(daemon: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TaskText(), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), console=console)
 
 
@@ -276,7 +276,7 @@ def _show_alerts(settings: Settings, n_expected: int, bar: Progress) -> None:
         event = decode_alert(record.value or b"")
         if seen.is_new(event):
             received.append(event)
-            bar.console.print(escape(format_alert(event)), highlight=False, soft_wrap=True)
+            bar.console.print(format_alert(event), highlight=False, soft_wrap=True)
             bar.update(task, completed=len(received))
 
 
@@ -289,8 +289,8 @@ def _essence(event: AlertEvent) -> dict[str, object]:
 
 def _print_next_steps(console: Console, out: Path) -> None:
     console.print(
-        f"In [bold]{out}[/]: alerts.jsonl, scores.csv, anomalies.png, bundle/, daemon.yaml, "
-        "daemon.log\n"
+        styled("In ", (str(out), "bold"), ": alerts.jsonl, scores.csv, anomalies.png, bundle/, ")
+        + "daemon.yaml, daemon.log\n"
         "The model saw only the clean stretch; the incident settings were chosen on this very data,"
         " so this shows how it works, not how well.\n"
         "Next, with your own data (a CSV with a column `timestamp`):\n"

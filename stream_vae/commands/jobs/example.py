@@ -3,8 +3,7 @@
 import csv
 from pathlib import Path
 
-from rich.console import Console
-
+from stream_vae.commands.jobs.terminal import open_console, styled
 from stream_vae.edges.files.outputs import whole_file
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.examples import EXAMPLES, Row
@@ -21,10 +20,13 @@ def write_example(name: str, out: Path, seed: int) -> None:
     }
     for file, rows in files.items():
         _write(out / file, rows)
-    Console().print(
-        f"{len(made.train):,} normal rows in {out / 'train.csv'}, {len(made.test):,} labelled rows "
-        f"in {out / 'test.csv'}. Next: [cyan]stream-vae train --input {out / 'train.csv'} --bundle "
-        f"{out / 'bundle'} --config configs/recipes/{name}.yaml[/]",
+    command = f"stream-vae train --input {out / 'train.csv'} --bundle {out / 'bundle'}"
+    open_console().print(
+        styled(
+            f"{len(made.train):,} normal rows in {out / 'train.csv'}, {len(made.test):,} labelled "
+            f"rows in {out / 'test.csv'}. Next: ",
+            (f"{command} --config configs/recipes/{name}.yaml", "cyan"),
+        ),
         soft_wrap=True,
     )
 

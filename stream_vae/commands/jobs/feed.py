@@ -11,12 +11,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
+from stream_vae.commands.jobs.terminal import TaskText, open_console
 from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv, series_of_file
@@ -49,7 +49,7 @@ def publish_files(
     if not readings.has_times:
         # Rows are numbered; the last one happens now.
         readings = replace(readings, times=readings.times - readings.times[-1] + time.time_ns())
-    console = Console(stderr=True, soft_wrap=True)
+    console = open_console(stderr=True, soft_wrap=True)
     with _progress(console) as bar:
         task = bar.add_task("publishing", total=len(readings))
         published = publish_readings(
@@ -106,10 +106,10 @@ def _encoded(
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TaskText(),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:,.0f}/s" if console.is_terminal else ""),
+        TaskText("{task.speed:,.0f}/s" if console.is_terminal else ""),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,

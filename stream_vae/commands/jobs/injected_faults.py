@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
 from stream_vae.commands.jobs.offline import build_scorer
+from stream_vae.commands.jobs.terminal import TaskText
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.training_data import SeriesArrays, rows_by_series
 from stream_vae.evaluate.comparison import cut_windows
@@ -46,7 +47,7 @@ def inject_faults(
         console: Where the bar is shown.
     """
     method = Method(spec=model.spec, scorer=build_scorer(model, settings), config=settings.detect)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    columns = (TaskText(), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("faults injected", total=None)
         learnt = _together(model, [*training])

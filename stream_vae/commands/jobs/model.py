@@ -4,10 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from stream_vae.commands.jobs.fault_tables import fault_tables
+from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train_report import tried_table
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
@@ -42,7 +42,7 @@ def print_bundle(folder: Path) -> None:
     for i, feature in enumerate(spec.features):
         scaling = scaling_text(feature, float(spec.scaler.mean[i]), float(spec.scaler.std[i]))
         features.add_row(feature.name, feature.kind, feature.unit, scaling)
-    console = Console()
+    console = open_console()
     console.print(table)
     console.print(features)
     if bundle.training.search:

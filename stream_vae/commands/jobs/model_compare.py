@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress
 from rich.table import Table
 
 from stream_vae.commands.jobs.histories import read_history, to_batch
 from stream_vae.commands.jobs.offline import open_pipeline
+from stream_vae.commands.jobs.terminal import TaskText, open_console
 from stream_vae.core.excerpts import printable
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.errors import InputFileError
@@ -44,7 +45,7 @@ def compare_bundles(
     """Print how far two bundles agree, and how fast each is."""
     settings = load_settings(config=config).settings
     limit_threads(settings.worker.threads)
-    console = Console()
+    console = open_console()
     runs = [_run(bundle, input_files, settings, console) for bundle in (first, second)]
     found = agreement(runs[0].history, runs[1].history)
     console.print(_table(runs, found))
@@ -59,7 +60,7 @@ def _run(folder: Path, input_files: Sequence[Path], settings: Settings, console:
         raise InputFileError(f"{exc} (read for bundle {folder})") from exc
     pipeline = open_pipeline(model, settings, capacity=len(set(batch.series)), instance="compare")
     _warm_up(pipeline)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TaskText(), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("readings scored", total=len(batch))
         began = time.perf_counter()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
 from stream_vae.commands.jobs.redrive_plan import RedrivePlan
+from stream_vae.commands.jobs.terminal import TaskText, open_console
 from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.produce.redriver import Redriver
@@ -70,7 +70,9 @@ def move_records(
         source_topic=source_topic,
     )
     _check_order(selection)
-    notices = BrokerNotices(Console(stderr=True, soft_wrap=True), settings.kafka.bootstrap_servers)
+    notices = BrokerNotices(
+        open_console(stderr=True, soft_wrap=True), settings.kafka.bootstrap_servers
+    )
     with closing(Redriver(settings.kafka, topic, notices)) as redriver:
         if execute:
             redriver.claim()
@@ -152,12 +154,12 @@ def _go_over(
 
 
 def _report(plan: RedrivePlan, mover: _Mover | None) -> None:
-    console = Console(soft_wrap=True)
+    console = open_console(soft_wrap=True)
     if mover is None:
         for line in plan.lines():
-            console.print(line, markup=False, highlight=False)
+            console.print(line, highlight=False)
     if left := plan.left_alone():
-        console.print("left alone: " + "; ".join(left), markup=False, highlight=False)
+        console.print("left alone: " + "; ".join(left), highlight=False)
     if mover is not None:
         summary = f"{mover.n_moved:,} records moved"
     elif plan.n_selected:
@@ -167,7 +169,7 @@ def _report(plan: RedrivePlan, mover: _Mover | None) -> None:
         )
     else:
         summary = "nothing to move"
-    console.print(summary, markup=False, highlight=False)
+    console.print(summary, highlight=False)
 
 
 def _check_topics(*flags: tuple[str, str | None]) -> None:
@@ -206,6 +208,6 @@ def _milliseconds(flag: str, text: str | None) -> int | None:
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    console = Console(stderr=True)
+    columns = (TaskText(), BarColumn(), TaskProgressColumn())
+    console = open_console(stderr=True)
     return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
-    TextColumn,
     TimeElapsedColumn,
 )
 
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.commands.jobs.rate_words import rate_rows
+from stream_vae.commands.jobs.terminal import TaskText, open_console, warn
 from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
@@ -59,7 +58,7 @@ def score_files(
     readings = CsvFiles(input_files, columns_of(model.spec))
     counts = np.zeros(len(Verdict), np.int64)
     n_alerts = n_opened = n_late = n_forgotten = 0
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
         alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None
@@ -95,15 +94,15 @@ def score_files(
         console.print(f"{title}: {text}")
     if readings.ignored_columns:
         names = ", ".join(map(printable, readings.ignored_columns))
-        console.print(f"columns that are no feature of the model, ignored: {escape(names)}")
+        console.print(f"columns that are no feature of the model, ignored: {names}")
     if n_late:
-        _warn(
+        warn(
             console,
             f"{n_late:,} readings came after a later one of their series and were not scored, as "
             "the daemon would not; sort the file by time",
         )
     if n_forgotten:
-        _warn(
+        warn(
             console,
             f"{n_forgotten:,} times a series was forgotten, as the daemon would, to hold no more "
             f"than {capacity:,}: raise state.memory_budget_mb",
@@ -138,10 +137,6 @@ def _refuse_same_files(inputs: list[Path], outputs: list[Path]) -> None:
             raise ConfigError(f"{path}: given twice; expected a file of its own for each output")
 
 
-def _warn(console: Console, text: str) -> None:
-    console.print(f"[bold yellow]warning:[/] {text}")
-
-
 def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), SpinnerColumn(), MofNCompleteColumn())
+    columns = (TaskText(), SpinnerColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)

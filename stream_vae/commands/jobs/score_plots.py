@@ -34,4 +34,4 @@ def plot_history(
         history = run_history(pipeline, batch, now=datetime.now(UTC))
         pictures = history_pictures(history, model.spec, max_gap=settings.detect.max_gap)
         n = write_pictures(pictures, folder)
-    console.print(f"{n} pictures in {folder}", markup=False, highlight=False)
+    console.print(f"{n} pictures in {folder}", highlight=False)

@@ -12,7 +12,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -20,6 +19,7 @@ from rich.progress import (
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
 from stream_vae.commands.jobs.search import SearchOptions, search
+from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, warn
 from stream_vae.commands.jobs.train_report import report_table
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
@@ -68,7 +68,7 @@ def train_bundle(
     """Train a model on CSV files, write its bundle and print the report."""
     settings = load_settings(config=config, overrides=flags).settings
     limit_threads(settings.worker.threads)
-    console = Console()
+    console = open_console()
     check_bundle_target(bundle, replace=force)
     choice = replace(
         choice,
@@ -125,11 +125,15 @@ def train_bundle(
         for table in fault_tables(trained.bundle.training.faults):
             console.print(table)
     for lacking in _lacking(settings.detect, trained.bundle.spec):
-        console.print(f"[bold yellow]warning:[/] {lacking}")
+        warn(console, lacking)
+    next_command = f"stream-vae score --bundle {bundle}"
     with_config = f" --config {config}" if config else ""
     console.print(
-        f"Bundle [bold]{bundle}[/] version {trained.bundle.spec.version[:12]}. Next: [cyan]"
-        f"stream-vae score --bundle {bundle} --input FILE --output scores.csv{with_config}[/]",
+        styled(
+            *("Bundle ", (str(bundle), "bold"), f" version {trained.bundle.spec.version[:12]}. "),
+            "Next: ",
+            (f"{next_command} --input FILE --output scores.csv{with_config}", "cyan"),
+        ),
         soft_wrap=True,
     )
 
@@ -173,10 +177,10 @@ def train_with_progress(
 ) -> TrainedModel:
     """Train and show a progress bar with the loss terms and the remaining time."""
     columns = (
-        TextColumn("{task.description}"),
+        TaskText(),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[losses]}"),
+        TaskText("{task.fields[losses]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

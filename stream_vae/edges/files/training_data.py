@@ -125,7 +125,7 @@ def rows_by_series(series: list[str]) -> tuple[list[str], list[NDArray[np.int64]
     codes = np.array([numbers.setdefault(key, len(numbers)) for key in series], dtype=np.int64)
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(1, len(numbers)))
-    return [*numbers], np.split(order, bounds)
+    return [*numbers], np.split(order, bounds)[: len(numbers)]  # no series: no part
 
 
 def in_order(readings: CsvReadings) -> CsvReadings:

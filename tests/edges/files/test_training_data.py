@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.edges.files.csv_readings import CsvReadings
-from stream_vae.edges.files.training_data import in_order, to_training_series
+from stream_vae.edges.files.training_data import in_order, rows_by_series, to_training_series
 from stream_vae.errors import InputFileError
 
 S = 10**9
@@ -164,3 +164,9 @@ def test_events_at_one_time_are_all_kept_in_order() -> None:
     series, report = to_training_series(in_order(make_readings(rows)), step_seconds=0.001)
     assert [one.values[:, 0].tolist() for one in series] == [[7, 1, 3], [5]]
     assert report.duplicate_rows == report.missing_steps == 0
+
+
+def test_no_rows_are_of_no_series() -> None:
+    """As of a history that is wholly evaluated."""
+    assert rows_by_series([]) == ([], [])
+    assert rows_by_series(["b", "a", "b"])[0] == ["b", "a"]
