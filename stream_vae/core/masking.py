@@ -7,17 +7,19 @@ MASK = "**********"
 
 # Patterns in the names of secrets: librdkafka's, the registry's, and the usual ones.
 _REVEALING = (
-    r"pass(?:word|wd|phrase)"
+    r"pass(?:word|wd|phrase)|pwd"
     r"|secret(?!s?[._-]?(?:dir|file|path))"
     r"|(?:access|auth)[._-]token|token$"
     r"|api[._-]key|key[._-]pem|keystore[._-]pem"
-    r"|user[._-]info|oauthbearer[._-]config|jaas[._-]config"
+    r"|user[._-]info|oauthbearer[._-](?:config|extensions)|jaas[._-]config"
 )
 _SECRET_NAME = re.compile(_REVEALING, re.IGNORECASE)
 # Texts may be as long as a record and are untrusted, so a pattern must look at each character only
 # a bounded number of times.
 _ASSIGNMENT = re.compile(
     rf"""(?P<name>(?:{_REVEALING.replace("$", "")})[\w.-]{{0,40}}["']?\s{{0,9}}[=:]\s{{0,9}})"""
+    # What our own messages say of a file or a setting of such a name is no value of it.
+    r"(?!\s{0,9}(?:cannot be|no such|found|expected) )"
     r"""(?:"[^"]*"|'[^']*'|[^\s"',;]+)""",
     re.IGNORECASE,
 )

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from stream_vae.core.masking import mask
+from stream_vae.edges.kafka.open_properties import shown_properties
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import Settings
 from stream_vae.settings.setting_errors import (
@@ -57,7 +58,10 @@ class LoadedSettings:
 
     def masked(self) -> dict[str, Any]:
         """Return the effective settings as plain values, secrets masked."""
-        shown = mask(self.settings.model_dump(mode="json"))
+        values = self.settings.model_dump(mode="json")
+        for place in ("common", "consumer", "producer"):
+            values["kafka"][place] = shown_properties(values["kafka"][place])
+        shown = mask(values)
         assert isinstance(shown, dict)  # noqa: S101 -- masking keeps a mapping a mapping
         return shown
 

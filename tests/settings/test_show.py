@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +56,31 @@ def test_secrets_are_shown_nowhere() -> None:
         assert "hunter2" not in text
         assert text.count("**********") == 3
         assert "linger.ms" in text
+
+
+MISSPELT = (
+    *("sasl.pasword", "ssl.key.pasword", "sasl.passwrod", "sasl.oauthbearer.client.secrt"),
+    *("pwd", "key", "SSL.KEYSTORE.PASWORD"),
+)
+
+
+@pytest.mark.parametrize("place", ["common", "consumer", "producer"])
+def test_a_client_property_is_shown_only_if_it_is_known_to_be_open(place: str) -> None:
+    """What is misspelt is masked; controls: limits, switches and open texts are not."""
+    open_ones: dict[str, object] = {
+        "linger.ms": 5,
+        "socket.keepalive.enable": True,
+        "client.rack": "a",
+        "ssl.cipher.suites": "HIGH",
+        "sasl.mechanisms.x": 7,
+    }
+    given_ones = open_ones | dict.fromkeys(MISSPELT, "hunter2") | {"sasl.pin": 1234}
+    loaded = load({f"kafka.{place}.{name}": value for name, value in given_ones.items()})
+    shown = loaded.masked()["kafka"][place]
+    masked = {name for name, value in shown.items() if value == MASK}
+    assert masked == {*MISSPELT, "sasl.pin", "sasl.mechanisms.x"}
+    assert shown["client.rack"] == "a"
+    assert "hunter2" not in to_yaml(loaded) + to_json(loaded) + str(loaded.changed())
 
 
 def test_what_is_logged_at_start_is_what_differs_from_the_defaults() -> None:
