@@ -54,6 +54,8 @@ class Edges:
     clock: Clock
     heartbeat: Heartbeat
     """Of the poll loop."""
+    began_with: int
+    """Partitions of the input when the group began to consume it."""
     transaction: Callable[..., Transaction] = Transaction
 
 
@@ -180,6 +182,7 @@ def _restorer(  # noqa: PLR0913 -- what it is built of
             start=settings.kafka.start,
             history_age_s=settings.state.history_age_s,
             history_readings=settings.state.history_readings,
+            began_with=edges.began_with,
             chunk=min(_CHUNK, capacity // _LARGEST_SHARE),
         ),
         partitions=partitions,

@@ -22,6 +22,7 @@ from stream_vae.daemon.topics import owned_topics
 from stream_vae.detect import drift
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.kafka.admin.changelog_identity import identify_changelog
+from stream_vae.edges.kafka.admin.group_notes import count_at_begin
 from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
 from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
@@ -110,9 +111,10 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         identity = identify_changelog(
             settings.kafka, settings.input.topic, changelog, around.stopping
         )
+    began_with = count_at_begin(settings.kafka, settings.input.topic, around.stopping)
     return build_loop(
         settings,
-        _edges(around, scorer, instance, identity),
+        _edges(around, scorer, instance, identity, began_with),
         pipeline=Pipeline(
             Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
         ),
@@ -144,7 +146,11 @@ def _decoded(values: Iterable[bytes | None]) -> Iterator[AlertEvent]:
 
 
 def _edges(
-    around: Surroundings, scorer: WindowScorer, instance: str, identity: TopicIdentity | None
+    around: Surroundings,
+    scorer: WindowScorer,
+    instance: str,
+    changelog_identity: TopicIdentity | None,
+    began_with: int,
 ) -> Edges:
     settings, events = around.loaded.settings, around.events
     kafka, topic, changelog = settings.kafka, settings.input.topic, settings.changelog_topic
@@ -152,7 +158,8 @@ def _edges(
         kafka,
         f"{kafka.group_id}.{instance}",
         _BeatingSink(events, around.heartbeat, around.clock),
-        changelog=identity,
+        changelog=changelog_identity,
+        began_with=began_with,
     )
     producer.open()
     return Edges(
@@ -170,6 +177,7 @@ def _edges(
         events=events,
         clock=around.clock,
         heartbeat=around.heartbeat,
+        began_with=began_with,
     )
 
 

@@ -40,7 +40,6 @@ class ChangelogGrowth:
         self._topic = topic
         self._changelog = changelog
         self._parts = parts
-        self._first_count: int | None = None
         self._count = 0
         self._waiting: tuple[int, ...] = ()
         self._failure = ""
@@ -57,13 +56,6 @@ class ChangelogGrowth:
             f"partitions: run `{self._parts.adder.command(self._waiting[-1] + 1)}`"
         )
 
-    def has_appeared(self, number: int) -> bool:
-        """Tell whether an input partition was added since this instance began.
-
-        All it holds came after that, wherever a group without offsets is to begin.
-        """
-        return self._first_count is not None and number >= self._first_count
-
     def placed(self, held: Sequence[Partition]) -> list[Partition]:
         """Return those that have a place; see that the others get one.
 
@@ -72,8 +64,6 @@ class ChangelogGrowth:
         """
         if max((one.number for one in held), default=-1) >= self._count:
             self._count = self._parts.reader.n_partitions()
-            if self._first_count is None:
-                self._first_count = self._count
         waiting = tuple(sorted(one.number for one in held if one.number >= self._count))
         if self._waiting and not waiting:
             self._parts.events.record(

@@ -28,6 +28,8 @@ class RestoreConfig:
     start: Literal["latest", "earliest", "history"]
     history_age_s: float
     history_readings: int
+    began_with: int
+    """Partitions of the input when the group began: all that the others hold came after that."""
     chunk: int
     """Most records of the changelog at a time."""
 
@@ -202,7 +204,7 @@ class Restorer:
 
     def _reads_all(self, one: Partition) -> bool:
         """Tell whether a partition without a committed offset is read from its oldest record on."""
-        is_new = self._growth is not None and self._growth.has_appeared(one.number)
+        is_new = one.number >= self._config.began_with
         return one.committed is None and (is_new or self._config.start == "earliest")
 
     def _history_begin(self, partition: int, end: int) -> int:

@@ -1,10 +1,11 @@
 """The note that the group keeps beside each committed offset of the input.
 
 It tells one transaction from all others, and which changelog the state behind that offset went to:
-a topic that was deleted and made anew has the same name, but another id.
+a topic that was deleted and made anew has the same name, but another id. It also tells how many
+partitions the input had when the group began: all that the others hold came after that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,18 +24,24 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     transaction: str
     changelog: str = ""
     changelog_id: str = ""
+    began_with: int = 0
     version: Literal[1] = 1
 
 
-def encode_note(transaction: str, changelog: TopicIdentity | None) -> str:
+def encode_note(transaction: str, changelog: TopicIdentity | None, began_with: int = 0) -> str:
     """Return the note of a transaction.
 
-    >>> encode_note("7f", TopicIdentity(name="c", id="9"))
-    '{"transaction":"7f","changelog":"c","changelog_id":"9"}'
+    Args:
+        transaction: Its name.
+        changelog: Where its state goes; None where none is kept.
+        began_with: Partitions of the input when the group began.
+
+    >>> encode_note("7f", TopicIdentity(name="c", id="9"), 3)
+    '{"transaction":"7f","changelog":"c","changelog_id":"9","began_with":3}'
     """
-    if changelog is None:
-        return msgspec.json.encode(_Note(transaction)).decode()
-    return msgspec.json.encode(_Note(transaction, changelog.name, changelog.id)).decode()
+    name, topic_id = ("", "") if changelog is None else (changelog.name, changelog.id)
+    note = _Note(transaction, changelog=name, changelog_id=topic_id, began_with=began_with)
+    return msgspec.json.encode(note).decode()
 
 
 def changelog_of(note: str) -> TopicIdentity | None:
@@ -47,11 +54,27 @@ def changelog_of(note: str) -> TopicIdentity | None:
     >>> changelog_of("5f0c6a1e2b"), changelog_of("")
     (None, None)
     """
-    try:
-        found = msgspec.json.decode(note, type=_Note)
-    except msgspec.DecodeError:
+    found = _decoded(note)
+    if found is None or not found.changelog:
         return None
-    return TopicIdentity(name=found.changelog, id=found.changelog_id) if found.changelog else None
+    return TopicIdentity(name=found.changelog, id=found.changelog_id)
+
+
+def partitions_at_begin(notes: Collection[str], n_partitions: int) -> int:
+    """Return how many partitions the input had when the group began to consume it.
+
+    Args:
+        notes: Beside the group's offsets; none where the group begins now.
+        n_partitions: Of the input now.
+
+    Returns:
+        0 where a note does not tell: of an earlier release, or of an offset that was set by hand.
+
+    >>> partitions_at_begin([], 4), partitions_at_begin([encode_note("7f", None, 3)], 4)
+    (4, 3)
+    """
+    found = [_decoded(note) for note in notes]
+    return min((0 if one is None else one.began_with for one in found), default=n_partitions)
 
 
 def partitions_of_another(notes: Mapping[int, str], changelog: TopicIdentity) -> dict[int, str]:
@@ -62,3 +85,10 @@ def partitions_of_another(notes: Mapping[int, str], changelog: TopicIdentity) ->
         for partition, other in sorted(named.items())
         if other is not None and other.name == changelog.name and other.id != changelog.id
     }
+
+
+def _decoded(note: str) -> _Note | None:
+    try:
+        return msgspec.json.decode(note, type=_Note)
+    except msgspec.DecodeError:
+        return None

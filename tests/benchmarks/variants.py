@@ -42,6 +42,7 @@ class PlainProducer(OutputProducer):
         events: EventSink,
         *,
         changelog: TopicIdentity | None = None,
+        began_with: int = 0,
     ) -> None:
         properties = producer_properties(config)
         self._plain = Producer({**properties, "enable.idempotence": False, "acks": 1})

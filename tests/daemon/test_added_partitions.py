@@ -1,5 +1,9 @@
 """Partitions that the input gets while the daemon runs."""
 
+from collections.abc import Mapping
+
+import pytest
+
 from stream_vae.events import ChangelogExtended, ChangelogTooNarrow, StateRestored
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.scene import CHANGELOG, Scene
@@ -95,6 +99,42 @@ def test_a_partition_that_appears_is_read_from_its_beginning_wherever_the_group_
     one.turn(600)
     assert scene.committed == {0: 20, 1: 9}
     assert one.pipeline.n_series == 1
+
+
+@pytest.mark.parametrize("state", [{}, {"changelog": False}], ids=["state", "stateless"])
+@pytest.mark.parametrize("is_noted", [True, False], ids=["noted", "earlier release"])
+def test_so_is_one_that_was_added_while_no_instance_ran(
+    state: Mapping[str, bool], *, is_noted: bool
+) -> None:
+    scene = Scene(kafka={"start": "latest"}, state=state)
+    scene.feed("s", [b"before"] * 5)
+    one = scene.start()
+    scene.settle(one)
+    one.stop()
+    if not is_noted:
+        scene.group.committed = {0: (5, "of an earlier release")}
+    scene.add_partitions(2)
+    scene.kafka.add_partitions(CHANGELOG, 2)
+    scene.feed("t", [b"new"] * 9, partition=1)
+    for name in ("b", "c"):
+        other = scene.start(name)
+        scene.settle(other)
+        other.stop()
+    assert scene.dead_letters() == [b"new"] * 9
+
+
+def test_one_that_another_member_of_a_new_group_gets_first_begins_where_the_group_does() -> None:
+    """It has no offset while others have, and yet was not added."""
+    scene = Scene(2, kafka={"start": "latest"})
+    for partition in range(2):
+        scene.feed("s", [b"before"] * 5, partition)
+    one = scene.start("a")
+    scene.group.assign({"a": [0]})
+    one.turn_until(lambda: scene.committed == {0: 5})
+    other = scene.start("b")
+    scene.settle(one, other)
+    assert scene.committed == {0: 5, 1: 5}
+    assert scene.dead_letters() == []
 
 
 def test_two_members_that_find_new_partitions_end_with_one_changelog_of_all() -> None:

@@ -23,6 +23,7 @@ from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 from stream_vae.state.partitions import PartitionTable
+from stream_vae.wire.offset_notes import partitions_at_begin
 from tests.conftest import MeanSquareScorer, make_spec
 from tests.memory_kafka.adder import MemoryPartitionAdder
 from tests.memory_kafka.broker import MemoryKafka
@@ -97,9 +98,11 @@ class Instance:
             ),
             partition_parts=parts.partition_parts,
         )
+        notes = [note for _, note in kafka.group(group, topic).committed.values()]
+        began_with = partitions_at_begin(notes, len(kafka.logs(topic)))
         edges = Edges(
             consumer=self.consumer,
-            producer=parts.producer(kafka, group, f"{group}.{name}", faults),
+            producer=parts.producer(kafka, group, f"{group}.{name}", faults, began_with),
             input_reader=self.input_reader,
             changelog_reader=self.changelog_reader,
             partition_adder=self.partition_adder,
@@ -107,6 +110,7 @@ class Instance:
             events=self.events,
             clock=kafka.clock,
             heartbeat=Heartbeat(kafka.clock.monotonic()),
+            began_with=began_with,
             transaction=stepped(faults),
         )
         decoder = parts.decoder

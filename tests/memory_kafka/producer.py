@@ -5,6 +5,7 @@ from itertools import count
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.errors import KafkaUnavailableError
+from stream_vae.wire.offset_notes import encode_note
 from tests.memory_kafka.broker import MemoryKafka
 from tests.memory_kafka.faults import CommitFault, Faults
 
@@ -20,13 +21,22 @@ class MemoryProducer:
         group: Whose offsets it commits.
         identity: The transactional id; a later producer of the same one fences this one.
         faults: What goes wrong.
+        began_with: Partitions of the input when the group began.
     """
 
-    def __init__(self, kafka: MemoryKafka, group: str, identity: str, faults: Faults) -> None:
+    def __init__(
+        self,
+        kafka: MemoryKafka,
+        group: str,
+        identity: str,
+        faults: Faults,
+        began_with: int = 0,
+    ) -> None:
         self._kafka = kafka
         self._group = group
         self._identity = identity
         self._faults = faults
+        self._began_with = began_with
         self._epoch = kafka.register(identity)
 
     def commit(
@@ -37,7 +47,7 @@ class MemoryProducer:
         membership: object,
     ) -> bool:
         fault = self._faults.commits.popleft() if self._faults.commits else None
-        note = f"transaction {next(_notes)}"
+        note = encode_note(f"{next(_notes)}", None, self._began_with)
         noted = {partition: (offset, note) for partition, offset in offsets.items()}
         if not self._attempt(records, topic, noted, membership, fault):
             return False

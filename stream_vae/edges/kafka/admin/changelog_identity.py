@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from stream_vae.edges.kafka.admin.group_notes import read_notes
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.deadline import Deadline
-from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
-from stream_vae.edges.kafka.offsets import committed_offsets
-from stream_vae.edges.kafka.properties import client_properties, reader_properties
+from stream_vae.edges.kafka.errors import Operation, error_of, translate
+from stream_vae.edges.kafka.patience import answered
+from stream_vae.edges.kafka.properties import client_properties
 from stream_vae.errors import KafkaUnavailableError, StateError
 from stream_vae.wire.offset_notes import TopicIdentity, partitions_of_another
 
 _REQUEST_TIMEOUT_S = 5.0
-_PAUSE_S = 0.2
 _NONE = "A" * 22
 """The id that brokers too old for ids give every topic (Kafka before 2.8)."""
 
@@ -40,23 +39,18 @@ def identify_changelog(
         KafkaUnavailableError: If no broker answered before the deadline.
         KafkaRefusedError: If one refuses.
     """
-    deadline = Deadline(config.broker_deadline_s)
-    while not stopping():
-        try:
-            found = _topic_id(config, changelog)
-            if found is None:
-                return None
-            identity = TopicIdentity(name=changelog, id=found)
-            others = partitions_of_another(offset_notes(config, input_topic), identity)
-        except KafkaUnavailableError:
-            if deadline.has_passed:
-                raise
-            deadline.pause(_PAUSE_S)
-        else:
-            if others:
-                raise StateError(_lost(config.group_id, input_topic, identity, others))
-            return identity
-    return None
+    return answered(lambda: _identity(config, input_topic, changelog), config, stopping)
+
+
+def _identity(config: KafkaConfig, input_topic: str, changelog: str) -> TopicIdentity | None:
+    found = _topic_id(config, changelog)
+    if found is None:
+        return None
+    identity = TopicIdentity(name=changelog, id=found)
+    others = partitions_of_another(read_notes(config, input_topic).of, identity)
+    if others:
+        raise StateError(_lost(config.group_id, input_topic, identity, others))
+    return identity
 
 
 def _lost(group: str, input_topic: str, changelog: TopicIdentity, others: dict[int, str]) -> str:
@@ -85,25 +79,3 @@ def _topic_id(config: KafkaConfig, topic: str) -> str | None:
             raise KafkaUnavailableError(f"{operation.doing}: {error.str()}") from exc
         raise translate(error, operation) from exc
     return None if found == _NONE else found
-
-
-def offset_notes(config: KafkaConfig, input_topic: str) -> dict[int, str]:
-    """Return input partition -> the note beside the group's offset, where there is one.
-
-    Raises:
-        KafkaUnavailableError: If no broker answered.
-        KafkaRefusedError: If one refuses.
-    """
-    operation = Operation(
-        doing="asking for the group's offsets", topic=input_topic, group=config.group_id
-    )
-    # The notes that stand now will do; other instances may be in the middle of a transaction.
-    reader = Consumer({**reader_properties(config), "isolation.level": "read_uncommitted"})
-    try:
-        with translated(operation):
-            known = reader.list_topics(input_topic, timeout=_REQUEST_TIMEOUT_S)
-            partitions = known.topics[input_topic].partitions
-            found = committed_offsets(reader, input_topic, partitions, _REQUEST_TIMEOUT_S)
-    finally:
-        reader.close()
-    return {partition: note for partition, (_, note) in found.items()}

@@ -39,21 +39,24 @@ class OutputProducer:
         transactional_id: A later producer of the same id fences this one.
         events: Receives why a transaction is retried, and events of the brokers.
         changelog: Identity that goes with the committed offsets; None if there is none.
+        began_with: Partitions of the input when the group began; goes with them too.
         may_renew: Whether a client that hung or lost track may be replaced. That takes the
             transactional id back from a producer that holds it meanwhile, and is sound only where
             the group refuses the offsets of a member that was replaced.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a choice of its owner
         self,
         config: KafkaConfig,
         transactional_id: str,
         events: EventSink,
         *,
         changelog: TopicIdentity | None = None,
+        began_with: int = 0,
         may_renew: bool = True,
     ) -> None:
         self._changelog = changelog
+        self._began_with = began_with
         self._may_renew = may_renew
         self._config = config
         self._deadline_s = config.broker_deadline_s
@@ -105,7 +108,7 @@ class OutputProducer:
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
         """
         deadline = Deadline(self._deadline_s)
-        note = encode_note(uuid.uuid4().hex, self._changelog)
+        note = encode_note(uuid.uuid4().hex, self._changelog, self._began_with)
         notes = notes or dict.fromkeys(offsets, note)
         positions = [
             TopicPartition(topic, p, offset, notes[p]) for p, offset in sorted(offsets.items())

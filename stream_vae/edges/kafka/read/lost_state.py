@@ -3,11 +3,8 @@
 from collections.abc import Callable
 
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.deadline import Deadline
+from stream_vae.edges.kafka.patience import answered
 from stream_vae.edges.kafka.read.topic_ends import TopicEnds
-from stream_vae.errors import KafkaUnavailableError
-
-_PAUSE_S = 0.2
 
 
 def lacks_state(
@@ -27,14 +24,11 @@ def lacks_state(
         KafkaUnavailableError: If no broker answered before the deadline.
         KafkaRefusedError: If one refuses.
     """
-    deadline = Deadline(config.broker_deadline_s)
     of_input, of_changelog = TopicEnds(config, input_topic), TopicEnds(config, changelog)
-    while not stopping():
-        try:
-            n_partitions = min(of_input.n_partitions(), of_changelog.n_partitions())
-            return not all(of_changelog(range(n_partitions)).values())
-        except KafkaUnavailableError:  # also while a topic just made has no leaders
-            if deadline.has_passed:
-                raise
-            deadline.pause(_PAUSE_S)
-    return False
+
+    def is_lacking() -> bool:
+        # No answer also while a topic just made has no leaders.
+        n_partitions = min(of_input.n_partitions(), of_changelog.n_partitions())
+        return not all(of_changelog(range(n_partitions)).values())
+
+    return bool(answered(is_lacking, config, stopping))
