@@ -232,6 +232,34 @@ class PartitionsLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipLost:
+    """This instance is not in the group any more, and has not got in again yet."""
+
+    group: str
+    since: str
+    """RFC 3339, UTC."""
+    out_s: float
+    replaced_after_s: float
+    """Seconds after which its client is replaced, and joins under another member id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberReplaced:
+    """The group did not let this instance in again for long: it joins as another member."""
+
+    group: str
+    out_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipRegained:
+    """This instance is in the group again."""
+
+    group: str
+    out_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordsLost:
     """The input topic no longer has the next record; reading continues with its oldest one."""
 
@@ -445,6 +473,9 @@ Event = (
     | SeriesEvicted
     | PartitionsRevoked
     | PartitionsLost
+    | MembershipLost
+    | MemberReplaced
+    | MembershipRegained
     | RecordsLost
     | ConsumptionPaused
     | ConsumptionResumed

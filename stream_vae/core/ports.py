@@ -89,7 +89,12 @@ class InputConsumer(Protocol):
 
     @property
     def joined(self) -> bool:
-        """Whether the group has assigned this member its partitions, possibly none."""
+        """Whether this instance is in the group, possibly without partitions."""
+        ...
+
+    @property
+    def out_since_ns(self) -> int | None:
+        """Wall clock since when it is out of the group; None if it is in it, or never was."""
         ...
 
     @property

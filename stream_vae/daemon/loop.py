@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stream_vae.core.event_time import utc
 from stream_vae.core.health import Health, Heartbeat, judge_heartbeats
 from stream_vae.core.ports import Clock, InputConsumer, OutputProducer, ScoringQueue, Telemetry
 from stream_vae.core.records import RecordBatch
@@ -103,7 +104,11 @@ class PollLoop:
         if not self._parts.consumer.reachable:
             return Health(is_ok=False, reason="no broker answers")
         if not self._parts.consumer.joined:
-            return Health(is_ok=False, reason="waiting for the consumer group")
+            since_ns = self._parts.consumer.out_since_ns
+            if since_ns is None:
+                return Health(is_ok=False, reason="waiting for the consumer group")
+            since = utc(since_ns).isoformat(timespec="seconds")
+            return Health(is_ok=False, reason=f"not in the group since {since}")
         complaints = (self._parts.restorer.complaint, self._parts.pipeline.fit.complaint)
         reason = "; ".join(["model loaded, group joined", *filter(None, complaints)])
         return Health(is_ok=True, reason=reason)

@@ -168,6 +168,24 @@ def test_who_lost_its_partitions_publishes_nothing_of_them() -> None:
     scene.assert_undisturbed(one, other)
 
 
+def test_an_instance_that_the_group_does_not_let_in_again_says_since_when_it_is_out() -> None:
+    scene = Scene()
+    scene.feed_series("s", range(40), anomalies=range(30, 40))
+    one = scene.start()
+    scene.settle(one)
+    assert one.loop.readiness().is_ok, "control"
+    scene.group.refuses_back = True
+    scene.group.expire(one.name)
+    one.turn(5)
+    scene.feed_series("s", range(40, 60))
+    health = one.loop.readiness()
+    assert (health.is_ok, health.reason[:32]) == (False, "not in the group since 2023-11-1")
+    assert one.loop.liveness().is_ok
+    scene.group.refuses_back = False
+    scene.assert_undisturbed(one)
+    assert len(one.events.of(PartitionsLost)) == 1
+
+
 def test_of_two_instances_of_one_name_the_older_ends_and_says_why() -> None:
     scene = Scene()
     scene.feed("s", [b"poison"] * 40)

@@ -78,6 +78,7 @@ class MemoryConsumer:
         self._ends: dict[int, int] = {}
         self._turn = 0
         self.joined = False
+        self.out_since_ns: int | None = None
         self.paused = False
 
     @property
@@ -102,7 +103,6 @@ class MemoryConsumer:
     def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
         self._faults.step("consumer.poll")
         self._follow_group()
-        self.joined = True
         found = [] if self.paused else self._fetch(max_records)
         if not found:
             self._kafka.clock.sleep(timeout_s)
@@ -169,9 +169,13 @@ class MemoryConsumer:
         if member.end == "fenced":
             raise FencedError(f"another instance has the name {self._name!r}")
         if member.end == "expired":
-            self._member = group.join(self._name)
             self._leave(set(self._assignment), is_lost=True)
+            if not group.refuses_back:
+                self._member = group.join(self._name)
+            elif self.joined:
+                self.joined, self.out_since_ns = False, self._kafka.clock.time_ns()
             return
+        self.joined, self.out_since_ns = True, None
         leaving = member.owned - member.target
         if leaving:
             self._leave(leaving, is_lost=False)

@@ -43,6 +43,8 @@ class Group:
         """Partition -> offset and its note."""
         self.pending: dict[int, int] = {}
         """Partition -> number of open transactions that carry an offset of it."""
+        self.refuses_back = False
+        """Whether those that have expired are not let in again."""
 
     def extend(self, n_partitions: int) -> None:
         """Share out the partitions that the topic has now."""

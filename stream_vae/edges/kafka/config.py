@@ -111,7 +111,8 @@ class KafkaConfig:
     """The broker aborts a transaction open for longer (a dead daemon's) and unblocks readers."""
 
     session_timeout_s: Annotated[float, Gt(0), Le(1e6)] = 45.0
-    """Time without a heartbeat after which the group reassigns this instance's partitions."""
+    """Time without a heartbeat after which the group reassigns this instance's partitions; out of
+    the group for as long (`classic`: and `max.poll.interval.ms`), it joins as another member."""
 
     broker_deadline_s: Annotated[float, Gt(0), Le(1e6)] = 300.0
     """Give up (exit 1) after this time without any broker, at start or later."""

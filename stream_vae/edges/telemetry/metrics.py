@@ -245,6 +245,9 @@ class Metrics:
         self.rebalances = self._counters(
             "rebalances_total", "Changes of this instance's partitions.", "event"
         )
+        self.members_replaced = self._counter(
+            "members_replaced_total", "Clients replaced since the group refused their member."
+        )
         self.restore_duration = self._histogram(
             "restore_duration_seconds", "From being assigned a partition to going live.", _RESTORES
         )

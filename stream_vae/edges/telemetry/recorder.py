@@ -84,6 +84,9 @@ class Recorder:
             events.SeriesEvicted: self._series_evicted,
             events.PartitionsRevoked: self._partitions_revoked,
             events.PartitionsLost: self._partitions_lost,
+            events.MembershipLost: self._warn_sparingly,
+            events.MemberReplaced: self._member_replaced,
+            events.MembershipRegained: self._inform,
             events.RecordsLost: self._records_lost,
             events.ConsumptionPaused: self._consumption_paused,
             events.ConsumptionResumed: self._consumption_resumed,
@@ -221,6 +224,10 @@ class Recorder:
     def _partitions_lost(self, event: events.PartitionsLost) -> None:
         self._give_up(event.partitions)
         self._count_rebalance("lost")
+        self._warn(event)
+
+    def _member_replaced(self, event: events.MemberReplaced) -> None:
+        self._metrics.members_replaced.inc()
         self._warn(event)
 
     def _records_lost(self, event: events.RecordsLost) -> None:

@@ -17,7 +17,7 @@ from stream_vae.core.ports import EventSink, RebalanceListener
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.consume.membership import is_member
+from stream_vae.edges.kafka.consume.membership import MembershipWatch
 from stream_vae.edges.kafka.deadline import Deadline
 from stream_vae.edges.kafka.error_codes import UNSUPPORTED, unwrapped
 from stream_vae.edges.kafka.errors import Operation, error_of, translate, translated
@@ -25,7 +25,7 @@ from stream_vae.edges.kafka.offsets import InputOffsets
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
 from stream_vae.errors import FencedError, KafkaUnavailableError
-from stream_vae.events import ConsumptionDelayed, RecordsLost
+from stream_vae.events import ConsumptionDelayed, MemberReplaced, RecordsLost
 
 Protocol = Literal["consumer", "classic"]
 _REJOIN_PAUSE_S = 1.0
@@ -58,12 +58,12 @@ class InputConsumer:
         self._assignment: set[int] = set()
         self._held: set[int] = set()
         self._paused = False
-        self._joined = False
         self._next_offset: dict[int, int] = {}
         self._heard_of: set[int] = set()  # partitions, since they were released
         self._ends: dict[int, int] = {}
         self._refused: Deadline | None = None
         self._watch = BrokerWatch(self._operation, config.broker_deadline_s, events)
+        self._membership = MembershipWatch(config.group_id, self._longest_out_s(), events)
         self._consumer = self._make_client()
 
     def subscribe(self, listener: RebalanceListener) -> None:
@@ -73,8 +73,13 @@ class InputConsumer:
 
     @property
     def joined(self) -> bool:
-        """Whether the group has assigned this member its partitions, possibly none."""
-        return self._joined
+        """Whether this instance is in the group, possibly without partitions."""
+        return self._membership.joined
+
+    @property
+    def out_since_ns(self) -> int | None:
+        """Wall clock since when it is out of the group; None if it is in it, or never was."""
+        return self._membership.out_since_ns
 
     @property
     def reachable(self) -> bool:
@@ -92,9 +97,8 @@ class InputConsumer:
         with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
         self._watch.tick(self._consumer)
-        if not self._joined:
-            with suppress(RuntimeError):  # while there is no membership
-                self._joined = is_member(self._consumer.consumer_group_metadata())
+        if self._membership.must_replace(self._consumer, is_reachable=self.reachable):
+            self._replace_member()
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
             for message in messages:
@@ -199,8 +203,8 @@ class InputConsumer:
         self._consumer.subscribe(
             [self._topic],
             on_assign=self._assigned,
-            on_revoke=lambda _, partitions: self._left(partitions, is_lost=False),
-            on_lost=lambda _, partitions: self._left(partitions, is_lost=True),
+            on_revoke=lambda client, partitions: self._taken(client, partitions, is_lost=False),
+            on_lost=lambda client, partitions: self._taken(client, partitions, is_lost=True),
         )
 
     def _handle_error(self, error: KafkaError, message: Message) -> None:
@@ -299,10 +303,35 @@ class InputConsumer:
                 deadline_s=self._config.broker_deadline_s,
             )
         )
-        self._joined = False
-        self._consumer.close()
-        self._consumer = self._make_client()
+        self._renew_client()
+
+    def _replace_member(self) -> None:
+        """Join as another member: the group may never let this one in again.
+
+        Whoever has its partitions now, they are lost to this instance.
+        """
+        self._left(self._partitions(self._assignment), is_lost=True)
+        self._events.record(
+            MemberReplaced(group=self._config.group_id, out_s=self._membership.replaced())
+        )
+        self._renew_client()
+
+    def _renew_client(self) -> None:
+        """Replace the client, and with it the member's id; the old one has nothing to say."""
+        old, self._consumer = self._consumer, self._make_client()
+        old.close()
         self._join()
+
+    def _longest_out_s(self) -> float:
+        """Return how long the group may be without this instance before its client is replaced.
+
+        A classic group may let a member wait for as long as another one takes to poll.
+        """
+        properties = consumer_properties(self._config, self._protocol, instance=None)
+        waits = self._protocol == "classic"
+        return self._config.session_timeout_s + (
+            int(properties["max.poll.interval.ms"]) / 1000 if waits else 0.0
+        )
 
     def _columns(self, messages: list[Message]) -> RecordBatch:
         batch = record_columns(self._topic, messages)
@@ -316,8 +345,10 @@ class InputConsumer:
     def _partitions(self, partitions: Collection[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, p) for p in sorted(partitions)]
 
-    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._joined = True
+    def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        if client is not self._consumer:
+            return
+        self._membership.enter()
         self._refused = None
         new = tuple(sorted(p.partition for p in partitions))
         self._assignment.update(new)
@@ -330,6 +361,10 @@ class InputConsumer:
         self._consumer.pause(anywhere)
         if new and self._listener is not None:
             self._listener.partitions_assigned(new)
+
+    def _taken(self, client: Consumer, partitions: list[TopicPartition], *, is_lost: bool) -> None:
+        if client is self._consumer:  # a replaced one has nothing left
+            self._left(partitions, is_lost=is_lost)
 
     def _left(self, partitions: list[TopicPartition], *, is_lost: bool) -> None:
         gone = tuple(sorted(p.partition for p in partitions))

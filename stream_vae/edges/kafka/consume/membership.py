@@ -1,8 +1,109 @@
-"""Whether this member has joined the group, even without partitions."""
+"""Whether this member is in the group, even without partitions."""
 
 import struct
+import time
+from contextlib import suppress
+
+from confluent_kafka import Consumer
+
+from stream_vae.core.event_time import utc
+from stream_vae.core.ports import EventSink
+from stream_vae.events import MembershipLost, MembershipRegained
 
 _PREFIX = b"CGMDv2:"
+LEAST_LIMIT_S = 10.0
+"""A new member needs a moment to get in."""
+_ASK_PAUSE_S = 1.0
+_TELL_PAUSE_S = 5.0
+# While a classic group shares out its partitions anew, its members may have no generation.
+_GRACE_S = 2.0
+
+
+class MembershipWatch:
+    """Asks again and again whether a member is in the group, and tells how long it is not.
+
+    The client rejoins by itself after it was fenced; but a coordinator may refuse the same member
+    for ever (KAFKA-19233), of which the client tells nobody.
+
+    Args:
+        group: For events.
+        limit_s: Seconds out of the group, while brokers answer, after which the client must be
+            replaced; at least `LEAST_LIMIT_S`.
+        events: Receives `MembershipLost` every few seconds, and `MembershipRegained`.
+    """
+
+    def __init__(self, group: str, limit_s: float, events: EventSink) -> None:
+        self._group = group
+        self._limit_s = max(limit_s, LEAST_LIMIT_S)
+        self._events = events
+        self._has_been = False
+        self._out_at: float | None = None  # monotonic, as the next ones
+        self._out_ns = time.time_ns()
+        self._counted_from = self._asked_at = self._told_at = -float("inf")
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is a member, as far as is known."""
+        return self._has_been and self._out_s(time.monotonic()) <= _GRACE_S
+
+    @property
+    def out_since_ns(self) -> int | None:
+        """Wall clock since when it is no member, though it was; None if it is, or never was."""
+        return self._out_ns if self._has_been and not self.joined else None
+
+    def enter(self) -> None:
+        """Note that it is a member."""
+        now = time.monotonic()
+        if self._out_s(now) > _GRACE_S:
+            self._events.record(MembershipRegained(group=self._group, out_s=self._out_s(now)))
+        self._has_been, self._out_at = True, None
+
+    def must_replace(self, client: Consumer, *, is_reachable: bool) -> bool:
+        """Ask the client, at most once a second; return whether it must be replaced.
+
+        Args:
+            client: The member.
+            is_reachable: Whether a broker answers: else time does not count.
+        """
+        now = time.monotonic()
+        if self._has_been and now < self._asked_at + _ASK_PAUSE_S:
+            return False
+        self._asked_at = now
+        with suppress(RuntimeError):  # while there is no membership
+            if is_member(client.consumer_group_metadata()):
+                self.enter()
+                return False
+        if not self._has_been:
+            return False
+        if self._out_at is None:
+            self._out_at, self._out_ns = now, time.time_ns()
+            self._counted_from, self._told_at = now, -float("inf")
+        if not is_reachable:
+            self._counted_from = now
+        self._tell(now)
+        return now - self._counted_from > self._limit_s
+
+    def replaced(self) -> float:
+        """Begin to count anew; return the seconds out of the group so far."""
+        now = time.monotonic()
+        self._counted_from = now
+        return self._out_s(now)
+
+    def _tell(self, now: float) -> None:
+        if self.joined or now < self._told_at + _TELL_PAUSE_S:
+            return
+        self._told_at = now
+        self._events.record(
+            MembershipLost(
+                group=self._group,
+                since=utc(self._out_ns).isoformat(timespec="seconds"),
+                out_s=self._out_s(now),
+                replaced_after_s=self._limit_s,
+            )
+        )
+
+    def _out_s(self, now: float) -> float:
+        return 0.0 if self._out_at is None else now - self._out_at
 
 
 def is_member(group_metadata: object) -> bool:

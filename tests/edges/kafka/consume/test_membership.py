@@ -1,0 +1,89 @@
+"""A member that the group does not let in again, with the real client."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.kafka.consume import membership
+from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
+from stream_vae.edges.kafka.embedded import EmbeddedBroker
+from stream_vae.events import MemberReplaced, MembershipLost, MembershipRegained
+from tests.edges.kafka.consume.refusing_coordinator import RefusingCoordinator
+from tests.recorded_events import RecordedEvents
+
+PATIENCE_S = 20.0
+LIMIT_S = 1.0
+
+
+class Owner:
+    """Knows which partitions it has."""
+
+    def __init__(self, consumer: InputConsumer) -> None:
+        self.consumer = consumer
+        self.owned: set[int] = set()
+        self.lost: list[tuple[int, ...]] = []
+        consumer.subscribe(self)
+
+    def partitions_assigned(self, partitions: tuple[int, ...]) -> None:
+        self.owned.update(partitions)
+
+    def partitions_revoked(self, partitions: tuple[int, ...]) -> None:
+        self.owned.difference_update(partitions)
+
+    def partitions_lost(self, partitions: tuple[int, ...]) -> None:
+        self.owned.difference_update(partitions)
+        self.lost.append(partitions)
+
+    def poll_until(self, is_reached: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_reached():
+            assert time.monotonic() < deadline, (self.owned, self.lost)
+            self.consumer.poll(100, 0.02)
+
+    def poll_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.poll_until(lambda: time.monotonic() > end)
+
+
+def out_since_of(one: Owner) -> int:
+    """Return nanoseconds; 0 where it is not out of the group."""
+    return one.consumer.out_since_ns or 0
+
+
+def test_a_member_that_is_refused_for_ever_is_told_of_and_replaced_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client rejoins under its old id, and is refused without a word (KAFKA-19233)."""
+    monkeypatch.setattr(membership, "_GRACE_S", 0.2)
+    monkeypatch.setattr(membership, "_ASK_PAUSE_S", 0.05)
+    monkeypatch.setattr(membership, "LEAST_LIMIT_S", LIMIT_S)
+    events = RecordedEvents()
+    with EmbeddedBroker({"readings": 2}) as broker, RefusingCoordinator(broker) as coordinator:
+        config = KafkaConfig(
+            bootstrap_servers=coordinator.bootstrap, group_id="g", session_timeout_s=LIMIT_S
+        )
+        one = Owner(InputConsumer(config, "readings", events))
+        assert not one.consumer.joined
+        assert out_since_of(one) == 0, "it has not been in it"
+        one.poll_until(lambda: one.owned == {0, 1})
+        one.poll_for(1.2 * LIMIT_S)
+        assert (one.consumer.joined, events.events) == (True, []), "control"
+
+        fenced_ns = time.time_ns()
+        coordinator.fence()
+        one.poll_until(lambda: not one.consumer.joined)
+        assert one.owned == set()
+        assert out_since_of(one) >= fenced_ns
+        one.poll_until(lambda: one.consumer.joined and one.owned == {0, 1})
+        one.consumer.abandon()
+
+    assert len(coordinator.refused) == 1
+    assert coordinator.members[-1] not in coordinator.refused, "another identity"
+    assert out_since_of(one) == 0
+    told, *_ = events.of(MembershipLost)
+    assert (told.group, told.replaced_after_s) == ("g", LIMIT_S)
+    replaced, *_ = events.of(MemberReplaced)
+    (regained,) = events.of(MembershipRegained)
+    assert LIMIT_S < replaced.out_s < regained.out_s
