@@ -5,7 +5,7 @@ interrupted command leaves no partial file under the final name.
 """
 
 import csv
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,15 +51,16 @@ def whole_file(path: Path) -> Iterator[TextIO]:
 @contextmanager
 def _temporary_beside(target: Path) -> Iterator[TextIO]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The process id separates two commands that write the same target.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+    # Another user of a shared folder must not guess the name; "x" would not follow a link there.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
+    with temporary.open("x", encoding="utf-8", newline="") as file:
+        try:
             yield file
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+            file.flush()
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 class ScoresWriter:

@@ -104,6 +104,27 @@ def test_a_failed_command_leaves_the_old_file_and_nothing_else(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_lies_under_a_temporary_name_is_never_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names are drawn by chance; a link at one that was guessed nevertheless is not followed."""
+    names: list[str] = []
+    for _ in range(2):
+        with whole_file(tmp_path / "scores.csv") as file:
+            names.append(file.name)
+    assert names[0] != names[1]
+    victim = tmp_path / "victim"
+    victim.write_text("kept", encoding="utf-8")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
+    (tmp_path / ".scores.csv.guessed.partial").symlink_to(victim)
+    with (
+        pytest.raises(ConfigError, match="exists"),
+        whole_file(tmp_path / "scores.csv") as file,
+    ):
+        file.write("lost")
+    assert victim.read_text(encoding="utf-8") == "kept"
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "target.csv", tmp_path / "link.csv"
     link.symlink_to(target)
