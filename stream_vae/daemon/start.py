@@ -160,6 +160,7 @@ def _edges(
         _BeatingSink(events, around.heartbeat, around.clock),
         changelog=changelog_identity,
         began_with=began_with,
+        may_have_rival=kafka.instance_id is not None,
     )
     producer.open()
     return Edges(

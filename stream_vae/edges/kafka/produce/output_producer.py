@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -43,6 +43,8 @@ class OutputProducer:
         may_renew: Whether a client that hung or lost track may be replaced. That takes the
             transactional id back from a producer that holds it meanwhile, and is sound only where
             the group refuses the offsets of a member that was replaced.
+        may_have_rival: Whether a newer process can have the same transactional id: that of an
+            instance with a name. It is taken back from nobody that is known to have it.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a choice of its owner
@@ -54,10 +56,14 @@ class OutputProducer:
         changelog: TopicIdentity | None = None,
         began_with: int = 0,
         may_renew: bool = True,
+        may_have_rival: bool = False,
     ) -> None:
         self._changelog = changelog
         self._began_with = began_with
         self._may_renew = may_renew
+        self._may_have_rival = may_have_rival
+        self._committed: dict[int, tuple[object, str]] = {}
+        """Input partition -> membership and note of the last transaction with an offset of it."""
         self._config = config
         self._deadline_s = config.broker_deadline_s
         self._transaction_timeout_s = config.transaction_timeout_s
@@ -116,7 +122,10 @@ class OutputProducer:
         while True:
             began = time.monotonic()
             try:
+                if self._client.must_renew:
+                    self._leave_to_rival(topic, positions, membership, deadline)
                 self._attempt(records, positions, membership, deadline)
+                break
             except ClientHungError as exc:
                 if not self._may_renew:
                     msg = f"{self._operation.doing}: the client does not answer; run it again"
@@ -126,17 +135,15 @@ class OutputProducer:
                 error = self._undo(error_of(exc), deadline)
                 failure = translate(error, self._naming_topics(error, records))
                 must_renew = error.fatal() and self._was_timed_out(failure, began)
-                if not must_renew and recovery(error) is Recovery.GIVE_UP:
+                if self._is_final(error, deadline, must_renew=must_renew):
                     raise failure from exc
                 if not must_renew and isinstance(failure, FencedError):
                     return False
-                if deadline.has_passed or (self._client.must_renew and not self._may_renew):
-                    raise failure from exc
-            else:
-                return True
-            if must_renew and self._renew_client(topic, positions, deadline):
-                return True
+            if must_renew and self._renew_client(topic, positions, membership, deadline):
+                break
             deadline.pause(_RETRY_PAUSE_S)
+        self._committed |= {at.partition: (membership, at.metadata or "") for at in positions}
+        return True
 
     def close(self) -> None:
         """Close the client; the broker aborts a transaction that is still open."""
@@ -196,34 +203,92 @@ class OutputProducer:
         """Return whether the broker's timeout ended the transaction started at `began`.
 
         The broker increases the epoch like another producer of the same id, so the client cannot
-        distinguish the two.
+        distinguish the two. Where there can be one, it is supposed if this process stood still: it
+        may have been replaced meanwhile.
         """
         lasted_s = time.monotonic() - began
         is_fenced = isinstance(failure, FencedError)
-        return self._may_renew and is_fenced and lasted_s >= self._transaction_timeout_s
+        is_replaced = self._may_have_rival and self._client.stood_still
+        may_renew = self._may_renew and not is_replaced
+        return may_renew and is_fenced and lasted_s >= self._transaction_timeout_s
+
+    def _is_final(self, error: KafkaError, deadline: Deadline, *, must_renew: bool) -> bool:
+        """Return whether a transaction that failed cannot be tried again."""
+        if deadline.has_passed or (self._client.must_renew and not self._may_renew):
+            return True
+        return not must_renew and recovery(error) is Recovery.GIVE_UP
+
+    def _leave_to_rival(
+        self,
+        topic: str,
+        positions: list[TopicPartition],
+        membership: object,
+        deadline: Deadline,
+    ) -> None:
+        """Give up where somebody else has committed what is this member's own.
+
+        That was a newer instance of this name: the group gave it these partitions. While nothing is
+        committed it is not known of, and loses the id to this process.
+
+        Raises:
+            FencedError: Then.
+        """
+        ours = {
+            at.partition: {note, at.metadata}
+            for at in positions
+            for since, note in [self._committed.get(at.partition, (None, ""))]
+            if since == membership
+        }
+        if not self._may_have_rival or not ours:
+            return
+        # The note that stands now will do: this process's own transaction may be open still.
+        found = self._ask_offsets(topic, ours, deadline, isolation="read_uncommitted")
+        others = [p for p, notes in ours.items() if p in found and found[p][1] not in notes]
+        if others:
+            raise FencedError(
+                f"{self._operation.doing}: a newer instance of this name has committed offsets of "
+                f"partitions {', '.join(map(str, others))} of {topic!r}"
+            )
 
     def _renew_client(
-        self, topic: str, positions: list[TopicPartition], deadline: Deadline
+        self,
+        topic: str,
+        positions: list[TopicPartition],
+        membership: object,
+        deadline: Deadline,
     ) -> bool:
         """Create a new client, which ends the open transaction of the old one.
 
         Returns:
             True if that was committed after all, according to the metadata of the group's offsets.
         """
+        self._leave_to_rival(topic, positions, membership, deadline)
         wanted = {at.partition: (at.offset, at.metadata) for at in positions}
-        committed: dict[int, tuple[int, str]] = {}
         with translated(self._operation):
             self._client.renew(deadline)
+        return self._ask_offsets(topic, wanted, deadline) == wanted
+
+    def _ask_offsets(
+        self,
+        topic: str,
+        partitions: Iterable[int],
+        deadline: Deadline,
+        *,
+        isolation: str = "read_committed",
+    ) -> dict[int, tuple[int, str]]:
+        """Return partition -> the group's offset and its note, where there is one."""
+        found: dict[int, tuple[int, str]] = {}
+        with translated(self._operation):
             # No member: the member itself may be in the middle of a call, which it must finish.
-            reader = Consumer(reader_properties(self._config))
+            reader = Consumer({**reader_properties(self._config), "isolation.level": isolation})
             try:
                 self._client.retry(
-                    lambda: committed.update(
-                        committed_offsets(reader, topic, wanted, _REQUEST_TIMEOUT_S)
+                    lambda: found.update(
+                        committed_offsets(reader, topic, partitions, _REQUEST_TIMEOUT_S)
                     ),
                     "asking for the group's offsets",
                     deadline,
                 )
             finally:
                 reader.close()
-        return committed == wanted
+        return found

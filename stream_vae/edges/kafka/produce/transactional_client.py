@@ -49,6 +49,8 @@ class TransactionalClient:
         self._is_waiting = False
         self._numbers = itertools.count()
         self._unacknowledged: set[int] = set()
+        self._seen_at = time.monotonic()
+        self._longest_gap_s = 0.0
         self.must_renew = False
         """Whether the next transaction needs a new client; see `abort`."""
         self._properties = producer_properties(config, transactional_id=operation.transactional_id)
@@ -81,6 +83,16 @@ class TransactionalClient:
             self.renew(deadline)
         self._producer.begin_transaction()
         self._unacknowledged = set()
+        self._seen_at, self._longest_gap_s = time.monotonic(), 0.0
+
+    @property
+    def stood_still(self) -> bool:
+        """Whether nothing moved for long since the transaction began.
+
+        Every call of the client ends, or is looked after, within a few seconds, unless the process
+        is stopped, or its machine.
+        """
+        return self._longest_gap_s > 2 * _STEP_TIMEOUT_S
 
     def publish(
         self, record: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]
@@ -105,6 +117,7 @@ class TransactionalClient:
                 )
             except BufferError:
                 self._producer.poll(0.1)
+                self._moved()
             else:
                 unacknowledged.add(number)
                 return
@@ -151,8 +164,10 @@ class TransactionalClient:
         began = time.monotonic()
         while True:
             try:
+                self._moved()
                 step()
             except KafkaException as exc:
+                self._moved()
                 error = error_of(exc)
                 if recovery(error) is not Recovery.RETRY:
                     raise
@@ -162,6 +177,7 @@ class TransactionalClient:
                 self._report_waiting(str(why), time.monotonic() - began)
                 deadline.pause(_RETRY_PAUSE_S)
             else:
+                self._moved()
                 if self._is_waiting:
                     self._is_waiting = False
                     self._events.record(BrokerReached(waited_s=time.monotonic() - began))
@@ -187,6 +203,7 @@ class TransactionalClient:
         thread.start()
         while True:
             thread.join(_STEP_TIMEOUT_S)
+            self._moved()
             if not thread.is_alive():
                 break
             waited = time.monotonic() - began
@@ -195,6 +212,11 @@ class TransactionalClient:
             self._report_waiting("adding offsets to the transaction: no answer yet", waited)
         if failed:
             raise failed[0]
+
+    def _moved(self) -> None:
+        now = time.monotonic()
+        self._longest_gap_s = max(self._longest_gap_s, now - self._seen_at)
+        self._seen_at = now
 
     def _report_waiting(self, why: str, waited_s: float) -> None:
         self._is_waiting = True
