@@ -65,6 +65,13 @@ class RowHead:
     """In storage order."""
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def row_at(self) -> int:
+        """Where the parts begin in a record's value."""
+        if self.schema_version == 1:
+            return snapshots_v1.HEADER.size
+        return _HEADER.size + len(self.parts) * _PART.itemsize
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedModel:
@@ -132,7 +139,8 @@ def head_of(value: bytes) -> RowHead:
     """Return the head of a saved series.
 
     Raises:
-        StateError: If it is not one, is damaged, or was written by a newer release.
+        StateError: If it is not one, is damaged, is not as long as its parts, or was written by a
+            newer release.
     """
     if len(value) < min(_HEADER.size, snapshots_v1.HEADER.size) or value[:2] != _MAGIC:
         raise StateError("no saved series")
@@ -142,23 +150,32 @@ def head_of(value: bytes) -> RowHead:
         raise StateError("the checksum does not match")
     if version == 1:
         _, _, _, model, length, n_features, scores, _ = snapshots_v1.HEADER.unpack_from(value)
-        return RowHead(
+        head = RowHead(
             model=model,
             parts=snapshots_v1.parts(length, n_features, scores),
             schema_version=version,
         )
-    *_, model, _, n_parts = _HEADER.unpack_from(value)
-    return _head(model, value[_HEADER.size : _HEADER.size + n_parts * _PART.itemsize])
+    else:
+        *_, model, _, n_parts = _HEADER.unpack_from(value)
+        directory = value[_HEADER.size : _HEADER.size + n_parts * _PART.itemsize]
+        head = _head(model, directory[: len(directory) // _PART.itemsize * _PART.itemsize])
+    size = head.row_at + sum(part.size for part in head.parts)
+    if len(value) != size:
+        raise StateError(f"the saved series has {len(value):,} bytes, its parts make {size:,}")
+    return head
 
 
 @lru_cache(maxsize=16)  # the rows of a topic share a few heads
 def _head(model: bytes, directory: bytes) -> RowHead:
     parts = np.frombuffer(directory, _PART)
+    names = [name.decode() for name in parts["name"].tolist()]
+    if len(set(names)) < len(names):
+        raise StateError(f"a part is there twice: {names}")
     return RowHead(
         model=model,
         parts=tuple(
-            PartHead(name=name.decode(), fingerprint=fingerprint, size=size)
-            for name, fingerprint, size in parts.tolist()
+            PartHead(name=name, fingerprint=fingerprint, size=size)
+            for name, (_, fingerprint, size) in zip(names, parts.tolist(), strict=True)
         ),
     )
 
@@ -166,28 +183,18 @@ def _head(model: bytes, directory: bytes) -> RowHead:
 def decode_rows(
     head: RowHead, values: Sequence[bytes]
 ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
-    """Return offsets (K,) and rows (K,) of saved series that share one head, already decoded.
+    """Return offsets (K,) and rows (K,) of saved series, of all of which `head_of` gave this head.
 
     The rows have a field for each part: its bytes, untyped.
-
-    Raises:
-        StateError: If a value is not as long as its head says.
     """
     row = np.dtype([(part.name, f"V{part.size}") for part in head.parts])
-    if head.schema_version == 1:
-        begin, offset_at = snapshots_v1.HEADER.size, snapshots_v1.HEADER.size - _OFFSET.itemsize
-    else:
-        begin = _HEADER.size + len(head.parts) * _PART.itemsize
-        offset_at = _OFFSET_AT
-    size = begin + row.itemsize
-    if any(len(value) != size for value in values):
-        raise StateError(f"a saved series is not {size} bytes long")
+    is_first = head.schema_version == 1
     packed = np.dtype(
         {
             "names": ["offset", "row"],
             "formats": [_OFFSET, row],
-            "offsets": [offset_at, begin],
-            "itemsize": size,
+            "offsets": [head.row_at - _OFFSET.itemsize if is_first else _OFFSET_AT, head.row_at],
+            "itemsize": head.row_at + row.itemsize,
         }
     )
     found = np.frombuffer(b"".join(values), packed)

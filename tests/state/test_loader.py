@@ -1,5 +1,6 @@
 """The changelog's records, as they are written, back into a pipeline."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -232,13 +233,17 @@ def test_a_threshold_of_another_length_begins_anew(
     assert one.restoration.state == "carried over"
 
 
+@pytest.mark.parametrize("is_summed", [False, True], ids=["", "right checksum"])
 @pytest.mark.parametrize("cut", [0, 30, -1])
 def test_damaged_state_is_refused_with_where_it_lies_and_what_to_do(
-    donor: Pipeline, make_pipeline: MakePipeline, cut: int
+    donor: Pipeline, make_pipeline: MakePipeline, cut: int, is_summed: bool
 ) -> None:
     record = writer_of(donor).saved(saved(donor), {0: 30})[0]
     assert record.value is not None
-    damaged = replace(record, value=record.value[:cut])
+    value = record.value[:cut]
+    if is_summed:
+        value = value[:4] + zlib.crc32(value[8:]).to_bytes(4, "little") + value[8:]
+    damaged = replace(record, value=value)
     with pytest.raises(
         StateError, match=r"'changelog', partition 0, offset 0, key 'spump'.*To go on without"
     ):

@@ -1,4 +1,5 @@
-from dataclasses import replace
+import zlib
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -21,6 +22,8 @@ from stream_vae.wire.snapshots import (
     head_of,
 )
 
+DIRECTORY = 28
+"""Where the names and sizes of the parts begin, 24 bytes a part."""
 WINDOWS = np.dtype([("values", "<f4", (3, 2)), ("step", "<i8")])
 FLAGS = np.dtype([("known", "?")])
 HEAD = RowHead(
@@ -72,9 +75,29 @@ def test_rows_of_a_newer_release_are_refused_and_say_so() -> None:
         head_of(bytes(value))
 
 
-def test_a_row_of_another_length_than_its_head_says_is_refused() -> None:
-    with pytest.raises(StateError, match="bytes long"):
-        decode_rows(replace(HEAD, parts=HEAD.parts[:1]), encode())
+def with_checksum(value: bytes) -> bytes:
+    return value[:4] + zlib.crc32(value[8:]).to_bytes(4, "little") + value[8:]
+
+
+@pytest.mark.parametrize(
+    ("impossible", "says"),
+    [
+        (lambda value: value[:-1], "its parts make"),
+        (lambda value: value + b"x", "its parts make"),
+        (lambda value: value[: DIRECTORY + 5], "its parts make"),
+        (lambda value: value[:48] + b"\xff" * 4 + value[52:], "its parts make"),
+        (lambda value: value[:DIRECTORY] + value[DIRECTORY:][:24] * 2 + value[76:], "twice"),
+    ],
+    ids=["shorter", "longer", "directory cut", "huge part", "a part twice"],
+)
+def test_an_impossible_shape_with_the_right_checksum_is_refused(
+    impossible: Callable[[bytes], bytes], says: str
+) -> None:
+    """Control: the row itself is taken."""
+    value = encode()[0]
+    assert head_of(with_checksum(value)) == HEAD
+    with pytest.raises(StateError, match=says):
+        head_of(with_checksum(impossible(value)))
 
 
 def test_values_come_back_with_what_stands_beside_them() -> None:
