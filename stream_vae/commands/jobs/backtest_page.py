@@ -20,7 +20,7 @@ from stream_vae.evaluate.fault_words import (
     smallest_of,
     verdicts,
 )
-from stream_vae.evaluate.pictures.themes import DARK, LIGHT, render_png
+from stream_vae.evaluate.pictures.themes import render_png
 from stream_vae.evaluate.report import OURS, BacktestReport
 from stream_vae.models.provenance import FaultTrials
 
@@ -28,7 +28,8 @@ _STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --ink: #1f2328; --line: #d1d9e0;
   --soft: #f6f8fa; }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #0d1117; --ink: #e6edf3; --line: #3d444d; --soft: #161b22; } }
+  :root { --ground: #0d1117; --ink: #e6edf3; --line: #3d444d; --soft: #161b22; }
+  img { filter: invert(0.93) hue-rotate(180deg); } }
 body { background: var(--ground); color: var(--ink); margin: 2rem auto; max-width: 1240px;
   padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
@@ -126,11 +127,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], first: str = "o
 
 
 def _figure(picture: CaptionedPicture) -> str:
-    light, dark = (_data_url(render_png(picture.draw, theme)) for theme in (LIGHT, DARK))
-    caption = _text(picture.caption)
+    caption, drawn = _text(picture.caption), _data_url(render_png(picture.draw))
     return (
-        f'<figure>\n<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="{caption}"></picture>\n<figcaption>{caption}</figcaption>\n'
+        f'<figure>\n<img src="{drawn}" alt="{caption}">\n<figcaption>{caption}</figcaption>\n'
         "</figure>"
     )
 

@@ -23,7 +23,7 @@ from stream_vae.evaluate.report import OURS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedPicture:
-    """A picture that can be drawn in any theme."""
+    """A picture, and what it shows."""
 
     name: str
     """Of its file, without an ending."""

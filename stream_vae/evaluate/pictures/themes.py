@@ -1,4 +1,4 @@
-"""Light and dark themes, and what all pictures share."""
+"""What all pictures share."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,53 +18,44 @@ from stream_vae.core.excerpts import printable
 
 BLUE, ORANGE, RED, GREEN, GREY = "#2f81f7", "#d9822b", "#e5484d", "#2da44e", "#848d97"
 
-Theme = Mapping[Any, Any]
+_INK = "#1f2328"
+_INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_THEME: Mapping[Any, Any] = MappingProxyType(
+    {
+        **dict.fromkeys(_INKED, _INK),
+        "legend.edgecolor": GREY,
+        "grid.color": GREY,
+        "grid.alpha": 0.25,
+        "axes.grid": True,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+)
 """matplotlib settings."""
 
 Picture = Callable[[], Figure]
-"""Draws in the theme in force."""
+"""Draws in the theme."""
 
 
-def _theme(background: str, ink: str) -> Theme:
-    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    ground = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
-    return MappingProxyType(
-        {
-            **dict.fromkeys(inked, ink),
-            **dict.fromkeys(ground, background),
-            "legend.edgecolor": GREY,
-            "grid.color": GREY,
-            "grid.alpha": 0.25,
-            "axes.grid": True,
-            "axes.titlelocation": "left",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    )
-
-
-LIGHT = _theme("#ffffff", "#1f2328")
-DARK = _theme("#0d1117", "#e6edf3")
-
-
-def render_png(picture: Picture, theme: Theme = LIGHT, dpi: int = 100) -> bytes:
+def render_png(picture: Picture, dpi: int = 100) -> bytes:
     """Return a picture as PNG."""
     written = BytesIO()
-    with in_theme(theme):
+    with in_theme():
         picture().savefig(written, dpi=dpi, format="png")
     return written.getvalue()
 
 
 @contextmanager
-def in_theme(theme: Theme) -> Iterator[None]:
-    """Draw in a theme; characters without a glyph become boxes, without a warning."""
-    with mpl.rc_context(dict(theme)), warnings.catch_warnings():
+def in_theme() -> Iterator[None]:
+    """Draw in the theme; characters without a glyph become boxes, without a warning."""
+    with mpl.rc_context(dict(_THEME)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
         yield
 
 
 def ink() -> str:
-    """Return the text colour of the theme in force."""
+    """Return the text colour of the theme."""
     return str(mpl.rcParams["text.color"])
 
 
