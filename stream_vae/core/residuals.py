@@ -1,6 +1,6 @@
 """What the residuals of a model's members usually are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,19 @@ class UsualResiduals:
     """(K, F) median of m."""
     level: NDArray[np.float64]
     """(K, F) median of log(relative energy about `bias` + 0.1)."""
+    against_constant: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    """(K,) sum of the squared differences over that about the training mean, or zeros where they
+    were not compared; a single one stands for all members."""
+
+    @property
+    def is_useful(self) -> NDArray[np.bool_]:
+        """(K,) which members expect more than a constant does; the best one if none."""
+        return useful(np.broadcast_to(self.against_constant, len(self.bias)))
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """(K,) of each member in the mean of all: equal for the useful ones, 0 for the others."""
+        return np.asarray(self.is_useful / self.is_useful.sum())
 
     def relative_energy(
         self, evidence: NDArray[np.float32], bias: NDArray[np.float32]
@@ -49,13 +62,17 @@ class UsualResiduals:
 
     @classmethod
     def of(
-        cls, evidence: NDArray[np.float32], mean_square: NDArray[np.float64]
+        cls,
+        evidence: NDArray[np.float32],
+        mean_square: NDArray[np.float64],
+        against_constant: NDArray[np.float64] | None = None,
     ) -> "UsualResiduals":
         """Return those of W held-out windows.
 
         Args:
             evidence: (W, K, F, 2) m and E of each; NaN where a feature was not observed.
             mean_square: (K, F) of all differences, over windows and steps.
+            against_constant: (K,) as of the field; None: not compared.
         """
         seen = np.asarray(np.isfinite(evidence[..., 0]).any(axis=0))
         known = np.where(seen[..., None], evidence, np.zeros(2, np.float32)).astype(np.float64)
@@ -65,4 +82,14 @@ class UsualResiduals:
         relative = np.maximum(energy - 2 * bias * mean + bias**2, 0.0) / (variance + 1)
         levels = np.log(relative + LEVEL_OFFSET)
         level = np.zeros(seen.shape) if not len(known) else np.nanmedian(levels, axis=0)
-        return cls(variance=variance, bias=bias, level=level)
+        compared = np.zeros(len(bias)) if against_constant is None else against_constant
+        return cls(variance=variance, bias=bias, level=level, against_constant=compared)
+
+
+def useful(against_constant: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (K,) which members' squared differences are no more than a constant's, or the least.
+
+    Args:
+        against_constant: (K,) ratios to those of a constant.
+    """
+    return np.asarray((against_constant <= 1) | (against_constant == against_constant.min()))

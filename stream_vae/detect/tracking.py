@@ -33,7 +33,7 @@ class ResidualTracker:
     model. With the mean m and energy E of a window's residuals (`UsualResiduals`), the relative
     energy is e = max(E - 2 b m + b^2, 0) / (variance + 1), and a member's score
     log(mean over the observed features of (e exp(usual level - L))^0.75 + 0.001). The score is the
-    mean over the members.
+    mean over the members that expect more than a constant does.
 
     After each block of a series' readings b moves towards m of the newest one, and L towards
     log(e + 0.1), by a fixed distance whatever theirs is; both are bounded. So a series that drifts
@@ -51,6 +51,7 @@ class ResidualTracker:
     def __init__(self, usual: UsualResiduals, config: TrackingConfig, capacity: int) -> None:
         self._usual = usual
         self._config = config
+        self._weight = usual.weight
         shape = usual.bias.shape
         names = ("bias", "centre", "level", "scale", "mean", "energy")
         fields: list[tuple[object, ...]] = [(name, "<f4", shape) for name in names]
@@ -109,8 +110,8 @@ class ResidualTracker:
         shares = np.where(
             total[..., None] > 0, parts / np.maximum(total, 1e-30)[..., None], 1 / n_features
         )
-        value: NDArray[np.float64] = np.log(mean + _SCORE_OFFSET).mean(axis=1)
-        return value, shares.mean(axis=1).astype(np.float32)
+        value: NDArray[np.float64] = (np.log(mean + _SCORE_OFFSET) * self._weight).sum(axis=1)
+        return value, (shares * self._weight[:, None]).sum(axis=1).astype(np.float32)
 
     def bias(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return (B, K, F) the bias in force for windows of these series."""

@@ -160,6 +160,11 @@ def _check_usual(score: Tracked, n_features: int) -> None:
                 f"{WEIGHTS_FILE}: score.{score.name}.{name}: found shape {found}, expected "
                 f"{expected}, a row per member and a column per feature"
             )
+    if score.against_constant.shape != expected[:1]:
+        raise BundleError(
+            f"{WEIGHTS_FILE}: score.{score.name}.against_constant: found shape "
+            f"{tuple(score.against_constant.shape)}, expected ({expected[0]},), one per member"
+        )
 
 
 def _without_outdated(bundle: Bundle) -> Bundle:

@@ -189,8 +189,9 @@ def _told(  # noqa: PLR0913, PLR0917 -- what each member says, and what decides 
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (..., F) expected values and standard deviations, each feature's of one member.
 
-    It is the member whose residuals of the feature are farthest from usual; where nothing was
-    observed the network. Binary features are the network's, which alone has probabilities.
+    It is the member whose residuals of the feature are farthest from usual, of those that are
+    scored; where nothing was observed the network. Binary features are the network's, which alone
+    has probabilities.
 
     Args:
         spec: The model.
@@ -208,6 +209,7 @@ def _told(  # noqa: PLR0913, PLR0917 -- what each member says, and what decides 
     if evidence is None or not residuals:
         return expected, std
     energy = reference.usual.relative_energy(evidence, bias) * gain
+    energy = energy * reference.usual.is_useful[:, None]
     member = np.nan_to_num(energy).argmax(axis=-2)
     spread = reference.usual.spread / np.sqrt(gain)
     scaled = scaler.transform(actual)

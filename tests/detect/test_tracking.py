@@ -65,6 +65,32 @@ OFFSET = level_of(run(tracker_of(), evidence_of(50, bias=1.5)))
 """Score at once of windows that are 1.5 off in one feature."""
 
 
+@pytest.mark.parametrize(
+    ("against_constant", "fused"),
+    [((0.9, 1.1), [0]), ((1.1, 0.9), [1]), ((1.3, 1.2), [1]), ((0.9, 1.0), [0, 1])],
+    ids=["the second is worse", "the first is", "both are", "neither is"],
+)
+def test_a_member_worse_than_a_constant_is_not_scored_and_the_best_always_is(
+    against_constant: tuple[float, float], fused: list[int]
+) -> None:
+    rows, evidence = np.zeros(50, np.int32), evidence_of(50, seed=3)
+    usual = replace(USUAL, against_constant=np.array(against_constant))
+    found = []
+    for one, which in [(usual, [0, 1]), *((member(k), [k]) for k in fused)]:
+        tracker = ResidualTracker(one, CONFIG, 1)
+        tracker.state.begin(ROW)
+        found.append(tracker.score(rows, evidence[:, which]))
+    (value, shares), *of_each = found
+    assert value == pytest.approx(np.mean([one for one, _ in of_each], axis=0))
+    assert shares == pytest.approx(np.mean([one for _, one in of_each], axis=0), abs=1e-6)
+
+
+def member(k: int) -> UsualResiduals:
+    return UsualResiduals(
+        variance=USUAL.variance[[k]], bias=USUAL.bias[[k]], level=USUAL.level[[k]]
+    )
+
+
 def test_a_constant_offset_is_forgotten_in_as_many_readings_as_it_is_far() -> None:
     """1.5 deviations at one in 160 readings: after 240, not after half of them."""
     value = run(tracker_of(), evidence_of(400, bias=1.5))

@@ -49,15 +49,18 @@ class Variant:
         return tracker.follow(rows, some) if self.is_tracked else tracker.score(rows, some)[0]
 
 
-def variants(members: Mapping[str, int]) -> Iterator[Variant]:
+def variants(members: Mapping[str, int], is_useful: NDArray[np.bool_]) -> Iterator[Variant]:
     """Yield the whole, the whole without one member or the tracker, and each member alone.
 
     Args:
         members: Name -> place among the K.
+        is_useful: (K,) which are scored.
     """
     every = tuple(members.values())
-    yield Variant(score_name="fused", members=every)
-    yield Variant(score_name="fused, not tracked", members=every, is_tracked=False)
+    kept = tuple(place for place in every if is_useful[place])
+    yield Variant(score_name="fused", members=kept)
+    yield Variant(score_name="fused, not tracked", members=kept, is_tracked=False)
+    yield Variant(score_name="fused, none left out", members=every)
     if len(every) > 2:
         for name, place in members.items():
             rest = tuple(one for one in every if one != place)

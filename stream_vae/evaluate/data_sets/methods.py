@@ -113,7 +113,7 @@ def _ablation(task: Task, bundle: Bundle) -> Iterator[MethodScores]:
     members = {"vae": 0}
     for name in member_names(bundle.training.config):
         members[name] = len(members)
-    for one in variants(members):
+    for one in variants(members, bundle.spec.tracking[score].is_useful):
         test, reference = (
             one.score(found, bundle.spec.tracking[score], step=step)
             for found, step in zip(evidence, (1, task.settings.training.stride), strict=True)

@@ -43,6 +43,8 @@ class HeldOut:
     """Batches; may be gone through repeatedly."""
     members: tuple[Member, ...] = ()
     """Window models beside the network."""
+    constant: Tensor | None = None
+    """(F,) mean of the values that they were fitted to, scaled units; None if it is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

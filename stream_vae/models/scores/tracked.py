@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stream_vae.core.residuals import UsualResiduals
+from stream_vae.core.residuals import UsualResiduals, useful
 from stream_vae.errors import BundleError
 from stream_vae.models.members import MEMBERS
 from stream_vae.models.members.member import Member
@@ -17,6 +17,7 @@ from stream_vae.models.outputs import WindowOutput
 from stream_vae.models.scores.error import recency_weight, to_three_quarters
 from stream_vae.models.scores.score import FittingData, Score
 
+_CPU = torch.device("cpu")
 _OFFSET = 1e-3
 _MOST_EVIDENCE = 8_000_000
 """Numbers kept of held-out windows, which bounds the memory of fitting."""
@@ -39,6 +40,8 @@ class Tracked(Score):
     """(K, F)"""
     level: Tensor
     """(K, F)"""
+    against_constant: Tensor
+    """(K,)"""
 
     def __call__(self, output: WindowOutput) -> tuple[Tensor, Tensor]:
         """Score windows about what is usual of held-out ones."""
@@ -53,8 +56,11 @@ class Tracked(Score):
         part = to_three_quarters(about / (self.variance + 1).to(energy.dtype))
         part = torch.where(seen, part, 0.0)
         total = part.sum(dim=2)
-        value = torch.log(total / seen.sum(dim=2).clamp(min=1) + _OFFSET).mean(dim=1)
-        return value, (part / total.clamp(min=1e-30)[..., None]).mean(dim=1)
+        is_useful = torch.from_numpy(useful(self.against_constant.cpu().numpy())).to(total)
+        weight = is_useful / is_useful.sum()
+        value = torch.log(total / seen.sum(dim=2).clamp(min=1) + _OFFSET) * weight
+        shares = part / total.clamp(min=1e-30)[..., None] * weight[:, None]
+        return value.sum(dim=1), shares.sum(dim=1)
 
     def evidence(self, output: WindowOutput, residuals: Sequence[Tensor] | None = None) -> Tensor:
         """Return (B, K, F, 2) mean and energy of residuals; NaN where nothing was observed.
@@ -82,6 +88,15 @@ class Tracked(Score):
         """Return the evidence beside score and parts."""
         return [*Score.witness(self, output), self.evidence(output).nan_to_num(nan=-1.0)]
 
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], device: torch.device) -> Self:
+        """Return the score that `state` was taken from.
+
+        Raises:
+            BundleError: If the tensors are not this score's.
+        """
+        return cls(**_checked(cls.name, state, device))
+
     @property
     def n_members(self) -> int:
         """The network, and those beside it."""
@@ -102,12 +117,15 @@ class Tracked(Score):
         """Return a score that knows its members with what is usual of held-out windows."""
         K, F = blank.variance.shape
         evidence, squares = [np.empty((0, K, F, 2), np.float32)], np.zeros((K, F))
-        count = np.zeros(F)
+        count, constant = np.zeros(F), 0.0
         room = _MOST_EVIDENCE // (2 * K * F)
         batches = (
-            (blank.by(one.members), output) for one in data.held_out for output in one.outputs
+            (blank.by(one.members), one.constant, output)
+            for one in data.held_out
+            for output in one.outputs
         )
-        for score, output in batches:
+        for score, mean, output in batches:
+            constant += _sum_about(mean, output)
             is_window = output.observed.any(dim=2).any(dim=1)
             squares += score.sum_of_squares(output).cpu().numpy()
             count += output.observed.sum(dim=(0, 1)).cpu().numpy()
@@ -116,7 +134,9 @@ class Tracked(Score):
                 evidence.append(found[:room])
                 room -= len(found)
         mean_square = np.where(count > 0, squares / np.maximum(count, 1), 1.0)
-        usual = UsualResiduals.of(np.concatenate(evidence), mean_square)
+        usual = UsualResiduals.of(
+            np.concatenate(evidence), mean_square, squares.sum(axis=1) / max(constant, 1e-30)
+        )
         return blank.about(usual, data.device)
 
     def by(self, members: tuple[Member, ...]) -> Self:
@@ -196,17 +216,17 @@ class Fused(Tracked):
             if dot:
                 states.setdefault(member, {})[name] = tensor
             else:
-                usual[full_name] = tensor.to(device)
-        if usual.keys() != set(_USUAL) or not states or states.keys() - MEMBERS.keys():
+                usual[full_name] = tensor
+        if not states or states.keys() - MEMBERS.keys():
             raise BundleError(
-                f"score {cls.name}: found tensors {sorted(state)}, expected {sorted(_USUAL)} and "
-                f"those of some of {sorted(MEMBERS)}; a model trained before this score existed "
-                "must be retrained to use it"
+                f"score {cls.name}: found tensors {sorted(state)}, expected those of some of "
+                f"{sorted(MEMBERS)} beside {sorted(_USUAL)}; a model trained before this score "
+                "existed must be retrained to use it"
             )
         members = tuple(
             MEMBERS[name].from_state(states[name], device) for name in MEMBERS if name in states
         )
-        return cls(members=members, **usual)
+        return cls(members=members, **_checked(cls.name, usual, device))
 
     def residuals_of_members(self, output: WindowOutput) -> list[Tensor]:
         """Return (B, T, F) of each member beside the network, 0 where nothing was observed."""
@@ -234,7 +254,9 @@ class FusedWindow(Fused):
         memory = _memory_of(data.members)
         if not memory or not data.has_distances:
             return None
-        return cls._fitted(cls(members=memory, **_nothing(2, data)), data)
+        found = cls._fitted(cls(members=memory, **_nothing(2, data)), data)
+        # A single series' likelihood compares each member with what is usual of it.
+        return replace(found, against_constant=torch.zeros_like(found.against_constant))
 
     def by(self, members: tuple[Member, ...]) -> Self:
         """Return the score of another memory, with the same usual."""
@@ -249,7 +271,26 @@ class FusedWindow(Fused):
         return torch.ones(n_steps)
 
 
-_USUAL = ("variance", "bias", "level")
+_USUAL = ("variance", "bias", "level", "against_constant")
+
+
+def _checked(score: str, state: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Return the tensors of what is usual; earlier releases compared no member with a constant."""
+    found = dict(state)
+    if "bias" in found:
+        found.setdefault("against_constant", torch.zeros_like(found["bias"][:, 0]))
+    if found.keys() != set(_USUAL):
+        raise BundleError(
+            f"score {score}: found tensors {sorted(state)}, expected {sorted(_USUAL)}; a model "
+            "trained before this score existed must be retrained to use it"
+        )
+    return {name: tensor.to(device) for name, tensor in found.items()}
+
+
+def _sum_about(mean: Tensor | None, output: WindowOutput) -> float:
+    """Return the sum of the squares of what was observed about a mean of each feature."""
+    about = output.windows if mean is None else output.windows - mean
+    return float(torch.where(output.observed, about, 0.0).double().square().sum())
 
 
 def _memory_of(members: tuple[Member, ...]) -> tuple[Member, ...]:
@@ -258,7 +299,8 @@ def _memory_of(members: tuple[Member, ...]) -> tuple[Member, ...]:
 
 def usual_of(state: Mapping[str, Tensor]) -> UsualResiduals:
     """Return what is usual from the tensors of a tracked score."""
-    return UsualResiduals(**{name: state[name].numpy().astype(np.float64) for name in _USUAL})
+    found = _checked(Tracked.name, {n: state[n] for n in _USUAL if n in state}, _CPU)
+    return UsualResiduals(**{name: one.numpy().astype(np.float64) for name, one in found.items()})
 
 
 def tracking_of(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, UsualResiduals]:
@@ -274,7 +316,8 @@ def filled(output: WindowOutput) -> Tensor:
 
 def _nothing(n_members: int, data: FittingData) -> dict[str, Tensor]:
     shape = (n_members, data.n_features)
-    return {name: torch.zeros(shape, dtype=torch.float64, device=data.device) for name in _USUAL}
+    found = {name: torch.zeros(shape, dtype=torch.float64, device=data.device) for name in _USUAL}
+    return {**found, "against_constant": found["bias"][:, 0]}
 
 
 def _mean(residuals: list[Tensor]) -> Tensor:

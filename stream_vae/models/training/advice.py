@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
+from stream_vae.core.residuals import UsualResiduals
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.provenance import TrimmedSpan
 from stream_vae.models.training.reports import Advice, EpochReport
@@ -21,6 +23,9 @@ _MOSTLY_GAPS = 0.5
 _ENOUGH_WINDOWS = 50
 """Windows end to end in the training part. Our own rule: on public server metrics histories of 500
 to 600 rows, 12 windows of 32, found a quarter of what the whole series did."""
+_FEWEST_CHANGES = 20
+_MOST_RESETS = 0.01
+"""Of a counter's changes."""
 _LISTED_SPANS = 5
 _SAME = 0.01
 """Nats per value."""
@@ -48,6 +53,7 @@ def advise_on_data(
     return (
         *advise_on_gaps(series, step_ns),
         *advise_on_constants(series, features),
+        *advise_on_counters(series, features),
         *advise_on_length(series, window_length, training),
     )
 
@@ -102,6 +108,45 @@ def advise_on_constants(
                 "unless that is what is to be found"
             )
             yield Advice(kind="near_constant", text=text, feature=feature.name)
+
+
+def advise_on_counters(
+    series: Sequence[TrainingSeries], features: Sequence[Feature]
+) -> Iterator[Advice]:
+    """Yield features that only rise, or only fall, but for a rare reset.
+
+    Each value of such a feature is soon beyond all that training has seen.
+    """
+    for f, feature in enumerate(features):
+        if feature.kind not in {"numeric", "count"}:
+            continue
+        changes = np.concatenate([_changes(one.values[:, f]) for one in series])
+        rises, falls = int((changes > 0).sum()), int((changes < 0).sum())
+        back = min(rises, falls)
+        if rises + falls < _FEWEST_CHANGES or back > _MOST_RESETS * (rises + falls):
+            continue
+        if back and not _are_resets(changes):
+            continue
+        way = "rises" if rises > falls else "falls"
+        resets = f" but for {back:,} resets" if back else ""
+        text = (
+            f"only {way}{resets}: a counter or the number of a row, soon beyond all that was seen "
+            "in training; let the producer send its difference or rate, or drop it with --drop"
+        )
+        yield Advice(kind="counter", text=text, feature=feature.name)
+
+
+def _changes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the differences other than 0 between observed values."""
+    changes = np.diff(values[np.isfinite(values)] / 2)  # halves: no difference overflows
+    return np.asarray(changes[changes != 0])
+
+
+def _are_resets(changes: NDArray[np.float64]) -> bool:
+    """Return whether the rarer direction's smallest step is above all usual ones of the other."""
+    rises, falls = changes[changes > 0], -changes[changes < 0]
+    rare, usual = (falls, rises) if len(falls) < len(rises) else (rises, falls)
+    return bool(rare.min() > np.quantile(usual, 0.99))
 
 
 def uses_calendar(
@@ -212,3 +257,21 @@ def advise_on_likelihood(
         step = "try other settings with train --search 8; if none helps, it may be noise"
     text = f"{model:.3f} against {constant:.3f} nats per value: {step}"
     yield Advice(kind="no_better_than_constant", text=text)
+
+
+def advise_on_members(names: Sequence[str], usual: UsualResiduals | None) -> Iterator[Advice]:
+    """Yield members that the score `fused` leaves out.
+
+    Args:
+        names: Of the K members, the network first.
+        usual: Of the score; None if there is no such score.
+    """
+    if usual is None:
+        return
+    for name, ratio, is_useful in zip(names, usual.against_constant, usual.is_useful, strict=True):
+        if not is_useful:
+            text = (
+                f"{name} misses held-out windows by {ratio:.2f} times the squared error of a "
+                "constant: it would only add noise, and the score fused is made without it"
+            )
+            yield Advice(kind="left_out_of_fused", text=text)

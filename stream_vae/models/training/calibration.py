@@ -40,6 +40,9 @@ from stream_vae.models.training.training_windows import (
     WindowSet,
 )
 
+NETWORK = "vae"
+"""The member that is the network."""
+
 QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
 """Levels of the quantiles kept in a bundle."""
 
@@ -56,7 +59,6 @@ _MAX_MEMBER_VALUES = 16_000_000
 _KNOW_COVERAGE = frozenset({Combined.name, Supervised.name})
 """Scores whose values are made of other scores' quantiles, or have a border of their own."""
 
-NETWORK = "vae"
 _BATCH = 256
 
 
@@ -150,19 +152,29 @@ class _Prepared:
     source: Source
     network: Reconstructor
     members: tuple[Member, ...]
+    device: torch.device
 
     @classmethod
     def of(cls, source: Source, device: torch.device) -> "_Prepared":
         """Return a source with its network on the device and its members fitted."""
         network = _network(source.bundle, device)
         members = _members(network, source.fitted_to, source.bundle.training.config)
-        return cls(source=source, network=network, members=members)
+        return cls(source=source, network=network, members=members, device=device)
 
     @property
     def held_out(self) -> HeldOut:
         """Return what scores are fitted to."""
         outputs = _HeldOut(self.network, self.source.held_out)
-        return HeldOut(outputs=outputs, members=self.members)
+        return HeldOut(outputs=outputs, members=self.members, constant=self._constant)
+
+    @property
+    def _constant(self) -> torch.Tensor:
+        """Return (F,) the mean of what the network was fitted to."""
+        steps = np.concatenate([windows.steps for windows in self.source.fitted_to])
+        seen = np.isfinite(steps)
+        total = np.where(seen, steps, 0).sum(axis=0, dtype=np.float64)
+        mean = torch.from_numpy((total / np.maximum(seen.sum(axis=0), 1)).astype(np.float32))
+        return mean.to(self.device)
 
     def unseen(self, data: FittingData, only: Collection[str]) -> Unseen:
         """Return the windows with scores of this network's latent and these members."""

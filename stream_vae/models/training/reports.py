@@ -7,10 +7,12 @@ AdviceKind = Literal[
     "gaps",
     "constant",
     "near_constant",
+    "counter",
     "rhythm",
     "calendar",
     "short_history",
     "trimmed",
+    "left_out_of_fused",
     "no_better_than_constant",
 ]
 

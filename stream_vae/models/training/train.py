@@ -18,14 +18,17 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.device import resolve_device
 from stream_vae.models.provenance import TrainingSummary, TrimmedSpan
 from stream_vae.models.scores import default_score
+from stream_vae.models.scores.tracked import Fused
 from stream_vae.models.training.advice import (
     advise_on_data,
     advise_on_likelihood,
+    advise_on_members,
     advise_on_rhythms,
     advise_on_trimming,
     resolved,
 )
 from stream_vae.models.training.calibration import (
+    NETWORK,
     QUANTILE_LEVELS,
     Source,
     calibrate,
@@ -145,6 +148,9 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
             model=bundle.training.validation_log_likelihood,
             constant=bundle.training.constant_log_likelihood,
             history=fit_of_all.fitted.history,
+        ),
+        *advise_on_members(
+            (NETWORK, *member_names(training)), bundle.spec.tracking.get(Fused.name)
         ),
     )
     report = replace(_report(bundle, series, fit_of_all), advice=advice)

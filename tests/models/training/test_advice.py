@@ -10,6 +10,7 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.training.advice import (
     advise_on_constants,
+    advise_on_counters,
     advise_on_data,
     advise_on_gaps,
     advise_on_length,
@@ -55,6 +56,47 @@ def weekly() -> NDArray[np.float64]:
     """Five working days of two hours of work, and a weekend of none."""
     at, day = steps() % DAY, (steps() // DAY) % 7
     return np.where((day < 5) & (at >= 20) & (at < 28), 3.0, 0.0) + 0.3 * noise()
+
+
+def resetting(sign: float = 1) -> NDArray[np.float64]:
+    """A counter that begins anew after every 500 steps."""
+    values = np.cumsum(np.abs(noise()) + 0.1)
+    values -= values[steps().astype(int) // 500 * 500]
+    return sign * values
+
+
+@pytest.mark.parametrize(
+    ("values", "is_counter"),
+    [
+        (np.cumsum(noise() ** 2), True),
+        (-steps(), True),
+        (np.floor(steps() / 7), True),
+        (resetting(), True),
+        (resetting(-1), True),
+        (np.where(noise(seed=3) > 1, np.nan, steps()), True),
+        (steps() + noise(), False),
+        (np.cumsum(noise()), False),
+        (np.where(steps() > 800, 1.0, 0.0), False),
+        (np.full(1680, 3.0), False),
+        (weekly(), False),
+    ],
+    ids=[
+        "rises",
+        "falls",
+        "in stairs",
+        "resets",
+        "falls and resets",
+        "gaps",
+        "noisy trend",
+        "walk",
+        "one step",
+        "constant",
+        "week",
+    ],
+)
+def test_a_counter_is_named(values: NDArray[np.float64], is_counter: bool) -> None:
+    found = list(advise_on_counters([on_grid(values)], [Feature(name="total")]))
+    assert [one.feature for one in found] == ["total"] * is_counter
 
 
 @pytest.mark.parametrize(

@@ -348,6 +348,21 @@ def test_scores_of_a_short_history_are_those_of_rows_not_fitted(short: TrainedMo
     assert decode_bundle(encode_bundle(short.bundle)).training.folds == 4
 
 
+def test_a_member_worse_than_a_constant_is_left_out_of_fused_and_told(short: TrainedModel) -> None:
+    """In noise the nearest of what has been is twice as far off as the mean; control: a wave."""
+    noise = make_series(np.random.default_rng(3).normal(size=(100, 3)))
+    model = make_model(noise, training=SHORT)
+    usual = decode_bundle(encode_bundle(model.bundle)).spec.tracking["fused"]
+    assert not usual.is_useful[1]
+    told = {
+        name: [text.text for text in one.report.advice if text.kind == "left_out_of_fused"]
+        for name, one in (("noise", model), ("wave", short))
+    }
+    assert any(text.startswith("memory misses") for text in told["noise"])
+    assert short.bundle.spec.tracking["fused"].is_useful[1]
+    assert not any("memory" in text for text in told["wave"])
+
+
 def test_many_short_series_are_held_out_whole() -> None:
     """Five of 7 rows, none of which could be cut in three; each fold holds out one or two."""
     rows = make_values(35)
