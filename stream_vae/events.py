@@ -138,6 +138,25 @@ class StateRestored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OffsetMismatched:
+    """The group's offset of a partition, its saved state and the input contradict each other."""
+
+    topic: str
+    partition: int
+    reason: str
+    """`missing`: the group has no offset, and the state has; `set_back`: the group's is before the
+    state's; `beyond_end`: it is beyond the end of the partition; `recreated`: the state is of a
+    topic of that name that was deleted since."""
+    group_offset: int | None
+    state_offset: int | None
+    """Up to which outputs were published, as far as the changelog tells; None if it does not."""
+    begin: int
+    """Where reading goes on."""
+    detail: str
+    """What follows from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentsAdopted:
     """A partition has no state; incidents that are open on the alerts topic go on."""
 
@@ -464,6 +483,7 @@ Event = (
     | ConsumptionDelayed
     | PartitionsAssigned
     | StateRestored
+    | OffsetMismatched
     | IncidentsAdopted
     | IncidentsNotLookedFor
     | RestoreProgressed

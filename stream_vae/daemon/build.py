@@ -26,6 +26,7 @@ from stream_vae.delivery.transaction import Transaction
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
+from stream_vae.state.begin import BeginFinder, InputFacts
 from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.state.growth import ChangelogGrowth, GrowthParts
 from stream_vae.state.loader import ChangelogLoader
@@ -54,6 +55,8 @@ class Edges:
     clock: Clock
     heartbeat: Heartbeat
     """Of the poll loop."""
+    input_id: str
+    """Of the input topic; "" where it is not known."""
     began_with: int
     """Partitions of the input when the group began to consume it."""
     transaction: Callable[..., Transaction] = Transaction
@@ -179,15 +182,25 @@ def _restorer(  # noqa: PLR0913 -- what it is built of
     return Restorer(
         RestoreConfig(
             topic=settings.input.topic,
-            start=settings.kafka.start,
             history_age_s=settings.state.history_age_s,
             history_readings=settings.state.history_readings,
-            began_with=edges.began_with,
             chunk=min(_CHUNK, capacity // _LARGEST_SHARE),
         ),
         partitions=partitions,
         consumer=edges.consumer,
         loader=loader,
+        begins=BeginFinder(
+            InputFacts(
+                topic=settings.input.topic,
+                id=edges.input_id,
+                began_with=edges.began_with,
+                start=settings.kafka.start,
+            ),
+            settings.changelog_topic or "",
+            consumer=edges.consumer,
+            loader=loader,
+            clock=edges.clock,
+        ),
         changelog_reader=edges.changelog_reader,
         input_reader=edges.input_reader,
         growth=_growth(settings, edges),

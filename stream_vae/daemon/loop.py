@@ -13,6 +13,7 @@ from stream_vae.daemon.work_queue import Work, WorkQueue
 from stream_vae.delivery.committer import Committer
 from stream_vae.events import (
     IncidentsAdopted,
+    OffsetMismatched,
     PartitionsAssigned,
     PartitionsLost,
     PartitionsRevoked,
@@ -20,6 +21,7 @@ from stream_vae.events import (
 )
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes
+from stream_vae.state.begin import MISMATCHES
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
 from stream_vae.state.restore import Restorer
 from stream_vae.state.snapshots import SnapshotWriter
@@ -213,9 +215,10 @@ class PollLoop:
         parts, found = self._parts, one.restoration
         parts.pipeline.replayed.forget({one.number})
         one.phase, one.position = Phase.LIVE, one.begin
+        self._report_mismatch(one)
         parts.snapshots.go_live(one)
         self._save_adopted(one)
-        if one.committed is None:
+        if one.begin != found.group_offset:
             # The group's offset is set by that, so that state can go along with it.
             ledger = parts.committer.ledger
             ledger.settle(ledger.track({one.number: one.begin}))
@@ -234,6 +237,21 @@ class PollLoop:
                 duration_s=parts.clock.monotonic() - one.assigned_at,
             )
         )
+
+    def _report_mismatch(self, one: Partition) -> None:
+        found = one.restoration
+        if found.mismatch:
+            self._parts.events.record(
+                OffsetMismatched(
+                    topic=self._config.topic,
+                    partition=one.number,
+                    reason=found.mismatch,
+                    group_offset=found.group_offset,
+                    state_offset=found.newest if found.newest >= 0 else None,
+                    begin=one.begin,
+                    detail=MISMATCHES[found.mismatch],
+                )
+            )
 
     def _save_adopted(self, one: Partition) -> None:
         """Save incidents that were found elsewhere than in the changelog, with its first record."""

@@ -21,7 +21,7 @@ from stream_vae.daemon.service import Surroundings
 from stream_vae.daemon.topics import owned_topics
 from stream_vae.detect import drift
 from stream_vae.edges.files.bundle_files import load_bundle
-from stream_vae.edges.kafka.admin.changelog_identity import identify_changelog
+from stream_vae.edges.kafka.admin.changelog_identity import identify_changelog, identify_input
 from stream_vae.edges.kafka.admin.group_notes import count_at_begin
 from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
 from stream_vae.edges.kafka.admin.startup import await_topics
@@ -106,15 +106,15 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     ):
         return None
     changelog = settings.changelog_topic
-    identity = None
+    identity, input_id = None, ""
     if changelog is not None:
         identity = identify_changelog(
             settings.kafka, settings.input.topic, changelog, around.stopping
         )
-    began_with = count_at_begin(settings.kafka, settings.input.topic, around.stopping)
+        input_id = identify_input(settings.kafka, settings.input.topic, around.stopping)
     return build_loop(
         settings,
-        _edges(around, scorer, instance, identity, began_with),
+        _edges(around, scorer, instance, identity, input_id),
         pipeline=Pipeline(
             Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
         ),
@@ -150,10 +150,11 @@ def _edges(
     scorer: WindowScorer,
     instance: str,
     changelog_identity: TopicIdentity | None,
-    began_with: int,
+    input_id: str,
 ) -> Edges:
     settings, events = around.loaded.settings, around.events
     kafka, topic, changelog = settings.kafka, settings.input.topic, settings.changelog_topic
+    began_with = count_at_begin(kafka, topic, around.stopping)
     producer = OutputProducer(
         kafka,
         f"{kafka.group_id}.{instance}",
@@ -178,6 +179,7 @@ def _edges(
         events=events,
         clock=around.clock,
         heartbeat=around.heartbeat,
+        input_id=input_id,
         began_with=began_with,
     )
 

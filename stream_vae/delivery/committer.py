@@ -25,7 +25,7 @@ from stream_vae.pipeline.series_lifecycle import Changes
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.state.partitions import PartitionTable
-from stream_vae.wire.snapshots import Checkpoint
+from stream_vae.wire.snapshots import Checkpoint, SavedInput
 
 _COMMIT_TRIES = 10
 _COMMIT_PAUSE_S = 0.1
@@ -149,6 +149,11 @@ class Committer:
             for partition, checkpoint in checkpoints.items():
                 self.outbox.waiting.state.append(self._changelog.checkpoint(partition, checkpoint))
 
+    def add_input(self, partition: int, saved: SavedInput) -> None:
+        """Add the record that says which input a partition's later offsets belong to."""
+        if self._changelog is not None:
+            self.outbox.waiting.state.append(self._changelog.input(partition, saved))
+
     def add_model(self, partition: int) -> None:
         """Add the record that lets another model use a partition's rows."""
         if self._changelog is not None:
@@ -210,6 +215,10 @@ class Committer:
         offsets = self._committed(sources) | settled
         if not offsets:
             return True
+        if self._changelog is not None:
+            # With it nothing is published twice, should the group's offsets be lost.
+            reached = sorted((p, offsets[p]) for p in sources & offsets.keys())
+            records += [self._changelog.position(p, offset) for p, offset in reached]
         try:
             # Requested here: calls from another thread block during one of this thread.
             membership = self._consumer.membership()

@@ -13,11 +13,14 @@ from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
+    INPUT,
     MODEL,
     OFFSET_HEADER,
+    POSITION,
     SERIES,
     Checkpoint,
     RowHead,
+    SavedInput,
     SavedModel,
     encode_rows,
     encode_value,
@@ -78,6 +81,14 @@ class ChangelogWriter:
     def checkpoint(self, partition: int, checkpoint: Checkpoint) -> OutputRecord:
         """Return the record that says from where a partition must be read again."""
         return self._make(partition, CHECKPOINT, encode_value(checkpoint))
+
+    def position(self, partition: int, offset: int) -> OutputRecord:
+        """Return the record that says up to which input offset outputs are published."""
+        return self._make(partition, POSITION, encode_value(offset))
+
+    def input(self, partition: int, saved: SavedInput) -> OutputRecord:
+        """Return the record that says which input the offsets of later records belong to."""
+        return self._make(partition, INPUT, encode_value(saved))
 
     def model(self, partition: int) -> OutputRecord:
         """Return the record that lets another model make use of this one's rows."""

@@ -17,11 +17,14 @@ from stream_vae.state.upgrade import windows_of_version_1
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
+    INPUT,
     MODEL,
     OFFSET_HEADER,
+    POSITION,
     SERIES,
     Checkpoint,
     RowHead,
+    SavedInput,
     SavedModel,
     decode_rows,
     decode_value,
@@ -29,7 +32,8 @@ from stream_vae.wire.snapshots import (
 )
 
 _FAR = np.iinfo(np.int64).max
-_BEYOND = "saved beyond the group's offset: that was reset, or the input was recreated"
+_BEYOND = "saved beyond the offset at which the group goes on"
+_OTHER_OFFSETS = "saved with offsets of another input topic, or of before the group was set back"
 
 
 class ChangelogLoader:
@@ -70,6 +74,11 @@ class ChangelogLoader:
             if one is None or not key:
                 continue
             try:
+                if key[:1] == INPUT and value is not None:
+                    self._load_groups(rows, partitions)
+                    self._note_input(one, decode_value(value, SavedInput)[0])
+                    newest.clear()
+                    continue
                 if key[:1] != SERIES:
                     self._note(one, key[:1], key[1:], value)
                     continue
@@ -86,9 +95,30 @@ class ChangelogLoader:
                 rows.setdefault(group, {})[name] = value
             except (StateError, KeyError, ValueError) as exc:
                 raise _unusable(records, i, exc) from exc
-        for (partition, head), found in rows.items():
-            if found:
-                self._load_rows(partitions[partition], head, found)
+        self._load_groups(rows, partitions)
+
+    def begin_anew(self, one: Partition) -> None:
+        """Drop the series saved so far, whose offsets do not count, and keep what was firing."""
+        found, store, replayed = one.restoration, self._pipeline.store, self._pipeline.replayed
+        number = one.number
+        found.incidents = {
+            key: (0, incidents)
+            for key, (offset, incidents) in found.incidents.items()
+            if offset >= max(replayed.saved_at((number, key)), found.unfit.get(key, -1))
+        }
+        names = store.release(store.index.of_partitions({number}))
+        found.unfit = dict.fromkeys([*found.unfit, *(key for _, key in names)], 0)
+        replayed.forget({number})
+        one.checkpoint, found.is_marked = None, False
+        found.newest, found.series = -1, 0
+        found.foreign.clear()
+        if found.unfit:
+            found.state, found.why_unfit = "history", _OTHER_OFFSETS
+
+    def save_again(self, one: Partition) -> None:
+        """Have all series of a partition saved: their records no longer count."""
+        index = self._pipeline.store.index
+        index.changed[index.of_partitions({one.number})] = True
 
     def load_incidents(self, one: Partition) -> None:
         """Load the incidents, after all series."""
@@ -116,9 +146,19 @@ class ChangelogLoader:
         if one.checkpoint is not None and one.checkpoint.offset == offset:
             self._pipeline.load_partition(one.number, one.checkpoint.parts)
 
+    def _load_groups(
+        self, rows: dict[tuple[int, RowHead], dict[SeriesName, bytes]], partitions: PartitionTable
+    ) -> None:
+        """Load the rows of each partition and head."""
+        for (partition, head), found in rows.items():
+            if found:
+                self._load_rows(partitions[partition], head, found)
+        rows.clear()
+
     def _load_rows(self, one: Partition, head: RowHead, found: Mapping[SeriesName, bytes]) -> None:
         names, store = list(found), self._pipeline.store
         offsets, rows = decode_rows(head, list(found.values()))
+        one.restoration.newest = max(one.restoration.newest, int(offsets.max()))
         is_ours = head.model == self._model
         keys = {key for _, key in names}
         if is_ours:
@@ -195,20 +235,33 @@ class ChangelogLoader:
         if row is not None:
             self._pipeline.store.release(np.array([row], np.int32))
         one.restoration.unfit.pop(name[1], None)
+        one.restoration.newest = max(one.restoration.newest, offset)
         self._pipeline.replayed.note_series(name, offset)
 
+    def _note_input(self, one: Partition, saved: SavedInput) -> None:
+        if saved.is_anew:
+            self.begin_anew(one)
+        one.restoration.input = saved
+
     def _note(self, one: Partition, kind: bytes, rest: bytes, value: bytes | None) -> None:
-        if kind == INCIDENTS:
-            if value is None:
-                one.restoration.incidents.pop(rest.decode(), None)
-            else:
-                incidents, members = decode_value(value, SeriesIncidents)
-                one.restoration.incidents[rest.decode()] = int(members["offset"]), incidents
-        elif kind == MODEL and value is not None:
-            one.restoration.models[rest] = decode_value(value, SavedModel)[0]
-            one.restoration.knows_model |= rest == self._model
-        elif kind == CHECKPOINT and value is not None:
-            one.checkpoint, one.restoration.is_marked = decode_value(value, Checkpoint)[0], True
+        found = one.restoration
+        if kind == INCIDENTS and value is None:
+            found.incidents.pop(rest.decode(), None)
+        elif value is None:
+            return
+        elif kind == INCIDENTS:
+            incidents, members = decode_value(value, SeriesIncidents)
+            offset = int(members["offset"])
+            found.incidents[rest.decode()] = offset, incidents
+            found.newest = max(found.newest, offset)
+        elif kind == MODEL:
+            found.models[rest] = decode_value(value, SavedModel)[0]
+            found.knows_model |= rest == self._model
+        elif kind == CHECKPOINT:
+            one.checkpoint, found.is_marked = decode_value(value, Checkpoint)[0], True
+            found.newest = max(found.newest, one.checkpoint.offset)
+        elif kind == POSITION:
+            found.newest = max(found.newest, decode_value(value, int)[0])
 
 
 def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:

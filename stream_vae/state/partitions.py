@@ -6,7 +6,7 @@ from enum import Enum
 
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.series_index import SeriesName
-from stream_vae.wire.snapshots import Checkpoint, SavedModel
+from stream_vae.wire.snapshots import Checkpoint, SavedInput, SavedModel
 
 
 class Phase(Enum):
@@ -42,6 +42,16 @@ class Restoration:
     why_unfit: str = ""
     adopted: tuple[SeriesName, ...] = ()
     """Series whose open incidents were found on the alerts topic, not in the changelog."""
+    input: SavedInput | None = None
+    """What the changelog says of the input; None if it says nothing."""
+    input_to_save: SavedInput | None = None
+    """What it is to say; None if that is what it says."""
+    newest: int = -1
+    """Highest input offset in the changelog; -1 if there is none."""
+    group_offset: int | None = None
+    """The group's offset as it was found."""
+    mismatch: str = ""
+    """How that and the changelog contradict each other, see `OffsetMismatched`; "" if not."""
     series: int = 0
     replayed: int = 0
     state: str = "cold"
@@ -60,9 +70,9 @@ class Partition:
     """Monotonic seconds."""
     phase: Phase = Phase.HELD
     committed: int | None = None
-    """The group's offset, if it has one."""
+    """The group's offset, if it has one; not beyond the end of the partition."""
     begin: int = 0
-    """Start of live reading: the group's offset, or the configured start without one."""
+    """Start of live reading: the group's offset, or what takes its place."""
     position: int = 0
     """Next offset to process, once it is live."""
     checkpoint: Checkpoint | None = None

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.ports import Clock, InputConsumer, RangeReader
@@ -11,6 +10,7 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import RestoreProgressed
+from stream_vae.state.begin import BeginFinder
 from stream_vae.state.growth import ChangelogGrowth
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
@@ -21,15 +21,12 @@ _ASK_PAUSE_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreConfig:
-    """Start of a partition without a committed offset, and bounds of its warm-up."""
+    """Bounds of the warm-up from history."""
 
     topic: str
     """The input topic."""
-    start: Literal["latest", "earliest", "history"]
     history_age_s: float
     history_readings: int
-    began_with: int
-    """Partitions of the input when the group began: all that the others hold came after that."""
     chunk: int
     """Most records of the changelog at a time."""
 
@@ -42,6 +39,7 @@ class Restorer:
         partitions: Advances the held ones, up to `Phase.REPLAYED`.
         consumer: Of the input; gives offsets.
         loader: Loads the records of the changelog.
+        begins: Finds where partitions go on.
         changelog_reader: Of its topic; None if no state is kept.
         input_reader: Of the input, for the replay.
         growth: Of the changelog; None where no state is kept.
@@ -56,6 +54,7 @@ class Restorer:
         partitions: PartitionTable,
         consumer: InputConsumer,
         loader: ChangelogLoader,
+        begins: BeginFinder,
         changelog_reader: RangeReader | None,
         input_reader: RangeReader,
         growth: ChangelogGrowth | None,
@@ -67,6 +66,7 @@ class Restorer:
         self._partitions = partitions
         self._consumer = consumer
         self._loader = loader
+        self._begins = begins
         self._changelog = changelog_reader
         self._input = input_reader
         self._growth = growth
@@ -86,6 +86,7 @@ class Restorer:
 
         Raises:
             StateError: If the changelog cannot be used; names the remedy.
+            ConfigError: If it is that of another input topic.
         """
         if self._changelog is not None:
             found = self._changelog.poll(self._config.chunk)
@@ -151,7 +152,8 @@ class Restorer:
         # ends, even if its marker is not written yet.
         ends = {} if self._changelog is None else self._changelog.end_offsets(numbers)
         for one in held:
-            one.committed = committed.get(one.number)
+            if not self._begins.is_taken(one, committed.get(one.number)):
+                continue
             if self._changelog is None:
                 one.phase = Phase.RESTORED
             else:
@@ -163,7 +165,8 @@ class Restorer:
 
         Not where the input is read from its beginning: that opens them again, under the same ids.
         """
-        if self._changelog is None or one.checkpoint is not None or self._reads_all(one):
+        is_known = one.restoration.newest >= 0
+        if self._changelog is None or is_known or self._begins.reads_all(one):
             return
         found = {
             name: incidents
@@ -176,18 +179,14 @@ class Restorer:
 
     def _replay(self, one: Partition) -> None:
         """Load the incidents and start the replay of the input, up to the committed offset."""
-        found, start = one.restoration, self._config.start
-        if one.committed is not None:
-            one.begin = one.committed
-            if one.checkpoint is None and self._changelog is not None:
-                found.state = "history"  # the group went on before it kept state, or that is gone
-        elif self._reads_all(one):
-            one.begin = self._consumer.offsets.oldest(one.number)
-        else:
-            one.begin = self._consumer.offsets.end(one.number)
-            found.state = "history" if start == "history" else found.state
+        found = one.restoration
+        self._begins.find(one)
+        if one.committed is not None and one.checkpoint is None and self._changelog is not None:
+            found.state = "history"  # the group went on before it kept state, or that is gone
         self._adopt(one)
         self._loader.load_incidents(one)
+        # Those that nobody brings back are buried as of now, also where offsets begin anew.
+        found.unfit = {key: min(offset, one.begin) for key, offset in found.unfit.items()}
         if found.is_marked and found.state == "cold":
             found.state = "restored"  # no series had been saved yet: all are read again
         since, clock_ns = one.begin, self._clock.time_ns()
@@ -201,11 +200,6 @@ class Restorer:
         self._loader.begin_replay(one, since)
         self._input.add(one.number, since, one.begin)
         one.phase = Phase.REPLAYING
-
-    def _reads_all(self, one: Partition) -> bool:
-        """Tell whether a partition without a committed offset is read from its oldest record on."""
-        is_new = one.number >= self._config.began_with
-        return one.committed is None and (is_new or self._config.start == "earliest")
 
     def _history_begin(self, partition: int, end: int) -> int:
         """Return the offset at which the warm-up starts."""

@@ -10,7 +10,7 @@ from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import Capture, SavedSeries
 from stream_vae.state.partitions import Partition, PartitionTable
 from stream_vae.state.schedule import SnapshotScheduler
-from stream_vae.wire.snapshots import Checkpoint
+from stream_vae.wire.snapshots import Checkpoint, SavedInput
 
 _MOST_SAVED_ON_LEAVING = (
     20_000  # series; some seconds. The input of series that are not saved is replayed.
@@ -36,6 +36,9 @@ class StateSink(Protocol):
 
     def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
         """Add the checkpoint of each partition."""
+
+    def add_input(self, partition: int, saved: SavedInput) -> None:
+        """Add the record that says which input a partition's later offsets belong to."""
 
     def add_model(self, partition: int) -> None:
         """Add the record that lets another model use a partition's rows."""
@@ -75,6 +78,8 @@ class SnapshotWriter:
     def go_live(self, one: Partition) -> None:
         """Save the records of a newly live partition that are missing in the changelog."""
         number, found = one.number, one.restoration
+        if found.input_to_save is not None:  # before all that has offsets
+            self._sink.add_input(number, found.input_to_save)
         if not found.knows_model:
             self._sink.add_model(number)
         if one.checkpoint is not None and not found.is_marked:

@@ -1,6 +1,6 @@
 """Changelog records: the state of series to bytes and back.
 
-Four kinds of records share one compacted partition, distinguished by the first byte of the key:
+Six kinds of records share one compacted partition, distinguished by the first byte of the key:
 
 * `s` + series key: the state of one series, its parts packed in sequence. They follow a header
   with schema version, model, input offset and checksum, and for each part its name, a fingerprint
@@ -9,6 +9,8 @@ Four kinds of records share one compacted partition, distinguished by the first 
 * `i` + series key: its incidents, JSON.
 * `m` + model: what another model needs to use rows that this one wrote, JSON.
 * `c`: the checkpoint of the partition, JSON.
+* `p`: the input offset up to which outputs were published, JSON.
+* `t`: the input topic that the offsets in later records belong to, JSON.
 
 Everything is little-endian; JSON carries `schema_version`.
 """
@@ -32,7 +34,7 @@ from stream_vae.wire import snapshots_v1
 SCHEMA_VERSION: Final = 2
 MODEL_BYTES = 8
 
-SERIES, INCIDENTS, MODEL, CHECKPOINT = b"s", b"i", b"m", b"c"
+SERIES, INCIDENTS, MODEL, CHECKPOINT, POSITION, INPUT = b"s", b"i", b"m", b"c", b"p", b"t"
 OFFSET_HEADER = "offset"
 
 _MAGIC = b"SV"
@@ -99,6 +101,17 @@ class Checkpoint:
     """Wall clock when that offset was processed, nanoseconds since 1970."""
     parts: Mapping[str, bytes] = field(default_factory=dict)
     """State of the partition as a whole at that offset, by name of the part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedInput:
+    """The input that a partition's state was made of."""
+
+    topic: str
+    id: str = ""
+    """Of the topic; "" where the brokers know none."""
+    is_anew: bool = False
+    """Whether offsets begin anew here: those in earlier records are not to be compared."""
 
 
 def encode_rows(

@@ -3,12 +3,15 @@
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from stream_vae.core.records import OutputRecord
 from stream_vae.errors import FencedError
 from tests.memory_kafka.clock import ManualClock
 from tests.memory_kafka.group import Group
 from tests.memory_kafka.partition_log import Entry, LogTransaction, PartitionLog
+
+_ids = count()
 
 
 @dataclass(slots=True)
@@ -50,12 +53,17 @@ class MemoryKafka:
         self._topics: dict[str, list[PartitionLog]] = {}
         self._groups: dict[str, Group] = {}
         self._identities: dict[str, _Identity] = {}
+        self._ids: dict[str, str] = {}
 
     def create_topic(
         self, name: str, partitions: int = 1, logs: list[PartitionLog] | None = None
     ) -> None:
         """Make a topic anew, of empty partitions or of these."""
         self._topics[name] = logs or [PartitionLog() for _ in range(partitions)]
+        self._ids[name] = f"{name}-{next(_ids)}"
+
+    def topic_id(self, name: str) -> str:
+        return self._ids[name]
 
     def add_partitions(self, name: str, n_partitions: int) -> None:
         """Give a topic this many partitions; its groups hear of it by `Group.extend`."""

@@ -51,6 +51,8 @@ class Parts:
     partition_parts: Sequence[PartitionPart] = ()
     """Of the state; for one instance."""
     producer: type[MemoryProducer] = MemoryProducer
+    knows_ids: bool = True
+    """Whether brokers tell the ids of topics; those before 2.8 do not."""
     open_incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
     """Found on the alerts topic, where the state is lost."""
 
@@ -110,6 +112,7 @@ class Instance:
             events=self.events,
             clock=kafka.clock,
             heartbeat=Heartbeat(kafka.clock.monotonic()),
+            input_id=kafka.topic_id(topic) if parts.knows_ids else "",
             began_with=began_with,
             transaction=stepped(faults),
         )

@@ -17,7 +17,7 @@ from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.state.partitions import PartitionTable, Phase
 from stream_vae.state.snapshots import SnapshotWriter
-from stream_vae.wire.snapshots import Checkpoint
+from stream_vae.wire.snapshots import Checkpoint, SavedInput
 from tests.conftest import NOW, F, MeanSquareScorer, make_spec
 from tests.state.partition_counter import PartitionCounter
 from tests.state.test_loader import load, loader_of, writer_of
@@ -183,6 +183,9 @@ class Checkpoints:
 
     def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
         self.found.update(checkpoints)
+
+    def add_input(self, partition: int, saved: SavedInput) -> None:
+        raise AssertionError(partition)
 
     def add_model(self, partition: int) -> None:
         raise AssertionError(partition)

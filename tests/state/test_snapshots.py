@@ -13,7 +13,7 @@ from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.state.partitions import PartitionTable, Phase, Restoration
 from stream_vae.state.snapshots import SnapshotJob, SnapshotWriter
-from stream_vae.wire.snapshots import Checkpoint
+from stream_vae.wire.snapshots import Checkpoint, SavedInput
 from tests.conftest import NOW, F
 
 MakePipeline = Callable[..., Pipeline]
@@ -37,6 +37,9 @@ class Collected:
 
     def add_checkpoints(self, checkpoints: Mapping[int, Checkpoint]) -> None:
         self.checkpoints.update({p: c.offset for p, c in checkpoints.items()})
+
+    def add_input(self, partition: int, saved: SavedInput) -> None:
+        raise AssertionError(partition)
 
     def add_model(self, partition: int) -> None:
         self.models.append(partition)

@@ -130,6 +130,11 @@ class Metrics:
             "topic",
             "reason",
         )
+        self.offset_mismatches = self._counters(
+            "offset_mismatches_total",
+            "Partitions whose group offset, saved state and input contradicted each other.",
+            "reason",
+        )
         self.records_lost = self._counters(
             "records_lost_total",
             "Input offsets that the topic dropped before they were read.",

@@ -74,6 +74,7 @@ class Recorder:
             events.BrokerReached: self._broker_reached,
             events.ConsumptionDelayed: self._warn_sparingly,
             events.PartitionsAssigned: self._partitions_assigned,
+            events.OffsetMismatched: self._offset_mismatched,
             events.IncidentsAdopted: self._inform,
             events.IncidentsNotLookedFor: self._warn_sparingly,
             events.RestoreProgressed: self._inform,
@@ -228,6 +229,10 @@ class Recorder:
 
     def _member_replaced(self, event: events.MemberReplaced) -> None:
         self._metrics.members_replaced.inc()
+        self._warn(event)
+
+    def _offset_mismatched(self, event: events.OffsetMismatched) -> None:
+        self._metrics.offset_mismatches.labels(event.reason).inc()
         self._warn(event)
 
     def _records_lost(self, event: events.RecordsLost) -> None:

@@ -109,6 +109,7 @@ VALUES: Mapping[Any, Any] = {
     Mapping[str, int]: {"flow": 2},
     Mapping[str, str]: {"flow": "flow_rate"},
     str | None: "x",
+    int | None: 3,
     BaseException: ValueError(3),
     BaseException | None: None,
 }

@@ -1,4 +1,4 @@
-"""Refuses a changelog that is not the one the group kept its state in."""
+"""Which topics these are; refuses a changelog that is not the one the group wrote."""
 
 from collections.abc import Callable
 
@@ -40,6 +40,18 @@ def identify_changelog(
         KafkaRefusedError: If one refuses.
     """
     return answered(lambda: _identity(config, input_topic, changelog), config, stopping)
+
+
+def identify_input(config: KafkaConfig, topic: str, stopping: Callable[[], bool]) -> str:
+    """Return the id of the input topic; "" where the brokers know none, or `stopping` said so.
+
+    To be called at start only: it makes an administrative call.
+
+    Raises:
+        KafkaUnavailableError: If no broker answered before the deadline.
+        KafkaRefusedError: If one refuses.
+    """
+    return answered(lambda: _topic_id(config, topic), config, stopping) or ""
 
 
 def _identity(config: KafkaConfig, input_topic: str, changelog: str) -> TopicIdentity | None:

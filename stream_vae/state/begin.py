@@ -1,0 +1,158 @@
+"""Where a partition goes on: the group's offset, its saved state and the input, held together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_vae.core.ports import Clock, InputConsumer
+from stream_vae.errors import ConfigError
+from stream_vae.state.loader import ChangelogLoader
+from stream_vae.state.partitions import Partition
+from stream_vae.wire.snapshots import SavedInput
+
+_SHORT_FOR_S = 2.0  # a new leader may not know at once how far its partition goes
+MISMATCHES: Mapping[str, str] = {
+    "missing": (
+        "the group has no offset, or no longer: it was deleted, or has expired "
+        "(offsets.retention.minutes); reading goes on where the saved state ends, and nothing is "
+        "published twice"
+    ),
+    "set_back": (
+        "the group's offset is before what the saved state contains: what lies between is judged "
+        "and published again, with series that warm up from the records before it"
+    ),
+    "beyond_end": (
+        "the group's offset is beyond the end of the partition: somebody set it, or the brokers "
+        "lost records; reading goes on at the end"
+    ),
+    "recreated": (
+        "the input topic was deleted and made anew since the state was saved: it is read from its "
+        "oldest record, series warm up, and incidents that are open go on"
+    ),
+}
+"""Reason -> what follows from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFacts:
+    """What is known of the input topic at start."""
+
+    topic: str
+    id: str = ""
+    """Of the topic; "" where the brokers know none."""
+    began_with: int
+    """Partitions when the group began: all that the others hold came after that."""
+    start: Literal["latest", "earliest", "history"]
+    """Where a group without an offset begins."""
+
+
+class BeginFinder:
+    """Finds where partitions go on.
+
+    Args:
+        facts: Of the input.
+        changelog: The compacted topic, for messages; "" if there is none.
+        consumer: Of the input; gives offsets.
+        loader: Drops state whose offsets do not count.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        facts: InputFacts,
+        changelog: str,
+        *,
+        consumer: InputConsumer,
+        loader: ChangelogLoader,
+        clock: Clock,
+    ) -> None:
+        self._facts = facts
+        self._changelog = changelog
+        self._consumer = consumer
+        self._loader = loader
+        self._clock = clock
+        self._short_since: dict[int, float] = {}
+
+    def is_taken(self, one: Partition, offset: int | None) -> bool:
+        """Set the group's offset of a held partition; return whether it is certain.
+
+        Raises:
+            KafkaUnavailableError: If no broker answers.
+        """
+        one.restoration.group_offset = one.committed = offset
+        if offset is None:
+            return True
+        end = self._consumer.offsets.end(one.number)
+        if offset <= end:
+            self._short_since.pop(one.number, None)
+            return True
+        one.committed = end
+        now = self._clock.monotonic()
+        return now - self._short_since.setdefault(one.number, now) >= _SHORT_FOR_S
+
+    def find(self, one: Partition) -> None:
+        """Set where a partition goes on, once its state is loaded.
+
+        Raises:
+            KafkaUnavailableError: If no broker answers.
+            ConfigError: If the state is that of another input topic.
+        """
+        found, facts = one.restoration, self._facts
+        self._refuse_another(found.input)
+        newest, was = found.newest, found.input
+        if was is not None and was.id and facts.id and was.id != facts.id:
+            self._begin_anew(one)
+        elif one.committed is not None:
+            one.begin = one.committed
+            if one.committed != found.group_offset:
+                found.mismatch = "beyond_end"
+            elif one.committed < newest:
+                found.mismatch = "set_back"
+        elif newest >= 0:
+            self._go_on(one)
+        elif self.reads_all(one):
+            one.begin = self._consumer.offsets.oldest(one.number)
+        else:
+            one.begin = self._consumer.offsets.end(one.number)
+            found.state = "history" if facts.start == "history" else found.state
+        found.newest = newest
+        self._mark(one, is_anew=one.begin < newest or found.mismatch == "recreated")
+
+    def reads_all(self, one: Partition) -> bool:
+        """Tell whether a partition without a committed offset is read from its oldest record on."""
+        is_new = one.number >= self._facts.began_with
+        return one.committed is None and (is_new or self._facts.start == "earliest")
+
+    def _go_on(self, one: Partition) -> None:
+        """Go on where the state ends."""
+        if one.restoration.newest > self._consumer.offsets.end(one.number):
+            self._begin_anew(one)  # brokers delete offsets with their topic
+        else:
+            one.begin, one.restoration.mismatch = one.restoration.newest, "missing"
+
+    def _begin_anew(self, one: Partition) -> None:
+        one.begin = self._consumer.offsets.oldest(one.number)
+        self._loader.begin_anew(one)
+        one.committed, one.restoration.mismatch = None, "recreated"
+
+    def _mark(self, one: Partition, *, is_anew: bool) -> None:
+        """Have the changelog say which input later offsets belong to, where it does not."""
+        found, saved = one.restoration, SavedInput(topic=self._facts.topic, id=self._facts.id)
+        if is_anew:
+            found.input_to_save = SavedInput(topic=saved.topic, id=saved.id, is_anew=True)
+            found.is_marked = False
+            self._loader.save_again(one)
+            if one.checkpoint is not None and one.checkpoint.offset > one.begin:
+                one.checkpoint = None
+        elif found.input is None or (found.input.id != saved.id and saved.id):
+            found.input_to_save = saved
+
+    def _refuse_another(self, saved: SavedInput | None) -> None:
+        if saved is not None and saved.topic != self._facts.topic:
+            msg = (
+                f"input.topic is {self._facts.topic!r}, and topic {self._changelog!r} "
+                f"(state.topic) keeps the state of the input topic {saved.topic!r}; expected the "
+                f"same: set input.topic to {saved.topic!r}, or give this deployment a "
+                "kafka.group_id and a state.topic of its own"
+            )
+            raise ConfigError(msg)

@@ -1,0 +1,204 @@
+"""Group offsets, saved state and input that contradict each other at a start."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stream_vae.errors import ConfigError
+from stream_vae.events import OffsetMismatched
+from tests.memory_kafka.instance import Instance
+from tests.memory_kafka.scene import CHANGELOG, INPUT, Scene, make_settings, reading
+
+SLOW = {"snapshot_interval_s": 1000.0}
+"""Nothing is saved but on leaving in good order."""
+
+
+def mixed(steps: range, anomalies: range = range(0)) -> list[bytes]:
+    """Return readings, each followed by a record that is none."""
+    found = []
+    for step in steps:
+        found += [reading(step, 20.0 if step in anomalies else 0.0), b"poison %d" % step]
+    return found
+
+
+def begun(scene: Scene, *, stops: bool) -> None:
+    """Have an instance take a first part of the input in, with an incident that stays open."""
+    scene.feed("s", mixed(range(40), range(36, 40)))
+    first = scene.start("first")
+    scene.settle(first)
+    if stops:
+        first.stop()
+    else:
+        first.kill()
+    scene.kafka.clock.sleep(60.0)
+
+
+def start(scene: Scene, name: str = "a", **sections: Any) -> Instance:
+    """Start an instance, which is certain of the end of its partitions after some seconds."""
+    settings = make_settings(state=SLOW, **sections)
+    one = scene.start(name, settings=settings)
+    for _ in range(5):
+        one.turn()
+        scene.kafka.clock.sleep(1.0)
+    return one
+
+
+def reasons(one: Instance) -> list[str]:
+    return [event.reason for event in one.events.of(OffsetMismatched)]
+
+
+def recreate(scene: Scene) -> None:
+    """Delete the input, with the group's offsets as brokers do, and make it anew."""
+    scene.kafka.create_topic(INPUT, scene.n_partitions)
+    scene.group.committed.clear()
+
+
+def crash_within_a_new_incident(scene: Scene, one: Instance, steps: range) -> Instance:
+    """Open an incident, kill the instance before it saves its series, and start another."""
+    scene.feed_series("s", steps, anomalies=steps[-4:])
+    scene.settle(one)
+    one.kill()
+    scene.kafka.clock.sleep(60.0)
+    return start(scene, "next")
+
+
+def firing(scene: Scene) -> set[str]:
+    """Return the ids of incidents whose last event is firing."""
+    last = {event["incident_id"]: event["status"] for event in scene.alerts()}
+    return {one for one, status in last.items() if status == "firing"}
+
+
+@pytest.mark.parametrize("where", ["latest", "earliest", "history"])
+@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "killed"])
+def test_a_group_whose_offsets_are_gone_goes_on_where_its_state_ends(
+    where: str, *, stops: bool
+) -> None:
+    """Nothing is published twice, and nothing that came meanwhile goes unpublished."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=stops)
+    scene.group.committed.clear()
+    scene.feed("s", mixed(range(40, 80)))
+    one = start(scene, kafka={"start": where})
+    scene.assert_undisturbed(one)
+    [told] = one.events.of(OffsetMismatched)
+    assert (told.reason, told.group_offset, told.state_offset, told.begin) == (
+        "missing",
+        None,
+        80,
+        80,
+    )
+
+
+def test_nothing_is_told_where_they_agree() -> None:
+    """The control, after a stop and after a crash."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=False)
+    for end in (60, 80):
+        scene.feed("s", mixed(range(end - 20, end)))
+        one = start(scene)
+        scene.settle(one)
+        assert reasons(one) == []
+        one.stop()
+    assert len(scene.dead_letters()) == 80
+
+
+@pytest.mark.parametrize("knows_ids", [True, False], ids=["ids", "no ids"])
+@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "killed"])
+def test_an_input_that_was_made_anew_is_read_from_its_oldest_record(
+    *, knows_ids: bool, stops: bool
+) -> None:
+    """Incidents opened before and after it are resolved, each under its id."""
+    scene = Scene(state=SLOW)
+    scene.parts = replace(scene.parts, knows_ids=knows_ids)
+    begun(scene, stops=stops)
+    recreate(scene)
+    scene.feed_series("s", range(100, 130))
+    one = start(scene, "a", kafka={"start": "latest"})
+    scene.settle(one)
+    assert reasons(one) == ["recreated"]
+    assert scene.told() == [("s", "firing", 0), ("s", "resolved", 1)]
+    other = crash_within_a_new_incident(scene, one, range(130, 150))
+    scene.feed_series("s", range(150, 170))
+    scene.settle(other)
+    assert reasons(other) == []
+    assert scene.told()[2:] == [("s", "firing", 0), ("s", "resolved", 1)]
+    assert firing(scene) == set()
+
+
+def test_an_offset_that_was_committed_for_the_deleted_topic_does_not_count() -> None:
+    """It may be, by a daemon that had not heard of it; the new topic reaches beyond it."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=True)
+    scene.kafka.create_topic(INPUT)
+    scene.feed("t", [b"new %d" % i for i in range(100)])
+    one = start(scene)
+    scene.settle(one)
+    assert reasons(one) == ["recreated"]
+    assert {b"new %d" % i for i in range(100)} <= set(scene.dead_letters())
+
+
+def test_an_offset_beyond_the_end_is_one_at_the_end() -> None:
+    """The whole topic is not read again."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=True)
+    scene.group.committed = {0: (1000, "")}
+    one = start(scene)
+    assert reasons(one) == ["beyond_end"]
+    scene.settle(one)
+    assert scene.committed == {0: 80}
+    assert len(scene.dead_letters()) == 40
+    scene.feed_series("s", range(40, 60))
+    scene.settle(one)
+    assert firing(scene) == set()
+
+
+def test_an_end_that_a_new_leader_does_not_know_yet_is_waited_for() -> None:
+    scene = Scene(state=SLOW)
+    begun(scene, stops=True)
+    scene.group.committed = {0: (82, "")}
+    one = scene.start()
+    one.turn(5)
+    assert one.restored == []
+    scene.feed("s", mixed(range(40, 41)))
+    scene.kafka.clock.sleep(1.0)
+    scene.settle(one)
+    assert reasons(one) == []
+
+
+def test_an_incident_that_opens_after_the_group_was_set_back_outlives_a_crash() -> None:
+    """Offsets of before are not compared with those of after; the series' row is one of before."""
+    scene = Scene(state=SLOW)
+    scene.feed("s", mixed(range(40), range(20, 24)))
+    first = scene.start("first")
+    scene.settle(first)
+    first.stop()
+    scene.group.committed = {0: (10, "")}
+    settings = make_settings(state=SLOW | {"history_readings": 1}, kafka={"poll_records": 4})
+    one = scene.start(settings=settings)
+    one.turn_until(lambda: len(scene.told()) == 3)
+    assert reasons(one) == ["set_back"]
+    assert len(firing(scene)) == 1, "told again"
+    one.kill()
+    scene.kafka.clock.sleep(60.0)
+    other = scene.start("next", settings=settings)
+    scene.settle(other)
+    assert reasons(other) == []
+    assert firing(scene) == set()
+
+
+def test_the_state_of_another_input_topic_is_refused() -> None:
+    """Control: that of this one is not, whatever the brokers know of ids."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=True)
+    scene.group.committed.clear()
+    scene.kafka.create_topic("other")
+    settings = scene.parts.settings
+    other = settings.model_copy(update={"input": replace(settings.input, topic="other")})
+    one = scene.start("other", settings=other)
+    one.turn_until(lambda: not one.is_running)
+    assert isinstance(one.failure, ConfigError)
+    for name in ("'other'", repr(INPUT), repr(CHANGELOG), "kafka.group_id"):
+        assert name in str(one.failure)
+    control = start(scene, "control")
+    scene.settle(control)
