@@ -12,6 +12,7 @@ from stream_vae.core.alerts import AlertEvent, Severity
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.core.windows import WindowBatch
+from stream_vae.pipeline.explanation import NewestReadings
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
 
 BATCH = 4096
@@ -65,9 +66,9 @@ class History:
     contribution: NDArray[np.float32]
     """(N, F) share of each feature in the score."""
     expected: NDArray[np.float64]
-    """(N, F) input units."""
+    """(N, F) input units, as an alert would tell it."""
     expected_std: NDArray[np.float64]
-    """(N, F) input units."""
+    """(N, F) input units, as an alert would tell it."""
     log_probability: NDArray[np.float64]
     """(N, F) of the values, nats in scaled units; NaN where the pipeline's scorer tells none."""
     incidents: tuple[FoundIncident, ...]
@@ -114,7 +115,7 @@ def run_history(  # noqa: PLR0913 -- what is wanted beside the columns
         batch = readings.take(rows)
         scored = pipeline.score(batch, pipeline.assemble(batch))
         outcome = pipeline.decide(scored, now)
-        columns.write(rows, scored.window_batch, outcome)
+        columns.write(rows, scored.window_batch, outcome, pipeline.told(outcome))
         if sink is not None:
             cut = scored.window_batch
             sink(rows[cut.ready], cut.windows, cut.end_times)
@@ -143,13 +144,20 @@ class _Columns:
         }
         self._others = {name: np.full(N, np.nan) for name in others}
 
-    def write(self, rows: NDArray[np.int64], cut: WindowBatch, outcome: Outcome) -> None:
+    def write(
+        self,
+        rows: NDArray[np.int64],
+        cut: WindowBatch,
+        outcome: Outcome,
+        told: NewestReadings,
+    ) -> None:
         """Add a batch; its readings stand in these rows."""
         for name in ("score", "threshold", "p_value", "verdict"):
             self._rows[name][rows] = getattr(outcome.verdicts, name)
         ready = rows[cut.ready]
-        for name in ("expected", "expected_std", "contribution"):
-            self._rows[name][ready] = getattr(outcome.scores, name)
+        self._rows["expected"][ready] = told.expected
+        self._rows["expected_std"][ready] = told.expected_std
+        self._rows["contribution"][ready] = outcome.scores.contribution
         if outcome.scores.log_probability is not None:
             self._rows["log_probability"][ready] = outcome.scores.log_probability
         if len(ready):

@@ -14,9 +14,9 @@ from stream_vae.pipeline.alert_builder import AlertBuilder, SeriesEnd, SilentSer
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.explanation import (
     Explanation,
-    Reference,
     explain,
-    newest_deviations,
+    newest_readings,
+    reference_of,
 )
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
@@ -105,7 +105,7 @@ class AnomalyIncidents:
         self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
     ) -> list[AlertEvent]:
         """Return the event of a change; of an absorbed one also that of the drift."""
-        reference = self._reference(batch)
+        reference = reference_of(batch, self._detector.usual)
         of_window = None if reference is None else reference.of(b)
         explanation = explain(self._spec, batch.scored, b, of_window)
         if change is Change.OPENED:
@@ -171,22 +171,10 @@ class AnomalyIncidents:
         found = np.zeros(len(batch.scored.scores.value))
         at = np.flatnonzero(batch.judged.anomalous)
         if len(at):
-            reference = self._reference(batch)
+            reference = reference_of(batch, self._detector.usual)
             of_windows = None if reference is None else reference.of(at)
-            distance = newest_deviations(self._spec, batch.scored, at, of_windows)
-            found[at] = np.nan_to_num(distance).max(axis=1)
+            found[at] = newest_readings(self._spec, batch.scored, at, of_windows).largest_deviation
         return found
-
-    def _reference(self, batch: JudgedBatch) -> Reference | None:
-        """Return what the tracked scores of a batch are about; None if they are not tracked."""
-        usual, bias, gain = self._detector.usual, batch.bias, batch.gain
-        if usual is None:
-            return None
-        if bias is None or gain is None:  # members are judged one by one, about what is usual
-            shape = (len(batch.scored.scores.value), *usual.bias.shape)
-            bias = np.broadcast_to(usual.bias.astype(np.float32), shape)
-            gain = np.broadcast_to(np.ones(1, np.float32), shape)
-        return Reference(usual=usual, bias=bias, gain=gain)
 
 
 def _in_order(

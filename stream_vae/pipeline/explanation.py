@@ -1,7 +1,8 @@
 """What a window's values were, beside what the model expected, step by step.
 
-A feature is told by the member of the model to which it is farthest from usual. Computed for single
-windows, when an incident changes; `newest_deviations` also for batches.
+There is one rule for what a reader is told to have been expected, be it in an alert, in a picture
+or in a file of scores, see `_told`. Windows are explained one by one, when an incident changes;
+`newest_readings` is for batches.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.detect.tail import LEAST_P
-from stream_vae.pipeline.scored_batch import ScoredBatch
+from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 
 _NETWORK = 0
-"""The first member of a model; the only one of a score that is not tracked."""
+"""The first member of a model."""
 
 FARTHEST = 1e300
 """Deviations end here, so that they are numbers in JSON."""
@@ -99,6 +100,23 @@ class Reference:
         return Reference(usual=self.usual, bias=bias, gain=np.ones_like(bias))
 
 
+def reference_of(batch: JudgedBatch, usual: UsualResiduals | None) -> Reference | None:
+    """Return what the tracked scores of a batch are about; None if they are not tracked.
+
+    Args:
+        batch: Of B windows.
+        usual: Of the members; None of a score that is not tracked.
+    """
+    bias, gain = batch.bias, batch.gain
+    if usual is None:
+        return None
+    if bias is None or gain is None:  # members are judged one by one, about what is usual
+        shape = (len(batch.scored.scores.value), *usual.bias.shape)
+        bias = np.broadcast_to(usual.bias.astype(np.float32), shape)
+        gain = np.broadcast_to(np.ones(1, np.float32), shape)
+    return Reference(usual=usual, bias=bias, gain=gain)
+
+
 def explain(
     spec: ModelSpec, scored: ScoredBatch, b: int, reference: Reference | None = None
 ) -> Explanation:
@@ -111,13 +129,12 @@ def explain(
         reference: Of that window; None of a score that is not tracked.
     """
     scores, scaler = scored.scores, spec.scaler
-    evidence = None if scores.evidence is None else scores.evidence[b]
     windows = scores.expected_window(b)
     end = scored.window_batch.end_times[b]
     if windows is None:
         actual = scored.readings.values[scored.window_batch.ready[b]][None]
         network = (scores.expected[b][None], scores.expected_std[b][None])
-        expected, std = _told(spec, network, actual, [], evidence, reference)
+        expected, std = _told(spec, network, actual, [], reference)
         probability = None if scores.probability is None else scores.probability[b][None]
         deviation = deviations(spec.features, actual, expected, std, probability)
         return Explanation(
@@ -134,7 +151,7 @@ def explain(
     expected = scaler.inverse(windows.expected[0])
     network = (expected, scaler.inverse_spread(spread, expected))
     residuals = [residual[0] for residual in windows.residuals]
-    expected, std = _told(spec, network, actual, residuals, evidence, reference)
+    expected, std = _told(spec, network, actual, residuals, reference)
     logs = windows.log_probability
     probability = None if logs is None else _of_categories(spec.features, actual, logs[0])
     deviation = deviations(spec.features, actual, expected, std, probability)
@@ -155,13 +172,30 @@ def explain(
     )
 
 
-def newest_deviations(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewestReadings:
+    """The newest steps of A windows."""
+
+    expected: NDArray[np.float64]
+    """(A, F) input units."""
+    expected_std: NDArray[np.float64]
+    """(A, F) input units."""
+    deviation: NDArray[np.float64]
+    """(A, F) see `deviations`."""
+
+    @property
+    def largest_deviation(self) -> NDArray[np.float64]:
+        """(A,) over the features; 0 if nothing was observed."""
+        return np.asarray(np.nan_to_num(self.deviation).max(axis=1))
+
+
+def newest_readings(
     spec: ModelSpec,
     scored: ScoredBatch,
     at: NDArray[np.int64],
     reference: Reference | None = None,
-) -> NDArray[np.float64]:
-    """Return (A, F) deviations of the newest steps of some windows, as `explain` tells them.
+) -> NewestReadings:
+    """Return the newest steps of some windows, as `explain` tells them.
 
     Args:
         spec: The model.
@@ -172,54 +206,57 @@ def newest_deviations(
     scores = scored.scores
     actual = scored.readings.values[scored.window_batch.ready[at]]
     network = (scores.expected[at], scores.expected_std[at])
-    evidence = None if scores.evidence is None else scores.evidence[at]
-    residuals = scores.newest_residuals(at)
-    expected, std = _told(spec, network, actual, residuals, evidence, reference)
+    expected, std = _told(spec, network, actual, scores.newest_residuals(at), reference)
     probability = None if scores.probability is None else scores.probability[at]
-    return deviations(spec.features, actual, expected, std, probability)
+    return NewestReadings(
+        expected=expected,
+        expected_std=std,
+        deviation=deviations(spec.features, actual, expected, std, probability),
+    )
 
 
-def _told(  # noqa: PLR0913, PLR0917 -- what each member says, and what decides between them
+def _told(
     spec: ModelSpec,
     network: tuple[NDArray[np.float64], NDArray[np.float64]],
     actual: NDArray[np.float64],
     residuals: Sequence[NDArray[np.float32]],
-    evidence: NDArray[np.float32] | None,
     reference: Reference | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (..., F) expected values and standard deviations, each feature's of one member.
+    """Return (..., F) expected values and standard deviations.
 
-    It is the member whose residuals of the feature are farthest from usual, of those that are
-    scored; where nothing was observed the network. Binary features are the network's, which alone
-    has probabilities.
+    Of a tracked score the expected value is the mean of what its members expect, each with what the
+    series' tracker has learnt, as the score is the mean of theirs; members that are worse than a
+    constant have no part in either. The standard deviation is the mean of how far held-out readings
+    were from each. So the band of a feature is one from reading to reading, whichever member finds
+    it unusual, and as wide as readings scatter: what the network says of its own uncertainty has a
+    floor, and is up to several times as wide. Of other scores, and of binary features, whose
+    probabilities it alone knows, both are the network's.
 
     Args:
         spec: The model.
         network: Both, of the network.
         actual: (..., F) in input units.
         residuals: (..., F) of each other member, scaled units.
-        evidence: (K, F, 2) of one window, or (A, K, F, 2) of A at one step each.
         reference: Of the same windows.
     """
-    expected, std = network
     if reference is None:
-        return expected, std
-    scaler, bias, gain = spec.scaler, reference.bias, reference.gain
-    expected = scaler.moved(expected, bias[..., _NETWORK, :])
-    if evidence is None or not residuals:
-        return expected, std
-    energy = reference.usual.relative_energy(evidence, bias) * gain
-    energy = energy * reference.usual.is_useful[:, None]
-    member = np.nan_to_num(energy).argmax(axis=-2)
-    spread = reference.usual.spread / np.sqrt(gain)
-    scaled = scaler.transform(actual)
-    usable = ~np.isnan(actual) & ~_are(spec.features, "binary")
-    for k, residual in enumerate(residuals, start=1):
-        found = scaler.moved(scaler.inverse(scaled - residual), bias[..., k, :])
-        chosen = usable & (member == k)
-        expected = np.where(chosen, found, expected)
-        std = np.where(chosen, scaler.inverse_spread(spread[..., k, :], found), std)
-    return expected, std
+        return network
+    scaler, bias = spec.scaler, reference.bias
+    expected = scaler.moved(network[0], bias[..., _NETWORK, :])
+    weight = reference.usual.weight
+    if residuals:
+        scaled = scaler.transform(actual)
+        moved = [
+            scaled - residual + bias[..., k, :] for k, residual in enumerate(residuals, start=1)
+        ]
+        ours = scaler.transform(expected)
+        together = np.tensordot(weight, np.array([ours, *moved], np.float64), axes=1)
+        # Where nothing was observed the others expect what the network does.
+        expected = np.where(np.isnan(actual), expected, scaler.inverse(together.astype(np.float32)))
+    spread = (weight[:, None] * reference.usual.spread / np.sqrt(reference.gain)).sum(axis=-2)
+    std = scaler.inverse_spread(np.broadcast_to(spread, expected.shape), expected)
+    is_binary = _are(spec.features, "binary")
+    return np.where(is_binary, network[0], expected), np.where(is_binary, network[1], std)
 
 
 def deviations(

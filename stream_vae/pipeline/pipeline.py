@@ -26,6 +26,7 @@ from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdRel
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
 from stream_vae.pipeline.anomaly_incidents import AnomalyIncidents
 from stream_vae.pipeline.detector import Detector, detector_parts
+from stream_vae.pipeline.explanation import NewestReadings, newest_readings, reference_of
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
@@ -39,13 +40,18 @@ _MARGINS_TOLD = 64
 class Outcome:
     """The result of N readings."""
 
-    scores: Scores
-    """Of its windows, as they were judged."""
+    batch: JudgedBatch
+    """Its windows, as they were judged."""
     verdicts: VerdictBatch
     late: NDArray[np.int64]
     """Positions of the late readings."""
     changes: Changes
     events: tuple[Event, ...]
+
+    @property
+    def scores(self) -> Scores:
+        """The scores of its windows."""
+        return self.batch.scored.scores
 
     @property
     def alerts(self) -> tuple[AlertEvent, ...]:
@@ -193,12 +199,18 @@ class Pipeline:
         changes = self._changes(batch, now, replayed=replayed)
         events = () if replayed else self._events(rows, scores, judged, verdicts, changes)
         return Outcome(
-            scores=scores,
+            batch=batch,
             verdicts=verdicts,
             late=np.flatnonzero(window_batch.late),
             changes=changes,
             events=events,
         )
+
+    def told(self, outcome: Outcome) -> NewestReadings:
+        """Return what an alert would tell of the newest reading of each of a result's B windows."""
+        batch, spec = outcome.batch, self.detector.spec
+        at = np.arange(len(batch.scored.scores.value))
+        return newest_readings(spec, batch.scored, at, reference_of(batch, self.detector.usual))
 
     def _detector(self, version: str) -> Detector:
         if version != self.detector.version:

@@ -11,7 +11,7 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.windows import WindowBatch
 from stream_vae.pipeline.alert_features import build_features, build_levels
-from stream_vae.pipeline.explanation import Explanation, Reference, explain, newest_deviations
+from stream_vae.pipeline.explanation import Explanation, Reference, explain, newest_readings
 from stream_vae.pipeline.scored_batch import ScoredBatch
 from tests.conftest import F, T, make_spec
 
@@ -85,8 +85,10 @@ def explanation_of(
     at = np.zeros(1, np.int64)
     reference = Reference(usual=usual, bias=bias[None], gain=np.ones_like(bias)[None])
     explanation = explain(SPEC, scored, 0, reference.of(0))
-    newest = newest_deviations(SPEC, scored, at, reference.of(at))
-    assert np.nan_to_num(newest).max() == pytest.approx(explanation.newest_deviation)
+    newest = newest_readings(SPEC, scored, at, reference.of(at))
+    assert newest.largest_deviation == pytest.approx(explanation.newest_deviation)
+    np.testing.assert_allclose(newest.expected[0], explanation.expected[-1])
+    np.testing.assert_allclose(newest.expected_std[0], explanation.expected_std[-1])
     return explanation
 
 
@@ -141,29 +143,28 @@ def test_a_bias_that_was_learnt_is_part_of_what_was_expected() -> None:
     assert (level.before, level.after, level.deviation) == (-1.5, 4.5, 12.0), "as it leapt"
 
 
-def test_a_feature_is_told_by_the_member_that_finds_it_unusual() -> None:
-    """The network reconstructs the fault; a member that does not is the one to be quoted.
-
-    Control: a feature that is unusual to the network alone is told as the network's.
-    """
+def test_a_feature_is_told_as_its_members_expect_it_together() -> None:
+    """The band is one for all steps and features alike, whichever member finds one unusual."""
     window = np.zeros((T, F))
     window[-3:, 0] = window[-3:, 1] = 1.0
     window[-2, 0] = 1.5
     remembered = np.where([True, False, False], -1.0, window)
     explanation = explanation_of(window, np.zeros((2, F), np.float32), remembered=remembered)
     told = build_features(SPEC.features, explanation, np.array([0.7, 0.3, 0.0], np.float32), 2)
-    assert [(one.name, one.expected, one.expected_std) for one in told] == [
-        ("f0", pytest.approx(-1.0), pytest.approx(0.1)),
-        ("f1", 0.0, SPREAD),
-    ]
+    band = pytest.approx((0.5 + 0.1) / 2)  # the mean of the members' usual distances
+    assert [one.name for one in told] == ["f0", "f1"]
+    assert [one.expected for one in told] == pytest.approx([-0.5, 0.5])
+    assert [one.expected_std for one in told] == [band, band]
+    assert explanation.expected_std == band
     worst = told[0].worst
     assert worst is not None
     assert worst.actual == 1.5
-    assert worst.deviation == pytest.approx(25)
+    assert worst.expected == pytest.approx(-0.5)
+    assert worst.deviation == pytest.approx(2.0 / 0.3)
     followed = explanation_of(
         window, np.array([[0.0] * F, [0.5, 0.0, 0.0]], np.float32), remembered=remembered
     )
-    assert followed.expected[-1, 0] == pytest.approx(-0.5), "with the bias of that member"
+    assert followed.expected[-1, 0] == pytest.approx(-0.25), "with the bias of that member"
 
 
 def test_a_window_in_which_nothing_was_observed_names_nothing() -> None:

@@ -171,14 +171,19 @@ def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     window_batch = pipeline.assemble(rest)
     scored = pipeline.score(rest, window_batch)
     outcome = pipeline.decide(scored, datetime.now(UTC))
-    expected = np.full((2, len(rest)), np.nan)
-    expected[0, window_batch.ready] = scored.scores.expected[:, 0]
-    expected[1, window_batch.ready] = scored.scores.expected_std[:, 0]
+    told = pipeline.told(outcome)
+    columns = np.full((3, len(rest)), np.nan)
+    columns[:, window_batch.ready] = (
+        told.expected[:, 0],
+        told.expected_std[:, 0],
+        told.largest_deviation,
+    )
     return Offline(
         verdicts=outcome.verdicts,
         alerts=outcome.alerts,
-        expected=expected[0],
-        expected_std=expected[1],
+        expected=columns[0],
+        expected_std=columns[1],
+        deviation=columns[2],
     )
 
 

@@ -48,12 +48,14 @@ class Offline:
     """(N,) input units; NaN where no window was scored."""
     expected_std: NDArray[np.float64]
     """(N,) input units."""
+    deviation: NDArray[np.float64]
+    """(N,) in expected standard deviations."""
 
 
 def write_files(out: Path, rest: ReadingBatch, offline: Offline) -> None:
     """Write scores.csv and anomalies.png."""
     with whole_file(out / "scores.csv") as file:
-        ScoresWriter(file).write(rest, offline.verdicts)
+        ScoresWriter(file).write(rest, offline.verdicts, offline.deviation)
     view = _view(rest, offline)
     (out / "anomalies.png").write_bytes(render_png(lambda: draw_score(view)))
 

@@ -68,7 +68,11 @@ def score_files(
             now = datetime.now(UTC)
             room_made = _evict(pipeline, batch, now)
             outcome = pipeline.observe(batch, now)
-            scores_file.write(batch, outcome.verdicts)
+            deviation = np.full(len(batch), np.nan)
+            deviation[outcome.batch.scored.window_batch.ready] = pipeline.told(
+                outcome
+            ).largest_deviation
+            scores_file.write(batch, outcome.verdicts, deviation)
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
             n_late += len(outcome.late)
             n_opened += sum(

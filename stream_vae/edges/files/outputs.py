@@ -21,7 +21,7 @@ from stream_vae.errors import ConfigError, ShapeError
 from stream_vae.inputs.timestamps import format_times
 from stream_vae.wire.alerts import encode_alert
 
-SCORE_COLUMNS = ("series", "timestamp", "score", "threshold", "p_value", "verdict")
+SCORE_COLUMNS = ("series", "timestamp", "score", "threshold", "p_value", "verdict", "deviation")
 
 _VERDICT_NAMES = np.array([verdict.name for verdict in Verdict], dtype=object)
 
@@ -74,14 +74,22 @@ class ScoresWriter:
         self._rows = csv.writer(file, lineterminator="\n")
         self._rows.writerow(SCORE_COLUMNS)
 
-    def write(self, readings: ReadingBatch, verdicts: VerdictBatch) -> None:
+    def write(
+        self, readings: ReadingBatch, verdicts: VerdictBatch, deviation: NDArray[np.float64]
+    ) -> None:
         """Write N readings and their verdicts.
+
+        Args:
+            readings: N.
+            verdicts: Of them.
+            deviation: (N,) largest of their features, as alerts tell it; NaN where there is none.
 
         Raises:
             ShapeError: If their numbers differ.
         """
-        if len(readings) != len(verdicts.verdict):
-            raise ShapeError(f"{len(readings)} readings and {len(verdicts.verdict)} verdicts")
+        found = len(readings), len(verdicts.verdict), len(deviation)
+        if len(set(found)) > 1:
+            raise ShapeError(f"readings, verdicts and deviations: found {found} of them")
         self._rows.writerows(
             zip(
                 readings.series,
@@ -90,6 +98,7 @@ class ScoresWriter:
                 _cells(verdicts.threshold),
                 _cells(verdicts.p_value),
                 _VERDICT_NAMES[verdicts.verdict].tolist(),
+                _cells(deviation),
                 strict=True,
             )
         )

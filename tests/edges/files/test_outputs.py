@@ -45,27 +45,29 @@ def test_scores_are_one_row_a_reading_in_the_order_given(tmp_path: Path) -> None
         writer.write(
             make_readings(["b", 'a,"x"'], [1_500_000_000, 0]),
             make_verdicts([Verdict.ANOMALOUS, Verdict.WARMING_UP], [9.1, NAN]),
+            np.array([19.5, NAN]),
         )
-        writer.write(make_readings([], []), make_verdicts([], []))
+        writer.write(make_readings([], []), make_verdicts([], []), np.empty(0))
         writer.write(
             make_readings(["c", "c"], [10**9, 2 * 10**9]),
             make_verdicts([Verdict.UNSCORABLE, Verdict.NORMAL], [NAN, 0.1 + 0.2]),
+            np.array([NAN, 0.5]),
         )
     assert path.read_text(encoding="utf-8") == (
-        "series,timestamp,score,threshold,p_value,verdict\n"
-        "b,1970-01-01T00:00:01.500Z,9.1,3.25,1e-12,ANOMALOUS\n"
-        '"a,""x""",1970-01-01T00:00:00Z,,,,WARMING_UP\n'
-        "c,1970-01-01T00:00:01Z,,,,UNSCORABLE\n"
-        "c,1970-01-01T00:00:02Z,0.30000000000000004,3.25,1e-12,NORMAL\n"
+        "series,timestamp,score,threshold,p_value,verdict,deviation\n"
+        "b,1970-01-01T00:00:01.500Z,9.1,3.25,1e-12,ANOMALOUS,19.5\n"
+        '"a,""x""",1970-01-01T00:00:00Z,,,,WARMING_UP,\n'
+        "c,1970-01-01T00:00:01Z,,,,UNSCORABLE,\n"
+        "c,1970-01-01T00:00:02Z,0.30000000000000004,3.25,1e-12,NORMAL,0.5\n"
     )
 
 
 def test_readings_and_verdicts_that_do_not_match_are_a_bug(tmp_path: Path) -> None:
     with (
-        pytest.raises(ShapeError, match="1 readings and 0 verdicts"),
+        pytest.raises(ShapeError, match=r"found \(1, 0, 0\)"),
         whole_file(tmp_path / "x") as file,
     ):
-        ScoresWriter(file).write(make_readings(["a"], [0]), make_verdicts([], []))
+        ScoresWriter(file).write(make_readings(["a"], [0]), make_verdicts([], []), np.empty(0))
 
 
 def test_alerts_are_one_json_object_a_line(tmp_path: Path) -> None:
