@@ -60,6 +60,11 @@ class SeriesIndex:
         self.warmed_up: NDArray[np.bool_] = self.state["warmed_up"]
         self.recorded: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self.changed: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
+        self.elsewhere: NDArray[np.int64] = np.zeros(capacity, np.int64)
+        """When its key was last seen in a partition of another instance, nanoseconds since 1970; 0:
+        never."""
+        self.searched: NDArray[np.int64] = np.zeros(capacity, np.int64)
+        """When its key was last searched for there; 0: never."""
         self._partition: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self._last_work: NDArray[np.int64] = np.zeros(capacity, np.int64)
         self._pinned = 0
@@ -125,7 +130,9 @@ class SeriesIndex:
 
     def shift_arrivals(self, by_ns: int) -> None:
         """Shift arrival times after the clock has jumped."""
-        self.arrived[self.used()] += by_ns
+        rows = self.used()
+        for times in (self.arrived, self.elsewhere, self.searched):
+            times[rows] += np.where(times[rows] > 0, by_ns, 0)
 
     def within(self, rows: NDArray[np.int32], partitions: Collection[int]) -> NDArray[np.int32]:
         """Return the rows, among these rows in use, that belong to these partitions."""
@@ -256,6 +263,7 @@ class SeriesIndex:
             self._rows_in[name[0]] -= 1
             self._names[row] = None
         self.changed[rows] = False
+        self.elsewhere[rows] = 0
         self._free.extend(rows.tolist())
         return names
 
@@ -284,4 +292,5 @@ class SeriesIndex:
         self._last_work[row] = 0
         self._partition[row] = name[0]
         self.changed[row] = self.recorded[row] = False
+        self.elsewhere[row] = self.searched[row] = 0
         return row

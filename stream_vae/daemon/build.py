@@ -17,6 +17,7 @@ from stream_vae.core.ports import (
 from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.back_pressure import BackPressure
 from stream_vae.daemon.ingest import Ingest
+from stream_vae.daemon.key_search import KeySearch
 from stream_vae.daemon.loop import LoopConfig, LoopParts, PollLoop
 from stream_vae.daemon.maintenance import MaintenanceConfig, SeriesMaintenance
 from stream_vae.daemon.work_queue import Work, WorkQueue
@@ -46,6 +47,8 @@ class Edges:
     producer: OutputProducer
     """Opened."""
     input_reader: RangeReader
+    make_input_reader: Callable[[], RangeReader]
+    """Returns another one, for what is seldom read."""
     changelog_reader: RangeReader | None
     """None keeps no state."""
     partition_adder: PartitionAdder | None
@@ -89,6 +92,14 @@ def build_loop(
         committer=committer,
         consumer=edges.consumer,
         partitions=partitions,
+        search=KeySearch(
+            consumer=edges.consumer,
+            input_reader=edges.input_reader,
+            make_reader=edges.make_input_reader,
+            decoder=decoder,
+            partitions=partitions,
+            clock=clock,
+        ),
         events=events,
         clock=clock,
         settle=work.settle,

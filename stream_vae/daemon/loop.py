@@ -152,6 +152,7 @@ class PollLoop:
         """Close the worker and the clients."""
         self._parts.scoring.stop(timeout_s=1.0)
         self._parts.restorer.close()
+        self._parts.maintenance.close()
         self._parts.producer.close()
 
     def turn(self) -> None:
@@ -174,6 +175,7 @@ class PollLoop:
         if snapshot is not None:
             parts.work.submit_snapshot(snapshot)
         parts.maintenance.tick()
+        parts.maintenance.advance(self._config.poll_records)
         parts.committer.commit_if_due()
         parts.events.tick()
 

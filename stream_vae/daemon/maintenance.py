@@ -1,11 +1,17 @@
 """Series maintenance: periodic expiry and silence, and eviction for new series."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.core.ports import Clock, EventSink, InputConsumer
 from stream_vae.daemon.clock import utc_now
+from stream_vae.daemon.key_search import KeySearch
 from stream_vae.delivery.committer import Committer
+from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import SeriesCounted, SeriesEvicted
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
@@ -13,6 +19,8 @@ from stream_vae.state.partitions import PartitionTable
 
 _PERIOD_S = 1.0
 _CLOCK_JUMP_NS = 30 * 10**9
+_SEARCHED_INTERVALS = 3
+"""Usual intervals, of the slowest series that is searched for: one that sends, sends in these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,7 @@ class SeriesMaintenance:
         committer: Receives the changes.
         consumer: For lag and ends of partitions.
         partitions: Phases and positions.
+        search: Looks for series in partitions of other instances.
         events: Receives evictions and counts.
         clock: The time.
         settle: Waits until no work is in flight.
@@ -47,6 +56,7 @@ class SeriesMaintenance:
         committer: Committer,
         consumer: InputConsumer,
         partitions: PartitionTable,
+        search: KeySearch,
         events: EventSink,
         clock: Clock,
         settle: Callable[[], None],
@@ -57,6 +67,7 @@ class SeriesMaintenance:
         self._committer = committer
         self._consumer = consumer
         self._partitions = partitions
+        self._search = search
         self._events = events
         self._clock = clock
         self._settle = settle
@@ -107,16 +118,49 @@ class SeriesMaintenance:
         self._publish(expired, "idle")
         self._retire_moved(now_ns, caught_up)
         suspects = lifecycle.overdue(now_ns, caught_up)
+        suspects |= self._partitions_of(lifecycle.unsure(now_ns, caught_up))
         if suspects:
             # The client may not know the newest records yet, so the broker is asked.
             at_end = {p for p in suspects if self._consumer.is_at_end(p)}
-            silent = lifecycle.watch_silence(now_ns, at_end, self._topic, now)
+            unsure = self._search_for(lifecycle.unsure(now_ns, at_end), now_ns)
+            silent = lifecycle.watch_silence(now_ns, at_end, self._topic, now, unsure=unsure)
             self._committer.add_changes(silent, self._partitions.positions, self._clock.monotonic())
+
+    def advance(self, max_records: int) -> None:
+        """Go on with a search; called in every turn."""
+        over = self._search.advance(max_records)
+        if over is None:
+            return
+        index = self._pipeline.store.index
+        for names, times in ((over.searched, index.searched), (over.found, index.elsewhere)):
+            rows = [row for name in names if (row := index.find(name)) is not None]
+            times[rows] = over.began_ns
+
+    def close(self) -> None:
+        """Close the client of searches."""
+        self._search.close()
+
+    def _search_for(self, rows: NDArray[np.int32], now_ns: int) -> NDArray[np.int32]:
+        """Search for series elsewhere; return those of which it is not known yet."""
+        index = self._pipeline.store.index
+        if not len(rows) or not self._search.is_free:
+            return rows
+        series = {index.name(row): int(index.arrived[row]) for row in rows.tolist()}
+        usual_s = max(float(index.interval[rows].max()), self._pipeline.detector.spec.step_seconds)
+        span_ns = round(_SEARCHED_INTERVALS * usual_s * 1e9)
+        with suppress(KafkaUnavailableError):
+            if not self._search.begin(series, now_ns - span_ns):
+                index.searched[rows] = now_ns
+                return rows[:0]
+        return rows
+
+    def _partitions_of(self, rows: NDArray[np.int32]) -> set[int]:
+        return {self._pipeline.store.index.name(row)[0] for row in rows.tolist()}
 
     def _retire_moved(self, now_ns: int, caught_up: set[int]) -> None:
         lifecycle, index = self._pipeline.lifecycle, self._pipeline.store.index
         moved = lifecycle.moved(now_ns, caught_up)
-        left = {index.name(row)[0] for row in moved.tolist()}
+        left = self._partitions_of(moved)
         rows = index.within(moved, {p for p in left if self._consumer.is_at_end(p)})
         if len(rows):
             self._publish(lifecycle.retire(rows, self._topic, utc_now(self._clock)), "moved")

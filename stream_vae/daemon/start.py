@@ -168,6 +168,7 @@ def _edges(
         consumer=InputConsumer(kafka, topic, events),
         producer=producer,
         input_reader=RangeReader(kafka, topic, events),
+        make_input_reader=lambda: RangeReader(kafka, topic, events),
         changelog_reader=None if changelog is None else RangeReader(kafka, changelog, events),
         partition_adder=None if changelog is None else PartitionAdder(kafka, changelog),
         scoring=ScoringWorker(

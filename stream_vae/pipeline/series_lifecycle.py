@@ -19,6 +19,7 @@ from stream_vae.pipeline.series_store import SeriesStore
 
 _EXTRA_SHARE = 100
 _MOVED_INTERVALS = 10
+_SEARCH_AGAIN_NS = 600 * 10**9
 _MOST_LOOKED_AT = 1000  # keys a second; milliseconds
 
 
@@ -125,14 +126,34 @@ class SeriesLifecycle:
         """
         index = self._store.index
         overtaken = index.overtaken(_MOST_LOOKED_AT)
-        if not overtaken:
+        found = np.flatnonzero(index.elsewhere > index.arrived)  # free rows have neither
+        pairs = [*overtaken, *((row, row) for row in found.tolist())]
+        if not pairs:
             return np.empty(0, np.int32)
-        rows, newest = np.array(overtaken, np.int32).T
+        rows, newest = np.array(pairs, np.int32).T
         # If unknown for the old row, use the new one, once it has sent for long enough.
         usual = np.where(index.interval[rows] > 0, index.interval[rows], index.interval[newest])
-        allowed_s = _MOVED_INTERVALS * np.maximum(usual, self._detector.spec.step_seconds)
-        is_away = (usual > 0) & ((now_ns - index.arrived[rows]) / 1e9 > allowed_s)
+        is_away = self._is_away(rows, usual, now_ns)
         return index.within(np.intersect1d(rows[is_away], index.at_rest()), partitions)
+
+    def unsure(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
+        """Return the rows of these partitions whose series may have moved to another instance.
+
+        Those that seem to have stopped, and those that have an open incident and have been away for
+        long; unless they have been searched for since, of the latter not long ago.
+        """
+        index, store = self._store.index, self._store
+        rows = self._overdue(now_ns, partitions)
+        tracked = {row for row in store.incidents.tracked_rows if store.incidents.incident(row)}
+        incident = np.fromiter(tracked | set(store.silences.open_rows), np.int32)
+        incident = index.within(np.intersect1d(incident, index.at_rest()), partitions)
+        incident = incident[self._is_away(incident, index.interval[incident], now_ns)]
+        incident = incident[index.elsewhere[incident] <= index.arrived[incident]]
+        before = now_ns - _SEARCH_AGAIN_NS
+        return np.union1d(
+            rows[index.searched[rows] <= index.arrived[rows]],
+            incident[index.searched[incident] <= np.maximum(index.arrived[incident], before)],
+        )
 
     def retire(self, rows: NDArray[np.int32], topic: str, now: datetime) -> Changes:
         """Forget series that have moved; their incidents are resolved, with that as the reason."""
@@ -144,7 +165,13 @@ class SeriesLifecycle:
         return {self._store.index.name(row)[0] for row in rows.tolist()}
 
     def watch_silence(
-        self, now_ns: int, partitions: Collection[int], topic: str, now: datetime
+        self,
+        now_ns: int,
+        partitions: Collection[int],
+        topic: str,
+        now: datetime,
+        *,
+        unsure: NDArray[np.int32] | None = None,
     ) -> Changes:
         """Open incidents for the series of these partitions that have stopped.
 
@@ -153,11 +180,15 @@ class SeriesLifecycle:
             partitions: Those whose records have all been processed.
             topic: The input topic.
             now: Wall clock.
+            unsure: Rows that are still searched for elsewhere, and not told of.
         """
         index, silences = self._store.index, self._store.silences
+        overdue = self._overdue(now_ns, partitions)
+        if unsure is not None:
+            overdue = np.setdiff1d(overdue, unsure)
         alerts: list[AlertEvent] = []
         changed: dict[SeriesName, SeriesIncidents] = {}
-        for row in self._overdue(now_ns, partitions).tolist():
+        for row in overdue.tolist():
             silent = self._silent_series(row, topic, (now_ns - int(index.arrived[row])) / 1e9)
             offset = int(index.offset[row])
             silence = Silence(
@@ -243,5 +274,14 @@ class SeriesLifecycle:
         over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
         over = over[~np.isin(over, list(silences.open_rows))]
         # One whose key sends in another partition has moved, and is no less alive for it.
+        over = over[index.elsewhere[over] <= index.arrived[over]]
         stays = [index.newest_elsewhere(row) is None for row in over.tolist()]
         return over[np.array(stays, np.bool_)]
+
+    def _is_away(
+        self, rows: NDArray[np.int32], usual: NDArray[np.float32], now_ns: int
+    ) -> NDArray[np.bool_]:
+        """Return whether series have been without a reading for ten of their usual intervals."""
+        allowed_s = _MOVED_INTERVALS * np.maximum(usual, self._detector.spec.step_seconds)
+        silent_s = (now_ns - self._store.index.arrived[rows]) / 1e9
+        return np.asarray((usual > 0) & (silent_s > allowed_s))

@@ -69,6 +69,58 @@ def test_its_incident_is_resolved_with_the_reason_and_no_silence_is_told_of(
     assert set(scene.state().rows) == {(1, "s")}
 
 
+def two_instances(scene: Scene) -> tuple[Instance, Instance]:
+    """Return two that own a partition each."""
+    scene.feed_series("other", range(1), partition=0)
+    scene.feed_series("other", range(1), partition=1)
+    one, two = scene.start("a"), scene.start("b")
+    scene.group.assign({"a": [0], "b": [1]})
+    scene.settle(one, two)
+    return one, two
+
+
+def send_to_both(
+    scene: Scene, both: tuple[Instance, Instance], steps: range, partition: int, **more: range
+) -> None:
+    for step in steps:
+        scene.feed_series("s", range(step, step + 1), partition=partition, **more)
+        for one in both:
+            one.turn(3)
+        scene.kafka.clock.sleep(0.9)
+
+
+@pytest.mark.parametrize(
+    "silence", [WATCHED, QUICK, UNWATCHED], ids=["watched", "quick", "unwatched"]
+)
+def test_its_incident_is_resolved_where_another_instance_has_the_new_partition(
+    silence: SilenceConfig,
+) -> None:
+    scene = scene_of(silence)
+    both = two_instances(scene)
+    send_to_both(scene, both, range(40), 0, anomalies=range(35, 40))
+    assert told(scene) == [("anomaly", "firing")]
+    send_to_both(scene, both, range(40, 90), 1)
+    assert told(scene) == [("anomaly", "firing"), ("anomaly", "resolved")]
+    assert scene.alerts()[-1]["reason"] == "moved"
+    assert [moved(one) for one in both] == [1, 0]
+
+
+def test_a_silence_ends_when_the_key_sends_to_another_instance_at_last() -> None:
+    """Until then it is one: the control. It is searched for again and again."""
+    scene = scene_of()
+    both = two_instances(scene)
+    send_to_both(scene, both, range(40), 0)
+    for _ in range(40):
+        for one in both:
+            one.turn(3)
+        scene.kafka.clock.sleep(0.9)
+    assert told(scene) == [("silence", "firing")]
+    scene.kafka.clock.sleep(700.0)
+    send_to_both(scene, both, range(800, 830), 1)
+    assert told(scene) == [("silence", "firing"), ("silence", "resolved")]
+    assert scene.alerts()[-1]["reason"] == "moved"
+
+
 def test_a_series_that_sends_nowhere_is_told_of() -> None:
     """The control: the same pause, and the key is nowhere else."""
     scene = scene_of()

@@ -336,6 +336,10 @@ def the_first_record_since_a_time_is_found(backend: Backend) -> None:
     assert offsets.since(0, time_ns) == 1
     assert offsets.since(0, backend.time_ns() + 3600 * 10**9) is None
     assert offsets.since(1, begun_ns) is None
+    stranger = backend.consumer("stranger", RecordedEvents())
+    found = stranger.offsets.since(0, time_ns), stranger.offsets.end(0)
+    assert found == (1, 2), "also by one that does not own the partition"
+    stranger.abandon()
     member.consumer.close()
 
 

@@ -106,6 +106,7 @@ class Instance:
             consumer=self.consumer,
             producer=parts.producer(kafka, group, f"{group}.{name}", faults, began_with),
             input_reader=self.input_reader,
+            make_input_reader=lambda: MemoryReader(kafka, topic, faults, "search"),
             changelog_reader=self.changelog_reader,
             partition_adder=self.partition_adder,
             scoring=self.scoring,
