@@ -78,16 +78,17 @@ def model() -> TrainedModel:
 def test_training_is_reproducible_bit_for_bit(model: TrainedModel) -> None:
     """Same data, config and seed: the same version and scores. Another seed: others."""
     windows, times = tail_windows()
-    scores = WindowScorer(model.bundle, device="cpu").score(windows, times).value
+    scores = WindowScorer(model.bundle, score="tracked", device="cpu").score(windows, times).value
     again = make_model()
     assert again.bundle.spec.version == model.bundle.spec.version
     assert again.report == model.report
-    found = WindowScorer(again.bundle, device="cpu").score(windows, times).value
+    found = WindowScorer(again.bundle, score="tracked", device="cpu").score(windows, times).value
     np.testing.assert_array_equal(found, scores)
 
     other = make_model(training=replace(TRAINING, seed=1))
     assert other.bundle.spec.version != model.bundle.spec.version
-    differing = WindowScorer(other.bundle, device="cpu").score(windows, times).value
+    scorer = WindowScorer(other.bundle, score="tracked", device="cpu")
+    differing = scorer.score(windows, times).value
     assert (differing != scores).all()
 
 
@@ -267,7 +268,7 @@ def test_calendar_inputs_are_trained_and_scored() -> None:
     architecture = replace(ARCHITECTURE, calendar=True)
     model = make_model(architecture=architecture)
     windows, times = tail_windows()
-    scorer = WindowScorer(model.bundle, device="cpu")
+    scorer = WindowScorer(model.bundle, score="tracked", device="cpu")
     half_day = np.int64(12 * 3600 * 10**9)
     moved = scorer.score(windows, times + half_day).value
     assert (moved != scorer.score(windows, times).value).any()
