@@ -19,7 +19,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 SHORT_TRAINING = {
     "STREAM_VAE_TRAINING__EPOCHS": "3",
-    "STREAM_VAE_TRAINING__MIN_STEPS": "150",
+    "STREAM_VAE_TRAINING__MIN_STEPS": "30",
     "STREAM_VAE_TRAINING__INJECTED_FAULTS": "1",
 }
 """Enough for sines, and what the blocks do is the same."""
