@@ -98,14 +98,21 @@ class SeriesIndex:
         """Return the row of a series, or None if it is not known."""
         return self._row_of.get(name)
 
+    @property
+    def has_repeated_keys(self) -> bool:
+        """Whether a key may stand in several partitions."""
+        return bool(self._repeated)
+
     def newest_elsewhere(self, row: int) -> int | None:
         """Return the row of the same key whose newest reading is the last of all; None if `row`.
 
         A key may stand in several partitions: its series moved, or its producer does not keep to
         one.
         """
-        rows = self._rows_of(self.name(row)[1])
-        newest = max(rows, key=lambda each: int(self.arrived[each]))
+        key = self.name(row)[1]
+        if key not in self._repeated:
+            return None
+        newest = max(self._rows_of(key), key=lambda each: int(self.arrived[each]))
         return newest if self.arrived[newest] > self.arrived[row] else None
 
     def overtaken(self, most: int) -> list[tuple[int, int]]:

@@ -103,11 +103,8 @@ class SeriesMaintenance:
         if now_s - self._ticked_at < _PERIOD_S:
             return
         self._ticked_at = now_s
-        lifecycle, now, now_ns = (
-            self._pipeline.lifecycle,
-            utc_now(self._clock),
-            self._clock.time_ns(),
-        )
+        lifecycle, index = self._pipeline.lifecycle, self._pipeline.store.index
+        now, now_ns = utc_now(self._clock), self._clock.time_ns()
         self._follow_clock(now_ns)
         live = self._partitions.live
         self._report_series(len(live))
@@ -117,13 +114,15 @@ class SeriesMaintenance:
         expired = lifecycle.expire(now_ns - self._ttl_ns, caught_up, self._topic, now)
         self._publish(expired, "idle")
         self._retire_moved(now_ns, caught_up)
-        suspects = lifecycle.overdue(now_ns, caught_up)
-        suspects |= self._partitions_of(lifecycle.unsure(now_ns, caught_up))
-        if suspects:
-            # The client may not know the newest records yet, so the broker is asked.
-            at_end = {p for p in suspects if self._consumer.is_at_end(p)}
-            unsure = self._search_for(lifecycle.unsure(now_ns, at_end), now_ns)
-            silent = lifecycle.watch_silence(now_ns, at_end, self._topic, now, unsure=unsure)
+        overdue = lifecycle.overdue(now_ns, caught_up)
+        unsure = lifecycle.unsure(overdue, now_ns, caught_up)
+        # The client may not know the newest records yet, so the broker is asked.
+        suspects = self._partitions_of(np.union1d(overdue, unsure))
+        at_end = {p for p in suspects if self._consumer.is_at_end(p)}
+        unsure = self._search_for(index.within(unsure, at_end), now_ns)
+        rows = np.setdiff1d(index.within(overdue, at_end), unsure)
+        if len(rows):
+            silent = lifecycle.watch_silence(rows, now_ns, self._topic, now)
             self._committer.add_changes(silent, self._partitions.positions, self._clock.monotonic())
 
     def advance(self, max_records: int) -> None:

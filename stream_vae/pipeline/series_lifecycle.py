@@ -136,14 +136,39 @@ class SeriesLifecycle:
         is_away = self._is_away(rows, usual, now_ns)
         return index.within(np.intersect1d(rows[is_away], index.at_rest()), partitions)
 
-    def unsure(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
+    def overdue(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
+        """Return the rows of these partitions whose series seem to have stopped.
+
+        Args:
+            now_ns: Wall clock, nanoseconds since 1970.
+            partitions: Those whose records have all been processed.
+        """
+        index, silences = self._store.index, self._store.silences
+        rows = index.at_rest()
+        silent_s = (now_ns - index.arrived[rows]) / 1e9
+        over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
+        over = over[~np.isin(over, list(silences.open_rows))]
+        # One whose key sends in another partition has moved, and is no less alive for it.
+        over = over[index.elsewhere[over] <= index.arrived[over]]
+        if not index.has_repeated_keys:
+            return over
+        stays = [index.newest_elsewhere(row) is None for row in over.tolist()]
+        return over[np.array(stays, np.bool_)]
+
+    def unsure(
+        self, overdue: NDArray[np.int32], now_ns: int, partitions: Collection[int]
+    ) -> NDArray[np.int32]:
         """Return the rows of these partitions whose series may have moved to another instance.
 
         Those that seem to have stopped, and those that have an open incident and have been away for
         long; unless they have been searched for since, of the latter not long ago.
+
+        Args:
+            overdue: Rows of these partitions, see `overdue`.
+            now_ns: Wall clock, nanoseconds since 1970.
+            partitions: Those whose records have all been processed.
         """
         index, store = self._store.index, self._store
-        rows = self._overdue(now_ns, partitions)
         tracked = {row for row in store.incidents.tracked_rows if store.incidents.incident(row)}
         incident = np.fromiter(tracked | set(store.silences.open_rows), np.int32)
         incident = index.within(np.intersect1d(incident, index.at_rest()), partitions)
@@ -151,7 +176,7 @@ class SeriesLifecycle:
         incident = incident[index.elsewhere[incident] <= index.arrived[incident]]
         before = now_ns - _SEARCH_AGAIN_NS
         return np.union1d(
-            rows[index.searched[rows] <= index.arrived[rows]],
+            overdue[index.searched[overdue] <= index.arrived[overdue]],
             incident[index.searched[incident] <= np.maximum(index.arrived[incident], before)],
         )
 
@@ -159,36 +184,21 @@ class SeriesLifecycle:
         """Forget series that have moved; their incidents are resolved, with that as the reason."""
         return self._forget(rows, topic, now, SeriesEnd.MOVED)
 
-    def overdue(self, now_ns: int, partitions: Collection[int]) -> set[int]:
-        """Return which of these partitions have series that seem to have stopped."""
-        rows = self._overdue(now_ns, partitions)
-        return {self._store.index.name(row)[0] for row in rows.tolist()}
-
     def watch_silence(
-        self,
-        now_ns: int,
-        partitions: Collection[int],
-        topic: str,
-        now: datetime,
-        *,
-        unsure: NDArray[np.int32] | None = None,
+        self, rows: NDArray[np.int32], now_ns: int, topic: str, now: datetime
     ) -> Changes:
-        """Open incidents for the series of these partitions that have stopped.
+        """Open incidents for series that have stopped.
 
         Args:
+            rows: Theirs, see `overdue`.
             now_ns: Wall clock, nanoseconds since 1970.
-            partitions: Those whose records have all been processed.
             topic: The input topic.
             now: Wall clock.
-            unsure: Rows that are still searched for elsewhere, and not told of.
         """
         index, silences = self._store.index, self._store.silences
-        overdue = self._overdue(now_ns, partitions)
-        if unsure is not None:
-            overdue = np.setdiff1d(overdue, unsure)
         alerts: list[AlertEvent] = []
         changed: dict[SeriesName, SeriesIncidents] = {}
-        for row in overdue.tolist():
+        for row in rows.tolist():
             silent = self._silent_series(row, topic, (now_ns - int(index.arrived[row])) / 1e9)
             offset = int(index.offset[row])
             silence = Silence(
@@ -266,17 +276,6 @@ class SeriesLifecycle:
             last_step=self._store.windows.newest_step(row),
             silent_s=silent_s,
         )
-
-    def _overdue(self, now_ns: int, partitions: Collection[int]) -> NDArray[np.int32]:
-        index, silences = self._store.index, self._store.silences
-        rows = index.at_rest()
-        silent_s = (now_ns - index.arrived[rows]) / 1e9
-        over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
-        over = over[~np.isin(over, list(silences.open_rows))]
-        # One whose key sends in another partition has moved, and is no less alive for it.
-        over = over[index.elsewhere[over] <= index.arrived[over]]
-        stays = [index.newest_elsewhere(row) is None for row in over.tolist()]
-        return over[np.array(stays, np.bool_)]
 
     def _is_away(
         self, rows: NDArray[np.int32], usual: NDArray[np.float32], now_ns: int

@@ -193,7 +193,7 @@ class FuzzDriver:
         upkeep, partitions = self.pipeline.lifecycle, range(N_PARTITIONS)
         idle_since = now_ns - 10 * STEPS_A_POLL * STEP_NS
         for changes in (
-            upkeep.watch_silence(now_ns, partitions, "readings", now),
+            upkeep.watch_silence(upkeep.overdue(now_ns, partitions), now_ns, "readings", now),
             upkeep.expire(idle_since, partitions, "readings", now),
         ):
             self._check_changes(changes)
