@@ -7,6 +7,8 @@ from stream_vae.core.alerts import AlertFeature, AlertStep
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 
+_MORE = 1.01
+"""Beyond rounding."""
 _UNSEEN = "a value not seen in training"
 _OF_STEP = tuple(field.name for field in fields(AlertStep) if field.name not in {"at", "deviation"})
 
@@ -61,6 +63,15 @@ def worst_in_words(feature: AlertFeature, newest_at: datetime, plus_minus: str =
         return words
     before = describe_duration((newest_at - worst.at).total_seconds())
     return f"{words} {before} before; {_actual(feature)} now"
+
+
+def peak_in_words(peak: float, told: AlertFeature) -> list[str]:
+    """Return how large an incident has been, if what is told of a feature does not show it.
+
+    Severity is by the largest deviation of any feature since an incident began.
+    """
+    deviation = told.deviation or 0.0 if told.worst is None else told.worst.deviation
+    return [f"at most {deviation_in_words(peak)} off so far"] if peak > _MORE * deviation else []
 
 
 def deviation_in_words(deviation: float) -> str:

@@ -89,6 +89,14 @@ class ThresholdConfig:
             return self.standard_deviations
         return 3.0 if self.method == "likelihood" else 4.0
 
+    @property
+    def of_percentile(self) -> dict[str, object]:
+        """What is set of the settings that the percentile has and the likelihood has not."""
+        plain = {each.name: each.default for each in fields(self)}
+        names = [name for name in plain if name in _USED_BY["percentile"]]
+        found = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in found.items() if value != plain[name]}
+
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
         for each in fields(self):
@@ -234,7 +242,8 @@ class DetectConfig:
     """What `auto` and unset settings of detection stand for. `univariate`, for single series:
     `threshold.method: likelihood`, and with it `range_margin: 0.05`, `incident.open_after: 1` and a
     cool-down of four windows. `multivariate`: `threshold.method: percentile` and none of the
-    others. `auto` decides by whether the model has one feature."""
+    others. `auto` decides by whether the model has one feature; with a `budget`, or a setting of
+    the percentile's (`quantile`, `window`, ...), it has the percentile of `multivariate`."""
 
     range_margin: Annotated[float, Ge(0), Le(100)] | None = None
     """A reading is anomalous, whatever its score, if a value leaves the range of all that its
@@ -265,17 +274,12 @@ class DetectConfig:
 
     def __post_init__(self) -> None:
         """Validate the fields against each other."""
-        if self.threshold.method == "likelihood" and self.tracking.changes:
-            msg = (
-                f"tracking: found {self.tracking.changes}, which threshold.method likelihood does "
-                "not use; expected it unset, or another method"
-            )
-            raise ValueError(msg)
         try:
             budget = self.alarm_budget
         except ValueError as error:
             msg = f"budget: {error}"
             raise ValueError(msg) from error
+        self._check_likelihood(budget)
         if budget is None:
             return
         if self.threshold.quantile is not None:
@@ -289,5 +293,26 @@ class DetectConfig:
             msg = (
                 f"budget: found {self.budget!r} with threshold.method {self.threshold.method}, "
                 "expected percentile, the method that can hold one"
+            )
+            raise ValueError(msg)
+
+    def _check_likelihood(self, budget: Budget | None) -> None:
+        """Refuse what the likelihood makes useless, where it is known to be the method."""
+        threshold, which = self.threshold, "threshold.method likelihood"
+        asks_for_rate = threshold.quantile is not None or budget is not None
+        if self.profile == "univariate" and threshold.method == "auto" and not asks_for_rate:
+            which = "the likelihood of profile univariate"
+            for name, found in threshold.of_percentile.items():
+                msg = (
+                    f"threshold.{name}: found {found}, which {which} does not use; expected it "
+                    "unset, or threshold.method percentile"
+                )
+                raise ValueError(msg)
+        elif threshold.method != "likelihood":
+            return
+        if self.tracking.changes:
+            msg = (
+                f"tracking: found {self.tracking.changes}, which {which} does not use; expected it "
+                "unset, or another threshold.method"
             )
             raise ValueError(msg)

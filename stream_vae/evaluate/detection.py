@@ -76,7 +76,7 @@ def threshold_figures(
     n_incidents = len(_starting_in(labelled.incidents[:, 0], ranges))
     n_false = int(labelled.is_false[_starting_in(labelled.incidents[:, 0], ranges)].sum())
     reached = delays[np.isfinite(delays)]
-    weeks = float(np.diff(ranges, axis=1).sum()) * step_seconds / _WEEK_S
+    weeks = len(rows) * step_seconds / _WEEK_S  # incidents open at judged readings only
     if weeks * _WEEK_S < _LEAST_S:  # of events without a time, say: no rate can be told
         weeks = np.nan
     return {

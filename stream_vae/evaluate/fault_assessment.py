@@ -79,9 +79,10 @@ class _Assessment:
         self._features = _tried_features(spec)
         self._sizes = fault_sizes(spec.window_length)
         can_swap = sum(one.kind in ("numeric", "count") for one in spec.features) > 1
-        self._kinds = [
-            position for position, kind in enumerate(KINDS) if kind != "swap" or can_swap
-        ]
+        # What goes on from record to record is no fault of events, which have no order.
+        kinds = {"spike", "swap"} if spec.has_events else set(KINDS)
+        kinds -= set() if can_swap else {"swap"}
+        self._kinds = [position for position, kind in enumerate(KINDS) if kind in kinds]
         possible = _possible_places(spec, method.config.max_gap, history, self._within)
         n_places = min(len(possible), _PLACES_EACH * plan.each)
         self._places = np.sort(self._rng.permutation(possible)[:n_places])

@@ -27,16 +27,24 @@ def poisson_interval(count: int) -> tuple[float, float]:
     return bound(count, -_NORMAL), bound(count + 1, _NORMAL)
 
 
-def verdicts(trials: FaultTrials) -> Iterator[tuple[str, str]]:
-    """Yield what a person should know first, each with a title."""
-    yield "false incidents", false_incidents(trials)
+def verdicts(trials: FaultTrials, *, is_apart: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield what a person should know first, each with a title.
+
+    Args:
+        trials: What was found.
+        is_apart: Whether the readings are the normal ones of a history that has others too, judged
+            without those.
+    """
+    title = "false incidents, normal ones judged apart" if is_apart else "false incidents"
+    yield title, false_incidents(trials)
     if trials.why_none:
         yield "injected faults", f"none: {trials.why_none}"
         return
     yield (
         "injected faults found",
-        f"{trials.methods[0].found} of {trials.mixed} of mixed kinds and sizes; found: an incident "
-        f"opens within {trials.within} readings of its start, and none does without the fault",
+        f"{trials.methods[0].found} of {trials.mixed} of mixed kinds and sizes; found: an "
+        f"incident opens within {trials.within} {_noun(trials)} of its start, and none does "
+        "without the fault",
     )
     if len(trials.methods) > 1:
         yield "beside simpler methods", _comparison(trials)
@@ -71,14 +79,19 @@ def _comparison(trials: FaultTrials) -> str:
     if ours.found - best.found > error:
         return f"finds more than the best of them, {best.name}: {counts}"
     if best.found - ours.found > error:
+        what = "another window_length (train --search)" if trials.weeks else "train --search"
         return (
-            f"{best.name} finds more: {counts}; consider a longer history, another window_length "
-            f"(train --search), or another detect.score"
+            f"{best.name} finds more: {counts}; consider a longer history, {what}, or another score"
         )
     return (
         f"no better than {best.name} on this data: {counts}; consider a longer history or "
         f"train --search, if these are the faults that matter"
     )
+
+
+def _noun(trials: FaultTrials) -> str:
+    """Return what a model judges: records if they stand for no time."""
+    return "records" if trials.weeks is None else "readings"
 
 
 def smallest_of(trials: FaultTrials) -> tuple[list[FaultKind], list[tuple[str, list[str]]]]:
@@ -89,7 +102,7 @@ def smallest_of(trials: FaultTrials) -> tuple[list[FaultKind], list[tuple[str, l
     kinds = list(dict.fromkeys(one.fault for one in trials.sizes))
     found: dict[str, dict[FaultKind, str]] = {}
     for one in trials.sizes:
-        found.setdefault(one.feature, {})[one.fault] = _size(one)
+        found.setdefault(one.feature, {})[one.fault] = _size(one, _noun(trials))
     return kinds, [
         (printable(feature), [of.get(kind, "") for kind in kinds]) for feature, of in found.items()
     ]
@@ -103,12 +116,12 @@ def sizes_title(trials: FaultTrials) -> str:
     largest = " or ".join(
         f"{one.largest:g} {unit}"
         for unit, one in {
-            "readings" if one.fault in DURATIONS else "sd": one for one in trials.sizes
+            _noun(trials) if one.fault in DURATIONS else "sd": one for one in trials.sizes
         }.items()
     )
     return (
         f"Smallest fault of which {share} are found, in standard deviations of the training data "
-        f"or in readings; none: so many of the largest size, {largest}{of}"
+        f"or in {_noun(trials)}; none: so many of the largest size, {largest}{of}"
     )
 
 
@@ -130,7 +143,7 @@ def _number(value: float) -> str:
     return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
 
 
-def _size(one: FaultSizes) -> str:
+def _size(one: FaultSizes, noun: str) -> str:
     if one.smallest is None:
         return f"none: {one.largest_found} of {one.largest_tried}"
-    return f"{one.smallest:g} {'readings' if one.fault in DURATIONS else 'sd'}"
+    return f"{one.smallest:g} {noun if one.fault in DURATIONS else 'sd'}"

@@ -121,7 +121,7 @@ def _faults(trials: FaultTrials) -> dict[str, Any]:
     return {
         **asdict(trials),
         "methods": [{**asdict(one), "name": one.name or OURS} for one in trials.methods],
-        "in_words": dict(verdicts(trials)),
+        "in_words": dict(verdicts(trials, is_apart=True)),
     }
 
 

@@ -24,7 +24,7 @@ from stream_vae.core.alerts import (
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.event_time import utc
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import deviation_in_words, worst_in_words
+from stream_vae.core.feature_words import deviation_in_words, peak_in_words, worst_in_words
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.incidents import Change
@@ -372,7 +372,9 @@ class AlertBuilder:
             return f"{shown} is anomalous"
         top = features[0]
         told = worst_in_words(top, window.end)
-        return f"{shown}: {printable(top.name)} {told}; {top.contribution:.0%} of the score"
+        share = f"{top.contribution:.0%} of the score"
+        peak = peak_in_words(incident.peak_deviation, top)
+        return f"{shown}: {printable(top.name)} {told}; " + ", ".join([share, *peak])
 
     def _course(self, incident: Incident) -> str:
         """Return what an incident that is over was: how long, the last step included, how bad."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from stream_vae.core.alerts import AlertEvent, AlertFeature, AlertLevel, Reason
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import deviation_in_words, worst_in_words
+from stream_vae.core.feature_words import deviation_in_words, peak_in_words, worst_in_words
 
 _MOST_LEVELS = 3
 _ENDED: dict[Reason, str] = {
@@ -43,6 +43,8 @@ def format_alert(event: AlertEvent) -> str:
     ]
     if event.features and event.status == "firing":
         parts.append(_feature(event.features[0], event.window.end))
+        if event.deviation is not None:
+            parts += peak_in_words(event.deviation.peak, event.features[0])
     return "  ".join(parts)
 
 

@@ -52,6 +52,13 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *(((*REDRIVE, "--since", value), "--since") for value in ("", "now", "12", "1e400")),
         *(((*REDRIVE, flag, "a b"), flag) for flag in ("--to", "--source-topic")),
         (("alerts", "--bootstrap", ""), "kafka.bootstrap_servers"),
+        *(
+            (("score", "--bundle", "b", "--input", "some.csv", *flags), "found no folder nowhere")
+            for flags in (
+                ("--output", "nowhere/scores.csv"),
+                ("--output", "scores.csv", "--alerts", "nowhere/alerts.jsonl"),
+            )
+        ),
         (("alerts", "--topic", "a b"), "output.alerts_topic"),
         *(
             (("demo", "--out", out), "cannot be written")

@@ -1,12 +1,13 @@
 """Settings that the number of features decides, and the rule for values never had."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream_vae.detect.config import DetectConfig, IncidentConfig, ThresholdConfig
+from stream_vae.detect.config import DetectConfig, IncidentConfig, ThresholdConfig, TrackingConfig
 from stream_vae.detect.profile import in_profile
 from stream_vae.detect.value_range import ValueRange
 from tests.conftest import make_spec
@@ -48,6 +49,23 @@ def test_what_is_set_stays() -> None:
     assert found.threshold.method == "likelihood"
     events = replace(ONE, window_length=1)
     assert in_profile(DetectConfig(), events).profile == "multivariate"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"tracking": TrackingConfig(readings=100)}, "tracking: found readings"),
+        ({"threshold": ThresholdConfig(release_after=500)}, "threshold.release_after: found 500"),
+    ],
+)
+def test_a_profile_is_not_undone_by_what_it_does_not_use(wrong: Any, says: str) -> None:
+    """Control: `auto` has no likelihood to undo, and whoever names a rate has asked for another."""
+    with pytest.raises(ValueError, match=f"{says}.*the likelihood of profile univariate"):
+        DetectConfig(profile="univariate", **wrong)
+    assert in_profile(DetectConfig(**wrong), MANY).threshold.method == "percentile"
+    asked = ThresholdConfig(quantile=0.999, release_after=500)
+    found = in_profile(DetectConfig(profile="univariate", threshold=asked), ONE)
+    assert found.threshold.method == "percentile"
 
 
 def leaves(

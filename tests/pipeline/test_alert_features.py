@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stream_vae.core.alerts import AlertFeature
+from stream_vae.core.alerts import AlertDeviation, AlertFeature
 from stream_vae.core.count_interval import central_interval
-from stream_vae.core.feature_words import values_in_words
+from stream_vae.core.feature_words import peak_in_words, values_in_words
 from stream_vae.core.model_spec import Feature, FeatureKind, Scores
 from stream_vae.pipeline.alert_features import alert_feature
 from stream_vae.pipeline.explanation import Explanation, deviations
@@ -166,3 +166,12 @@ def test_parts_of_scores_keep_their_probabilities() -> None:
     assert second.probability is not None
     assert first.probability.tolist() == [[0.1]]
     assert second.probability.tolist() == [[0.2], [0.3]]
+
+
+def test_what_made_an_incident_severe_is_told_where_its_first_feature_does_not_show_it() -> None:
+    feature = CASES["numeric"][0]  # 2 sd off
+    assert peak_in_words(31.4, feature) == ["at most 31.4 sd off so far"]
+    assert peak_in_words(2.0, feature) == []
+    event = replace(EVENT, status="firing", features=(feature,))
+    event = replace(event, deviation=AlertDeviation(newest=2.0, window=2.0, peak=31.4))
+    assert format_alert(event).endswith("  at most 31.4 sd off so far")

@@ -99,8 +99,9 @@ def run_backtest(
     done = backtest(request, settings, console)
     console.print(detector_table(done.report))
     console.print(method_table(done.report))
-    for table in fault_tables(done.report.faults) if done.report.faults is not None else ():
-        console.print(table)
+    if done.report.faults is not None:
+        for table in fault_tables(done.report.faults, is_apart=True):
+            console.print(table)
     for note in done.report.notes:
         console.print(f"- {note}", highlight=False, soft_wrap=True)
     if request.out is not None:

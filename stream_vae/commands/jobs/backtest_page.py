@@ -107,7 +107,7 @@ def _methods(report: BacktestReport) -> str:
 def _faults(trials: FaultTrials) -> Iterator[str]:
     """Yield the section on injected faults."""
     yield "<h2>Is it any good?</h2>"
-    yield _table([], [*verdicts(trials)])
+    yield _table([], [*verdicts(trials, is_apart=True)])
     if trials.sizes:
         kinds, rows = smallest_of(trials)
         yield f"<p>{_text(sizes_title(trials))}</p>"

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -34,9 +33,6 @@ from stream_vae.evaluate.data_sets.task import Part
 from stream_vae.models.device import limit_threads
 from stream_vae.models.training.reports import BatchReport
 
-_WIDE = 200
-"""Columns where the output is no terminal: no table is cut."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkRequest:
@@ -57,7 +53,7 @@ def run_benchmarks(request: BenchmarkRequest) -> None:
     """Run the benchmarks and print their tables, on interruption of what is finished."""
     _check(request)
     limit_threads(1)
-    console = open_console(width=None if sys.stdout.isatty() else _WIDE)
+    console = open_console()
     began = time.monotonic()
     folders = {name: _folder(name, request.data_dir) for name in request.names}
     parts = _chosen(

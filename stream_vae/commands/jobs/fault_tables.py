@@ -14,10 +14,10 @@ from stream_vae.evaluate.fault_words import (
 from stream_vae.models.provenance import FaultTrials
 
 
-def fault_tables(trials: FaultTrials) -> Iterator[Table]:
-    """Yield the answer in words, and the sizes and methods that it comes from."""
+def fault_tables(trials: FaultTrials, *, is_apart: bool = False) -> Iterator[Table]:
+    """Yield the answer in words, and the sizes and methods that it comes from; see `verdicts`."""
     words = Table(title="Is it any good?", show_header=False, title_justify="left")
-    for what, text in verdicts(trials):
+    for what, text in verdicts(trials, is_apart=is_apart):
         words.add_row(what, text)
     yield words
     if not trials.sizes:

@@ -46,6 +46,7 @@ def score_files(
 ) -> None:
     """Write one row per reading, and the alert events and pictures if they are wanted."""
     settings = load_settings(config=config, overrides=flags).settings
+    _check_folders(output, alerts)
     if plot is not None:
         make_folder(plot, "--plot")
     _refuse_same_files(input_files, [output, alerts] if alerts else [output])
@@ -115,6 +116,12 @@ def score_files(
         from stream_vae.commands.jobs.score_plots import plot_history
 
         plot_history(model, settings, input_files, plot, console)
+
+
+def _check_folders(output: Path, alerts: Path | None) -> None:
+    for flag, path in (("--output", output), ("--alerts", alerts)):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{flag} {path}: found no folder {path.parent}, expected one")
 
 
 def _evict(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:

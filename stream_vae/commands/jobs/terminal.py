@@ -1,5 +1,7 @@
 """Text for people: what comes from data is neither read as markup nor controls the terminal."""
 
+import os
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -7,6 +9,8 @@ from rich.progress import Task, TextColumn
 from rich.text import Text
 
 from stream_vae.core.excerpts import printable_lines
+
+_WIDE = 200
 
 
 class _PlainConsole(Console):
@@ -21,7 +25,13 @@ class _PlainConsole(Console):
 def open_console(
     *, stderr: bool = False, soft_wrap: bool = False, width: int | None = None
 ) -> Console:
-    """Return the console of a command; the only one that commands print with."""
+    """Return the console of a command; the only one that commands print with.
+
+    What is no terminal has no width of its own: there nothing is cut, unless COLUMNS says so.
+    """
+    file = sys.stderr if stderr else sys.stdout
+    if width is None and not file.isatty() and "COLUMNS" not in os.environ:
+        width = _WIDE
     return _PlainConsole(stderr=stderr, soft_wrap=soft_wrap, width=width)
 
 

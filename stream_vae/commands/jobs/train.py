@@ -232,10 +232,14 @@ def _declared(settings: Mapping[str, FeatureKind], pairs: list[str]) -> dict[str
         # A name may hold the sign; a kind does not.
         name, found, kind = pair.rpartition("=")
         if not found or kind not in _KINDS:
-            msg = f"--kind {pair!r}: expected FEATURE=KIND with a kind of {list(_KINDS)}"
+            msg = f"--kind {pair!r}: expected FEATURE=KIND with a kind of {_listed(_KINDS)}"
             raise ConfigError(msg)
         kinds[name] = _KINDS[kind]
     return {name: Feature(name=name, kind=kind) for name, kind in kinds.items()}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(printable(name) for name in sorted(names))
 
 
 def _features(
@@ -246,7 +250,7 @@ def _features(
     if unknown:
         raise ConfigError(
             f"model.features, --kind: found {printable(unknown[0])!r}, expected a feature of "
-            f"{sorted(features)}"
+            f"{_listed(features)}"
         )
     if training.kinds == "auto":
         for name, kind in data.proposed_kinds.items():
@@ -255,7 +259,7 @@ def _features(
     for pair in units:
         name, found, unit = pair.partition("=")
         if not found or name not in features:
-            msg = f"--unit {pair!r}: expected FEATURE=UNIT with a feature of {sorted(features)}"
+            msg = f"--unit {pair!r}: expected FEATURE=UNIT with a feature of {_listed(features)}"
             raise ConfigError(msg)
         features[name] = replace(features[name], unit=unit)
     return list(features.values())

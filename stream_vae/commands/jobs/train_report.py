@@ -69,6 +69,7 @@ def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
         yield "rows off the grid, snapped down", f"{data.snapped_rows:,}"
     step = f"{data.step_seconds:g} s{' (inferred)' if data.step_is_inferred else ''}"
     yield "step", f"{step}, {data.missing_steps:,} steps missing"
+    cells = data.rows * len(data.features)
     handled = {
         "unsorted rows, sorted": data.unsorted_rows,
         "duplicate steps, later row kept": data.duplicate_rows,
@@ -77,7 +78,8 @@ def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
     }
     for what, count in handled.items():
         if count:
-            yield what, f"{count:,}"
+            share = f" ({count / cells:.1%} of all)" if "cells" in what else ""
+            yield what, f"{count:,}{share}"
 
 
 def _feature_rows(
@@ -95,7 +97,8 @@ def _feature_rows(
     if ignored_columns:
         yield "columns left out", ", ".join(map(printable, ignored_columns))
     if data.mostly_missing_features:
-        yield "mostly missing features", _shortened(data.mostly_missing_features)
+        advice = "little is learnt of them, and they keep windows from being judged: --drop them"
+        yield "mostly missing features", f"{_shortened(data.mostly_missing_features)} ({advice})"
     if data.uneven_features:
         advice = "levels differ between series, yet one scale serves all: train one bundle a kind"
         yield "uneven features", f"{_shortened(data.uneven_features)} ({advice})"

@@ -210,9 +210,13 @@ def advise_on_length(
     if rows < needed:
         shorter = max(1, int(rows * share / _ENOUGH_WINDOWS))
         text = (
-            f"{rows:,} rows in all are few for a window_length of {window_length}: {needed:,} "
-            f"would do, or a window_length of {shorter}; a hidden_size of 16 suits few rows"
+            f"{rows:,} records in all are few: {needed:,} would do; a hidden_size of 16 suits few"
         )
+        if window_length > 1:
+            text = (
+                f"{rows:,} rows in all are few for a window_length of {window_length}: {needed:,} "
+                f"would do, or a window_length of {shorter}; a hidden_size of 16 suits few rows"
+            )
         yield Advice(kind="short_history", text=text)
 
 
@@ -255,7 +259,10 @@ def advise_on_likelihood(
         step = "its latent is unused: raise training.free_bits to 0.1, or lower training.beta"
     else:
         step = "try other settings with train --search 8; if none helps, it may be noise"
-    text = f"{model:.3f} against {constant:.3f} nats per value: {step}"
+    text = (
+        f"the network by itself, {model:.3f} against {constant:.3f} nats per value (the score "
+        f"fused has other members too): {step}"
+    )
     yield Advice(kind="no_better_than_constant", text=text)
 
 
