@@ -11,6 +11,7 @@ StreamVaeError
 ├── KafkaUnavailableError  transient: wait, retry, give up after a set deadline (exit 1)
 ├── KafkaRefusedError      the operator: the broker refuses a request (exit 1, names the right)
 │   └── TopicMissingError  a topic does not exist, or the right to see it is missing
+├── InputChangedError      transient: the input topic was made anew or cut; restart (exit 1)
 ├── FencedError            transient: another instance took over; restart (exit 1)
 └── ShapeError             the developers: a bug (crash, lose nothing, resume exactly)
 ```
@@ -65,6 +66,10 @@ class KafkaRefusedError(StreamVaeError):
 
 class TopicMissingError(KafkaRefusedError):
     """A required topic does not exist, or the right to see it is missing."""
+
+
+class InputChangedError(StreamVaeError):
+    """The input topic ends before what was to be read next: it was made anew, or was cut."""
 
 
 class FencedError(StreamVaeError):

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+END_NS = 7_258_118_400 * 10**9
+"""2200-01-01T00:00:00Z: there are no later times; int64 itself ends in 2262."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -1,8 +1,15 @@
 """The incident state of a series."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 from stream_vae.core.alerts import Severity
+from stream_vae.core.event_time import END_NS
+
+EventTime = Annotated[int, Meta(ge=0, lt=END_NS)]
+"""Nanoseconds since 1970; the bounds are checked when saved incidents are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +19,7 @@ class JudgedReading:
     step: int
     """Start of its step; a second reading of the newest step replaces the first, unless both are
     events."""
-    time: int
+    time: EventTime
     """Event time, nanoseconds since 1970."""
     offset: int
     """Input offset."""
@@ -35,12 +42,12 @@ class JudgedReading:
 class Incident:
     """An incident as of its last change."""
 
-    started_at: int
+    started_at: EventTime
     """Event time of its first anomalous reading, nanoseconds since 1970."""
-    last_anomalous_at: int
+    last_anomalous_at: EventTime
     offset_start: int
     offset_end: int
-    sequence: int
+    sequence: Annotated[int, Meta(ge=0)]
     peak_score: float
     peak_grade: float
     severity: Severity
@@ -87,7 +94,7 @@ class IncidentState:
 class Silence:
     """An open incident of a series that stopped."""
 
-    since: int
+    since: EventTime
     """Event time of its last step, nanoseconds since 1970."""
     offset: int
     """Input offset of its last reading."""

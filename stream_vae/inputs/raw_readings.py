@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.event_time import END_NS
 from stream_vae.core.excerpts import excerpt
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection, name_readings
@@ -17,7 +18,7 @@ from stream_vae.errors import DecodeError
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey, parse_key, parse_keys
-from stream_vae.inputs.timestamps import END_NS, RawTime, TimestampParser
+from stream_vae.inputs.timestamps import RawTime, TimestampParser
 
 EVENT_SERIES = "events"
 """Series of event records that name none."""

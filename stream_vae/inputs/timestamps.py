@@ -9,14 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.event_time import END_NS
 from stream_vae.core.excerpts import excerpt
 from stream_vae.errors import DecodeError
 
 TimestampFormat = Literal["auto", "rfc3339", "s", "ms", "us", "ns"]
 RawTime = str | int | float | None
-
-END_NS = 7_258_118_400 * 10**9
-"""2200-01-01T00:00:00Z: later times are rejected; int64 itself ends in 2262."""
 
 _UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 # Seconds stay below 1e11 until the year 5138, milliseconds until then below 1e14, and so on.

@@ -176,6 +176,23 @@ class Orders(RuleBasedStateMachine):
         for one in concerned:
             one.faults.transaction_turns = one.scoring.held = 0
 
+    @precondition(lambda self: self.running)
+    @rule(name=names, fed=stretches, is_killed=st.booleans())
+    def lose_offsets(self, name: str, fed: list[str], is_killed: bool) -> None:
+        """They are deleted, or expire, which takes a group without members."""
+        self.go_on(fed, 2)
+        for one in self.running:
+            if is_killed:
+                one.kill()
+            else:
+                one.turn_until(lambda one=one: not one.is_running or one.partitions.all_live)  # type: ignore[misc]  # bound in the loop
+                if one.is_running:
+                    one.stop()
+        self.scene.kafka.clock.sleep(60.0)
+        assert not self.scene.group.members
+        self.scene.group.committed.clear()
+        self.scene.start(name)
+
     # Time
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 31.0, 46.0]), ahead_s=st.sampled_from([0, 60, -60]))

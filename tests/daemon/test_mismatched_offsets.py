@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from stream_vae.errors import ConfigError
+from stream_vae.errors import ConfigError, InputChangedError
 from stream_vae.events import OffsetMismatched
+from stream_vae.wire import snapshots
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.scene import CHANGELOG, INPUT, Scene, make_settings, reading
 
@@ -69,8 +70,9 @@ def firing(scene: Scene) -> set[str]:
     return {one for one, status in last.items() if status == "firing"}
 
 
-@pytest.mark.parametrize("where", ["latest", "earliest", "history"])
-@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    ("where", "stops"), [("latest", False), ("earliest", True), ("history", False)]
+)
 def test_a_group_whose_offsets_are_gone_goes_on_where_its_state_ends(
     where: str, *, stops: bool
 ) -> None:
@@ -90,6 +92,24 @@ def test_a_group_whose_offsets_are_gone_goes_on_where_its_state_ends(
     )
 
 
+def test_state_of_an_earlier_release_tells_where_it_ends_too() -> None:
+    """It names no input and no position; of what was saved, the highest offset counts."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=True)
+    entries = [
+        e
+        for e in scene.entries(CHANGELOG)
+        if (e.key or b"")[:1] not in {snapshots.POSITION, snapshots.INPUT}
+    ]
+    scene.kafka.create_topic(CHANGELOG)
+    for entry in entries:
+        scene.kafka.produce(CHANGELOG, entry.value, key=entry.key, partition=0)
+    scene.group.committed.clear()
+    one = start(scene, kafka={"start": "latest"})
+    scene.assert_undisturbed(one)
+    assert reasons(one) == ["missing"]
+
+
 def test_nothing_is_told_where_they_agree() -> None:
     """The control, after a stop and after a crash."""
     scene = Scene(state=SLOW)
@@ -103,8 +123,9 @@ def test_nothing_is_told_where_they_agree() -> None:
     assert len(scene.dead_letters()) == 80
 
 
-@pytest.mark.parametrize("knows_ids", [True, False], ids=["ids", "no ids"])
-@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    ("knows_ids", "stops"), [(True, False), (False, True)], ids=["ids", "no ids"]
+)
 def test_an_input_that_was_made_anew_is_read_from_its_oldest_record(
     *, knows_ids: bool, stops: bool
 ) -> None:
@@ -136,6 +157,21 @@ def test_an_offset_that_was_committed_for_the_deleted_topic_does_not_count() -> 
     scene.settle(one)
     assert reasons(one) == ["recreated"]
     assert {b"new %d" % i for i in range(100)} <= set(scene.dead_letters())
+
+
+def test_a_daemon_whose_input_was_made_anew_ends_and_the_next_one_finds_out() -> None:
+    scene = Scene(state=SLOW)
+    scene.feed("s", mixed(range(40), range(36, 40)))
+    one = scene.start()
+    scene.settle(one)
+    scene.kafka.create_topic(INPUT)
+    one.turn_until(lambda: not one.is_running)
+    assert isinstance(one.failure, InputChangedError)
+    scene.feed_series("s", range(100, 130))
+    other = start(scene, "next")
+    scene.settle(other)
+    assert reasons(other) == ["recreated"]
+    assert scene.told() == [("s", "firing", 0), ("s", "resolved", 1)]
 
 
 def test_an_offset_beyond_the_end_is_one_at_the_end() -> None:

@@ -247,10 +247,25 @@ def test_a_model_of_other_windows_warms_up_from_history_and_says_why() -> None:
     assert scene.told() == [("s", "firing", 0), ("s", "resolved", 1)]
 
 
+FAR_OFF = (
+    b'{"schema_version":2,"offset":3,"value":{"anomaly":null,"silence":'
+    b'{"since":9000000000000000000,"offset":3,"arrived":3,"allowed_s":3.0}}}'
+)
+"""A silence since the year 2255."""
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
-    [(b"ss", b"SV damaged"), (b"c", b"{}"), (b"is", b"no json"), (b"m12345678", b"[]")],
-    ids=["row", "checkpoint", "incidents", "model"],
+    [
+        (b"ss", b"SV damaged"),
+        (b"c", b"{}"),
+        (b"p", b"{}"),
+        (b"t", b"{}"),
+        (b"is", b"no json"),
+        (b"is", FAR_OFF),
+        (b"m12345678", b"[]"),
+    ],
+    ids=["row", "checkpoint", "position", "input", "incidents", "time", "model"],
 )
 def test_damaged_state_ends_the_instance_and_is_named(key: bytes, value: bytes) -> None:
     """Nothing is consumed on top of it. Control: without the damage it comes back."""

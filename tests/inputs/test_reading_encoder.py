@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.event_time import END_NS
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_encoder import ReadingEncoder, encode_reading
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.inputs.timestamps import END_NS
 
 FEATURES = ("flow", "cpu.load", "größe")
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from stream_vae.core.event_time import END_NS
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.timestamps import (
-    END_NS,
     RawTime,
     TimestampFormat,
     TimestampParser,

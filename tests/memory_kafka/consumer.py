@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from stream_vae.core.ports import EventSink, RebalanceListener
 from stream_vae.core.records import RecordBatch
-from stream_vae.errors import FencedError, KafkaUnavailableError
+from stream_vae.errors import FencedError, InputChangedError, KafkaUnavailableError
 from stream_vae.events import RecordsLost
 from tests.memory_kafka.broker import MemoryKafka
 from tests.memory_kafka.columns import record_batch
@@ -214,7 +214,9 @@ class MemoryConsumer:
 
     def _fetch_from(self, partition: int, max_records: int) -> list[tuple[int, Entry]]:
         log, begin = self._logs[partition], self._next_offset[partition]
-        if not log.begin <= begin <= log.end:
+        if begin > log.end:
+            raise InputChangedError(f"partition {partition} ends at {log.end}")
+        if begin < log.begin:
             self._events.record(
                 RecordsLost(
                     topic=self._topic,

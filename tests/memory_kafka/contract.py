@@ -8,7 +8,7 @@ import pytest
 
 from stream_vae.core.ports import InputConsumer, OutputProducer, RangeReader
 from stream_vae.core.records import OutputRecord, RecordBatch
-from stream_vae.errors import FencedError, KafkaUnavailableError
+from stream_vae.errors import FencedError, InputChangedError, KafkaUnavailableError
 from stream_vae.events import RecordsLost
 from tests.recorded_events import RecordedEvents
 
@@ -323,6 +323,22 @@ def lost_history_is_told_and_reading_goes_on_with_what_is_left(backend: Backend)
     member.consumer.close()
 
 
+def a_position_beyond_the_end_ends_the_member(backend: Backend) -> None:
+    """Control: at the end it waits for more."""
+    backend.produce([b"%d" % i for i in range(10)])
+    member = Member(backend, releases=False)
+    member.poll_until(lambda: 0 in member.assigned)
+    member.consumer.release({0: 10})
+    member.poll_on()
+    member.consumer.close()
+    other = Member(backend, "two", releases=False)
+    other.poll_until(lambda: 0 in other.assigned)
+    other.consumer.release({0: 11})
+    with pytest.raises(InputChangedError):
+        other.poll_until(lambda: False)
+    other.consumer.abandon()
+
+
 def the_first_record_since_a_time_is_found(backend: Backend) -> None:
     """Where there is none, nothing is: the caller begins at the end."""
     begun_ns = backend.time_ns()
@@ -379,6 +395,7 @@ CONTRACT = [
     an_offset_of_an_open_transaction_is_no_answer,
     a_partition_changes_hands_after_its_owner_was_told_and_has_committed,
     lost_history_is_told_and_reading_goes_on_with_what_is_left,
+    a_position_beyond_the_end_ends_the_member,
     the_first_record_since_a_time_is_found,
     a_range_ends_where_it_is_told_or_where_there_is_no_more,
 ]

@@ -3,8 +3,8 @@
 import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
+from stream_vae.core.event_time import END_NS
 from stream_vae.core.records import Headers, RecordBatch
-from stream_vae.inputs.timestamps import END_NS
 
 _NS_PER_MS = 1_000_000
 # Producers may send any int64; in nanoseconds only a millionth of that range fits.

@@ -24,7 +24,7 @@ from stream_vae.edges.kafka.errors import Operation, error_of, translate, transl
 from stream_vae.edges.kafka.offsets import InputOffsets
 from stream_vae.edges.kafka.properties import consumer_properties
 from stream_vae.edges.kafka.record_columns import record_columns
-from stream_vae.errors import FencedError, KafkaUnavailableError
+from stream_vae.errors import FencedError, InputChangedError, KafkaUnavailableError
 from stream_vae.events import ConsumptionDelayed, MemberReplaced, RecordsLost
 
 Protocol = Literal["consumer", "classic"]
@@ -93,6 +93,7 @@ class InputConsumer:
             KafkaRefusedError: If the broker refuses the topic or the group.
             KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
             FencedError: If another instance of the same id took over.
+            InputChangedError: If a partition ends before what was to be read next.
         """
         with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
@@ -238,6 +239,9 @@ class InputConsumer:
         """Continue with the oldest record kept, if the next one is gone.
 
         The client could reset by itself (`auto.offset.reset`), but would hide lost records.
+
+        Raises:
+            InputChangedError: If there never was a next one: a start is to find out what happened.
         """
         if partition not in self._assignment or partition in self._held:
             return  # revoked before its error arrived
@@ -245,6 +249,8 @@ class InputConsumer:
         wanted = self._next_offset[partition]
         with translated(self._operation):
             oldest, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
+            if wanted > end:
+                raise InputChangedError(_cut(here, wanted, end))
             # Within these bounds the error is from before the last seek.
             start = wanted if oldest <= wanted <= end else oldest
             if start != wanted:
@@ -379,3 +385,11 @@ class InputConsumer:
             self._listener.partitions_lost(gone)
         else:
             self._listener.partitions_revoked(gone)
+
+
+def _cut(at: TopicPartition, wanted: int, end: int) -> str:
+    return (
+        f"partition {at.partition} of {at.topic!r} ends at offset {end}, and {wanted} was to be "
+        "read next: the topic was deleted and made anew, or its brokers lost records; the next "
+        "start finds out where to go on"
+    )
