@@ -235,7 +235,6 @@ class ChangelogLoader:
         if row is not None:
             self._pipeline.store.release(np.array([row], np.int32))
         one.restoration.unfit.pop(name[1], None)
-        one.restoration.newest = max(one.restoration.newest, offset)
         self._pipeline.replayed.note_series(name, offset)
 
     def _note_input(self, one: Partition, saved: SavedInput) -> None:
@@ -251,9 +250,7 @@ class ChangelogLoader:
             return
         elif kind == INCIDENTS:
             incidents, members = decode_value(value, SeriesIncidents)
-            offset = int(members["offset"])
-            found.incidents[rest.decode()] = offset, incidents
-            found.newest = max(found.newest, offset)
+            found.incidents[rest.decode()] = int(members["offset"]), incidents
         elif kind == MODEL:
             found.models[rest] = decode_value(value, SavedModel)[0]
             found.knows_model |= rest == self._model

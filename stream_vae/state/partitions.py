@@ -47,7 +47,8 @@ class Restoration:
     input_to_save: SavedInput | None = None
     """What it is to say; None if that is what it says."""
     newest: int = -1
-    """Highest input offset in the changelog; -1 if there is none."""
+    """Highest offset of which the changelog tells that the group had committed it; -1 if it tells
+    of none. What becomes of series without a reading may be saved with later ones."""
     group_offset: int | None = None
     """The group's offset as it was found."""
     mismatch: str = ""

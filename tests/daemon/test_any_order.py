@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 )
 
 from stream_vae.errors import FencedError, KafkaUnavailableError
+from stream_vae.events import OffsetMismatched
 from tests.memory_kafka.faults import CommitFault
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.producer import MemoryProducer, PublishingOutside
@@ -221,6 +222,7 @@ class Orders(RuleBasedStateMachine):
             scene.start("last")
         scene.assert_undisturbed(*self.running)
         for one in scene.instances:
+            assert {told.reason for told in one.events.of(OffsetMismatched)} <= {"missing"}
             assert isinstance(one.failure, FencedError | KafkaUnavailableError | None)
 
     def _end_fenced(self) -> None:

@@ -136,6 +136,22 @@ def test_incidents_older_than_their_series_row_count_for_nothing(
         assert after.n_open_incidents == n_open
 
 
+def test_what_the_group_had_committed_is_told_by_what_was_saved_with_it(
+    donor: Pipeline, make_pipeline: MakePipeline
+) -> None:
+    """A series that is evicted or silent is saved as of what was polled, which may be ahead."""
+    writer, state = writer_of(donor), saved(donor)
+    rows = writer.saved(replace(state, incidents={}), {0: 30})
+    ahead = [writer.incidents(NAME, state.incidents[NAME], 50), *writer.forgotten((0, "x"), 60)]
+    for records, newest in (([], -1), (ahead, -1), (rows, 30), ([*rows, *ahead], 30)):
+        assert load(make_pipeline(), records).restoration.newest == newest
+    for record, newest in (
+        (writer.position(0, 40), 40),
+        (writer.checkpoint(0, Checkpoint(offset=20, clock_ns=7)), 30),
+    ):
+        assert load(make_pipeline(), [*rows, record]).restoration.newest == newest
+
+
 def test_an_incident_without_a_row_begins_its_series_as_if_it_had_just_sent(
     donor: Pipeline, make_pipeline: MakePipeline
 ) -> None:

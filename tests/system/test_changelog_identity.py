@@ -1,7 +1,10 @@
 """A changelog, or an input topic, that is deleted, on a real broker."""
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not re-exported
+    AdminClient,
+    NewPartitions,
+)
 
 from tests.system.harness import as_records, sine_values, with_anomaly
 from tests.system.scene import Scene, await_true
@@ -64,3 +67,27 @@ def test_an_input_topic_that_is_made_anew_ends_the_daemon_and_is_read_by_the_nex
         assert daemon.stop() == 0
     assert len({identity for identity, _ in scene.alert_identities()}) == 1, "under one id"
     assert len(scene.alert_identities()) > len(opened) > 0
+
+
+def test_partitions_that_are_added_while_a_daemon_runs_are_taken_up(scene: Scene) -> None:
+    """From their oldest record, though the group began at the end; and so they are later."""
+    records = as_records(sine_values(30, seed=1), "s")
+    admin, topic = AdminClient({"bootstrap.servers": scene.kafka.bootstrap}), scene.topics.input
+    scene.kafka.produce(topic, records)
+    with scene.daemon(kafka__start="latest") as daemon:
+        scene.await_committed({0: 30}, daemon)
+        admin.create_partitions([NewPartitions(topic, 2)])[topic].result(30)
+        await_true(lambda: len(admin.list_topics(topic).topics[topic].partitions) == 2, "added")
+        scene.kafka.produce(topic, as_records(sine_values(20, seed=2), "t"), partition=1)
+        scene.await_committed({0: 30, 1: 20}, daemon)
+        assert daemon.stop() == 0
+        assert len(daemon.find("changelog_extended")) == 1
+    changelog = f"{scene.topics.group}-changelog"
+    wanted = {name: NewPartitions(name, 3) for name in (topic, changelog)}
+    for name, new in wanted.items():
+        admin.create_partitions([new])[name].result(30)
+    await_true(lambda: len(admin.list_topics(topic).topics[topic].partitions) == 3, "added")
+    scene.kafka.produce(topic, as_records(sine_values(20, seed=3), "u"), partition=2)
+    with scene.daemon(kafka__start="latest") as daemon:
+        scene.await_committed({0: 30, 1: 20, 2: 20}, daemon)
+        assert daemon.stop() == 0

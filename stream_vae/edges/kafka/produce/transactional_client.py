@@ -22,6 +22,8 @@ _RETRY_PAUSE_S = 0.2
 # Short, so that waiting is reported while brokers are unavailable; steps are retried until the
 # deadline.
 _STEP_TIMEOUT_S = 5.0
+_OUTDATED_FOR_S = 10.0  # until the brokers are taken at their word that there is no such partition
+_LOOK_TIMEOUT_S = 1.0
 
 
 class ClientHungError(Exception):
@@ -97,7 +99,11 @@ class TransactionalClient:
     def publish(
         self, record: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]
     ) -> None:
-        """Publish a record within the transaction, waiting while the client's queue is full."""
+        """Publish a record within the transaction.
+
+        Waits while the client's queue is full, or until it has heard of a partition that was added.
+        """
+        outdated: Deadline | None = None
         unacknowledged, number = self._unacknowledged, next(self._numbers)
 
         def delivered(error: KafkaError | None, message: Message) -> None:
@@ -118,6 +124,13 @@ class TransactionalClient:
             except BufferError:
                 self._producer.poll(0.1)
                 self._moved()
+            except KafkaException as exc:
+                outdated = outdated or Deadline(_OUTDATED_FOR_S)
+                code = error_of(exc).code()
+                if code != KafkaError._UNKNOWN_PARTITION or outdated.has_passed:  # noqa: SLF001 -- the client's public name for it
+                    raise
+                self._look_at(record.topic)
+                outdated.pause(_RETRY_PAUSE_S)
             else:
                 unacknowledged.add(number)
                 return
@@ -182,6 +195,12 @@ class TransactionalClient:
                     self._is_waiting = False
                     self._events.record(BrokerReached(waited_s=time.monotonic() - began))
                 return
+
+    def _look_at(self, topic: str) -> None:
+        """Have the client ask how many partitions a topic has; it would only after minutes."""
+        with suppress(KafkaException):
+            self._producer.list_topics(topic, timeout=_LOOK_TIMEOUT_S)
+        self._moved()
 
     def _add_offsets_watched(self, positions: list[TopicPartition], group_metadata: object) -> None:
         """Call the client from a thread that can be abandoned.
