@@ -16,7 +16,7 @@ tell how features are scaled.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -34,13 +34,16 @@ from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
 from stream_vae.core.score_names import RENAMED
 from stream_vae.errors import BundleError
-from stream_vae.models.bundle import Bundle, build_model, build_score
+from stream_vae.models.bounds import out_of_bounds
+from stream_vae.models.bundle import Bundle, build_score
 from stream_vae.models.bundle_names import MODEL_FILE, WEIGHTS_FILE
+from stream_vae.models.bundle_trial import try_bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.provenance import TrainingSummary
 from stream_vae.models.scores import SCORES
 from stream_vae.models.scores.combined import Combined
 from stream_vae.models.scores.error import Recency
+from stream_vae.models.scores.score import Score
 from stream_vae.models.scores.supervised import Supervised
 from stream_vae.models.scores.tracked import Tracked, tracking_of
 
@@ -49,6 +52,8 @@ FORMAT_VERSIONS = (1, 2, 3)
 """Readable versions; a bundle is written in the lowest that can hold it."""
 
 _VERSION_DIGITS = 16
+_LONGEST_WINDOW_S = 9e9
+"""Nanoseconds of a window are counted in 64 bits."""
 _SCORE_PREFIX = "score."
 _VARIANCE = "residual_variance"
 _COVERAGE = "coverage"
@@ -137,12 +142,11 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
     document = _decode_document(files[MODEL_FILE])
     tensors = _decode_tensors(files[WEIGHTS_FILE], document)
     bundle = _without_outdated(_to_bundle(document, tensors))
-    cpu = torch.device("cpu")
-    build_model(bundle, cpu)
-    for name in SCORES.keys() & bundle.score_states.keys():
-        score = build_score(bundle, name, cpu)
+    scores = _scores_of(bundle)
+    for score in scores:
         if isinstance(score, Tracked):
             _check_usual(score, len(bundle.spec.features))
+    try_bundle(bundle, scores)
     tracking = tracking_of(bundle.score_states)
     states = dict(bundle.score_states)
     coverage = _coverage(states.pop(_COVERAGE, {}))
@@ -150,8 +154,15 @@ def decode_bundle(files: Mapping[str, bytes]) -> Bundle:
     return replace(bundle, spec=spec, score_states=states)
 
 
+def _scores_of(bundle: Bundle) -> list[Score]:
+    """Return the scores that the bundle has the tensors of, or that have none."""
+    cpu = torch.device("cpu")
+    names = bundle.score_states.keys() | {n for n, kind in SCORES.items() if not fields(kind)}
+    return [build_score(bundle, name, cpu) for name in SCORES if name in names]
+
+
 def _check_usual(score: Tracked, n_features: int) -> None:
-    """Reject what is usual of other members or features than the bundle's."""
+    """Reject what is usual of other members or features than the bundle's, or of nothing."""
     expected = (score.n_members, n_features)
     for name in ("variance", "bias", "level"):
         found = tuple(getattr(score, name).shape)
@@ -160,6 +171,11 @@ def _check_usual(score: Tracked, n_features: int) -> None:
                 f"{WEIGHTS_FILE}: score.{score.name}.{name}: found shape {found}, expected "
                 f"{expected}, a row per member and a column per feature"
             )
+    if bool((score.variance < 0).any()):
+        raise BundleError(
+            f"{WEIGHTS_FILE}: score.{score.name}.variance: found {float(score.variance.min()):g}, "
+            "expected >= 0"
+        )
     if score.against_constant.shape != expected[:1]:
         raise BundleError(
             f"{WEIGHTS_FILE}: score.{score.name}.against_constant: found shape "
@@ -223,7 +239,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     version: str
     trained_at: Annotated[datetime, msgspec.Meta(tz=True)]
     features: Annotated[list[_Feature], msgspec.Meta(min_length=1)]
-    step_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    step_seconds: Annotated[float, msgspec.Meta(ge=1e-9, le=_LONGEST_WINDOW_S)]
     architecture: ArchitectureConfig
     scaler: _Scaler
     score: str
@@ -232,7 +248,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     training: TrainingSummary
     calibration: dict[str, Annotated[list[float], msgspec.Meta(min_length=2)]]
     labelled_thresholds: dict[str, dict[Criterion, float]] = {}
-    cycle_steps: Annotated[int, msgspec.Meta(ge=0)] = 0
+    cycle_steps: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
 
 
 def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
@@ -386,6 +402,7 @@ def _decode_document(content: bytes) -> _Document:
 
 def _check_values(document: _Document) -> None:
     """Reject values that training never writes."""
+    _check_bounds(document)
     names = [feature.name for feature in document.features]
     if len(set(names)) != len(names):
         raise BundleError(f"{MODEL_FILE}: features: found {names}, expected unique names")
@@ -429,6 +446,19 @@ def _check_values(document: _Document) -> None:
                 f"{MODEL_FILE}: {field}: found a threshold of a score without calibration, "
                 f"expected one of {sorted(document.calibration)}"
             )
+
+
+def _check_bounds(document: _Document) -> None:
+    """Reject numbers outside the bounds that their types declare."""
+    for place, kind in (("architecture", ArchitectureConfig), ("training", TrainingSummary)):
+        for wrong in out_of_bounds(getattr(document, place), kind, place):
+            raise BundleError(f"{MODEL_FILE}: {wrong}")
+    if document.architecture.window_length * document.step_seconds > _LONGEST_WINDOW_S:
+        raise BundleError(
+            f"{MODEL_FILE}: step_seconds: found {document.step_seconds:g} with windows of "
+            f"{document.architecture.window_length} steps, expected {_LONGEST_WINDOW_S:g} s at "
+            "most in all"
+        )
 
 
 def _check_numbers(

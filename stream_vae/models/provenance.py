@@ -1,9 +1,15 @@
 """How a model came to be; nothing of it is needed for scoring."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
 
 from stream_vae.models.config import TrainingConfig
+
+_Count = Annotated[int, Ge(0), Le(2**63 - 1)]
+_Nanoseconds = Annotated[int, Ge(-(2**63)), Le(2**63 - 1)]
+"""Since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,19 +17,19 @@ class TrimmedSpan:
     """Windows that were dropped and overlap, as one span of time."""
 
     series: str
-    start_ns: int
-    end_ns: int
+    start_ns: _Nanoseconds
+    end_ns: _Nanoseconds
     """Start of the newest step."""
-    windows: int
+    windows: _Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """The settings of one trial of a search."""
 
-    window_length: int
-    hidden_size: int
-    latent_size: int
+    window_length: _Count
+    hidden_size: _Count
+    latent_size: _Count
     score: str | None
     """None: the one that `auto` stands for."""
     members: str | None = None
@@ -62,9 +68,9 @@ class FaultSizes:
     deviations of the training data; in readings of a stuck value or a swap."""
     largest: float
     """Size tried."""
-    largest_tried: int
+    largest_tried: _Count
     """Faults of that size; few where they are enough to tell that it is not found."""
-    largest_found: int
+    largest_found: _Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +78,13 @@ class MethodTrial:
     """One method on the same faults of mixed kinds and sizes."""
 
     name: str
-    found: int
+    found: _Count
     """Faults found."""
-    only_here: int = 0
+    only_here: _Count = 0
     """Those of them that the detector did not find."""
     average_precision: float | None
     """Of the highest score of each faulted stretch against that of the same stretch as it was."""
-    false_incidents: int
+    false_incidents: _Count
     """Opened in the stretches as they were."""
 
 
@@ -89,23 +95,23 @@ class FaultTrials:
     score: str
     threshold: str
     """How the threshold is found."""
-    within: int
+    within: _Count
     """A fault is found if an incident opens within so many readings of its start, and none does
     there without it."""
-    each: int
+    each: _Count
     """Faults of each kind, feature and size."""
-    readings: int
+    readings: _Count
     """Judged, without a fault."""
     weeks: float | None
     """That they cover, of all series together; None of events, which stand for no time."""
-    false_incidents: int
+    false_incidents: _Count
     """Opened in them."""
-    features: int
+    features: _Count
     """Of the model."""
     sizes: tuple[FaultSizes, ...]
     """Of numeric features and counts, evenly spaced ones where there are many; empty where no
     stretch is long enough."""
-    mixed: int
+    mixed: _Count
     """Faults of mixed kinds and sizes."""
     methods: tuple[MethodTrial, ...]
     """The detector first; the others under its score and threshold rule."""
@@ -120,10 +126,10 @@ class TrainingSummary:
     config: TrainingConfig
     data_sha256: str
     """Fingerprint of the training data: feature names, series keys, times, values, labels."""
-    rows: int
-    series: int
-    epochs: int
-    best_epoch: int
+    rows: _Count
+    series: _Count
+    epochs: _Count
+    best_epoch: _Count
     validation_log_likelihood: float
     """Evidence lower bound, nats per observed value."""
     constant_log_likelihood: float
@@ -132,7 +138,7 @@ class TrainingSummary:
     """Package -> version that trained it."""
     trimmed: tuple[TrimmedSpan, ...] = ()
     """What the model was refitted without."""
-    folds: int = 0
+    folds: _Count = 0
     """Blocks that the calibration was cross-validated over; 0: it is of a held-out part."""
     search: tuple[Tried, ...] = ()
     """The trials that this model is the best of; empty without a search."""

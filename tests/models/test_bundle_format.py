@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from stream_vae.core.coverage import Coverage
 from stream_vae.core.model_spec import Criterion, Feature
@@ -136,6 +137,42 @@ def test_residuals_of_other_members_or_features_are_refused_by_name(
     wrong = {**state, tensor: torch.zeros(shape, dtype=torch.float64)}
     with pytest.raises(BundleError, match=rf"score\.{score}\.{tensor}: found shape"):
         decode_bundle(encode_bundle(with_states(bundle, **{score: wrong})))
+
+
+@pytest.mark.parametrize(
+    ("score", "tensor", "forge"),
+    [
+        ("latent_wasserstein", "mean", lambda one: one[:-1]),
+        ("latent_wasserstein", "mean", lambda one: torch.full_like(one, 1e38)),
+        ("latent_cluster", "centre", lambda one: one[:0]),
+        ("latent_outlier", "depth", lambda one: one[:, :-1]),
+        ("latent_outlier", "left", lambda one: one + one.shape[1]),
+        ("latent_outlier", "dimension", lambda one: one + 2),
+        ("supervised", "reach", lambda one: one.repeat(8)),
+        ("supervised", "bias", lambda one: one[None]),
+        ("combined", "log_probability.quantiles", lambda one: one[None]),
+        ("combined", "log_probability.quantiles", lambda one: one.flip(0)),
+        ("fused", "memory.windows", lambda one: one[:0]),
+        ("fused", "components.axes", lambda one: one[:-1]),
+        ("tracked", "variance", lambda one: one - 1e6),
+    ],
+)
+def test_tensors_of_a_score_that_fit_no_window_are_refused_by_its_name(
+    make_bundle: MakeBundle, score: str, tensor: str, forge: Callable[[Tensor], Tensor]
+) -> None:
+    """Each is finite; what is wrong shows in a window that is scored, or would in some window."""
+    bundle = make_bundle()
+    state = bundle.score_states[score]
+    forged = {**state, tensor: forge(state[tensor]).contiguous()}
+    with pytest.raises(BundleError, match=rf"score\.{score}"):
+        decode_bundle(encode_bundle(with_states(bundle, **{score: forged})))
+
+
+def test_weights_that_expect_the_infinite_are_refused(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    huge = {name: torch.full_like(tensor, 3e38) for name, tensor in bundle.weights.items()}
+    with pytest.raises(BundleError, match=r"the network expects infinite values"):
+        decode_bundle(encode_bundle(replace(bundle, weights=huge)))
 
 
 def test_what_any_score_learned_is_kept(make_bundle: MakeBundle) -> None:
@@ -409,12 +446,21 @@ def test_whitespace_in_model_json_is_no_alteration(files: Files) -> None:
             1,
             r"Expected `bool \| str`, got `int` - at `\$.architecture.calendar`",
         ),
+        ("architecture.window_length", 0, r"architecture.window_length: found 0, expected >= 1"),
+        ("architecture.window_length", 5000, r"found 5000, expected <= 4096"),
+        ("architecture.sigma_floor", 0, r"sigma_floor: found 0.0, expected > 0"),
+        ("training.config.missing_rate", 1, r"training.config.missing_rate: .* expected < 1"),
+        ("training.config.trim", 0.6, r"training.config.trim: found 0.6, expected <= 0.5"),
+        ("training.rows", -1, r"training.rows: found -1, expected >= 0"),
+        ("step_seconds", 1e300, r"<= 9000000000.0 - at `\$.step_seconds`"),
+        ("step_seconds", 5e9, r"step_seconds: found 5e\+09 with windows of .* expected 9e\+09 s"),
+        ("cycle_steps", 10**40, r"at `\$.cycle_steps`"),
         ("architecture.calendar", "auto", r"calendar: found 'auto', expected true or false"),
         ("trained_at", "yesterday", r"Invalid RFC3339.*at `\$.trained_at`"),
         ("trained_at", "2024-05-06T07:08:09", r"timezone.*at `\$.trained_at`"),
         ("features", [], r"length >= 1 - at `\$.features`"),
         ("features.1.name", "f0", r"features: found \['f0', 'f0', 'f2'\], expected unique names"),
-        ("step_seconds", 0, r"> 0.* - at `\$.step_seconds`"),
+        ("step_seconds", 0, r">= 1e-09 - at `\$.step_seconds`"),
         ("scaler.mean", [0.0, 1.0], r"scaler.mean: found 2 numbers, expected 3, one per feature"),
         ("scaler.std.1", 0.0, r"scaler.std: found 0.0, expected finite numbers > 0"),
         ("scaler.std.1", None, r"Expected `float`, got `null` - at `\$.scaler.std\[1\]`"),

@@ -63,6 +63,13 @@ class Combined(Score):
             total = total.to(quantiles) + tail_surprisal(values[score.name], quantiles)
         return total
 
+    def misfit(self, output: WindowOutput) -> str:
+        """Return what the combined scores hold, or which quantiles are none."""
+        for quantiles in self.quantiles:
+            if quantiles.ndim != 1 or len(quantiles) < 2 or bool((quantiles.diff() < 0).any()):
+                return f"quantiles of shape {tuple(quantiles.shape)} that do not ascend"
+        return next(filter(None, (score.misfit(output) for score in self.scores)), "")
+
     @classmethod
     def fitted(cls, data: FittingData) -> Self | None:
         """Return None: it is made of fitted scores, by `of`."""

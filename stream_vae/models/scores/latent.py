@@ -167,6 +167,19 @@ class LatentOutlier(Score):
         shallow = -self.depth[tree, node].mean(dim=1)
         return torch.exp2(shallow), output.deviance.sum(dim=1)
 
+    def misfit(self, output: WindowOutput) -> str:
+        """Return which nodes or dimensions are none; a window visits few of them."""
+        shapes = {tuple(one.shape) for one in self.state().values()}
+        if len(shapes) > 1 or self.cut.ndim != 2:
+            return f"shapes {sorted(shapes)}"
+        Z = posterior_of(output).mean.shape[1]
+        ranges = {"left": (0, self.cut.shape[1]), "right": (0, self.cut.shape[1])}
+        for name, (lowest, end) in (ranges | {"dimension": (-1, Z)}).items():
+            places = getattr(self, name)
+            if bool(((places < lowest) | (places >= end)).any()):
+                return f"{name} beyond {lowest} to {end - 1}"
+        return ""
+
     @classmethod
     def fitted(cls, data: FittingData) -> Self | None:
         """Return the score with a forest of the training posteriors' means."""

@@ -95,6 +95,16 @@ class Score(ABC):
         """Return all (B, ...) that must be the same bit for bit whatever the batch."""
         return [*self(output)]
 
+    def misfit(self, output: WindowOutput) -> str:
+        """Return what fitted tensors hold that some window could not be scored with; "" if nothing.
+
+        Beside what scoring any window shows.
+
+        Args:
+            output: Of any windows.
+        """
+        return ""
+
     @classmethod
     def fitted(cls, data: FittingData) -> Self | None:
         """Return the score fitted to `data`; None where the data lacks what it takes."""

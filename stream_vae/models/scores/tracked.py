@@ -278,7 +278,7 @@ def _checked(score: str, state: Mapping[str, Tensor], device: torch.device) -> d
     """Return the tensors of what is usual; earlier releases compared no member with a constant."""
     found = dict(state)
     if "bias" in found:
-        found.setdefault("against_constant", torch.zeros_like(found["bias"][:, 0]))
+        found.setdefault("against_constant", found["bias"].new_zeros(found["bias"].shape[:1]))
     if found.keys() != set(_USUAL):
         raise BundleError(
             f"score {score}: found tensors {sorted(state)}, expected {sorted(_USUAL)}; a model "
