@@ -67,8 +67,9 @@ class ValueRange:
         kept: NDArray[np.int64] = np.cumsum(~revises, dtype=np.int64)
         kept -= (kept[starts] - ~revises[starts])[group]
         n = self._readings[rows] + kept - ~revises
-        margin = self._margin * np.maximum(high[at] - low[at], self._scale)
-        outside = (values > high[at] + margin) | (values < low[at] - margin)  # NaN: neither
+        with np.errstate(over="ignore"):  # nothing lies beyond an infinite range
+            margin = self._margin * np.maximum(high[at] - low[at], self._scale)
+            outside = (values > high[at] + margin) | (values < low[at] - margin)  # NaN: neither
         ends = starts + sizes - 1
         self._low[rows[starts]], self._high[rows[starts]] = low[at[ends] + 1], high[at[ends] + 1]
         self._readings[rows[starts]] += kept[ends]

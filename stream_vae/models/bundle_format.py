@@ -9,8 +9,8 @@ format 1 has them, so that the same training keeps its version. For the same rea
 than format 1 are written only where they differ from their default.
 
 Format 3 is written if a feature is not numeric, an option of the architecture younger than format 1
-is used, or thresholds were chosen on labels: earlier releases would take no notice of it. Kinds
-tell how features are scaled.
+is used, thresholds were chosen on labels, or a rhythm was found: earlier releases would take no
+notice of it. Kinds tell how features are scaled.
 """
 
 import hashlib
@@ -112,6 +112,8 @@ def with_version(bundle: Bundle) -> Bundle:
         document.noise_seed,
         document.residual_variance,
         document.calibration,
+        # The ring of scores reaches over the rhythm. Without one the version is that of format 1.
+        *([document.cycle_steps] if document.cycle_steps else []),
     ]
     version = _sha256(msgspec.json.encode(decisive, order="sorted"))[:_VERSION_DIGITS]
     return replace(bundle, spec=replace(bundle.spec, version=version))
@@ -291,7 +293,7 @@ def _lowest_format(bundle: Bundle) -> int:
     is_numeric = all(feature.kind == "numeric" for feature in bundle.spec.features)
     is_later = _later_options(bundle.architecture) or bundle.spec.labelled_thresholds
     is_told_more = any(getattr(bundle.training, name) for name in _LATER_SUMMARY)
-    if not is_numeric or is_later or is_told_more:
+    if not is_numeric or is_later or is_told_more or bundle.spec.cycle_steps:
         return 3
     return 2 if _score_tensors(bundle) else 1
 

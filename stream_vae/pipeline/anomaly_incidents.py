@@ -71,6 +71,7 @@ class AnomalyIncidents:
         counted = batch.judged.anomalous & (deviation >= self._min_deviation)
         grades = _grades(batch.judged)
         # Normal series with normal readings cannot change an incident; only the others are visited.
+        nth = _places_in_records(scored) if self._spec.has_events else None
         visited = np.fromiter({*rows[counted].tolist(), *tracker.tracked_rows}, np.int32)
         found: list[tuple[int, int, AlertEvent]] = []
         for at, b in _in_order(window_batch.rows, window_batch.ready, window_batch.late, visited):
@@ -87,7 +88,7 @@ class AnomalyIncidents:
                 step=int(window_batch.end_times[b]),
                 time=int(scored.readings.times[at]),
                 offset=offset,
-                nth=_place_in_record(scored, at) if self._spec.has_events else 0,
+                nth=0 if nth is None else int(nth[at]),
                 anomalous=bool(counted[b]),
                 score=float(scored.scores.value[b]),
                 grade=float(grades[b]),
@@ -203,15 +204,15 @@ def _in_order(
     return list(zip(at.tolist(), window[at].tolist(), strict=True))
 
 
-def _place_in_record(scored: ScoredBatch, at: int) -> int:
-    """Return how many readings of the same series stand before this one in its record."""
+def _places_in_records(scored: ScoredBatch) -> NDArray[np.int64]:
+    """Return (N,) how many readings of the same series stand before each in its record."""
     readings, rows = scored.readings, scored.window_batch.rows
-    record = (readings.partitions[at], readings.offsets[at])
-    nth = 0
-    for before in range(at - 1, -1, -1):
-        if (readings.partitions[before], readings.offsets[before]) != record:
-            break
-        nth += int(rows[before] == rows[at])
+    order = np.lexsort((rows, readings.offsets, readings.partitions))  # keeps the order of equals
+    same = np.stack([readings.partitions[order], readings.offsets[order], rows[order]])
+    is_first = np.diff(same, axis=1, prepend=same[:, :1] - 1).any(axis=0)
+    place = np.arange(len(order))
+    nth = np.empty(len(order), np.int64)
+    nth[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
     return nth
 
 

@@ -272,12 +272,17 @@ def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:
 
 
 def _by_another_detector(saved: SeriesIncidents) -> SeriesIncidents:
-    """Return the incidents without the threshold and bias that the open one was opened under.
+    """Return the incidents without the thresholds and the bias of their detector.
 
-    Compared with scores of this detector they would tell of a new level that there is not.
+    Compared with scores of this one they would tell of a new level that there is not.
     """
     state = saved.anomaly
-    if state is None or state.incident is None:
+    if state is None:
         return saved
-    incident = replace(state.incident, threshold=None, bias=None)
-    return replace(saved, anomaly=replace(state, incident=incident, adapted_run=0))
+    incident = state.incident
+    if incident is not None:
+        incident = replace(incident, threshold=None, bias=None)
+    # One that opens from now on has the threshold of its newest anomalous reading.
+    recent = tuple(replace(one, threshold=None) for one in state.recent)
+    untaught = replace(state, recent=recent, incident=incident, adapted_run=0)
+    return replace(saved, anomaly=untaught)

@@ -38,7 +38,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 }
 BUDGET = "1 per series per week"
 """Of readings of a minute: one in 10,080, that 1 in 840 is first taken to be above for."""
-LEARNT = ("percentile", "mean_sd", "pot")
+LEARNT = ("percentile", "mean_sd", "pot", "budget")
 UNTAUGHT = ("fixed", "labelled")
 
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -53,6 +53,13 @@ def make_labelled_spec(calibration: NDArray[np.float64]) -> ModelSpec:
     )
 
 
+def config_of(method: str, learning: Mapping[str, float]) -> DetectConfig:
+    options = {"method": method, **METHODS[method], **learning}
+    return DetectConfig(
+        threshold=ThresholdConfig(**options), budget=BUDGET if method == "budget" else ""
+    )
+
+
 def make_threshold(method: str, n_series: int = 1, **learning: float) -> Threshold:
     """Return a threshold of `n_series` new series; `learning` is of those that learn."""
     return make_calibrated(method, CALIBRATION, learning, n_series)
@@ -61,12 +68,7 @@ def make_threshold(method: str, n_series: int = 1, **learning: float) -> Thresho
 def make_calibrated(
     method: str, calibration: NDArray[np.float64], learning: Mapping[str, float], n_series: int = 1
 ) -> Threshold:
-    options = {"method": method, **METHODS[method]}
-    if method in {*LEARNT, "budget"}:
-        options |= learning
-    config = DetectConfig(
-        threshold=ThresholdConfig(**options), budget=BUDGET if method == "budget" else ""
-    )
+    config = config_of(method, learning if method in LEARNT else {})
     spec = replace(make_labelled_spec(calibration), step_seconds=60.0)
     threshold = build_threshold(config, spec, "mean_square", n_series)
     threshold.start(np.arange(n_series, dtype=np.int32))
@@ -326,12 +328,10 @@ def test_the_method_is_told_in_words_and_the_identity_differs_from_all_others(me
 @every_learnt
 def test_a_ring_that_reaches_further_back_has_another_identity(method: str) -> None:
     """Its scores are every second, third, ... one; control: a cycle that fits changes nothing."""
-    config = ThresholdConfig(method=method, window=100)  # type: ignore[arg-type]  # one of LEARNT
+    config = config_of(method, {"window": 100})
     spec = make_labelled_spec(CALIBRATION)
     plain, fitting, doubled, tripled = (
-        build_threshold(
-            DetectConfig(threshold=config), replace(spec, cycle_steps=steps), "mean_square", 1
-        ).identity
+        build_threshold(config, replace(spec, cycle_steps=steps), "mean_square", 1).identity
         for steps in (0, 100, 200, 300)
     )
     assert plain == fitting

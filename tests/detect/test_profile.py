@@ -84,6 +84,12 @@ def leaves(
     return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 
 
+def test_a_range_as_wide_as_numbers_go_is_left_by_nothing() -> None:
+    values = np.tile([[-1.7e308, 0.0], [1.7e308, 0.0]], (150, 1))
+    with np.errstate(over="raise"):
+        assert not leaves(values)[0].any()
+
+
 def test_a_value_beyond_all_before_it_leaves_the_range_once_and_however_it_is_cut() -> None:
     values = np.random.default_rng(0).uniform(-1, 1, (700, 2))
     values[100, 0] = 50.0  # too early to say

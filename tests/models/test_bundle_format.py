@@ -199,6 +199,11 @@ def test_format_rises_only_where_it_must(make_bundle: MakeBundle) -> None:
 
     assert version(plain(make_bundle())) == 1
     assert version(with_states(make_bundle(), distance={"centre": torch.zeros(2)})) == 2
+    assert version(with_rhythm(plain(make_bundle()), 1440)) == 3
+
+
+def with_rhythm(bundle: Bundle, steps: int) -> Bundle:
+    return replace(bundle, spec=replace(bundle.spec, cycle_steps=steps))
 
 
 CITY = Feature(name="city", kind="categorical", categories=("Bonn", "Kiel", "Ulm"))
@@ -377,6 +382,9 @@ def test_version_follows_what_decides_scores(make_bundle: MakeBundle) -> None:
     scaler = replace(bundle.spec.scaler, clip=9.0)
     clipped = replace(bundle, spec=replace(bundle.spec, scaler=scaler))
     assert with_version(clipped).spec.version != version
+    rhythmic = [with_version(with_rhythm(bundle, steps)).spec.version for steps in (0, 60, 90)]
+    assert rhythmic[0] == version
+    assert len(set(rhythmic)) == 3
     nudged = {**bundle.weights, "raw_sigma": bundle.weights["raw_sigma"] + 1e-6}
     assert with_version(replace(bundle, weights=nudged)).spec.version != version
 

@@ -67,12 +67,12 @@ def load(
     return one
 
 
-def _opened_under(pipeline: Pipeline) -> float | None:
-    """Return the threshold that the open incident of the one series was opened under."""
+def _thresholds(pipeline: Pipeline) -> set[float | None]:
+    """Return those of the one series' open incident and of its recent readings."""
     state = saved(pipeline).incidents[NAME].anomaly
     assert state is not None
     assert state.incident is not None
-    return state.incident.threshold
+    return {state.incident.threshold, *(reading.threshold for reading in state.recent)}
 
 
 @pytest.fixture
@@ -185,9 +185,9 @@ def test_another_model_of_the_same_shape_hands_its_windows_over(
     after = make_pipeline()
     assert load(after, [other.model(0), *records]).restoration.state == "carried over"
     assert after.n_open_incidents == 1
-    # Scores of this model would be compared with the threshold of that one.
-    thresholds = [_opened_under(pipeline) for pipeline in (donor, after)]
-    assert [threshold is None for threshold in thresholds] == [False, True]
+    # Scores of this model would be compared with the thresholds of that one.
+    assert None not in _thresholds(donor)
+    assert _thresholds(after) == {None}
     assert load(make_pipeline(), records).restoration.state == "history"
 
 
