@@ -186,9 +186,7 @@ class Orders(RuleBasedStateMachine):
             if is_killed:
                 one.kill()
             else:
-                one.turn_until(lambda one=one: not one.is_running or one.partitions.all_live)  # type: ignore[misc]  # bound in the loop
-                if one.is_running:
-                    one.stop()
+                one.stop()
         self.scene.kafka.clock.sleep(60.0)
         assert not self.scene.group.members
         self.scene.group.committed.clear()

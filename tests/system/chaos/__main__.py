@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument(
         "--kinds",
         default=",".join(kind.name for kind in USUAL),
-        help="of faults (default: %(default)s; DISK_FULL too, with the right to mount)",
+        help="of faults (default: %(default)s; OFFSETS_DELETED too, DISK_FULL if you may mount)",
     )
     parser.add_argument("--protocol", choices=["consumer", "classic"], default="consumer")
     parser.add_argument(

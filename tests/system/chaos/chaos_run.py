@@ -211,7 +211,15 @@ def _run_daemons(
     try:
         for name in stage.names:
             fleet.release(name)
-        player = FaultPlayer(fleet, stage.names, _EXTRA, stage.proxies, stage.broker, stage.disk)
+        player = FaultPlayer(
+            fleet,
+            stage.names,
+            _EXTRA,
+            stage.proxies,
+            stage.broker,
+            topics.group,
+            stage.disk,
+        )
         feed = Feed(stage.broker, topics.input, stage.chunks, per_s=_PER_S, first_ms=stage.first_ms)
         feed.release(0)
         await_true(fleet.have_all_joined, "every daemon has partitions", _DRAIN_WITHIN_S)

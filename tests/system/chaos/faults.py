@@ -5,17 +5,28 @@ from collections.abc import Mapping, Sequence
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 
 import psutil
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
+from tests.limits import Limit
 from tests.system.broker import RealKafka
 from tests.system.chaos.fleet import Fleet
 from tests.system.chaos.proxy import Network, Proxy
-from tests.system.chaos.schedule import EVERYBODY, Fault, Kind
+from tests.system.chaos.schedule import (
+    EVERYBODY,
+    SESSION_TIMEOUT_S,
+    TRANSACTION_TIMEOUT_S,
+    Fault,
+    Kind,
+)
 from tests.system.chaos.small_disk import SmallDisk
 
 _STARTED_WITHIN_S = 20.0
 _TRANSACTION_WITHIN_S = 3.0
 _FULL_WITHIN_S = 20.0
 _FILL_EVERY_S = 0.05
+_EMPTY_WITHIN_S = 30.0
+_BROKER_LOOKS_EVERY_S = 1.0  # for transactions that have timed out; twice as often
 
 
 class FaultPlayer:
@@ -27,6 +38,7 @@ class FaultPlayer:
         extra: The one that joins and leaves.
         proxies: Name -> what stands between that daemon and the broker.
         broker: To be killed.
+        group: Of the daemons.
         disk: The broker's, if it is one that may be filled up.
     """
 
@@ -37,6 +49,7 @@ class FaultPlayer:
         extra: str,
         proxies: Mapping[str, Proxy],
         broker: RealKafka,
+        group: str,
         disk: SmallDisk | None = None,
     ) -> None:
         self._fleet = fleet
@@ -44,6 +57,7 @@ class FaultPlayer:
         self._extra = extra
         self._proxies = proxies
         self._broker = broker
+        self._group = group
         self._disk = disk
 
     def play(self, fault: Fault) -> bool:
@@ -95,6 +109,8 @@ class FaultPlayer:
                 pass  # it stands in the stream
             case Kind.DISK_FULL:
                 return self._fill_disk(fault.hold_s)
+            case Kind.OFFSETS_DELETED:
+                self._delete_offsets(SIGKILL if fault.target % 2 else SIGTERM)
         return True
 
     def _restart(self, name: str, number: Signals, hold_s: float) -> None:
@@ -103,10 +119,26 @@ class FaultPlayer:
         self._fleet.release(name)
 
     def _kill_all(self, hold_s: float) -> None:
+        wanted = self._end_all(SIGKILL)
+        time.sleep(hold_s)
+        for name in wanted:
+            self._fleet.release(name)
+
+    def _end_all(self, number: Signals) -> list[str]:
         wanted = [name for name in (*self._names, self._extra) if self._fleet.is_wanted(name)]
         for name in wanted:
-            self._fleet.end(name, SIGKILL)
-        time.sleep(hold_s)
+            self._fleet.end(name, number)
+        return wanted
+
+    def _delete_offsets(self, number: Signals) -> None:
+        """Brokers delete those of an empty group alone; what was left open has ended by then."""
+        wanted = self._end_all(number)
+        time.sleep(max(SESSION_TIMEOUT_S, TRANSACTION_TIMEOUT_S) + _BROKER_LOOKS_EVERY_S)
+        admin = AdminClient({"bootstrap.servers": self._broker.bootstrap})
+        limit = Limit(_EMPTY_WITHIN_S)
+        while not _is_deleted(admin, self._group):
+            assert not limit.is_over, f"{self._group} is not empty"
+            time.sleep(_FILL_EVERY_S)
         for name in wanted:
             self._fleet.release(name)
 
@@ -177,7 +209,22 @@ class FaultPlayer:
             proxy.set_delay(0.0)
 
 
-_OF_ALL = {Kind.KILL_ALL, Kind.BROKER_KILL, Kind.SCALE, Kind.POISON_BURST, Kind.DISK_FULL}
+_OF_ALL = {
+    Kind.KILL_ALL,
+    Kind.BROKER_KILL,
+    Kind.SCALE,
+    Kind.POISON_BURST,
+    Kind.DISK_FULL,
+    Kind.OFFSETS_DELETED,
+}
+
+
+def _is_deleted(admin: AdminClient, group: str) -> bool:
+    try:
+        admin.delete_consumer_groups([group])[group].result(_EMPTY_WITHIN_S)
+    except KafkaException:
+        return False
+    return True
 
 
 def _is_stopped(pid: int | None) -> bool:

@@ -35,10 +35,11 @@ class Kind(StrEnum):
     CLOCK_JUMP = "clock jumps"
     POISON_BURST = "burst of poison records"
     DISK_FULL = "broker's disk full until it dies, restart with space"
+    OFFSETS_DELETED = "group's offsets deleted while no daemon runs"
 
 
-USUAL = tuple(kind for kind in Kind if kind is not Kind.DISK_FULL)
-"""Those that need no right to mount a disk."""
+USUAL = tuple(kind for kind in Kind if kind not in {Kind.DISK_FULL, Kind.OFFSETS_DELETED})
+"""Those that need neither a right to mount a disk nor a wait until the group is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
