@@ -131,7 +131,7 @@ def test_kinds_of_flags_win_over_settings_and_auto_proposals(
         (("--kind", "job=binary"), ("line 2, column job", "kind categorical would fit")),
         (("--kind", "job"), ("--kind 'job'", "FEATURE=KIND")),
         (("--kind", "job=text"), ("--kind 'job=text'", "categorical")),
-        (("--kind", "jop=categorical"), ("'jop'", "'job'")),
+        (("--kind", "jop=categorical"), ("'jop'", "city, job")),
         (("--kind", "age=categorical"), ("column age", "at most 64", "--drop", "hash")),
     ],
     ids=lambda value: value[-1] if value[0] == "--kind" else "",
