@@ -34,7 +34,7 @@ SETTINGS = TaskSettings(
     training=TrainingConfig(
         device="cpu", stride=1, batch_size=32, epochs=100, patience=100, learning_rate=4e-3
     ),
-    scores=("latent_cluster", "log_probability", "unit_variance"),
+    scores=("fused_window", "fused", "latent_cluster", "log_probability", "unit_variance"),
 )
 
 MIXED_SCORES = ("latent_cluster", "latent_wasserstein", "log_probability")

@@ -26,6 +26,8 @@ to 600 rows, 12 windows of 32, found a quarter of what the whole series did."""
 _FEWEST_CHANGES = 20
 _MOST_RESETS = 0.01
 """Of a counter's changes."""
+_SHORTEST_WINDOW = 4
+"""Steps in which there is an order to be learnt."""
 _LISTED_SPANS = 5
 _SAME = 0.01
 """Nats per value."""
@@ -208,14 +210,15 @@ def advise_on_length(
     share = 1 - training.validation_fraction - training.calibration_fraction
     needed = math.ceil(_ENOUGH_WINDOWS * window_length / share)
     if rows < needed:
-        shorter = max(1, int(rows * share / _ENOUGH_WINDOWS))
+        shorter = int(rows * share / _ENOUGH_WINDOWS)
+        instead = f", or a window_length of {shorter}" if shorter >= _SHORTEST_WINDOW else ""
         text = (
             f"{rows:,} records in all are few: {needed:,} would do; a hidden_size of 16 suits few"
         )
         if window_length > 1:
             text = (
                 f"{rows:,} rows in all are few for a window_length of {window_length}: {needed:,} "
-                f"would do, or a window_length of {shorter}; a hidden_size of 16 suits few rows"
+                f"would do{instead}; a hidden_size of 16 suits few rows"
             )
         yield Advice(kind="short_history", text=text)
 
@@ -241,7 +244,7 @@ def advise_on_trimming(spans: Sequence[TrimmedSpan], *, asked: Trim) -> Iterator
 
 
 def advise_on_likelihood(
-    *, model: float, constant: float, history: Sequence[EpochReport]
+    *, model: float, constant: float, history: Sequence[EpochReport], folds: int = 0
 ) -> Iterator[Advice]:
     """Yield a model that is no better than a constant, and the next step.
 
@@ -249,11 +252,16 @@ def advise_on_likelihood(
         model: Held-out log-likelihood, nats per value.
         constant: That of a constant model on the same windows.
         history: Of the training.
+        folds: Blocks that were held out in turn, if the history is of all rows.
     """
     if model > constant + _SAME:
         return
     best = next(report for report in reversed(history) if report.is_best)
-    if best is history[-1] and len(history) == best.epochs:
+    if folds:
+        step = (
+            "what is learnt of some rows does not hold for the others: a longer history is needed"
+        )
+    elif best is history[-1] and len(history) == best.epochs:
         step = "it was still improving at the last epoch: raise training.epochs or min_steps"
     elif best.kl < _UNUSED_LATENT:
         step = "its latent is unused: raise training.free_bits to 0.1, or lower training.beta"

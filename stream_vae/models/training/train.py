@@ -148,6 +148,7 @@ def train(  # noqa: PLR0913 - what, how, who and when of one training
             model=bundle.training.validation_log_likelihood,
             constant=bundle.training.constant_log_likelihood,
             history=fit_of_all.fitted.history,
+            folds=len(fit_of_all.folds),
         ),
         *advise_on_members(
             (NETWORK, *member_names(training)), bundle.spec.tracking.get(Fused.name)

@@ -242,6 +242,11 @@ def test_a_short_history_is_told_with_what_would_do() -> None:
     assert list(advise_on_length([on_grid(noise(2286))], 32, TRAINING)) == []
 
 
+def test_a_window_too_short_to_have_an_order_is_not_advised() -> None:
+    (found,) = advise_on_length([on_grid(noise(120))], 32, TRAINING)
+    assert "would do; a hidden_size" in found.text
+
+
 def report(*, kl: float = 1.0, is_best: bool = True, epoch: int = 1) -> EpochReport:
     return EpochReport(
         epoch=epoch,
@@ -271,6 +276,15 @@ def test_a_model_no_better_than_a_constant_is_told_with_the_next_step(
     (found,) = advise_on_likelihood(model=-1.4, constant=-1.4, history=history)
     assert step in found.text
     assert list(advise_on_likelihood(model=-1.3, constant=-1.4, history=history)) == []
+
+
+def test_a_model_that_only_knows_its_own_rows_by_heart_is_told_to_have_more_of_them() -> None:
+    """Its likelihood on the rows fitted rises to the end: more epochs would not help."""
+    (found,) = advise_on_likelihood(
+        model=-4.7, constant=-1.4, history=[report(), report(epoch=2)], folds=2
+    )
+    assert "longer history" in found.text
+    assert "epochs" not in found.text
 
 
 def test_sound_data_need_no_advice() -> None:
