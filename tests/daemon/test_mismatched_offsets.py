@@ -215,6 +215,7 @@ def test_an_incident_that_opens_after_the_group_was_set_back_outlives_a_crash() 
     one.turn_until(lambda: len(scene.told()) == 3)
     assert reasons(one) == ["set_back"]
     assert len(firing(scene)) == 1, "told again"
+    assert len({event["incident_id"] for event in scene.alerts()}) == 1, "under its id"
     one.kill()
     scene.kafka.clock.sleep(60.0)
     other = scene.start("next", settings=settings)
