@@ -71,7 +71,6 @@ class BeginFinder:
         self._consumer = consumer
         self._loader = loader
         self._clock = clock
-        self._short_since: dict[int, float] = {}
 
     def is_taken(self, one: Partition, offset: int | None) -> bool:
         """Set the group's offset of a held partition; return whether it is certain.
@@ -79,16 +78,18 @@ class BeginFinder:
         Raises:
             KafkaUnavailableError: If no broker answers.
         """
-        one.restoration.group_offset = one.committed = offset
+        found = one.restoration
+        found.group_offset = one.committed = offset
         if offset is None:
             return True
         end = self._consumer.offsets.end(one.number)
         if offset <= end:
-            self._short_since.pop(one.number, None)
+            found.short_since = None
             return True
         one.committed = end
         now = self._clock.monotonic()
-        return now - self._short_since.setdefault(one.number, now) >= _SHORT_FOR_S
+        found.short_since = now if found.short_since is None else found.short_since
+        return now - found.short_since >= _SHORT_FOR_S
 
     def find(self, one: Partition) -> None:
         """Set where a partition goes on, once its state is loaded.

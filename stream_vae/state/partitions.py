@@ -51,6 +51,8 @@ class Restoration:
     of none. What becomes of series without a reading may be saved with later ones."""
     group_offset: int | None = None
     """The group's offset as it was found."""
+    short_since: float | None = None
+    """Monotonic seconds since when the partition ends before that; None if it does not."""
     mismatch: str = ""
     """How that and the changelog contradict each other, see `OffsetMismatched`; "" if not."""
     series: int = 0

@@ -183,10 +183,6 @@ class Restorer:
         self._begins.find(one)
         if one.committed is not None and one.checkpoint is None and self._changelog is not None:
             found.state = "history"  # the group went on before it kept state, or that is gone
-        self._adopt(one)
-        self._loader.load_incidents(one)
-        # Those that nobody brings back are buried as of now, also where offsets begin anew.
-        found.unfit = {key: min(offset, one.begin) for key, offset in found.unfit.items()}
         if found.is_marked and found.state == "cold":
             found.state = "restored"  # no series had been saved yet: all are read again
         since, clock_ns = one.begin, self._clock.time_ns()
@@ -194,6 +190,11 @@ class Restorer:
             # Records that wait to be processed may all be older than the history that is read.
             since = min(self._history_begin(one.number, since), since)
             clock_ns -= self._history_ns
+        # After all requests: if one is not answered, everything before them is done again.
+        self._adopt(one)
+        self._loader.load_incidents(one)
+        # Those that nobody brings back are buried as of now, also where offsets begin anew.
+        found.unfit = {key: min(offset, one.begin) for key, offset in found.unfit.items()}
         if one.checkpoint is None:
             one.checkpoint = Checkpoint(offset=since, clock_ns=clock_ns)
         since = min(one.checkpoint.offset, since)

@@ -35,10 +35,11 @@ def begun(scene: Scene, *, stops: bool) -> None:
     scene.kafka.clock.sleep(60.0)
 
 
-def start(scene: Scene, name: str = "a", **sections: Any) -> Instance:
+def start(scene: Scene, name: str = "a", unanswered: str = "", **sections: Any) -> Instance:
     """Start an instance, which is certain of the end of its partitions after some seconds."""
     settings = make_settings(state=SLOW, **sections)
     one = scene.start(name, settings=settings)
+    one.faults.unanswered |= {unanswered}
     for _ in range(5):
         one.turn()
         scene.kafka.clock.sleep(1.0)
@@ -124,10 +125,12 @@ def test_nothing_is_told_where_they_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knows_ids", "stops"), [(True, False), (False, True)], ids=["ids", "no ids"]
+    ("knows_ids", "stops", "unanswered"),
+    [(True, False, ""), (False, True, ""), (True, True, "offsets.since")],
+    ids=["ids", "no ids", "a request is not answered at first"],
 )
 def test_an_input_that_was_made_anew_is_read_from_its_oldest_record(
-    *, knows_ids: bool, stops: bool
+    unanswered: str, *, knows_ids: bool, stops: bool
 ) -> None:
     """Incidents opened before and after it are resolved, each under its id."""
     scene = Scene(state=SLOW)
@@ -135,7 +138,7 @@ def test_an_input_that_was_made_anew_is_read_from_its_oldest_record(
     begun(scene, stops=stops)
     recreate(scene)
     scene.feed_series("s", range(100, 130))
-    one = start(scene, "a", kafka={"start": "latest"})
+    one = start(scene, "a", unanswered, kafka={"start": "latest"})
     scene.settle(one)
     assert reasons(one) == ["recreated"]
     assert scene.told() == [("s", "firing", 0), ("s", "resolved", 1)]
@@ -189,12 +192,19 @@ def test_an_offset_beyond_the_end_is_one_at_the_end() -> None:
     assert firing(scene) == set()
 
 
-def test_an_end_that_a_new_leader_does_not_know_yet_is_waited_for() -> None:
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_an_end_that_a_new_leader_does_not_know_yet_is_waited_for(*, comes_back: bool) -> None:
+    """Also where another leader did not know it, before the partition went to another instance."""
     scene = Scene(state=SLOW)
     begun(scene, stops=True)
     scene.group.committed = {0: (82, "")}
     one = scene.start()
     one.turn(5)
+    if comes_back:
+        for owned in ([], [0]):
+            scene.group.assign({"a": owned})
+            scene.kafka.clock.sleep(100.0)
+            one.turn(5)
     assert one.restored == []
     scene.feed("s", mixed(range(40, 41)))
     scene.kafka.clock.sleep(1.0)

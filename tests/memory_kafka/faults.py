@@ -32,6 +32,8 @@ class Faults:
         """Name of the next step at which it is killed."""
         self.unavailable = 0
         """Requests from now that no broker answers."""
+        self.unanswered: set[str] = set()
+        """Names of requests of which the next one is not answered."""
         self.commits: deque[CommitFault] = deque()
         """Of the next transactions."""
         self.transaction_turns = 0
@@ -59,6 +61,7 @@ class Faults:
             KafkaUnavailableError: If none comes.
         """
         self.step(name)
-        if self.unavailable:
-            self.unavailable -= 1
+        if self.unavailable or name in self.unanswered:
+            self.unavailable = max(self.unavailable - 1, 0)
+            self.unanswered.discard(name)
             raise KafkaUnavailableError(f"{name}: no broker answers")
