@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from stream_vae.cli import build_app
 from stream_vae.settings import load_settings
+from tests.image_lock import LOCK, TORCH_LOCK, wanted
 
 ROOT = Path(__file__).parents[2]
 STATEFULSET = ROOT / "deploy" / "kustomize" / "base" / "statefulset.yaml"
@@ -84,10 +87,37 @@ def test_the_settings_of_the_image_are_real() -> None:
     assert last("EXPOSE") == str(settings.http.port)
 
 
-def test_torch_is_asked_for_as_the_package_does() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (wanted,) = (name for name in project["dependencies"] if name.startswith("torch"))
-    assert any(f'"{wanted}"' in rest for word, rest in instructions() if word == "RUN")
+@pytest.fixture(scope="module")
+def locked() -> dict[str, str]:
+    """Locked package -> its version; each has a hash."""
+    text = LOCK.read_text(encoding="utf-8") + TORCH_LOCK.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    pattern = re.compile(r"([a-z0-9.-]+)==(\S+) --hash=sha256:[0-9a-f]{64}")
+    found = [pattern.fullmatch(line) for line in lines]
+    assert all(found), lines
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_the_lock_has_all_that_the_package_asks_for(locked: dict[str, str]) -> None:
+    for requirement in map(Requirement, wanted()):
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)])
+    assert "torch" not in LOCK.read_text(encoding="utf-8"), "another index may have it"
+
+
+def test_only_what_is_locked_is_installed() -> None:
+    """Controls: torch of another index has another hash, and the package itself none."""
+    installed = [
+        line
+        for word, rest in instructions()
+        if word == "RUN"
+        for line in rest.split(";")
+        if "pip install" in line
+    ]
+    assert all("--no-deps" in line for line in installed)
+    unchecked = [line for line in installed if "--require-hashes" not in line]
+    assert ["TORCH_INDEX_URL" in line or "--no-index ." in line for line in unchecked] == [True] * 2
+    for file in (LOCK, TORCH_LOCK):
+        assert any(f"-r deploy/{file.name}" in line for line in installed)
 
 
 def test_the_license_label_is_the_projects() -> None:
