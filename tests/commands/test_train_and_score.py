@@ -61,6 +61,7 @@ def test_training_reports_what_it_saw_and_what_it_learnt(
         assert words in done.out
         assert words in shown.out
     assert "Model [/pumps]" in shown.out
+    assert "squared error against a constant's" in shown.out
     assert "[L/s]" in shown.out
     assert "\x1b" not in done.out + done.err + shown.out + shown.err
 

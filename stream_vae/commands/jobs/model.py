@@ -1,5 +1,6 @@
 """What a model bundle holds, as tables."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from stream_vae.commands.jobs.train_report import tried_table
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.models.bundle import Bundle
 from stream_vae.models.provenance import TrimmedSpan
+from stream_vae.models.scores.tracked import Fused
+from stream_vae.models.training.calibration import NETWORK, member_names
 
 _MAX_CATEGORIES = 8
 
@@ -36,6 +40,8 @@ def print_bundle(folder: Path) -> None:
         at = {level: quantiles[round(level * (len(quantiles) - 1))] for level in (0.5, 0.99, 1.0)}
         text = "  ".join(f"q{level:g} {value:.4g}" for level, value in at.items())
         table.add_row(f"calibration, {name}", text)
+    for row in _member_rows(bundle):
+        table.add_row(*row)
     for span in bundle.training.trimmed:
         table.add_row("refitted without", _in_words(span))
     features = Table("feature", "kind", "unit", "scaled by")
@@ -50,6 +56,21 @@ def print_bundle(folder: Path) -> None:
     if bundle.training.faults is not None:
         for found in fault_tables(bundle.training.faults):
             console.print(found)
+
+
+def _member_rows(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Yield the members of the score `fused` and how they compare with a constant."""
+    usual = bundle.spec.tracking.get(Fused.name)
+    if usual is None or not usual.against_constant.any():  # an earlier release compared none
+        return
+    names = (NETWORK, *member_names(bundle.training.config))
+    found = zip(names, usual.against_constant, usual.is_useful, strict=True)
+    yield (
+        "squared error against a constant's",
+        "  ".join(
+            f"{name} {ratio:.2f}{'' if kept else ' (left out)'}" for name, ratio, kept in found
+        ),
+    )
 
 
 def _in_words(span: TrimmedSpan) -> str:
