@@ -50,7 +50,7 @@ _ALERT_WAIT_S = 30.0
 
 _DETECTION: dict[str, Any] = {
     "detect": {
-        "profile": "multivariate",  # a peak of one hour is lost in the mean of a few scores
+        "profile": "multivariate",  # outages hide a peak of one hour from the likelihood
         "score": "fused",  # the flow's level moves within days, of an hour a reading
         "tracking": {"readings": 96},
         "threshold": {"quantile": 0.999},
