@@ -8,6 +8,9 @@ from stream_vae.core.records import Headers
 REDRIVEN_HEADER = "dlq.redriven"
 """Counts redrives of a record, so that one that fails each time is noticed."""
 
+_LAST_PARTITION = 2**31 - 1
+_COUNT_DIGITS = 10
+
 _ADDED = {
     "dlq.omitted",
     "dlq.headers",
@@ -54,18 +57,26 @@ def read_dead_letter(headers: Headers) -> DeadLetter | None:
     """
     added, original = _split(headers)
     try:
-        counts = [int(value or b"") for name, value in original if name == REDRIVEN_HEADER]
+        counts = [_count(value or b"") for name, value in original if name == REDRIVEN_HEADER]
+        partition = int(added["dlq.source.partition"])
+        if not 0 <= partition <= _LAST_PARTITION:
+            return None
         return DeadLetter(
             reason=added["dlq.reason"].decode(),
             detail=added.get("dlq.detail", b"").decode(errors="replace"),
             source_topic=added["dlq.source.topic"].decode(),
-            source_partition=int(added["dlq.source.partition"]),
+            source_partition=partition,
             is_omitted="dlq.omitted" in added,
             n_redriven=max(counts, default=0),
             original_headers=[(n, value) for n, value in original if n != REDRIVEN_HEADER],
         )
     except (KeyError, ValueError):
         return None
+
+
+def _count(value: bytes) -> int:
+    """Return a count of redrives; 0 of what no redrive wrote: a producer may set the header too."""
+    return int(value) if value.isdigit() and len(value) < _COUNT_DIGITS else 0
 
 
 def _split(headers: Headers) -> tuple[dict[str, bytes], Sequence[tuple[str, bytes | None]]]:

@@ -2,6 +2,11 @@
 
 import pytest
 
+from stream_vae.commands.jobs.redrive_plan import RedrivePlan
+from stream_vae.core.records import Rejection
+from stream_vae.edges.kafka.read.topic_reader import TopicRecord
+from stream_vae.wire.redrive_history import Selection
+from stream_vae.wire.rejections import rejection_headers
 from tests.commands.conftest import RunProgram
 
 
@@ -24,3 +29,21 @@ def test_flags_that_cannot_be_meant_are_refused(
     assert ran.code == 2
     for word in words:
         assert word in ran.err
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "shown"), [(0, "1970-01-01 00:00Z"), (2**62, "+146140482"), (-1, "1969-12-31")]
+)
+def test_a_record_of_any_time_is_listed(time_ms: int, shown: str) -> None:
+    """Producers set the times of records, in 64 bits."""
+    plan = RedrivePlan(
+        Selection(), {}, partitions=(), to=None, again=False, n_partitions=lambda _: 1
+    )
+    rejection = Rejection(index=0, reason="not_json", detail="no brace")
+    headers = rejection_headers(
+        [], rejection, topic="readings", partition=0, offset=0, detector="pumps"
+    )
+    assert plan.look(
+        TopicRecord(partition=0, offset=0, key=b"", value=b"", headers=headers, time_ms=time_ms)
+    )
+    assert shown.lstrip("+") in next(plan.lines())

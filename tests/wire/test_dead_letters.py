@@ -1,5 +1,6 @@
 """Dead letters can be decoded, with any original headers."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,15 @@ def test_what_another_program_put_there_is_no_dead_letter() -> None:
     assert read_dead_letter([]) is None
     assert read_dead_letter([(n, v) for n, v in whole if n != "dlq.source.topic"]) is None
     assert read_dead_letter([*whole, ("added", b"by a copier")]) is None
-    spoilt = [(n, b"x" if n == "dlq.source.partition" else v) for n, v in whole]
-    assert read_dead_letter(spoilt) is None
+    for partition in (b"x", b"-5", b"2147483648", b"9" * 5000):
+        spoilt = [(n, partition if n == "dlq.source.partition" else v) for n, v in whole]
+        assert read_dead_letter(spoilt) is None
     assert read_dead_letter(whole) is not None
+
+
+@pytest.mark.parametrize("count", [b"x", b"", None, b"-1", b"9" * 4300, b"\xb2"])
+def test_a_count_that_no_redrive_wrote_is_none(count: bytes | None) -> None:
+    """A producer may write any: the record can be redriven all the same."""
+    letter = read_dead_letter(put_aside([("dlq.redriven", count)]))
+    assert letter is not None
+    assert letter.redriven_headers() == [("dlq.redriven", b"1")]

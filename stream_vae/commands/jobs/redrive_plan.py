@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+
+import numpy as np
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.records import OutputRecord
@@ -137,4 +138,5 @@ class RedrivePlan:
 
 
 def _minute(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M}Z"
+    # A record may have any time in 64 bits, of which datetime knows a part.
+    return f"{np.datetime64(time_ms, 'ms').astype('datetime64[m]')!s}Z".replace("T", " ")
