@@ -1,6 +1,7 @@
 """Incidents that are still open for whoever reads the alerts topic, where their state was lost."""
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +11,8 @@ from stream_vae.core.series_index import SeriesName
 from stream_vae.pipeline.alert_builder import (
     EventPlace,
     Origin,
-    incident_id,
-    incident_id_by_name,
+    incident_ids,
+    incident_ids_by_name,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,33 +65,40 @@ def _exact_start(event: AlertEvent, origin: Origin, names: Iterable[str]) -> int
         origin: Of the deployment.
         names: Of the detector, as its events give them.
     """
-    begin = _ns(event.starts_at)
-    for started_at in range(begin, begin + _MICROSECOND_NS):
-        for name in names:
-            renamed = replace(origin, detector=replace(origin.detector, name=name))
-            if event.incident_id in _ids(event, renamed, started_at):
+    begin, wanted = _ns(event.starts_at), event.incident_id
+    origins = [replace(origin, detector=replace(origin.detector, name=name)) for name in names]
+    likely = list(_ids(event, origins, origin.detector.name))
+    if any(id_of(begin) == wanted for id_of in (*likely, *_ids_by_place(event, origins))):
+        return begin
+    for started_at in range(begin + 1, begin + _MICROSECOND_NS):
+        for id_of in likely:
+            if id_of(started_at) == wanted:
                 return started_at
-        if event.incident_id in _ids_by_name(event, origin.detector.name, started_at):
-            return started_at
     return None
 
 
-def _ids(event: AlertEvent, origin: Origin, started_at: int) -> Iterator[str]:
-    """Yield the ids that a deployment gives such an incident, the likeliest first."""
-    source, key = event.source, event.series.key
+def _ids(event: AlertEvent, origins: Iterable[Origin], name: str) -> Iterator[Callable[[int], str]]:
+    """Yield what makes ids of starts, for such an incident; the first release's last."""
+    source, key, silent = event.source, event.series.key, ""
     if event.kind == "silence":
-        yield incident_id(origin, key, started_at, silent_at=source.offset_start)
+        silent = f":silence:{source.offset_start}"
+        yield from (incident_ids(one, key, silent_at=source.offset_start) for one in origins)
+    else:
+        yield from (incident_ids(one, key) for one in origins)
+        yield from _ids_by_place(event, origins, 1)
+    yield incident_ids_by_name(name + silent, key)
+
+
+def _ids_by_place(
+    event: AlertEvent, origins: Iterable[Origin], most: int = _READINGS_TRIED
+) -> Iterator[Callable[[int], str]]:
+    """Yield the same where readings are events: for each of the readings that its record holds."""
+    if event.kind == "silence":
         return
-    yield incident_id(origin, key, started_at)
-    for nth in range(_READINGS_TRIED if started_at == _ns(event.starts_at) else 1):
+    source, key = event.source, event.series.key
+    for nth, one in itertools.product(range(most), origins):
         place = EventPlace(partition=source.partition, offset=source.offset_start, nth=nth)
-        yield incident_id(origin, key, started_at, event=place)
-
-
-def _ids_by_name(event: AlertEvent, name: str, started_at: int) -> Iterator[str]:
-    """Yield the id that the first release gave such an incident."""
-    silent = f":silence:{event.source.offset_start}" if event.kind == "silence" else ""
-    yield incident_id_by_name(name + silent, event.series.key, started_at)
+        yield incident_ids(one, key, event=place)
 
 
 def _with(before: SeriesIncidents, event: AlertEvent, started_at: int) -> SeriesIncidents:
