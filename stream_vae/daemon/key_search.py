@@ -1,7 +1,6 @@
 """Looks for series in partitions that other instances own."""
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stream_vae.core.ports import Clock, InputConsumer, RangeReader
@@ -9,10 +8,11 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.errors import KafkaUnavailableError
 from stream_vae.inputs.decoder import Decoder
-from stream_vae.state.partitions import PartitionTable, Phase
+from stream_vae.state.partitions import PartitionTable
 
 _PAUSE_S = 10.0
 _LIMIT_S = 30.0
+_ASK_PAUSE_S = 5.0  # a broker that hangs takes up to two seconds of the loop's
 _MOST_RECORDS = 500_000  # seconds of decoding, in small pieces
 
 
@@ -77,7 +77,7 @@ class KeySearch:
         self._clock = clock
         self._reader: RangeReader | None = None
         self._search: _Search | None = None
-        self._ended_at = -float("inf")
+        self._ended_at = self._ask_at = -float("inf")
 
     @property
     def is_free(self) -> bool:
@@ -85,7 +85,7 @@ class KeySearch:
         return self._search is None and self._clock.monotonic() >= self._ended_at + _PAUSE_S
 
     def begin(self, series: Mapping[SeriesName, int], since_ns: int) -> bool:
-        """Begin a search; return False if there is nothing to search: all partitions are here.
+        """Begin a search; return False if there is nothing to search: all partitions are live here.
 
         Args:
             series: Name -> arrival of its newest reading here, nanoseconds since 1970.
@@ -94,7 +94,7 @@ class KeySearch:
         Raises:
             KafkaUnavailableError: If no broker answers.
         """
-        here = {one.number for one in self._partitions.within(*Phase)}
+        here = self._partitions.live  # of what is being restored, not all is known yet
         others = [p for p in range(self._input_reader.n_partitions()) if p not in here]
         if not others:
             return False
@@ -114,9 +114,8 @@ class KeySearch:
         search = self._search
         if search is None:
             return None
-        if search.to_ask:
-            with suppress(KafkaUnavailableError):
-                self._ask(search)
+        if search.to_ask and self._clock.monotonic() >= self._ask_at:
+            self._ask(search)
         elif search.reading and self._reader is not None:
             records = self._reader.poll(max_records)
             if records is not None:
@@ -136,15 +135,22 @@ class KeySearch:
             self._reader.close()
 
     def _ask(self, search: _Search) -> None:
-        """Begin to read a partition, at the first record since then or its newest ones."""
-        partition, offsets = search.to_ask[-1], self._consumer.offsets
-        begin = offsets.since(partition, search.since_ns)
+        """Begin to read a partition, at the first record since then or its newest ones.
+
+        One of which no broker answers is asked for again after the others.
+        """
+        partition, offsets = search.to_ask.pop(), self._consumer.offsets
+        try:
+            begin = offsets.since(partition, search.since_ns)
+            end = offsets.end(partition) if begin is not None else 0
+        except KafkaUnavailableError:
+            search.to_ask.insert(0, partition)
+            self._ask_at = self._clock.monotonic() + _ASK_PAUSE_S
+            return
         if begin is not None:
-            end = offsets.end(partition)
             self._reader = self._reader or self._make_reader()
             self._reader.add(partition, max(begin, end - search.share), end)
             search.reading.add(partition)
-        search.to_ask.pop()
 
     def _look_at(self, search: _Search, records: RecordBatch) -> None:
         decoded = self._decoder.decode(records, self._clock.time_ns())

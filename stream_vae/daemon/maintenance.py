@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.ports import Clock, EventSink, InputConsumer
 from stream_vae.daemon.clock import utc_now
+from stream_vae.daemon.end_checks import EndChecks
 from stream_vae.daemon.key_search import KeySearch
 from stream_vae.delivery.committer import Committer
 from stream_vae.errors import KafkaUnavailableError
@@ -68,6 +69,7 @@ class SeriesMaintenance:
         self._consumer = consumer
         self._partitions = partitions
         self._search = search
+        self._ends = EndChecks(consumer, clock)
         self._events = events
         self._clock = clock
         self._settle = settle
@@ -113,12 +115,14 @@ class SeriesMaintenance:
         caught_up = {p for p in live if lag.get(p) == 0}
         expired = lifecycle.expire(now_ns - self._ttl_ns, caught_up, self._topic, now)
         self._publish(expired, "idle")
-        self._retire_moved(now_ns, caught_up)
+        moved = lifecycle.moved(now_ns, caught_up)
         overdue = lifecycle.overdue(now_ns, caught_up)
-        unsure = lifecycle.unsure(overdue, now_ns, caught_up)
+        unsure = np.setdiff1d(lifecycle.unsure(overdue, now_ns, caught_up), moved)
         # The client may not know the newest records yet, so the broker is asked.
-        suspects = self._partitions_of(np.union1d(overdue, unsure))
-        at_end = {p for p in suspects if self._consumer.is_at_end(p)}
+        suspects = self._partitions_of(np.concatenate((moved, overdue, unsure)))
+        at_end = self._ends.at_end(suspects)
+        retired = lifecycle.retire(index.within(moved, at_end), self._topic, now)
+        self._publish(retired, "moved")
         unsure = self._search_for(index.within(unsure, at_end), now_ns)
         rows = np.setdiff1d(index.within(overdue, at_end), unsure)
         if len(rows):
@@ -154,15 +158,8 @@ class SeriesMaintenance:
         return rows
 
     def _partitions_of(self, rows: NDArray[np.int32]) -> set[int]:
-        return {self._pipeline.store.index.name(row)[0] for row in rows.tolist()}
-
-    def _retire_moved(self, now_ns: int, caught_up: set[int]) -> None:
-        lifecycle, index = self._pipeline.lifecycle, self._pipeline.store.index
-        moved = lifecycle.moved(now_ns, caught_up)
-        left = self._partitions_of(moved)
-        rows = index.within(moved, {p for p in left if self._consumer.is_at_end(p)})
-        if len(rows):
-            self._publish(lifecycle.retire(rows, self._topic, utc_now(self._clock)), "moved")
+        name = self._pipeline.store.index.name
+        return {name(row)[0] for row in rows.tolist()}
 
     def _report_series(self, n_live: int) -> None:
         index = self._pipeline.store.index

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from stream_vae.detect.config import SilenceConfig
+from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import SeriesEvicted
+from tests.memory_kafka.consumer import MemoryOffsets
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.scene import Scene
 
@@ -103,6 +105,76 @@ def test_its_incident_is_resolved_where_another_instance_has_the_new_partition(
     assert told(scene) == [("anomaly", "firing"), ("anomaly", "resolved")]
     assert scene.alerts()[-1]["reason"] == "moved"
     assert [moved(one) for one in both] == [1, 0]
+
+
+def test_it_is_found_beside_a_partition_whose_broker_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_of(partitions=3)
+    for partition in range(3):
+        scene.feed_series("other", range(1), partition=partition)
+    both = scene.start("a"), scene.start("b")
+    scene.group.assign({"a": [0], "b": [1, 2]})
+    scene.settle(*both)
+    usual = MemoryOffsets.since
+
+    def since(offsets: MemoryOffsets, partition: int, time_ns: int) -> int | None:
+        if partition == 2:
+            scene.kafka.clock.sleep(1.0)
+            raise KafkaUnavailableError("no answer")
+        return usual(offsets, partition, time_ns)
+
+    monkeypatch.setattr(MemoryOffsets, "since", since)
+    send_to_both(scene, both, range(40), 0)
+    send_to_both(scene, both, range(40, 90), 1)
+    assert told(scene) == []
+    assert [moved(one) for one in both] == [1, 0]
+
+
+def test_it_is_found_in_a_partition_that_is_not_restored_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = scene_of()
+    one, two = both = two_instances(scene)
+    send_to_both(scene, both, range(40), 0)
+    two.stop()
+
+    def committed(_offsets: MemoryOffsets, _partitions: object) -> dict[int, int]:
+        raise KafkaUnavailableError("no answer")
+
+    monkeypatch.setattr(MemoryOffsets, "committed", committed)
+    scene.group.assign({"a": [0, 1]})
+    send(scene, one, range(40, 90), 1)
+    assert one.partitions.live == {0}
+    assert told(scene) == []
+
+
+def test_brokers_that_hang_take_a_part_of_the_time_and_hide_no_silence_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = scene_of(partitions=6)
+    one = scene.start()
+    scene.settle_empty(one)
+    for step in range(20):
+        for partition in range(6):
+            scene.feed_series("s", range(step, step + 1), partition=partition)
+        one.turn(4)
+        scene.kafka.clock.sleep(0.9)
+    clock, usual, turns = scene.kafka.clock, one.consumer.is_at_end, []
+
+    def is_at_end(partition: int) -> bool:
+        if partition < 5:
+            clock.sleep(1.0)
+        return partition == 5 and usual(partition)
+
+    monkeypatch.setattr(one.consumer, "is_at_end", is_at_end)
+    began = clock.monotonic()
+    while clock.monotonic() < began + 50:
+        at = clock.monotonic()
+        one.turn()
+        turns.append(clock.monotonic() - at)
+        clock.sleep(0.1)
+    assert told(scene) == [("silence", "firing")]
+    assert max(turns) < 2
+    assert len(turns) > 250, "of 417 where all answer"
 
 
 def test_a_silence_ends_when_the_key_sends_to_another_instance_at_last() -> None:
