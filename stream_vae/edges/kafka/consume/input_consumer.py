@@ -100,6 +100,7 @@ class InputConsumer:
         self._watch.tick(self._consumer)
         if self._membership.must_replace(self._consumer, is_reachable=self.reachable):
             self._replace_member()
+            return None  # what was fetched is of partitions that are lost
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
             for message in messages:
@@ -214,6 +215,7 @@ class InputConsumer:
             self._reach_end(message.partition() or 0, message.offset() or 0)
         elif error.code() in UNSUPPORTED and self._config.group_protocol == "auto":
             self._protocol = "classic"
+            self._membership.allow(self._longest_out_s())
             self._join_again("the brokers do not offer the protocol `consumer`: taking `classic`")
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see above
             self._skip_lost(message.partition() or 0)

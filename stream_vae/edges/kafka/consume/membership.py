@@ -34,12 +34,16 @@ class MembershipWatch:
 
     def __init__(self, group: str, limit_s: float, events: EventSink) -> None:
         self._group = group
-        self._limit_s = max(limit_s, LEAST_LIMIT_S)
+        self.allow(limit_s)
         self._events = events
         self._has_been = False
         self._out_at: float | None = None  # monotonic, as the next ones
         self._out_ns = time.time_ns()
         self._counted_from = self._asked_at = self._told_at = -float("inf")
+
+    def allow(self, limit_s: float) -> None:
+        """Set how long it may be out of the group, as `limit_s` of a new watch does."""
+        self._limit_s = max(limit_s, LEAST_LIMIT_S)
 
     @property
     def joined(self) -> bool:

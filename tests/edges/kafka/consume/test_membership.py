@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import KafkaError, Message, Producer
 
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume import membership
@@ -87,3 +88,37 @@ def test_a_member_that_is_refused_for_ever_is_told_of_and_replaced_by_another(
     replaced, *_ = events.of(MemberReplaced)
     (regained,) = events.of(MembershipRegained)
     assert LIMIT_S < replaced.out_s < regained.out_s
+
+
+def test_what_was_fetched_before_a_member_is_replaced_is_left_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with EmbeddedBroker({"readings": 1}) as broker:
+        producer = Producer({"bootstrap.servers": broker.bootstrap})
+        for value in (b"first", b"second"):
+            producer.produce("readings", value, partition=0)
+        producer.flush()
+        config = KafkaConfig(bootstrap_servers=broker.bootstrap, group_id="g")
+        one = Owner(InputConsumer(config, "readings", RecordedEvents()))
+        one.poll_until(lambda: one.owned == {0})
+        one.consumer.release({0: 0})
+        records = None
+        while records is None:
+            records = one.consumer.poll(1, 1.0)
+        monkeypatch.setattr(one.consumer._membership, "must_replace", lambda *_, **__: True)
+        assert (records.values, one.consumer.poll(1, 1.0)) == ([b"first"], None)
+        assert one.lost == [(0,)]
+        one.consumer.abandon()
+
+
+def test_in_a_classic_group_a_member_may_be_out_for_as_long_as_others_take_to_poll() -> None:
+    """Also if that is the protocol because the brokers have no other."""
+    limits = {}
+    for protocol in ("classic", "auto", "consumer"):
+        config = KafkaConfig(bootstrap_servers="127.0.0.1:9", group_protocol=protocol)
+        one = InputConsumer(config, "readings", RecordedEvents())
+        if protocol == "auto":
+            one._handle_error(KafkaError(KafkaError.UNSUPPORTED_VERSION), Message())
+        limits[protocol] = one._membership._limit_s
+        one.abandon()
+    assert limits["auto"] == limits["classic"] > limits["consumer"]
