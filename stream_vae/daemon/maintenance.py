@@ -20,8 +20,11 @@ from stream_vae.state.partitions import PartitionTable
 
 _PERIOD_S = 1.0
 _CLOCK_JUMP_NS = 30 * 10**9
-_SEARCHED_INTERVALS = 3
-"""Usual intervals, of the slowest series that is searched for: one that sends, sends in these."""
+_SEARCHED_INTERVALS = 10
+"""Usual intervals, of the slowest series that is searched for: one that sends, sends in these.
+
+Three would do if producers, whose clocks time the records, were never behind.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,20 @@
 """A series whose key goes on in another partition."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from stream_vae.core.records import RecordBatch
 from stream_vae.detect.config import SilenceConfig
 from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import SeriesEvicted
+from tests.memory_kafka import consumer, reader
+from tests.memory_kafka.columns import record_batch
 from tests.memory_kafka.consumer import MemoryOffsets
 from tests.memory_kafka.instance import Instance
+from tests.memory_kafka.partition_log import PartitionLog
 from tests.memory_kafka.scene import Scene
 
 WATCHED = SilenceConfig(intervals=10.0, at_least_s=15.0)
@@ -125,6 +130,28 @@ def test_it_is_found_beside_a_partition_whose_broker_hangs(monkeypatch: pytest.M
     monkeypatch.setattr(MemoryOffsets, "since", since)
     send_to_both(scene, both, range(40), 0)
     send_to_both(scene, both, range(40, 90), 1)
+    assert told(scene) == []
+    assert [moved(one) for one in both] == [1, 0]
+
+
+def test_it_is_found_where_producers_are_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By eight intervals; the records are timed by them."""
+    append = PartitionLog.append
+
+    def append_late(log: PartitionLog, time_ns: int, *rest: Any) -> int:
+        return append(log, time_ns - 8 * 10**9, *rest)
+
+    def batch(topic: str, found: Any) -> RecordBatch | None:
+        records = record_batch(topic, found)
+        return None if records is None else replace(records, timed_by_broker=False)
+
+    monkeypatch.setattr(PartitionLog, "append", append_late)
+    for client in (consumer, reader):
+        monkeypatch.setattr(client, "record_batch", batch)
+    scene = scene_of()
+    both = two_instances(scene)
+    send_to_both(scene, both, range(20), 0)
+    send_to_both(scene, both, range(20, 45), 1)
     assert told(scene) == []
     assert [moved(one) for one in both] == [1, 0]
 
