@@ -1,5 +1,6 @@
 """What a changelog topic holds once compacted, in a form that two daemons' can be compared."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,14 +49,26 @@ class SavedState:
                     parts.update(_index(np.void(row[part])))
                 else:
                     parts[part] = row[part].tobytes().hex()  # so that NaN equals NaN
+        for name, told in self._remembered():
+            unnamed = {kind: _unnamed(incident) for kind, incident in told.items()}
+            state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = unnamed
+        return state
+
+    def firing(self) -> frozenset[str]:
+        """Return the ids of the incidents that are open."""
+        found = []
+        for _, told in self._remembered():
+            found += [(told.get("anomaly") or {}).get("incident"), told.get("silence")]
+        return frozenset(incident["id"] for incident in found if incident)
+
+    def _remembered(self) -> Iterator[tuple[tuple[int, str], dict[str, Any]]]:
         for name, incidents in self.incidents.items():
             # A series that was saved later without incidents had calmed down.
             if incidents["offset"] >= self.offsets.get(name, 0):
-                told = {k: _unnamed(v) for k, v in incidents.items() if k != "offset" and v}
+                told = {k: v for k, v in incidents.items() if k != "offset" and v}
                 # To have calmed down is the same, whether it was written down or not.
                 if told:
-                    state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = told
-        return state
+                    yield name, told
 
     def add(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take one record in, in the order of the topic."""

@@ -10,12 +10,19 @@ import shutil
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 
 from tests.system.chaos.chaos_run import Options, run_chaos
-from tests.system.chaos.schedule import USUAL, Kind
+from tests.system.chaos.schedule import OPERATOR, TOLD, USUAL, Kind
+
+_SETS = {
+    "USUAL": USUAL,
+    "OPERATOR": tuple(kind for kind in OPERATOR if kind not in TOLD),
+    "TOLD": TOLD,
+}
 
 
 def main() -> int:
@@ -28,8 +35,10 @@ def main() -> int:
     parser.add_argument("--readings-per-fault", type=int, default=1200)
     parser.add_argument(
         "--kinds",
-        default=",".join(kind.name for kind in USUAL),
-        help="of faults (default: %(default)s; OFFSETS_DELETED too, DISK_FULL if you may mount)",
+        default="USUAL",
+        help=f"of faults: {', '.join(kind.name for kind in Kind)}; sets of them: USUAL, OPERATOR "
+        "(what people do), TOLD (the same, where outputs may differ and invariants are checked); "
+        "separated by commas (default: %(default)s)",
     )
     parser.add_argument("--protocol", choices=["consumer", "classic"], default="consumer")
     parser.add_argument(
@@ -51,7 +60,7 @@ def main() -> int:
             n_daemons=arguments.daemons,
             n_series=arguments.series,
             readings_per_fault=arguments.readings_per_fault,
-            kinds=tuple(Kind[name] for name in arguments.kinds.split(",")),
+            kinds=tuple(chain.from_iterable(map(_kinds, arguments.kinds.split(",")))),
             protocol=arguments.protocol,
             broken_order=arguments.control,
         ),
@@ -62,6 +71,10 @@ def main() -> int:
     if report.is_equal and not arguments.keep:
         shutil.rmtree(directory)
     return 0 if report.is_equal else 1
+
+
+def _kinds(name: str) -> tuple[Kind, ...]:
+    return _SETS.get(name) or (Kind[name],)
 
 
 if __name__ == "__main__":

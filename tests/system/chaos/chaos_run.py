@@ -1,8 +1,8 @@
 """One run: the oracle first, then the same input under faults, then both compared."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -11,17 +11,21 @@ from typing import Literal
 
 from tests.limits import Limit
 from tests.system.broker import RealKafka
-from tests.system.chaos.compare import differences
-from tests.system.chaos.ends import oddities, reasons
+from tests.system.chaos.compare import broken_laws, differences
+from tests.system.chaos.ends import oddities, reasons, times_told
 from tests.system.chaos.faults import FaultPlayer
 from tests.system.chaos.feed import Feed, publish_all
 from tests.system.chaos.fleet import Fleet
+from tests.system.chaos.operators import Operator
 from tests.system.chaos.outputs import Outputs, collect
 from tests.system.chaos.proxy import Proxy
 from tests.system.chaos.recording import load_recording, train_bundle
 from tests.system.chaos.report import Report
 from tests.system.chaos.schedule import (
+    AT_REST,
+    OPERATOR,
     SESSION_TIMEOUT_S,
+    TOLD,
     TRANSACTION_TIMEOUT_S,
     USUAL,
     Fault,
@@ -63,6 +67,15 @@ _DAEMON: dict[str, object] = {
     "detect.silence.intervals": 0,  # it depends on the wall clock
 }
 
+_TELLS: Mapping[Kind, Mapping[str, object]] = {
+    Kind.OFFSETS_DELETED: {"event": "offset_mismatched", "reason": "missing"},
+    Kind.OFFSETS_BEYOND_END: {"event": "offset_mismatched", "reason": "beyond_end"},
+    Kind.OFFSETS_SET_BACK: {"event": "offset_mismatched", "reason": "set_back"},
+    Kind.CHANGELOG_DELETED: {"event": "incidents_adopted"},
+    Kind.INPUT_RECREATED: {"event": "offset_mismatched", "reason": "recreated"},
+}
+"""The log line that tells of what people did."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -92,6 +105,8 @@ class _Stage:
     chunks: list[list[StreamRecord]]
     first_ms: int
     unreached: Counter[str] = field(default_factory=Counter)
+    first_chunk: int = 0
+    """With which the input topic begins."""
 
     @property
     def stream(self) -> list[StreamRecord]:
@@ -99,8 +114,8 @@ class _Stage:
 
     @property
     def ends(self) -> dict[int, int]:
-        count = Counter(record.partition for record in self.stream)
-        return {partition: count[partition] for partition in range(N_PARTITIONS)}
+        """Of the whole input."""
+        return _ends(self.chunks)
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +160,13 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
         oracle = _run_oracle(stage)
         tell(f"oracle: {len(stage.stream)} records, {len(oracle.alerts)} alert events")
         run, fleet = _run_daemons(stage, schedule, tell)
-        found = differences(oracle, run, stage.stream, stage.ends)
+    kinds = {fault.kind for fault in schedule}
+    ends = _ends(stage.chunks[stage.first_chunk :])
+    is_again = Kind.OFFSETS_SET_BACK in kinds
+    found = broken_laws(run, stage.stream, ends, is_again=is_again)
+    if not kinds & set(TOLD):
+        found += differences(oracle, run)
+    found += _untold(schedule, fleet)
     return Report(
         origin=recording.origin,
         faults=Counter(fault.kind.value for fault in schedule),
@@ -186,7 +207,7 @@ def _broker(
 
 def _run_oracle(stage: _Stage) -> Outputs:
     """Work the input off by one daemon, as users start it, that nothing disturbs."""
-    topics = Topics.create(stage.broker, partitions=N_PARTITIONS)
+    topics = Topics.create(stage.broker, partitions=len(stage.ends))
     publish_all(stage.broker, topics.input, stage.stream, first_ms=stage.first_ms)
     with DaemonProcess(_config(stage, topics, _ORACLE)) as daemon:
         limit = Limit(_DRAIN_WITHIN_S + len(stage.stream) / _ORACLE_PER_S)
@@ -196,7 +217,7 @@ def _run_oracle(stage: _Stage) -> Outputs:
             time.sleep(_LOOK_S)
         assert daemon.stop(60.0) == 0, daemon.tail()
         assert not daemon.stray_lines, daemon.stray_lines
-    return collect(stage.broker, topics)
+    return collect(stage.broker, topics, f"{topics.group}-changelog")
 
 
 def _run_daemons(
@@ -211,21 +232,25 @@ def _run_daemons(
     try:
         for name in stage.names:
             fleet.release(name)
+        operator = Operator(fleet, stage.broker, topics, configs.values())
         player = FaultPlayer(
-            fleet,
-            stage.names,
-            _EXTRA,
-            stage.proxies,
-            stage.broker,
-            topics.group,
-            stage.disk,
+            fleet, stage.names, _EXTRA, stage.proxies, stage.broker, operator, stage.disk
         )
         feed = Feed(stage.broker, topics.input, stage.chunks, per_s=_PER_S, first_ms=stage.first_ms)
         feed.release(0)
         await_true(fleet.have_all_joined, "every daemon has partitions", _DRAIN_WITHIN_S)
+        if set(stage.options.kinds) & set(OPERATOR):
+            operator.set_start()
         for i, fault in enumerate(schedule):
-            feed.release(i)
+            if fault.kind in AT_REST:
+                _drain(stage, topics, fleet, n_chunks=max(i, 1))
+            else:
+                feed.release(i)
             came = player.play(fault)
+            if fault.kind is Kind.INPUT_RECREATED:
+                stage.first_chunk = max(i, 1)
+                feed.renew()
+            feed.release(i)
             stage.unreached[fault.kind.value] += not came
             tell(f"{i + 1}/{len(schedule)} {_described(fault, stage)}{'' if came else ' (missed)'}")
             time.sleep(fault.pause_s)
@@ -234,7 +259,7 @@ def _run_daemons(
         _drain(stage, topics, fleet)
         fleet.stop()
         _check_input(stage, topics)
-        return collect(stage.broker, topics), fleet
+        return collect(stage.broker, topics, operator.changelog), fleet
     finally:
         fleet.close()
 
@@ -244,23 +269,42 @@ def _described(fault: Fault, stage: _Stage) -> str:
     return f"{fault.kind.value} ({who}, {fault.hold_s:.1f} s)"
 
 
-def _drain(stage: _Stage, topics: Topics, fleet: Fleet) -> None:
-    """Wait until the whole input is committed."""
-    limit = Limit(_DRAIN_WITHIN_S)
-    while (committed := stage.broker.committed(topics.group, topics.input)) != stage.ends:
+def _drain(stage: _Stage, topics: Topics, fleet: Fleet, n_chunks: int | None = None) -> None:
+    """Wait until the whole input, or these first chunks of it, are committed."""
+    limit, ends = Limit(_DRAIN_WITHIN_S), _ends(stage.chunks[stage.first_chunk : n_chunks])
+    while (committed := _positive(stage.broker.committed(topics.group, topics.input))) != ends:
         fleet.check()
         logs = "\n".join(f"{name}:\n{fleet.tail(name)}" for name in stage.names)
-        assert not limit.is_over, f"{committed}, expected {stage.ends}\n{logs}"
+        assert not limit.is_over, f"{committed}, expected {ends}\n{logs}"
         time.sleep(_LOOK_S)
+
+
+def _positive(offsets: Mapping[int, int]) -> dict[int, int]:
+    return {partition: offset for partition, offset in offsets.items() if offset > 0}
+
+
+def _ends(chunks: Sequence[Sequence[StreamRecord]]) -> dict[int, int]:
+    """Return the end of each partition that holds these."""
+    return dict(sorted(Counter(record.partition for record in chain(*chunks)).items()))
+
+
+def _untold(schedule: Sequence[Fault], fleet: Fleet) -> list[str]:
+    """Return the kinds of faults that the daemons' logs do not tell of."""
+    played = {fault.kind for fault in schedule} & set(_TELLS)
+    return [
+        f"no log tells of: {kind.value}"
+        for kind in sorted(played)
+        if not times_told(fleet.logs, _TELLS[kind])
+    ]
 
 
 def _check_input(stage: _Stage, topics: Topics) -> None:
     """Make sure that the feed gave the daemons what the oracle got, in spite of the faults."""
-    arrived: dict[int, list[bytes | None]] = {partition: [] for partition in stage.ends}
-    sent: dict[int, list[bytes | None]] = {partition: [] for partition in stage.ends}
+    arrived: defaultdict[int, list[bytes | None]] = defaultdict(list)
+    sent: defaultdict[int, list[bytes | None]] = defaultdict(list)
     for message in stage.broker.consume_all(topics.input, timeout_s=_DRAIN_WITHIN_S):
         arrived[message.partition() or 0].append(message.value())
-    for record in stage.stream:
+    for record in chain(*stage.chunks[stage.first_chunk :]):
         sent[record.partition].append(record.value)
     assert arrived == sent, "the feed failed: the input is not the oracle's"
 

@@ -14,29 +14,50 @@ Item = TypeVar("Item", bound=Hashable)
 Identity = tuple[str, int]
 
 
-def differences(
-    oracle: Outputs, run: Outputs, stream: Iterable[StreamRecord], ends: Mapping[int, int]
-) -> list[str]:
+def differences(oracle: Outputs, run: Outputs) -> list[str]:
     """Return every way in which a run differs from the oracle; empty if it does not.
 
     Args:
         oracle: Outputs of one undisturbed daemon.
-        run: Outputs of the daemons under chaos.
-        stream: The input of both.
-        ends: Input partition -> its end.
+        run: Outputs of the daemons under chaos, of the same input.
     """
-    poison = Counter(r.value for r in stream if r.is_poison)
-    found = Counter(value or b"" for _, value, _ in run.dead_letters)
     return [
-        *_repeated("alert event", map(_identity, run.alerts)),
         *_compared("alert event", map(_identity, oracle.alerts), map(_identity, run.alerts)),
         *_in_another_order(oracle.alerts, run.alerts),
         *_in_other_words(oracle.alerts, run.alerts),
-        *_counted("dead letter of a poison record", poison, found),
         *_asides("dead letter", oracle.dead_letters, run.dead_letters),
         *_asides("late reading", oracle.late, run.late),
-        *_listed("committed offset", _unlike(dict(ends), run.committed)),
         *_listed("restored value of a series", _in_another_state(oracle.state, run.state)),
+    ]
+
+
+def broken_laws(
+    run: Outputs, stream: Iterable[StreamRecord], ends: Mapping[int, int], *, is_again: bool
+) -> list[str]:
+    """Return what must hold of any outputs, also where they may differ from the oracle's.
+
+    Args:
+        run: Outputs of the daemons under chaos.
+        stream: The input.
+        ends: Input partition -> its end.
+        is_again: Whether the group was set back, so that events, letters and ends come again.
+    """
+    poison = Counter(r.value for r in stream if r.is_poison)
+    found = Counter(value or b"" for _, value, _ in run.dead_letters if value in poison)
+    last = {identity: status for identity, _, status in run.told}
+    firing = {identity for identity, status in last.items() if status == "firing"}
+    resolved = [identity for identity, _, status in run.told if status == "resolved"]
+    again = [
+        *_repeated("alert event", ((identity, sequence) for identity, sequence, _ in run.told)),
+        *_repeated("end of an incident", resolved),
+        *_listed("dead letter too many", [str(value) for value in found - poison]),
+    ]
+    return [
+        *([] if is_again else again),
+        *_listed("missing dead letter", [str(value) for value in poison - found]),
+        *_listed("incident firing for ever", sorted(firing - run.firing)),
+        *_listed("open incident that nobody was told of", sorted(run.firing - firing)),
+        *_listed("committed offset", _unlike(dict(ends), run.committed)),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any
@@ -36,6 +36,11 @@ def oddities(ends: Sequence[End], logs: Sequence[Path]) -> list[str]:
     return [f"{len(lines)} x what no fault explains:", *(f"  {line}" for line in lines)] * bool(
         lines
     )
+
+
+def times_told(logs: Sequence[Path], told: Mapping[str, object]) -> int:
+    """Return how many lines of these logs have these fields."""
+    return sum(told.items() <= event.items() for log in logs for event in _events(log))
 
 
 def _is_explained(end: End) -> bool:

@@ -5,28 +5,18 @@ from collections.abc import Mapping, Sequence
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 
 import psutil
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
-from tests.limits import Limit
 from tests.system.broker import RealKafka
 from tests.system.chaos.fleet import Fleet
+from tests.system.chaos.operators import Operator
 from tests.system.chaos.proxy import Network, Proxy
-from tests.system.chaos.schedule import (
-    EVERYBODY,
-    SESSION_TIMEOUT_S,
-    TRANSACTION_TIMEOUT_S,
-    Fault,
-    Kind,
-)
+from tests.system.chaos.schedule import EVERYBODY, OPERATOR, Fault, Kind
 from tests.system.chaos.small_disk import SmallDisk
 
 _STARTED_WITHIN_S = 20.0
 _TRANSACTION_WITHIN_S = 3.0
 _FULL_WITHIN_S = 20.0
 _FILL_EVERY_S = 0.05
-_EMPTY_WITHIN_S = 30.0
-_BROKER_LOOKS_EVERY_S = 1.0  # for transactions that have timed out; twice as often
 
 
 class FaultPlayer:
@@ -38,7 +28,7 @@ class FaultPlayer:
         extra: The one that joins and leaves.
         proxies: Name -> what stands between that daemon and the broker.
         broker: To be killed.
-        group: Of the daemons.
+        operator: Does what people do.
         disk: The broker's, if it is one that may be filled up.
     """
 
@@ -49,7 +39,7 @@ class FaultPlayer:
         extra: str,
         proxies: Mapping[str, Proxy],
         broker: RealKafka,
-        group: str,
+        operator: Operator,
         disk: SmallDisk | None = None,
     ) -> None:
         self._fleet = fleet
@@ -57,11 +47,14 @@ class FaultPlayer:
         self._extra = extra
         self._proxies = proxies
         self._broker = broker
-        self._group = group
+        self._operator = operator
         self._disk = disk
 
     def play(self, fault: Fault) -> bool:
         """Bring a fault about and end it; tell whether it came to pass."""
+        if fault.kind in OPERATOR:
+            self._operator.play(fault)
+            return True
         name = self._names[fault.target % len(self._names)]
         if fault.kind not in _OF_ALL:
             self._fleet.await_state(name, lambda pid: pid is not None, _STARTED_WITHIN_S)
@@ -109,8 +102,6 @@ class FaultPlayer:
                 pass  # it stands in the stream
             case Kind.DISK_FULL:
                 return self._fill_disk(fault.hold_s)
-            case Kind.OFFSETS_DELETED:
-                self._delete_offsets(SIGKILL if fault.target % 2 else SIGTERM)
         return True
 
     def _restart(self, name: str, number: Signals, hold_s: float) -> None:
@@ -119,26 +110,10 @@ class FaultPlayer:
         self._fleet.release(name)
 
     def _kill_all(self, hold_s: float) -> None:
-        wanted = self._end_all(SIGKILL)
+        wanted = self._fleet.wanted
+        for name in wanted:
+            self._fleet.end(name, SIGKILL)
         time.sleep(hold_s)
-        for name in wanted:
-            self._fleet.release(name)
-
-    def _end_all(self, number: Signals) -> list[str]:
-        wanted = [name for name in (*self._names, self._extra) if self._fleet.is_wanted(name)]
-        for name in wanted:
-            self._fleet.end(name, number)
-        return wanted
-
-    def _delete_offsets(self, number: Signals) -> None:
-        """Brokers delete those of an empty group alone; what was left open has ended by then."""
-        wanted = self._end_all(number)
-        time.sleep(max(SESSION_TIMEOUT_S, TRANSACTION_TIMEOUT_S) + _BROKER_LOOKS_EVERY_S)
-        admin = AdminClient({"bootstrap.servers": self._broker.bootstrap})
-        limit = Limit(_EMPTY_WITHIN_S)
-        while not _is_deleted(admin, self._group):
-            assert not limit.is_over, f"{self._group} is not empty"
-            time.sleep(_FILL_EVERY_S)
         for name in wanted:
             self._fleet.release(name)
 
@@ -209,22 +184,7 @@ class FaultPlayer:
             proxy.set_delay(0.0)
 
 
-_OF_ALL = {
-    Kind.KILL_ALL,
-    Kind.BROKER_KILL,
-    Kind.SCALE,
-    Kind.POISON_BURST,
-    Kind.DISK_FULL,
-    Kind.OFFSETS_DELETED,
-}
-
-
-def _is_deleted(admin: AdminClient, group: str) -> bool:
-    try:
-        admin.delete_consumer_groups([group])[group].result(_EMPTY_WITHIN_S)
-    except KafkaException:
-        return False
-    return True
+_OF_ALL = {Kind.KILL_ALL, Kind.BROKER_KILL, Kind.SCALE, Kind.POISON_BURST, Kind.DISK_FULL}
 
 
 def _is_stopped(pid: int | None) -> bool:

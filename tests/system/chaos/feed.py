@@ -3,14 +3,16 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from tests.system.chaos.stream import StreamRecord
 from tests.system.cluster import KafkaCluster
 
 _PATIENCE_S = 120.0
 _SLICE = 20
+_LOOK_S = 0.1
 
 
 def publish_all(
@@ -49,9 +51,8 @@ class Feed:
         self._chunks = chunks
         self._per_s = per_s
         self._time_ms = first_ms
-        self._producer = kafka.producer(
-            **{"message.timeout.ms": int(_PATIENCE_S * 1000), "linger.ms": 5}
-        )
+        self._kafka = kafka
+        self.renew()
         self._released = [threading.Event() for _ in chunks]
         self._failed: list[KafkaError] = []
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -60,6 +61,12 @@ class Feed:
     def release(self, i: int) -> None:
         """Let chunk i follow those before it."""
         self._released[i].set()
+
+    def renew(self) -> None:
+        """Begin with a new client, when nothing is under way: the topic was made anew."""
+        self._producer = self._kafka.producer(
+            **{"message.timeout.ms": int(_PATIENCE_S * 1000), "linger.ms": 5}
+        )
 
     def finish(self) -> None:
         """Wait until all is published.
@@ -97,6 +104,10 @@ class Feed:
                 )
             except BufferError:
                 self._producer.poll(0.1)
+            except KafkaException:  # the partition is not there yet
+                with suppress(KafkaException):
+                    self._producer.list_topics(self._topic, timeout=1.0)
+                time.sleep(_LOOK_S)
             else:
                 self._time_ms += 1
                 return

@@ -81,6 +81,11 @@ class Fleet:
         """The log of every daemon process."""
         return sorted(self._directory.glob("*.log"))
 
+    @property
+    def wanted(self) -> list[str]:
+        """The daemons that are to run."""
+        return [name for name, member in self._members.items() if member.wanted]
+
     def is_wanted(self, name: str) -> bool:
         """Tell whether a daemon is to run."""
         return self._members[name].wanted

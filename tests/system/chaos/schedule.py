@@ -35,11 +35,34 @@ class Kind(StrEnum):
     CLOCK_JUMP = "clock jumps"
     POISON_BURST = "burst of poison records"
     DISK_FULL = "broker's disk full until it dies, restart with space"
+    PARTITIONS_ADDED = "partition added to the input"
     OFFSETS_DELETED = "group's offsets deleted while no daemon runs"
+    OFFSETS_BEYOND_END = "group's offsets set beyond the end"
+    RENAMED = "detector renamed, daemon by daemon"
+    KEYS_MOVED = "some series move to another partition"
+    OFFSETS_SET_BACK = "group's offsets set back"
+    CHANGELOG_DELETED = "changelog deleted, another named"
+    INPUT_RECREATED = "input topic deleted and made anew"
 
 
-USUAL = tuple(kind for kind in Kind if kind not in {Kind.DISK_FULL, Kind.OFFSETS_DELETED})
-"""Those that need neither a right to mount a disk nor a wait until the group is empty."""
+TOLD = (Kind.OFFSETS_SET_BACK, Kind.CHANGELOG_DELETED, Kind.INPUT_RECREATED)
+"""Those after which outputs may differ, as is told: invariants hold instead."""
+
+OPERATOR = (
+    Kind.PARTITIONS_ADDED,
+    Kind.OFFSETS_DELETED,
+    Kind.OFFSETS_BEYOND_END,
+    Kind.RENAMED,
+    Kind.KEYS_MOVED,
+    *TOLD,
+)
+"""What people do. It takes longer: brokers change offsets of an empty group alone."""
+
+USUAL = tuple(kind for kind in Kind if kind not in {Kind.DISK_FULL, *OPERATOR})
+"""Those that need no right to mount a disk, and no operator."""
+
+AT_REST = {Kind.OFFSETS_BEYOND_END, Kind.INPUT_RECREATED}
+"""Those played when all input so far is committed, before more comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +77,7 @@ class Fault:
     pause_s: float
     """Quiet time after it."""
     strength: float
-    """Seconds of delay, or by which the clock jumps."""
+    """Seconds of delay, or by which the clock jumps; a share of records."""
 
 
 def draw_schedule(
@@ -113,6 +136,8 @@ def _strength(kind: Kind, rng: np.random.Generator) -> float:
             return float(rng.uniform(0.01, 0.2))
         case Kind.WORKER_SLOW:
             return float(rng.uniform(0.05, 0.5))
+        case Kind.OFFSETS_SET_BACK:  # by this share of all records
+            return float(rng.uniform(0.01, 0.3))
         case Kind.CLOCK_JUMP:  # from a second to a day, forwards or backwards
             return float(rng.choice([-1, 1]) * np.exp(rng.uniform(0, np.log(86_400))))
         case _:

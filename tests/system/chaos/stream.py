@@ -15,6 +15,7 @@ from tests.system.chaos.schedule import Fault, Kind
 from tests.system.harness import START_NS, STEP_S
 
 N_PARTITIONS = 6
+"""At first."""
 BURST_RECORDS = 150
 
 _POISON_SHARE = 0.02
@@ -22,6 +23,8 @@ _LATE_SHARE = 0.004
 _REVISED_SHARE = 0.004
 _MISSING_SHARE = 0.01
 _NULL_SHARE = 0.01
+_NEW_SERIES = 10
+_MOVED_SERIES = 8
 _LONG_GAP_SHARE = 0.0005
 _LONG_GAP_STEPS = 12  # longer than detect.max_gap: the series warms up again
 
@@ -48,6 +51,7 @@ def build_stream(
 
     Series take turns, a reading each. Some steps are missing, measured twice or come too late,
     some values are null, some gaps are long; bytes that are no reading stand among them.
+    A partition that is added gets series of its own.
     """
     n_steps = -(-readings_per_fault * len(schedule) // n_series) + _LONG_GAP_STEPS
     rng = np.random.default_rng([seed, 3])
@@ -57,8 +61,18 @@ def build_stream(
     ]
     poison = _poison(rng)
     turns = _turns(series, rng)
+    moves = np.random.default_rng([seed, 4])
     chunks: list[list[StreamRecord]] = []
+    n_partitions = N_PARTITIONS
     for fault in schedule:
+        if fault.kind is Kind.PARTITIONS_ADDED:
+            for i in range(len(series), len(series) + _NEW_SERIES):
+                values = recording.stretch(i, n_steps)
+                series.append(_Series(f"series-{i:04d}", recording, values, rng, n_partitions))
+            n_partitions += 1
+        elif fault.kind is Kind.KEYS_MOVED:
+            for i in moves.integers(len(series), size=_MOVED_SERIES).tolist():
+                series[i].partition = int(moves.integers(n_partitions))
         chunk = [next(poison) for _ in range(BURST_RECORDS * (fault.kind is Kind.POISON_BURST))]
         for _ in range(readings_per_fault):
             chunk += next(turns)
@@ -77,8 +91,12 @@ class _Series:
         recording: Recording,
         values: NDArray[np.float64],
         rng: np.random.Generator,
+        partition: int | None = None,
     ) -> None:
         self._name = name
+        self.partition = zlib.crc32(name.encode()) % N_PARTITIONS
+        if partition is not None:
+            self.partition = partition
         self._values = values
         self._rng = rng
         self._encoder = ReadingEncoder(numeric_features(recording.features), ReadingFormat())
@@ -104,10 +122,9 @@ class _Series:
     def _record(self, step: int, *, shift: float = 0.0) -> StreamRecord:
         values = self._values[step % len(self._values)] + shift
         shown = np.where(self._rng.random(len(values)) < _NULL_SHARE, np.nan, values)
-        key = self._name.encode()
         return StreamRecord(
-            partition=zlib.crc32(key) % N_PARTITIONS,
-            key=key,
+            partition=self.partition,
+            key=self._name.encode(),
             value=self._encoder.encode(
                 series=self._name,
                 time_ns=START_NS + (step + self._gap) * STEP_S * 10**9,

@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.system.chaos.recording import Recording
 from tests.system.chaos.schedule import Kind, draw_schedule
-from tests.system.chaos.stream import BURST_RECORDS, StreamRecord, build_stream
+from tests.system.chaos.stream import BURST_RECORDS, N_PARTITIONS, StreamRecord, build_stream
 
 N_FAULTS = len(Kind)
 
@@ -53,3 +53,17 @@ def test_a_series_stays_in_its_partition() -> None:
     places = {(r.key, r.partition) for r in chain.from_iterable(stream(1)) if not r.is_poison}
 
     assert len(places) == 10
+
+
+def test_an_added_partition_gets_series_of_its_own_and_some_series_move() -> None:
+    """Control: before that, no record goes there."""
+    kinds = (Kind.PARTITIONS_ADDED, Kind.KEYS_MOVED)
+    schedule = draw_schedule(1, 4, 3, kinds)
+    chunks = build_stream(small_recording(), schedule, seed=1, n_series=10, readings_per_fault=100)
+    added = [i for i, fault in enumerate(schedule) if fault.kind is Kind.PARTITIONS_ADDED]
+
+    for n, at in enumerate(added, start=N_PARTITIONS):
+        first = min(i for i, chunk in enumerate(chunks) if any(r.partition == n for r in chunk))
+        assert first == at
+    places = Counter(key for key, _ in {(r.key, r.partition) for c in chunks for r in c})
+    assert max(places.values()) > 1

@@ -1,0 +1,193 @@
+"""What people do to topics, groups and names while daemons run, or after they have stopped them."""
+
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+
+import yaml
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not re-exported
+    AdminClient,
+    NewPartitions,
+)
+
+from tests.limits import Limit
+from tests.system.broker import RealKafka
+from tests.system.chaos.ends import times_told
+from tests.system.chaos.fleet import Fleet
+from tests.system.chaos.schedule import SESSION_TIMEOUT_S, TRANSACTION_TIMEOUT_S, Fault, Kind
+from tests.system.harness import Topics
+from tests.system.scene import await_true
+
+_WITHIN_S = 30.0
+_LOOK_S = 0.2
+_BROKER_LOOKS_EVERY_S = 1.0  # for transactions that have timed out; twice as often
+_METADATA_AGE_S = 60.0  # after which clients ask again
+_BEYOND = 1000
+_LARGE = {"max.message.bytes": str(15 * 1024 * 1024)}
+
+NAME = "renamed-"
+"""What the names begin with that a detector is given."""
+
+
+class Operator:
+    """Does one thing after the other.
+
+    Args:
+        fleet: The daemons.
+        broker: Of the topics.
+        topics: Of the group.
+        configs: Of all daemons; settings are changed there.
+    """
+
+    def __init__(
+        self, fleet: Fleet, broker: RealKafka, topics: Topics, configs: Collection[Path]
+    ) -> None:
+        self._fleet = fleet
+        self._broker = broker
+        self._topics = topics
+        self._configs = configs
+        self._admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+        self._n_done = 0
+        self.changelog = f"{topics.group}-changelog"
+        """The topic in use."""
+
+    def set_start(self) -> None:
+        """Let later starts without an offset begin at the end, once each partition has one.
+
+        That must lose nothing, and would where it were obeyed.
+        """
+        await_true(lambda: min(self._committed().values()) > 0, "committed", _WITHIN_S)
+        self._configure("kafka", "start", "latest")
+
+    def play(self, fault: Fault) -> None:
+        """Do what a fault says; with an odd target the harder way."""
+        self._n_done += 1
+        is_hard = bool(fault.target % 2)
+        number = SIGKILL if is_hard else SIGTERM
+        match fault.kind:
+            case Kind.PARTITIONS_ADDED:
+                if is_hard:
+                    self._add_to_running()
+                else:
+                    self._stopped(self._add_to_stopped, SIGTERM)
+            case Kind.OFFSETS_DELETED:
+                self._stopped(self._delete_group, number)
+            case Kind.OFFSETS_BEYOND_END:
+                self._set_beyond_end(number)
+            case Kind.OFFSETS_SET_BACK:
+                share = 1 - fault.strength
+                self._stopped(lambda: self._set_offsets(lambda n: round(n * share)), number)
+            case Kind.RENAMED:
+                self._rename(number)
+            case Kind.CHANGELOG_DELETED:
+                self._stopped(lambda: self._lose_changelog(is_made=is_hard), SIGTERM)
+            case Kind.INPUT_RECREATED:
+                if is_hard:
+                    self._recreate_input()
+                else:
+                    self._stopped(self._recreate_input, SIGTERM)
+
+    def _stopped(self, do: Callable[[], None], number: Signals) -> None:
+        """Do something while no daemon runs, and the group knows that."""
+        wanted = self._fleet.wanted
+        for name in wanted:
+            self._fleet.end(name, number)
+        time.sleep(max(SESSION_TIMEOUT_S, TRANSACTION_TIMEOUT_S) + _BROKER_LOOKS_EVERY_S)
+        do()
+        for name in wanted:
+            self._fleet.release(name)
+
+    def _add_to_running(self) -> None:
+        """Wait until the daemons have extended the changelog: without, none can start."""
+        await_true(self._fleet.have_all_joined, "every daemon has partitions", _WITHIN_S)
+        told = {"event": "changelog_extended"}
+        n_told = times_told(self._fleet.logs, told)
+        self._add_partition(self._topics.input)
+        await_true(
+            lambda: times_told(self._fleet.logs, told) > n_told, "told", _METADATA_AGE_S + _WITHIN_S
+        )
+
+    def _add_to_stopped(self) -> None:
+        """Do what the daemon says where it may not extend the changelog."""
+        self._add_partition(self.changelog)
+        self._add_partition(self._topics.input)
+
+    def _add_partition(self, topic: str) -> None:
+        new = NewPartitions(topic, len(self._committed()) + 1)
+        self._admin.create_partitions([new])[topic].result(_WITHIN_S)
+
+    def _delete_group(self) -> None:
+        group = self._topics.group
+        self._once_empty(
+            lambda: self._admin.delete_consumer_groups([group])[group].result(_WITHIN_S)
+        )
+
+    def _set_offsets(self, change: Callable[[int], int]) -> None:
+        """Set the group's offsets, as the brokers' own tool does: without their notes."""
+        wanted = [
+            TopicPartition(self._topics.input, partition, change(offset))
+            for partition, offset in self._committed().items()
+            if offset >= 0
+        ]
+        asked = [ConsumerGroupTopicPartitions(self._topics.group, wanted)]
+        self._once_empty(
+            lambda: self._admin.alter_consumer_group_offsets(asked)[self._topics.group].result(
+                _WITHIN_S
+            )
+        )
+
+    def _set_beyond_end(self, number: Signals) -> None:
+        """Wait until the daemons have told it: what comes before that is skipped."""
+        told = {"event": "offset_mismatched", "reason": "beyond_end"}
+        wanted = times_told(self._fleet.logs, told) + len(self._committed())
+        self._stopped(lambda: self._set_offsets(lambda n: n + _BEYOND), number)
+        await_true(lambda: times_told(self._fleet.logs, told) >= wanted, "told", 2 * _WITHIN_S)
+
+    def _rename(self, number: Signals) -> None:
+        self._configure("detector", "name", f"{NAME}{self._n_done}")
+        for name in self._fleet.wanted:
+            self._fleet.end(name, number)
+            self._fleet.release(name)
+
+    def _lose_changelog(self, *, is_made: bool) -> None:
+        self._delete_topic(self.changelog)
+        self.changelog = f"{self._topics.group}-{self._n_done}-changelog"
+        if is_made:
+            compacted = {"cleanup.policy": "compact"}
+            self._broker.create_topic(self.changelog, len(self._committed()), compacted)
+        self._configure("state", "topic", self.changelog)
+
+    def _recreate_input(self) -> None:
+        n_partitions = len(self._committed())
+        self._delete_topic(self._topics.input)
+        self._broker.create_topic(self._topics.input, n_partitions, _LARGE)
+
+    def _delete_topic(self, topic: str) -> None:
+        self._admin.delete_topics([topic])[topic].result(_WITHIN_S)
+        await_true(lambda: topic not in self._admin.list_topics(timeout=10).topics, "it is gone")
+
+    def _configure(self, section: str, name: str, value: str) -> None:
+        """Change a setting of all daemons, for their next start."""
+        for path in self._configs:
+            content = yaml.safe_load(path.read_text())
+            content.setdefault(section, {})[name] = value
+            path.write_text(yaml.safe_dump(content))
+
+    def _committed(self) -> dict[int, int]:
+        """Return the group's offset of each partition of the input."""
+        return self._broker.committed(self._topics.group, self._topics.input)
+
+    def _once_empty(self, do: Callable[[], object]) -> None:
+        """Do what brokers do to an empty group alone."""
+        limit = Limit(_WITHIN_S)
+        while True:
+            try:
+                do()
+            except KafkaException:
+                if limit.is_over:
+                    raise
+                time.sleep(_LOOK_S)
+            else:
+                return
