@@ -1,6 +1,6 @@
 """Restores partitions to the state of their last owner, concurrently with the live ones."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -73,6 +73,7 @@ class Restorer:
         self._clock = clock
         self._history_ns = round(config.history_age_s * 1e9)
         self._ask_at = -float("inf")
+        self._unanswered: set[int] = set()
 
     def cancel(self, numbers: Iterable[int]) -> None:
         """Stop reading for revoked partitions."""
@@ -95,8 +96,8 @@ class Restorer:
             self._finish(self._changelog, Phase.RESTORED)
         # Requests that no broker answers are retried on the next call.
         with suppress(KafkaUnavailableError):
-            for one in self._partitions.within(Phase.RESTORED):
-                self._replay(one)
+            self._each(self._partitions.within(Phase.RESTORED), self._replay)
+        with suppress(KafkaUnavailableError):
             self._open()
         again = self._input.poll(max_records)
         if again is not None:
@@ -146,19 +147,32 @@ class Restorer:
         self._ask_at = self._clock.monotonic() + _ASK_PAUSE_S
         if self._growth is not None:
             held = self._growth.placed(held)
-        numbers = [one.number for one in held]
-        committed = self._consumer.offsets.committed(numbers)
-        # Requested after the committed offsets: the state of their transaction is before these
-        # ends, even if its marker is not written yet.
-        ends = {} if self._changelog is None else self._changelog.end_offsets(numbers)
-        for one in held:
-            if not self._begins.is_taken(one, committed.get(one.number)):
-                continue
-            if self._changelog is None:
-                one.phase = Phase.RESTORED
-            else:
-                one.phase = Phase.RESTORING
-                self._changelog.add(one.number, None, ends[one.number])
+        committed = self._consumer.offsets.committed([one.number for one in held])
+        self._each(held, lambda one: self._take(one, committed.get(one.number)))
+
+    def _take(self, one: Partition, committed: int | None) -> None:
+        """Start loading the state of a held partition, if its offset is certain."""
+        if not self._begins.is_taken(one, committed):
+            return
+        if self._changelog is None:
+            one.phase = Phase.RESTORED
+            return
+        # Requested after the committed offset: the state of its transaction is before this end,
+        # even if its marker is not written yet.
+        end = self._changelog.end_offsets([one.number])[one.number]
+        one.phase = Phase.RESTORING
+        self._changelog.add(one.number, None, end)
+
+    def _each(self, partitions: Iterable[Partition], ask: Callable[[Partition], None]) -> None:
+        """Ask about each, until one is not answered: that is asked about last the next time.
+
+        Raises:
+            KafkaUnavailableError: Then.
+        """
+        for one in sorted(partitions, key=lambda one: one.number in self._unanswered):
+            self._unanswered.add(one.number)
+            ask(one)
+            self._unanswered.discard(one.number)
 
     def _adopt(self, one: Partition) -> None:
         """Go on with incidents that are open on the alerts topic, where their state is lost.

@@ -10,7 +10,9 @@ from stream_vae.events import RecordsConsumed, RecordsLost
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.state.partitions import Phase
 from tests.conftest import make_spec
+from tests.memory_kafka.consumer import MemoryOffsets
 from tests.memory_kafka.instance import Instance
+from tests.memory_kafka.reader import MemoryReader
 from tests.memory_kafka.scene import CHANGELOG, INPUT, Scene, reading
 
 SLOW = {"snapshot_interval_s": 1000.0}
@@ -331,6 +333,36 @@ def test_a_transaction_left_open_holds_its_partitions_until_it_has_timed_out() -
     scene.settle(one)
     assert scene.dead_letters() == [b"poison"] * 2
     scene.assert_undisturbed(one)
+
+
+@pytest.mark.parametrize(
+    ("client", "request_"), [(MemoryOffsets, "end"), (MemoryReader, "end_offsets")]
+)
+def test_a_partition_whose_leader_is_gone_does_not_hold_the_others(
+    monkeypatch: pytest.MonkeyPatch, client: type, request_: str
+) -> None:
+    """Of the input, or of the changelog."""
+    scene = Scene(partitions=3)
+    for partition in range(3):
+        scene.feed_series("s", range(20), partition=partition)
+    first = scene.start("first")
+    scene.settle(first)
+    first.stop()
+    usual = getattr(client, request_)
+
+    def end(self: object, asked: int | list[int]) -> object:
+        if asked == 0 or (isinstance(asked, list) and 0 in asked):
+            raise KafkaUnavailableError("no leader")
+        return usual(self, asked)
+
+    monkeypatch.setattr(client, request_, end)
+    one = scene.start("next")
+    for _ in range(10):
+        one.turn(3)
+        scene.kafka.clock.sleep(1.0)
+    assert one.partitions.live == {1, 2}
+    monkeypatch.undo()
+    scene.settle(one)
 
 
 def test_brokers_that_do_not_answer_are_asked_again() -> None:
