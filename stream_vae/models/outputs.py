@@ -115,6 +115,11 @@ class WindowOutput:
         self._reconstruction = reconstruction
 
     @property
+    def has_windows(self) -> bool:
+        """Whether the windows are known, not their residuals alone."""
+        return self._windows is not None
+
+    @property
     def windows(self) -> Tensor:
         """The windows themselves, scaled; undefined where nothing was observed."""
         assert self._windows is not None  # noqa: S101 -- the reconstructor always gives them

@@ -105,9 +105,8 @@ def test_tracking_that_is_set_is_refused_where_nothing_is_tracked() -> None:
         ConfigError, match=r"detect.tracking: .*readings 96.*'mean_square' does not"
     ):
         detector_parts(SPEC, DetectConfig(tracking=slow))
-    single = DetectConfig(profile="univariate", tracking=slow)
-    with pytest.raises(ConfigError, match=r"detect.tracking: .*likelihood, .*univariate, does"):
-        detector_parts(tracked, single)
+    with pytest.raises(ValueError, match=r"tracking: .*readings 96.*of profile univariate does"):
+        DetectConfig(profile="univariate", tracking=slow)
     with pytest.raises(ValueError, match=r"tracking: .*readings 96.*likelihood does not use"):
         DetectConfig(threshold=ThresholdConfig(method="likelihood"), tracking=slow)
 

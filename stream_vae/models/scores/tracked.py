@@ -125,7 +125,7 @@ class Tracked(Score):
             for output in one.outputs
         )
         for score, mean, output in batches:
-            constant += _sum_about(mean, output)
+            constant += _sum_about(mean, output) if output.has_windows else 0.0
             is_window = output.observed.any(dim=2).any(dim=1)
             squares += score.sum_of_squares(output).cpu().numpy()
             count += output.observed.sum(dim=(0, 1)).cpu().numpy()
@@ -134,9 +134,8 @@ class Tracked(Score):
                 evidence.append(found[:room])
                 room -= len(found)
         mean_square = np.where(count > 0, squares / np.maximum(count, 1), 1.0)
-        usual = UsualResiduals.of(
-            np.concatenate(evidence), mean_square, squares.sum(axis=1) / max(constant, 1e-30)
-        )
+        compared = squares.sum(axis=1) / constant if constant else None
+        usual = UsualResiduals.of(np.concatenate(evidence), mean_square, compared)
         return blank.about(usual, data.device)
 
     def by(self, members: tuple[Member, ...]) -> Self:
