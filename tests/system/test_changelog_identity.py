@@ -78,10 +78,7 @@ def test_partitions_that_are_added_while_a_daemon_runs_are_taken_up(scene: Scene
         scene.await_committed({0: 30, 1: 20}, daemon)
         assert daemon.stop() == 0
         assert len(daemon.find("changelog_extended")) == 1
-    changelog = f"{scene.topics.group}-changelog"
-    wanted = {name: NewPartitions(name, 3) for name in (topic, changelog)}
-    for name, new in wanted.items():
-        admin.create_partitions([new])[name].result(30)
+    admin.create_partitions([NewPartitions(topic, 3)])[topic].result(30)
     await_true(lambda: len(admin.list_topics(topic).topics[topic].partitions) == 3, "added")
     scene.kafka.produce(topic, as_records(sine_values(20, seed=3), "u"), partition=2)
     with scene.daemon(kafka__start="latest") as daemon:

@@ -68,6 +68,7 @@ _DAEMON: dict[str, object] = {
 }
 
 _TELLS: Mapping[Kind, Mapping[str, object]] = {
+    Kind.PARTITIONS_ADDED: {"event": "changelog_extended"},
     Kind.OFFSETS_DELETED: {"event": "offset_mismatched", "reason": "missing"},
     Kind.OFFSETS_BEYOND_END: {"event": "offset_mismatched", "reason": "beyond_end"},
     Kind.OFFSETS_SET_BACK: {"event": "offset_mismatched", "reason": "set_back"},

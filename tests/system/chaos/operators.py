@@ -23,7 +23,6 @@ from tests.system.scene import await_true
 _WITHIN_S = 30.0
 _LOOK_S = 0.2
 _BROKER_LOOKS_EVERY_S = 1.0  # for transactions that have timed out; twice as often
-_METADATA_AGE_S = 60.0  # after which clients ask again
 _BEYOND = 1000
 _LARGE = {"max.message.bytes": str(15 * 1024 * 1024)}
 
@@ -69,9 +68,9 @@ class Operator:
         match fault.kind:
             case Kind.PARTITIONS_ADDED:
                 if is_hard:
-                    self._add_to_running()
+                    self._add_partition()
                 else:
-                    self._stopped(self._add_to_stopped, SIGTERM)
+                    self._stopped(self._add_partition, SIGTERM)
             case Kind.OFFSETS_DELETED:
                 self._stopped(self._delete_group, number)
             case Kind.OFFSETS_BEYOND_END:
@@ -99,22 +98,8 @@ class Operator:
         for name in wanted:
             self._fleet.release(name)
 
-    def _add_to_running(self) -> None:
-        """Wait until the daemons have extended the changelog: without, none can start."""
-        await_true(self._fleet.have_all_joined, "every daemon has partitions", _WITHIN_S)
-        told = {"event": "changelog_extended"}
-        n_told = times_told(self._fleet.logs, told)
-        self._add_partition(self._topics.input)
-        await_true(
-            lambda: times_told(self._fleet.logs, told) > n_told, "told", _METADATA_AGE_S + _WITHIN_S
-        )
-
-    def _add_to_stopped(self) -> None:
-        """Do what the daemon says where it may not extend the changelog."""
-        self._add_partition(self.changelog)
-        self._add_partition(self._topics.input)
-
-    def _add_partition(self, topic: str) -> None:
+    def _add_partition(self) -> None:
+        topic = self._topics.input
         new = NewPartitions(topic, len(self._committed()) + 1)
         self._admin.create_partitions([new])[topic].result(_WITHIN_S)
 

@@ -79,7 +79,12 @@ class FoundTopic:
 
 
 def topic_errors(
-    topic: OwnedTopic, found: FoundTopic, source: FoundTopic, bootstrap: str
+    topic: OwnedTopic,
+    found: FoundTopic,
+    source: FoundTopic,
+    bootstrap: str,
+    *,
+    may_grow: bool = False,
 ) -> Iterator[str]:
     """Yield what makes an existing topic unusable: found, expected, and the command that fixes it.
 
@@ -93,6 +98,7 @@ def topic_errors(
         found: Its description by the brokers.
         source: The input topic.
         bootstrap: Brokers, for the commands that fix it.
+        may_grow: Whether a changelog gets the partitions that it lacks once they are needed.
     """
     policy = found.settings.get("cleanup.policy")
     policies = set(filter(None, (policy or "").split(",")))
@@ -105,7 +111,8 @@ def topic_errors(
                 f"{place} has cleanup.policy={policy}; expected compact, or the state of quiet "
                 f"series is lost: run `{alter} --add-config cleanup.policy=compact`, {another}"
             )
-        if found.n_partitions != source.n_partitions:
+        is_wider = found.n_partitions > source.n_partitions
+        if is_wider or (found.n_partitions < source.n_partitions and not may_grow):
             yield (
                 f"{place} has {found.n_partitions} partitions; expected {source.n_partitions}, one "
                 f"for each of the input topic {source.name!r}: "

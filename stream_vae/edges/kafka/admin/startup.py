@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 from confluent_kafka.cimpl import NewTopic
 
 from stream_vae.core.ports import EventSink
+from stream_vae.edges.kafka.admin.group_notes import read_notes
 from stream_vae.edges.kafka.admin.owned_topics import FoundTopic, OwnedTopic, Right, topic_errors
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.deadline import Deadline
@@ -26,6 +27,7 @@ from stream_vae.errors import (
     TopicMissingError,
 )
 from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed
+from stream_vae.wire.offset_notes import changelog_of
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -48,8 +50,9 @@ def await_topics(
     """Wait until brokers answer and every topic exists and is usable; create missing ones.
 
     Owned topics get as many partitions as the input, so that alerts scale with it and the changelog
-    has one partition per input partition, and the brokers' default replication. The embedded broker
-    has no admin API: there, topics are only looked up.
+    has one partition per input partition, and the brokers' default replication. A changelog of this
+    group and input that has fewer is extended later, where its partitions are needed. The embedded
+    broker has no admin API: there, topics are only looked up.
 
     Args:
         config: Brokers and deadline.
@@ -78,7 +81,7 @@ def await_topics(
     is_unreachable = False
     while not stopping():
         try:
-            not_ready = _check_topics(admin, config.bootstrap_servers, input_topic, owned_topics)
+            not_ready = _check_topics(admin, config, input_topic, owned_topics)
         except _NoAnswer as exc:
             admin.poll(0)  # calls error_cb
             not_ready = _NotReady(_no_answer_reason(client_errors, exc), is_outage=True)
@@ -134,7 +137,7 @@ def _sleep(seconds: float, deadline: Deadline, stopping: Callable[[], bool]) -> 
 
 
 def _check_topics(
-    admin: AdminClient, bootstrap: str, input_topic: str, owned_topics: Sequence[OwnedTopic]
+    admin: AdminClient, config: KafkaConfig, input_topic: str, owned_topics: Sequence[OwnedTopic]
 ) -> _NotReady | None:
     """Check existing topics and create the others; return what to wait for, if anything."""
     try:
@@ -170,7 +173,7 @@ def _check_topics(
             )
             for name in names
         }
-        _refuse_unfit(present, found, found[input_topic], bootstrap)
+        _refuse_unfit(present, found, found[input_topic], config)
         missing = [topic for topic in owned_topics if topic not in present]
         _create(admin, missing, found[input_topic].n_partitions)
     except KafkaUnavailableError as exc:
@@ -238,15 +241,35 @@ def _refuse_unfit(
     topics: Sequence[OwnedTopic],
     found: Mapping[str, FoundTopic],
     source: FoundTopic,
-    bootstrap: str,
+    config: KafkaConfig,
 ) -> None:
     errors = [
         error
         for topic in topics
-        for error in topic_errors(topic, found[topic.name], source, bootstrap)
+        for error in topic_errors(
+            topic,
+            found[topic.name],
+            source,
+            config.bootstrap_servers,
+            may_grow=_may_grow(topic, found[topic.name], source, config),
+        )
     ]
     if errors:
         raise ConfigError("\n  ".join(["topics that cannot be used:", *errors]))
+
+
+def _may_grow(
+    topic: OwnedTopic, found: FoundTopic, source: FoundTopic, config: KafkaConfig
+) -> bool:
+    """Tell whether a changelog lacks partitions because the input has got more since.
+
+    Then it is extended as by a daemon that runs. One that the group has not written for this input
+    is left alone: that is a wrong name, and partitions cannot be removed.
+    """
+    if topic.kind != "changelog" or found.n_partitions >= source.n_partitions:
+        return False
+    named = map(changelog_of, read_notes(config, source.name).of.values())
+    return any(one is not None and one.name == topic.name for one in named)
 
 
 def _create(admin: AdminClient, topics: Sequence[OwnedTopic], n_partitions: int) -> None:
