@@ -117,11 +117,14 @@ class Operator:
             if offset >= 0
         ]
         asked = [ConsumerGroupTopicPartitions(self._topics.group, wanted)]
-        self._once_empty(
-            lambda: self._admin.alter_consumer_group_offsets(asked)[self._topics.group].result(
-                _WITHIN_S
-            )
-        )
+
+        def alter() -> None:
+            done = self._admin.alter_consumer_group_offsets(asked)[self._topics.group]
+            for one in done.result(_WITHIN_S).topic_partitions:
+                if one.error is not None:
+                    raise KafkaException(one.error)
+
+        self._once_empty(alter)
 
     def _set_beyond_end(self, number: Signals) -> None:
         """Wait until the daemons have told it: what comes before that is skipped."""
