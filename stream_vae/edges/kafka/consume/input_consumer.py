@@ -16,6 +16,7 @@ from confluent_kafka import (
 from stream_vae.core.ports import EventSink, RebalanceListener
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
+from stream_vae.edges.kafka.client_log import GroupProtocolLog
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.membership import MembershipWatch
 from stream_vae.edges.kafka.deadline import Deadline
@@ -64,6 +65,7 @@ class InputConsumer:
         self._refused: Deadline | None = None
         self._watch = BrokerWatch(self._operation, config.broker_deadline_s, events)
         self._membership = MembershipWatch(config.group_id, self._longest_out_s(), events)
+        self._protocol_log: GroupProtocolLog | None = None
         self._consumer = self._make_client()
 
     def subscribe(self, listener: RebalanceListener) -> None:
@@ -98,6 +100,9 @@ class InputConsumer:
         with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
         self._watch.tick(self._consumer)
+        if self._protocol_log is not None and self._protocol_log.is_refused:
+            self._take_classic()
+            return None
         if self._membership.must_replace(self._consumer, is_reachable=self.reachable):
             self._replace_member()
             return None  # what was fetched is of partitions that are lost
@@ -199,6 +204,12 @@ class InputConsumer:
         properties = consumer_properties(
             self._config, self._protocol, instance=self._config.instance_id
         )
+        self._protocol_log = None
+        if self._config.group_protocol == "auto" and self._protocol == "consumer":
+            wanted = properties.get("debug")
+            self._protocol_log = GroupProtocolLog(keeps_debug=bool(wanted))
+            debug = f"{wanted},cgrp" if wanted else "cgrp"
+            properties |= {"debug": debug, "logger": self._protocol_log}
         return Consumer({**properties, "error_cb": self._watch.client_error})
 
     def _join(self) -> None:
@@ -214,9 +225,7 @@ class InputConsumer:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- see above
             self._reach_end(message.partition() or 0, message.offset() or 0)
         elif error.code() in UNSUPPORTED and self._config.group_protocol == "auto":
-            self._protocol = "classic"
-            self._membership.allow(self._longest_out_s())
-            self._join_again("the brokers do not offer the protocol `consumer`: taking `classic`")
+            self._take_classic()
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see above
             self._skip_lost(message.partition() or 0)
         elif error.code() == KafkaError.UNRELEASED_INSTANCE_ID:
@@ -302,6 +311,13 @@ class InputConsumer:
             raise why
         self._refused.pause(_REJOIN_PAUSE_S)
         self._join_again(str(why))
+
+    def _take_classic(self) -> None:
+        """Join with the protocol `classic`, for good; what an earlier member had is lost."""
+        self._protocol = "classic"
+        self._membership.allow(self._longest_out_s())
+        self._left(self._partitions(self._assignment), is_lost=True)
+        self._join_again("the brokers do not offer the protocol `consumer`: taking `classic`")
 
     def _join_again(self, why: str) -> None:
         self._events.record(

@@ -19,6 +19,9 @@ from stream_vae.edges.kafka.embedded import EmbeddedBroker
 _LIBRARY = ctypes.CDLL(cimpl.__file__)
 _HEARTBEAT = 68
 """The key of `ConsumerGroupHeartbeat` (KIP-848)."""
+_LISTED = struct.pack(">hh", _HEARTBEAT, 1)
+"""How the broker lists it: its key and oldest version; the next is the newest."""
+_UNKNOWN_LISTED = struct.pack(">hh", 30_000, 1)
 _ERROR_AT = 9
 """Of its answer: after the number (4), a tag (1) and the throttle time (4)."""
 
@@ -28,9 +31,12 @@ class RefusingCoordinator:
 
     Args:
         broker: Advertises this proxy from now on.
+        offers_heartbeat: Whether it lists the heartbeat of the protocol `consumer` among the
+            requests it knows, as brokers since 4.0 do.
     """
 
-    def __init__(self, broker: EmbeddedBroker) -> None:
+    def __init__(self, broker: EmbeddedBroker, *, offers_heartbeat: bool = True) -> None:
+        self._offers_heartbeat = offers_heartbeat
         self.refused: set[bytes] = set()
         """Members that are told `FENCED_MEMBER_EPOCH` instead of what the broker answers."""
         self.members: list[bytes] = []
@@ -91,6 +97,8 @@ class RefusingCoordinator:
                 if frame[:4] in asked:
                     refusal = struct.pack(">h", KafkaError.FENCED_MEMBER_EPOCH)
                     frame = frame[:_ERROR_AT] + refusal + frame[_ERROR_AT + 2 :]
+                if not self._offers_heartbeat:
+                    frame = frame.replace(_LISTED, _UNKNOWN_LISTED)
                 client.sendall(struct.pack(">i", len(frame)) + frame)
 
 

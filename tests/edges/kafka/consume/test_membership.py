@@ -1,16 +1,18 @@
 """A member that the group does not let in again, with the real client."""
 
+import logging
 import time
 from collections.abc import Callable
 
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
 
+from stream_vae.edges.kafka.client_log import GroupProtocolLog
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume import membership
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
-from stream_vae.events import MemberReplaced, MembershipLost, MembershipRegained
+from stream_vae.events import ConsumptionDelayed, MemberReplaced, MembershipLost, MembershipRegained
 from tests.edges.kafka.consume.refusing_coordinator import RefusingCoordinator
 from tests.recorded_events import RecordedEvents
 
@@ -109,6 +111,40 @@ def test_what_was_fetched_before_a_member_is_replaced_is_left_to_others(
         assert (records.values, one.consumer.poll(1, 1.0)) == ([b"first"], None)
         assert one.lost == [(0,)]
         one.consumer.abandon()
+
+
+@pytest.mark.parametrize("offers_consumer", [True, False])
+def test_auto_takes_classic_only_where_the_coordinator_does_not_know_the_other_protocol(
+    *, offers_consumer: bool
+) -> None:
+    """Brokers before 4.0 do not list it, and the client then waits for ever without an error."""
+    events = RecordedEvents()
+    with (
+        EmbeddedBroker({"readings": 2}) as broker,
+        RefusingCoordinator(broker, offers_heartbeat=offers_consumer) as coordinator,
+    ):
+        config = KafkaConfig(bootstrap_servers=coordinator.bootstrap, group_id="g")
+        one = Owner(InputConsumer(config, "readings", events))
+        one.poll_until(lambda: one.consumer.joined and one.owned == {0, 1})
+        one.consumer.abandon()
+    assert bool(coordinator.members) == offers_consumer
+    told = [each.detail for each in events.of(ConsumptionDelayed)]
+    assert [("taking `classic`" in each) for each in told] == ([] if offers_consumer else [True])
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_the_debug_messages_that_auto_needs_are_logged_only_where_they_are_wanted(
+    caplog: pytest.LogCaptureFixture, *, is_wanted: bool
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    log = GroupProtocolLog(keeps_debug=is_wanted)
+    log.log(logging.DEBUG, "%s [%s] %s", "HEARTBEAT", "consumer-1", "next heartbeat")
+    log.log(logging.WARNING, "%s [%s] %s", "FAIL", "consumer-1", "connection refused")
+    assert not log.is_refused
+    assert ("next heartbeat" in caplog.text, "connection refused" in caplog.text) == (
+        is_wanted,
+        True,
+    )
 
 
 def test_in_a_classic_group_a_member_may_be_out_for_as_long_as_others_take_to_poll() -> None:
