@@ -50,7 +50,8 @@ class TransactionalClient:
         self._events = events
         self._is_waiting = False
         self._numbers = itertools.count()
-        self._unacknowledged: set[int] = set()
+        self._unacknowledged: dict[int, str] = {}
+        """Number -> topic of the transaction's records that no broker has acknowledged."""
         self._seen_at = time.monotonic()
         self._longest_gap_s = 0.0
         self.must_renew = False
@@ -84,7 +85,7 @@ class TransactionalClient:
         if self.must_renew:
             self.renew(deadline)
         self._producer.begin_transaction()
-        self._unacknowledged = set()
+        self._unacknowledged = {}
         self._seen_at, self._longest_gap_s = time.monotonic(), 0.0
 
     @property
@@ -108,7 +109,7 @@ class TransactionalClient:
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                unacknowledged.discard(number)
+                unacknowledged.pop(number, None)
             on_delivery(error, message)
 
         while True:
@@ -132,7 +133,7 @@ class TransactionalClient:
                 self._look_at(record.topic)
                 outdated.pause(_RETRY_PAUSE_S)
             else:
-                unacknowledged.add(number)
+                unacknowledged[number] = record.topic
                 return
 
     def add_offsets(
@@ -184,7 +185,8 @@ class TransactionalClient:
                 error = error_of(exc)
                 if recovery(error) is not Recovery.RETRY:
                     raise
-                why = translate(error, replace(self._operation, doing=doing))
+                at = f"{doing}{self._still_open()}"
+                why = translate(error, replace(self._operation, doing=at))
                 if deadline.has_passed:
                     raise why from exc
                 self._report_waiting(str(why), time.monotonic() - began)
@@ -195,6 +197,12 @@ class TransactionalClient:
                     self._is_waiting = False
                     self._events.record(BrokerReached(waited_s=time.monotonic() - began))
                 return
+
+    def _still_open(self) -> str:
+        """Name the topics that keep the transaction waiting; the client only counts records."""
+        topics = sorted(set(self._unacknowledged.values()))
+        named = ", ".join(map(repr, topics))
+        return f" (no broker has acknowledged its records for {named})" if topics else ""
 
     def _look_at(self, topic: str) -> None:
         """Have the client ask how many partitions a topic has; it would only after minutes."""

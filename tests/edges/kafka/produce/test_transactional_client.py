@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from stream_vae.core.records import OutputRecord
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.deadline import Deadline
+from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.errors import Operation
 from stream_vae.edges.kafka.produce import transactional_client
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
+from stream_vae.errors import KafkaUnavailableError
 from stream_vae.events import BrokerReached, BrokerUnreachable
 from tests.recorded_events import RecordedEvents
 
@@ -65,3 +68,26 @@ def test_a_quick_call_is_not_told_of() -> None:
     events = RecordedEvents()
     make_client(SlowProducer(0.0), events).add_offsets([], None, Deadline(60))
     assert events.events == []
+
+
+def test_a_commit_that_ends_at_the_deadline_names_the_topics_of_its_open_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transactional_client, "_STEP_TIMEOUT_S", 0.2)
+    with EmbeddedBroker({"alerts": 1, "dead-letters": 1}) as broker:
+        config = KafkaConfig(bootstrap_servers=broker.bootstrap)
+        operation = Operation(doing="testing", transactional_id="t")
+        client = TransactionalClient(config, operation, RecordedEvents())
+        client.open(Deadline(20))
+        client.begin(Deadline(20))
+        for topic in ("alerts", "dead-letters"):
+            record = OutputRecord(topic=topic, key=None, value=b"1", headers=(), partition=0)
+            client.publish(record, lambda *_: None)
+            if topic == "alerts":
+                client._producer.flush(20)
+                broker.go_down()
+        with pytest.raises(KafkaUnavailableError) as raised:
+            client.commit(Deadline(0.2))
+        client._producer.purge()
+    assert "'dead-letters'" in str(raised.value)
+    assert "'alerts'" not in str(raised.value), "control: that one is acknowledged"
