@@ -19,7 +19,7 @@ BROKER_FIXTURES = {"kafka", "own_kafka", "far_kafka", "secure_kafka"}
 
 _TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
 _EXAMPLES = {"fast": 10, "ci": 40, "thorough": 2000}
-_WORKERS = 2
+_WORKERS = 3
 _IN_GROUPS = "stream_vae_in_groups"
 
 # A deadline for an example, or for finding one, says more of the machine than of the program.
@@ -45,10 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Let whole suites run on two workers; what is named is run in this process, to be watched.
+    """Let whole suites run on three workers; what is named is run in this process, to be watched.
 
-    Much of the time of system tests is waiting. `-n` says otherwise, as do `--pdb`, `-s`, `-k`
-    and `--cov`.
+    Much of the time of system tests is waiting, so that three fill two cores. `-n` says
+    otherwise, as do `--pdb`, `-s`, `-k` and `--cov`.
     """
     option = config.option
     is_worker = hasattr(config, "workerinput")

@@ -48,7 +48,7 @@ def test_brokers_and_topics_are_waited_for_and_an_outage_is_survived(
         "kafka__poll_records": 10,
     }
     with (
-        scene.daemon(**quick, kafka__broker_deadline_s=60.0) as daemon,
+        scene.daemon(**quick, kafka__broker_deadline_s=180.0) as daemon,
         scene.daemon(kafka__broker_deadline_s=3.0) as hasty,
     ):
         assert hasty.wait(60) == 1
