@@ -115,8 +115,8 @@ def topic_errors(
         if is_wider or (found.n_partitions < source.n_partitions and not may_grow):
             yield (
                 f"{place} has {found.n_partitions} partitions; expected {source.n_partitions}, one "
-                f"for each of the input topic {source.name!r}: "
-                + _repartition(found, source, bootstrap, another)
+                f"for each of the input topic {source.name!r}. If the state is another input's, "
+                "correct input.topic; else " + _repartition(found, source, bootstrap, another)
             )
     elif "compact" in policies:
         yield (
@@ -161,7 +161,7 @@ def _sizes(topic: OwnedTopic, source: FoundTopic) -> Iterator[tuple[int, str]]:
 def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another: str) -> str:
     if found.n_partitions > source.n_partitions:
         name = _SETTINGS["changelog"]
-        return f"partitions cannot be removed; name another topic in {name} (this state is lost)"
+        return f"partitions cannot be removed: name another topic in {name} (this state is lost)"
     return (
         f"run `kafka-topics.sh --bootstrap-server {bootstrap} --alter --topic {found.name} "
         f"--partitions {source.n_partitions}`, {another}"
