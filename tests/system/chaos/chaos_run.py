@@ -67,16 +67,6 @@ _DAEMON: dict[str, object] = {
     "detect.silence.intervals": 0,  # it depends on the wall clock
 }
 
-_TELLS: Mapping[Kind, Mapping[str, object]] = {
-    Kind.PARTITIONS_ADDED: {"event": "changelog_extended"},
-    Kind.OFFSETS_DELETED: {"event": "offset_mismatched", "reason": "missing"},
-    Kind.OFFSETS_BEYOND_END: {"event": "offset_mismatched", "reason": "beyond_end"},
-    Kind.OFFSETS_SET_BACK: {"event": "offset_mismatched", "reason": "set_back"},
-    Kind.CHANGELOG_DELETED: {"event": "incidents_adopted"},
-    Kind.INPUT_RECREATED: {"event": "offset_mismatched", "reason": "recreated"},
-}
-"""The log line that tells of what people did."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -169,7 +159,6 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
     has_retired = times_told(fleet.logs, {"event": "series_evicted", "reason": "moved"}) > 0
     if not kinds & set(TOLD) and not has_retired:
         found += differences(oracle, run)
-    found += _untold(schedule, fleet)
     return Report(
         origin=recording.origin,
         faults=Counter(fault.kind.value for fault in schedule),
@@ -289,16 +278,6 @@ def _positive(offsets: Mapping[int, int]) -> dict[int, int]:
 def _ends(chunks: Sequence[Sequence[StreamRecord]]) -> dict[int, int]:
     """Return the end of each partition that holds these."""
     return dict(sorted(Counter(record.partition for record in chain(*chunks)).items()))
-
-
-def _untold(schedule: Sequence[Fault], fleet: Fleet) -> list[str]:
-    """Return the kinds of faults that the daemons' logs do not tell of."""
-    played = {fault.kind for fault in schedule} & set(_TELLS)
-    return [
-        f"no log tells of: {kind.value}"
-        for kind in sorted(played)
-        if not times_told(fleet.logs, _TELLS[kind])
-    ]
 
 
 def _check_input(stage: _Stage, topics: Topics) -> None:

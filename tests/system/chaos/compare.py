@@ -100,7 +100,9 @@ def _in_another_order(
 def _by_series(events: Sequence[Mapping[str, Any]]) -> defaultdict[str, list[Identity]]:
     order: defaultdict[str, list[Identity]] = defaultdict(list)
     for event in events:
-        order[event["series"]["key"]].append(_identity(event))
+        # Between partitions there is no order: a key may have moved.
+        place = f"{event['source']['partition']}/{event['series']['key']}"
+        order[place].append(_identity(event))
     return order
 
 

@@ -1,7 +1,7 @@
 """What people do to topics, groups and names while daemons run, or after they have stopped them."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
@@ -22,9 +22,24 @@ from tests.system.scene import await_true
 
 _WITHIN_S = 30.0
 _LOOK_S = 0.2
+_TOLD_WITHIN_S = 90.0  # a client asks every minute how many partitions there are
 _BROKER_LOOKS_EVERY_S = 1.0  # for transactions that have timed out; twice as often
 _BEYOND = 1000
+_SOME = 10
 _LARGE = {"max.message.bytes": str(15 * 1024 * 1024)}
+
+_TELLS: Mapping[Kind, Mapping[str, object]] = {
+    Kind.PARTITIONS_ADDED: {"event": "state_restored"},
+    Kind.OFFSETS_DELETED: {"event": "offset_mismatched", "reason": "missing"},
+    Kind.OFFSETS_BEYOND_END: {"event": "offset_mismatched", "reason": "beyond_end"},
+    Kind.OFFSETS_SET_BACK: {"event": "offset_mismatched", "reason": "set_back"},
+    Kind.CHANGELOG_DELETED: {"event": "state_restored", "state": "history"},
+    Kind.INPUT_RECREATED: {"event": "offset_mismatched", "reason": "recreated"},
+}
+"""The log line that tells of what was done."""
+
+_OF_EACH_PARTITION = {Kind.OFFSETS_BEYOND_END, Kind.CHANGELOG_DELETED}
+"""What comes before it is told would be skipped; what is open stays so until then."""
 
 NAME = "renamed-"
 """What the names begin with that a detector is given."""
@@ -57,12 +72,24 @@ class Operator:
 
         That must lose nothing, and would where it were obeyed.
         """
-        await_true(lambda: min(self._committed().values()) > 0, "committed", _WITHIN_S)
+        self._await_offsets()
         self._configure("kafka", "start", "latest")
 
     def play(self, fault: Fault) -> None:
-        """Do what a fault says; with an odd target the harder way."""
+        """Do what a fault says, with an odd target the harder way, and wait until a log tells."""
         self._n_done += 1
+        told = dict(_TELLS.get(fault.kind, {}))
+        if fault.kind is Kind.PARTITIONS_ADDED:
+            told["partition"] = len(self._committed())  # the new one's number
+        wanted = times_told(self._fleet.logs, told)
+        wanted += len(self._committed()) if fault.kind in _OF_EACH_PARTITION else 1
+        self._do(fault)
+        if told:
+            await_true(
+                lambda: times_told(self._fleet.logs, told) >= wanted, f"{told}", _TOLD_WITHIN_S
+            )
+
+    def _do(self, fault: Fault) -> None:
         is_hard = bool(fault.target % 2)
         number = SIGKILL if is_hard else SIGTERM
         match fault.kind:
@@ -74,8 +101,9 @@ class Operator:
             case Kind.OFFSETS_DELETED:
                 self._stopped(self._delete_group, number)
             case Kind.OFFSETS_BEYOND_END:
-                self._set_beyond_end(number)
+                self._stopped(lambda: self._set_offsets(lambda n: n + _BEYOND), number)
             case Kind.OFFSETS_SET_BACK:
+                self._await_offsets()
                 share = 1 - fault.strength
                 self._stopped(lambda: self._set_offsets(lambda n: round(n * share)), number)
             case Kind.RENAMED:
@@ -126,13 +154,6 @@ class Operator:
 
         self._once_empty(alter)
 
-    def _set_beyond_end(self, number: Signals) -> None:
-        """Wait until the daemons have told it: what comes before that is skipped."""
-        told = {"event": "offset_mismatched", "reason": "beyond_end"}
-        wanted = times_told(self._fleet.logs, told) + len(self._committed())
-        self._stopped(lambda: self._set_offsets(lambda n: n + _BEYOND), number)
-        await_true(lambda: times_told(self._fleet.logs, told) >= wanted, "told", 2 * _WITHIN_S)
-
     def _rename(self, number: Signals) -> None:
         self._configure("detector", "name", f"{NAME}{self._n_done}")
         for name in self._fleet.wanted:
@@ -162,6 +183,10 @@ class Operator:
             content = yaml.safe_load(path.read_text())
             content.setdefault(section, {})[name] = value
             path.write_text(yaml.safe_dump(content))
+
+    def _await_offsets(self) -> None:
+        """Wait until each partition has one that can be set back."""
+        await_true(lambda: min(self._committed().values()) > _SOME, "committed", _WITHIN_S)
 
     def _committed(self) -> dict[int, int]:
         """Return the group's offset of each partition of the input."""

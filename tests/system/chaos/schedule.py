@@ -137,7 +137,7 @@ def _strength(kind: Kind, rng: np.random.Generator) -> float:
         case Kind.WORKER_SLOW:
             return float(rng.uniform(0.05, 0.5))
         case Kind.OFFSETS_SET_BACK:  # by this share of all records
-            return float(rng.uniform(0.01, 0.3))
+            return float(rng.uniform(0.1, 0.4))
         case Kind.CLOCK_JUMP:  # from a second to a day, forwards or backwards
             return float(rng.choice([-1, 1]) * np.exp(rng.uniform(0, np.log(86_400))))
         case _:
