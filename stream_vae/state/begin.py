@@ -115,7 +115,7 @@ class BeginFinder:
             one.begin = self._consumer.offsets.oldest(one.number)
         else:
             one.begin = self._consumer.offsets.end(one.number)
-            found.state = "history" if facts.start == "history" else found.state
+            found.reads_history = facts.start == "history"
         found.newest = newest
         self._mark(one, is_anew=one.begin < newest or found.mismatch == "recreated")
 

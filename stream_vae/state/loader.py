@@ -113,7 +113,7 @@ class ChangelogLoader:
         found.newest, found.series = -1, 0
         found.foreign.clear()
         if found.unfit:
-            found.state, found.why_unfit = "history", _OTHER_OFFSETS
+            found.why_unfit = _OTHER_OFFSETS
 
     def save_again(self, one: Partition) -> None:
         """Have all series of a partition saved: their records no longer count."""
@@ -179,7 +179,6 @@ class ChangelogLoader:
                 one.restoration.unfit[name[1]] = offset
         if not fits.all():
             restoration = one.restoration
-            restoration.state = "history"
             restoration.why_unfit = (
                 _BEYOND if is_usable else self._other(restoration.models.get(head.model))
             )
@@ -192,8 +191,7 @@ class ChangelogLoader:
             self._evict(lacking)
         is_whole = store.load(names, states, by_this_model=is_ours)
         one.restoration.series += len(names)
-        if one.restoration.state != "history":
-            one.restoration.state = "restored" if is_whole else "carried over"
+        one.restoration.loaded = "restored" if is_whole else "carried over"
 
     def _parts_of(
         self, head: RowHead, rows: NDArray[np.void], scaler: Scaler

@@ -57,11 +57,21 @@ class Restoration:
     """How that and the changelog contradict each other, see `OffsetMismatched`; "" if not."""
     series: int = 0
     replayed: int = 0
-    state: str = "cold"
-    """`cold`, `restored`, `carried over` (parts of the state are reset: they are another model's,
-    or were not saved) or `history`."""
+    loaded: str = "cold"
+    """`cold`, `restored` or `carried over` (parts of the state are reset: they are another model's,
+    or were not saved)."""
+    reads_history: bool = False
+    """Whether series warm up from the input although none of them is unfit."""
     knows_model: bool = False
     """Whether the changelog has the record that describes this model's rows."""
+
+    @property
+    def state(self) -> str:
+        """`loaded`, or `history` where series warm up from the input.
+
+        What is unfit may be saved again in later records, so that none is at the end.
+        """
+        return "history" if self.unfit or self.reads_history else self.loaded
 
 
 @dataclass(slots=True)

@@ -196,9 +196,9 @@ class Restorer:
         found = one.restoration
         self._begins.find(one)
         if one.committed is not None and one.checkpoint is None and self._changelog is not None:
-            found.state = "history"  # the group went on before it kept state, or that is gone
+            found.reads_history = True  # the group went on before it kept state, or that is gone
         if found.is_marked and found.state == "cold":
-            found.state = "restored"  # no series had been saved yet: all are read again
+            found.loaded = "restored"  # no series had been saved yet: all are read again
         since, clock_ns = one.begin, self._clock.time_ns()
         if found.state == "history":
             # Records that wait to be processed may all be older than the history that is read.

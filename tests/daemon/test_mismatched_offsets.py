@@ -234,6 +234,25 @@ def test_an_incident_that_opens_after_the_group_was_set_back_outlives_a_crash() 
     assert firing(scene) == set()
 
 
+@pytest.mark.parametrize("kind", ["set back", "recreated"])
+def test_a_start_after_a_clean_stop_restores_whatever_had_happened_before(kind: str) -> None:
+    """Records of before stay in the changelog; what was saved again counts, and nothing is read."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=True)
+    if kind == "set back":
+        scene.group.committed = {0: (10, "")}
+    else:
+        recreate(scene)
+        scene.feed("s", mixed(range(100, 140)))
+    for name, expected in (("a", "history"), ("b", "restored"), ("c", "restored")):
+        one = start(scene, name)
+        scene.settle(one)
+        [told] = one.restored
+        assert told.state == expected
+        one.stop()
+    assert (told.replayed, told.series_discarded, told.detail) == (0, 0, "")
+
+
 def test_the_state_of_another_input_topic_is_refused() -> None:
     """Control: that of this one is not, whatever the brokers know of ids."""
     scene = Scene(state=SLOW)

@@ -208,7 +208,9 @@ def test_a_changelog_of_version_1_goes_on_as_the_release_that_wrote_it(model: st
     restored, expect = Restored(spec), kept["expect"]
     assert restored.pipeline.detector.version == kept["spec"]["model_key"]
     for one in restored.partitions.restoring:
-        found = {**asdict(one.restoration), "checkpoint": one.checkpoint and asdict(one.checkpoint)}
+        checkpoint = None if one.checkpoint is None else asdict(one.checkpoint)
+        state = one.restoration.state
+        found = {**asdict(one.restoration), "state": state, "checkpoint": checkpoint}
         kept_here = expect["restorations"][str(one.number)] | {"state": "carried over"}
         assert_same(kept_here, found)
     assert_same(without(expect["loaded"], THRESHOLD), as_json(restored.series()), "loaded")
