@@ -14,6 +14,7 @@ from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.ports import EventSink
 from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.build import Edges, build_loop
+from stream_vae.daemon.checked_start import CheckedStart, check_start
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.loop import PollLoop
 from stream_vae.daemon.scoring_worker import ScoringWorker
@@ -21,10 +22,7 @@ from stream_vae.daemon.service import Surroundings
 from stream_vae.daemon.topics import owned_topics
 from stream_vae.detect import drift
 from stream_vae.edges.files.bundle_files import load_bundle
-from stream_vae.edges.kafka.admin.changelog_identity import identify_changelog, identify_input
-from stream_vae.edges.kafka.admin.group_notes import count_at_begin
 from stream_vae.edges.kafka.admin.partition_adder import PartitionAdder
-from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.read.lost_state import lacks_state
@@ -47,7 +45,6 @@ from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.settings import Settings
 from stream_vae.wire.alerts import decode_alert
-from stream_vae.wire.offset_notes import TopicIdentity
 
 
 def start_loop(around: Surroundings) -> PollLoop | None:
@@ -101,20 +98,12 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         links=settings.detector.links,
     )
     topics = owned_topics(settings, spec, origin)
-    if not await_topics(
-        settings.kafka, settings.input.topic, topics, around.events, stopping=around.stopping
-    ):
+    checked = check_start(around, topics)
+    if checked is None:
         return None
-    changelog = settings.changelog_topic
-    identity, input_id = None, ""
-    if changelog is not None:
-        identity = identify_changelog(
-            settings.kafka, settings.input.topic, changelog, around.stopping
-        )
-        input_id = identify_input(settings.kafka, settings.input.topic, around.stopping)
     return build_loop(
         settings,
-        _edges(around, scorer, instance, identity, input_id),
+        _edges(around, scorer, instance, checked),
         pipeline=Pipeline(
             Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
         ),
@@ -149,17 +138,16 @@ def _edges(
     around: Surroundings,
     scorer: WindowScorer,
     instance: str,
-    changelog_identity: TopicIdentity | None,
-    input_id: str,
+    checked: CheckedStart,
 ) -> Edges:
     settings, events = around.loaded.settings, around.events
     kafka, topic, changelog = settings.kafka, settings.input.topic, settings.changelog_topic
-    began_with = count_at_begin(kafka, topic, around.stopping)
+    began_with = checked.standing.began_with
     producer = OutputProducer(
         kafka,
         f"{kafka.group_id}.{instance}",
         _BeatingSink(events, around.heartbeat, around.clock),
-        changelog=changelog_identity,
+        changelog=checked.changelog,
         began_with=began_with,
         may_have_rival=kafka.instance_id is not None,
     )
@@ -180,7 +168,7 @@ def _edges(
         events=events,
         clock=around.clock,
         heartbeat=around.heartbeat,
-        input_id=input_id,
+        input_id=checked.standing.input.id,
         began_with=began_with,
     )
 

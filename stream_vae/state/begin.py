@@ -1,13 +1,13 @@
 """Where a partition goes on: the group's offset, its saved state and the input, held together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stream_vae.core.ports import Clock, InputConsumer
-from stream_vae.errors import ConfigError
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import Partition
+from stream_vae.state.standing import refuse_another_input
 from stream_vae.wire.snapshots import SavedInput
 
 _SHORT_FOR_S = 2.0  # a new leader may not know at once how far its partition goes
@@ -99,7 +99,7 @@ class BeginFinder:
             ConfigError: If the state is that of another input topic.
         """
         found, facts = one.restoration, self._facts
-        self._refuse_another(found.input)
+        refuse_another_input(found.input, facts.topic, self._changelog)
         newest, was = found.newest, found.input
         if was is not None and was.id and facts.id and was.id != facts.id:
             self._begin_anew(one)
@@ -138,22 +138,13 @@ class BeginFinder:
 
     def _mark(self, one: Partition, *, is_anew: bool) -> None:
         """Have the changelog say which input later offsets belong to, where it does not."""
-        found, saved = one.restoration, SavedInput(topic=self._facts.topic, id=self._facts.id)
+        found, facts = one.restoration, self._facts
+        saved = SavedInput(topic=facts.topic, id=facts.id, began_with=facts.began_with)
         if is_anew:
-            found.input_to_save = SavedInput(topic=saved.topic, id=saved.id, is_anew=True)
+            found.input_to_save = replace(saved, is_anew=True)
             found.is_marked = False
             self._loader.save_again(one)
             if one.checkpoint is not None and one.checkpoint.offset > one.begin:
                 one.checkpoint = None
         elif found.input is None or (found.input.id != saved.id and saved.id):
             found.input_to_save = saved
-
-    def _refuse_another(self, saved: SavedInput | None) -> None:
-        if saved is not None and saved.topic != self._facts.topic:
-            msg = (
-                f"input.topic is {self._facts.topic!r}, and topic {self._changelog!r} "
-                f"(state.topic) keeps the state of the input topic {saved.topic!r}; expected the "
-                f"same: set input.topic to {saved.topic!r}, or give this deployment a "
-                "kafka.group_id and a state.topic of its own"
-            )
-            raise ConfigError(msg)

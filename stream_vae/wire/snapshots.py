@@ -112,6 +112,8 @@ class SavedInput:
     """Of the topic; "" where the brokers know none."""
     is_anew: bool = False
     """Whether offsets begin anew here: those in earlier records are not to be compared."""
+    began_with: int = 0
+    """Partitions that it had when the group began to consume it; 0 where that is not told."""
 
 
 def encode_rows(

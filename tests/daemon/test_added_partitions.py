@@ -1,10 +1,17 @@
 """Partitions that the input gets while the daemon runs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from stream_vae.events import ChangelogExtended, ChangelogTooNarrow, StateRestored
+from stream_vae.events import (
+    ChangelogExtended,
+    ChangelogTooNarrow,
+    OffsetMismatched,
+    StateRestored,
+)
+from stream_vae.wire import snapshots
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.scene import CHANGELOG, Scene
 
@@ -19,6 +26,18 @@ def running(scene: Scene) -> Instance:
 def forbid(one: Instance, refusal: str | None) -> None:
     assert one.partition_adder is not None
     one.partition_adder.refusal = refusal
+
+
+def forget_count(scene: Scene) -> None:
+    """Make the changelog one of a build that did not tell how many partitions there were."""
+    entries = scene.entries(CHANGELOG)
+    scene.kafka.create_topic(CHANGELOG)
+    for entry in entries:
+        value = entry.value
+        if entry.key == snapshots.INPUT and value is not None:
+            saved, _ = snapshots.decode_value(value, snapshots.SavedInput)
+            value = snapshots.encode_value(replace(saved, began_with=0))
+        scene.kafka.produce(CHANGELOG, value, key=entry.key, partition=0)
 
 
 def restored(one: Instance) -> list[int]:
@@ -99,6 +118,31 @@ def test_a_partition_that_appears_is_read_from_its_beginning_wherever_the_group_
     one.turn(600)
     assert scene.committed == {0: 20, 1: 9}
     assert one.pipeline.n_series == 1
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "early build"])
+def test_so_is_one_that_was_added_while_the_groups_offsets_were_deleted_too(
+    *, is_told: bool
+) -> None:
+    """The changelog tells whose it is, and how many partitions there were."""
+    scene = Scene(kafka={"start": "latest"})
+    scene.feed("s", [b"before"] * 5)
+    one = scene.start()
+    scene.settle(one)
+    one.stop()
+    if not is_told:
+        forget_count(scene)
+    scene.group.committed.clear()
+    scene.feed("s", [b"meanwhile"] * 3)
+    scene.add_partitions(3)
+    scene.feed("t", [b"new"] * 9, partition=1)
+    other = scene.start("b")
+    scene.settle(other)
+    assert scene.committed == {0: 8, 1: 9, 2: 0}
+    letters = scene.dead_letters()
+    assert (letters.count(b"meanwhile"), letters.count(b"new"), len(letters)) == (3, 9, 12)
+    assert [told.reason for told in other.events.of(OffsetMismatched)] == ["missing"]
+    assert len(other.events.of(ChangelogExtended)) == 1
 
 
 @pytest.mark.parametrize("state", [{}, {"changelog": False}], ids=["state", "stateless"])

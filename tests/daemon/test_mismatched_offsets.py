@@ -253,18 +253,34 @@ def test_a_start_after_a_clean_stop_restores_whatever_had_happened_before(kind: 
     assert (told.replayed, told.series_discarded, told.detail) == (0, 0, "")
 
 
-def test_the_state_of_another_input_topic_is_refused() -> None:
-    """Control: that of this one is not, whatever the brokers know of ids."""
+@pytest.mark.parametrize("finds_owner", [True, False], ids=["at once", "when it is loaded"])
+@pytest.mark.parametrize("n_partitions", [1, 3])
+def test_the_state_of_another_input_topic_is_refused(
+    n_partitions: int, *, finds_owner: bool
+) -> None:
+    """Before the group is joined, if its oldest records tell; of how many partitions it may be.
+
+    Control: that of this one is not, whatever the brokers know of ids.
+    """
     scene = Scene(state=SLOW)
     begun(scene, stops=True)
     scene.group.committed.clear()
-    scene.kafka.create_topic("other")
+    scene.kafka.create_topic("other", n_partitions)
     settings = scene.parts.settings
     other = settings.model_copy(update={"input": replace(settings.input, topic="other")})
-    one = scene.start("other", settings=other)
-    one.turn_until(lambda: not one.is_running)
-    assert isinstance(one.failure, ConfigError)
-    for name in ("'other'", repr(INPUT), repr(CHANGELOG), "kafka.group_id"):
-        assert name in str(one.failure)
+    named: tuple[str, ...] = ("'other'", repr(INPUT), repr(CHANGELOG), "kafka.group_id")
+    if finds_owner or n_partitions != 1:
+        with pytest.raises(ConfigError) as refused:
+            scene.start("other", settings=other, finds_owner=finds_owner)
+        told = str(refused.value)
+    else:
+        one = scene.start("other", settings=other, finds_owner=False)
+        one.turn_until(lambda: not one.is_running)
+        assert isinstance(one.failure, ConfigError)
+        told = str(one.failure)
+    if not finds_owner and n_partitions != 1:
+        named = ("If the state is another input's, correct input.topic",)
+    for name in named:
+        assert name in told
     control = start(scene, "control")
     scene.settle(control)

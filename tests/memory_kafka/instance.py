@@ -15,6 +15,7 @@ from stream_vae.core.state_layout import PartitionPart
 from stream_vae.daemon.build import Edges, build_loop
 from stream_vae.daemon.loop import PollLoop
 from stream_vae.daemon.work_queue import Work
+from stream_vae.errors import ConfigError
 from stream_vae.events import StateRestored
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.inputs.formats import build_decoder
@@ -22,11 +23,13 @@ from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
+from stream_vae.state.owner import find_owner
 from stream_vae.state.partitions import PartitionTable
-from stream_vae.wire.offset_notes import partitions_at_begin
+from stream_vae.state.standing import Standing, TopicFacts
 from tests.conftest import MeanSquareScorer, make_spec
 from tests.memory_kafka.adder import MemoryPartitionAdder
 from tests.memory_kafka.broker import MemoryKafka
+from tests.memory_kafka.clock import ManualClock
 from tests.memory_kafka.consumer import MemoryConsumer
 from tests.memory_kafka.faults import Crash, Faults
 from tests.memory_kafka.producer import MemoryProducer
@@ -53,6 +56,8 @@ class Parts:
     producer: type[MemoryProducer] = MemoryProducer
     knows_ids: bool = True
     """Whether brokers tell the ids of topics; those before 2.8 do not."""
+    finds_owner: bool = True
+    """Whether a start finds soon which input the changelog is of."""
     open_incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
     """Found on the alerts topic, where the state is lost."""
 
@@ -64,6 +69,9 @@ class Instance:
         kafka: The brokers.
         parts: What it is made of.
         name: Its `kafka.instance_id`.
+
+    Raises:
+        ConfigError: If its start is refused.
     """
 
     def __init__(self, kafka: MemoryKafka, parts: Parts, name: str) -> None:
@@ -100,8 +108,12 @@ class Instance:
             ),
             partition_parts=parts.partition_parts,
         )
-        notes = [note for _, note in kafka.group(group, topic).committed.values()]
-        began_with = partitions_at_begin(notes, len(kafka.logs(topic)))
+        standing = _standing(kafka, parts)
+        standing.refuse_contradictions()
+        errors = standing.partition_errors(lambda n: f"widen to {n}")
+        if errors:
+            raise ConfigError(errors[0])
+        began_with = standing.began_with
         edges = Edges(
             consumer=self.consumer,
             producer=parts.producer(kafka, group, f"{group}.{name}", faults, began_with),
@@ -113,7 +125,7 @@ class Instance:
             events=self.events,
             clock=kafka.clock,
             heartbeat=Heartbeat(kafka.clock.monotonic()),
-            input_id=kafka.topic_id(topic) if parts.knows_ids else "",
+            input_id=standing.input.id,
             began_with=began_with,
             transaction=stepped(faults),
         )
@@ -198,3 +210,29 @@ class Instance:
     def _bury(self) -> None:
         self.status = "dead"
         self.consumer.member.silent_since = self._kafka.clock.monotonic()
+
+
+def _standing(kafka: MemoryKafka, parts: Parts) -> Standing:
+    """Return what a start finds."""
+    settings = parts.settings
+    topic, group, changelog = (
+        settings.input.topic,
+        settings.kafka.group_id,
+        settings.changelog_topic,
+    )
+
+    def facts(name: str) -> TopicFacts:
+        found = kafka.topic_id(name) if parts.knows_ids else ""
+        return TopicFacts(name=name, id=found, n_partitions=len(kafka.logs(name)))
+
+    owner = None
+    if changelog is not None and parts.finds_owner:
+        reader = MemoryReader(kafka, changelog, Faults(), "owner")
+        owner = find_owner(reader, clock=ManualClock(), stopping=lambda: False)
+    return Standing(
+        group=group,
+        input=facts(topic),
+        changelog=None if changelog is None else facts(changelog),
+        notes={p: note for p, (_, note) in kafka.group(group, topic).committed.items()},
+        owner=owner,
+    )

@@ -22,15 +22,29 @@ def test_one_that_was_deleted_is_refused_by_name_until_another_is_named(scene: S
             assert daemon.stop() == 0
     opened = scene.alert_identities()
     assert [sequence for _, sequence in opened][:1] == [0]
+
+    other = scene.kafka.new_topic("other", partitions=3)
+    with scene.daemon(input__topic=other, output__late_topic=f"{other}-late") as daemon:
+        assert daemon.wait(60) == 2
+        (failed,) = daemon.find("daemon_failed")
+        assert daemon.find("daemon_ready") == []
+    assert f"keeps the state of the input topic {scene.topics.input!r}" in failed["detail"]
+    assert f"{other}-late" not in admin.list_topics(timeout=10).topics, "nothing was made"
+
     admin.delete_topics([changelog])[changelog].result(30)
     await_true(lambda: changelog not in admin.list_topics(timeout=10).topics, "it is gone")
 
-    for _ in range(2):
+    for found in ("no topic of that name", "the topic id"):
         with scene.daemon() as daemon:
             assert daemon.wait(60) == 2
             (failed,) = daemon.find("daemon_failed")
+            assert daemon.find("daemon_ready") == []
         assert f"topic '{changelog}' (state.topic) is not the one in which" in failed["detail"]
+        assert f"found {found}" in failed["detail"]
         assert "set state.topic to a new name" in failed["detail"]
+        if found == "no topic of that name":
+            assert changelog not in admin.list_topics(timeout=10).topics, "nothing was made"
+            scene.kafka.create_topic(changelog, config={"cleanup.policy": "compact"})
 
     scene.kafka.produce(scene.topics.input, records[60:])
     with scene.daemon(state__topic=f"{changelog}-2") as daemon:

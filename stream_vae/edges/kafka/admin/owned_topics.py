@@ -83,22 +83,18 @@ def topic_errors(
     found: FoundTopic,
     source: FoundTopic,
     bootstrap: str,
-    *,
-    may_grow: bool = False,
 ) -> Iterator[str]:
     """Yield what makes an existing topic unusable: found, expected, and the command that fixes it.
 
-    A changelog that is not compacted loses the state of quiet series, or grows without bound; one
-    with another number of partitions than the input cannot hold the state of all of them. The other
-    topics must keep every record, and accept what the input accepts. All must accept the largest
-    record and the largest batch: the client does not split a batch that brokers refuse.
+    A changelog that is not compacted loses the state of quiet series, or grows without bound. The
+    other topics must keep every record, and accept what the input accepts. All must accept the
+    largest record and the largest batch: the client does not split a batch that brokers refuse.
 
     Args:
         topic: Its use.
         found: Its description by the brokers.
         source: The input topic.
         bootstrap: Brokers, for the commands that fix it.
-        may_grow: Whether a changelog gets the partitions that it lacks once they are needed.
     """
     policy = found.settings.get("cleanup.policy")
     policies = set(filter(None, (policy or "").split(",")))
@@ -110,13 +106,6 @@ def topic_errors(
             yield (
                 f"{place} has cleanup.policy={policy}; expected compact, or the state of quiet "
                 f"series is lost: run `{alter} --add-config cleanup.policy=compact`, {another}"
-            )
-        is_wider = found.n_partitions > source.n_partitions
-        if is_wider or (found.n_partitions < source.n_partitions and not may_grow):
-            yield (
-                f"{place} has {found.n_partitions} partitions; expected {source.n_partitions}, one "
-                f"for each of the input topic {source.name!r}. If the state is another input's, "
-                "correct input.topic; else " + _repartition(found, source, bootstrap, another)
             )
     elif "compact" in policies:
         yield (
@@ -156,16 +145,6 @@ def _sizes(topic: OwnedTopic, source: FoundTopic) -> Iterator[tuple[int, str]]:
             )
         )
     yield from sorted(sizes, reverse=True)
-
-
-def _repartition(found: FoundTopic, source: FoundTopic, bootstrap: str, another: str) -> str:
-    if found.n_partitions > source.n_partitions:
-        name = _SETTINGS["changelog"]
-        return f"partitions cannot be removed: name another topic in {name} (this state is lost)"
-    return (
-        f"run `kafka-topics.sh --bootstrap-server {bootstrap} --alter --topic {found.name} "
-        f"--partitions {source.n_partitions}`, {another}"
-    )
 
 
 def _largest_batch(topic: FoundTopic) -> int | None:

@@ -22,6 +22,14 @@ _REQUEST_TIMEOUT_S = 10.0
 _LONGEST_S = 30.0
 
 
+def widen_command(config: KafkaConfig, topic: str, n_partitions: int) -> str:
+    """Return the command that gives a topic so many partitions."""
+    return (
+        f"kafka-topics.sh --bootstrap-server {config.bootstrap_servers} --alter --topic {topic} "
+        f"--partitions {n_partitions}"
+    )
+
+
 class PartitionAdder:
     """See `ports.PartitionAdder`.
 
@@ -38,10 +46,7 @@ class PartitionAdder:
 
     def command(self, n_partitions: int) -> str:
         """Return what an operator runs for the same."""
-        return (
-            f"kafka-topics.sh --bootstrap-server {self._config.bootstrap_servers} --alter "
-            f"--topic {self._topic} --partitions {n_partitions}"
-        )
+        return widen_command(self._config, self._topic, n_partitions)
 
     def add(self, n_partitions: int) -> None:
         """Start giving the topic this many partitions; a no-op while that is in progress."""

@@ -1,4 +1,4 @@
-"""Waits for brokers and topics at startup."""
+"""Waits for brokers and topics at startup, and makes topics that are missing."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 from confluent_kafka.cimpl import NewTopic
 
 from stream_vae.core.ports import EventSink
-from stream_vae.edges.kafka.admin.group_notes import read_notes
 from stream_vae.edges.kafka.admin.owned_topics import FoundTopic, OwnedTopic, Right, topic_errors
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.deadline import Deadline
@@ -27,7 +26,6 @@ from stream_vae.errors import (
     TopicMissingError,
 )
 from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed
-from stream_vae.wire.offset_notes import changelog_of
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -39,6 +37,16 @@ _EMBEDDED_CLUSTER = "mockCluster"
 """Prefix of the cluster id of librdkafka's mock cluster, which has no admin API."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundTopics:
+    """What is there of the topics of a daemon."""
+
+    source: FoundTopic
+    """The input topic."""
+    owned: Mapping[str, FoundTopic]
+    """Name -> one that exists already."""
+
+
 def await_topics(
     config: KafkaConfig,
     input_topic: str,
@@ -46,31 +54,28 @@ def await_topics(
     events: EventSink,
     *,
     stopping: Callable[[], bool],
-) -> bool:
-    """Wait until brokers answer and every topic exists and is usable; create missing ones.
+) -> FoundTopics | None:
+    """Wait until brokers answer, the input topic exists, and all that exist can be used.
 
-    Owned topics get as many partitions as the input, so that alerts scale with it and the changelog
-    has one partition per input partition, and the brokers' default replication. A changelog of this
-    group and input that has fewer is extended later, where its partitions are needed. The embedded
-    broker has no admin API: there, topics are only looked up.
+    Nothing is created: what is found may turn out to be another deployment's. The embedded broker
+    has no admin API: there, topics are only looked up.
 
     Args:
         config: Brokers and deadline.
-        input_topic: Is not created here.
-        owned_topics: Created if missing, else checked, see `topic_errors`.
+        input_topic: Waited for.
+        owned_topics: May be missing.
         events: Receives, before each retry, why no broker answers or what is missing although one
             does, and once one answers, how many seconds that took.
         stopping: Returns whether to stop waiting.
 
     Returns:
-        False if `stopping` returned true first.
+        None if `stopping` returned true first.
 
     Raises:
         KafkaUnavailableError: At the deadline; says what is missing.
         TopicMissingError: At the deadline, if the input topic is missing.
-        KafkaRefusedError: If the brokers refuse the credentials, or the right to see, create or
-            describe a topic is missing; names the right.
-        ConfigError: If an existing topic is unusable; lists everything that is wrong.
+        KafkaRefusedError: If the brokers refuse the credentials, or the right to see or describe a
+            topic is missing; names the right.
     """
     client_errors: deque[KafkaError] = deque(maxlen=_MAX_CLIENT_ERRORS)
     properties = client_properties(config)
@@ -81,26 +86,87 @@ def await_topics(
     is_unreachable = False
     while not stopping():
         try:
-            not_ready = _check_topics(admin, config, input_topic, owned_topics)
+            found = _look(admin, input_topic, owned_topics)
         except _NoAnswer as exc:
             admin.poll(0)  # calls error_cb
-            not_ready = _NotReady(_no_answer_reason(client_errors, exc), is_outage=True)
-        if is_unreachable and (not_ready is None or not not_ready.is_outage):
+            found = _NotReady(_no_answer_reason(client_errors, exc), is_outage=True)
+        is_outage = isinstance(found, _NotReady) and found.is_outage
+        if is_unreachable and not is_outage:
             events.record(BrokerReached(waited_s=deadline.waited_s))
-        if not_ready is None:
-            return True
-        is_unreachable = not_ready.is_outage
+        if isinstance(found, FoundTopics):
+            return found
+        is_unreachable = is_outage
         if deadline.has_passed:
-            raise not_ready.error(
-                f"gave up after {config.broker_deadline_s:g} s: {not_ready.detail}"
-            )
+            raise found.error(f"gave up after {config.broker_deadline_s:g} s: {found.detail}")
         kind = BrokerUnreachable if is_unreachable else ConsumptionDelayed
         events.record(
-            kind(detail=not_ready.detail, waited_s=deadline.waited_s, deadline_s=deadline.limit_s)
+            kind(detail=found.detail, waited_s=deadline.waited_s, deadline_s=deadline.limit_s)
         )
         _sleep(pause, deadline, stopping)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
-    return False
+    return None
+
+
+def refuse_unfit(
+    found: FoundTopics,
+    owned_topics: Sequence[OwnedTopic],
+    bootstrap: str,
+    others: Iterable[str] = (),
+) -> None:
+    """Refuse topics that exist and cannot be used, see `topic_errors`.
+
+    Args:
+        found: By the brokers.
+        owned_topics: Their uses.
+        bootstrap: Brokers, for commands.
+        others: What else is wrong.
+
+    Raises:
+        ConfigError: Lists everything that is wrong.
+    """
+    errors = [
+        error
+        for topic in owned_topics
+        if topic.name in found.owned
+        for error in topic_errors(topic, found.owned[topic.name], found.source, bootstrap)
+    ]
+    errors += others
+    if errors:
+        raise ConfigError("\n  ".join(["topics that cannot be used:", *errors]))
+
+
+def create_topics(config: KafkaConfig, topics: Sequence[OwnedTopic], n_partitions: int) -> None:
+    """Create topics, with the brokers' default replication.
+
+    They get as many partitions as the input, so that alerts scale with it and the changelog has one
+    partition per input partition.
+
+    Raises:
+        KafkaUnavailableError: If no broker answers; those that exist by then are no obstacle.
+        KafkaRefusedError: If the brokers refuse.
+    """
+    if not topics:
+        return
+    wanted = [
+        NewTopic(
+            topic.name,
+            num_partitions=n_partitions,
+            replication_factor=_BROKER_DEFAULT,
+            config=dict(topic.made_with),
+        )
+        for topic in topics
+    ]
+    admin = AdminClient(client_properties(config))  # whose answers never come once it is let go of
+    created = admin.create_topics(wanted, request_timeout=_REQUEST_TIMEOUT_S)
+    for name, answer in created.items():
+        try:
+            answer.result()
+        except KafkaException as exc:
+            error = error_of(exc)
+            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue  # by another instance, with the same settings
+            doing = f"creating the topic {name!r}"
+            raise translate(error, Operation(doing=doing, topic=name, access="Create")) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +202,10 @@ def _sleep(seconds: float, deadline: Deadline, stopping: Callable[[], bool]) -> 
         pause.pause(0.05)
 
 
-def _check_topics(
-    admin: AdminClient, config: KafkaConfig, input_topic: str, owned_topics: Sequence[OwnedTopic]
-) -> _NotReady | None:
-    """Check existing topics and create the others; return what to wait for, if anything."""
+def _look(
+    admin: AdminClient, input_topic: str, owned_topics: Sequence[OwnedTopic]
+) -> FoundTopics | _NotReady:
+    """Return what is there, or what to wait for."""
     try:
         cluster = admin.list_topics(timeout=_METADATA_TIMEOUT_S)
     except KafkaException as exc:
@@ -165,20 +231,17 @@ def _check_topics(
     names = [input_topic, *(topic.name for topic in present)]
     try:
         settings = {} if is_embedded else _settings(admin, names)
-        found = {
-            name: FoundTopic(
-                name=name,
-                n_partitions=len(cluster.topics[name].partitions),
-                settings=settings.get(name, {}),
-            )
-            for name in names
-        }
-        _refuse_unfit(present, found, found[input_topic], config)
-        missing = [topic for topic in owned_topics if topic not in present]
-        _create(admin, missing, found[input_topic].n_partitions)
     except KafkaUnavailableError as exc:
         return _NotReady(str(exc), is_outage=False)
-    return None
+    source, *owned = (
+        FoundTopic(
+            name=name,
+            n_partitions=len(cluster.topics[name].partitions),
+            settings=settings.get(name, {}),
+        )
+        for name in names
+    )
+    return FoundTopics(source=source, owned={topic.name: topic for topic in owned})
 
 
 def _unready(known: TopicMetadata) -> str | None:
@@ -235,62 +298,3 @@ def _settings(admin: AdminClient, topics: Sequence[str]) -> Mapping[str, Mapping
             raise translate(error, operation) from exc
         settings[resource.name] = {entry.name: entry.value for entry in entries}
     return settings
-
-
-def _refuse_unfit(
-    topics: Sequence[OwnedTopic],
-    found: Mapping[str, FoundTopic],
-    source: FoundTopic,
-    config: KafkaConfig,
-) -> None:
-    errors = [
-        error
-        for topic in topics
-        for error in topic_errors(
-            topic,
-            found[topic.name],
-            source,
-            config.bootstrap_servers,
-            may_grow=_may_grow(topic, found[topic.name], source, config),
-        )
-    ]
-    if errors:
-        raise ConfigError("\n  ".join(["topics that cannot be used:", *errors]))
-
-
-def _may_grow(
-    topic: OwnedTopic, found: FoundTopic, source: FoundTopic, config: KafkaConfig
-) -> bool:
-    """Tell whether a changelog lacks partitions because the input has got more since.
-
-    Then it is extended as by a daemon that runs. One that the group has not written for this input
-    is left alone: that is a wrong name, and partitions cannot be removed.
-    """
-    if topic.kind != "changelog" or found.n_partitions >= source.n_partitions:
-        return False
-    named = map(changelog_of, read_notes(config, source.name).of.values())
-    return any(one is not None and one.name == topic.name for one in named)
-
-
-def _create(admin: AdminClient, topics: Sequence[OwnedTopic], n_partitions: int) -> None:
-    if not topics:
-        return
-    wanted = [
-        NewTopic(
-            topic.name,
-            num_partitions=n_partitions,
-            replication_factor=_BROKER_DEFAULT,
-            config=dict(topic.made_with),
-        )
-        for topic in topics
-    ]
-    created = admin.create_topics(wanted, request_timeout=_REQUEST_TIMEOUT_S)
-    for name, answer in created.items():
-        try:
-            answer.result()
-        except KafkaException as exc:
-            error = error_of(exc)
-            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                continue  # by another instance, with the same settings
-            doing = f"creating the topic {name!r}"
-            raise translate(error, Operation(doing=doing, topic=name, access="Create")) from exc

@@ -23,8 +23,6 @@ def faults(
     kind: TopicKind,
     n_partitions: int = 4,
     record: int = RECORD,
-    *,
-    may_grow: bool = False,
     **settings: str,
 ) -> list[str]:
     """Return what is wrong with a topic beside an input of 4 partitions and records of 1 MB."""
@@ -40,14 +38,14 @@ def faults(
         )
     )
     topic = OwnedTopic(name="t", kind=kind, largest_record=record, batch_bytes=BATCH)
-    return list(topic_errors(topic, found, source, "host:9092", may_grow=may_grow))
+    return list(topic_errors(topic, found, source, "host:9092"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_topic_made_by_the_daemon_is_fit(kind: TopicKind) -> None:
     made = OwnedTopic(name="t", kind=kind).made_with
     settings = {key.replace(".", "_"): value for key, value in made.items()}
-    assert faults(kind, 4, RECORD, may_grow=False, **settings) == []
+    assert faults(kind, 4, RECORD, **settings) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,19 +61,6 @@ def test_a_changelog_that_is_not_only_compacted_is_refused(policy: str) -> None:
         "kafka-configs.sh --bootstrap-server host:9092 --alter --topic t "
         "--add-config cleanup.policy=compact" in fault
     )
-
-
-def test_a_changelog_with_fewer_partitions_than_the_input_is_refused_unless_it_may_grow() -> None:
-    assert faults("changelog", 3, cleanup_policy="compact", may_grow=True) == []
-    (fault,) = faults("changelog", 3, cleanup_policy="compact")
-    assert "has 3 partitions; expected 4, one for each of the input topic 'in'" in fault
-    assert "kafka-topics.sh --bootstrap-server host:9092 --alter --topic t --partitions 4" in fault
-
-
-def test_a_changelog_with_more_partitions_than_the_input_is_refused() -> None:
-    (fault,) = faults("changelog", 5, cleanup_policy="compact", may_grow=True)
-    assert "cannot be removed" in fault
-    assert "kafka-topics" not in fault, "no command can mend it"
 
 
 @pytest.mark.parametrize("kind", ["alerts", "dead_letters", "late"])

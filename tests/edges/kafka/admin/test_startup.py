@@ -39,4 +39,6 @@ def test_a_topic_that_is_there_is_waited_for_no_longer() -> None:
     """Control for both."""
     with EmbeddedBroker({"readings": 1}) as broker:
         config = KafkaConfig(bootstrap_servers=broker.bootstrap, broker_deadline_s=30.0)
-        assert await_topics(config, "readings", [], RecordedEvents(), stopping=lambda: False)
+        found = await_topics(config, "readings", [], RecordedEvents(), stopping=lambda: False)
+    assert found is not None
+    assert found.source.n_partitions == 1
