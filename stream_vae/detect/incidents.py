@@ -1,5 +1,6 @@
 """Incident state machine per series."""
 
+import sys
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -9,6 +10,9 @@ from stream_vae.core.alerts import Severity
 from stream_vae.core.incidents import Incident, IncidentState, JudgedReading
 from stream_vae.detect.config import IncidentConfig
 from stream_vae.detect.severity import severity_of, size_of, worse_of
+
+_AFTER_ALL = sys.maxsize
+"""Place of a reading in its record that comes after all others."""
 
 
 class Change(Enum):
@@ -41,6 +45,11 @@ class IncidentTracker:
 
     Only series with a recent anomaly or an open incident are tracked, so the state stays small
     for any number of series.
+
+    An input that is read again, since the group's offsets were set back or the topic was made anew,
+    brings readings from before those that a series is known by. An open incident waits until they
+    are over: none of them updates or resolves it, and it goes on as if they had not come. Where no
+    incident is open they are judged as if they came for the first time.
 
     Args:
         config: See `IncidentConfig`.
@@ -166,12 +175,9 @@ class IncidentTracker:
             replayed: The changes of this reading were published when it was first read, and have
                 been loaded: nothing changes, even if the result would differ now.
         """
-        state = self._series.get(row)
+        state = self._state_for(row, reading)
         if state is None:
-            if not reading.anomalous:
-                return None
-            state = _SeriesState(recent=deque(maxlen=self._config.open_within))
-            self._series[row] = state
+            return None
         revised: JudgedReading | None = None
         if self._has_steps:
             if state.resolved is not None and state.resolved.step == reading.step:
@@ -209,6 +215,8 @@ class IncidentTracker:
         state = self._series.get(row)
         if state is None or state.incident is None:
             return None
+        if self._knows(state, step, step, (offset, _AFTER_ALL)):
+            return None
         state.unjudged_run += not self._has_steps or step != state.unjudged_step
         state.unjudged_step = step
         incident = replace(state.incident, offset_end=offset)
@@ -217,6 +225,45 @@ class IncidentTracker:
             return None
         del self._series[row]
         return incident
+
+    def _state_for(self, row: int, reading: JudgedReading) -> _SeriesState | None:
+        """Return the state that a reading changes; None if there is none."""
+        state = self._series.get(row)
+        place = (reading.offset, reading.nth)
+        if state is not None and self._knows(state, reading.step, reading.time, place):
+            if state.incident is not None:
+                return None
+            del self._series[row]  # it tells of a time that is judged again
+            state = None
+        if state is None and reading.anomalous:
+            state = _SeriesState(recent=deque(maxlen=self._config.open_within))
+            self._series[row] = state
+        return state
+
+    def _knows(self, state: _SeriesState, step: int, time: int, place: tuple[int, int]) -> bool:
+        """Return whether a reading is from before the newest one that a series is known by.
+
+        Steps of a series never go back otherwise. Events may, in time, but not in the input, whose
+        offsets begin anew with it: they are known by both.
+
+        Args:
+            state: Of the series.
+            step: Start of its step.
+            time: Event time.
+            place: Offset, and place among those of its series in one record.
+        """
+        last, incident = state.recent[-1] if state.recent else state.resolved, state.incident
+        if not self._has_steps:
+            places = [] if last is None else [(last.offset, last.nth)]
+            places += [] if incident is None else [(incident.offset_end, -1)]
+            times = [] if last is None else [last.time]
+            times += [] if incident is None else [incident.last_anomalous_at]
+            return place <= max(places, default=(-1, -1)) and time <= max(times, default=-1)
+        steps = [] if last is None else [last.step]
+        steps += [] if state.unjudged_step is None else [state.unjudged_step]
+        if incident is not None and not steps:  # it was taken over from its events
+            return time < incident.last_anomalous_at
+        return step < max(steps, default=step)
 
     def _must_open(self, state: _SeriesState, reading: JudgedReading) -> bool:
         if state.resolved is not None:

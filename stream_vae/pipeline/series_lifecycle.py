@@ -223,21 +223,25 @@ class SeriesLifecycle:
         silences, rows = self._store.silences, scored.window_batch.rows
         changes: list[tuple[int, int, AlertEvent]] = []
         for at in np.flatnonzero(np.isin(rows, list(silences.open_rows))).tolist():
-            silence = silences.close(int(rows[at]))
+            row, readings = int(rows[at]), scored.readings
+            silence = silences.get(row)
             if silence is None:
                 continue  # an earlier reading of this poll ended it
-            readings = scored.readings
+            step = self._store.windows.step_start(int(readings.times[at]))
+            if readings.offsets[at] <= silence.offset and step <= silence.since:
+                continue  # it was there before, and is read again
+            silences.close(row)
             silent = SilentSeries(
                 key=readings.series[at],
                 topic=readings.topic,
                 partition=int(readings.partitions[at]),
-                last_step=self._store.windows.step_start(int(readings.times[at])),
+                last_step=step,
                 silent_s=max((int(readings.arrivals[at]) - silence.arrived) / 1e9, 0.0),
             )
             event = self._alerts.build_silence(
                 silent, silence, self._severity, now, end=SeriesEnd.RETURNED
             )
-            changes.append((at, int(rows[at]), event))
+            changes.append((at, row, event))
         return changes
 
     def _forget(

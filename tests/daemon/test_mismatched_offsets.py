@@ -4,12 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from stream_vae.errors import ConfigError, InputChangedError
 from stream_vae.events import OffsetMismatched
 from stream_vae.wire import snapshots
+from stream_vae.wire.alert_deduplicator import AlertDeduplicator
+from stream_vae.wire.alerts import decode_alert
 from tests.memory_kafka.instance import Instance
-from tests.memory_kafka.scene import CHANGELOG, INPUT, Scene, make_settings, reading
+from tests.memory_kafka.scene import ALERTS, CHANGELOG, INPUT, Scene, make_settings, reading
 
 SLOW = {"snapshot_interval_s": 1000.0}
 """Nothing is saved but on leaving in good order."""
@@ -232,6 +236,46 @@ def test_an_incident_that_opens_after_the_group_was_set_back_outlives_a_crash() 
     scene.settle(other)
     assert reasons(other) == []
     assert firing(scene) == set()
+
+
+@given(
+    marks=st.text(".!", min_size=20, max_size=40),
+    set_back=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12), st.booleans()), max_size=3),
+)
+@example(marks="." * 10 + "!" * 10, set_back=[(0, 0, False)])
+@example(marks="." * 10 + "!" * 6 + "." * 4 + "!" * 8, set_back=[(8, 3, True), (12, 0, False)])
+@settings(max_examples=6)
+def test_however_the_group_is_set_back_consumers_see_each_incident_open_once_and_end_once(
+    marks: str, set_back: list[tuple[int, int, bool]]
+) -> None:
+    """Consumers that drop repetitions, that is; it ends by readings after its start.
+
+    Args:
+        marks: `!` where a reading is anomalous; normal ones lead the way, and come at the end.
+        set_back: To which reading, how long before a stop, and whether that is a crash.
+    """
+    anomalies = [12 + i for i, mark in enumerate(marks) if mark == "!"]
+    scene = Scene(state=SLOW, kafka={"poll_records": 4})
+    scene.feed_series("s", range(12 + len(marks)), anomalies=anomalies)
+    one = scene.start("first")
+    scene.settle(one)
+    for nth, (back_to, n_turns, crashes) in enumerate(set_back):
+        one.kill() if crashes else one.stop()
+        scene.kafka.clock.sleep(60.0)
+        scene.group.committed = {0: (min(back_to, scene.committed[0]), "")}
+        one = scene.start(f"next {nth}")
+        one.turn(n_turns)
+    end = 12 + len(marks)
+    scene.feed_series("s", range(end, end + 30))
+    scene.settle(one)
+    deduplicator = AlertDeduplicator()
+    seen: dict[str, list[str]] = {}
+    for event in (decode_alert(entry.value or b"") for entry in scene.entries(ALERTS)):
+        if deduplicator.is_new(event):
+            seen.setdefault(event.incident_id, []).append(event.status)
+            assert event.window.end > event.starts_at or event.status == "firing"
+    for statuses in seen.values():
+        assert statuses == ["firing"] * (len(statuses) - 1) + ["resolved"]
 
 
 @pytest.mark.parametrize("kind", ["set back", "recreated"])

@@ -128,8 +128,9 @@ def test_revisions_of_one_step_give_no_incident_id_twice(pattern: str) -> None:
     assert not tracker.tracked_rows
     assert tracker.observe(1, make_reading(2, anomalous=True)) is not None, "control: a later step"
     of_events = IncidentTracker(config, window_length=1)
+    events = [replace(reading, nth=nth) for nth, reading in enumerate(readings)]
     n_opened = sum(
-        change[0] is Change.OPENED for r in readings if (change := of_events.observe(1, r))
+        change[0] is Change.OPENED for r in events if (change := of_events.observe(1, r))
     )
     assert n_opened == pattern.replace("!!", "!").count("!")
 
@@ -199,6 +200,41 @@ def test_one_reading_above_the_old_threshold_is_no_new_level() -> None:
     ended = tracker.observe(1, above)
     assert ended is not None
     assert ended[0] is Change.RESOLVED
+
+
+@pytest.mark.parametrize("window_length", [32, 1], ids=["steps", "events"])
+def test_an_open_incident_waits_until_readings_that_come_again_are_over(
+    window_length: int,
+) -> None:
+    """Wherever the input is set back to, it then goes on as if it had not been.
+
+    Control: a second reading of the newest step is none that comes again.
+    """
+    config = IncidentConfig(open_after=1, open_within=3, resolve_after=4)
+    marks = "....!.!..!.."
+    for back_to in range(len(marks) + 1):
+        tracker = IncidentTracker(config, window_length=window_length)
+        readings = [make_reading(i, anomalous=mark == "!") for i, mark in enumerate(marks)]
+        for reading in readings:
+            tracker.observe(1, reading)
+        before = tracker.save(1)
+        assert not any(tracker.observe(1, reading) for reading in readings[back_to:])
+        assert tracker.observe_unjudged(1, 1001, step=SECOND) is None
+        assert tracker.save(1) == before
+        ends = [tracker.observe(1, make_reading(i, anomalous=False)) for i in range(12, 14)]
+        assert [None if one is None else one[0] for one in ends] == [None, Change.RESOLVED]
+    control = IncidentTracker(config)
+    control.observe(1, make_reading(5, anomalous=True))
+    control.observe(1, make_reading(5, anomalous=False, into_step=1))
+    assert control.save(1) != before
+
+
+def test_where_no_incident_is_open_readings_that_come_again_are_the_first_of_their_time() -> None:
+    """Evidence from after them is not theirs, and what was told of them is told again."""
+    tracker = IncidentTracker(IncidentConfig(open_after=2, open_within=3, resolve_after=2))
+    readings = [make_reading(i, anomalous=mark == "!") for i, mark in enumerate(".!!..!..!")]
+    first = [tracker.observe(1, reading) for reading in readings]
+    assert [tracker.observe(1, reading) for reading in readings] == first
 
 
 def observe_unjudged(tracker: IncidentTracker, second: int) -> Incident | None:

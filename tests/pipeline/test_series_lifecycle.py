@@ -30,10 +30,18 @@ MakeReadings = Callable[..., ReadingBatch]
 def send(make_readings: MakeReadings) -> Callable[..., Changes]:
     """Send a series' readings, one a second, and return what changed."""
 
-    def send(pipeline: Pipeline, series: str, begin: int, end: int, level: float = 0.0) -> Changes:
+    def send(
+        pipeline: Pipeline,
+        series: str,
+        begin: int,
+        end: int,
+        level: float = 0.0,
+        offset: int | None = None,
+    ) -> Changes:
         n = end - begin
         values = np.random.default_rng(begin).normal(size=(n, F)) + level
-        batch = make_readings(list(range(begin, end)), [series] * n, values, begin)
+        first = begin if offset is None else offset
+        batch = make_readings(list(range(begin, end)), [series] * n, values, first)
         return pipeline.observe(batch, NOW).changes
 
     return send
@@ -92,10 +100,23 @@ def test_even_a_late_reading_is_a_sign_of_life_and_the_same_step_another_silence
     pipeline = make_pipeline(CONFIG)
     send(pipeline, "pump", 0, 20)
     [opened] = watch(pipeline, 30).alerts
-    assert check(send(pipeline, "pump", 3, 4).alerts) == [("silence", "pump", 1, "resolved")]
+    late = send(pipeline, "pump", 3, 4, offset=20)
+    assert check(late.alerts) == [("silence", "pump", 1, "resolved")]
     [again] = watch(pipeline, 90).alerts
     assert again.starts_at == opened.starts_at
     assert again.incident_id != opened.incident_id
+
+
+def test_readings_that_come_again_are_no_sign_of_life(
+    make_pipeline: MakePipeline, send: Callable[..., Changes]
+) -> None:
+    """Control: the next one is, also in an input made anew, where it has a low offset."""
+    pipeline = make_pipeline(CONFIG)
+    send(pipeline, "pump", 0, 20)
+    watch(pipeline, 30)
+    assert not send(pipeline, "pump", 5, 20).alerts
+    control = send(pipeline, "pump", 20, 21, offset=0)
+    assert check(control.alerts) == [("silence", "pump", 1, "resolved")]
 
 
 def test_nobody_is_silent_while_there_is_more_to_read_or_nothing_is_known(
