@@ -58,13 +58,36 @@ class OutputRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why one record of a `RecordBatch` gives no readings; the record is forwarded unchanged."""
+    """Why a record of a `RecordBatch` gives no readings, or not all; it is forwarded unchanged."""
 
     index: int
     """Position in the batch."""
     reason: str
     """A stable code, see `stream_vae.wire.rejections.REASONS`."""
     detail: str
+    elements: tuple[int, ...] = ()
+    """Numbers, from 1, of what was rejected in a record whose other readings were accepted; empty:
+    all of the record."""
+
+
+_NUMBERS_TOLD = 8
+
+
+def name_elements(numbers: Sequence[int], n_elements: int) -> str:
+    """Return a prefix for a detail that names elements of a record; "" if it has only one.
+
+    Args:
+        numbers: From 1, ascending; at least one.
+        n_elements: Of the record.
+
+    >>> name_elements([1], 1), name_elements([2], 3), name_elements([1, 3], 3)
+    ('', 'reading 2 of 3: ', 'readings 1, 3 of 3: ')
+    """
+    if n_elements == 1:
+        return ""
+    which = ", ".join(map(str, numbers[:_NUMBERS_TOLD]))
+    more = ", ..." if len(numbers) > _NUMBERS_TOLD else ""
+    return f"{'reading' if len(numbers) == 1 else 'readings'} {which}{more} of {n_elements}: "
 
 
 def name_readings(index: NDArray[np.int64], positions: Sequence[int]) -> str:
@@ -80,7 +103,4 @@ def name_readings(index: NDArray[np.int64], positions: Sequence[int]) -> str:
     """
     record = index[positions[0]]
     first, end = np.searchsorted(index, [record, record + 1]).tolist()
-    if end - first == 1:
-        return ""
-    which = ", ".join(str(position - first + 1) for position in positions)
-    return f"{'reading' if len(positions) == 1 else 'readings'} {which} of {end - first}: "
+    return name_elements([position - first + 1 for position in positions], end - first)

@@ -1,11 +1,10 @@
-"""Slow path for records that the fast path rejects: repair them, or give the exact reason.
+"""Slow path for records that the fast paths reject: repair them, or give the exact reason.
 
 Python producers write `NaN` and `Infinity`, which are not JSON; some write `null` for a missing
 object. Those are decoded here. Anything else gets a rejection reason.
 """
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,53 +18,81 @@ _MAX_INTEGER_DIGITS = 400
 
 
 def decode_slowly(raw: bytes, layout: RecordLayout) -> msgspec.Struct:
-    """Return the record as the layout's type.
+    """Return the record as the layout's loose type.
+
+    A value whose path leads through something that is no object is a `DecodeError`, as a value.
 
     Args:
         raw: Valid UTF-8, not nested too deeply.
         layout: Where the record's parts are.
 
     Raises:
-        DecodeError: The first error found, in the order timestamp, series, features.
+        DecodeError: The first error found in the record as a whole, its timestamp and its series.
     """
-    document = _parse(raw)
-    cleaned: dict[str, Any] = {}
-    for path, kind in layout.fields:
-        _copy(document, cleaned, path, kind.check)
-    return msgspec.convert(cleaned, layout.record_type)
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(raw.decode(), parse_int=_parse_int)
-    except ValueError as exc:
-        detail = f"{printable(str(exc), 80)} in {excerpt(raw)!r}; expected one JSON object"
-        raise DecodeError("not_json", detail) from None
+    document = parse_document(raw)
     if not isinstance(document, dict):
         detail = f"found {excerpt(document)}; expected one JSON object"
         raise DecodeError("not_an_object", detail)
-    return document
+    return convert_slowly(document, layout)
+
+
+def parse_document(raw: bytes) -> Any:
+    """Return any JSON value; NaN and infinities are NaN.
+
+    Raises:
+        DecodeError: `not_json`.
+    """
+    try:
+        return json.loads(raw.decode(), parse_int=_parse_int, parse_constant=_not_a_number)
+    except ValueError as exc:
+        detail = f"{printable(str(exc), 80)} in {excerpt(raw)!r}; expected one JSON object"
+        raise DecodeError("not_json", detail) from None
+
+
+def convert_slowly(document: dict[str, Any], layout: RecordLayout) -> msgspec.Struct:
+    """Return a parsed document as the layout's loose type.
+
+    Raises:
+        DecodeError: As `decode_slowly`.
+    """
+    cleaned: dict[str, Any] = {}
+    names_feature = layout.names_feature(document)
+    for path, kind in layout.head_fields:
+        found = _find(document, path)
+        # One that is no reading at all is not rejected for its time.
+        if isinstance(found, DecodeError) and names_feature:
+            raise found
+        value = None if not names_feature else kind.check(found, printable(".".join(path)))
+        _put(cleaned, path, value)
+    for path in layout.value_paths:
+        _put(cleaned, path, _find(document, path))
+    return msgspec.convert(cleaned, layout.loose_type)
+
+
+def _not_a_number(token: str) -> float:
+    del token
+    return float("nan")
 
 
 def _parse_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _MAX_INTEGER_DIGITS else float(digits)
 
 
-def _copy(
-    document: dict[str, Any],
-    cleaned: dict[str, Any],
-    path: FieldPath,
-    check: Callable[[Any, str], Any],
-) -> None:
-    """Check the value at `path` and copy it to the same place in `cleaned`."""
-    found: Any = document
+def _find(document: Any, path: FieldPath) -> Any:
+    """Return the value at a path, None if there is none, or a `DecodeError`."""
+    found = document
     for depth, name in enumerate(path):
-        if found is not None and not isinstance(found, dict):
-            above = ".".join(path[:depth])
-            detail = f"field {printable(above)}: found {excerpt(found)}; expected an object"
-            raise DecodeError("not_an_object", detail)
-        found = None if found is None else found.get(name)
-    value = check(found, printable(".".join(path)))
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            above = printable(".".join(path[:depth]))
+            detail = f"field {above}: found {excerpt(found)}; expected an object"
+            return DecodeError("not_an_object", detail)
+        found = found.get(name)
+    return found
+
+
+def _put(cleaned: dict[str, Any], path: FieldPath, value: object) -> None:
     for name in path[:-1]:
         cleaned = cleaned.setdefault(name, {})
     cleaned[path[-1]] = value

@@ -1,7 +1,7 @@
 """The decoder protocol: a poll of records to readings, in columns."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -12,10 +12,22 @@ from stream_vae.core.records import RecordBatch, Rejection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """Values of one feature that could not be read for one reason, in readings that count."""
+
+    count: int
+    index: int
+    """Position in the batch of the first record with one."""
+    detail: str
+    """What was found there and expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
     """The decoding result of one poll of M records.
 
-    Each record gives its readings or one rejection, never both.
+    Each record gives readings, or one rejection, or both (some of its readings are valid), or
+    neither: then it names none of the model's features and is in `ignored`.
     """
 
     readings: ReadingBatch
@@ -25,19 +37,27 @@ class Decoded:
     """(N,) position of each reading's record in the batch, ascending; it repeats where a record
     gives several readings."""
     rejections: Sequence[Rejection]
-    """At most one per record, in the order of the records."""
-    unknown_fields: tuple[str, ...]
+    """At most one per record, in the order of the records. One of a record that also gives readings
+    names the elements that do not count."""
+    unreadable: Mapping[tuple[str, str], Unreadable] = field(default_factory=dict)
+    """(feature, reason) -> values that are missing in readings because they could not be read."""
+    ignored: Sequence[int] = ()
+    """Positions of the records that name none of the model's features, ascending. They change
+    nothing."""
+    ignored_fields: tuple[str, ...] = ()
+    """What the first of them names instead; bounded and printable."""
+    unknown_fields: tuple[str, ...] = ()
     """Unused fields seen for the first time; bounded and printable."""
 
 
 class Decoder(Protocol):
     """Decodes the records of one input format; `formats` lists them.
 
-    A record may give several readings but is one unit: if one of them is invalid, the whole record
-    is rejected, the detail names the reading, and the others are not used. So the dead letter
-    contains everything that is missing, and a redrive repeats nothing. Lateness is detected later,
-    when other readings of the record are already used; the record then also goes to the late topic,
-    once.
+    A value that cannot be read is missing, counted by feature and reason; a reading is rejected
+    only if none of its values is left. A record may give several readings: those that are invalid
+    are rejected, once for the record and named by their numbers in it, and the others count. The
+    dead letter then carries these numbers, so that a redrive repeats none that counted. Lateness is
+    detected later; the record then also goes to the late topic, once.
 
     The result of a record depends on that record (and `now_ns`) alone, not on others in the poll:
     reading the input again in other polls gives the same result. An invalid record is a rejection;

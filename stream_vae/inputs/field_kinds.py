@@ -1,9 +1,10 @@
-"""Kinds of record fields: the type to decode, and the rejection reasons for other types.
+"""Kinds of record fields: the type to decode, and the rejection reasons for other values.
 
 The fast path uses the types, msgspec rejecting other values; the slow path uses the checks, which
-repair what they can and give the exact reason for the rest.
+read what they can and give the exact reason for the rest.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite, isnan
@@ -54,48 +55,47 @@ def check_series(found: Any, name: str) -> str | int | None:
 
 
 def check_number(found: Any, name: str) -> float | None:
-    """Return a finite number, or None for null and NaN: not observed.
+    """Return a finite number, or None for what is not observed.
 
     Raises:
         DecodeError: `value_not_a_number` or `value_out_of_range`.
     """
-    if found is None:
-        return None
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        detail = f"field {name}: found {excerpt(found)}; expected a number or null"
-        raise DecodeError("value_not_a_number", detail)
-    return _finite(found, name)
+    expected = "expected a number or null"
+    value = _number(found, DecodeError("value_not_a_number", _detail(found, name, expected)))
+    return value if value is None else _finite(value, found, name)
 
 
 def check_count(found: Any, name: str) -> float | None:
-    """Return a whole number of 0 or more, or None for null and NaN: not observed.
+    """Return a whole number of 0 or more, or None for what is not observed.
 
     Raises:
         DecodeError: `value_not_a_count` or `value_out_of_range`.
     """
-    detail = f"field {name}: found {excerpt(found)}; expected a whole number of 0 or more, or null"
-    if found is None:
+    expected = "expected a whole number of 0 or more, or null"
+    error = DecodeError("value_not_a_count", _detail(found, name, expected))
+    value = _number(found, error)
+    if value is None:
         return None
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise DecodeError("value_not_a_count", detail)
-    value = _finite(found, name)
+    value = _finite(value, found, name)
     if value is not None and (value < 0 or not value.is_integer()):
-        raise DecodeError("value_not_a_count", detail)
+        raise error
     return value
 
 
 def check_binary(found: Any, name: str) -> float | None:
-    """Return 0.0 or 1.0, or None for null and NaN: not observed.
+    """Return 0.0 or 1.0, or None for what is not observed.
 
     Raises:
         DecodeError: `value_not_binary`.
     """
-    if found is None or (isinstance(found, float) and isnan(found)):
+    expected = "expected true, false, 0, 1 or null"
+    error = DecodeError("value_not_binary", _detail(found, name, expected))
+    value = _number(found, error)
+    if value is None or isnan(value):
         return None
-    if not isinstance(found, int | float) or found not in (0, 1):
-        detail = f"field {name}: found {excerpt(found)}; expected true, false, 0, 1 or null"
-        raise DecodeError("value_not_binary", detail)
-    return float(found)
+    if value not in (0, 1):
+        raise error
+    return value
 
 
 def check_category(found: Any, name: str) -> str | bool | float | None:
@@ -107,29 +107,65 @@ def check_category(found: Any, name: str) -> str | bool | float | None:
     if found is None or isinstance(found, str | bool):
         return found
     if not isinstance(found, int | float):
-        detail = f"field {name}: found {excerpt(found)}; expected text, a number, true, false, null"
-        raise DecodeError("value_not_a_category", detail)
-    value = _finite(found, name)
+        expected = "expected text, a number, true, false, null"
+        raise DecodeError("value_not_a_category", _detail(found, name, expected))
+    value = _finite(_float(found), found, name)
     return found if isinstance(found, int) and found.bit_length() < 64 else value
 
 
-def _finite(found: float, name: str) -> float | None:
-    """Return a finite number, or None for NaN."""
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+def _number(found: Any, error: DecodeError) -> float | None:
+    """Return a number, possibly infinite or NaN, or None for a word for missing."""
+    if isinstance(found, str):
+        text = found.strip().lower()
+        if text in _MISSING:
+            return None
+        if text in _TRUTH:
+            return _TRUTH[text]
+        if _NUMBER.fullmatch(text):
+            return float(text)
+        raise error
+    if found is None:
+        return None
+    if not isinstance(found, int | float):
+        raise error
+    return _float(found)
+
+
+def _float(found: float) -> float:
     try:
-        value = float(found)
+        return float(found)
     except OverflowError:
-        value = float("inf")
+        return float("inf")
+
+
+def _finite(value: float, found: Any, name: str) -> float | None:
+    """Return a finite number, or None for NaN."""
     if isnan(value):
         return None
     if not isfinite(value):
-        detail = f"field {name}: found {excerpt(found)}; expected a finite number or null"
+        detail = _detail(found, name, "expected a finite number or null")
         raise DecodeError("value_out_of_range", detail)
     return value
+
+
+def _detail(found: Any, name: str, expected: str) -> str:
+    return f"field {name}: found {excerpt(found)}; {expected}"
+
+
+def _as_it_is(found: Any, name: str) -> Any:
+    return found
 
 
 TIME = FieldKind(type=int | float | str | None, check=check_time)
 SERIES = FieldKind(type=str | int | None, check=check_series)
 NUMBER = FieldKind(type=float | None, check=check_number)
+ANY = FieldKind(type=Any, check=_as_it_is)
+"""Any JSON value, looked at later; an absent field is None."""
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 VALUES: Mapping[FeatureKind, FieldKind] = {

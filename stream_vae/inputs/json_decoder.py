@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.json_records import JsonRecordParser
-from stream_vae.inputs.raw_readings import DecodeErrors, ReadingBuilder
+from stream_vae.inputs.raw_readings import ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout
 
@@ -34,6 +35,6 @@ class JsonDecoder:
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
-        errors: DecodeErrors = {}
+        errors = DecodeErrors()
         raw = self._parser.parse(batch, errors)
         return self._builder.build(batch, raw, errors, now_ns, read_since_ns)

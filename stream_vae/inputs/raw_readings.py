@@ -1,10 +1,10 @@
 """Raw readings to readings; shared by all input formats.
 
 A format's parser returns `RawReadings`. Keys and times are parsed here, in the same way for all
-formats, and a record with an error is rejected as a whole.
+formats, and a reading with an error is rejected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,18 +13,16 @@ from numpy.typing import NDArray
 from stream_vae.core.event_time import END_NS
 from stream_vae.core.excerpts import excerpt
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.records import RecordBatch, Rejection, name_readings
+from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.decode_errors import CellError, DecodeErrors
+from stream_vae.inputs.decoder import Decoded, Unreadable
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey, parse_key, parse_keys
 from stream_vae.inputs.timestamps import RawTime, TimestampParser
 
 EVENT_SERIES = "events"
 """Series of event records that name none."""
-
-DecodeErrors = dict[int, DecodeError]
-"""Position of a record in its batch -> its first error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +37,37 @@ class RawReadings:
     """R event times."""
     values: NDArray[np.float64]
     """(R, F) in input units, NaN = not observed, never infinite."""
+    cell_errors: Sequence[CellError] = ()
+    """Values that could not be read; they are NaN."""
+    elements: Callable[[int], tuple[Sequence[int], int]] | None = None
+    """From a reading's position to the numbers, from 1, of what it is made of in its record, and
+    how many the record has. None: all of a record's readings are here, in order."""
+    ignored: Sequence[int] = ()
+    """As in `Decoded`."""
+    ignored_fields: tuple[str, ...] = ()
+    """As in `Decoded`."""
     unknown_fields: tuple[str, ...] = ()
     """As in `Decoded`."""
+
+
+class _Faults:
+    """Which readings of a poll are rejected."""
+
+    def __init__(self, raw: RawReadings, errors: DecodeErrors) -> None:
+        self._raw = raw
+        self._errors = errors
+        self.positions: set[int] = set()
+
+    def note(self, position: int, error: DecodeError) -> None:
+        """Reject a reading."""
+        self.positions.add(position)
+        row = int(self._raw.index[position])
+        if self._raw.elements is not None:
+            numbers, n_elements = self._raw.elements(position)
+        else:
+            first, end = np.searchsorted(self._raw.index, [row, row + 1]).tolist()
+            numbers, n_elements = [position - first + 1], end - first
+        self._errors.reject_elements(row, numbers, n_elements, error)
 
 
 class ReadingBuilder:
@@ -65,23 +92,26 @@ class ReadingBuilder:
         now_ns: int,
         read_since_ns: int | None,
     ) -> Decoded:
-        """Return the readings of the records without an error, and the others' rejections.
+        """Return the readings without an error, and the rejections.
 
         Args:
             batch: M records.
             raw: What the parser found in them.
-            errors: Of the records that the parser rejected; those found here are added.
+            errors: Of what the parser rejected; those found here are added.
             now_ns: As in `Decoder.decode`.
             read_since_ns: As in `Decoder.decode`.
         """
         index, values = raw.index, raw.values
-        series = _series(batch.keys, raw, errors, EVENT_SERIES if self._is_events else None)
+        faults = _Faults(raw, errors)
+        cell_errors = _reject_empty(raw, faults) if raw.cell_errors else ()
+        series = _series(batch.keys, raw, faults, EVENT_SERIES if self._is_events else None)
         arrivals = _arrivals(batch, index, now_ns, read_since_ns)
         stamped = batch.timestamps[index]
         record_times = np.where(stamped > 0, stamped, arrivals) if self._is_events else None
-        times = self._parse_times(raw, arrivals, errors, record_times)
-        if errors:
-            kept = np.array([row not in errors for row in index.tolist()], dtype=bool)
+        times = self._parse_times(raw, arrivals, faults, record_times)
+        if faults.positions:
+            kept = np.ones(len(index), dtype=bool)
+            kept[list(faults.positions)] = False
             series = [name for name, keep in zip(series, kept.tolist(), strict=True) if keep]
             index, times, values = index[kept], times[kept], values[kept]
             arrivals = arrivals[kept]
@@ -96,10 +126,10 @@ class ReadingBuilder:
                 values=values,
             ),
             index=index,
-            rejections=[
-                Rejection(index=row, reason=error.reason, detail=error.detail)
-                for row, error in sorted(errors.items())
-            ],
+            rejections=errors.rejections(),
+            unreadable=_unreadable(raw, cell_errors, faults.positions) if cell_errors else {},
+            ignored=raw.ignored,
+            ignored_fields=raw.ignored_fields,
             unknown_fields=raw.unknown_fields,
         )
 
@@ -107,7 +137,7 @@ class ReadingBuilder:
         self,
         raw: RawReadings,
         clock: NDArray[np.int64],
-        errors: DecodeErrors,
+        faults: _Faults,
         record_times: NDArray[np.int64] | None,
     ) -> NDArray[np.int64]:
         """Return (R,) times; `record_times` serve where there is none, if they are given."""
@@ -122,29 +152,48 @@ class ReadingBuilder:
                 try:
                     times[position] = self._times.parse_one(time)
                 except DecodeError as error:
-                    _note(errors, raw.index, position, error)
+                    faults.note(position, error)
         for position in np.flatnonzero(times - clock > self._max_future_ns).tolist():
             ahead_s = (int(times[position]) - int(clock[position])) / 1e9
             detail = (
                 f"timestamp {excerpt(found[position])} is {ahead_s:.0f} s ahead of the clock; "
                 f"expected at most {self._max_future_ns / 1e9:g} s"
             )
-            _note(errors, raw.index, position, DecodeError("timestamp_in_future", detail))
+            faults.note(position, DecodeError("timestamp_in_future", detail))
         return times
 
 
-def _note(
-    errors: DecodeErrors, index: NDArray[np.int64], position: int, error: DecodeError
-) -> None:
-    """Record a reading's error as its record's, unless the record already has one."""
-    row = int(index[position])
-    if row not in errors:
-        named = name_readings(index, [position])
-        errors[row] = DecodeError(error.reason, f"{named}{error.detail}")
+def _reject_empty(raw: RawReadings, faults: _Faults) -> Sequence[CellError]:
+    """Reject readings of which nothing could be read; return the other cell errors."""
+    kept: list[CellError] = []
+    for cell in raw.cell_errors:
+        if np.isnan(raw.values[cell.position]).all():
+            faults.note(cell.position, cell.error)
+        else:
+            kept.append(cell)
+    return kept
+
+
+def _unreadable(
+    raw: RawReadings, cell_errors: Sequence[CellError], rejected: Collection[int]
+) -> dict[tuple[str, str], Unreadable]:
+    """Count the cell errors of readings that are not rejected."""
+    counted: dict[tuple[str, str], Unreadable] = {}
+    for cell in cell_errors:
+        if cell.position in rejected:
+            continue
+        key = (cell.feature, cell.error.reason)
+        first = counted.get(key)
+        counted[key] = Unreadable(
+            count=1 if first is None else first.count + 1,
+            index=int(raw.index[cell.position]) if first is None else first.index,
+            detail=cell.error.detail if first is None else first.detail,
+        )
+    return counted
 
 
 def _series(
-    keys: list[bytes | None], raw: RawReadings, errors: DecodeErrors, unnamed: str | None
+    keys: list[bytes | None], raw: RawReadings, faults: _Faults, unnamed: str | None
 ) -> list[str]:
     """Return R series; `unnamed` is that of readings that name none, if it is given."""
     found: Sequence[RawKey]
@@ -165,7 +214,7 @@ def _series(
             series.append(parse_key(key))
         except DecodeError as error:
             series.append("")
-            _note(errors, raw.index, position, error)
+            faults.note(position, error)
     return series
 
 

@@ -41,7 +41,9 @@ class ReadingEncoder:
         self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
 
     def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:
-        """Return one reading as a record's value; missing values are left out (null in an array).
+        """Return one reading as a record's value.
+
+        Missing values are left out; they are null in an array, or if all are missing.
 
         Args:
             series: Written if the format names a series field; otherwise it is the Kafka key.
@@ -70,8 +72,10 @@ class ReadingEncoder:
         if self._is_vector:
             _put(record, self._layout.value_paths[0], observed)
         else:
+            # A record that names no feature is no reading at all.
+            is_empty = all(value is None for value in observed)
             for path, value in zip(self._layout.value_paths, observed, strict=True):
-                if value is not None:
+                if value is not None or is_empty:
                     _put(record, path, value)
         return msgspec.json.encode(record)
 

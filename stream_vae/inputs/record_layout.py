@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stream_vae.errors import ConfigError
-from stream_vae.inputs.field_kinds import SERIES, TIME, FieldKind
+from stream_vae.inputs.field_kinds import ANY, SERIES, TIME, FieldKind
 from stream_vae.inputs.reading_format import ReadingFormat
 
 FieldPath = tuple[str, ...]
@@ -32,12 +32,13 @@ def split_path(path: str) -> FieldPath:
 
 
 class RecordLayout:
-    """Paths of timestamp, series and values in a record, and the msgspec type of those alone.
+    """Paths of timestamp, series and values in a record, and the msgspec types of those alone.
 
     Args:
         fmt: The operator's choices, for timestamp and series.
-        value_paths: Paths of the features, one each or one for all; at least one.
+        value_paths: Paths of the features, one each; at least one.
         value_kinds: Kind of field at each of these paths.
+        array_length: If there is one path alone, and the features are an array of this length.
 
     Raises:
         ConfigError: If paths contradict each other or a name cannot be a field's.
@@ -48,24 +49,47 @@ class RecordLayout:
         fmt: ReadingFormat,
         value_paths: Sequence[FieldPath],
         value_kinds: Sequence[FieldKind],
+        *,
+        array_length: int | None = None,
     ) -> None:
         if not value_paths:
             raise ConfigError("input: the model has no features; expected one or more")
         self.time_path = split_path(fmt.timestamp_field)
         self.series_path = None if fmt.series_field is None else split_path(fmt.series_field)
         self.value_paths = tuple(value_paths)
-        self.fields = [(self.time_path, TIME)]
-        """In the order in which errors are reported."""
+        self.array_length = array_length
+        self.head_fields = [(self.time_path, TIME)]
+        """Paths and kinds of time and series, in the order in which errors are reported."""
         if self.series_path is not None:
-            self.fields.append((self.series_path, SERIES))
-        self.fields += zip(value_paths, value_kinds, strict=True)
-        self._tree: _Tree = {}
-        for path, kind in self.fields:
-            _plant(self._tree, path, kind)
-        self.record_type = _struct_of(self._tree)
+            self.head_fields.append((self.series_path, SERIES))
+        self._tree = _tree([*self.head_fields, *zip(value_paths, value_kinds, strict=True)])
+        self.strict_type = _struct_of(self._tree)
+        """Accepts records of which nothing needs a second look."""
+        anything = [(path, ANY) for path in value_paths]
+        self.loose_type = _struct_of(_tree([*self.head_fields, *anything]))
+        """Accepts any value of a feature; the attributes are those of the strict type."""
         self.time_of: Callable[[object], Any] = self._getter(self.time_path)
         self.series_of = None if self.series_path is None else self._getter(self.series_path)
-        self.values_of: Callable[[object], Any] = self._getter(*self.value_paths)
+        self._values_of: Callable[[object], Any] = self._getter(*self.value_paths)
+
+    def rows_of(self, records: Sequence[msgspec.Struct]) -> list[Any]:
+        """Return the values of records, of any of the two types: a row of F each.
+
+        Of an array, a loose record may have anything.
+        """
+        found = map(self._values_of, records)
+        if len(self.value_paths) > 1 or self.array_length is not None:
+            return list(found)
+        return [(value,) for value in found]
+
+    def names_feature(self, document: object) -> bool:
+        """Return whether a decoded document has a field of a feature, be it null.
+
+        An array of values is asked for in any case.
+        """
+        return self.array_length is not None or any(
+            _has(document, path) for path in self.value_paths
+        )
 
     def unknown_fields(self, document: object) -> Iterator[str]:
         """Yield the paths in a decoded document that are not in the layout."""
@@ -73,6 +97,39 @@ class RecordLayout:
 
     def _getter(self, *paths: FieldPath) -> Callable[[object], Any]:
         return attrgetter(*(".".join(_attributes(self._tree, path)) for path in paths))
+
+
+def leaf_paths(document: object, limit: int) -> list[str]:
+    """Return the dotted paths of the values in a decoded document, at most `limit`.
+
+    >>> leaf_paths({"name": "cpu", "fields": {"idle": 1, "user": 2}}, 10)
+    ['name', 'fields.idle', 'fields.user']
+    """
+    paths: list[str] = []
+    waiting = [("", document)]
+    while waiting and len(paths) < limit:
+        prefix, found = waiting.pop()
+        if isinstance(found, dict) and found:
+            below = [(f"{prefix}.{name}" if prefix else name, found[name]) for name in found]
+            waiting += reversed(below[:limit])
+        elif prefix:
+            paths.append(prefix)
+    return paths
+
+
+def _has(document: object, path: FieldPath) -> bool:
+    for name in path:
+        if not isinstance(document, dict) or name not in document:
+            return False
+        document = document[name]
+    return True
+
+
+def _tree(fields: Sequence[tuple[FieldPath, FieldKind]]) -> _Tree:
+    tree: _Tree = {}
+    for path, kind in fields:
+        _plant(tree, path, kind)
+    return tree
 
 
 def _plant(tree: _Tree, path: FieldPath, kind: FieldKind) -> None:

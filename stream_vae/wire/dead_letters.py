@@ -8,12 +8,16 @@ from stream_vae.core.records import Headers
 REDRIVEN_HEADER = "dlq.redriven"
 """Counts redrives of a record, so that one that fails each time is noticed."""
 
+REDRIVEN_READINGS_HEADER = "dlq.redriven.readings"
+"""Of a record redriven for some of its readings: their numbers. The others counted before."""
+
 _LAST_PARTITION = 2**31 - 1
 _COUNT_DIGITS = 10
 
 _ADDED = {
     "dlq.omitted",
     "dlq.headers",
+    "dlq.readings",
     "dlq.reason",
     "dlq.detail",
     "dlq.source.topic",
@@ -35,12 +39,20 @@ class DeadLetter:
     """The record was too large: only its headers were published."""
     n_redriven: int
     """Number of earlier redrives."""
+    readings: bytes
+    """Numbers of the readings of the record that it stands for, where the others counted; empty:
+    all of them."""
     original_headers: Headers
-    """The original headers in order, without the count of redrives."""
+    """The original headers in order, without those of redrives."""
 
     def redriven_headers(self) -> list[tuple[str, bytes | None]]:
         """Return the headers of the redriven record."""
-        return [*self.original_headers, (REDRIVEN_HEADER, str(self.n_redriven + 1).encode())]
+        added: list[tuple[str, bytes | None]] = [
+            (REDRIVEN_HEADER, str(self.n_redriven + 1).encode())
+        ]
+        if self.readings:
+            added.append((REDRIVEN_READINGS_HEADER, self.readings))
+        return [*self.original_headers, *added]
 
 
 def read_dead_letter(headers: Headers) -> DeadLetter | None:
@@ -57,6 +69,8 @@ def read_dead_letter(headers: Headers) -> DeadLetter | None:
     """
     added, original = _split(headers)
     try:
+        of_redrives = (REDRIVEN_HEADER, REDRIVEN_READINGS_HEADER)
+        before = [value or b"" for name, value in original if name == REDRIVEN_READINGS_HEADER]
         counts = [_count(value or b"") for name, value in original if name == REDRIVEN_HEADER]
         partition = int(added["dlq.source.partition"])
         if not 0 <= partition <= _LAST_PARTITION:
@@ -68,7 +82,9 @@ def read_dead_letter(headers: Headers) -> DeadLetter | None:
             source_partition=partition,
             is_omitted="dlq.omitted" in added,
             n_redriven=max(counts, default=0),
-            original_headers=[(n, value) for n, value in original if n != REDRIVEN_HEADER],
+            # Rejected again as a whole, it still stands for what it was redriven for.
+            readings=added.get("dlq.readings", before[-1] if before else b""),
+            original_headers=[(n, value) for n, value in original if n not in of_redrives],
         )
     except (KeyError, ValueError):
         return None

@@ -1,10 +1,21 @@
-"""Rejection reasons, and the headers of records on the dead-letter and late topics."""
+"""Rejection reasons, and the headers of records on the dead-letter and late topics.
+
+The reasons that begin with `value_`, and `not_an_object` of what a feature's path leads through,
+reject a reading only if none of its values can be read: otherwise they cost that feature alone and
+are counted by feature and reason. A record that names none of the model's features is no reading
+and no dead letter: it is counted as `no_feature` and changes nothing.
+"""
+
+from collections.abc import Sequence
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.records import Headers, Rejection
 
 MAX_DETAIL_CHARACTERS = 300
 """Longer details are truncated, since they go into headers and logs."""
+
+MAX_ELEMENTS = 4096
+"""Characters of the header that names the readings; beyond it a redrive repeats all of them."""
 
 REASONS: dict[str, str] = {
     "null_value": "The record has no value (a tombstone).",
@@ -17,9 +28,9 @@ REASONS: dict[str, str] = {
     "timestamp_unparsable": "The timestamp is not in the expected format.",
     "timestamp_out_of_range": "The timestamp is not between 1970-01-01 and 2200-01-01.",
     "timestamp_in_future": "The timestamp is more than input.max_future_s ahead of the wall clock.",
-    "value_not_a_number": "A numeric feature is neither a number nor null.",
-    "value_not_a_count": "A count is neither a whole number of 0 or more nor null.",
-    "value_not_binary": "A binary feature is none of true, false, 0, 1 and null.",
+    "value_not_a_number": "A numeric feature is neither a number, its text, nor missing.",
+    "value_not_a_count": "A count is neither a whole number of 0 or more nor missing.",
+    "value_not_binary": "A binary feature is neither true, false, 0, 1, their text, nor missing.",
     "value_not_a_category": "A categorical feature is an object or an array.",
     "value_out_of_range": "A feature is infinite, or beyond what a 64-bit float holds.",
     "values_missing": "The array of values is absent or null (vector format).",
@@ -54,8 +65,11 @@ def rejection_headers(  # noqa: PLR0913 - one argument a header
         detector: Name of this deployment, to distinguish several consumers of one topic.
     """
     detail = printable(rejection.detail, MAX_DETAIL_CHARACTERS)
+    elements = number_ranges(rejection.elements) if rejection.elements else ""
+    named = [("dlq.readings", elements.encode())] if 0 < len(elements) <= MAX_ELEMENTS else []
     return [
         *original_headers,
+        *named,
         ("dlq.reason", rejection.reason.encode()),
         ("dlq.detail", detail.encode()),
         ("dlq.source.topic", topic.encode()),
@@ -63,3 +77,18 @@ def rejection_headers(  # noqa: PLR0913 - one argument a header
         ("dlq.source.offset", str(offset).encode()),
         ("dlq.detector", detector.encode()),
     ]
+
+
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as text.
+
+    >>> number_ranges([1, 2, 3, 7, 9, 10])
+    '1-3,7,9-10'
+    """
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)

@@ -169,19 +169,21 @@ def test_a_record_with_several_late_readings_names_all_of_them(line: Line) -> No
     assert [event.count for event in line.told(ReadingsLate)] == [3]
 
 
-def test_a_record_with_a_bad_reading_is_a_dead_letter_once_and_none_of_it_is_used(
+def test_a_record_with_a_bad_reading_is_a_dead_letter_once_and_its_others_count(
     line: Line,
 ) -> None:
     bad = point_list(point(0), ["a", START_S + 1, "x", 0, 0], point(2, "new"))
     line.take([bad, point_list(point(0, "b"), point(1, "b"))])
     [letter] = line.committer.outbox.waiting.dead_letters
     assert (letter.key, letter.value) == (b"gateway", bad)
-    assert (dict(letter.headers)["dlq.detail"] or b"").startswith(b"reading 2 of 3: ")
+    headers = dict(letter.headers)
+    assert (headers["dlq.detail"] or b"").startswith(b"reading 2 of 3: ")
+    assert headers["dlq.readings"] == b"2"
     assert [(event.reason, event.count) for event in line.told(RecordsRejected)] == [
         ("value_not_a_number", 1)
     ]
     assert [event.records for event in line.told(RecordsConsumed)] == [2]
-    assert line.pipeline.n_series == 1, "b alone"
+    assert line.pipeline.n_series == 3, "a, new and b"
     line.committer.commit_or_raise()
     assert line.producer.offsets == {0: 2}
 

@@ -82,20 +82,24 @@ def _sum(tallies: list[Tally]) -> Tally:
 
 
 def _report(console: Console, tally: Tally) -> None:
-    table = Table("kind", *("sent", "judged", "warming up", "unscorable", "late", "rejected"), "as")
+    table = Table(
+        "kind", *("sent", "judged", "warming up", "unscorable", "late", "ignored", "rejected"), "as"
+    )
     for kind in (CLEAN, *KINDS):
         of_kind = {what: n for (of, what), n in tally.outcomes.items() if of == kind}
         reasons = Counter({r: n for r, n in of_kind.items() if r in REASONS and r != "late"})
         judged = of_kind.get("normal", 0) + of_kind.get("anomalous", 0)
-        others = [of_kind.get(what, 0) for what in ("warming_up", "unscorable", "late")]
+        others = [of_kind.get(what, 0) for what in ("warming_up", "unscorable", "late", "ignored")]
         counts = [tally.sent[kind], judged, *others, reasons.total()]
         often = ", ".join(reason for reason, _ in reasons.most_common(3))
         table.add_row(kind, *(f"{n:,}" for n in counts), often)
     console.print(table)
     rejected = sum(tally.rejected(kind) for kind in KINDS)
+    accepted = sum(tally.accepted(kind) for kind in KINDS)
     console.print(
-        f"{tally.hostile:,} hostile records: {tally.hostile - rejected:,} readings + "
-        f"{rejected:,} dead letters; {tally.sent[CLEAN]:,} clean records between them: all readings"
+        f"{tally.hostile:,} hostile records: {accepted:,} readings + {rejected:,} dead letters + "
+        f"{tally.hostile - rejected - accepted:,} without features; "
+        f"{tally.sent[CLEAN]:,} clean records between them: all readings"
     )
     console.print(f"{tally.alerts:,} alert events, all valid; every number in the state sound")
 

@@ -87,7 +87,7 @@ class Tally:
 
     sent: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(kind, verdict, `late` or reason of the rejection) -> records."""
+    """(kind, verdict, `late`, `ignored` or reason of the rejection) -> records."""
     alerts: int = 0
 
     @property
@@ -97,7 +97,7 @@ class Tally:
 
     def accepted(self, kind: str) -> int:
         """Return how many records of a kind became readings."""
-        return self.sent[kind] - self.rejected(kind)
+        return self.sent[kind] - self.rejected(kind) - self.outcomes[kind, "ignored"]
 
     def rejected(self, kind: str) -> int:
         """Return how many records of a kind became dead letters."""
@@ -226,6 +226,9 @@ class FuzzDriver:
                 assert told == [reasons[row]], (poll.kinds[row], told, reasons[row])
                 continue
             assert alone.rejections == [], (poll.kinds[row], alone.rejections)
+            if row in decoded.ignored:
+                assert alone.ignored == [0]
+                continue
             at = place[row]
             assert alone.readings.series == [decoded.readings.series[at]]
             assert alone.readings.times[0] == decoded.readings.times[at]
@@ -292,6 +295,7 @@ class FuzzDriver:
             (kinds[row], name) for row, name in zip(decoded.index.tolist(), what, strict=True)
         )
         self.tally.outcomes.update((kinds[r.index], r.reason) for r in decoded.rejections)
+        self.tally.outcomes.update((kinds[row], "ignored") for row in decoded.ignored)
 
 
 def _pipeline(bundle: Bundle) -> Pipeline:
@@ -308,10 +312,13 @@ def _pipeline(bundle: Bundle) -> Pipeline:
 
 
 def _check_accounts(poll: Poll, decoded: Decoded) -> None:
-    """Each record is a reading or a rejection, and none is both."""
+    """Each record is a reading, a rejection or without features, and none is two of these."""
     sent = len(poll.records)
     rejected = [rejection.index for rejection in decoded.rejections]
-    assert sorted([*decoded.index.tolist(), *rejected]) == list(range(sent))
+    outcomes = [*decoded.index.tolist(), *rejected, *decoded.ignored]
+    assert sorted(outcomes) == list(range(sent))
+    assert all(found.count > 0 for found in decoded.unreadable.values())
+    assert {reason for _, reason in decoded.unreadable} <= set(REASONS)
     assert rejected == sorted(rejected)
     assert (np.diff(decoded.index) > 0).all()
     readings = decoded.readings

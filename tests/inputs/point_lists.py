@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from stream_vae.core.records import RecordBatch, name_readings
+from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
+from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.field_kinds import check_number
-from stream_vae.inputs.raw_readings import DecodeErrors, RawReadings, ReadingBuilder
+from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
@@ -39,42 +40,44 @@ class PointListDecoder:
         self._builder = ReadingBuilder(ReadingFormat())
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
-        errors: DecodeErrors = {}
+        errors = DecodeErrors()
         index: list[int] = []
         series: list[RawKey] = []
         times: list[RawTime] = []
         values: list[list[float | None]] = []
+        places: list[tuple[list[int], int]] = []
         for row, value in enumerate(batch.values):
             try:
-                points = self._points(value)
-                numbers = [self._values(points, i) for i in range(len(points))]
+                points = _points(value)
             except DecodeError as error:
-                errors[row] = error
+                errors.reject(row, error)
                 continue
-            index += [row] * len(points)
-            series += [point[0] for point in points]
-            times += [point[1] for point in points]
-            values += numbers
+            for number, point in enumerate(points, 1):
+                try:
+                    numbers = [check_number(found, f"[{k}]") for k, found in enumerate(point[2:])]
+                except DecodeError as error:
+                    errors.reject_elements(row, [number], len(points), error)
+                    continue
+                index.append(row)
+                series.append(point[0])
+                times.append(point[1])
+                values.append(numbers)
+                places.append(([number], len(points)))
         raw = RawReadings(
             index=np.array(index, np.int64),
             series=None if self._keyed else series,
             times=times,
             values=np.array(values, np.float64).reshape(len(index), self._n_features),
+            elements=places.__getitem__,
         )
         return self._builder.build(batch, raw, errors, now_ns, read_since_ns)
 
-    def _points(self, value: bytes | None) -> list[Any]:
-        try:
-            points = json.loads(value or b"")
-        except ValueError:
-            raise DecodeError("not_json", "expected a list of points") from None
-        if not points:
-            raise DecodeError("values_missing", "no points; expected one or more")
-        return list(points)
 
-    def _values(self, points: list[Any], i: int) -> list[float | None]:
-        try:
-            return [check_number(value, f"[{k}]") for k, value in enumerate(points[i][2:])]
-        except DecodeError as error:
-            named = name_readings(np.zeros(len(points), np.int64), [i])
-            raise DecodeError(error.reason, f"{named}{error.detail}") from None
+def _points(value: bytes | None) -> list[Any]:
+    try:
+        points = json.loads(value or b"")
+    except ValueError:
+        raise DecodeError("not_json", "expected a list of points") from None
+    if not points:
+        raise DecodeError("values_missing", "no points; expected one or more")
+    return list(points)

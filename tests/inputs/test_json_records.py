@@ -106,28 +106,28 @@ BAD_RECORDS: list[tuple[str, bytes | None, ReadingFormat]] = [
     ("not_an_object", b"[1,2,3]", ReadingFormat()),
     ("not_an_object", b"null", ReadingFormat()),
     ("not_an_object", b"NaN", ReadingFormat()),
-    ("not_an_object", reading(b'"device":3'), BY_FIELD),
+    ("not_an_object", reading(b'"flow":1,"device":3'), BY_FIELD),
     ("too_deep", reading(DEEP), ReadingFormat()),
     ("timestamp_missing", b'{"flow":1}', ReadingFormat()),
     ("timestamp_missing", b'{"timestamp":null,"flow":1}', ReadingFormat()),
-    ("timestamp_unparsable", b'{"timestamp":"noon"}', ReadingFormat()),
-    ("timestamp_unparsable", b'{"timestamp":true}', ReadingFormat()),
-    ("timestamp_unparsable", b'{"timestamp":[1]}', ReadingFormat()),
-    ("timestamp_unparsable", b'{"timestamp":NaN}', ReadingFormat()),
-    ("timestamp_out_of_range", b'{"timestamp":-5}', ReadingFormat()),
-    ("timestamp_out_of_range", b'{"timestamp":1e400}', ReadingFormat()),
-    ("timestamp_out_of_range", b'{"timestamp":' + b"9" * 350 + b"}", ReadingFormat()),
-    ("timestamp_out_of_range", b'{"timestamp":' + b"9" * 9000 + b"}", ReadingFormat()),
-    ("timestamp_in_future", b'{"timestamp":"2026-04-27T14:00:01Z"}', ReadingFormat()),
-    ("value_not_a_number", reading(b'"flow":"1.5"'), ReadingFormat()),
-    ("value_not_a_number", reading(b'"flow":true'), ReadingFormat()),
+    ("timestamp_unparsable", b'{"timestamp":"noon","flow":1}', ReadingFormat()),
+    ("timestamp_unparsable", b'{"timestamp":true,"flow":1}', ReadingFormat()),
+    ("timestamp_unparsable", b'{"timestamp":[1],"flow":1}', ReadingFormat()),
+    ("timestamp_unparsable", b'{"timestamp":NaN,"flow":1}', ReadingFormat()),
+    ("timestamp_out_of_range", b'{"timestamp":-5,"flow":1}', ReadingFormat()),
+    ("timestamp_out_of_range", b'{"timestamp":1e400,"flow":1}', ReadingFormat()),
+    ("timestamp_out_of_range", b'{"flow":1,"timestamp":' + b"9" * 350 + b"}", ReadingFormat()),
+    ("timestamp_out_of_range", b'{"flow":1,"timestamp":' + b"9" * 9000 + b"}", ReadingFormat()),
+    ("timestamp_in_future", b'{"timestamp":"2026-04-27T14:00:01Z","flow":1}', ReadingFormat()),
+    ("value_not_a_number", reading(b'"flow":"fast"'), ReadingFormat()),
+    ("value_not_a_number", reading(b'"flow":[1]'), ReadingFormat()),
     ("value_not_a_number", reading(b'"flow":{}'), ReadingFormat()),
-    ("value_not_a_number", b'{"timestamp":1,"values":[1,2,"3"]}', VECTOR),
+    ("value_not_a_number", b'{"timestamp":1,"values":[null,NaN,"x"]}', VECTOR),
     ("value_out_of_range", reading(b'"flow":1e400'), ReadingFormat()),
-    ("value_out_of_range", reading(b'"flow":-Infinity'), ReadingFormat()),
+    ("value_out_of_range", reading(b'"flow":-1e999'), ReadingFormat()),
     ("value_out_of_range", reading(b'"flow":' + b"9" * 350), ReadingFormat()),
     ("value_out_of_range", reading(b'"flow":' + b"9" * 9000), ReadingFormat()),
-    ("value_out_of_range", b'{"timestamp":1,"values":[1,2,Infinity]}', VECTOR),
+    ("value_out_of_range", b'{"timestamp":1,"values":[null,null,1e999]}', VECTOR),
     ("values_missing", b'{"timestamp":1}', VECTOR),
     ("values_missing", b'{"timestamp":1,"values":null}', VECTOR),
     ("values_missing", b'{"timestamp":1}', NESTED_VECTOR),
@@ -136,11 +136,11 @@ BAD_RECORDS: list[tuple[str, bytes | None, ReadingFormat]] = [
     ("wrong_length", b'{"timestamp":1,"values":[1,2]}', VECTOR),
     ("wrong_length", b'{"timestamp":1,"values":[1,2,3,4]}', VECTOR),
     ("key_missing", reading(b'"flow":1'), BY_FIELD),
-    ("key_missing", reading(b'"device":{"id":""}'), BY_FIELD),
-    ("key_not_utf8", reading(b'"device":{"id":"\\ud800"}'), BY_FIELD),
-    ("key_not_text", reading(b'"device":{"id":1.5}'), BY_FIELD),
-    ("key_not_text", reading(b'"device":{"id":true}'), BY_FIELD),
-    ("key_too_long", reading(b'"device":{"id":"' + b"x" * 1025 + b'"}'), BY_FIELD),
+    ("key_missing", reading(b'"flow":1,"device":{"id":""}'), BY_FIELD),
+    ("key_not_utf8", reading(b'"flow":1,"device":{"id":"\\ud800"}'), BY_FIELD),
+    ("key_not_text", reading(b'"flow":1,"device":{"id":1.5}'), BY_FIELD),
+    ("key_not_text", reading(b'"flow":1,"device":{"id":true}'), BY_FIELD),
+    ("key_too_long", reading(b'"flow":1,"device":{"id":"' + b"x" * 1025 + b'"}'), BY_FIELD),
 ]
 
 
@@ -190,8 +190,10 @@ def test_bad_keys_get_their_reason(key: bytes | None, reason: str) -> None:
     ("fields", "expected"),
     [
         (b'"flow":null', [NAN, NAN, NAN]),
-        (b'"other":1', [NAN, NAN, NAN]),
         (b'"flow":NaN,"speed":2', [NAN, NAN, 2]),
+        (b'"flow":Infinity,"speed":2', [NAN, NAN, 2]),
+        (b'"flow":"1.5","pressure":" -2e3 ","speed":true', [1.5, -2000, 1]),
+        (b'"flow":"n/a","pressure":"","speed":3', [NAN, NAN, 3]),
         (b'"flow":1e12,"pressure":-1e300', [1e12, -1e300, NAN]),
         (b'"flow":1e-400', [0, NAN, NAN]),
         (b'"flow":12345678901234567890', [12345678901234567890, NAN, NAN]),
@@ -248,7 +250,45 @@ def test_dotted_paths_lead_into_objects() -> None:
 @pytest.mark.parametrize("fields", [b'"sensors":null', b'"sensors":{}', b'"other":1'])
 def test_a_missing_object_holds_no_observed_value(fields: bytes) -> None:
     fmt = ReadingFormat(feature_fields={"flow": "sensors.flow"})
-    np.testing.assert_array_equal(only_values(decode(reading(fields), fmt=fmt)), [NAN] * 3)
+    raw = reading(b'"speed":1,' + fields)
+    np.testing.assert_array_equal(only_values(decode(raw, fmt=fmt)), [NAN, NAN, 1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (b'"flow":"fast"', "value_not_a_number"),
+        (b'"flow":[]', "value_not_a_number"),
+        (b'"flow":1e999', "value_out_of_range"),
+        (b'"sensors":3', "not_an_object"),
+    ],
+)
+def test_what_cannot_be_read_costs_its_feature_and_is_counted(fields: bytes, reason: str) -> None:
+    """Control: where nothing is left, the record is rejected for the same reason."""
+    feature = "pressure" if reason == "not_an_object" else "flow"
+    fmt = ReadingFormat(feature_fields={"pressure": "sensors.pressure"})
+    good, spoilt = reading(b'"speed":1'), reading(b'"speed":1,' + fields)
+    decoded = decode(good, spoilt, spoilt, good, fmt=fmt)
+    assert decoded.rejections == []
+    np.testing.assert_array_equal(decoded.readings.values, [[NAN, NAN, 1]] * 4)
+    [(key, found)] = decoded.unreadable.items()
+    assert key == (feature, reason)
+    assert (found.count, found.index) == (2, 1)
+    assert "expected" in found.detail
+    rejected = decode(good, reading(b'"speed":null,' + fields), fmt=fmt)
+    assert [(r.index, r.reason) for r in rejected.rejections] == [(1, reason)]
+    assert rejected.unreadable == {}
+
+
+@pytest.mark.parametrize("other", [b"{}", b'{"status":"up"}', b'{"timestamp":true,"Flow":{"x":1}}'])
+def test_a_record_without_any_feature_is_neither_reading_nor_rejection(other: bytes) -> None:
+    """Control: null says that the feature was not observed."""
+    good = reading(b'"flow":1')
+    decoded = decode(good, other, good, reading(b'"flow":null'))
+    assert decoded.rejections == []
+    assert decoded.index.tolist() == [0, 2, 3]
+    assert decoded.ignored == [1]
+    assert set(decoded.ignored_fields) <= {"status", "timestamp", "Flow.x"}
 
 
 def test_names_with_dots_are_top_level_fields_unless_mapped() -> None:
@@ -268,14 +308,14 @@ def test_a_record_at_the_size_limit_is_read() -> None:
 
 def test_a_timestamp_at_the_future_limit_is_read() -> None:
     """Control for timestamp_in_future: the limit itself is allowed."""
-    decoded = decode(b'{"timestamp":"2026-04-27T14:00:00Z"}')
+    decoded = decode(b'{"timestamp":"2026-04-27T14:00:00Z","flow":1}')
     assert len(decoded.readings) == 1
 
 
 @pytest.mark.parametrize("max_future_s", [8e9, 1e11, 1e300])
 def test_a_limit_beyond_all_time_lets_every_time_pass(max_future_s: float) -> None:
     """Nanoseconds of such limits are beyond int64, alone or added to the clock."""
-    far = b'{"timestamp":"2199-12-31T23:59:59Z"}'
+    far = b'{"timestamp":"2199-12-31T23:59:59Z","flow":1}'
     decoded = decode(far, fmt=ReadingFormat(max_future_s=max_future_s))
     assert len(decoded.readings) == 1
     assert only_reason(decode(far)) == "timestamp_in_future", "control"
@@ -345,14 +385,15 @@ formats = st.sampled_from(
     st.lists(st.tuples(raw_records, st.sampled_from([b"a", b"", None, b"\xff"])), max_size=5),
     formats,
 )
-def test_any_bytes_are_a_reading_or_a_rejection_whatever_stands_beside_them(
+def test_any_bytes_are_a_reading_a_rejection_or_ignored_whatever_stands_beside_them(
     records: list[tuple[bytes | None, bytes | None]], fmt: ReadingFormat
 ) -> None:
     values = [value for value, _ in records]
     keys = [key for _, key in records]
     together = decode(*values, keys=keys, fmt=fmt)
     rejected = {rejection.index: rejection for rejection in together.rejections}
-    assert sorted([*together.index.tolist(), *rejected]) == list(range(len(records)))
+    outcomes = [*together.index.tolist(), *rejected, *together.ignored]
+    assert sorted(outcomes) == list(range(len(records)))
     assert not np.isinf(together.readings.values).any()
     position = 0
     for row, (value, key) in enumerate(records):
@@ -364,6 +405,8 @@ def test_any_bytes_are_a_reading_or_a_rejection_whatever_stands_beside_them(
                 rejected[row].detail,
             )
             assert rejection.reason in REASONS
+        elif row in together.ignored:
+            assert alone.ignored == [0]
         else:
             assert alone.readings.series == [together.readings.series[position]]
             assert alone.readings.times[0] == together.readings.times[position]

@@ -68,22 +68,32 @@ BAD_SECOND: list[tuple[str, Sequence[object]]] = [
 
 
 @pytest.mark.parametrize(("reason", "point"), BAD_SECOND, ids=[row[0] for row in BAD_SECOND])
-def test_one_bad_reading_rejects_its_record_whole_and_is_named(
+def test_one_bad_reading_is_rejected_and_named_and_the_others_count(
     reason: str, point: Sequence[object]
 ) -> None:
     bad = point_list(["a", NOW_S, 1, 2], point, ["a", NOW_S + 1, 5, 6])
     decoded = decode(GOOD, bad, GOOD)
-    assert decoded.index.tolist() == [0, 0, 0, 2, 2, 2]
-    assert decoded.readings.offsets.tolist() == [100] * 3 + [102] * 3
-    assert decoded.readings.series == ["a", "b", "a"] * 2
+    assert decoded.index.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert decoded.readings.series == ["a", "b", "a", "a", "a", "a", "b", "a"]
+    assert decoded.readings.values[3:5].tolist() == [[1, 2], [5, 6]]
     [rejection] = decoded.rejections
-    assert (rejection.index, rejection.reason) == (1, reason)
+    assert (rejection.index, rejection.reason, rejection.elements) == (1, reason, (2,))
     assert rejection.detail.startswith("reading 2 of 3: ")
+
+
+def test_several_bad_readings_are_one_rejection() -> None:
+    """Control: where all are bad, the record is rejected as a whole."""
+    bad, good = ["b", "noon", 3, 4], ["a", NOW_S, 1, 2]
+    [rejection] = decode(point_list(bad, good, bad)).rejections
+    assert rejection.elements == (1, 3)
+    assert rejection.detail.startswith('readings 1, 3 of 3: timestamp "noon"')
+    [rejection] = decode(point_list(bad, bad)).rejections
+    assert rejection.elements == ()
 
 
 def test_the_first_fault_is_told_where_there_are_several() -> None:
     [rejection] = decode(point_list(["a", "noon", 1, 2], ["a", "one", 1, 2])).rejections
-    assert rejection.detail.startswith('reading 1 of 2: timestamp "noon"')
+    assert rejection.detail.startswith('readings 1, 2 of 2: timestamp "noon"')
 
 
 def test_the_only_reading_of_a_record_is_not_numbered() -> None:
@@ -119,14 +129,15 @@ values = st.one_of(st.just(b"{"), st.just(GOOD), points.map(lambda found: point_
 
 
 @given(st.lists(values, max_size=6))
-def test_a_record_gives_its_readings_or_one_rejection_whatever_stands_beside_it(
+def test_a_records_readings_and_rejection_are_its_own_whatever_stands_beside_it(
     records: list[bytes],
 ) -> None:
     together = decode(*records)
     rejected = {rejection.index: rejection for rejection in together.rejections}
     assert len(rejected) == len(together.rejections)
     assert set(rejected) | set(together.index.tolist()) == set(range(len(records)))
-    assert not set(rejected) & set(together.index.tolist())
+    both = set(rejected) & set(together.index.tolist())
+    assert both == {row for row, rejection in rejected.items() if rejection.elements}
     for row, value in enumerate(records):
         alone = decode(value)
         mine = np.flatnonzero(together.index == row)

@@ -70,10 +70,10 @@ def test_events_of_mixed_kinds_are_told_by_their_values_and_wrong_kinds_are_dead
     usual = [record(age=30 + i % 5 / 5) for i in range(20)]
     odd = [record(age=900.0, timestamp=1_767_225_600), record(timestamp=1_767_225_600)] * 2
     wrong = {
-        "value_not_a_number": record(age="old"),
-        "value_not_a_count": record(children=1.5),
-        "value_not_binary": record(smokes=2),
-        "value_not_a_category": record(job=["clerk"]),
+        "value_not_a_number": (None, b'{"age":"old"}'),
+        "value_not_a_count": (None, b'{"children":1.5}'),
+        "value_not_binary": (None, b'{"smokes":2}'),
+        "value_not_a_category": (None, b'{"job":["clerk"]}'),
     }
     scene.kafka.produce(scene.topics.input, [*usual, *odd, *wrong.values(), record(job="pilot")])
     events = replace(scene, bundle=train_event_bundle(tmp_path / "events"))

@@ -1,0 +1,114 @@
+"""Points to raw readings: for formats that send one value each, with its name and labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.errors import DecodeError
+from stream_vae.inputs.decode_errors import CellError
+from stream_vae.inputs.raw_readings import RawReadings
+from stream_vae.inputs.series_keys import RawKey
+from stream_vae.inputs.timestamps import RawTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """P points of a poll, in columns, in the order of their records and, within one, in its own."""
+
+    index: NDArray[np.int64]
+    """(P,) position of each point's record in the batch, ascending."""
+    series: Sequence[RawKey] | None
+    """P names; None where the records' keys name the series."""
+    times: Sequence[RawTime]
+    """P event times."""
+    features: NDArray[np.int64]
+    """(P,) position of the feature in the model; -1: none of the model's."""
+    values: NDArray[np.float64]
+    """(P,) in input units; NaN = not observed, never infinite."""
+    errors: Sequence[tuple[int, DecodeError]] = ()
+    """Position of a point whose value cannot be read (it is NaN) -> why, ascending."""
+    empty: Sequence[int] = ()
+    """Positions of records that hold no point at all."""
+
+
+def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
+    """Return one reading of all points of a record that have the same series and time.
+
+    A later value of a feature replaces an earlier one; a missing one replaces nothing. Points of
+    none of the model's features are left out; records that have no other are in `ignored`.
+
+    Args:
+        points: P points.
+        feature_names: F, in the model's order.
+    """
+    n_features = len(feature_names)
+    known = np.flatnonzero(points.features >= 0)
+    is_all = len(known) == len(points.features)
+    rows = points.index if is_all else points.index[known]
+    series, times = points.series, points.times
+    if not is_all:
+        chosen = known.tolist()
+        series = None if series is None else [series[i] for i in chosen]
+        times = [times[i] for i in chosen]
+    # 1, 1.0 and True are the same time; so are they for the parser.
+    places: dict[tuple[object, ...], int] = {}
+    columns = (rows.tolist(), times) if series is None else (rows.tolist(), series, times)
+    keys = zip(*columns, strict=True)
+    of_point = np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
+    first = np.zeros(len(places), dtype=np.int64)
+    first[of_point[::-1]] = np.arange(len(of_point) - 1, -1, -1)
+    found = points.values[known]
+    observed = ~np.isnan(found)
+    values = np.full((len(places), n_features), np.nan)
+    values[of_point[observed], points.features[known][observed]] = found[observed]
+    firsts = first.tolist()
+    return RawReadings(
+        index=rows[first],
+        series=None if series is None else [series[i] for i in firsts],
+        times=[times[i] for i in firsts],
+        values=values,
+        cell_errors=_cell_errors(points, known, of_point, feature_names),
+        elements=_Elements(points.index, known, of_point),
+        ignored=_without_feature(points, rows),
+    )
+
+
+class _Elements:
+    """Numbers of a reading's points in its record; found only when they are asked for."""
+
+    def __init__(
+        self, index: NDArray[np.int64], known: NDArray[np.int64], of_point: NDArray[np.int64]
+    ) -> None:
+        self._index = index
+        self._known = known
+        self._of_point = of_point
+
+    def __call__(self, position: int) -> tuple[Sequence[int], int]:
+        of_reading = self._known[self._of_point == position]
+        row = self._index[of_reading[0]]
+        first, end = np.searchsorted(self._index, [row, row + 1]).tolist()
+        return (of_reading - first + 1).tolist(), end - first
+
+
+def _cell_errors(
+    points: Points,
+    known: NDArray[np.int64],
+    of_point: NDArray[np.int64],
+    feature_names: Sequence[str],
+) -> list[CellError]:
+    if not points.errors:
+        return []
+    place = dict(zip(known.tolist(), of_point.tolist(), strict=True))
+    return [
+        CellError(position=place[at], feature=feature_names[int(points.features[at])], error=error)
+        for at, error in points.errors
+        if at in place
+    ]
+
+
+def _without_feature(points: Points, rows: NDArray[np.int64]) -> list[int]:
+    if len(rows) == len(points.index):
+        return sorted(points.empty)
+    return sorted([*np.setdiff1d(points.index, rows).tolist(), *points.empty])
