@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import excerpt
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.scaling import Scaler
@@ -260,10 +261,10 @@ class ChangelogLoader:
 
 
 def _unusable(records: RecordBatch, i: int, why: Exception) -> StateError:
-    key = (records.keys[i] or b"").decode(errors="replace")
+    key = excerpt((records.keys[i] or b"").decode(errors="replace"), 300)
     return StateError(
         f"saved state in topic {records.topic!r}, partition {records.partitions[i]}, offset "
-        f"{records.offsets[i]}, key {key!r}: {why}. To go on without "
+        f"{records.offsets[i]}, key {key}: {why}. To go on without "
         "the saved state, set state.topic to a new name: series warm up by what the input holds, "
         "and incidents still open on the alerts topic are taken over"
     )

@@ -14,6 +14,10 @@ from stream_vae.events import Event, LibraryLogged
 
 # Texts from the stream (series keys, invalid records) may be as long as a record.
 MAX_TEXT = 500
+# Our own texts end with what to do; they quote excerpts of data only, and a list of what is wrong
+# is as long as it must be.
+_OWN_TEXTS = frozenset({"detail", "command"})
+MAX_OWN_TEXT = 20_000
 MAX_ENTRIES = 100
 _DIGITS = 6
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -121,16 +125,16 @@ def _plain_number(value: object) -> object:
 def _shorten_texts(_logger: object, _method: str, fields: _Fields) -> _Fields:
     for name, value in fields.items():
         if name != "exception":
-            fields[name] = _shorten(value)
+            fields[name] = _shorten(value, MAX_OWN_TEXT if name in _OWN_TEXTS else MAX_TEXT)
     return fields
 
 
-def _shorten(value: object) -> object:
-    if isinstance(value, str) and len(value) > MAX_TEXT:
-        return f"{value[:MAX_TEXT]}… ({len(value)} characters)"
+def _shorten(value: object, limit: int) -> object:
+    if isinstance(value, str) and len(value) > limit:
+        return f"{value[:limit]}… ({len(value)} characters)"
     if isinstance(value, list):
         rest = [f"… ({len(value)} entries)"] if len(value) > MAX_ENTRIES else []
-        return [_shorten(entry) for entry in value[:MAX_ENTRIES]] + rest
+        return [_shorten(entry, limit) for entry in value[:MAX_ENTRIES]] + rest
     return value
 
 

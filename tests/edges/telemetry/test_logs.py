@@ -123,11 +123,19 @@ def test_json_gives_any_text_back(key: str) -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    line = json.loads(written({"detail": "x" * 1_000_000, "fields": ["y" * 600] * 500}))
-    assert line["detail"] == "x" * MAX_TEXT + "… (1000000 characters)"
+    line = json.loads(written({"series": "x" * 1_000_000, "fields": ["y" * 600] * 500}))
+    assert line["series"] == "x" * MAX_TEXT + "… (1000000 characters)"
     assert len(line["fields"]) == 101
     assert line["fields"][-1] == "… (500 entries)"
     assert line["fields"][0].endswith("… (600 characters)")
+
+
+@pytest.mark.parametrize("name", ["detail", "command"])
+def test_texts_of_our_own_are_written_to_their_end(name: str) -> None:
+    """What to do stands last. Control: there is a bound all the same."""
+    advice = "what is wrong, " * 1000 + "and what to do"
+    assert json.loads(written({name: advice}))[name] == advice
+    assert len(json.loads(written({name: advice * 1000}))[name]) < 2 * len(advice)
 
 
 def test_values_that_json_cannot_hold_become_ones_it_can() -> None:
