@@ -348,6 +348,38 @@ class StreamMeasured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CellsUnreadable:
+    """Values of a feature could not be read and are missing; the rest of their readings counts."""
+
+    topic: str
+    feature: str
+    reason: str
+    """As in `stream_vae.wire.rejections.REASONS`."""
+    count: int
+    example_partition: int
+    example_offset: int
+    example_detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsWithoutFeature:
+    """Records name none of the model's features: they are no readings, and change nothing."""
+
+    topic: str
+    reason: str
+    """`no_feature`."""
+    count: int
+    example_partition: int
+    example_offset: int
+    fields: tuple[str, ...]
+    """What the example names instead; bounded."""
+    features: tuple[str, ...]
+    """The model's; bounded."""
+    nearest_fields: Mapping[str, str]
+    """Feature -> field of the example with a similar name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownFieldsIgnored:
     """Records contain fields that are not features of the model."""
 
@@ -503,6 +535,8 @@ Event = (
     | RecordsRejected
     | ReadingsLate
     | StreamMeasured
+    | CellsUnreadable
+    | RecordsWithoutFeature
     | UnknownFieldsIgnored
     | FeaturesNotObserved
     | StreamStepDiffered

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.records import RecordBatch
+from stream_vae.daemon.decoding_told import decoding_events
 from stream_vae.events import RecordsConsumed
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.pipeline.pipeline import Pipeline
@@ -73,6 +74,9 @@ class Ingest:
             )
             fit = self._pipeline.fit
             for event in fit.observe(readings, window_batch.rows, decoded.unknown_fields):
+                self._events.record(event)
+            names = [feature.name for feature in self._pipeline.detector.spec.features]
+            for event in decoding_events(decoded, records, names):
                 self._events.record(event)
         return PolledBatch(
             ticket=ticket,

@@ -104,7 +104,7 @@ class StreamFit:
                     topic=readings.topic,
                     fields=tuple(unknown_fields),
                     features_missing=missing[:NAMES_TOLD],
-                    nearest_fields=self._nearest_fields(missing),
+                    nearest_fields=nearest_fields(missing, self._unknown_fields),
                 )
             )
         return events + self._judge_features(readings.topic) + self._judge_step(readings.topic)
@@ -128,18 +128,9 @@ class StreamFit:
                 features_missing=len(missing),
                 features_expected=len(self._names),
                 unknown_fields=tuple(self._unknown_fields[:NAMES_TOLD]),
-                nearest_fields=self._nearest_fields(missing),
+                nearest_fields=nearest_fields(missing, self._unknown_fields),
             )
         ]
-
-    def _nearest_fields(self, missing: Sequence[str]) -> dict[str, str]:
-        """Return missing feature -> the unknown field with the most similar name."""
-        fields = {field.lower(): field for field in self._unknown_fields}
-        fields |= {field.rpartition(".")[2].lower(): field for field in self._unknown_fields}
-        nearest = {
-            name: get_close_matches(name.lower(), fields, n=1) for name in missing[:NAMES_TOLD]
-        }
-        return {name: fields[found[0]] for name, found in nearest.items() if found}
 
     def _measure_intervals(self, times: NDArray[np.int64], rows: NDArray[np.int32]) -> None:
         """Record the event time between each reading and its series' previous one."""
@@ -180,6 +171,18 @@ class StreamFit:
 
     def _step_differs(self, step_s: float | None) -> bool:
         return step_s is not None and self._has_order and _differ(step_s, self._model_step_s)
+
+
+def nearest_fields(features: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
+    """Return feature -> the field with the most similar name; `NAMES_TOLD` of them at most.
+
+    >>> nearest_fields(["flow", "level"], ["fields.Flow", "unit"])
+    {'flow': 'fields.Flow'}
+    """
+    known = {field.lower(): field for field in fields}
+    known |= {field.rpartition(".")[2].lower(): field for field in fields}
+    nearest = {name: get_close_matches(name.lower(), known, n=1) for name in features[:NAMES_TOLD]}
+    return {name: known[found[0]] for name, found in nearest.items() if found}
 
 
 def _differ(one: float, other: float) -> bool:

@@ -10,7 +10,12 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.detect.config import DetectConfig
-from stream_vae.events import FeaturesNotObserved, StreamStepDiffered, UnknownFieldsIgnored
+from stream_vae.events import (
+    FeaturesNotObserved,
+    RecordsWithoutFeature,
+    StreamStepDiffered,
+    UnknownFieldsIgnored,
+)
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.pipeline.alert_builder import Origin
@@ -81,3 +86,15 @@ def test_readings_read_again_tell_nothing() -> None:
     """They were told of when they were read first."""
     events, complaint = run(("g0", "f1", "f2"), model_step_s=300.0, replayed=True)
     assert (events.events, complaint) == ([], "")
+
+
+def test_records_of_no_feature_change_nothing_and_are_told_with_the_nearest_names() -> None:
+    """Control: those read again after a restart were told of before."""
+    events, _ = run(("F0", "unit"))
+    told = events.of(RecordsWithoutFeature)
+    assert sum(event.count for event in told) == N
+    assert (told[0].reason, told[0].example_offset) == ("no_feature", 0)
+    assert told[0].fields == ("timestamp", "F0", "unit")
+    assert told[0].nearest_fields["f0"] == "F0"
+    again, _ = run(("F0", "unit"), replayed=True)
+    assert again.of(RecordsWithoutFeature) == []

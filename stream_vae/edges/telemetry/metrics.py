@@ -143,6 +143,17 @@ class Metrics:
         self.late_readings = self._counters(
             "late_readings_total", "Readings older than their series' open step.", "topic"
         )
+        self.cells_unreadable = self._counters(
+            "cells_unreadable_total",
+            "Values that could not be read and count as missing.",
+            "feature",
+            "reason",
+        )
+        self.records_without_feature = self._counters(
+            "records_without_feature_total",
+            "Records that name none of the model's features.",
+            "topic",
+        )
         self.unknown_fields = self._counters(
             "unknown_fields_total", "Field names seen that are no feature of the model.", "topic"
         )

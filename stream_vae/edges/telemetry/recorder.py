@@ -95,6 +95,8 @@ class Recorder:
             events.RecordsRejected: self._records_rejected,
             events.ReadingsLate: self._readings_late,
             events.StreamMeasured: self._stream_measured,
+            events.CellsUnreadable: self._cells_unreadable,
+            events.RecordsWithoutFeature: self._records_without_feature,
             events.UnknownFieldsIgnored: self._unknown_fields_ignored,
             events.FeaturesNotObserved: self._features_not_observed,
             events.StreamStepDiffered: self._warn_sparingly,
@@ -279,6 +281,15 @@ class Recorder:
 
     def _readings_late(self, event: events.ReadingsLate) -> None:
         self._metrics.late_readings.labels(event.topic).inc(event.count)
+        self._warn_sparingly(event, count=event.count)
+
+    def _cells_unreadable(self, event: events.CellsUnreadable) -> None:
+        self._metrics.cells_unreadable.labels(event.feature, event.reason).inc(event.count)
+        kind = f"{event.feature} {event.reason}"
+        self._warn_sparingly(event, kind=kind, count=event.count)
+
+    def _records_without_feature(self, event: events.RecordsWithoutFeature) -> None:
+        self._metrics.records_without_feature.labels(event.topic).inc(event.count)
         self._warn_sparingly(event, count=event.count)
 
     def _stream_measured(self, event: events.StreamMeasured) -> None:

@@ -1,0 +1,43 @@
+"""What decoding a poll found that is not rejected, as events."""
+
+from collections.abc import Sequence
+
+from stream_vae.core.excerpts import printable
+from stream_vae.core.records import RecordBatch
+from stream_vae.events import CellsUnreadable, Event, RecordsWithoutFeature
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.pipeline.stream_fit import NAMES_TOLD, nearest_fields
+from stream_vae.wire.rejections import MAX_DETAIL_CHARACTERS
+
+
+def decoding_events(
+    decoded: Decoded, records: RecordBatch, feature_names: Sequence[str]
+) -> list[Event]:
+    """Return the events of values that are missing and of records that are no readings."""
+    events: list[Event] = [
+        CellsUnreadable(
+            topic=records.topic,
+            feature=feature,
+            reason=reason,
+            count=found.count,
+            example_partition=int(records.partitions[found.index]),
+            example_offset=int(records.offsets[found.index]),
+            example_detail=printable(found.detail, MAX_DETAIL_CHARACTERS),
+        )
+        for (feature, reason), found in decoded.unreadable.items()
+    ]
+    if decoded.ignored:
+        example = decoded.ignored[0]
+        events.append(
+            RecordsWithoutFeature(
+                topic=records.topic,
+                reason="no_feature",
+                count=len(decoded.ignored),
+                example_partition=int(records.partitions[example]),
+                example_offset=int(records.offsets[example]),
+                fields=decoded.ignored_fields[:NAMES_TOLD],
+                features=tuple(feature_names[:NAMES_TOLD]),
+                nearest_fields=nearest_fields(feature_names, decoded.ignored_fields),
+            )
+        )
+    return events

@@ -1,0 +1,94 @@
+"""What decoding costs, shape by shape: `python -m tests.benchmarks.shapes`.
+
+The decoders of all shapes take turns in one process, so that their ratios hold on a busy machine.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.reading_format import ReadingFormat
+
+NAMES = tuple(f"f{i}" for i in range(8))
+N_READINGS = 500
+_ROUNDS = 60
+_START_S = 1_767_225_600
+_NOW_NS = (_START_S + 10**6) * 10**9
+
+Record = Mapping[str, object]
+_Values = Sequence[Sequence[float]]
+
+
+def _wide(values: _Values) -> list[Record]:
+    return [
+        {"timestamp": _START_S + i, **dict(zip(NAMES, row, strict=True))}
+        for i, row in enumerate(values)
+    ]
+
+
+def _text(values: _Values) -> list[Record]:
+    return [
+        {"timestamp": _START_S + i, **{n: str(v) for n, v in zip(NAMES, row, strict=True)}}
+        for i, row in enumerate(values)
+    ]
+
+
+def _one_field(values: _Values) -> list[Record]:
+    return [
+        {"timestamp": _START_S + i, name: value}
+        for i, row in enumerate(values)
+        for name, value in zip(NAMES, row, strict=True)
+    ]
+
+
+SHAPES: Mapping[str, tuple[ReadingFormat, Callable[[_Values], list[Record]]]] = {
+    "wide": (ReadingFormat(), _wide),
+    "numbers as text": (ReadingFormat(), _text),
+    "one field a record": (ReadingFormat(), _one_field),
+}
+
+
+def main() -> None:
+    """Print microseconds per record and per value of every shape."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(N_READINGS, len(NAMES))).round(4).tolist()
+    cases = {}
+    for name, (fmt, records_of) in SHAPES.items():
+        records = [json.dumps(record).encode() for record in records_of(values)]
+        cases[name] = (build_decoder(numeric_features(NAMES), fmt), _batch(records))
+    fastest = dict.fromkeys(cases, float("inf"))
+    for _ in range(_ROUNDS):
+        for name, (decoder, batch) in cases.items():
+            began = time.perf_counter()
+            decoded = decoder.decode(batch, _NOW_NS)
+            fastest[name] = min(fastest[name], time.perf_counter() - began)
+            n_values = int(np.isfinite(decoded.readings.values).sum())
+            if n_values != N_READINGS * len(NAMES):
+                raise SystemExit(f"{name}: {n_values} values read: {decoded.rejections[:1]}")
+    for name, (_, batch) in cases.items():
+        per_record = fastest[name] / len(batch) * 1e6
+        per_value = fastest[name] / (N_READINGS * len(NAMES)) * 1e6
+        print(f"{name:40} {per_record:7.2f} us a record {per_value:7.2f} us a value")  # noqa: T201
+
+
+def _batch(values: list[bytes]) -> RecordBatch:
+    n = len(values)
+    return RecordBatch(
+        topic="readings",
+        partitions=np.zeros(n, np.int32),
+        offsets=np.arange(n, dtype=np.int64),
+        timestamps=np.zeros(n, np.int64),
+        timed_by_broker=False,
+        keys=[b"pump-7"] * n,
+        values=list(values),
+        headers=lambda _: [],
+    )
+
+
+if __name__ == "__main__":
+    main()
