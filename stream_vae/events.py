@@ -303,6 +303,20 @@ class ConsumptionResumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecodingHeld:
+    """Records cannot be decoded yet: they are held back, and partitions are paused."""
+
+    waiting_for: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodingContinued:
+    """What was waited for is there."""
+
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordsConsumed:
     """A poll was decoded and windowed."""
 
@@ -531,6 +545,8 @@ Event = (
     | RecordsLost
     | ConsumptionPaused
     | ConsumptionResumed
+    | DecodingHeld
+    | DecodingContinued
     | RecordsConsumed
     | RecordsRejected
     | ReadingsLate

@@ -132,6 +132,13 @@ class InputConsumer(Protocol):
     def release(self, begins: Mapping[int, int]) -> None:
         """Start fetching from held partitions: partition -> start offset."""
 
+    def rewind(self, begins: Mapping[int, int]) -> None:
+        """Poll again from earlier offsets, as if what follows them had not been polled.
+
+        Args:
+            begins: Partition -> offset; those that are no longer fetched from are left alone.
+        """
+
     def membership(self) -> object:
         """Return the current membership, for the producer's transaction.
 

@@ -1,6 +1,6 @@
 """Polled Kafka records: bytes, in columns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,27 @@ class RecordBatch:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def first_offsets(self) -> dict[int, int]:
+        """Return input partition -> offset of its first record."""
+        backwards = slice(None, None, -1)
+        partitions, offsets = self.partitions[backwards], self.offsets[backwards]
+        return dict(zip(partitions.tolist(), offsets.tolist(), strict=True))
+
+    def without(self, partitions: Collection[int]) -> "RecordBatch":
+        """Return the records of other partitions."""
+        kept = np.flatnonzero(~np.isin(self.partitions, list(partitions)))
+        rows = kept.tolist()
+        return RecordBatch(
+            topic=self.topic,
+            partitions=self.partitions[kept],
+            offsets=self.offsets[kept],
+            timestamps=self.timestamps[kept],
+            timed_by_broker=self.timed_by_broker,
+            keys=[self.keys[row] for row in rows],
+            values=[self.values[row] for row in rows],
+            headers=lambda index: self.headers(rows[index]),
+        )
 
     def next_offsets(self) -> dict[int, int]:
         """Return input partition -> offset after its last record."""

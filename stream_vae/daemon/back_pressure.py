@@ -1,6 +1,8 @@
-"""Back-pressure: pauses the input while the worker is behind."""
+"""Back-pressure: pauses the input while the worker is behind, or records cannot be decoded yet."""
 
 from stream_vae.core.ports import Clock, EventSink, InputConsumer, ScoringQueue
+from stream_vae.core.records import RecordBatch
+from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.work_queue import Work
 from stream_vae.events import ConsumptionPaused, ConsumptionResumed
 from stream_vae.settings import WorkerConfig
@@ -15,22 +17,26 @@ class BackPressure:
         config: Bounds on work in flight.
         scoring: Its queue is watched.
         consumer: Paused if necessary.
+        gate: Pauses too.
         events: Receives pauses and resumptions.
         clock: The time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- one part of each kind
         self,
         config: WorkerConfig,
         scoring: ScoringQueue[Work],
         consumer: InputConsumer,
         *,
+        gate: DecoderGate,
         events: EventSink,
         clock: Clock,
     ) -> None:
         self._config = config
         self._scoring = scoring
         self._consumer = consumer
+        self._gate = gate
+        self._is_behind = False
         self._events = events
         self._clock = clock
         self._had_room_at = clock.monotonic()
@@ -44,17 +50,27 @@ class BackPressure:
         """
         waiting, limit = self._scoring.readings_in_flight, self._config.max_in_flight
         if self._consumer.paused:
-            if waiting <= limit // 2:
+            if waiting <= limit // 2 and self._gate.is_open:
                 self._consumer.resume()
-                self._events.record(ConsumptionResumed(readings_in_flight=waiting))
+                if self._is_behind:
+                    self._is_behind = False
+                    self._events.record(ConsumptionResumed(readings_in_flight=waiting))
             return True
         now = self._clock.monotonic()
         if waiting <= limit:
             self._had_room_at = now
             return True
         if now - self._had_room_at > _PAUSE_AFTER_S:
+            self._is_behind = True
             self._consumer.pause()
             self._events.record(ConsumptionPaused(readings_in_flight=waiting))
             return True
         self._scoring.wait_finished(self._config.max_wait_ms / 1000)
+        return False
+
+    def admits(self, records: RecordBatch) -> bool:
+        """Return whether a poll can be decoded; if not, pause: it is polled again later."""
+        if self._gate.admits(records):
+            return True
+        self._consumer.pause()
         return False

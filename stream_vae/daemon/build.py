@@ -16,6 +16,7 @@ from stream_vae.core.ports import (
 )
 from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.back_pressure import BackPressure
+from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.daemon.key_search import KeySearch
 from stream_vae.daemon.loop import LoopConfig, LoopParts, PollLoop
@@ -106,14 +107,16 @@ def build_loop(
     )
     loader = ChangelogLoader(pipeline, maintenance.evict, clock.time_ns)
     keeps_state = edges.changelog_reader is not None
+    gate = DecoderGate(decoder, edges.consumer, events=events, clock=clock)
     parts = LoopParts(
         consumer=edges.consumer,
         producer=edges.producer,
         scoring=edges.scoring,
         work=work,
         back_pressure=BackPressure(
-            settings.worker, edges.scoring, edges.consumer, events=events, clock=clock
+            settings.worker, edges.scoring, edges.consumer, gate=gate, events=events, clock=clock
         ),
+        decoder_gate=gate,
         ingest=Ingest(decoder, pipeline, events=events, evict=maintenance.evict, clock=clock),
         pipeline=pipeline,
         partitions=partitions,

@@ -40,6 +40,8 @@ class _Search:
     share: int
     """Most records of each partition, the newest ones."""
     reading: set[int] = field(default_factory=set)
+    undecoded: RecordBatch | None = None
+    """Records that the decoder is not ready for."""
     found: set[str] = field(default_factory=set)
 
 
@@ -116,13 +118,16 @@ class KeySearch:
             return None
         if search.to_ask and self._clock.monotonic() >= self._ask_at:
             self._ask(search)
+        elif search.undecoded is not None:
+            self._look_at(search, search.undecoded)
         elif search.reading and self._reader is not None:
             records = self._reader.poll(max_records)
             if records is not None:
                 self._look_at(search, records)
             search.reading.difference_update(self._reader.take_finished())
         is_late = self._clock.monotonic() > search.began_at + _LIMIT_S
-        may_find = (search.to_ask or search.reading) and len(search.found) < len(search.keys)
+        is_unread = search.to_ask or search.reading or search.undecoded is not None
+        may_find = is_unread and len(search.found) < len(search.keys)
         if may_find and not is_late:
             return None
         self._end(search)
@@ -153,6 +158,9 @@ class KeySearch:
             search.reading.add(partition)
 
     def _look_at(self, search: _Search, records: RecordBatch) -> None:
+        search.undecoded = records if self._decoder.lacks(records) else None
+        if search.undecoded is not None:
+            return
         decoded = self._decoder.decode(records, self._clock.time_ns())
         times = records.timestamps[decoded.index].tolist()
         for key, time_ns in zip(decoded.readings.series, times, strict=True):

@@ -7,6 +7,7 @@ from stream_vae.core.health import Health, Heartbeat, judge_heartbeats
 from stream_vae.core.ports import Clock, InputConsumer, OutputProducer, ScoringQueue, Telemetry
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.back_pressure import BackPressure
+from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.daemon.maintenance import SeriesMaintenance
 from stream_vae.daemon.work_queue import Work, WorkQueue
@@ -55,6 +56,7 @@ class LoopParts:
     scoring: ScoringQueue[Work]
     work: WorkQueue
     back_pressure: BackPressure
+    decoder_gate: DecoderGate
     ingest: Ingest
     pipeline: Pipeline
     partitions: PartitionTable
@@ -111,6 +113,9 @@ class PollLoop:
                 return Health(is_ok=False, reason="waiting for the consumer group")
             since = utc(since_ns).isoformat(timespec="seconds")
             return Health(is_ok=False, reason=f"not in the group since {since}")
+        waiting_for = self._parts.decoder_gate.waiting_for
+        if waiting_for:
+            return Health(is_ok=False, reason=f"records are held back: waiting for {waiting_for}")
         complaints = (self._parts.restorer.complaint, self._parts.pipeline.fit.complaint)
         reason = "; ".join(["model loaded, group joined", *filter(None, complaints)])
         return Health(is_ok=True, reason=reason)
@@ -165,7 +170,7 @@ class PollLoop:
                 self._config.poll_records,
                 _RESTORE_WAIT_S if is_restoring else self._config.max_wait_s,
             )
-            if records is not None:
+            if records is not None and parts.back_pressure.admits(records):
                 self._ingest(records)
             self._settle_eof()
             if not parts.partitions.all_live:
@@ -198,12 +203,14 @@ class PollLoop:
         """Advance the restoration of partitions; take restored ones live."""
         parts = self._parts
         if parts.scoring.readings_in_flight <= self._config.max_in_flight:
-            again = parts.restorer.poll(self._config.poll_records)
+            again = parts.decoder_gate.replayed(
+                lambda: parts.restorer.poll(self._config.poll_records)
+            )
             if again is not None:
                 since_ns = parts.restorer.read_since_ns(again)
                 parts.work.submit(parts.ingest.take(again, None, since_ns))
         replayed = parts.partitions.within(Phase.REPLAYED)
-        if replayed:
+        if replayed and not parts.decoder_gate.holds_replayed:
             parts.work.settle()
             for partition in replayed:
                 self._go_live(partition)
@@ -304,6 +311,7 @@ class PollLoop:
         """Drop all state of revoked partitions; return how many series there were."""
         parts = self._parts
         parts.restorer.cancel(partitions)
+        parts.decoder_gate.forget(partitions)
         parts.committer.drop(partitions)
         parts.snapshots.leave(partitions)
         parts.partitions.leave(partitions)

@@ -33,6 +33,10 @@ class JsonDecoder:
         self._parser = JsonRecordParser(layout, features, fmt.max_record_bytes)
         self._builder = ReadingBuilder(fmt, is_events=is_events)
 
+    def lacks(self, batch: RecordBatch) -> str:
+        """Return "": a record says all by itself."""
+        return ""
+
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
         errors = DecodeErrors()

@@ -112,6 +112,9 @@ class _Spoilt:
         self._decoder = decoder
         self._change = change
 
+    def lacks(self, batch: RecordBatch) -> str:
+        return self._decoder.lacks(batch)
+
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         decoded = self._decoder.decode(batch, now_ns, read_since_ns)
         return dataclasses.replace(decoded, **self._change(decoded))

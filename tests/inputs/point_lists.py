@@ -39,6 +39,9 @@ class PointListDecoder:
         self._keyed = keyed
         self._builder = ReadingBuilder(ReadingFormat())
 
+    def lacks(self, batch: RecordBatch) -> str:
+        return ""
+
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         errors = DecodeErrors()
         index: list[int] = []

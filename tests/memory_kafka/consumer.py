@@ -129,6 +129,11 @@ class MemoryConsumer:
             self._heard_of.discard(partition)
             self._next_offset[partition] = begin
 
+    def rewind(self, begins: Mapping[int, int]) -> None:
+        self._faults.step("consumer.rewind")
+        for partition in begins.keys() & (self._assignment - self._held):
+            self._next_offset[partition] = begins[partition]
+
     def membership(self) -> object:
         self._faults.step("consumer.membership")
         if self._member is None or self._member.end == "left":

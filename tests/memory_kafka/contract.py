@@ -218,6 +218,28 @@ def a_pause_repeats_and_loses_nothing(backend: Backend) -> None:
     member.consumer.close()
 
 
+def records_that_are_given_back_are_polled_again(backend: Backend) -> None:
+    """Also while paused, and as if they and the end behind them had not been polled."""
+    values = [b"%d" % i for i in range(300)]
+    backend.produce(values)
+    member = Member(backend)
+    member.poll_until(lambda: len(member.values) == 300)
+    member.consumer.rewind({0: 100, 7: 0})
+    assert member.consumer.take_eof_offsets() == {}
+    assert member.consumer.lag()[0] == 200
+    assert not member.consumer.is_at_end(0)
+    member.poll_until(lambda: len(member.values) == 500)
+    member.consumer.pause()
+    member.consumer.rewind({0: 299})
+    member.poll_on()
+    assert member.values == [*values, *values[100:]]
+    member.consumer.resume()
+    member.poll_until(lambda: member.values[500:])
+    assert member.values == [*values, *values[100:], b"299"]
+    assert member.consumer.is_at_end(0)
+    member.consumer.close()
+
+
 def outputs_and_offsets_are_committed_together(backend: Backend) -> None:
     backend.produce([b"a", b"b"])
     member, producer = Member(backend), backend.producer("one")
@@ -389,6 +411,7 @@ CONTRACT = [
     an_open_transaction_ends_what_is_seen_but_not_what_there_is,
     a_held_partition_gives_nothing_until_it_is_released_and_begins_where_it_is_told,
     a_pause_repeats_and_loses_nothing,
+    records_that_are_given_back_are_polled_again,
     outputs_and_offsets_are_committed_together,
     a_membership_that_has_passed_publishes_nothing,
     a_producer_is_fenced_by_a_later_one_of_its_name,

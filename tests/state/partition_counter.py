@@ -32,6 +32,9 @@ class CountingDecoder:
         self._decoder = decoder
         self._counter = counter
 
+    def lacks(self, batch: RecordBatch) -> str:
+        return self._decoder.lacks(batch)
+
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         decoded = self._decoder.decode(batch, now_ns, read_since_ns)
         counts = self._counter.counts

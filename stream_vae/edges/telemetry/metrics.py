@@ -177,6 +177,9 @@ class Metrics:
         self.consumption_paused = self._gauge(
             "consumption_paused", "1 while the input is paused because the worker is behind."
         )
+        self.decoding_held = self._gauge(
+            "decoding_held", "1 while records are held back that cannot be decoded yet."
+        )
         self.consumption_pauses = self._counter(
             "consumption_pauses_total", "Times the input was paused."
         )

@@ -91,6 +91,8 @@ class Recorder:
             events.RecordsLost: self._records_lost,
             events.ConsumptionPaused: self._consumption_paused,
             events.ConsumptionResumed: self._consumption_resumed,
+            events.DecodingHeld: self._decoding_held,
+            events.DecodingContinued: self._decoding_continued,
             events.RecordsConsumed: self._records_consumed,
             events.RecordsRejected: self._records_rejected,
             events.ReadingsLate: self._readings_late,
@@ -264,6 +266,14 @@ class Recorder:
     def _consumption_resumed(self, event: events.ConsumptionResumed) -> None:
         self._metrics.consumption_paused.set(0)
         self._trace(event)
+
+    def _decoding_held(self, event: events.DecodingHeld) -> None:
+        self._metrics.decoding_held.set(1)
+        self._warn_sparingly(event)
+
+    def _decoding_continued(self, event: events.DecodingContinued) -> None:
+        self._metrics.decoding_held.set(0)
+        self._inform(event)
 
     def _records_consumed(self, event: events.RecordsConsumed) -> None:
         self._period.records += event.records

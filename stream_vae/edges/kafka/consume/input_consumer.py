@@ -148,6 +148,17 @@ class InputConsumer:
         if not self._paused:
             self._fetch(begins)
 
+    def rewind(self, begins: Mapping[int, int]) -> None:
+        """Poll again from earlier offsets, as if what follows them had not been polled.
+
+        Args:
+            begins: Partition -> offset; those that are no longer fetched from are left alone.
+        """
+        for partition in begins.keys() & (self._assignment - self._held):
+            self._next_offset[partition] = begins[partition]
+            with translated(self._operation):
+                self._seek(TopicPartition(self._topic, partition, begins[partition]))
+
     @property
     def paused(self) -> bool:
         """Whether fetching is paused."""
