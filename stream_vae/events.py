@@ -131,6 +131,8 @@ class StateRestored:
     """Saved ones that could not be used."""
     detail: str
     """Why not."""
+    mismatch: str
+    """The reason of an `OffsetMismatched` that explains it; "" if there is none."""
     incidents_open: int
     replayed: int
     """Input records read again, outputs suppressed."""
@@ -139,18 +141,21 @@ class StateRestored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffsetMismatched:
-    """The group's offset of a partition, its saved state and the input contradict each other."""
+    """The group's offsets, the saved state and the input contradict each other at a start."""
 
     topic: str
-    partition: int
+    count: int
+    """Partitions of which that is so in the same way."""
+    partitions: tuple[int, ...]
+    """The first few of them; the offsets below are theirs, in this order."""
     reason: str
     """`missing`: the group has no offset, and the state has; `set_back`: the group's is before the
     state's; `beyond_end`: it is beyond the end of the partition; `recreated`: the state is of a
     topic of that name that was deleted since."""
-    group_offset: int | None
-    state_offset: int | None
+    group_offsets: tuple[int | None, ...]
+    state_offsets: tuple[int | None, ...]
     """Up to which outputs were published, as far as the changelog tells; None if it does not."""
-    begin: int
+    begins: tuple[int, ...]
     """Where reading goes on."""
     detail: str
     """What follows from it."""
@@ -172,7 +177,10 @@ class IncidentsNotLookedFor:
 
     topic: str
     """The alerts topic."""
+    is_first: bool
+    """Whether nothing tells that the group was ever here, so that nothing can be open."""
     detail: str
+    """Which right would allow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +217,19 @@ class ChangelogExtended:
 
     topic: str
     n_partitions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySearchUnfinished:
+    """Series that seem to have stopped were not looked for in all partitions of others."""
+
+    topic: str
+    partitions: tuple[int, ...]
+    """Those that were not read to their ends in time."""
+    series: int
+    waited_s: float
+    is_last: bool
+    """Whether silences are told now all the same; else the search is repeated before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -535,6 +556,7 @@ Event = (
     | RestoreProgressed
     | ChangelogTooNarrow
     | ChangelogExtended
+    | KeySearchUnfinished
     | SeriesCounted
     | SeriesEvicted
     | PartitionsRevoked

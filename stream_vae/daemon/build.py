@@ -32,6 +32,7 @@ from stream_vae.state.begin import BeginFinder, InputFacts
 from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.state.growth import ChangelogGrowth, GrowthParts
 from stream_vae.state.loader import ChangelogLoader
+from stream_vae.state.mismatches import MismatchReport
 from stream_vae.state.partitions import PartitionTable
 from stream_vae.state.restore import RestoreConfig, Restorer
 from stream_vae.state.snapshots import SnapshotWriter
@@ -219,6 +220,9 @@ def _restorer(  # noqa: PLR0913 -- what it is built of
         input_reader=edges.input_reader,
         growth=_growth(settings, edges),
         open_incidents=open_incidents,
+        mismatches=MismatchReport(
+            settings.input.topic, partitions=partitions, events=edges.events, clock=edges.clock
+        ),
         clock=edges.clock,
     )
 

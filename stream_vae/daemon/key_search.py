@@ -12,6 +12,7 @@ from stream_vae.state.partitions import PartitionTable
 
 _PAUSE_S = 10.0
 _LIMIT_S = 30.0
+_MOST_UNFINISHED = 3  # searches in a row
 _ASK_PAUSE_S = 5.0  # a broker that hangs takes up to two seconds of the loop's
 _MOST_RECORDS = 500_000  # seconds of decoding, in small pieces
 
@@ -23,8 +24,17 @@ class SearchResult:
     began_ns: int
     """Wall clock, nanoseconds since 1970."""
     searched: Collection[SeriesName]
+    """Those of which it is known now."""
+    n_series: int
+    """Of the search."""
     found: Collection[SeriesName]
     """Those of them whose key has sent in a partition of another instance since it did here."""
+    unread: tuple[int, ...] = ()
+    """Partitions that were not read to their ends in time, where that keeps series from being
+    found."""
+    waited_s: float = 0.0
+    is_last: bool = False
+    """Whether they count as read all the same, for the last tries went like that too."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +90,7 @@ class KeySearch:
         self._reader: RangeReader | None = None
         self._search: _Search | None = None
         self._ended_at = self._ask_at = -float("inf")
+        self._n_unfinished = 0  # searches in a row
 
     @property
     def is_free(self) -> bool:
@@ -130,9 +141,21 @@ class KeySearch:
         may_find = is_unread and len(search.found) < len(search.keys)
         if may_find and not is_late:
             return None
+        unread = tuple(sorted({*search.to_ask, *search.reading})) if may_find else ()
         self._end(search)
+        self._n_unfinished = self._n_unfinished + 1 if unread else 0
         found = [name for name in search.series if name[1] in search.found]
-        return SearchResult(began_ns=search.began_ns, searched=search.series.keys(), found=found)
+        # Brokers that hang for long must not hide a silence for good.
+        is_last = self._n_unfinished >= _MOST_UNFINISHED
+        return SearchResult(
+            began_ns=search.began_ns,
+            searched=search.series.keys() if is_last or not unread else found,
+            n_series=len(search.series),
+            found=found,
+            unread=unread,
+            waited_s=self._ended_at - search.began_at,
+            is_last=is_last,
+        )
 
     def close(self) -> None:
         """Close the client."""

@@ -14,7 +14,6 @@ from stream_vae.daemon.work_queue import Work, WorkQueue
 from stream_vae.delivery.committer import Committer
 from stream_vae.events import (
     IncidentsAdopted,
-    OffsetMismatched,
     PartitionsAssigned,
     PartitionsLost,
     PartitionsRevoked,
@@ -22,7 +21,6 @@ from stream_vae.events import (
 )
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes
-from stream_vae.state.begin import MISMATCHES
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
 from stream_vae.state.restore import Restorer
 from stream_vae.state.snapshots import SnapshotWriter
@@ -173,7 +171,7 @@ class PollLoop:
             if records is not None and parts.back_pressure.admits(records):
                 self._ingest(records)
             self._settle_eof()
-            if not parts.partitions.all_live:
+            if not parts.partitions.all_live or parts.restorer.is_extending:
                 self._restore()
         parts.work.decide_finished()
         snapshot = parts.snapshots.next_slice()
@@ -224,7 +222,6 @@ class PollLoop:
         parts, found = self._parts, one.restoration
         parts.pipeline.replayed.forget({one.number})
         one.phase, one.position = Phase.LIVE, one.begin
-        self._report_mismatch(one)
         parts.snapshots.go_live(one)
         self._save_adopted(one)
         if one.begin != found.group_offset:
@@ -241,26 +238,12 @@ class PollLoop:
                 series=len(rows),
                 series_discarded=len(found.unfit),
                 detail=found.why_unfit if found.unfit else "",
+                mismatch=found.mismatch,
                 incidents_open=store.n_open_incidents(rows),
                 replayed=found.replayed,
                 duration_s=parts.clock.monotonic() - one.assigned_at,
             )
         )
-
-    def _report_mismatch(self, one: Partition) -> None:
-        found = one.restoration
-        if found.mismatch:
-            self._parts.events.record(
-                OffsetMismatched(
-                    topic=self._config.topic,
-                    partition=one.number,
-                    reason=found.mismatch,
-                    group_offset=found.group_offset,
-                    state_offset=found.newest if found.newest >= 0 else None,
-                    begin=one.begin,
-                    detail=MISMATCHES[found.mismatch],
-                )
-            )
 
     def _save_adopted(self, one: Partition) -> None:
         """Save incidents that were found elsewhere than in the changelog, with its first record."""

@@ -13,7 +13,7 @@ from stream_vae.daemon.end_checks import EndChecks
 from stream_vae.daemon.key_search import KeySearch
 from stream_vae.delivery.committer import Committer
 from stream_vae.errors import KafkaUnavailableError
-from stream_vae.events import SeriesCounted, SeriesEvicted
+from stream_vae.events import KeySearchUnfinished, SeriesCounted, SeriesEvicted
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.state.partitions import PartitionTable
@@ -141,6 +141,16 @@ class SeriesMaintenance:
         for names, times in ((over.searched, index.searched), (over.found, index.elsewhere)):
             rows = [row for name in names if (row := index.find(name)) is not None]
             times[rows] = over.began_ns
+        if over.unread:
+            self._events.record(
+                KeySearchUnfinished(
+                    topic=self._topic,
+                    partitions=over.unread,
+                    series=over.n_series - len(over.found),
+                    waited_s=over.waited_s,
+                    is_last=over.is_last,
+                )
+            )
 
     def close(self) -> None:
         """Close the client of searches."""

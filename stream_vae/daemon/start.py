@@ -108,11 +108,13 @@ def start_loop(around: Surroundings) -> PollLoop | None:
             Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
         ),
         decoder=decoder,
-        open_incidents=_open_incidents(around, origin),
+        open_incidents=_open_incidents(around, origin, is_first=checked.standing.is_first),
     )
 
 
-def _open_incidents(around: Surroundings, origin: Origin) -> Mapping[SeriesName, SeriesIncidents]:
+def _open_incidents(
+    around: Surroundings, origin: Origin, *, is_first: bool
+) -> Mapping[SeriesName, SeriesIncidents]:
     """Return what is open on the alerts topic, where a partition has no state."""
     settings = around.loaded.settings
     changelog, alerts = settings.changelog_topic, settings.output.alerts_topic
@@ -122,9 +124,11 @@ def _open_incidents(around: Surroundings, origin: Origin) -> Mapping[SeriesName,
         return {}
     records = read_topic(settings.kafka, alerts, around.events, follow=False, stop=around.stopping)
     try:
-        return open_incidents(_decoded(record.value for record in records), origin)
+        events = _decoded(record.value for record in records)
+        return open_incidents(events, origin, stopping=around.stopping)
     except KafkaRefusedError as exc:
-        around.events.record(IncidentsNotLookedFor(topic=alerts, detail=str(exc)))
+        detail = f"{exc}; Read on the topic {alerts!r} would allow it"
+        around.events.record(IncidentsNotLookedFor(topic=alerts, is_first=is_first, detail=detail))
         return {}
 
 

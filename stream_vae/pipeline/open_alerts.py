@@ -23,7 +23,10 @@ _READINGS_TRIED = 100
 
 
 def open_incidents(
-    events: Iterable[AlertEvent], origin: Origin
+    events: Iterable[AlertEvent],
+    origin: Origin,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> dict[SeriesName, SeriesIncidents]:
     """Return the incidents of a deployment whose last event is firing, as far as events tell.
 
@@ -35,6 +38,7 @@ def open_incidents(
     Args:
         events: Of the alerts topic; those of one series in order.
         origin: Of the deployment.
+        stopping: Asked for each incident whether to give up; thousands of others' take seconds.
     """
     last: dict[str, AlertEvent] = {}
     names: dict[str, set[str]] = {}
@@ -49,6 +53,8 @@ def open_incidents(
             names.pop(event.incident_id, None)
     found: dict[SeriesName, SeriesIncidents] = {}
     for identity, event in last.items():
+        if stopping():
+            break
         started_at = _exact_start(event, origin, names[identity])
         if started_at is not None:
             name = (event.source.partition, event.series.key)

@@ -1,6 +1,5 @@
 """Where a partition goes on: the group's offset, its saved state and the input, held together."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,26 +10,6 @@ from stream_vae.state.standing import refuse_another_input
 from stream_vae.wire.snapshots import SavedInput
 
 _SHORT_FOR_S = 2.0  # a new leader may not know at once how far its partition goes
-MISMATCHES: Mapping[str, str] = {
-    "missing": (
-        "the group has no offset, or no longer: it was deleted, or has expired "
-        "(offsets.retention.minutes); reading goes on where the saved state ends, and nothing is "
-        "published twice"
-    ),
-    "set_back": (
-        "the group's offset is before what the saved state contains: what lies between is judged "
-        "and published again, with series that warm up from the records before it"
-    ),
-    "beyond_end": (
-        "the group's offset is beyond the end of the partition: somebody set it, or the brokers "
-        "lost records; reading goes on at the end"
-    ),
-    "recreated": (
-        "the input topic was deleted and made anew since the state was saved: it is read from its "
-        "oldest record, series warm up, and incidents that are open go on"
-    ),
-}
-"""Reason -> what follows from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

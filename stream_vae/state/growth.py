@@ -40,7 +40,7 @@ class ChangelogGrowth:
         self._topic = topic
         self._changelog = changelog
         self._parts = parts
-        self._count = 0
+        self._count = self._wanted = 0
         self._waiting: tuple[int, ...] = ()
         self._failure = ""
         self._report_at = self._add_at = -float("inf")
@@ -56,22 +56,35 @@ class ChangelogGrowth:
             f"partitions: run `{self._parts.adder.command(self._waiting[-1] + 1)}`"
         )
 
+    @property
+    def is_extending(self) -> bool:
+        """Whether partitions were asked for that are not known to be there yet.
+
+        The input partition that needs them may have gone to another instance meanwhile.
+        """
+        return bool(self._wanted)
+
     def placed(self, held: Sequence[Partition]) -> list[Partition]:
         """Return those that have a place; see that the others get one.
+
+        Args:
+            held: None, while all that needed a place went to other instances.
 
         Raises:
             KafkaUnavailableError: If no broker answers.
         """
-        if max((one.number for one in held), default=-1) >= self._count:
+        if self._wanted or max((one.number for one in held), default=-1) >= self._count:
             self._count = self._parts.reader.n_partitions()
-        waiting = tuple(sorted(one.number for one in held if one.number >= self._count))
-        if self._waiting and not waiting:
+        self._waiting = tuple(sorted(one.number for one in held if one.number >= self._count))
+        if 0 < self._wanted <= self._count:
+            self._wanted, self._failure = 0, ""
             self._parts.events.record(
                 ChangelogExtended(topic=self._changelog, n_partitions=self._count)
             )
-        self._waiting = waiting
-        if waiting:
+        if self._waiting:
             self._extend()
+        elif self._wanted and (self._parts.adder.take_failure() or self._failure):
+            self._wanted, self._failure = 0, ""  # another instance asks for them now, and tells
         return [one for one in held if one.number < self._count]
 
     def close(self) -> None:
@@ -80,6 +93,7 @@ class ChangelogGrowth:
 
     def _extend(self) -> None:
         now, adder, wanted = self._parts.clock.monotonic(), self._parts.adder, self._waiting[-1] + 1
+        self._wanted = wanted
         if now >= self._add_at:
             self._add_at = now + _RETRY_PAUSE_S
             adder.add(wanted)

@@ -13,10 +13,12 @@ from stream_vae.events import RestoreProgressed
 from stream_vae.state.begin import BeginFinder
 from stream_vae.state.growth import ChangelogGrowth
 from stream_vae.state.loader import ChangelogLoader
+from stream_vae.state.mismatches import MismatchReport
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
 from stream_vae.wire.snapshots import Checkpoint
 
 _ASK_PAUSE_S = 0.5
+_REST = 3.0  # seconds of pause, for each that a request without an answer took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Restorer:
         changelog_reader: Of its topic; None if no state is kept.
         input_reader: Of the input, for the replay.
         growth: Of the changelog; None where no state is kept.
+        mismatches: Tells where the group's offsets and the rest contradict each other.
         clock: The time.
         open_incidents: Found on the alerts topic, where the changelog holds nothing.
     """
@@ -58,6 +61,7 @@ class Restorer:
         changelog_reader: RangeReader | None,
         input_reader: RangeReader,
         growth: ChangelogGrowth | None,
+        mismatches: MismatchReport,
         clock: Clock,
         open_incidents: Mapping[SeriesName, SeriesIncidents],
     ) -> None:
@@ -70,13 +74,15 @@ class Restorer:
         self._changelog = changelog_reader
         self._input = input_reader
         self._growth = growth
+        self._mismatches = mismatches
         self._clock = clock
         self._history_ns = round(config.history_age_s * 1e9)
-        self._ask_at = -float("inf")
+        self._ask_at = self._replay_at = -float("inf")
         self._unanswered: set[int] = set()
 
     def cancel(self, numbers: Iterable[int]) -> None:
         """Stop reading for revoked partitions."""
+        self._mismatches.tell()
         for number in numbers:
             if self._changelog is not None:
                 self._changelog.remove(number)
@@ -94,11 +100,10 @@ class Restorer:
             if found is not None:
                 self._loader.load(found, self._partitions)
             self._finish(self._changelog, Phase.RESTORED)
-        # Requests that no broker answers are retried on the next call.
-        with suppress(KafkaUnavailableError):
-            self._each(self._partitions.within(Phase.RESTORED), self._replay)
+        self._begin_replays()
         with suppress(KafkaUnavailableError):
             self._open()
+        self._mismatches.tell_if_due()
         again = self._input.poll(max_records)
         if again is not None:
             for number in again.partitions.tolist():
@@ -123,12 +128,18 @@ class Restorer:
         )
 
     @property
+    def is_extending(self) -> bool:
+        """Whether partitions were asked for that the changelog is not known to have yet."""
+        return self._growth is not None and self._growth.is_extending
+
+    @property
     def complaint(self) -> str:
         """What keeps partitions from going live that a person must mend; "" if nothing does."""
         return "" if self._growth is None else self._growth.complaint
 
     def close(self) -> None:
-        """Close the clients."""
+        """Tell what was not told yet; close the clients."""
+        self._mismatches.tell()
         self._input.close()
         if self._growth is not None:
             self._growth.close()
@@ -139,14 +150,30 @@ class Restorer:
         for number in reader.take_finished():
             self._partitions[number].phase = phase
 
+    def _begin_replays(self) -> None:
+        """Start the replay of loaded partitions; after a request without an answer, pause.
+
+        Each takes a second or more, in which live partitions wait.
+        """
+        loaded, began = self._partitions.within(Phase.RESTORED), self._clock.monotonic()
+        if not loaded or began < self._replay_at:
+            return
+        try:
+            self._each(loaded, self._replay)
+        except KafkaUnavailableError:
+            now = self._clock.monotonic()
+            self._replay_at = now + max(_ASK_PAUSE_S, _REST * (now - began))
+
     def _open(self) -> None:
         """Request the offsets of the held partitions, and start loading their state."""
         held = self._partitions.within(Phase.HELD)
-        if not held or self._clock.monotonic() <= self._ask_at:
+        if not (held or self.is_extending) or self._clock.monotonic() <= self._ask_at:
             return
         self._ask_at = self._clock.monotonic() + _ASK_PAUSE_S
         if self._growth is not None:
             held = self._growth.placed(held)
+        if not held:
+            return
         committed = self._consumer.offsets.committed([one.number for one in held])
         self._each(held, lambda one: self._take(one, committed.get(one.number)))
 
@@ -215,6 +242,7 @@ class Restorer:
         self._loader.begin_replay(one, since)
         self._input.add(one.number, since, one.begin)
         one.phase = Phase.REPLAYING
+        self._mismatches.add(one)
 
     def _history_begin(self, partition: int, end: int) -> int:
         """Return the offset at which the warm-up starts."""

@@ -58,6 +58,29 @@ def test_the_changelog_is_extended_and_the_new_partitions_go_live() -> None:
     assert {partition for partition, _ in scene.state().rows} == {0, 2}
 
 
+@pytest.mark.parametrize("refusal", [None, "Alter is missing"])
+def test_what_it_has_asked_for_is_told_of_though_another_instance_has_the_partition_by_then(
+    refusal: str | None,
+) -> None:
+    """Control: what was refused is not told of, nor asked about for ever."""
+    scene = Scene()
+    one = running(scene)
+    forbid(one, refusal)
+    scene.add_partitions(2)
+    one.turn_until(lambda: "adder.add" in one.faults.steps)
+    other = scene.start("b")
+    forbid(other, refusal)
+    scene.group.assign({"a": [0], "b": [1]})
+    for _ in range(100):
+        one.turn()
+        other.turn()
+    n_told = len(one.events.of(ChangelogExtended))
+    assert n_told == (refusal is None)
+    one.faults.steps.clear()
+    one.turn(100)
+    assert "changelog.n_partitions" not in one.faults.steps
+
+
 def test_where_that_is_refused_the_command_and_the_lag_are_told_and_the_others_go_on() -> None:
     scene = Scene()
     one = running(scene)

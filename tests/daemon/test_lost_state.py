@@ -115,6 +115,25 @@ def test_what_other_deployments_have_open_is_left_to_them(scene: Scene) -> None:
     assert found(scene, origin_of(topic="another")) == {}
 
 
+def test_a_stop_is_heeded_among_the_incidents_of_others(scene: Scene) -> None:
+    """To know them takes a thousand hashes each. Control: it is asked for each of them."""
+    first = first_of(scene, "s")
+    asked: list[None] = []
+    others = [replace(first, incident_id=f"{i:032x}") for i in range(10)]
+
+    def stops_at(limit: int) -> int:
+        asked.clear()
+
+        def stopping() -> bool:
+            asked.append(None)
+            return len(asked) >= limit
+
+        assert open_incidents(others, origin_of(), stopping=stopping) == {}
+        return len(asked)
+
+    assert [stops_at(3), stops_at(100)] == [3, 10]
+
+
 def test_what_the_changelog_holds_counts_for_more(scene: Scene) -> None:
     """Of a partition whose state is there nothing is adopted."""
     adopted = found(scene)

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream_vae.errors import ConfigError, InputChangedError
+from stream_vae.errors import ConfigError, InputChangedError, KafkaUnavailableError
 from stream_vae.events import OffsetMismatched
 from stream_vae.wire import snapshots
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator
 from stream_vae.wire.alerts import decode_alert
+from tests.memory_kafka.consumer import MemoryOffsets
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.scene import ALERTS, CHANGELOG, INPUT, Scene, make_settings, reading
 
@@ -89,12 +90,83 @@ def test_a_group_whose_offsets_are_gone_goes_on_where_its_state_ends(
     one = start(scene, kafka={"start": where})
     scene.assert_undisturbed(one)
     [told] = one.events.of(OffsetMismatched)
-    assert (told.reason, told.group_offset, told.state_offset, told.begin) == (
-        "missing",
-        None,
-        80,
-        80,
-    )
+    assert (told.reason, told.partitions) == ("missing", (0,))
+    assert (told.group_offsets, told.state_offsets, told.begins) == ((None,), (80,), (80,))
+
+
+def test_what_happened_to_all_partitions_alike_is_told_once() -> None:
+    """Of other partitions another thing; what is not found out soon is not waited for."""
+    scene = Scene(12, state=SLOW)
+    for partition in range(12):
+        scene.feed_series("s", range(40), partition=partition)
+    first = scene.start("first")
+    scene.settle(first)
+    first.stop()
+    for partition in range(10):
+        scene.group.committed[partition] = (10, "")
+    del scene.group.committed[10]
+    scene.group.committed[11] = (10, "")
+    one = scene.start()
+    assert one.changelog_reader is not None
+    one.changelog_reader.held = {11}
+    one.turn(40)
+    assert one.events.of(OffsetMismatched) == []
+    for _ in range(3):
+        scene.kafka.clock.sleep(3.0)
+        one.turn()
+    one.changelog_reader.held = set()
+    scene.settle(one)
+    told = [(e.reason, e.count, e.partitions, e.begins) for e in one.events.of(OffsetMismatched)]
+    assert sorted(told) == [
+        ("missing", 1, (10,), (40,)),
+        ("set_back", 1, (11,), (10,)),
+        ("set_back", 10, tuple(range(8)), (10,) * 8),
+    ]
+    assert {event.mismatch for event in one.restored} == {"missing", "set_back"}
+
+
+def test_what_was_not_told_yet_is_told_when_the_partitions_go() -> None:
+    scene = Scene(2, state=SLOW)
+    for partition in range(2):
+        scene.feed_series("s", range(40), partition=partition)
+    first = scene.start("first")
+    scene.settle(first)
+    first.stop()
+    scene.group.committed[0] = (10, "")
+    one = scene.start()
+    assert one.changelog_reader is not None
+    one.changelog_reader.held = {1}
+    one.turn_until(lambda: one.partitions.live == {0})
+    scene.group.assign({"a": [0]})
+    one.turn(5)
+    assert reasons(one) == ["set_back"]
+
+
+def test_a_history_that_no_broker_tells_of_is_asked_for_with_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Live partitions wait during each request."""
+    scene = Scene(state=SLOW)
+    begun(scene, stops=True)
+    recreate(scene)
+    scene.feed_series("s", range(100, 130))
+    clock, asked, usual = scene.kafka.clock, [], MemoryOffsets.since
+
+    def since(offsets: MemoryOffsets, partition: int, time_ns: int) -> int | None:
+        asked.append(clock.monotonic())
+        clock.sleep(1.0)
+        raise KafkaUnavailableError("no answer")
+
+    monkeypatch.setattr(MemoryOffsets, "since", since)
+    one = scene.start()
+    until = clock.monotonic() + 40
+    while clock.monotonic() < until:
+        one.turn()
+        clock.sleep(0.01)
+    assert 5 <= len(asked) <= 11, "a quarter of the time at most"
+    monkeypatch.setattr(MemoryOffsets, "since", usual)
+    clock.sleep(4.0)
+    scene.settle(one)
 
 
 def test_state_of_an_earlier_release_tells_where_it_ends_too() -> None:

@@ -9,7 +9,7 @@ import pytest
 from stream_vae.core.records import RecordBatch
 from stream_vae.detect.config import SilenceConfig
 from stream_vae.errors import KafkaUnavailableError
-from stream_vae.events import SeriesEvicted
+from stream_vae.events import KeySearchUnfinished, SeriesEvicted
 from tests.memory_kafka import consumer, reader
 from tests.memory_kafka.columns import record_batch
 from tests.memory_kafka.consumer import MemoryOffsets
@@ -132,6 +132,40 @@ def test_it_is_found_beside_a_partition_whose_broker_hangs(monkeypatch: pytest.M
     send_to_both(scene, both, range(40, 90), 1)
     assert told(scene) == []
     assert [moved(one) for one in both] == [1, 0]
+
+
+@pytest.mark.parametrize("hangs_for_s", [50.0, 1000.0])
+def test_a_search_that_is_not_finished_in_time_is_repeated_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, hangs_for_s: float
+) -> None:
+    """No silence is told of a series that sends there; nor is one hidden for good: the control."""
+    scene = scene_of(partitions=3)
+    for partition in range(3):
+        scene.feed_series("other", range(1), partition=partition)
+    both = scene.start("a"), scene.start("b")
+    scene.group.assign({"a": [0], "b": [1, 2]})
+    scene.settle(*both)
+    clock, usual = scene.kafka.clock, MemoryOffsets.since
+    send_to_both(scene, both, range(40), 0)
+    until = clock.monotonic() + hangs_for_s
+
+    def since(offsets: MemoryOffsets, partition: int, time_ns: int) -> int | None:
+        if partition == 2 and clock.monotonic() < until:
+            clock.sleep(1.0)
+            raise KafkaUnavailableError("no answer")
+        return usual(offsets, partition, time_ns)
+
+    monkeypatch.setattr(MemoryOffsets, "since", since)
+    send_to_both(scene, both, range(40, 240), 2)
+    found = [(e.partitions, e.series, e.is_last) for e in both[0].events.of(KeySearchUnfinished)]
+    if hangs_for_s < 100:
+        assert told(scene) == []
+        assert moved(both[0]) == 1
+        assert 1 <= len(found) <= 2
+        assert set(found) == {((2,), 1, False)}
+    else:
+        assert told(scene) == [("silence", "firing")]
+        assert found[:3] == [((2,), 1, False), ((2,), 1, False), ((2,), 1, True)]
 
 
 def test_it_is_found_where_producers_are_behind(monkeypatch: pytest.MonkeyPatch) -> None:

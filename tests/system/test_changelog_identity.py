@@ -73,7 +73,7 @@ def test_an_input_topic_that_is_made_anew_is_read_from_its_oldest_record(scene: 
     with scene.daemon() as daemon:
         scene.await_committed({0: 40}, daemon)
         (told,) = daemon.find("offset_mismatched")
-        assert (told["reason"], told["begin"]) == ("recreated", 0)
+        assert (told["reason"], told["begins"]) == ("recreated", [0])
         assert daemon.stop() == 0
     assert len({identity for identity, _ in scene.alert_identities()}) == 1, "under one id"
     assert len(scene.alert_identities()) > len(opened) > 0

@@ -76,11 +76,12 @@ class Recorder:
             events.PartitionsAssigned: self._partitions_assigned,
             events.OffsetMismatched: self._offset_mismatched,
             events.IncidentsAdopted: self._inform,
-            events.IncidentsNotLookedFor: self._warn_sparingly,
+            events.IncidentsNotLookedFor: self._incidents_not_looked_for,
             events.RestoreProgressed: self._inform,
             events.StateRestored: self._state_restored,
             events.ChangelogTooNarrow: self._changelog_too_narrow,
             events.ChangelogExtended: self._inform,
+            events.KeySearchUnfinished: self._warn_sparingly,
             events.SeriesCounted: self._series_counted,
             events.SeriesEvicted: self._series_evicted,
             events.PartitionsRevoked: self._partitions_revoked,
@@ -200,7 +201,7 @@ class Recorder:
     def _state_restored(self, event: events.StateRestored) -> None:
         self._metrics.restore_duration.observe(event.duration_s)
         self._metrics.records_replayed.labels(event.topic).inc(event.replayed)
-        if event.series_discarded:
+        if event.series_discarded and not event.mismatch:
             self._warn(event)
         else:
             self._inform(event)
@@ -236,8 +237,14 @@ class Recorder:
         self._warn(event)
 
     def _offset_mismatched(self, event: events.OffsetMismatched) -> None:
-        self._metrics.offset_mismatches.labels(event.reason).inc()
+        self._metrics.offset_mismatches.labels(event.reason).inc(event.count)
         self._warn(event)
+
+    def _incidents_not_looked_for(self, event: events.IncidentsNotLookedFor) -> None:
+        if event.is_first:
+            self._inform(event)
+        else:
+            self._warn(event)
 
     def _records_lost(self, event: events.RecordsLost) -> None:
         lost = max(event.oldest_offset - event.wanted_offset, 0)

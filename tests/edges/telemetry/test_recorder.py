@@ -102,6 +102,8 @@ VALUES: Mapping[Any, Any] = {
     float: 0.5,
     float | None: 0.5,
     tuple[int, ...]: (0, 1),
+    tuple[int | None, ...]: (0, None),
+    bool: False,
     tuple[str, ...]: ("x", "y"),
     tuple[float, ...]: (0.5, float("nan")),
     Mapping[str, object]: {"a": 1},
@@ -539,3 +541,27 @@ def test_repeated_warnings_are_few_and_complete(
         lines = [line["count"] for line in told if line["reason"] == reason]
         assert sum(lines) == sum(count for kind, count, _ in happened if kind == reason)
         assert len(lines) <= n_periods + 2
+
+
+@pytest.mark.parametrize(
+    ("event", "level"),
+    [
+        (make_event(events.IncidentsNotLookedFor, is_first=True), "info"),
+        (make_event(events.IncidentsNotLookedFor, is_first=False), "warning"),
+        (make_event(events.StateRestored, series_discarded=0, mismatch=""), "info"),
+        (make_event(events.StateRestored, series_discarded=3, mismatch=""), "warning"),
+        (make_event(events.StateRestored, series_discarded=3, mismatch="set_back"), "info"),
+    ],
+    ids=["first start", "later start", "all restored", "unfit", "unfit as told already"],
+)
+def test_what_is_to_be_expected_is_no_warning(event: events.Event, level: str) -> None:
+    bench = Bench()
+    bench.record(event)
+    [line] = bench.log.lines
+    assert line[0] == level
+
+
+def test_mismatches_are_counted_by_partition() -> None:
+    bench = Bench()
+    bench.record(make_event(events.OffsetMismatched, reason="set_back", count=8))
+    assert bench.metric("offset_mismatches_total", reason="set_back") == 8

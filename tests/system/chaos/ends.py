@@ -39,8 +39,9 @@ def oddities(ends: Sequence[End], logs: Sequence[Path]) -> list[str]:
 
 
 def times_told(logs: Sequence[Path], told: Mapping[str, object]) -> int:
-    """Return how many lines of these logs have these fields."""
-    return sum(told.items() <= event.items() for log in logs for event in _events(log))
+    """Return how often these logs tell of that: a line that counts tells as often as it says."""
+    events = (event for log in logs for event in _events(log) if told.items() <= event.items())
+    return sum(int(event.get("count", 1)) for event in events)
 
 
 def _is_explained(end: End) -> bool:
