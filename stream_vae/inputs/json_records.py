@@ -77,12 +77,12 @@ class JsonRecordParser:
         else:
             kept = np.arange(len(parsed.rows))
         records = [parsed.records[i] for i in kept.tolist()] if ignored else parsed.records
-        series_of = self._layout.series_of
+        series_of, time_of = self._layout.series_of, self._layout.time_of
         ignored_rows = parsed.rows[ignored].tolist()
         return RawReadings(
             index=parsed.rows[kept] if ignored else parsed.rows,
             series=None if series_of is None else list(map(series_of, records)),
-            times=list(map(self._layout.time_of, records)),
+            times=None if time_of is None else list(map(time_of, records)),
             values=values,
             cell_errors=cell_errors,
             ignored=ignored_rows,

@@ -5,7 +5,7 @@ formats, and a reading with an error is rejected.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import CellError, DecodeErrors
 from stream_vae.inputs.decoder import Decoded, Unreadable
+from stream_vae.inputs.local_times import ParsedTimes
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey, parse_key, parse_keys
 from stream_vae.inputs.timestamps import RawTime, TimestampParser
@@ -33,8 +34,8 @@ class RawReadings:
     """(R,) position of each reading's record in the batch, ascending; may repeat."""
     series: Sequence[RawKey] | None
     """R names; None where the records' keys name the series."""
-    times: Sequence[RawTime]
-    """R event times."""
+    times: Sequence[RawTime] | None
+    """R event times; None where Kafka's times of the records are."""
     values: NDArray[np.float64]
     """(R, F) in input units, NaN = not observed, never infinite."""
     cell_errors: Sequence[CellError] = ()
@@ -82,7 +83,7 @@ class ReadingBuilder:
         self._is_events = is_events
         # No valid time is further ahead, and the sum of clock and limit fits int64.
         self._max_future_ns = round(min(fmt.max_future_s * 1e9, END_NS))
-        self._times = TimestampParser(fmt.timestamp_format)
+        self._times = TimestampParser(fmt.timestamp_format, zone=fmt.timestamp_zone)
 
     def build(
         self,
@@ -106,9 +107,8 @@ class ReadingBuilder:
         cell_errors = _reject_empty(raw, faults) if raw.cell_errors else ()
         series = _series(batch.keys, raw, faults, EVENT_SERIES if self._is_events else None)
         arrivals = _arrivals(batch, index, now_ns, read_since_ns)
-        stamped = batch.timestamps[index]
-        record_times = np.where(stamped > 0, stamped, arrivals) if self._is_events else None
-        times = self._parse_times(raw, arrivals, faults, record_times)
+        parsed = self._parse_times(batch, raw, arrivals, faults)
+        times = parsed.times
         if faults.positions:
             kept = np.ones(len(index), dtype=bool)
             kept[list(faults.positions)] = False
@@ -135,24 +135,24 @@ class ReadingBuilder:
 
     def _parse_times(
         self,
+        batch: RecordBatch,
         raw: RawReadings,
         clock: NDArray[np.int64],
         faults: _Faults,
-        record_times: NDArray[np.int64] | None,
-    ) -> NDArray[np.int64]:
-        """Return (R,) times; `record_times` serve where there is none, if they are given."""
-        found = raw.times
-        times = self._times.parse(found) if len(found) else np.empty(0, dtype=np.int64)
-        if times is None:
-            times = np.zeros(len(found), dtype=np.int64)
-            for position, time in enumerate(found):
-                if time is None and record_times is not None:
-                    times[position] = record_times[position]
-                    continue
-                try:
-                    times[position] = self._times.parse_one(time)
-                except DecodeError as error:
-                    faults.note(position, error)
+    ) -> ParsedTimes:
+        """Return R times; Kafka's serve where they are chosen, and for events without one."""
+        stamped = batch.timestamps[raw.index]
+        found: Sequence[RawTime]
+        if raw.times is None:
+            found, parsed = stamped.tolist(), self._record_times(raw, stamped, faults)
+        else:
+            found = raw.times
+            whole = self._times.read(found) if len(found) else ParsedTimes(times=stamped)
+            if whole is None:
+                own = np.where(stamped > 0, stamped, clock) if self._is_events else None
+                whole = self._parse_each(found, faults, own)
+            parsed = replace(whole, times=whole.nearest(stamped))
+        times = parsed.times
         for position in np.flatnonzero(times - clock > self._max_future_ns).tolist():
             ahead_s = (int(times[position]) - int(clock[position])) / 1e9
             detail = (
@@ -160,7 +160,45 @@ class ReadingBuilder:
                 f"expected at most {self._max_future_ns / 1e9:g} s"
             )
             faults.note(position, DecodeError("timestamp_in_future", detail))
-        return times
+        return parsed
+
+    def _record_times(
+        self, raw: RawReadings, stamped: NDArray[np.int64], faults: _Faults
+    ) -> ParsedTimes:
+        for position in np.flatnonzero((stamped <= 0) | (stamped >= END_NS)).tolist():
+            detail = (
+                f"Kafka's time of the record is {excerpt(int(stamped[position]))} ns; expected one "
+                "from 1970 to 2200, or a field with the time: input.timestamp_field"
+            )
+            faults.note(position, DecodeError("timestamp_missing", detail))
+        return ParsedTimes(times=stamped)
+
+    def _parse_each(
+        self,
+        found: Sequence[RawTime],
+        faults: _Faults,
+        record_times: NDArray[np.int64] | None,
+    ) -> ParsedTimes:
+        """Return R times, read one by one; `record_times` serve where there is none."""
+        times = np.zeros(len(found), dtype=np.int64)
+        repeats = np.zeros(len(found), dtype=np.int64)
+        n_skipped = 0
+        for position, time in enumerate(found):
+            if time is None and record_times is not None:
+                times[position] = record_times[position]
+                continue
+            try:
+                one = self._times.read_one(time)
+            except DecodeError as error:
+                faults.note(position, error)
+                continue
+            times[position] = one.times[0]
+            n_skipped += one.n_skipped
+            if one.repeats_ns is not None:
+                repeats[position] = one.repeats_ns[0]
+        return ParsedTimes(
+            times=times, repeats_ns=repeats if repeats.any() else None, n_skipped=n_skipped
+        )
 
 
 def _reject_empty(raw: RawReadings, faults: _Faults) -> Sequence[CellError]:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 
+from stream_vae.core.event_time import utc
 from stream_vae.core.model_spec import Feature
 from stream_vae.inputs.formats import LAYOUTS
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -21,9 +23,9 @@ class ReadingEncoder:
 
     Args:
         features: F.
-        fmt: Where a record keeps its parts. Times are RFC 3339 text, or numbers in an epoch format;
-            digits finer than its unit stay as a fraction, which float64 holds to about a
-            microsecond in seconds.
+        fmt: Where a record keeps its parts. Times are RFC 3339 text, text of a pattern (as fine as
+            that is), or numbers in an epoch format; digits finer than its unit stay as a fraction,
+            which float64 holds to about a microsecond in seconds. Kafka's own time is no part.
 
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
@@ -39,6 +41,8 @@ class ReadingEncoder:
         self._is_vector = fmt.format == "vector"
         self._layout = LAYOUTS[fmt.format](features, fmt)
         self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
+        self._pattern = fmt.timestamp_format if "%" in fmt.timestamp_format else None
+        self._zone = ZoneInfo(fmt.timestamp_zone or "UTC")
 
     def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:
         """Return one reading as a record's value.
@@ -60,7 +64,8 @@ class ReadingEncoder:
                 f"{self._n_features} values, none infinite"
             )
         record: dict[str, Any] = {}
-        _put(record, self._layout.time_path, self._time(time_ns))
+        if self._layout.time_path is not None:
+            _put(record, self._layout.time_path, self._time(time_ns))
         if self._layout.series_path is not None:
             _put(record, self._layout.series_path, series)
         observed: list[float | str | None] = [
@@ -80,6 +85,8 @@ class ReadingEncoder:
         return msgspec.json.encode(record)
 
     def _time(self, time_ns: int) -> str | int | float:
+        if self._pattern is not None:
+            return utc(time_ns).astimezone(self._zone).strftime(self._pattern)
         if self._unit_ns is None:
             return format_times(np.array([time_ns], dtype=np.int64))[0]
         whole, rest = divmod(time_ns, self._unit_ns)

@@ -5,6 +5,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
+from stream_vae.inputs.timestamps import check_time_settings
+
+RECORD_TIME = "$record"
+"""`timestamp_field` of records whose time is Kafka's."""
+
 InputFormat = Literal["json", "vector"]
 
 
@@ -17,10 +22,18 @@ class ReadingFormat:
     in the order of the bundle's features (parsed log vectors, embeddings)."""
 
     timestamp_field: str = "timestamp"
-    """Field (dotted path allowed) of the event time."""
+    """Field (dotted path allowed) of the event time; `$record` takes Kafka's own time of the
+    record."""
 
-    timestamp_format: Literal["auto", "rfc3339", "s", "ms", "us", "ns"] = "auto"
-    """`auto` reads text as RFC 3339 and derives the unit of a number from its magnitude."""
+    timestamp_format: str = "auto"
+    """`auto` reads text as RFC 3339 or a common form of exports, and derives the unit of a number,
+    also of one as text, from its magnitude. `rfc3339`: text alone; `s`, `ms`, `us`, `ns`: numbers
+    of that unit alone. With a `%`: a pattern of Python's `strptime`, such as
+    `%d/%m/%Y %H:%M:%S`."""
+
+    timestamp_zone: str | None = None
+    """Zone of times that are text without an offset (`UTC`, `Europe/Berlin`); unset, they are not
+    read. Of an hour that stands there twice, the one nearer to Kafka's time of the record."""
 
     series_field: str | None = None
     """Field (dotted path allowed) of the series key; unset, the Kafka key names the series."""
@@ -37,3 +50,11 @@ class ReadingFormat:
     max_future_s: Annotated[float, Ge(0), Le(1e9)] = 3600.0
     """A record with a timestamp further ahead of the wall clock goes to the dead-letter topic, so
     that one bad clock cannot stall a series."""
+
+    def __post_init__(self) -> None:
+        """Validate the fields against each other."""
+        try:
+            check_time_settings(self.timestamp_format, self.timestamp_zone)
+        except ValueError as exc:
+            msg = f"timestamp_format, timestamp_zone: {exc}"
+            raise ValueError(msg) from None

@@ -9,7 +9,7 @@ import msgspec
 
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.field_kinds import ANY, SERIES, TIME, FieldKind
-from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.reading_format import RECORD_TIME, ReadingFormat
 
 FieldPath = tuple[str, ...]
 
@@ -54,12 +54,16 @@ class RecordLayout:
     ) -> None:
         if not value_paths:
             raise ConfigError("input: the model has no features; expected one or more")
-        self.time_path = split_path(fmt.timestamp_field)
+        self.time_path = None
+        if fmt.timestamp_field != RECORD_TIME:
+            self.time_path = split_path(fmt.timestamp_field)
         self.series_path = None if fmt.series_field is None else split_path(fmt.series_field)
         self.value_paths = tuple(value_paths)
         self.array_length = array_length
-        self.head_fields = [(self.time_path, TIME)]
+        self.head_fields: list[tuple[FieldPath, FieldKind]] = []
         """Paths and kinds of time and series, in the order in which errors are reported."""
+        if self.time_path is not None:
+            self.head_fields.append((self.time_path, TIME))
         if self.series_path is not None:
             self.head_fields.append((self.series_path, SERIES))
         self._tree = _tree([*self.head_fields, *zip(value_paths, value_kinds, strict=True)])
@@ -68,7 +72,7 @@ class RecordLayout:
         anything = [(path, ANY) for path in value_paths]
         self.loose_type = _struct_of(_tree([*self.head_fields, *anything]))
         """Accepts any value of a feature; the attributes are those of the strict type."""
-        self.time_of: Callable[[object], Any] = self._getter(self.time_path)
+        self.time_of = None if self.time_path is None else self._getter(self.time_path)
         self.series_of = None if self.series_path is None else self._getter(self.series_path)
         self._values_of: Callable[[object], Any] = self._getter(*self.value_paths)
 

@@ -466,3 +466,42 @@ def test_what_was_in_the_future_once_still_is_when_it_is_read_again() -> None:
     again = decoder.decode(batch, NOW_NS, NOW_NS - 15 * MINUTE)
     assert only_reason(first) == only_reason(again) == "timestamp_in_future"
     assert len(decoder.decode(batch, NOW_NS).readings) == 1, "control: by today's clock it is none"
+
+
+def times_of(fmt: ReadingFormat, values: Sequence[bytes], stamps: Sequence[int]) -> Decoded:
+    batch = dataclasses.replace(make_batch(values), timestamps=np.array(stamps, dtype=np.int64))
+    return build_decoder(numeric_features(FEATURES), fmt).decode(batch, NOW_NS)
+
+
+def test_records_without_a_time_have_kafkas() -> None:
+    fmt = ReadingFormat(timestamp_field="$record")
+    stamp = NOW_NS - 5 * MINUTE
+    decoded = times_of(fmt, [b'{"flow":1}', b'{"flow":2,"timestamp":"noon"}'], [stamp, stamp + 1])
+    assert decoded.readings.times.tolist() == [stamp, stamp + 1]
+    assert only_reason(times_of(fmt, [b'{"flow":1}'], [0])) == "timestamp_missing"
+    assert only_reason(times_of(fmt, [b'{"flow":1}'], [NOW_NS * 2])) == "timestamp_in_future"
+
+
+def test_of_an_hour_that_stands_there_twice_the_one_the_record_was_sent_in_is_taken() -> None:
+    fmt = ReadingFormat(timestamp_zone="Europe/Berlin")
+    value = b'{"timestamp":"2025-10-26T02:30:00","flow":1}'
+    first = 1_761_438_600 * 10**9  # 00:30 in Greenwich
+    sent = [first + 10**9, first + 61 * MINUTE, 0]
+    decoded = times_of(fmt, [value] * 3, sent)
+    assert (decoded.readings.times - first).tolist() == [0, 60 * MINUTE, 0]
+    [detail] = [one.detail for one in times_of(ReadingFormat(), [value], [first]).rejections]
+    assert "input.timestamp_zone" in detail
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timestamp_format": "iso"},
+        {"timestamp_format": "%H:%M", "timestamp_zone": "UTC"},
+        {"timestamp_format": "%d/%m/%Y"},
+        {"timestamp_zone": "Mars/Olympus"},
+    ],
+)
+def test_settings_that_read_no_time_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="timestamp_format, timestamp_zone: "):
+        ReadingFormat(**wrong)  # type: ignore[arg-type]  # names and text

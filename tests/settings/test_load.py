@@ -139,6 +139,7 @@ OF_METHODS = {"percentile": "quantile", "mean_sd": "standard_deviations", "fixed
 @pytest.mark.parametrize("method", OF_METHODS)
 def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(method: str) -> None:
     texts = {
+        "input.timestamp_zone": "Europe/Berlin",
         "kafka.sasl_mechanism": "OAUTHBEARER",
         "detect.range_margin": "0.05",
         "detect.incident.cooldown_s": "60",

@@ -201,7 +201,7 @@ def _milliseconds(flag: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return TimestampParser("rfc3339", lenient=True).parse_one(text) // _NS_PER_MS
+        return TimestampParser("rfc3339", zone="UTC", advice="none").parse_one(text) // _NS_PER_MS
     except DecodeError as exc:
         msg = f"{flag}: {exc.detail}"
         raise ConfigError(msg) from exc

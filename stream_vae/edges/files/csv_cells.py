@@ -16,7 +16,7 @@ from stream_vae.inputs.timestamps import TimestampParser
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": -1}
 _TRUTH = {"true": 1.0, "false": 0.0}
-_TIMES = TimestampParser("auto", lenient=True)
+_TIMES = TimestampParser("auto", zone="UTC", advice="options")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from stream_vae.inputs.timestamps import TimestampParser
 
 LABEL, START, END, SERIES = "label", "start", "end", "series"
 
-_TIMES = TimestampParser("auto", lenient=True)
+_TIMES = TimestampParser("auto", zone="UTC", advice="options")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
