@@ -21,8 +21,8 @@ class Points:
     """(P,) position of each point's record in the batch, ascending."""
     series: Sequence[RawKey] | None
     """P names; None where the records' keys name the series."""
-    times: Sequence[RawTime]
-    """P event times."""
+    times: Sequence[RawTime] | None
+    """P event times; None where Kafka's times of the records are."""
     features: NDArray[np.int64]
     """(P,) position of the feature in the model; -1: none of the model's."""
     values: NDArray[np.float64]
@@ -51,11 +51,11 @@ def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
     if not is_all:
         chosen = known.tolist()
         series = None if series is None else [series[i] for i in chosen]
-        times = [times[i] for i in chosen]
+        times = None if times is None else [times[i] for i in chosen]
     # 1, 1.0 and True are the same time; so are they for the parser.
     places: dict[tuple[object, ...], int] = {}
-    columns = (rows.tolist(), times) if series is None else (rows.tolist(), series, times)
-    keys = zip(*columns, strict=True)
+    columns = (rows.tolist(), series, times)
+    keys = zip(*(column for column in columns if column is not None), strict=True)
     of_point = np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
     first = np.zeros(len(places), dtype=np.int64)
     first[of_point[::-1]] = np.arange(len(of_point) - 1, -1, -1)
@@ -67,7 +67,7 @@ def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
     return RawReadings(
         index=rows[first],
         series=None if series is None else [series[i] for i in firsts],
-        times=[times[i] for i in firsts],
+        times=None if times is None else [times[i] for i in firsts],
         values=values,
         cell_errors=_cell_errors(points, known, of_point, feature_names),
         elements=_Elements(points.index, known, of_point),

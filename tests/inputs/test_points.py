@@ -89,6 +89,7 @@ def test_each_cell_holds_the_last_value_observed_of_it(found: list[Point]) -> No
             cells[feature] = value
     raw = merge_points(points_of(found), NAMES)
     assert raw.series is not None
+    assert raw.times is not None
     assert list(zip(raw.index.tolist(), raw.series, raw.times, strict=True)) == list(expected)
     np.testing.assert_array_equal(raw.values, np.reshape([*expected.values()], (-1, 3)))
     without = {point[0] for point in found} - {key[0] for key in expected}

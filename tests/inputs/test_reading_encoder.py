@@ -69,7 +69,7 @@ def test_missing_values_are_left_out() -> None:
     ("unit", "expected"), [("s", 1.5), ("ms", 1500), ("us", 1_500_000), ("ns", 1_500_000_000)]
 )
 def test_epoch_formats_are_written_as_numbers(unit: str, expected: float) -> None:
-    fmt = ReadingFormat(timestamp_format=unit)  # type: ignore[arg-type]  # parametrised literal
+    fmt = ReadingFormat(timestamp_format=unit)
     encoder = ReadingEncoder(numeric_features(["flow"]), fmt)
     raw = encoder.encode(series="a", time_ns=1_500_000_000, values=[1.0])
     assert json.loads(raw)["timestamp"] == expected
