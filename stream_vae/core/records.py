@@ -1,5 +1,6 @@
 """Polled Kafka records: bytes, in columns."""
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -91,6 +92,31 @@ class Rejection:
     all of the record."""
 
 
+REDRIVEN_READINGS_HEADER = "dlq.redriven.readings"
+"""Of a record sent again for some of its readings: their numbers, such as `2,5-7`. The others
+counted before."""
+
+
+def redriven_readings(headers: Headers, n_readings: int) -> bytes | None:
+    r"""Return, for each reading of a record sent again for some, 1 if it is one of these, else 0.
+
+    None: the record is sent for all that it holds.
+
+    >>> redriven_readings([("dlq.redriven.readings", b"2,4-9")], 5)
+    b'\x00\x01\x00\x01\x01'
+    """
+    for name, value in headers:
+        if name == REDRIVEN_READINGS_HEADER and value and _RANGES.fullmatch(value):
+            chosen = bytearray(n_readings)
+            for part in value.split(b","):
+                first, _, last = part.partition(b"-")
+                begin, end = max(int(first), 1) - 1, min(int(last or first), n_readings)
+                chosen[begin:end] = b"\x01" * (end - begin)
+            return bytes(chosen)
+    return None
+
+
+_RANGES = re.compile(rb"[0-9]{1,8}(?:-[0-9]{1,8})?(?:,[0-9]{1,8}(?:-[0-9]{1,8})?){0,2000}")
 _NUMBERS_TOLD = 8
 
 

@@ -33,6 +33,9 @@ class DecodeErrors:
     def __bool__(self) -> bool:
         return bool(self._records)
 
+    def __contains__(self, row: object) -> bool:
+        return row in self._records
+
     def reject(self, row: int, error: DecodeError) -> None:
         """Reject a whole record, by its position in the batch."""
         rejected = self._records.setdefault(row, _Rejected())

@@ -11,29 +11,10 @@ import msgspec
 
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.errors import DecodeError
-from stream_vae.inputs.record_layout import FieldPath, RecordLayout
+from stream_vae.inputs.record_layout import Field, FieldPath, RecordLayout
 
 # Integers longer than this are infinite as floats; Python refuses to read much longer ones.
 _MAX_INTEGER_DIGITS = 400
-
-
-def decode_slowly(raw: bytes, layout: RecordLayout) -> msgspec.Struct:
-    """Return the record as the layout's loose type.
-
-    A value whose path leads through something that is no object is a `DecodeError`, as a value.
-
-    Args:
-        raw: Valid UTF-8, not nested too deeply.
-        layout: Where the record's parts are.
-
-    Raises:
-        DecodeError: The first error found in the record as a whole, its timestamp and its series.
-    """
-    document = parse_document(raw)
-    if not isinstance(document, dict):
-        detail = f"found {excerpt(document)}; expected one JSON object"
-        raise DecodeError("not_an_object", detail)
-    return convert_slowly(document, layout)
 
 
 def parse_document(raw: bytes) -> Any:
@@ -49,24 +30,55 @@ def parse_document(raw: bytes) -> Any:
         raise DecodeError("not_json", detail) from None
 
 
-def convert_slowly(document: dict[str, Any], layout: RecordLayout) -> msgspec.Struct:
-    """Return a parsed document as the layout's loose type.
+def convert_slowly(document: Any, layout: RecordLayout) -> msgspec.Struct:
+    """Return a parsed element as the layout's loose type of one.
+
+    A value whose path leads through something that is no object is a `DecodeError`, as a value.
 
     Raises:
-        DecodeError: As `decode_slowly`.
+        DecodeError: The first error found in the element as a whole, its timestamp and its series.
     """
+    if not isinstance(document, dict):
+        detail = f"found {excerpt(document)}; expected one JSON object"
+        raise DecodeError("not_an_object", detail)
     cleaned: dict[str, Any] = {}
+    # One that is no reading at all is not rejected for its time.
     names_feature = layout.names_feature(document)
-    for path, kind in layout.head_fields:
-        found = _find(document, path)
-        # One that is no reading at all is not rejected for its time.
-        if isinstance(found, DecodeError) and names_feature:
-            raise found
-        value = None if not names_feature else kind.check(found, printable(".".join(path)))
-        _put(cleaned, path, value)
-    for path in layout.value_paths:
-        _put(cleaned, path, _find(document, path))
-    return msgspec.convert(cleaned, layout.loose_type)
+    for field in layout.fields:
+        if not field.is_outer and names_feature:
+            _copy(document, cleaned, field)
+    for value in layout.values:
+        _put(cleaned, value.path, _find(document, value.path))
+        if value.other is not None:
+            _put(cleaned, value.other, _find(document, value.other))
+    return msgspec.convert(cleaned, layout.loose_element)
+
+
+def convert_outer(document: Any, layout: RecordLayout) -> msgspec.Struct | None:
+    """Return a parsed record with what stands beside its array; None if nothing there is read.
+
+    Raises:
+        DecodeError: The first error found in timestamp and series.
+    """
+    outer = [field for field in layout.fields if field.is_outer]
+    if not outer:
+        return None
+    cleaned: dict[str, Any] = {}
+    for field in outer:
+        _copy(document, cleaned, field)
+    return msgspec.convert(cleaned, layout.loose_whole)
+
+
+def _copy(document: Any, cleaned: dict[str, Any], field: Field) -> None:
+    """Check a field and copy it to the same place in `cleaned`."""
+    found = _find(document, field.path)
+    path = field.path
+    if field.other is not None and (found is None or isinstance(found, DecodeError)):
+        other = _find(document, field.other)
+        found, path = (found, path) if other is None else (other, field.other)
+    if isinstance(found, DecodeError):
+        raise found
+    _put(cleaned, path, field.kind.check(found, printable(".".join(path))))
 
 
 def _not_a_number(token: str) -> float:

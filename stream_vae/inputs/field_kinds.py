@@ -1,10 +1,9 @@
 """Kinds of record fields: the type to decode, and the rejection reasons for other values.
 
-The fast path uses the types, msgspec rejecting other values; the slow path uses the checks, which
-read what they can and give the exact reason for the rest.
+The fast path uses the types, msgspec rejecting other values; the slow path uses the checks for time
+and series, and `feature_cells` for values.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite, isnan
@@ -28,6 +27,8 @@ class FieldKind:
     type. Raises `DecodeError`."""
     is_required: bool = False
     """Whether a record without it is rejected."""
+    is_value: bool = False
+    """Whether it holds values of features, which are looked at later where they are unusual."""
 
 
 def check_time(found: Any, name: str) -> int | float | str | None:
@@ -54,50 +55,6 @@ def check_series(found: Any, name: str) -> str | int | None:
     raise DecodeError("key_not_text", detail)
 
 
-def check_number(found: Any, name: str) -> float | None:
-    """Return a finite number, or None for what is not observed.
-
-    Raises:
-        DecodeError: `value_not_a_number` or `value_out_of_range`.
-    """
-    expected = "expected a number or null"
-    value = _number(found, DecodeError("value_not_a_number", _detail(found, name, expected)))
-    return value if value is None else _finite(value, found, name)
-
-
-def check_count(found: Any, name: str) -> float | None:
-    """Return a whole number of 0 or more, or None for what is not observed.
-
-    Raises:
-        DecodeError: `value_not_a_count` or `value_out_of_range`.
-    """
-    expected = "expected a whole number of 0 or more, or null"
-    error = DecodeError("value_not_a_count", _detail(found, name, expected))
-    value = _number(found, error)
-    if value is None:
-        return None
-    value = _finite(value, found, name)
-    if value is not None and (value < 0 or not value.is_integer()):
-        raise error
-    return value
-
-
-def check_binary(found: Any, name: str) -> float | None:
-    """Return 0.0 or 1.0, or None for what is not observed.
-
-    Raises:
-        DecodeError: `value_not_binary`.
-    """
-    expected = "expected true, false, 0, 1 or null"
-    error = DecodeError("value_not_binary", _detail(found, name, expected))
-    value = _number(found, error)
-    if value is None or isnan(value):
-        return None
-    if value not in (0, 1):
-        raise error
-    return value
-
-
 def check_category(found: Any, name: str) -> str | bool | float | None:
     """Return text, a truth value or a finite number, or None for null and NaN: not observed.
 
@@ -111,29 +68,6 @@ def check_category(found: Any, name: str) -> str | bool | float | None:
         raise DecodeError("value_not_a_category", _detail(found, name, expected))
     value = _finite(_float(found), found, name)
     return found if isinstance(found, int) and found.bit_length() < 64 else value
-
-
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
-_TRUTH = {"true": 1.0, "false": 0.0}
-
-
-def _number(found: Any, error: DecodeError) -> float | None:
-    """Return a number, possibly infinite or NaN, or None for a word for missing."""
-    if isinstance(found, str):
-        text = found.strip().lower()
-        if text in _MISSING:
-            return None
-        if text in _TRUTH:
-            return _TRUTH[text]
-        if _NUMBER.fullmatch(text):
-            return float(text)
-        raise error
-    if found is None:
-        return None
-    if not isinstance(found, int | float):
-        raise error
-    return _float(found)
 
 
 def _float(found: float) -> float:
@@ -163,20 +97,14 @@ def _as_it_is(found: Any, name: str) -> Any:
 
 TIME = FieldKind(type=int | float | str | None, check=check_time)
 SERIES = FieldKind(type=str | int | None, check=check_series)
-NUMBER = FieldKind(type=float | None, check=check_number)
 ANY = FieldKind(type=Any, check=_as_it_is)
 """Any JSON value, looked at later; an absent field is None."""
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
-VALUES: Mapping[FeatureKind, FieldKind] = {
-    "numeric": NUMBER,
-    "count": FieldKind(
-        type=Annotated[float, msgspec.Meta(ge=0, multiple_of=1)] | None, check=check_count
-    ),
-    "binary": FieldKind(
-        type=bool | Annotated[float, msgspec.Meta(ge=0, le=1, multiple_of=1)] | None,
-        check=check_binary,
-    ),
-    "categorical": FieldKind(type=str | bool | _INT64 | float | None, check=check_category),
+VALUE_TYPES: Mapping[FeatureKind, Any] = {
+    "numeric": float | None,
+    "count": Annotated[float, msgspec.Meta(ge=0, multiple_of=1)] | None,
+    "binary": bool | Annotated[float, msgspec.Meta(ge=0, le=1, multiple_of=1)] | None,
+    "categorical": str | bool | _INT64 | float | None,
 }
-"""Kind of a feature -> kind of its field."""
+"""Kind of a feature -> type of its field that needs no second look."""

@@ -30,7 +30,7 @@ class JsonDecoder:
         *,
         is_events: bool = False,
     ) -> None:
-        self._parser = JsonRecordParser(layout, features, fmt.max_record_bytes)
+        self._parser = JsonRecordParser(layout, features, fmt)
         self._builder = ReadingBuilder(fmt, is_events=is_events)
 
     def lacks(self, batch: RecordBatch) -> str:

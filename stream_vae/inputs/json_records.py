@@ -1,13 +1,7 @@
-"""JSON records to raw readings, a poll at a time; shared by the JSON-based formats.
-
-The fast path costs about a microsecond per record: one msgspec struct each, then whole columns. A
-poll that it rejects is decoded to structs that hold any value of a feature (`CellReader.loose`
-reads these), and only records that do not fit there either take the slow path (`decode_slowly`).
-Records are never joined into one document: a malicious one could absorb the next.
-"""
+"""JSON records to raw readings, a poll at a time: a field for each feature, or an array of all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,12 +12,13 @@ from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
-from stream_vae.inputs.cells import CellReader
 from stream_vae.inputs.decode_errors import CellError, DecodeErrors
-from stream_vae.inputs.decode_slow_path import decode_slowly, parse_document
-from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
+from stream_vae.inputs.decode_slow_path import parse_document
+from stream_vae.inputs.feature_cells import FeatureCells
+from stream_vae.inputs.json_elements import JsonElementParser, element_documents
 from stream_vae.inputs.raw_readings import RawReadings
-from stream_vae.inputs.record_layout import RecordLayout, leaf_paths
+from stream_vae.inputs.reading_format import ReadingFormat, cell_format
+from stream_vae.inputs.record_layout import Elements, RecordLayout, leaf_paths
 
 MAX_UNKNOWN_FIELDS = 100
 """Most unknown fields reported over a parser's lifetime; more are ignored silently."""
@@ -32,96 +27,112 @@ MAX_FIELDS_TOLD = 50
 """Most fields named of a record without any of the model's features."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    """R records that could be parsed, as structs of the layout."""
-
-    rows: NDArray[np.int64]
-    """(R,) positions in the batch."""
-    records: Sequence[msgspec.Struct]
-    is_strict: bool
-    """All are of the strict type."""
-
-
 class JsonRecordParser:
-    """Parses records that hold one reading each.
+    """Parses records whose elements hold one reading each.
 
     Its only state is which unknown fields were reported.
 
     Args:
         layout: Where a record keeps its parts.
         features: F, in the order of the layout's values.
-        max_bytes: Longer records are rejected.
+        fmt: The operator's choices.
     """
 
-    def __init__(self, layout: RecordLayout, features: Sequence[Feature], max_bytes: int) -> None:
+    def __init__(
+        self, layout: RecordLayout, features: Sequence[Feature], fmt: ReadingFormat
+    ) -> None:
         self._layout = layout
         self._n_features = len(features)
-        self._cells = CellReader(features, _field_names(layout, features))
-        self._max_bytes = max_bytes
-        self._decode_strictly = msgspec.json.Decoder(layout.strict_type).decode
-        self._decode_loosely = msgspec.json.Decoder(layout.loose_type).decode
+        self._cells = FeatureCells(features, _field_names(layout, features), cell_format(fmt))
+        self._elements = JsonElementParser(layout, fmt.max_record_bytes)
+        self._others = [k for k, value in enumerate(layout.values) if value.other is not None]
         self._reported: set[str] = set()
 
     def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
-        """Return the readings of the valid records; add the errors of the others to `errors`."""
-        parsed = self._structs(batch.values, errors)
-        unknown_fields = self._unknown_fields(batch.values, parsed.rows)
-        parsed, values, cell_errors = self._values(parsed, errors)
-        ignored = self._without_feature(batch.values, parsed.rows, values, cell_errors)
-        if ignored:
-            kept = np.setdiff1d(np.arange(len(parsed.rows)), ignored)
-            place = {old: new for new, old in enumerate(kept.tolist())}
-            cell_errors = [replace(cell, position=place[cell.position]) for cell in cell_errors]
-            values = values[kept]
-        else:
-            kept = np.arange(len(parsed.rows))
-        records = [parsed.records[i] for i in kept.tolist()] if ignored else parsed.records
-        series_of, time_of = self._layout.series_of, self._layout.time_of
-        ignored_rows = parsed.rows[ignored].tolist()
+        """Return the readings of the valid elements; add the errors of the others to `errors`."""
+        elements = self._elements.parse(batch, errors)
+        unknown_fields = self._unknown_fields(batch.values, elements.rows)
+        elements, values, cell_errors = self._values(elements, errors)
+        ignored: list[int] = list(elements.empty)
+        if len(values) and np.isnan(values[:, 0]).any():
+            without = self._without_feature(batch.values, elements, values, cell_errors)
+            if without:
+                elements, values, cell_errors, others = _dropped(
+                    elements, values, cell_errors, without
+                )
+                ignored += [row for row in others if row not in errors]
+                ignored.sort()
         return RawReadings(
-            index=parsed.rows[kept] if ignored else parsed.rows,
-            series=None if series_of is None else list(map(series_of, records)),
-            times=None if time_of is None else list(map(time_of, records)),
+            index=elements.rows,
+            series=self._layout.series_of(elements),
+            times=self._layout.times_of(elements),
             values=values,
             cell_errors=cell_errors,
-            ignored=ignored_rows,
-            ignored_fields=_fields_of(batch.values[ignored_rows[0]]) if ignored else (),
+            elements=numbers_of(elements),
+            ignored=ignored,
+            ignored_fields=fields_of(batch.values[ignored[0]]) if ignored else (),
             unknown_fields=unknown_fields,
         )
 
     def _values(
-        self, parsed: _Parsed, errors: DecodeErrors
-    ) -> tuple[_Parsed, NDArray[np.float64], list[CellError]]:
-        """Return (R, F) values, what could not be read, and the records that they belong to."""
-        found = self._layout.rows_of(parsed.records)
-        if parsed.is_strict:
-            return parsed, self._cells.strict(found), []
+        self, elements: Elements, errors: DecodeErrors
+    ) -> tuple[Elements, NDArray[np.float64], list[CellError]]:
+        """Return (E, F) values, what could not be read, and the elements that they belong to."""
+        rows = self._layout.rows_of(elements)
+        if elements.is_strict:
+            return elements, self._strict(elements, rows), []
         if self._layout.array_length is not None:
-            parsed, found = self._arrays(parsed, found, errors)
-        values, cell_errors = self._cells.loose(found)
-        return parsed, values, cell_errors
+            elements, rows = self._arrays(elements, rows, errors)
+        elif self._others:
+            rows = self._with_others(elements, rows)
+        values, cell_errors = self._cells.loose(rows)
+        return elements, values, cell_errors
+
+    def _strict(self, elements: Elements, rows: Sequence[Any]) -> NDArray[np.float64]:
+        values = self._cells.strict(rows)
+        for feature in self._others:
+            missing = np.flatnonzero(np.isnan(values[:, feature])).tolist()
+            if missing:
+                structs = [elements.structs[i] for i in missing]
+                cells = self._layout.others_of(feature, structs)
+                values[missing, feature] = self._cells.column(feature, cells)[0]
+        return values
+
+    def _with_others(self, elements: Elements, rows: Sequence[Any]) -> list[Any]:
+        """Return rows where what a path did not find is what stands in the other place."""
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        for feature in self._others if columns else ():
+            column = columns[feature]
+            missing = [i for i, cell in enumerate(column) if cell is None or _is_error(cell)]
+            found = self._layout.others_of(feature, [elements.structs[i] for i in missing])
+            for i, cell in zip(missing, found, strict=True):
+                column[i] = column[i] if cell is None else cell
+        return list(zip(*columns, strict=True))
 
     def _arrays(
-        self, parsed: _Parsed, found: Sequence[Any], errors: DecodeErrors
-    ) -> tuple[_Parsed, list[Any]]:
-        """Return the records whose values are an array of the right length, and these."""
+        self, elements: Elements, found: Sequence[Any], errors: DecodeErrors
+    ) -> tuple[Elements, list[Any]]:
+        """Return the elements whose values are an array of the right length, and these."""
         kept: list[int] = []
         for position, value in enumerate(found):
             try:
                 self._check_array(value)
             except DecodeError as error:
-                errors.reject(int(parsed.rows[position]), error)
+                row = int(elements.rows[position])
+                if elements.numbers is None or elements.sizes is None:
+                    errors.reject(row, error)
+                else:
+                    numbers = [elements.numbers[position]]
+                    errors.reject_elements(row, numbers, elements.sizes[position], error)
             else:
                 kept.append(position)
-        records = [parsed.records[i] for i in kept]
-        rows = parsed.rows[np.array(kept, dtype=np.int64)]
-        return _Parsed(rows, records, is_strict=False), [found[i] for i in kept]
+        rows = elements.rows[np.array(kept, dtype=np.int64)]
+        return elements.take(kept, rows), [found[i] for i in kept]
 
     def _check_array(self, found: object) -> None:
         if isinstance(found, DecodeError):
             raise found
-        name = printable(".".join(self._layout.value_paths[0]))
+        name = printable(".".join(self._layout.values[0].path))
         expected = f"expected an array of {self._n_features} values"
         if found is None:
             raise DecodeError("values_missing", f"field {name}: absent or null; {expected}")
@@ -134,79 +145,25 @@ class JsonRecordParser:
     def _without_feature(
         self,
         raws: Sequence[bytes | None],
-        rows: NDArray[np.int64],
+        elements: Elements,
         values: NDArray[np.float64],
         cell_errors: Sequence[CellError],
     ) -> list[int]:
-        """Return the positions of records that do not have the field of any feature."""
-        if not np.isnan(values[:, 0]).any():
-            return []
+        """Return the positions of elements that do not have the field of any feature."""
         empty = np.flatnonzero(np.isnan(values).all(axis=1)).tolist()
         unreadable = {cell.position for cell in cell_errors}
-        return [
-            position
-            for position in empty
-            if position not in unreadable
-            and not self._layout.names_feature(parse_document(raws[int(rows[position])] or b""))
-        ]
-
-    def _structs(self, raws: Sequence[bytes | None], errors: DecodeErrors) -> _Parsed:
-        """Return the records that could be parsed."""
-        strictly: Any = self._decode_strictly
-        loosely: Any = self._decode_loosely
-        if self._is_plain(raws):
-            everything = np.arange(len(raws))
-            try:
-                return _Parsed(everything, [strictly(raw) for raw in raws], is_strict=True)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                pass
-            try:
-                return _Parsed(everything, [loosely(raw) for raw in raws], is_strict=False)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                pass
-        rows: list[int] = []
-        records: list[msgspec.Struct] = []
-        for row, raw in enumerate(raws):
-            try:
-                records.append(self._parse_one(raw))
-            except DecodeError as error:
-                errors.reject(row, error)
-            else:
-                rows.append(row)
-        return _Parsed(np.array(rows, dtype=np.int64), records, is_strict=False)
-
-    def _is_plain(self, raws: Sequence[bytes | None]) -> bool:
-        """Return whether no record is null, too large, or needs its UTF-8 or nesting checked.
-
-        msgspec does not check the encoding of unknown fields. Joining is safe here: concatenated
-        ASCII stays ASCII.
-        """
-        present = [raw for raw in raws if raw is not None]
-        longest = max(map(len, present), default=0)
-        return (
-            len(present) == len(raws)
-            and longest <= self._max_bytes
-            and (longest <= MAX_NESTING or not any(map(may_be_too_deep, present)))
-            and b"".join(present).isascii()
-        )
-
-    def _parse_one(self, raw: bytes | None) -> msgspec.Struct:
-        if raw is None:
-            raise DecodeError("null_value", "the record has no value; expected a JSON object")
-        if len(raw) > self._max_bytes:
-            detail = f"{len(raw)} bytes; expected at most {self._max_bytes}"
-            raise DecodeError("too_large", detail)
-        try:
-            raw.decode()
-        except UnicodeDecodeError as exc:
-            detail = f"byte 0x{raw[exc.start]:02x} at position {exc.start}; expected UTF-8"
-            raise DecodeError("not_utf8", detail) from None
-        if is_too_deep(raw):
-            raise DecodeError("too_deep", f"nested deeper than {MAX_NESTING} levels")
-        try:
-            return self._decode_loosely(raw)
-        except msgspec.DecodeError:
-            return decode_slowly(raw, self._layout)
+        parsed: dict[int, Sequence[Any]] = {}
+        without = []
+        for position in empty:
+            if position in unreadable:
+                continue
+            row = int(elements.rows[position])
+            if row not in parsed:
+                parsed = {row: element_documents(parse_document(raws[row] or b""), self._layout)}
+            number = 1 if elements.numbers is None else elements.numbers[position]
+            if not self._layout.names_feature(parsed[row][number - 1]):
+                without.append(position)
+        return without
 
     def _unknown_fields(
         self, raws: Sequence[bytes | None], rows: NDArray[np.int64]
@@ -230,14 +187,45 @@ class JsonRecordParser:
         return tuple(new)
 
 
+def numbers_of(elements: Elements) -> Any:
+    """Return what `RawReadings.elements` is for readings of one element each."""
+    numbers, sizes = elements.numbers, elements.sizes
+    if numbers is None or sizes is None:
+        return None
+    return lambda position: ([numbers[position]], sizes[position])
+
+
+def fields_of(raw: bytes | None) -> tuple[str, ...]:
+    """Return what a valid record names, for messages."""
+    document = parse_document(raw or b"")
+    if isinstance(document, list) and document:
+        document = document[0]
+    return tuple(printable(path, 100) for path in leaf_paths(document, MAX_FIELDS_TOLD))
+
+
+def _dropped(
+    elements: Elements,
+    values: NDArray[np.float64],
+    cell_errors: Sequence[CellError],
+    without: Sequence[int],
+) -> tuple[Elements, NDArray[np.float64], list[CellError], list[int]]:
+    """Return what is left without some elements, and the records of which nothing is."""
+    mask = np.ones(len(values), dtype=bool)
+    mask[list(without)] = False
+    kept = np.flatnonzero(mask)
+    place = {old: new for new, old in enumerate(kept.tolist())}
+    moved = [replace(cell, position=place[cell.position]) for cell in cell_errors]
+    rows = elements.rows[kept]
+    others = np.setdiff1d(elements.rows[~mask], rows).tolist()
+    return elements.take(kept.tolist(), rows), values[kept], moved, others
+
+
 def _field_names(layout: RecordLayout, features: Sequence[Feature]) -> list[str]:
-    names = [".".join(path) for path in layout.value_paths]
+    names = [".".join(value.path) for value in layout.values]
     if layout.array_length is None:
         return names
     return [f"{names[0]}[{position}]" for position in range(len(features))]
 
 
-def _fields_of(raw: bytes | None) -> tuple[str, ...]:
-    """Return what a valid record names, for messages."""
-    document = parse_document(raw or b"")
-    return tuple(printable(path, 100) for path in leaf_paths(document, MAX_FIELDS_TOLD))
+def _is_error(cell: object) -> bool:
+    return isinstance(cell, DecodeError)

@@ -64,8 +64,8 @@ class ReadingEncoder:
                 f"{self._n_features} values, none infinite"
             )
         record: dict[str, Any] = {}
-        if self._layout.time_path is not None:
-            _put(record, self._layout.time_path, self._time(time_ns))
+        if self._layout.time is not None:
+            _put(record, self._layout.time.path, self._time(time_ns))
         if self._layout.series_path is not None:
             _put(record, self._layout.series_path, series)
         observed: list[float | str | None] = [
@@ -75,13 +75,13 @@ class ReadingEncoder:
             if isfinite(values[position]):
                 observed[position] = _text_of(values[position], categories)
         if self._is_vector:
-            _put(record, self._layout.value_paths[0], observed)
+            _put(record, self._layout.values[0].path, observed)
         else:
             # A record that names no feature is no reading at all.
             is_empty = all(value is None for value in observed)
-            for path, value in zip(self._layout.value_paths, observed, strict=True):
+            for field, value in zip(self._layout.values, observed, strict=True):
                 if value is not None or is_empty:
-                    _put(record, path, value)
+                    _put(record, field.path, value)
         return msgspec.json.encode(record)
 
     def _time(self, time_ns: int) -> str | int | float:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
+from stream_vae.inputs.cell_values import CellFormat
 from stream_vae.inputs.timestamps import check_time_settings
 
 RECORD_TIME = "$record"
@@ -35,14 +36,34 @@ class ReadingFormat:
     """Zone of times that are text without an offset (`UTC`, `Europe/Berlin`); unset, they are not
     read. Of an hour that stands there twice, the one nearer to Kafka's time of the record."""
 
+    records_path: str = ""
+    """Field (dotted path allowed) of an array of readings, or `$` where the record is an array. The
+    other paths then begin in its elements; `$.host` is a field of the record. Without the array a
+    record is a reading itself."""
+
     series_field: str | None = None
-    """Field (dotted path allowed) of the series key; unset, the Kafka key names the series."""
+    """Field (dotted path allowed) of the series key, or a text with several in braces
+    (`{tags.host}/{tags.device}`); unset, the Kafka key names the series."""
 
     values_field: str = "values"
     """Field (dotted path allowed) of the array in the `vector` format."""
 
     feature_fields: dict[str, str] = field(default_factory=dict)
     """Feature name -> field (dotted path allowed), where they differ from each other."""
+
+    missing_words: tuple[str, ...] = ()
+    """Words for a value that is not there, without case; `nan`, `null`, `unavailable`, `---` and
+    the like always are."""
+
+    value_words: dict[str, float] = field(default_factory=dict)
+    """Word -> number, for values written as words (`{open: 1, closed: 0}`); without case. `true`
+    and `false` always are 1 and 0."""
+
+    decimal: Literal[".", ","] | None = None
+    """Mark before the fraction of a number that is text; the other mark then divides thousands."""
+
+    units: bool = False
+    """Cut off units behind numbers that are text (`23.4 C`)."""
 
     max_record_bytes: Annotated[int, Gt(0)] = 1_048_576
     """Longer records go to the dead-letter topic."""
@@ -58,3 +79,13 @@ class ReadingFormat:
         except ValueError as exc:
             msg = f"timestamp_format, timestamp_zone: {exc}"
             raise ValueError(msg) from None
+
+
+def cell_format(fmt: ReadingFormat) -> CellFormat:
+    """Return how numbers are written as text."""
+    return CellFormat(
+        missing_words=fmt.missing_words,
+        value_words=fmt.value_words,
+        decimal=fmt.decimal,
+        units=fmt.units,
+    )

@@ -1,7 +1,8 @@
-"""The paths of a record's parts, and the msgspec type that decodes only those parts."""
+"""The paths of a record's parts, and the msgspec types that decode only those parts."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -10,8 +11,12 @@ import msgspec
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.field_kinds import ANY, SERIES, TIME, FieldKind
 from stream_vae.inputs.reading_format import RECORD_TIME, ReadingFormat
+from stream_vae.inputs.templates import TextTemplate
 
 FieldPath = tuple[str, ...]
+
+WHOLE_RECORD = "$"
+"""`records_path` of records that are arrays; before a path: in the record, not in its element."""
 
 _Tree = dict[str, Any]  # name -> FieldKind or another tree
 
@@ -31,14 +36,72 @@ def split_path(path: str) -> FieldPath:
     return names
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueField:
+    """Where a record keeps the value of a feature, or of all."""
+
+    path: FieldPath
+    type: Any
+    """What needs no second look."""
+    other: FieldPath | None = None
+    """Where it is looked for if the path finds nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elements:
+    """E elements of a poll's records, each an object with a time, a series and values.
+
+    A record is its only element unless the layout has a path to an array.
+    """
+
+    rows: Any
+    """(E,) position of each element's record in the batch, ascending."""
+    structs: Sequence[msgspec.Struct]
+    """E of the layout's types."""
+    outers: Sequence[msgspec.Struct]
+    """E records that they are in."""
+    is_strict: bool
+    """All are of the strict type."""
+    numbers: Sequence[int] | None = None
+    """E numbers, from 1, of the elements in their records; None: each record is its element."""
+    sizes: Sequence[int] | None = None
+    """E: how many the record has."""
+    empty: Sequence[int] = ()
+    """Positions of records without any element."""
+
+    def take(self, kept: Sequence[int], rows: Any) -> "Elements":
+        """Return some of the elements, by position; `rows` are theirs."""
+        return Elements(
+            rows=rows,
+            structs=[self.structs[i] for i in kept],
+            outers=[self.outers[i] for i in kept],
+            is_strict=self.is_strict,
+            numbers=None if self.numbers is None else [self.numbers[i] for i in kept],
+            sizes=None if self.sizes is None else [self.sizes[i] for i in kept],
+            empty=self.empty,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field of every element that is no value: of time, series or name."""
+
+    path: FieldPath
+    kind: FieldKind
+    other: FieldPath | None = None
+    """Where it is looked for if the path finds nothing."""
+    is_outer: bool = False
+    """It stands in the record, beside the array of elements."""
+
+
 class RecordLayout:
     """Paths of timestamp, series and values in a record, and the msgspec types of those alone.
 
     Args:
-        fmt: The operator's choices, for timestamp and series.
-        value_paths: Paths of the features, one each; at least one.
-        value_kinds: Kind of field at each of these paths.
-        array_length: If there is one path alone, and the features are an array of this length.
+        fmt: The operator's choices, for timestamp, series and the array of elements.
+        values: Of the features, one each or one for all; at least one.
+        labels: Dotted paths of what else is read of each element: any plain value.
+        array_length: If there is one value alone, and it is an array of the features.
 
     Raises:
         ConfigError: If paths contradict each other or a name cannot be a field's.
@@ -47,60 +110,189 @@ class RecordLayout:
     def __init__(
         self,
         fmt: ReadingFormat,
-        value_paths: Sequence[FieldPath],
-        value_kinds: Sequence[FieldKind],
+        values: Sequence[ValueField],
         *,
+        labels: Sequence[str] = (),
         array_length: int | None = None,
     ) -> None:
-        if not value_paths:
+        if not values:
             raise ConfigError("input: the model has no features; expected one or more")
-        self.time_path = None
-        if fmt.timestamp_field != RECORD_TIME:
-            self.time_path = split_path(fmt.timestamp_field)
-        self.series_path = None if fmt.series_field is None else split_path(fmt.series_field)
-        self.value_paths = tuple(value_paths)
         self.array_length = array_length
-        self.head_fields: list[tuple[FieldPath, FieldKind]] = []
-        """Paths and kinds of time and series, in the order in which errors are reported."""
-        if self.time_path is not None:
-            self.head_fields.append((self.time_path, TIME))
-        if self.series_path is not None:
-            self.head_fields.append((self.series_path, SERIES))
-        self._tree = _tree([*self.head_fields, *zip(value_paths, value_kinds, strict=True)])
-        self.strict_type = _struct_of(self._tree)
+        self.records_path = split_path(fmt.records_path) if fmt.records_path else None
+        self._template, series = None, []
+        if fmt.series_field is not None:
+            series = [fmt.series_field]
+            if "{" in fmt.series_field:
+                self._template = TextTemplate(fmt.series_field, "input.series_field")
+                series = list(self._template.fields)
+        self.time: Field | None = None
+        if fmt.timestamp_field != RECORD_TIME:
+            self.time = self._field(fmt.timestamp_field, TIME)
+        self.series = tuple(self._field(path, SERIES) for path in series)
+        self.labels = tuple(self._field(path, ANY) for path in labels)
+        self.values = tuple(values)
+        self._tree: _Tree = {}
+        self._plant_fields()
+        self._whole_tree = self._tree
+        self.strict_type: Any
         """Accepts records of which nothing needs a second look."""
-        anything = [(path, ANY) for path in value_paths]
-        self.loose_type = _struct_of(_tree([*self.head_fields, *anything]))
+        self.loose_type: Any
         """Accepts any value of a feature; the attributes are those of the strict type."""
-        self.time_of = None if self.time_path is None else self._getter(self.time_path)
-        self.series_of = None if self.series_path is None else self._getter(self.series_path)
-        self._values_of: Callable[[object], Any] = self._getter(*self.value_paths)
+        self.loose_element: type[msgspec.Struct]
+        """The loose type of an element."""
+        self.loose_whole: type[msgspec.Struct]
+        """The loose type of a record, which may hold elements."""
+        self._make_types()
+        self._values_of = self._getter(*(value.path for value in self.values))
 
-    def rows_of(self, records: Sequence[msgspec.Struct]) -> list[Any]:
-        """Return the values of records, of any of the two types: a row of F each.
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All but the values, in the order in which errors are reported."""
+        heads = () if self.time is None else (self.time,)
+        return (*heads, *self.series, *self.labels)
 
-        Of an array, a loose record may have anything.
+    @property
+    def series_path(self) -> FieldPath | None:
+        """Of the only field that names the series, if one does."""
+        return self.series[0].path if self.series and self._template is None else None
+
+    def elements_of(self, record: Any) -> Sequence[Any]:
+        """Return the elements of a decoded record."""
+        if self.records_path is None:
+            return (record,)
+        if self.records_path == (WHOLE_RECORD,):
+            return record if isinstance(record, list) else (record,)
+        found = self._array_of_whole(record)
+        return (record,) if found is None else found
+
+    def times_of(self, elements: Elements) -> list[Any] | None:
+        """Return E times, not yet parsed; None where they are Kafka's of the records."""
+        return None if self.time is None else self.column(self.time, elements)
+
+    def series_of(self, elements: Elements) -> list[Any] | None:
+        """Return E keys, not yet parsed; None where the records' keys name the series."""
+        if not self.series:
+            return None
+        columns = [self.column(field, elements) for field in self.series]
+        if self._template is None:
+            return columns[0]
+        return list(map(self._template.fill, zip(*columns, strict=True)))
+
+    def column(self, field: Field, elements: Elements) -> list[Any]:
+        """Return E values of a field, None where it is absent."""
+        structs = elements.outers if field.is_outer else elements.structs
+        tree = self._whole_tree if field.is_outer else self._tree
+        found = list(map(_getter(tree, field.path), structs))
+        if field.other is not None and None in found:
+            other = _getter(tree, field.other)
+            found = [
+                other(struct) if value is None else value
+                for value, struct in zip(found, structs, strict=True)
+            ]
+        return found
+
+    def rows_of(self, elements: Elements) -> list[Any]:
+        """Return E rows of F values.
+
+        Of an array, a loose element may have anything.
         """
-        found = map(self._values_of, records)
-        if len(self.value_paths) > 1 or self.array_length is not None:
+        found = map(self._values_of, elements.structs)
+        if len(self.values) > 1 or self.array_length is not None:
             return list(found)
         return [(value,) for value in found]
 
+    def others_of(self, value: int, structs: Sequence[msgspec.Struct]) -> list[Any]:
+        """Return what stands in the other place of a value, of some elements."""
+        other = self.values[value].other
+        return [None] * len(structs) if other is None else list(map(self._getter(other), structs))
+
     def names_feature(self, document: object) -> bool:
-        """Return whether a decoded document has a field of a feature, be it null.
+        """Return whether a decoded element has a feature's field, be it null.
 
         An array of values is asked for in any case.
         """
         return self.array_length is not None or any(
-            _has(document, path) for path in self.value_paths
+            path is not None and _has(document, path)
+            for value in self.values
+            for path in (value.path, value.other)
         )
 
     def unknown_fields(self, document: object) -> Iterator[str]:
         """Yield the paths in a decoded document that are not in the layout."""
-        yield from _unknown(document, self._tree, "")
+        if self.records_path is None:
+            yield from _unknown(document, self._tree, "")
+
+    def _field(self, text: str, kind: FieldKind) -> Field:
+        path = split_path(text)
+        is_outer = path[0] == WHOLE_RECORD and len(path) > 1
+        if is_outer and self.records_path in (None, (WHOLE_RECORD,)):
+            raise ConfigError(
+                f"input: the field path {text!r} leads out of an element of an array; expected "
+                "input.records_path to name the field of that array"
+            )
+        return Field(path=path[1:] if is_outer else path, kind=kind, is_outer=is_outer)
+
+    def _plant_fields(self) -> None:
+        """Plan what is decoded; other places only where nothing else stands."""
+        inner = [field for field in self.fields if not field.is_outer]
+        for field in inner:
+            _plant(self._tree, field.path, field.kind)
+        leaves: dict[Any, FieldKind] = {}
+        for value in self.values:
+            is_required = self.array_length is not None
+            leaf = FieldKind(
+                type=value.type, check=ANY.check, is_required=is_required, is_value=True
+            )
+            _plant(self._tree, value.path, leaves.setdefault(value.type, leaf))
+        self.values = tuple(
+            value
+            if value.other is None or _plant_if_free(self._tree, value.other, leaves[value.type])
+            else replace(value, other=None)
+            for value in self.values
+        )
+        if self.time is not None:
+            self.time = self._with_other(self.time)
+        self.series = tuple(map(self._with_other, self.series))
+        self.labels = tuple(map(self._with_other, self.labels))
+
+    def _with_other(self, field: Field) -> Field:
+        """Return a field that is looked for by its literal dotted name too."""
+        literal = (".".join(field.path),)
+        if field.is_outer or len(field.path) == 1:
+            return field
+        is_free = _plant_if_free(self._tree, literal, field.kind)
+        return replace(field, other=literal) if is_free else field
+
+    def _make_types(self) -> None:
+        loose_tree = _loosened(self._tree)
+        strict, loose = _struct_of(self._tree), _struct_of(loose_tree)
+        self.loose_element = self.loose_whole = loose
+        if self.records_path is None:
+            self.strict_type, self.loose_type = strict, loose
+        elif self.records_path == (WHOLE_RECORD,):
+            self.strict_type, self.loose_type = strict | list[strict], loose | list[loose]  # type: ignore[valid-type]
+        else:
+            # A record without the array is an element itself.
+            path = self.records_path
+            self.strict_type = self._whole_of(self._tree, strict, path)
+            self.loose_type = self.loose_whole = self._whole_of(loose_tree, loose, path)
+            self._array_of_whole = _getter(self._whole_tree, self.records_path)
+
+    def _whole_of(
+        self, tree: _Tree, element: type[msgspec.Struct], path: FieldPath
+    ) -> type[msgspec.Struct]:
+        """Return the type of a record: an element's fields, others, and the array at a path."""
+        whole = _copied(tree)
+        for field in self.fields:
+            if field.is_outer:
+                _plant(whole, field.path, field.kind)
+        leaf = FieldKind(type=list[element] | None, check=ANY.check)  # type: ignore[valid-type]
+        _plant(whole, path, leaf)
+        self._whole_tree = whole
+        return _struct_of(whole, is_lenient=True)
 
     def _getter(self, *paths: FieldPath) -> Callable[[object], Any]:
-        return attrgetter(*(".".join(_attributes(self._tree, path)) for path in paths))
+        return _getter(self._tree, *paths)
 
 
 def leaf_paths(document: object, limit: int) -> list[str]:
@@ -129,13 +321,6 @@ def _has(document: object, path: FieldPath) -> bool:
     return True
 
 
-def _tree(fields: Sequence[tuple[FieldPath, FieldKind]]) -> _Tree:
-    tree: _Tree = {}
-    for path, kind in fields:
-        _plant(tree, path, kind)
-    return tree
-
-
 def _plant(tree: _Tree, path: FieldPath, kind: FieldKind) -> None:
     """Add a kind at its path; the same kind may already be there."""
     for name in path[:-1]:
@@ -150,16 +335,45 @@ def _plant(tree: _Tree, path: FieldPath, kind: FieldKind) -> None:
         )
 
 
+def _plant_if_free(tree: _Tree, path: FieldPath, kind: FieldKind) -> bool:
+    """Add a kind at its path if nothing is there; return whether it was added."""
+    below: Any = tree
+    for name in path:
+        if not isinstance(below, dict):
+            return False
+        below = below.get(name, {})
+    if below or not isinstance(below, dict):
+        return False
+    _plant(tree, path, kind)
+    return True
+
+
+def _loosened(tree: _Tree) -> _Tree:
+    """Return a tree of the same names whose values may be anything."""
+    return {
+        name: _loosened(node) if isinstance(node, dict) else ANY if node.is_value else node
+        for name, node in tree.items()
+    }
+
+
+def _copied(tree: _Tree) -> _Tree:
+    return {name: _copied(node) if isinstance(node, dict) else node for name, node in tree.items()}
+
+
+def _getter(tree: _Tree, *paths: FieldPath) -> Callable[[object], Any]:
+    return attrgetter(*(".".join(_attributes(tree, path)) for path in paths))
+
+
 def _attributes(tree: _Tree, path: FieldPath) -> Iterator[str]:
     for name in path:
         yield f"f{[*tree].index(name)}"
         tree = tree[name]
 
 
-def _struct_of(tree: _Tree) -> type[msgspec.Struct]:
+def _struct_of(tree: _Tree, *, is_lenient: bool = False) -> type[msgspec.Struct]:
     """Return a struct type for a level of the tree; absent values are None, absent objects empty.
 
-    A required one has no default: a record without it is rejected.
+    A required one has no default: a record without it is rejected, unless the type is lenient.
     """
     fields: list[Any] = []
     renamed: dict[str, str] = {}
@@ -167,11 +381,11 @@ def _struct_of(tree: _Tree) -> type[msgspec.Struct]:
         attribute = f"f{position}"
         renamed[attribute] = name
         if isinstance(node, dict):
-            below = _struct_of(node)
+            below = _struct_of(node, is_lenient=is_lenient)
             is_required = any(field.required for field in msgspec.structs.fields(below))
             default = msgspec.field() if is_required else msgspec.field(default_factory=below)
             fields.append((attribute, below, default))
-        elif node.is_required:
+        elif node.is_required and not is_lenient:
             fields.append((attribute, node.type))
         else:
             fields.append((attribute, node.type, None))

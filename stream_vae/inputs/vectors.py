@@ -10,9 +10,9 @@ import msgspec
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
-from stream_vae.inputs.field_kinds import ANY, VALUES, FieldKind
+from stream_vae.inputs.field_kinds import VALUE_TYPES
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.inputs.record_layout import RecordLayout, split_path
+from stream_vae.inputs.record_layout import RecordLayout, ValueField, split_path
 
 
 def vector_layout(features: Sequence[Feature], fmt: ReadingFormat) -> RecordLayout:
@@ -26,18 +26,16 @@ def vector_layout(features: Sequence[Feature], fmt: ReadingFormat) -> RecordLayo
             "input.feature_fields has no meaning with input.format vector: features stand in "
             "the array in the model's order"
         )
-    kinds = [VALUES[feature.kind] for feature in features]
+    types = [VALUE_TYPES[feature.kind] for feature in features]
     return RecordLayout(
         fmt,
-        [split_path(fmt.values_field)] if kinds else [],
-        [_array_of(kinds)] if kinds else [],
-        array_length=len(kinds),
+        [ValueField(path=split_path(fmt.values_field), type=_array_of(types))] if types else [],
+        array_length=len(types),
     )
 
 
-def _array_of(kinds: Sequence[FieldKind]) -> FieldKind:
-    exact = msgspec.Meta(min_length=len(kinds), max_length=len(kinds))
-    array: Any = Annotated[list[float | None], exact]
-    if any(kind is not VALUES["numeric"] for kind in kinds):
-        array = tuple[tuple(kind.type for kind in kinds)]  # type: ignore[misc]
-    return FieldKind(type=array, check=ANY.check, is_required=True)
+def _array_of(types: Sequence[Any]) -> Any:
+    if all(kind == VALUE_TYPES["numeric"] for kind in types):
+        exact = msgspec.Meta(min_length=len(types), max_length=len(types))
+        return Annotated[list[float | None], exact]
+    return tuple[tuple(types)]  # type: ignore[misc]

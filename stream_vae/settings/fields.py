@@ -20,6 +20,7 @@ _PATTERNS = {
     DEVICE_PATTERN: "`auto`, `cpu`, `cuda` or `cuda:N`",
     TOPIC_PATTERN: "topic name (letters, digits, `.`, `_`, `-`; 249 at most)",
 }
+_COLLECTIONS = {"object": ("mapping", "additionalProperties"), "array": ("list", "items")}
 _TYPES = {
     "integer": "integer",
     "number": "number",
@@ -129,8 +130,9 @@ def _expected_one(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     match schema.get("type"):
-        case "object":
-            return f"mapping of {_expected(schema['additionalProperties'], defs)}"
+        case "object" | "array" as kind:
+            name, key = _COLLECTIONS[kind]
+            return f"{name} of {_expected(schema[key], defs)}"
         case "string":
             return _expected_text(schema)
         case _:

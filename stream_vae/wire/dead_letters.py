@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream_vae.core.records import Headers
+from stream_vae.core.records import REDRIVEN_READINGS_HEADER, Headers
 
 REDRIVEN_HEADER = "dlq.redriven"
 """Counts redrives of a record, so that one that fails each time is noticed."""
-
-REDRIVEN_READINGS_HEADER = "dlq.redriven.readings"
-"""Of a record redriven for some of its readings: their numbers. The others counted before."""
 
 _LAST_PARTITION = 2**31 - 1
 _COUNT_DIGITS = 10

@@ -14,7 +14,6 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decoder import Decoded
-from stream_vae.inputs.field_kinds import check_number
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey
@@ -57,7 +56,7 @@ class PointListDecoder:
                 continue
             for number, point in enumerate(points, 1):
                 try:
-                    numbers = [check_number(found, f"[{k}]") for k, found in enumerate(point[2:])]
+                    numbers = [_number(found) for found in point[2:]]
                 except DecodeError as error:
                     errors.reject_elements(row, [number], len(points), error)
                     continue
@@ -84,3 +83,9 @@ def _points(value: bytes | None) -> list[Any]:
     if not points:
         raise DecodeError("values_missing", "no points; expected one or more")
     return list(points)
+
+
+def _number(found: object) -> float | None:
+    if found is None or isinstance(found, int | float):
+        return found
+    raise DecodeError("value_not_a_number", "expected a number")

@@ -34,7 +34,7 @@ def test_contradictory_formats_are_refused(
 def test_two_features_may_share_a_field() -> None:
     """Control for the contradictions above."""
     layout = object_layout(numeric_features("ab"), ReadingFormat(feature_fields={"b": "a"}))
-    assert layout.value_paths == (("a",), ("a",))
+    assert [value.path for value in layout.values] == [("a",), ("a",)]
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
     texts = {
         "input.timestamp_zone": "Europe/Berlin",
         "kafka.sasl_mechanism": "OAUTHBEARER",
+        "input.decimal": ",",
         "detect.range_margin": "0.05",
         "detect.incident.cooldown_s": "60",
         "detect.incident.open_after": "1",

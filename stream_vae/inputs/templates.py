@@ -1,0 +1,67 @@
+"""Text put together from the fields of a record: `{tags.host}/{tags.device}`."""
+
+import re
+from collections.abc import Sequence
+
+from stream_vae.errors import ConfigError
+
+_PART = re.compile(r"\{([^{}]+)\}")
+_MOST_REMEMBERED = 100_000
+
+
+class TextTemplate:
+    """A text with fields in braces.
+
+    Args:
+        text: As the operator wrote it.
+        setting: Its name, for messages.
+
+    Raises:
+        ConfigError: If braces do not match or nothing is between them.
+
+    >>> template = TextTemplate("{host}/{tags.device}", "input.series_field")
+    >>> template.fields, template.fill(("gw", 7)), template.fill(("gw", None))
+    (('host', 'tags.device'), 'gw/7', None)
+    """
+
+    def __init__(self, text: str, setting: str) -> None:
+        pieces = _PART.split(text)
+        if any(brace in piece for piece in pieces[::2] for brace in "{}") or len(pieces) == 1:
+            raise ConfigError(
+                f"{setting}: {text!r}: expected the names of fields in braces, such as "
+                "'{tags.host}/{tags.device}'"
+            )
+        self.fields = tuple(pieces[1::2])
+        self._literals = pieces[::2]
+        self._filled: dict[Sequence[object], str | None] = {}
+
+    @property
+    def is_one_field(self) -> bool:
+        """Whether it is a field and nothing else."""
+        return len(self.fields) == 1 and not any(self._literals)
+
+    def fill(self, parts: Sequence[object]) -> str | None:
+        """Return the text with a value for each field; None if one is missing or no plain value.
+
+        Args:
+            parts: One for each field, hashable where it is a tuple of plain values.
+        """
+        try:
+            return self._filled[parts]
+        except (KeyError, TypeError):
+            pass
+        text = self._fill(parts)
+        if text is not None:
+            if len(self._filled) >= _MOST_REMEMBERED:
+                self._filled.clear()
+            self._filled[parts] = text
+        return text
+
+    def _fill(self, parts: Sequence[object]) -> str | None:
+        text = self._literals[0]
+        for part, literal in zip(parts, self._literals[1:], strict=True):
+            if not isinstance(part, str | int | float) or part == "":
+                return None
+            plain = str(part).lower() if isinstance(part, bool) else str(part)
+            text += plain + literal
+        return text

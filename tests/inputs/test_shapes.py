@@ -1,0 +1,199 @@
+"""One content in the shapes that producers send: fields by path, several readings a record."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.records import Headers, RecordBatch
+from stream_vae.errors import ConfigError
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.reading_format import ReadingFormat
+
+NOW_S = 1_767_225_600
+NAN = float("nan")
+
+
+def decode(
+    *records: object,
+    features: Sequence[str] = ("flow", "pressure"),
+    key: bytes | None = b"pump-7",
+    headers: Mapping[int, Headers] | None = None,
+    **settings: Any,
+) -> Decoded:
+    n = len(records)
+    batch = RecordBatch(
+        topic="readings",
+        partitions=np.zeros(n, np.int32),
+        offsets=np.arange(n, dtype=np.int64),
+        timestamps=np.zeros(n, np.int64),
+        timed_by_broker=False,
+        keys=[key] * n,
+        values=[r if isinstance(r, bytes) else json.dumps(r).encode() for r in records],
+        headers=lambda row: (headers or {}).get(row, []),
+    )
+    decoder = build_decoder(numeric_features(features), ReadingFormat(**settings))
+    return decoder.decode(batch, NOW_S * 10**9)
+
+
+def content(decoded: Decoded) -> list[tuple[str, int, list[float]]]:
+    """Return series, seconds and values of the readings, where nothing was rejected."""
+    assert decoded.rejections == []
+    readings = decoded.readings
+    seconds = (readings.times // 10**9).tolist()
+    return list(zip(readings.series, seconds, readings.values.tolist(), strict=True))
+
+
+# Names
+
+
+def test_a_series_is_put_together_from_several_fields() -> None:
+    template = "{tags.host}/{tags.unit}"
+    tags = [{"host": "gw", "unit": 7}, {"host": "gw"}, {"host": "", "unit": 7}]
+    records = [{"timestamp": 1, "flow": 2.0, "tags": of} for of in tags]
+    decoded = decode(*records, series_field=template, key=None)
+    assert decoded.readings.series == ["gw/7"]
+    assert [(r.index, r.reason) for r in decoded.rejections] == [
+        (1, "key_missing"),
+        (2, "key_missing"),
+    ]
+
+
+@pytest.mark.parametrize("template", ["{host", "host}", "{}", "{a{b}}"])
+def test_a_template_that_is_none_is_refused_with_its_setting(template: str) -> None:
+    with pytest.raises(ConfigError, match=r"input\.series_field"):
+        decode({}, series_field=template + "{x}" * ("{" not in template))
+
+
+@pytest.mark.parametrize(
+    ("record", "value"),
+    [
+        ({"cpu": {"load": 1.0}}, 1.0),
+        ({"cpu.load": 2.0}, 2.0),
+        ({"cpu": {"load": 1.0}, "cpu.load": 2.0}, 1.0),
+        ({"cpu": {}, "cpu.load": "2"}, 2.0),
+        ({"cpu": 3, "cpu.load": 2.0}, 2.0),
+        ({"cpu": None, "cpu.load": 2.0}, 2.0),
+    ],
+)
+def test_a_dotted_name_is_tried_where_the_path_finds_nothing(
+    record: dict[str, object], value: float
+) -> None:
+    record |= {"timestamp": 1, "pressure": 4.0}
+    decoded = decode(record, feature_fields={"flow": "cpu.load"})
+    assert content(decoded) == [("pump-7", 1, [value, 4.0])]
+
+
+def test_a_path_is_tried_where_a_dotted_name_finds_nothing() -> None:
+    """Control: the field of exactly that name comes first."""
+    nested, literal = {"cpu": {"load": 1.0}}, {"cpu.load": 2.0}
+    records = [{"timestamp": 1, **nested}, {"timestamp": 1, **nested, **literal}]
+    decoded = decode(*records, features=["cpu.load"])
+    assert [row for _, _, row in content(decoded)] == [[1.0], [2.0]]
+
+
+def test_time_and_series_are_looked_for_by_their_dotted_names_too() -> None:
+    names: dict[str, Any] = {"timestamp_field": "meta.at", "series_field": "meta.id"}
+    nested = {"meta": {"at": 1, "id": "a"}, "flow": 1.0, "pressure": 2.0}
+    flat = {"meta.at": 1, "meta.id": "a", "flow": 1.0, "pressure": 2.0}
+    for spoilt in ({}, {"site": NAN}):
+        found = content(decode(nested | spoilt, flat | spoilt, key=None, **names))
+        assert found == [("a", 1, [1.0, 2.0])] * 2
+
+
+# Several readings a record
+
+ELEMENTS = [
+    {"timestamp": 1, "id": "a", "flow": 1.0, "pressure": 2.0},
+    {"timestamp": 1, "id": "b", "flow": "3", "pressure": None},
+    {"timestamp": 2, "id": "a", "flow": 5.0, "pressure": 6.0},
+]
+READ = [("a", 1, [1.0, 2.0]), ("b", 1, [3.0, NAN]), ("a", 2, [5.0, 6.0])]
+
+
+@pytest.mark.parametrize(
+    ("path", "record"),
+    [
+        ("metrics", {"metrics": ELEMENTS}),
+        ("body.metrics", {"body": {"metrics": ELEMENTS, "n": 3}, "id": 4}),
+        ("$", ELEMENTS),
+    ],
+)
+def test_elements_of_an_array_are_readings(path: str, record: object) -> None:
+    """Also where only the slow path reads the record; one that is no array is a reading itself."""
+    spoilt = json.dumps(record).encode().replace(b"null", b"NaN")
+    alone = {"timestamp": 3, "id": "c", "flow": 7.0, "pressure": 8.0}
+    for first in (record, spoilt):
+        decoded = decode(first, alone, records_path=path, series_field="id", key=None)
+        np.testing.assert_equal(content(decoded), [*READ, ("c", 3, [7.0, 8.0])])
+        assert decoded.index.tolist() == [0, 0, 0, 1]
+
+
+def test_what_stands_beside_the_array_belongs_to_all_its_elements() -> None:
+    record = {
+        "device": {"id": "a"},
+        "at": 9,
+        "data": [{"flow": 1.0, "n": 1}, {"flow": 2.0, "n": 2}],
+    }
+    settings: dict[str, Any] = {
+        "records_path": "data",
+        "series_field": "{$.device.id}/{n}",
+        "timestamp_field": "$.at",
+    }
+    for first in (record, json.dumps({**record, "x": NAN}).encode()):
+        decoded = decode(first, **settings, key=None)
+        np.testing.assert_equal(content(decoded), [("a/1", 9, [1.0, NAN]), ("a/2", 9, [2.0, NAN])])
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (3, "not_an_object"),
+        ({"timestamp": "noon", "id": "b", "flow": 1.0}, "timestamp_unparsable"),
+        ({"timestamp": [], "id": "b", "flow": 1.0}, "timestamp_unparsable"),
+        ({"timestamp": 1, "flow": 1.0}, "key_missing"),
+        ({"timestamp": 1, "id": "b", "flow": "fast"}, "value_not_a_number"),
+    ],
+)
+def test_a_bad_element_is_rejected_and_the_others_count_also_when_it_is_sent_again(
+    bad: object, reason: str
+) -> None:
+    record = {"metrics": [ELEMENTS[0], bad, ELEMENTS[2]]}
+    settings: dict[str, Any] = {"records_path": "metrics", "series_field": "id"}
+    decoded = decode(record, **settings, key=None)
+    [rejection] = decoded.rejections
+    assert (rejection.reason, rejection.elements) == (reason, (2,))
+    assert rejection.detail.startswith("reading 2 of 3: ")
+    assert decoded.readings.times.tolist() == [10**9, 2 * 10**9]
+    for chosen, times in ((b"2", []), (b"2-3", [2 * 10**9])):
+        sent = {0: [("dlq.redriven.readings", chosen)]}
+        again = decode(record, headers=sent, **settings, key=None)
+        assert again.readings.times.tolist() == times
+        assert [r.elements for r in again.rejections] == [(2,)]
+
+
+def test_elements_without_features_are_left_out_and_records_of_no_other_are_ignored() -> None:
+    heartbeat = {"timestamp": 1, "status": "up"}
+    decoded = decode([heartbeat, ELEMENTS[0]], [heartbeat], [], {"other": 1}, records_path="$")
+    assert decoded.rejections == []
+    assert decoded.index.tolist() == [0]
+    assert decoded.ignored == [1, 2, 3]
+
+
+def test_vectors_in_an_array_are_readings() -> None:
+    """Control: one that is missing is named."""
+    record = {"rows": [{"timestamp": 1, "values": [1, 2]}, {"timestamp": 2}]}
+    decoded = decode(record, format="vector", records_path="rows")
+    assert decoded.readings.values.tolist() == [[1, 2]]
+    [rejection] = decoded.rejections
+    assert (rejection.reason, rejection.elements) == ("values_missing", (2,))
+
+
+def test_a_path_out_of_an_array_needs_the_name_of_the_array() -> None:
+    for path in ("", "$"):
+        with pytest.raises(ConfigError, match=r"input\.records_path"):
+            decode([], records_path=path, series_field="$.device")
