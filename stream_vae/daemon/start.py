@@ -127,8 +127,9 @@ def _open_incidents(
         events = _decoded(record.value for record in records)
         return open_incidents(events, origin, stopping=around.stopping)
     except KafkaRefusedError as exc:
-        detail = f"{exc}; Read on the topic {alerts!r} would allow it"
-        around.events.record(IncidentsNotLookedFor(topic=alerts, is_first=is_first, detail=detail))
+        around.events.record(
+            IncidentsNotLookedFor(topic=alerts, is_first=is_first, detail=str(exc))
+        )
         return {}
 
 

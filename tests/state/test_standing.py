@@ -38,6 +38,12 @@ def test_nothing_is_held_against_what_fits() -> None:
     assert faults(replace(USUAL, changelog=None)) == [], "no state is kept"
 
 
+def test_a_start_is_the_first_one_if_neither_offsets_nor_state_tell_of_the_group() -> None:
+    assert replace(USUAL, notes={}, owner=None).is_first
+    assert not replace(USUAL, owner=None).is_first
+    assert not replace(USUAL, notes={}).is_first
+
+
 def test_it_is_asked_whose_state_it_is_before_anything_else() -> None:
     """Other advice would lead an operator astray whose `input.topic` is wrong."""
     other = replace(USUAL, owner=SavedInput(topic="other"), changelog=ANEW)

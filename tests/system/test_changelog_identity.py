@@ -95,6 +95,11 @@ def test_partitions_that_are_added_while_a_daemon_runs_are_taken_up(scene: Scene
     admin.create_partitions([NewPartitions(topic, 3)])[topic].result(30)
     await_true(lambda: len(admin.list_topics(topic).topics[topic].partitions) == 3, "added")
     scene.kafka.produce(topic, as_records(sine_values(20, seed=3), "u"), partition=2)
+    group = scene.topics.group
+    admin.delete_consumer_groups([group])[group].result(30)  # in the same stop
     with scene.daemon(kafka__start="latest") as daemon:
         scene.await_committed({0: 30, 1: 20, 2: 20}, daemon)
         assert daemon.stop() == 0
+        assert len(daemon.find("changelog_extended")) == 1
+        (told,) = daemon.find("offset_mismatched")
+        assert (told["reason"], told["count"]) == ("missing", 2)
