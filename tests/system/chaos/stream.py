@@ -142,11 +142,14 @@ def _turns(series: Sequence[_Series], rng: np.random.Generator) -> Iterator[list
 
 
 def _poison(rng: np.random.Generator) -> Iterator[StreamRecord]:
-    """Return records that are no reading, no two of them alike."""
+    """Return records that are no reading, no two of them alike.
+
+    Objects name a feature of each recording: those without any are ignored, not rejected.
+    """
     forms = (
         b"no json %d",
-        b'{"timestamp": "never", "n": %d}',
-        b'{"n": %d}',
+        b'{"timestamp": "never", "cpu": 1, "flow": 1, "n": %d}',
+        b'{"cpu": 1, "flow": 1, "n": %d}',
         b"\xff\xfe %d",
         b'{"timestamp": "2026-01-01T00:00:00Z", "cpu": "hot", "flow": "wet", "n": %d}',
         b"[%d]",

@@ -4,10 +4,16 @@ from collections import Counter
 from itertools import chain
 
 import numpy as np
+import pytest
 
+from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.reading_format import ReadingFormat
 from tests.system.chaos.recording import Recording
 from tests.system.chaos.schedule import Kind, draw_schedule
 from tests.system.chaos.stream import BURST_RECORDS, N_PARTITIONS, StreamRecord, build_stream
+from tests.system.harness import START_NS
 
 N_FAULTS = len(Kind)
 
@@ -38,6 +44,26 @@ def test_a_seed_gives_one_stream() -> None:
     assert stream(1) == stream(1)
     assert stream(1) != stream(2)
     assert stream(1, 5) == stream(1)[:5]
+
+
+@pytest.mark.parametrize("feature", ["cpu", "flow"])
+def test_each_poison_record_is_rejected(feature: str) -> None:
+    """By models of either recording: a record without any of its features would be ignored."""
+    poison = [r for r in chain.from_iterable(stream(1)) if r.is_poison]
+    n = len(poison)
+    batch = RecordBatch(
+        topic="input",
+        partitions=np.array([r.partition for r in poison], np.int32),
+        offsets=np.arange(n, dtype=np.int64),
+        timestamps=np.full(n, START_NS, np.int64),
+        timed_by_broker=False,
+        keys=[r.key for r in poison],
+        values=[r.value for r in poison],
+        headers=lambda _: [],
+    )
+    decoder = build_decoder(numeric_features([feature]), ReadingFormat())
+
+    assert len(decoder.decode(batch, START_NS).rejections) == n
 
 
 def test_no_two_poison_records_are_alike_and_a_burst_is_many() -> None:
