@@ -7,9 +7,12 @@ To add one of JSON: a module with its layout, a line below, and its name and mea
 from collections.abc import Callable, Mapping, Sequence
 
 from stream_vae.core.model_spec import Feature
+from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.json_objects import object_layout
+from stream_vae.inputs.json_points import JsonPointParser
+from stream_vae.inputs.json_records import JsonRecordParser
 from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout
 from stream_vae.inputs.vectors import vector_layout
@@ -35,5 +38,12 @@ def build_decoder(
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
-    layout = LAYOUTS[fmt.format](features, fmt)
-    return JsonDecoder(layout, features, fmt, is_events=is_events)
+    if fmt.value_field is not None:
+        return JsonDecoder(JsonPointParser(features, fmt), fmt, is_events=is_events)
+    if fmt.name_field is not None:
+        raise ConfigError(
+            "input.name_field is set without input.value_field: expected the field of the value "
+            "that it names"
+        )
+    parser = JsonRecordParser(LAYOUTS[fmt.format](features, fmt), features, fmt)
+    return JsonDecoder(parser, fmt, is_events=is_events)

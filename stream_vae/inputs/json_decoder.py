@@ -1,36 +1,33 @@
 """The decoder of all formats whose records are JSON."""
 
-from collections.abc import Sequence
+from typing import Protocol
 
-from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decoder import Decoded
-from stream_vae.inputs.json_records import JsonRecordParser
-from stream_vae.inputs.raw_readings import ReadingBuilder
+from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.inputs.record_layout import RecordLayout
+
+
+class JsonParser(Protocol):
+    """Finds the raw readings in JSON records of one shape."""
+
+    def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
+        """Return the valid readings; add the errors of the others to `errors`."""
+        ...
 
 
 class JsonDecoder:
-    """Decodes records of one layout, each a reading.
+    """Decodes records of one shape.
 
     Args:
-        layout: Where a record keeps time, series and features.
-        features: F, in the model's order.
+        parser: Finds the readings in a record.
         fmt: The operator's choices.
         is_events: As in `build_decoder`.
     """
 
-    def __init__(
-        self,
-        layout: RecordLayout,
-        features: Sequence[Feature],
-        fmt: ReadingFormat,
-        *,
-        is_events: bool = False,
-    ) -> None:
-        self._parser = JsonRecordParser(layout, features, fmt)
+    def __init__(self, parser: JsonParser, fmt: ReadingFormat, *, is_events: bool = False) -> None:
+        self._parser = parser
         self._builder = ReadingBuilder(fmt, is_events=is_events)
 
     def lacks(self, batch: RecordBatch) -> str:

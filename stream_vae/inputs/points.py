@@ -31,6 +31,10 @@ class Points:
     """Position of a point whose value cannot be read (it is NaN) -> why, ascending."""
     empty: Sequence[int] = ()
     """Positions of records that hold no point at all."""
+    numbers: Sequence[int] | None = None
+    """P numbers, from 1, of what the points are in, in their records; None: of the points."""
+    sizes: Sequence[int] | None = None
+    """P: how many of these the point's record has."""
 
 
 def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
@@ -52,43 +56,62 @@ def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
         chosen = known.tolist()
         series = None if series is None else [series[i] for i in chosen]
         times = None if times is None else [times[i] for i in chosen]
+    of_point = _readings_of(rows, series, times)
+    found, features = points.values[known], points.features[known]
+    observed = np.flatnonzero(~np.isnan(found))
+    n_readings = int(of_point[-1]) + 1 if len(of_point) else 0
+    if n_readings < len(rows):
+        n_readings = int(of_point.max()) + 1
+        first = np.zeros(n_readings, dtype=np.int64)
+        first[of_point[::-1]] = np.arange(len(of_point) - 1, -1, -1)
+        firsts, rows = first.tolist(), rows[first]
+        series = None if series is None else [series[i] for i in firsts]
+        times = None if times is None else [times[i] for i in firsts]
+    values = np.full((n_readings, n_features), np.nan)
+    values[of_point[observed], features[observed]] = found[observed]
+    return RawReadings(
+        index=rows,
+        series=series,
+        times=times,
+        values=values,
+        cell_errors=_cell_errors(points, known, of_point, feature_names),
+        elements=_Elements(points, known, of_point),
+        ignored=_without_feature(points, known),
+    )
+
+
+def _readings_of(
+    rows: NDArray[np.int64], series: Sequence[RawKey] | None, times: Sequence[RawTime] | None
+) -> NDArray[np.int64]:
+    """Return (P,) number of each point's reading, numbered as they come first."""
+    if (rows[1:] > rows[:-1]).all():
+        return np.arange(len(rows))
     # 1, 1.0 and True are the same time; so are they for the parser.
     places: dict[tuple[object, ...], int] = {}
     columns = (rows.tolist(), series, times)
     keys = zip(*(column for column in columns if column is not None), strict=True)
-    of_point = np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
-    first = np.zeros(len(places), dtype=np.int64)
-    first[of_point[::-1]] = np.arange(len(of_point) - 1, -1, -1)
-    found = points.values[known]
-    observed = ~np.isnan(found)
-    values = np.full((len(places), n_features), np.nan)
-    values[of_point[observed], points.features[known][observed]] = found[observed]
-    firsts = first.tolist()
-    return RawReadings(
-        index=rows[first],
-        series=None if series is None else [series[i] for i in firsts],
-        times=None if times is None else [times[i] for i in firsts],
-        values=values,
-        cell_errors=_cell_errors(points, known, of_point, feature_names),
-        elements=_Elements(points.index, known, of_point),
-        ignored=_without_feature(points, rows),
-    )
+    return np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
 
 
 class _Elements:
     """Numbers of a reading's points in its record; found only when they are asked for."""
 
     def __init__(
-        self, index: NDArray[np.int64], known: NDArray[np.int64], of_point: NDArray[np.int64]
+        self, points: Points, known: NDArray[np.int64], of_point: NDArray[np.int64]
     ) -> None:
-        self._index = index
+        self._points = points
         self._known = known
         self._of_point = of_point
 
     def __call__(self, position: int) -> tuple[Sequence[int], int]:
         of_reading = self._known[self._of_point == position]
-        row = self._index[of_reading[0]]
-        first, end = np.searchsorted(self._index, [row, row + 1]).tolist()
+        numbers, sizes = self._points.numbers, self._points.sizes
+        if numbers is not None and sizes is not None:
+            chosen = of_reading.tolist()
+            return sorted({numbers[i] for i in chosen}), sizes[chosen[0]]
+        index = self._points.index
+        row = index[of_reading[0]]
+        first, end = np.searchsorted(index, [row, row + 1]).tolist()
         return (of_reading - first + 1).tolist(), end - first
 
 
@@ -108,7 +131,8 @@ def _cell_errors(
     ]
 
 
-def _without_feature(points: Points, rows: NDArray[np.int64]) -> list[int]:
+def _without_feature(points: Points, known: NDArray[np.int64]) -> list[int]:
+    rows = points.index[known]
     if len(rows) == len(points.index):
         return sorted(points.empty)
     return sorted([*np.setdiff1d(points.index, rows).tolist(), *points.empty])

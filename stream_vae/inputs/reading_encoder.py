@@ -10,6 +10,7 @@ import numpy as np
 
 from stream_vae.core.event_time import utc
 from stream_vae.core.model_spec import Feature
+from stream_vae.errors import ConfigError
 from stream_vae.inputs.formats import LAYOUTS
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import FieldPath
@@ -32,6 +33,17 @@ class ReadingEncoder:
     """
 
     def __init__(self, features: Sequence[Feature], fmt: ReadingFormat) -> None:
+        for name, value in (("records_path", fmt.records_path), ("value_field", fmt.value_field)):
+            if value:
+                raise ConfigError(
+                    f"input.{name} is {value!r}: readings can be read in this form, not written; "
+                    "expected one without it"
+                )
+        if fmt.series_field is not None and "{" in fmt.series_field:
+            raise ConfigError(
+                f"input.series_field {fmt.series_field!r}: a series cannot be written to several "
+                "fields; expected one, or none for the key"
+            )
         self._n_features = len(features)
         self._categories = {
             position: feature.categories

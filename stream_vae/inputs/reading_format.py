@@ -51,6 +51,17 @@ class ReadingFormat:
     feature_fields: dict[str, str] = field(default_factory=dict)
     """Feature name -> field (dotted path allowed), where they differ from each other."""
 
+    value_field: str | None = None
+    """Field (dotted path allowed) of the value of records that hold one each, with its name, or of
+    an object of such values by name; unset, each feature has a field of its own."""
+
+    name_field: str | None = None
+    """Field (dotted path allowed) of the name of such a value."""
+
+    feature_name: str = "{name}"
+    """The model's feature that such a value is of: a text with fields in braces, of which `{name}`
+    is `name_field` and `{field}` the name in an object of values (`{name}.{field}`)."""
+
     missing_words: tuple[str, ...] = ()
     """Words for a value that is not there, without case; `nan`, `null`, `unavailable`, `---` and
     the like always are."""

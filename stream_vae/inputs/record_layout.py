@@ -201,6 +201,10 @@ class RecordLayout:
             return list(found)
         return [(value,) for value in found]
 
+    def cells_of(self, elements: Elements) -> list[Any]:
+        """Return what stands at the path of the only value."""
+        return list(map(self._values_of, elements.structs))
+
     def others_of(self, value: int, structs: Sequence[msgspec.Struct]) -> list[Any]:
         """Return what stands in the other place of a value, of some elements."""
         other = self.values[value].other

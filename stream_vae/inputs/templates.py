@@ -40,6 +40,20 @@ class TextTemplate:
         """Whether it is a field and nothing else."""
         return len(self.fields) == 1 and not any(self._literals)
 
+    def around(self, field: str, parts: Sequence[object]) -> tuple[str | None, str | None]:
+        """Return the text before and after the only place of a field.
+
+        Args:
+            field: Its name; if it stands there several times, the first place counts.
+            parts: A value for each other field, as for `fill`; a missing one makes its side None.
+
+        >>> TextTemplate("{name}.{field}", "input.feature_name").around("field", ("cpu",))
+        ('cpu.', '')
+        """
+        at = self.fields.index(field)
+        before = _joined(self._literals[: at + 1], parts[:at])
+        return before, _joined(self._literals[at + 1 :], parts[at:])
+
     def fill(self, parts: Sequence[object]) -> str | None:
         """Return the text with a value for each field; None if one is missing or no plain value.
 
@@ -50,18 +64,20 @@ class TextTemplate:
             return self._filled[parts]
         except (KeyError, TypeError):
             pass
-        text = self._fill(parts)
+        text = _joined(self._literals, parts)
         if text is not None:
             if len(self._filled) >= _MOST_REMEMBERED:
                 self._filled.clear()
             self._filled[parts] = text
         return text
 
-    def _fill(self, parts: Sequence[object]) -> str | None:
-        text = self._literals[0]
-        for part, literal in zip(parts, self._literals[1:], strict=True):
-            if not isinstance(part, str | int | float) or part == "":
-                return None
-            plain = str(part).lower() if isinstance(part, bool) else str(part)
-            text += plain + literal
-        return text
+
+def _joined(literals: Sequence[str], parts: Sequence[object]) -> str | None:
+    """Return literals with parts between them; None if a part is no plain value."""
+    text = literals[0]
+    for part, literal in zip(parts, literals[1:], strict=True):
+        if not isinstance(part, str | int | float) or part == "":
+            return None
+        plain = str(part).lower() if isinstance(part, bool) else str(part)
+        text += plain + literal
+    return text

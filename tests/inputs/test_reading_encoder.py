@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stream_vae.core.event_time import END_NS
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
+from stream_vae.errors import ConfigError
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_encoder import ReadingEncoder, encode_reading
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -80,3 +81,12 @@ def test_what_could_not_be_read_back_is_refused(values: list[float]) -> None:
     encoder = ReadingEncoder(numeric_features(["flow", "speed"]), ReadingFormat())
     with pytest.raises(ValueError, match="expected 2 values, none infinite"):
         encoder.encode(series="a", time_ns=0, values=values)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"records_path": "$"}, {"value_field": "value"}, {"series_field": "{a}/{b}"}]
+)
+def test_forms_that_are_only_read_are_refused_with_their_setting(setting: dict[str, str]) -> None:
+    [name] = setting
+    with pytest.raises(ConfigError, match=f"input.{name}"):
+        ReadingEncoder(numeric_features(FEATURES), ReadingFormat(**setting))  # type: ignore[arg-type]

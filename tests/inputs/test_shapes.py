@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import Headers, RecordBatch
@@ -197,3 +199,184 @@ def test_a_path_out_of_an_array_needs_the_name_of_the_array() -> None:
     for path in ("", "$"):
         with pytest.raises(ConfigError, match=r"input\.records_path"):
             decode([], records_path=path, series_field="$.device")
+
+
+# Long form
+
+LONG: dict[str, Any] = {
+    "name_field": "name",
+    "value_field": "value",
+    "series_field": "labels.unit",
+    "key": None,
+}
+
+
+def point(name: str, value: object, unit: str = "a", at: int = 1, **labels: str) -> dict[str, Any]:
+    labels = {"unit": unit, **labels}
+    return {"timestamp": at, "name": name, "value": value, "labels": labels}
+
+
+def test_named_values_are_those_of_their_features() -> None:
+    """Control: a feature of another name in the stream, by `feature_fields`."""
+    records = [point("flow", 1.5), point("pressure", "2"), point("other", "x"), point("flow", None)]
+    decoded = decode(*records, **LONG)
+    rows = [("a", 1, [1.5, NAN]), ("a", 1, [NAN, 2.0]), ("a", 1, [NAN, NAN])]
+    np.testing.assert_equal(content(decoded), rows)
+    assert decoded.index.tolist() == [0, 1, 3]
+    assert (decoded.ignored, decoded.ignored_fields) == ([2], ("other",))
+    renamed = decode(*records, **LONG, feature_fields={"flow": "other", "pressure": "flow"})
+    assert [(r.index, r.reason) for r in renamed.rejections] == [(2, "value_not_a_number")]
+    np.testing.assert_equal(renamed.readings.values, [[NAN, 1.5], [NAN, NAN]])
+
+
+def test_values_of_one_series_and_time_in_a_record_are_one_reading() -> None:
+    points = [
+        point("flow", 1.0),
+        point("flow", 3.0, "b"),
+        point("pressure", 2.0),
+        point("flow", 4.0, at=2),
+        point("flow", 5.0, at=2),
+        point("other", 5.0, "c"),
+    ]
+    expected = [("a", 1, [1.0, 2.0]), ("b", 1, [3.0, NAN]), ("a", 2, [5.0, NAN])]
+    for record in (points, json.dumps([*points, point("other", NAN)]).encode()):
+        decoded = decode(record, **LONG, records_path="$")
+        np.testing.assert_equal(content(decoded), expected)
+
+
+def test_a_bad_point_is_rejected_and_the_others_count() -> None:
+    points = [
+        point("flow", 1.0),
+        point("flow", 1.0, at="noon"),  # type: ignore[arg-type]
+        point("flow", "fast", "b"),
+        point("pressure", 1.0, at="noon"),  # type: ignore[arg-type]
+        point("other", 1.0, at="noon"),  # type: ignore[arg-type]
+        7,
+    ]
+    decoded = decode(points, **LONG, records_path="$")
+    [rejection] = decoded.rejections
+    assert rejection.elements == (2, 3, 4, 6)
+    assert decoded.ignored == []
+    np.testing.assert_equal(decoded.readings.values, [[1.0, NAN]])
+
+
+@pytest.mark.parametrize(
+    ("template", "features"),
+    [
+        ("{name}_{labels.core}", ["load_0", "load_1"]),
+        ("{labels.core}", ["0", "1"]),
+        ("cpu.{labels.core}.{name}", ["cpu.0.load", "cpu.1.load"]),
+    ],
+)
+def test_a_feature_is_named_by_labels_too(template: str, features: Sequence[str]) -> None:
+    records = [point("load", 1.0, core="0"), point("load", 2.0, core="1"), point("load", 3.0)]
+    decoded = decode(*records, **LONG, features=features, feature_name=template)
+    np.testing.assert_equal(decoded.readings.values, [[1.0, NAN], [NAN, 2.0]])
+    assert decoded.ignored == [2]
+
+
+@pytest.mark.parametrize(
+    ("template", "features"),
+    [("{field}", ["flow", "pressure"]), ("{name}.{field}", ["pump.flow", "pump.pressure"])],
+)
+def test_an_object_of_values_is_a_reading(template: str, features: Sequence[str]) -> None:
+    def record(fields: object, name: str = "pump") -> dict[str, Any]:
+        return {"timestamp": 1, "name": name, "fields": fields, "tags": {"unit": "a"}}
+
+    records = [
+        record({"flow": 1.0, "pressure": "2", "other": "x"}),
+        record({"flow": "fast", "pressure": 3}),
+        record({"other": 1}),
+        record(4),
+        record({"flow": {}}),
+        record({"flow": NAN, "pressure": 5}),
+    ]
+    decoded = decode(
+        *records,
+        value_field="fields",
+        name_field="name",
+        series_field="tags.unit",
+        feature_name=template,
+        features=features,
+    )
+    assert decoded.index.tolist() == [0, 1, 5]
+    np.testing.assert_equal(decoded.readings.values, [[1.0, 2.0], [NAN, 3.0], [NAN, 5.0]])
+    assert [(r.index, r.reason) for r in decoded.rejections] == [
+        (3, "not_an_object"),
+        (4, "value_not_a_number"),
+    ]
+    assert decoded.ignored == [2]
+    assert list(decoded.unreadable) == [(features[0], "value_not_a_number")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        ({"value_field": "value"}, "input.name_field"),
+        ({"name_field": "name"}, "input.value_field"),
+        ({"value_field": "value", "feature_name": "flow"}, "input.feature_name"),
+        ({"value_field": "value", "name_field": "name", "format": "vector"}, "input.value_field"),
+    ],
+)
+def test_a_long_form_that_lacks_a_setting_is_refused_with_its_name(
+    settings: dict[str, Any], setting: str
+) -> None:
+    with pytest.raises(ConfigError, match=setting):
+        decode({}, **settings)
+
+
+# One content, several shapes
+
+CELLS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.integers(1, 2),
+        st.dictionaries(
+            st.sampled_from(["flow", "pressure", "other"]),
+            st.sampled_from([1.5, 2, "3.5", "-2e3", None, "n/a", "fast", True, NAN, [1]]),
+            min_size=1,
+        ),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def cells_of(decoded: Decoded) -> dict[tuple[str, int, int], float]:
+    """Return (series, time, feature) -> the value that came last."""
+    readings = decoded.readings
+    return {
+        (series, time, feature): value
+        for series, time, row in zip(
+            readings.series, readings.times.tolist(), readings.values.tolist(), strict=True
+        )
+        for feature, value in enumerate(row)
+        if not np.isnan(value)
+    }
+
+
+@given(CELLS)
+def test_the_same_content_gives_the_same_cells_in_every_shape(
+    found: list[tuple[str, int, dict[str, object]]],
+) -> None:
+    wide = [{"timestamp": at, "labels": {"unit": unit}, **row} for unit, at, row in found]
+    one_each = [
+        {"timestamp": at, "labels": {"unit": unit}, name: value}
+        for unit, at, row in found
+        for name, value in row.items()
+    ]
+    long = [point(name, value, unit, at) for unit, at, row in found for name, value in row.items()]
+    objects = [point("pump", row, unit, at) for unit, at, row in found]
+    by_unit: dict[str, Any] = {"series_field": "labels.unit", "key": None}
+    by_field = {"value_field": "value", "feature_name": "{field}", **by_unit}
+    expected = cells_of(decode(*wide, **by_unit))
+    for records, settings in (
+        ([wide], {"records_path": "$", **by_unit}),
+        ([{"data": wide}], {"records_path": "data", **by_unit}),
+        (one_each, by_unit),
+        (long, LONG),
+        ([long], {"records_path": "$", **LONG}),
+        (objects, by_field),
+        ([objects], {"records_path": "$", **by_field}),
+    ):
+        assert cells_of(decode(*records, **settings)) == expected
