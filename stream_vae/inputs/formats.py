@@ -1,7 +1,8 @@
 """The input formats by their name in `input.format`.
 
-To add one of JSON: a module with its layout, a line below, and its name and meaning in
-`reading_format`. Another encoding needs a `Decoder` of its own; `raw_readings` does what all share.
+To add one of JSON: a module with its layout, a line in `LAYOUTS`, and its name and meaning in
+`reading_format`. Another encoding needs a `Decoder` of its own, and a line in `DECODERS`;
+`raw_readings` does what all share.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,8 @@ from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.json_objects import object_layout
 from stream_vae.inputs.json_points import JsonPointParser
 from stream_vae.inputs.json_records import JsonRecordParser
+from stream_vae.inputs.otlp.json_decoder import OtlpJsonDecoder
+from stream_vae.inputs.otlp.protobuf_decoder import OtlpProtobufDecoder
 from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout
 from stream_vae.inputs.vectors import vector_layout
@@ -21,7 +24,27 @@ LAYOUTS: Mapping[InputFormat, Callable[[Sequence[Feature], ReadingFormat], Recor
     "json": object_layout,
     "vector": vector_layout,
 }
-"""Name -> layout of a record that holds F features, in the model's order."""
+"""Name -> layout of a JSON record that holds F features, in the model's order."""
+
+DECODERS: Mapping[InputFormat, Callable[..., Decoder]] = {
+    "otlp_proto": OtlpProtobufDecoder,
+    "otlp_json": OtlpJsonDecoder,
+}
+"""Name -> decoder of what is not JSON of a layout; arguments as of `build_decoder`."""
+
+
+def json_layout(features: Sequence[Feature], fmt: ReadingFormat) -> RecordLayout:
+    """Return the layout of a format whose records are JSON objects.
+
+    Raises:
+        ConfigError: If the format is none of these, inconsistent, or does not fit the features.
+    """
+    make = LAYOUTS.get(fmt.format)
+    if make is None:
+        raise ConfigError(
+            f"input.format: found {fmt.format}, which is read only; expected {' or '.join(LAYOUTS)}"
+        )
+    return make(features, fmt)
 
 
 def build_decoder(
@@ -38,6 +61,9 @@ def build_decoder(
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
+    decoder = DECODERS.get(fmt.format)
+    if decoder is not None:
+        return decoder(features, fmt, is_events=is_events)
     if fmt.value_field is not None:
         return JsonDecoder(JsonPointParser(features, fmt), fmt, is_events=is_events)
     if fmt.name_field is not None:
@@ -45,5 +71,5 @@ def build_decoder(
             "input.name_field is set without input.value_field: expected the field of the value "
             "that it names"
         )
-    parser = JsonRecordParser(LAYOUTS[fmt.format](features, fmt), features, fmt)
+    parser = JsonRecordParser(json_layout(features, fmt), features, fmt)
     return JsonDecoder(parser, fmt, is_events=is_events)

@@ -11,7 +11,7 @@ import numpy as np
 from stream_vae.core.event_time import utc
 from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
-from stream_vae.inputs.formats import LAYOUTS
+from stream_vae.inputs.formats import json_layout
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.record_layout import FieldPath
 from stream_vae.inputs.timestamps import format_times
@@ -51,7 +51,7 @@ class ReadingEncoder:
             if feature.kind == "categorical"
         }
         self._is_vector = fmt.format == "vector"
-        self._layout = LAYOUTS[fmt.format](features, fmt)
+        self._layout = json_layout(features, fmt)
         self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
         self._pattern = fmt.timestamp_format if "%" in fmt.timestamp_format else None
         self._zone = ZoneInfo(fmt.timestamp_zone or "UTC")

@@ -11,7 +11,7 @@ from stream_vae.inputs.timestamps import check_time_settings
 RECORD_TIME = "$record"
 """`timestamp_field` of records whose time is Kafka's."""
 
-InputFormat = Literal["json", "vector"]
+InputFormat = Literal["json", "vector", "otlp_proto", "otlp_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,8 @@ class ReadingFormat:
 
     format: InputFormat = "json"
     """`json`: one object per record, a field per feature. `vector`: an object with a `values` array
-    in the order of the bundle's features (parsed log vectors, embeddings)."""
+    in the order of the bundle's features (parsed log vectors, embeddings). `otlp_proto`,
+    `otlp_json`: metrics of OpenTelemetry."""
 
     timestamp_field: str = "timestamp"
     """Field (dotted path allowed) of the event time; `$record` takes Kafka's own time of the
@@ -60,7 +61,8 @@ class ReadingFormat:
 
     feature_name: str = "{name}"
     """The model's feature that such a value is of: a text with fields in braces, of which `{name}`
-    is `name_field` and `{field}` the name in an object of values (`{name}.{field}`)."""
+    is `name_field` and `{field}` the name in an object of values (`{name}.{field}`). Of an
+    OpenTelemetry metric: `{name}.{attributes.state}`."""
 
     missing_words: tuple[str, ...] = ()
     """Words for a value that is not there, without case; `nan`, `null`, `unavailable`, `---` and

@@ -52,7 +52,7 @@ def test_the_table_is_markdown_of_four_columns() -> None:
         (("worker", "max_batch"), "integer >= 1 and <= 65536", 256),
         (("detect", "threshold", "quantile"), "number > 0.5 and < 1 or null", None),
         (("kafka", "sasl_password"), "text or null", None),
-        (("input", "format"), "`json` or `vector`", "json"),
+        (("logging", "format"), "`auto`, `json` or `console`", "auto"),
         (("http", "enabled"), "true or false", True),
         (("detector", "labels"), "mapping of text", {}),
     ],

@@ -371,7 +371,7 @@ def test_variables_of_others_and_of_the_tests_are_tolerated() -> None:
         ("http: [1]", "http ({}:1): found a list, expected a mapping with enabled, host, port, "),
         ("http: {host: ''}", "http.host ({}:1): found '', expected text, not empty"),
         ("input: {topic: a b}", "input.topic ({}:1): found 'a b', expected topic name (letters, "),
-        ("input: {format: xml}", "input.format ({}:1): found 'xml', expected `json` or `vector`"),
+        ("input: {format: xml}", "input.format ({}:1): found 'xml', expected `json`, `vector`"),
         ("worker: {device: gpu}", "worker.device ({}:1): found 'gpu', expected `auto`, `cpu`, "),
         ("worker: {max_wait_ms: .nan}", "worker.max_wait_ms ({}:1): found nan, expected number"),
         (

@@ -1,0 +1,1 @@
+"""Metrics of OpenTelemetry (OTLP), as its collector's Kafka exporter writes them."""
