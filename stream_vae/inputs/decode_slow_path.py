@@ -17,12 +17,30 @@ from stream_vae.inputs.record_layout import Field, FieldPath, RecordLayout
 _MAX_INTEGER_DIGITS = 400
 
 
+def unframed(raw: bytes) -> bytes:
+    """Return the JSON behind the five bytes that serialisers of a schema registry put before it.
+
+    Raises:
+        DecodeError: `not_json` if there are such bytes and no JSON follows.
+    """
+    if raw[:1] != b"\0":  # no JSON begins with it
+        return raw
+    if raw[5:].lstrip()[:1] in (b"{", b"["):
+        return raw[5:]
+    detail = (
+        f"0x{raw[:5].hex()} at the beginning is how serialisers of a schema registry mark schema "
+        f"{int.from_bytes(raw[1:5], 'big')}, and no JSON follows; expected one JSON object"
+    )
+    raise DecodeError("not_json", detail)
+
+
 def parse_document(raw: bytes) -> Any:
     """Return any JSON value; NaN and infinities are NaN.
 
     Raises:
         DecodeError: `not_json`.
     """
+    raw = unframed(raw)
     try:
         return json.loads(raw.decode(), parse_int=_parse_int, parse_constant=_not_a_number)
     except ValueError as exc:

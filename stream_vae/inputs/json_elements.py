@@ -15,7 +15,12 @@ import numpy as np
 from stream_vae.core.records import RecordBatch, redriven_readings
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
-from stream_vae.inputs.decode_slow_path import convert_outer, convert_slowly, parse_document
+from stream_vae.inputs.decode_slow_path import (
+    convert_outer,
+    convert_slowly,
+    parse_document,
+    unframed,
+)
 from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from stream_vae.inputs.record_layout import WHOLE_RECORD, Elements, RecordLayout
 
@@ -38,8 +43,8 @@ class JsonElementParser:
 
     def parse(self, batch: RecordBatch, errors: DecodeErrors) -> Elements:
         """Return the elements that could be parsed; add the errors of the others to `errors`."""
-        raws = batch.values
-        if self._is_plain(raws):
+        raws = self._plain(batch.values)
+        if raws is not None:
             for decode_one, is_strict in ((self._strictly, True), (self._loosely, False)):
                 if is_strict and self._is_never_strict:
                     continue
@@ -93,20 +98,28 @@ class JsonElementParser:
                 numbers.append(number)
         collected.add(row, outer, structs, numbers, len(elements))
 
-    def _is_plain(self, raws: Sequence[bytes | None]) -> bool:
-        """Return whether no record is null, too large, or needs its UTF-8 or nesting checked.
+    def _plain(self, raws: Sequence[bytes | None]) -> Sequence[bytes] | None:
+        """Return records of which none is null, too large, or needs its bytes or nesting checked.
 
         msgspec does not check the encoding of unknown fields. Joining is safe here: concatenated
         ASCII stays ASCII.
         """
         present = [raw for raw in raws if raw is not None]
         longest = max(map(len, present), default=0)
-        return (
-            len(present) == len(raws)
-            and longest <= self._max_bytes
-            and (longest <= MAX_NESTING or not any(map(may_be_too_deep, present)))
-            and b"".join(present).isascii()
-        )
+        if (
+            len(present) < len(raws)
+            or longest > self._max_bytes
+            or (longest > MAX_NESTING and any(map(may_be_too_deep, present)))
+        ):
+            return None
+        joined = b"".join(present)
+        if b"\0" in joined:  # numbers of schemas, which may be no ASCII
+            try:
+                present = list(map(unframed, present))
+            except DecodeError:
+                return None
+            joined = b"".join(present)
+        return present if joined.isascii() else None
 
     def _check_bytes(self, raw: bytes | None) -> bytes:
         if raw is None:
@@ -114,6 +127,7 @@ class JsonElementParser:
         if len(raw) > self._max_bytes:
             detail = f"{len(raw)} bytes; expected at most {self._max_bytes}"
             raise DecodeError("too_large", detail)
+        raw = unframed(raw)
         try:
             raw.decode()
         except UnicodeDecodeError as exc:

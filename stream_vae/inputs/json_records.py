@@ -13,7 +13,7 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import CellError, DecodeErrors
-from stream_vae.inputs.decode_slow_path import parse_document
+from stream_vae.inputs.decode_slow_path import parse_document, unframed
 from stream_vae.inputs.feature_cells import FeatureCells
 from stream_vae.inputs.json_elements import JsonElementParser, element_documents
 from stream_vae.inputs.raw_readings import RawReadings
@@ -46,6 +46,7 @@ class JsonRecordParser:
         self._cells = FeatureCells(features, _field_names(layout, features), cell_format(fmt))
         self._elements = JsonElementParser(layout, fmt.max_record_bytes)
         self._others = [k for k, value in enumerate(layout.values) if value.other is not None]
+        self._vector = fmt.vector
         self._reported: set[str] = set()
 
     def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
@@ -127,7 +128,11 @@ class JsonRecordParser:
             else:
                 kept.append(position)
         rows = elements.rows[np.array(kept, dtype=np.int64)]
-        return elements.take(kept, rows), [found[i] for i in kept]
+        n = self._n_features
+        arrays = [found[i][:n] for i in kept]
+        if self._vector == "padded":
+            arrays = [array + [None] * (n - len(array)) for array in arrays]
+        return elements.take(kept, rows), arrays
 
     def _check_array(self, found: object) -> None:
         if isinstance(found, DecodeError):
@@ -139,8 +144,12 @@ class JsonRecordParser:
         if not isinstance(found, list):
             detail = f"field {name}: found {excerpt(found)}; {expected}"
             raise DecodeError("values_not_an_array", detail)
-        if len(found) != self._n_features:
+        is_longer = len(found) > self._n_features
+        if is_longer and self._vector == "exact":
             raise DecodeError("wrong_length", f"field {name}: found {excerpt(found)}; {expected}")
+        if len(found) < self._n_features and self._vector != "padded":
+            detail = f"field {name}: found {excerpt(found)}; {expected} (or input.vector padded)"
+            raise DecodeError("wrong_length", detail)
 
     def _without_feature(
         self,
@@ -173,8 +182,8 @@ class JsonRecordParser:
         if raw is None or len(self._reported) >= MAX_UNKNOWN_FIELDS:
             return ()
         try:
-            document = msgspec.json.decode(raw)
-        except msgspec.DecodeError:
+            document = msgspec.json.decode(unframed(raw))
+        except (msgspec.DecodeError, DecodeError):
             return ()
         new: dict[str, None] = {}
         for path in self._layout.unknown_fields(document):

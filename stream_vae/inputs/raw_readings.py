@@ -19,7 +19,7 @@ from stream_vae.inputs.decode_errors import CellError, DecodeErrors
 from stream_vae.inputs.decoder import Decoded, Unreadable
 from stream_vae.inputs.local_times import ParsedTimes
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.inputs.series_keys import RawKey, parse_key, parse_keys
+from stream_vae.inputs.series_keys import KeyFormat, RawKey, parse_key, parse_keys
 from stream_vae.inputs.timestamps import RawTime, TimestampParser
 
 EVENT_SERIES = "events"
@@ -81,6 +81,7 @@ class ReadingBuilder:
 
     def __init__(self, fmt: ReadingFormat, *, is_events: bool = False) -> None:
         self._is_events = is_events
+        self._key_format: KeyFormat = fmt.key_format
         # No valid time is further ahead, and the sum of clock and limit fits int64.
         self._max_future_ns = round(min(fmt.max_future_s * 1e9, END_NS))
         self._times = TimestampParser(fmt.timestamp_format, zone=fmt.timestamp_zone)
@@ -105,7 +106,8 @@ class ReadingBuilder:
         index, values = raw.index, raw.values
         faults = _Faults(raw, errors)
         cell_errors = _reject_empty(raw, faults) if raw.cell_errors else ()
-        series = _series(batch.keys, raw, faults, EVENT_SERIES if self._is_events else None)
+        unnamed = EVENT_SERIES if self._is_events else None
+        series = _series(batch.keys, raw, faults, unnamed, self._key_format)
         arrivals = _arrivals(batch, index, now_ns, read_since_ns)
         parsed = self._parse_times(batch, raw, arrivals, faults)
         times = parsed.times
@@ -231,7 +233,11 @@ def _unreadable(
 
 
 def _series(
-    keys: list[bytes | None], raw: RawReadings, faults: _Faults, unnamed: str | None
+    keys: list[bytes | None],
+    raw: RawReadings,
+    faults: _Faults,
+    unnamed: str | None,
+    key_format: KeyFormat,
 ) -> list[str]:
     """Return R series; `unnamed` is that of readings that name none, if it is given."""
     found: Sequence[RawKey]
@@ -243,13 +249,13 @@ def _series(
         found = [keys[row] for row in raw.index.tolist()]
     if unnamed is not None:
         found = [unnamed if key in (None, b"", "") else key for key in found]
-    series = parse_keys(found)
+    series = parse_keys(found, key_format)
     if series is not None:
         return series
     series = []
     for position, key in enumerate(found):
         try:
-            series.append(parse_key(key))
+            series.append(parse_key(key, key_format))
         except DecodeError as error:
             series.append("")
             faults.note(position, error)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 
 from stream_vae.inputs.cell_values import CellFormat
+from stream_vae.inputs.series_keys import KeyFormat
 from stream_vae.inputs.timestamps import check_time_settings
 
 RECORD_TIME = "$record"
@@ -45,6 +46,16 @@ class ReadingFormat:
     series_field: str | None = None
     """Field (dotted path allowed) of the series key, or a text with several in braces
     (`{tags.host}/{tags.device}`); unset, the Kafka key names the series."""
+
+    key_format: KeyFormat = "text"
+    """What Kafka keys are that name series: text, big-endian integers (as Java's `LongSerializer`
+    writes them), or any bytes, of which the hexadecimal digits are the name. With `text` a binary
+    key is refused, whatever its bytes."""
+
+    vector: Literal["exact", "growing", "padded"] = "growing"
+    """Length of the array in the `vector` format: as many values as features (`exact`); also more,
+    of which the first count (`growing`: a log parser found another template); or also fewer, the
+    last of which are missing (`padded`)."""
 
     values_field: str = "values"
     """Field (dotted path allowed) of the array in the `vector` format."""

@@ -225,6 +225,11 @@ class RecordLayout:
         """Yield the paths in a decoded document that are not in the layout."""
         if self.records_path is None:
             yield from _unknown(document, self._tree, "")
+            if self.array_length is not None:
+                path = self.values[0].path
+                found = _value_at(document, path)
+                for place in range(self.array_length, len(found) if isinstance(found, list) else 0):
+                    yield f"{'.'.join(path)}[{place}]"
 
     def _field(self, text: str, kind: FieldKind) -> Field:
         path = split_path(text)
@@ -315,6 +320,12 @@ def leaf_paths(document: object, limit: int) -> list[str]:
         elif prefix:
             paths.append(prefix)
     return paths
+
+
+def _value_at(document: object, path: FieldPath) -> object:
+    for name in path:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
 
 
 def _has(document: object, path: FieldPath) -> bool:

@@ -1,7 +1,10 @@
 """Series keys: record keys and fields to text of bounded length."""
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
 
 from stream_vae.core.excerpts import excerpt
 from stream_vae.errors import DecodeError
@@ -12,16 +15,27 @@ MAX_KEY_CHARACTERS = 1024
 """Keys appear in state, metrics and alerts, so their length is bounded."""
 
 
-def parse_keys(found: Sequence[Any]) -> list[str] | None:
+KeyFormat = Literal["text", "int32", "int64", "hex"]
+"""What the bytes of a record's key are."""
+
+_WIDTHS: Mapping[str, int] = {"int32": 4, "int64": 8}
+# No name of a series has these, and a small number as bytes has them always.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def parse_keys(found: Sequence[Any], key_format: KeyFormat = "text") -> list[str] | None:
     """Return N keys at once, or None if any of them needs `parse_key`.
 
     Args:
         found: N of type `RawKey`.
+        key_format: Of those that are bytes.
     """
     try:
         kinds = set(map(type, found))
         if kinds == {bytes}:
-            keys = [key.decode() for key in found]
+            keys = _from_bytes(found, key_format)
+            if keys is None:
+                return None
         elif kinds == {str}:
             keys = list(found)
             "".join(keys).encode()
@@ -32,16 +46,20 @@ def parse_keys(found: Sequence[Any]) -> list[str] | None:
     return keys if all(keys) and max(map(len, keys)) <= MAX_KEY_CHARACTERS else None
 
 
-def parse_key(found: RawKey) -> str:
+def parse_key(found: RawKey, key_format: KeyFormat = "text") -> str:
     """Return one key.
 
     Raises:
-        DecodeError: `key_missing`, `key_not_utf8` or `key_too_long`.
+        DecodeError: `key_missing`, `key_not_utf8`, `key_not_text` or `key_too_long`.
     """
     if found is None or found in (b"", ""):
-        raise DecodeError("key_missing", "nothing names the series; expected 1-1024 characters")
+        detail = (
+            "nothing names the series; expected 1-1024 characters in the record's key, or in "
+            "fields that input.series_field names"
+        )
+        raise DecodeError("key_missing", detail)
     try:
-        key = found.decode() if isinstance(found, bytes) else str(found)
+        key = _from_one(found, key_format) if isinstance(found, bytes) else str(found)
         if not isinstance(found, bytes):
             key.encode()
     except UnicodeError:
@@ -49,4 +67,46 @@ def parse_key(found: RawKey) -> str:
     if len(key) > MAX_KEY_CHARACTERS:
         detail = f"key of {len(key)} characters; expected at most {MAX_KEY_CHARACTERS}"
         raise DecodeError("key_too_long", detail)
+    return key
+
+
+def _from_bytes(found: Sequence[bytes], key_format: KeyFormat) -> list[str] | None:
+    """Return N keys, or None if one needs a closer look.
+
+    Raises:
+        UnicodeError: If one is not UTF-8.
+    """
+    if key_format == "hex":
+        return [key.hex() for key in found]
+    if key_format == "text":
+        keys = [key.decode() for key in found]
+        text = "".join(keys)
+        return keys if text.isprintable() or not _CONTROLS.search(text) else None
+    width = _WIDTHS[key_format]
+    if set(map(len, found)) != {width}:
+        return None
+    return list(map(str, np.frombuffer(b"".join(found), dtype=f">i{width}").tolist()))
+
+
+def _from_one(found: bytes, key_format: KeyFormat) -> str:
+    if key_format == "hex":
+        return found.hex()
+    if key_format != "text":
+        if len(found) != _WIDTHS[key_format]:
+            detail = (
+                f"key of {len(found)} bytes; expected {_WIDTHS[key_format]} (input.key_format "
+                f"{key_format})"
+            )
+            raise DecodeError("key_not_text", detail)
+        return str(int.from_bytes(found, "big", signed=True))
+    try:
+        key = found.decode()
+    except UnicodeError:
+        key = "\0"
+    if _CONTROLS.search(key):
+        detail = (
+            f"key 0x{found[:16].hex()}{'...' if len(found) > 16 else ''} is binary; expected text, "
+            "or input.key_format int32, int64 or hex, or the series in input.series_field"
+        )
+        raise DecodeError("key_not_utf8", detail)
     return key

@@ -86,6 +86,7 @@ def test_no_records_are_no_readings() -> None:
 
 
 VECTOR = ReadingFormat(format="vector")
+EXACT_VECTOR = ReadingFormat(format="vector", vector="exact")
 BY_FIELD = ReadingFormat(series_field="device.id")
 NESTED_VECTOR = ReadingFormat(format="vector", values_field="v.x")
 SHORT = ReadingFormat(max_record_bytes=40)
@@ -134,7 +135,7 @@ BAD_RECORDS: list[tuple[str, bytes | None, ReadingFormat]] = [
     ("values_missing", b'{"timestamp":1,"v":{}}', NESTED_VECTOR),
     ("values_not_an_array", b'{"timestamp":1,"values":{}}', VECTOR),
     ("wrong_length", b'{"timestamp":1,"values":[1,2]}', VECTOR),
-    ("wrong_length", b'{"timestamp":1,"values":[1,2,3,4]}', VECTOR),
+    ("wrong_length", b'{"timestamp":1,"values":[1,2,3,4]}', EXACT_VECTOR),
     ("key_missing", reading(b'"flow":1'), BY_FIELD),
     ("key_missing", reading(b'"flow":1,"device":{"id":""}'), BY_FIELD),
     ("key_not_utf8", reading(b'"flow":1,"device":{"id":"\\ud800"}'), BY_FIELD),

@@ -380,3 +380,61 @@ def test_the_same_content_gives_the_same_cells_in_every_shape(
         ([objects], {"records_path": "$", **by_field}),
     ):
         assert cells_of(decode(*records, **settings)) == expected
+
+
+# Keys, frames and vectors that grow
+
+
+@pytest.mark.parametrize("number", [3, 127, 128, 200, 300, 2**31 - 1, -1])
+@pytest.mark.parametrize("key_format", ["int32", "int64"])
+def test_a_binary_key_is_refused_whatever_its_bytes_and_read_by_its_format(
+    number: int, key_format: str
+) -> None:
+    key = number.to_bytes(int(key_format[3:]) // 8, "big", signed=True)
+    record = {"timestamp": 1, "flow": 1.0}
+    [rejection] = decode(record, key=key).rejections
+    assert rejection.reason == "key_not_utf8"
+    assert "input.key_format" in rejection.detail
+    assert decode(record, key=key, key_format=key_format).readings.series == [str(number)]
+    assert decode(record, key=key, key_format="hex").readings.series == [key.hex()]
+    [rejection] = decode(record, key=key + b"x", key_format=key_format).rejections
+    assert (rejection.reason, "input.key_format" in rejection.detail) == ("key_not_text", True)
+
+
+def test_keys_of_any_script_are_text() -> None:
+    for key in ("pump-7", "pümp 7", "泵/7", "a\tb", "a\u2028b"):
+        assert decode({"timestamp": 1, "flow": 1.0}, key=key.encode()).readings.series == [key]
+
+
+@pytest.mark.parametrize("schema", [7, 133, 0x7B7B7B7B])
+def test_json_behind_the_number_of_a_schema_is_read(schema: int) -> None:
+    """Control: what is no JSON names the framing."""
+    frame = b"\0" + schema.to_bytes(4, "big")
+    plain = json.dumps({"timestamp": 1, "flow": 1.0, "pressure": 2.0}).encode()
+    spoilt = plain.replace(b"2.0", b"NaN")
+    for value, expected in ((plain, 2.0), (spoilt, NAN)):
+        decoded = decode(plain, frame + value)
+        np.testing.assert_equal(decoded.readings.values, [[1.0, 2.0], [1.0, expected]])
+    [rejection] = decode(plain, frame + b"\x0cpump-7").rejections
+    assert (rejection.index, rejection.reason) == (1, "not_json")
+    assert f"schema {schema}" in rejection.detail
+
+
+@pytest.mark.parametrize(
+    ("vector", "lengths"), [("exact", [2]), ("growing", [2, 3]), ("padded", [1, 2, 3])]
+)
+def test_a_vector_may_be_longer_or_shorter_where_that_is_allowed(
+    vector: str, lengths: Sequence[int]
+) -> None:
+    records = [{"timestamp": n, "values": [1.0, 2.0, 3.0][:n]} for n in (1, 2, 3)]
+    decoded = decode(*records, format="vector", vector=vector)
+    assert (decoded.readings.times // 10**9).tolist() == lengths
+    values = {1: [1.0, NAN], 2: [1.0, 2.0], 3: [1.0, 2.0]}
+    np.testing.assert_equal(decoded.readings.values, [values[n] for n in lengths])
+    assert {r.reason for r in decoded.rejections} <= {"wrong_length"}
+    assert len(decoded.rejections) == 3 - len(lengths)
+
+
+def test_the_surplus_of_a_vector_is_told() -> None:
+    decoded = decode({"timestamp": 1, "values": [1, 2, 3, 4]}, format="vector")
+    assert decoded.unknown_fields == ("values[2]", "values[3]")
