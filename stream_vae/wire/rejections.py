@@ -39,10 +39,10 @@ REASONS: dict[str, str] = {
     "interval_missing": "A delta sum or histogram does not say when its interval began.",
     "values_missing": "The array of values is absent or null (vector format).",
     "values_not_an_array": "The values are not in an array (vector format).",
-    "wrong_length": "The array of values is longer or shorter than input.vector allows (vector format).",
+    "wrong_length": "The array of values has a length that input.vector does not allow.",
     "key_missing": "Nothing names the series: no key, an empty key, or no series field.",
     "key_not_utf8": "The series key is binary: not UTF-8, or with control characters.",
-    "key_not_text": "The series field is neither text nor an integer; the key is no input.key_format.",
+    "key_not_text": "The series field is neither text nor an integer, or the key no integer.",
     "key_too_long": "The series key is longer than 1024 characters.",
     "late": "The reading is older than the open step of its series.",
 }
