@@ -5,7 +5,24 @@ from typing import Annotated
 
 import typer
 
-from stream_vae.commands.options import ConfigOption
+from stream_vae.commands.options import (
+    ConfigOption,
+    DecimalOption,
+    DelimiterOption,
+    EncodingOption,
+    FileOptions,
+    FormatOption,
+    IgnoreOption,
+    MissingWordOption,
+    NameColumnOption,
+    SeriesColumnOption,
+    TimestampColumnOption,
+    TimestampFormatOption,
+    TimestampZoneOption,
+    UnitsOption,
+    ValueColumnOption,
+    names_of,
+)
 
 
 def score(
@@ -24,6 +41,19 @@ def score(
     score_name: Annotated[
         str | None, typer.Option("--score", help="Overrides detect.score.")
     ] = None,
+    file_format: FormatOption = None,
+    timestamp_column: TimestampColumnOption = None,
+    timestamp_format: TimestampFormatOption = None,
+    timestamp_zone: TimestampZoneOption = None,
+    series_column: SeriesColumnOption = None,
+    ignore: IgnoreOption = None,
+    name_column: NameColumnOption = None,
+    value_column: ValueColumnOption = None,
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    units: UnitsOption = False,
+    missing_word: MissingWordOption = None,
 ) -> None:
     """Score CSV files with a bundle: what the daemon would have said, reading by reading.
 
@@ -42,5 +72,26 @@ def score(
     from stream_vae.commands.jobs.score import score_files
 
     score_files(
-        bundle, input_files, output, alerts, {"detect.score": score_name}, config, plot=plot
+        bundle,
+        input_files,
+        output,
+        alerts,
+        {"detect.score": score_name},
+        config,
+        plot=plot,
+        options=FileOptions(
+            format=file_format,
+            timestamp_column=timestamp_column,
+            timestamp_format=timestamp_format,
+            timestamp_zone=timestamp_zone,
+            series_column=series_column,
+            ignore=names_of(ignore),
+            name_column=name_column,
+            value_column=value_column,
+            delimiter=delimiter,
+            decimal=decimal,
+            encoding=encoding,
+            units=units,
+            missing_words=missing_word or (),
+        ),
     )

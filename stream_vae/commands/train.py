@@ -5,7 +5,26 @@ from typing import Annotated, Literal
 
 import typer
 
-from stream_vae.commands.options import ConfigOption, refuse_not_finite
+from stream_vae.commands.options import (
+    INPUT_PANEL,
+    ConfigOption,
+    DecimalOption,
+    DelimiterOption,
+    EncodingOption,
+    FileOptions,
+    FormatOption,
+    IgnoreOption,
+    MissingWordOption,
+    NameColumnOption,
+    SeriesColumnOption,
+    TimestampColumnOption,
+    TimestampFormatOption,
+    TimestampZoneOption,
+    UnitsOption,
+    ValueColumnOption,
+    names_of,
+    refuse_not_finite,
+)
 from stream_vae.edges.files.csv_header import LABEL, ColumnChoice
 from stream_vae.errors import ConfigError
 
@@ -48,9 +67,6 @@ def train(
         str,
         typer.Option(help="Column of 0 and 1, where there is one: never an input of the network."),
     ] = LABEL,
-    drop: Annotated[
-        list[str] | None, typer.Option(help="Column that is no feature; repeat for more.")
-    ] = None,
     search: Annotated[
         int | None,
         typer.Option(
@@ -85,15 +101,37 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the bundle that is there.")
     ] = False,
+    file_format: FormatOption = None,
+    timestamp_column: TimestampColumnOption = None,
+    timestamp_format: TimestampFormatOption = None,
+    timestamp_zone: TimestampZoneOption = None,
+    series_column: SeriesColumnOption = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Columns that are the features: A,B; repeat for more. Default: all that have no "
+            "other role.",
+            rich_help_panel=INPUT_PANEL,
+        ),
+    ] = None,
+    ignore: IgnoreOption = None,
+    name_column: NameColumnOption = None,
+    value_column: ValueColumnOption = None,
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    units: UnitsOption = False,
+    missing_word: MissingWordOption = None,
 ) -> None:
     """Train a model on CSV files and write its bundle.
 
     A CSV has a header, a column `timestamp` (RFC 3339 or epoch), optionally `series` and `label`
     (0, 1 or empty; the network never sees it, the score `supervised` and labelled thresholds are
     fitted to it, and windows with a 1 are left out of the calibration); every other column is a
-    feature: numeric, or categorical if it is text. Each series is split in time order into
-    training, validation and a held-out tail that calibrates the threshold. With model.window_length
-    1 rows are events and need no timestamp.
+    feature: numeric, or categorical if it is text. Exports of spreadsheets, Grafana, InfluxDB and
+    databases are read with the options of input files. Rows of one series and step are merged cell
+    by cell. Each series is split in time order into training, validation and a held-out tail that
+    calibrates the threshold. With model.window_length 1 rows are events and need no timestamp.
 
     The report ends with what the model finds of faults injected into the calibration part, beside a
     constant model, PCA and the nearest training window, and with its false incidents there.
@@ -109,7 +147,7 @@ def train(
     train_bundle(
         input_files,
         bundle,
-        ColumnChoice(label=label, drop=frozenset(drop or ()), refuse_labels=True),
+        ColumnChoice(label=label, features=names_of(features) or None, refuse_labels=True),
         {"training.seed": seed, "training.injected_faults": injected_faults},
         config,
         name=name,
@@ -117,6 +155,21 @@ def train(
         units=unit or [],
         kinds=kind or [],
         force=force,
+        options=FileOptions(
+            format=file_format,
+            timestamp_column=timestamp_column,
+            timestamp_format=timestamp_format,
+            timestamp_zone=timestamp_zone,
+            series_column=series_column,
+            ignore=names_of(ignore),
+            name_column=name_column,
+            value_column=value_column,
+            delimiter=delimiter,
+            decimal=decimal,
+            encoding=encoding,
+            units=units,
+            missing_words=missing_word or (),
+        ),
         searching=None
         if search is None
         else SearchOptions(

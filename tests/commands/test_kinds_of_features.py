@@ -132,7 +132,7 @@ def test_kinds_of_flags_win_over_settings_and_auto_proposals(
         (("--kind", "job"), ("--kind 'job'", "FEATURE=KIND")),
         (("--kind", "job=text"), ("--kind 'job=text'", "categorical")),
         (("--kind", "jop=categorical"), ("'jop'", "city, job")),
-        (("--kind", "age=categorical"), ("column age", "at most 64", "--drop", "hash")),
+        (("--kind", "age=categorical"), ("column age", "at most 64", "--ignore", "hash")),
     ],
     ids=lambda value: value[-1] if value[0] == "--kind" else "",
 )

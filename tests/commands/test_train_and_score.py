@@ -188,7 +188,7 @@ def test_what_can_be_handled_is_handled_and_counted(
         "train", "--input", data, "--bundle", tmp_path / "bundle", "--config", brief_config
     )
     assert done.code == 0, done.err
-    for words in ("unsorted", "duplicate", "missing cells", "infinite cells"):
+    for words in ("unsorted", "rows of one step", "missing cells", "infinite cells"):
         assert words in done.out
 
 

@@ -1,7 +1,7 @@
 """The production pipeline over labelled history, and what it is worth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -15,8 +15,10 @@ from stream_vae.commands.jobs.backtest_tables import detector_table, method_tabl
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.histories import read_history, to_batch
 from stream_vae.commands.jobs.injected_faults import all_runs, inject_faults, normal_runs
+from stream_vae.commands.jobs.input_files import text_format
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.commands.jobs.terminal import TaskText, open_console
+from stream_vae.commands.options import FileOptions
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
@@ -58,6 +60,8 @@ class BacktestRequest:
     seed: int
     injected_faults: int
     """Of each kind, feature and size; 0: none."""
+    options: FileOptions = field(default_factory=FileOptions)
+    """What the command line tells of the input, and of the files of labels and training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +143,15 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         ConfigError: If the files, the bundle or the settings cannot be used.
     """
     model = load_bundle(request.bundle)
-    readings = read_history(request.input_files, model.spec, request.label_column)
-    labels = read_labels(readings, request.labels)
+    readings = read_history(
+        request.input_files,
+        model.spec,
+        request.label_column,
+        options=request.options,
+        settings=settings.input,
+    )
+    text = text_format(request.options, settings.input)
+    labels = read_labels(readings, request.labels, text)
     batch = to_batch(readings)
     pipeline = open_pipeline(
         model,
@@ -247,7 +258,11 @@ def _baselines(
     """Fit the baselines to the model's training files, or to what comes before the first label."""
     nothing = np.zeros(len(batch), np.bool_)
     if request.train_files:
-        training = to_batch(read_history(request.train_files, model.spec))
+        training = to_batch(
+            read_history(
+                request.train_files, model.spec, options=request.options, settings=settings.input
+            )
+        )
         excluded, where = nothing, ", ".join(map(str, request.train_files))
     else:
         excluded = _head(batch, labels.values)

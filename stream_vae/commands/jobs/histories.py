@@ -6,19 +6,37 @@ from pathlib import Path
 
 import numpy as np
 
+from stream_vae.commands.jobs.input_files import open_files
+from stream_vae.commands.options import FileOptions
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.csv_header import LABEL, columns_of
-from stream_vae.edges.files.csv_readings import CsvReadings, read_csv
+from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.inputs.reading_format import ReadingFormat
 
 
-def read_history(paths: Sequence[Path], spec: ModelSpec, label: str = LABEL) -> CsvReadings:
+def read_history(
+    paths: Sequence[Path],
+    spec: ModelSpec,
+    label: str = LABEL,
+    *,
+    options: FileOptions = FileOptions(),  # noqa: B008 - frozen
+    settings: ReadingFormat = ReadingFormat(),  # noqa: B008 - frozen
+) -> CsvReadings:
     """Return the readings of files that have the model's features.
+
+    Args:
+        paths: One or more.
+        spec: The model's.
+        label: Column of labels.
+        options: What the command line tells of the files.
+        settings: Those of the input.
 
     Raises:
         InputFileError: With file, line and column.
     """
-    return read_csv(paths, replace(columns_of(spec), label=label))
+    choice = replace(columns_of(spec), label=label)
+    return open_files(paths, choice, options, settings).read()
 
 
 def to_batch(readings: CsvReadings) -> ReadingBatch:

@@ -15,16 +15,17 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from stream_vae.commands.jobs.input_files import note_rows, open_files
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.commands.jobs.rate_words import rate_rows
 from stream_vae.commands.jobs.terminal import TaskText, open_console, warn
-from stream_vae.core.excerpts import printable
+from stream_vae.commands.options import FileOptions
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.rates import realised_rates
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_header import columns_of
-from stream_vae.edges.files.csv_readings import CHUNK_ROWS, CsvFiles
+from stream_vae.edges.files.csv_readings import CHUNK_ROWS
 from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_file
 from stream_vae.errors import ConfigError
 from stream_vae.events import ReadingsJudged
@@ -43,6 +44,7 @@ def score_files(
     config: Path | None,
     *,
     plot: Path | None = None,
+    options: FileOptions = FileOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Write one row per reading, and the alert events and pictures if they are wanted."""
     settings = load_settings(config=config, overrides=flags).settings
@@ -56,7 +58,7 @@ def score_files(
     # New series of one batch must fit beside the known ones, for any budget.
     capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
     pipeline = open_pipeline(model, settings, capacity=capacity, instance="score")
-    readings = CsvFiles(input_files, columns_of(model.spec))
+    readings = open_files(input_files, columns_of(model.spec), options, settings.input)
     counts = np.zeros(len(Verdict), np.int64)
     n_alerts = n_opened = n_late = n_forgotten = 0
     console = open_console(stderr=True)
@@ -97,14 +99,14 @@ def score_files(
     )
     for title, text in rate_rows(pipeline.asked, realised):
         console.print(f"{title}: {text}")
-    if readings.ignored_columns:
-        names = ", ".join(map(printable, readings.ignored_columns))
-        console.print(f"columns that are no feature of the model, ignored: {names}")
+    for title, text in note_rows(readings.notes, readings.ignored_columns):
+        console.print(f"{title}: {text}", markup=False)
     if n_late:
         warn(
             console,
             f"{n_late:,} readings came after a later one of their series and were not scored, as "
-            "the daemon would not; sort the file by time",
+            "the daemon would not; sort the file by time"
+            + (" (unless an hour stands there twice, see above)" if readings.has_seam else ""),
         )
     if n_forgotten:
         warn(
@@ -115,7 +117,7 @@ def score_files(
     if plot is not None:
         from stream_vae.commands.jobs.score_plots import plot_history
 
-        plot_history(model, settings, input_files, plot, console)
+        plot_history(model, settings, input_files, plot, console, options=options)
 
 
 def _check_folders(output: Path, alerts: Path | None) -> None:

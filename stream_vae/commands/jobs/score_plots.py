@@ -9,6 +9,7 @@ from rich.console import Console
 from stream_vae.commands.jobs.backtest_pictures import history_pictures, write_pictures
 from stream_vae.commands.jobs.histories import read_history, to_batch
 from stream_vae.commands.jobs.offline import open_pipeline
+from stream_vae.commands.options import FileOptions
 from stream_vae.evaluate.history import run_history
 from stream_vae.models.bundle import Bundle
 from stream_vae.settings import Settings
@@ -20,9 +21,12 @@ def plot_history(
     input_files: Sequence[Path],
     folder: Path,
     console: Console,
+    *,
+    options: FileOptions,
 ) -> None:
     """Write pictures of a few series, those with most incidents first."""
-    batch = to_batch(read_history(input_files, model.spec))
+    readings = read_history(input_files, model.spec, options=options, settings=settings.input)
+    batch = to_batch(readings)
     pipeline = open_pipeline(
         model,
         settings,

@@ -18,15 +18,16 @@ from rich.progress import (
 
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
+from stream_vae.commands.jobs.input_files import open_files
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, warn
 from stream_vae.commands.jobs.train_report import report_table
+from stream_vae.commands.options import FileOptions
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
-from stream_vae.edges.files.csv_readings import read_csv
 from stream_vae.edges.files.training_data import (
     DataReport,
     SeriesArrays,
@@ -64,6 +65,7 @@ def train_bundle(
     kinds: list[str],
     force: bool,
     searching: SearchOptions | None = None,
+    options: FileOptions = FileOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Train a model on CSV files, write its bundle and print the report."""
     settings = load_settings(config=config, overrides=flags).settings
@@ -76,7 +78,8 @@ def train_bundle(
         max_categories=settings.training.max_categories,
         is_events=settings.model.window_length == 1,
     )
-    readings = read_csv(input_files, choice)
+    files = open_files(input_files, choice, options, settings.input)
+    readings = files.read()
     if choice.is_events and step_seconds is None and settings.model.calendar is False:
         readings = in_order(readings)
     series, data = to_training_series(readings, step_seconds)
@@ -117,6 +120,7 @@ def train_bundle(
             trained.report,
             features,
             ignored_columns=readings.ignored_columns,
+            notes=readings.notes,
             declared=choice.declared,
             label=choice.label,
         )

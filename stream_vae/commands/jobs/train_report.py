@@ -20,6 +20,7 @@ def report_table(
     features: Sequence[Feature],
     *,
     ignored_columns: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
     declared: Collection[str] = (),
     label: str = LABEL,
 ) -> Table:
@@ -30,11 +31,13 @@ def report_table(
         report: The training.
         features: Of the model.
         ignored_columns: Columns that are no feature.
+        notes: What was found in the files.
         declared: Features whose kind the operator gave: no other one is proposed.
         label: Column of the labels.
     """
     table = Table(title="Training report", show_header=False, title_justify="left")
     for what, text in (
+        *(("input", printable(note, 300)) for note in notes),
         *_data_rows(data),
         *_feature_rows(data, features, ignored_columns, declared),
         *_label_rows(report.labels, label),
@@ -66,13 +69,16 @@ def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
     """Yield what was read, and what was mended in it."""
     yield "rows", f"{data.rows:,} in {data.series:,} series"
     if data.snapped_rows:
-        yield "rows off the grid, snapped down", f"{data.snapped_rows:,}"
-    step = f"{data.step_seconds:g} s{' (inferred)' if data.step_is_inferred else ''}"
+        yield "rows off the grid, moved to its nearest point", f"{data.snapped_rows:,}"
+    step = f"{data.step_seconds:g} s"
+    if data.step_is_inferred:
+        near = f"; {data.step_agreement:.1%} of the times between rows are near it"
+        step += f" (inferred{near if data.step_agreement < 1 else ''})"
     yield "step", f"{step}, {data.missing_steps:,} steps missing"
     cells = data.rows * len(data.features)
     handled = {
         "unsorted rows, sorted": data.unsorted_rows,
-        "duplicate steps, later row kept": data.duplicate_rows,
+        "rows of one step, merged": data.duplicate_rows,
         "missing cells": sum(data.missing_cells.values()),
         "infinite cells, taken as missing": sum(data.infinite_cells.values()),
     }
@@ -97,7 +103,7 @@ def _feature_rows(
     if ignored_columns:
         yield "columns left out", ", ".join(map(printable, ignored_columns))
     if data.mostly_missing_features:
-        advice = "little is learnt of them, and they keep windows from being judged: --drop them"
+        advice = "little is learnt of them, and they keep windows from being judged: --ignore them"
         yield "mostly missing features", f"{_shortened(data.mostly_missing_features)} ({advice})"
     if data.uneven_features:
         advice = "levels differ between series, yet one scale serves all: train one bundle a kind"

@@ -1,22 +1,36 @@
-"""Cells of one CSV column to an array; errors name file, line and column."""
+"""Cells of one CSV column to an array; errors name file, line, column and a remedy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.excerpts import excerpt
+from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.errors import DecodeError, InputFileError
+from stream_vae.inputs.cell_values import CellReader
+from stream_vae.inputs.local_times import ParsedTimes
 from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
 from stream_vae.inputs.timestamps import TimestampParser
 
-_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": -1}
-_TRUTH = {"true": 1.0, "false": 0.0}
-_TIMES = TimestampParser("auto", zone="UTC", advice="options")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the cells of a column stand, for messages."""
+
+    path: Path
+    lines: NDArray[np.int64]
+    """(N,) line of each cell."""
+    column: str
+
+    def error(self, position: int, text: str) -> InputFileError:
+        """Return an error of one cell."""
+        return InputFileError(
+            f"{self.path}, line {self.lines[position]}, column {printable(self.column)}: {text}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,124 +41,107 @@ class ParsedColumn:
     """(N,) NaN = not observed; never infinite. Of a categorical feature codes."""
     n_missing: int
     n_infinite: int
+    units: tuple[str, ...] = ()
+    """Units that were cut off, in order of appearance."""
 
 
 def parse_values(
-    path: Path, lines: NDArray[np.int64], cells: Sequence[str], column: str, advice: str = ""
+    place: Place, cells: Sequence[str], reader: CellReader, advice: str = ""
 ) -> ParsedColumn:
-    """Return a column of numbers.
-
-    Empty cells and NaN, NA, N/A, null and none in any case are missing; infinite ones are counted
-    apart and missing too.
+    """Return a column of numbers; infinite ones are counted apart and missing too.
 
     Args:
-        path: For messages.
-        lines: (N,) for messages.
+        place: Of the cells.
         cells: N.
-        column: For messages.
+        reader: Of their text.
         advice: Ends the message.
 
     Raises:
-        InputFileError: At the first cell that is neither.
+        InputFileError: At the first cell that is neither a number nor missing, or has another unit.
     """
-    values = _all_numbers(cells)
-    if values is None:
-        rows = zip(cells, lines.tolist(), strict=True)
-        values = np.array([_parse_value(cell, path, line, column, advice) for cell, line in rows])
+    read = reader.numbers(cells)
+    if len(read.unreadable):
+        at = int(read.unreadable[0])
+        raise place.error(
+            at,
+            f"found {excerpt(cells[at])}; expected a number, or an empty cell where nothing was "
+            f"measured{advice}; {remedy_in_words(reader, cells[at])}",
+        )
+    refuse_units(place, [*read.units], [*read.units.values()])
+    values = read.values
     n_missing = int(np.isnan(values).sum())
     infinite = np.isinf(values)
     values[infinite] = np.nan
-    return ParsedColumn(values=values, n_missing=n_missing, n_infinite=int(infinite.sum()))
+    return ParsedColumn(
+        values=values,
+        n_missing=n_missing,
+        n_infinite=int(infinite.sum()),
+        units=tuple(read.units),
+    )
 
 
-def _all_numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the cells as numbers, or None if some need `_parse_value`."""
-    # float() reads "1_000" as 1000, which is not valid in CSV.
-    if "_" in "".join(cells):
-        return None
-    try:
-        return np.array(cells, dtype=np.float64)
-    except ValueError:
-        return None
+def refuse_units(place: Place, units: Sequence[str], positions: Sequence[int]) -> None:
+    """Refuse a column of several units: they may differ by a factor.
 
-
-def is_missing(cell: str) -> bool:
-    """Return whether a cell of a column of numbers holds none."""
-    return cell.strip().lower() in _MISSING
-
-
-def number_in(cell: str) -> float | None:
-    """Return the number that a cell is, NaN if it is missing, None if it is other text."""
-    if is_missing(cell):
-        return float("nan")
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
-def _parse_value(cell: str, path: Path, line: int, column: str, advice: str) -> float:
-    number = number_in(cell)
-    if number is None:
-        raise InputFileError(
-            f"{path}, line {line}, column {column}: found {excerpt(cell)}; expected a number, or "
-            f"an empty cell where nothing was measured{advice}"
+    Raises:
+        InputFileError: If there are several.
+    """
+    if len(units) > 1:
+        raise place.error(
+            positions[1],
+            f"found the unit {excerpt(units[1])} after {excerpt(units[0])}; expected one unit in "
+            "the whole column: export the numbers as they are, without scaling them for display",
         )
-    return number
 
 
-def parse_counts(
-    path: Path, lines: NDArray[np.int64], cells: Sequence[str], column: str
-) -> ParsedColumn:
+def remedy_in_words(reader: CellReader, cell: str) -> str:
+    """Return which option would read a cell that is no number."""
+    match reader.remedy(cell):
+        case "decimal":
+            return "--decimal tells whether a comma or a point stands before the fraction"
+        case "units":
+            return "--units cuts off what stands behind a number"
+        case _:
+            return f"--missing-word {excerpt(cell)} would take it as missing"
+
+
+def parse_counts(place: Place, cells: Sequence[str], reader: CellReader) -> ParsedColumn:
     """Return a column of whole numbers of 0 or more; missing ones as in `parse_values`.
 
     Raises:
         InputFileError: At the first cell that is none.
     """
-    parsed = parse_values(path, lines, cells, column, _advice("count", "categorical"))
+    parsed = parse_values(place, cells, reader, _advice("count", "categorical"))
     values = np.nan_to_num(parsed.values)
-    _refuse_first(
-        (values < 0) | (values != np.floor(values)),
-        f"a whole number of 0 or more{_advice('count', 'numeric')}",
-        (path, lines, cells, column),
-    )
+    is_wrong = (values < 0) | (values != np.floor(values))
+    expected = f"a whole number of 0 or more{_advice('count', 'numeric')}"
+    _refuse_first(is_wrong, expected, place, cells)
     return parsed
 
 
-def parse_truths(
-    path: Path, lines: NDArray[np.int64], cells: Sequence[str], column: str
-) -> ParsedColumn:
-    """Return a column of 0 and 1, or true and false in any case; missing ones as elsewhere.
+def parse_truths(place: Place, cells: Sequence[str], reader: CellReader) -> ParsedColumn:
+    """Return a column of 0 and 1, or words for them; missing ones as elsewhere.
 
     Raises:
         InputFileError: At the first cell that is none.
     """
-    texts = [cell.strip().lower() for cell in cells]
-    numbers = [_TRUTH[text] if text in _TRUTH else number_in(text) for text in texts]
-    is_wrong = np.array(
-        [number is None or not (isnan(number) or number in (0, 1)) for number in numbers]
-    )
-    if is_wrong.any():
-        found = numbers[int(np.argmax(is_wrong))]
-        fitting = "categorical" if found is None else _kind_of_number(found)
+    truths = {cell: reader.truth(cell) for cell in set(cells)}
+    found = [truths[cell] for cell in cells]
+    if None in found:
+        number = reader.number(cells[found.index(None)])
+        fitting = "categorical" if number is None else _kind_of_number(number)
         expected = f"0, 1, true or false{_advice('binary', fitting)}"
-        _refuse_first(is_wrong, expected, (path, lines, cells, column))
-    values = np.array(numbers, dtype=np.float64)
+        _refuse_first(np.array([value is None for value in found]), expected, place, cells)
+    values = np.array(found, dtype=np.float64)
     return ParsedColumn(values=values, n_missing=int(np.isnan(values).sum()), n_infinite=0)
 
 
 def _refuse_first(
-    is_wrong: NDArray[np.bool_],
-    expected: str,
-    place: tuple[Path, NDArray[np.int64], Sequence[str], str],
+    is_wrong: NDArray[np.bool_], expected: str, place: Place, cells: Sequence[str]
 ) -> None:
-    path, lines, cells, column = place
     if is_wrong.any():
         at = int(np.argmax(is_wrong))
-        raise InputFileError(
-            f"{path}, line {lines[at]}, column {column}: found {excerpt(cells[at])}; expected "
-            f"{expected}"
-        )
+        raise place.error(at, f"found {excerpt(cells[at])}; expected {expected}")
 
 
 def _kind_of_number(number: float) -> str:
@@ -155,43 +152,54 @@ def _advice(kind: str, fitting: str) -> str:
     return f", since the feature is {kind}; kind {fitting} would fit"
 
 
-def parse_times(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> NDArray[np.int64]:
-    """Return (N,) nanoseconds since 1970; text without an offset is UTC.
+def parse_times(place: Place, cells: Sequence[str], parser: TimestampParser) -> ParsedTimes:
+    """Return N times.
 
     Raises:
         InputFileError: At the first cell that is no time.
     """
+    read = parser.read(cells)
+    if read is not None:
+        return read
     texts = [cell.strip() for cell in cells]
-    times = _TIMES.parse(texts)
-    if times is not None:
-        return times
+    read = parser.read(texts)
+    return _times_one_by_one(place, texts, parser) if read is None else read
+
+
+def _times_one_by_one(place: Place, texts: Sequence[str], parser: TimestampParser) -> ParsedTimes:
     times = np.empty(len(texts), dtype=np.int64)
+    repeats = np.zeros(len(texts), dtype=np.int64)
+    n_skipped = 0
     for position, text in enumerate(texts):
         try:
-            times[position] = _TIMES.parse_one(text)
+            one = parser.read_one(text)
         except DecodeError as exc:
-            raise InputFileError(
-                f"{path}, line {lines[position]}, column timestamp: {exc.detail}"
-            ) from None
-    return times
+            raise place.error(position, exc.detail) from None
+        times[position] = one.times[0]
+        n_skipped += one.n_skipped
+        if one.repeats_ns is not None:
+            repeats[position] = one.repeats_ns[0]
+    return ParsedTimes(
+        times=times, repeats_ns=repeats if repeats.any() else None, n_skipped=n_skipped
+    )
 
 
-def parse_series(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> list[str]:
+def parse_series(place: Place, cells: Sequence[str]) -> list[str]:
     """Return N series keys, unchanged.
 
     Raises:
         InputFileError: At the first key that is empty or too long.
     """
-    for line, cell in zip(lines.tolist(), cells, strict=True):
-        if not 0 < len(cell) <= MAX_KEY_CHARACTERS:
-            raise InputFileError(
-                f"{path}, line {line}, column series: {len(cell)} characters; expected a key of 1 "
-                f"to {MAX_KEY_CHARACTERS}"
+    for key in set(cells):
+        if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+            raise place.error(
+                cells.index(key),
+                f"{len(key)} characters; expected a key of 1 to {MAX_KEY_CHARACTERS}",
             )
     return list(cells)
 
 
-def parse_labels(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> NDArray[np.int8]:
+def parse_labels(place: Place, cells: Sequence[str]) -> NDArray[np.int8]:
     """Return (N,) 0, 1, or -1 where the cell is empty.
 
     Raises:
@@ -200,8 +208,5 @@ def parse_labels(path: Path, lines: NDArray[np.int64], cells: Sequence[str]) -> 
     labels = [_LABELS.get(cell.strip()) for cell in cells]
     if None in labels:
         position = labels.index(None)
-        raise InputFileError(
-            f"{path}, line {lines[position]}, column label: found {excerpt(cells[position])}; "
-            "expected 0 or 1"
-        )
+        raise place.error(position, f"found {excerpt(cells[position])}; expected 0 or 1")
     return np.array(labels, dtype=np.int8)

@@ -6,42 +6,102 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from stream_vae.core.excerpts import printable
+from stream_vae.edges.files.csv_dialect import (
+    HEAD_BYTES,
+    CsvDialect,
+    FoundDialect,
+    find_dialect,
+)
 from stream_vae.errors import InputFileError
 
 MAX_ROW_CHARACTERS = 1_048_576
 """Of one row, decompressed. A compressed file can hold a line of gigabytes in kilobytes."""
 
+_Binary = io.BufferedReader | gzip.GzipFile
 
-def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with its first line; all errors of a file are translated.
+
+class CsvRows:
+    """Rows of one file.
 
     Args:
         path: A name that ends in `.gz` is decompressed.
-
-    Raises:
-        InputFileError: With file, and line where there is one.
+        told: What the operator tells of its form.
     """
-    line = 0
-    try:
-        with _open(path) as text:
-            lines = _RowLines(text)
-            reader = csv.reader(lines, strict=True)
-            for cells in reader:
-                yield line + 1, cells
-                line = reader.line_num
-                lines.start_row()
-    except csv.Error as exc:
-        raise InputFileError(
-            f"{path}, line {line + 1}: {printable(str(exc))}; expected comma-separated values"
-        ) from exc
-    except UnicodeDecodeError:
-        raise InputFileError(_not_utf8(path)) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
-        raise InputFileError(f"{path}: not a whole gzip file ({exc})") from exc
-    except OSError as exc:
-        raise InputFileError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+
+    def __init__(self, path: Path, told: CsvDialect = CsvDialect()) -> None:  # noqa: B008 - frozen
+        self._path = path
+        self._told = told
+        self.notes: tuple[str, ...] = ()
+        """What was found of the file's form, where it is not the usual; once rows are read."""
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield each row with its first line; all errors of a file are translated.
+
+        Raises:
+            InputFileError: With file, and line where there is one.
+        """
+        line = 0
+        dialect = None
+        try:
+            with _open_binary(self._path) as binary:
+                head = binary.read(HEAD_BYTES)
+                dialect = find_dialect(self._path, head, self._told)
+                self.notes = dialect.notes
+                text = io.TextIOWrapper(
+                    _with_head(binary, head), encoding=dialect.encoding, newline=""
+                )
+                line = dialect.n_skipped
+                for _ in range(dialect.n_skipped):
+                    text.readline(MAX_ROW_CHARACTERS)
+                lines = _RowLines(text)
+                reader = csv.reader(lines, strict=True, delimiter=dialect.delimiter)
+                for cells in reader:
+                    yield line + 1, cells
+                    line = reader.line_num + dialect.n_skipped
+                    lines.start_row()
+        except csv.Error as exc:
+            raise InputFileError(
+                f"{self._path}, line {line + 1}: {printable(str(exc))}; expected comma-separated "
+                "values, or the delimiter told: --delimiter"
+            ) from exc
+        except UnicodeError:
+            raise InputFileError(_undecodable(self._path, dialect)) from None
+        except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
+            raise InputFileError(f"{self._path}: not a whole gzip file ({exc})") from exc
+        except OSError as exc:
+            raise InputFileError(f"{self._path}: cannot be read: {exc.strerror or exc}") from exc
+
+
+def _open_binary(path: Path) -> _Binary:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _with_head(binary: _Binary, head: bytes) -> _Binary:
+    """Return a file from its beginning, of which the head has been read; it may be a pipe."""
+    if binary.seekable():
+        binary.seek(0)
+        return binary
+    return io.BufferedReader(_Again(binary, head))
+
+
+class _Again(io.RawIOBase):
+    """A stream with its head put back."""
+
+    def __init__(self, rest: _Binary, head: bytes) -> None:
+        self._rest = rest
+        self._head = head
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._head[: len(buffer)] or self._rest.read(len(buffer))
+        self._head = self._head[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
 
 
 class _RowLines:
@@ -68,17 +128,12 @@ class _RowLines:
         return line
 
 
-def _open(path: Path) -> io.TextIOWrapper:
-    # utf-8-sig drops the byte order mark that spreadsheets put first.
-    return io.TextIOWrapper(_open_binary(path), encoding="utf-8-sig", newline="")
-
-
-def _open_binary(path: Path) -> io.BufferedReader | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def _not_utf8(path: Path) -> str:
-    """Return the message with the exact line: the reader decodes far ahead of the rows."""
+def _undecodable(path: Path, dialect: FoundDialect | None) -> str:
+    """Return the message, with the exact line of UTF-8: text is decoded far ahead of the rows."""
+    if dialect is not None and dialect.encoding != "utf-8-sig":
+        expected = "expected text of that encoding (--encoding for another)"
+        return f"{path}: not {dialect.encoding}; {expected}"
+    remedy = "expected UTF-8 text, or another encoding told: --encoding cp1252 (Windows), utf-16"
     # The first line that does not end within the limit may end within a character.
     with _open_binary(path) as binary:
         for number, line in enumerate(iter(lambda: binary.readline(MAX_ROW_CHARACTERS), b""), 1):
@@ -86,5 +141,5 @@ def _not_utf8(path: Path) -> str:
                 line.decode()
             except UnicodeDecodeError as exc:
                 found = f"byte 0x{line[exc.start]:02x}"
-                return f"{path}, line {number}: {found} is not UTF-8; expected UTF-8 text"
-    return f"{path}: not UTF-8; expected UTF-8 text"
+                return f"{path}, line {number}: {found} is not UTF-8; {remedy}"
+    return f"{path}: not UTF-8; {remedy}"

@@ -13,6 +13,16 @@ from stream_vae.edges.files.csv_readings import EVENT_STEP_NS, CsvReadings
 from stream_vae.errors import InputFileError
 
 _SMALLEST_STEP_NS = 1_000_000
+_USUAL_STEPS_NS = tuple(
+    round(number * unit)
+    for unit, numbers in (
+        (10**6, (1, 2, 5, 10, 20, 25, 40, 50, 100, 200, 250, 500)),
+        (10**9, (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 90)),
+        (60 * 10**9, (2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)),
+        (3600 * 10**9, (2, 3, 4, 6, 8, 12, 24, 168)),
+    )
+    for number in numbers
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +47,14 @@ class DataReport:
     features: tuple[Feature, ...]
     step_seconds: float
     step_is_inferred: bool
+    step_agreement: float
+    """Share of the times between consecutive rows that are within a tenth of the step."""
     unsorted_rows: int
     """Rows older than an earlier row of their series; they were sorted."""
     duplicate_rows: int
-    """Rows dropped because a later row of the series falls in the same step."""
+    """Rows merged into a later row of their series in the same step, cell by cell."""
     snapped_rows: int
-    """Rows whose time was not on the grid and was rounded down to its step."""
+    """Rows whose time was not on the grid and was moved to its nearest point."""
     missing_steps: int
     """Steps between the first and the last of a series without a row."""
     missing_cells: dict[str, int]
@@ -67,33 +79,32 @@ def to_training_series(
 
     Args:
         readings: As read.
-        step_seconds: Width of the grid; None infers the most common time between consecutive rows
-            of a series (the smallest of equally common ones).
+        step_seconds: Width of the grid; None infers it, see `_infer_step`.
 
     Raises:
         InputFileError: If a feature is never observed, or no step can be inferred.
     """
     _check_features(readings)
     keys, row_lists = rows_by_series(readings.series)
-    step_ns = _infer_step(readings, row_lists) if step_seconds is None else _as_ns(step_seconds)
+    gaps = np.concatenate(
+        [np.diff(np.unique(readings.times[rows])) for rows in row_lists] or [np.empty(0, np.int64)]
+    )
+    step_ns = _infer_step(readings, gaps) if step_seconds is None else _as_ns(step_seconds)
     if step_ns < _SMALLEST_STEP_NS:
         raise InputFileError(
             f"step is {step_ns / 1e9:g} s; expected at least a millisecond: give step_seconds"
         )
-    grid = readings.times - readings.times % step_ns
+    grid = (readings.times + step_ns // 2) // step_ns * step_ns
     series: list[SeriesArrays] = []
     for key, rows in zip(keys, row_lists, strict=True):
-        kept = _last_of_each_step(rows, grid)
-        labels = None if readings.labels is None else readings.labels[kept]
-        series.append(
-            SeriesArrays(key=key, times=grid[kept], values=readings.values[kept], labels=labels)
-        )
+        series.append(_merged(key, rows, grid, readings))
     report = DataReport(
         rows=len(readings),
         series=len(series),
         features=readings.features,
         step_seconds=step_ns / 1e9,
         step_is_inferred=step_seconds is None,
+        step_agreement=_agreement(gaps, step_ns),
         unsorted_rows=sum(_count_unsorted(readings.times[rows]) for rows in row_lists),
         duplicate_rows=len(readings) - sum(len(one.times) for one in series),
         snapped_rows=int((grid != readings.times).sum()),
@@ -115,7 +126,7 @@ def _check_features(readings: CsvReadings) -> None:
         files = ", ".join(str(path) for path in readings.paths)
         raise InputFileError(
             f"{files}, column {printable(name)}: wholly empty from line 2 to the end; expected at "
-            "least one value, or a file without the column"
+            f"least one value, or the column left out: --ignore {printable(name)}"
         )
 
 
@@ -147,26 +158,60 @@ def _as_ns(step_seconds: float) -> int:
     return step_ns
 
 
-def _infer_step(readings: CsvReadings, row_lists: list[NDArray[np.int64]]) -> int:
-    gaps = np.concatenate([np.diff(np.unique(readings.times[rows])) for rows in row_lists])
+def _infer_step(readings: CsvReadings, gaps: NDArray[np.int64]) -> int:
+    """Return the step that most times between rows are, or jitter about.
+
+    The most common gap (the smallest of equally common ones) if two thirds of the gaps are that;
+    else, if half of them are within a fifth of their median, the mean of these to three digits, or
+    the usual width within a hundredth of it.
+    """
     if not len(gaps):
         files = ", ".join(str(path) for path in readings.paths)
         raise InputFileError(
             f"{files}, column timestamp: no series has two different times, so no step can be "
-            "inferred; expected more readings, or step_seconds set"
+            "inferred; expected more readings, or the step told: --step-seconds"
         )
     widths, counts = np.unique(gaps, return_counts=True)
-    return int(widths[np.argmax(counts)])
+    common = int(widths[np.argmax(counts)])
+    if 3 * counts.max() > 2 * len(gaps):
+        return common
+    median = float(np.median(gaps))
+    near = gaps[np.abs(gaps - median) <= median / 5]
+    if 2 * len(near) < len(gaps):
+        return common
+    mean = float(near.mean())  # of gaps in a row all but the ends cancels out
+    nearest = min(_USUAL_STEPS_NS, key=lambda width: abs(width - mean))
+    if abs(nearest - mean) <= mean / 100:
+        return nearest
+    digit = int(10 ** max(np.floor(np.log10(mean)) - 2, 0))
+    return max(round(mean / digit), 1) * digit
 
 
-def _last_of_each_step(rows: NDArray[np.int64], grid: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return rows in order of their step, for each step the last one in the files."""
+def _agreement(gaps: NDArray[np.int64], step_ns: int) -> float:
+    return float((np.abs(gaps - step_ns) <= step_ns / 10).mean()) if len(gaps) else 1.0
+
+
+def _merged(
+    key: str, rows: NDArray[np.int64], grid: NDArray[np.int64], readings: CsvReadings
+) -> SeriesArrays:
+    """Return a series in order of its steps; a later row's cells replace those of an earlier one.
+
+    A cell without a value replaces nothing, and a step is anomalous if one of its rows is.
+    """
     ordered = rows[np.argsort(grid[rows], kind="stable")]
     steps = grid[ordered]
-    is_last = np.ones(len(ordered), dtype=bool)
-    is_last[:-1] = steps[1:] > steps[:-1]
-    kept: NDArray[np.int64] = ordered[is_last]
-    return kept
+    is_first = np.ones(len(ordered), dtype=bool)
+    is_first[1:] = steps[1:] > steps[:-1]
+    values = readings.values[ordered]
+    labels = None if readings.labels is None else readings.labels[ordered]
+    if not is_first.all():
+        firsts = np.flatnonzero(is_first)
+        observed, features = np.nonzero(~np.isnan(values))
+        merged = np.full((len(firsts), values.shape[1]), np.nan)
+        merged[(np.cumsum(is_first) - 1)[observed], features] = values[observed, features]
+        values = merged
+        labels = None if labels is None else np.maximum.reduceat(labels, firsts)
+    return SeriesArrays(key=key, times=steps[is_first], values=values, labels=labels)
 
 
 def _count_unsorted(times: NDArray[np.int64]) -> int:

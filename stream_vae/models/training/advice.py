@@ -102,7 +102,7 @@ def advise_on_constants(
         distinct, counts = np.unique(observed, return_counts=True)
         share, usual = counts.max() / len(observed), float(distinct[np.argmax(counts)])
         if len(distinct) == 1:
-            text = f"always {usual:g}: it carries no information; drop it with --drop"
+            text = f"always {usual:g}: it carries no information; leave it out with --ignore"
             yield Advice(kind="constant", text=text, feature=feature.name)
         elif share >= _NEAR_CONSTANT and feature.kind == "numeric":
             text = (
@@ -133,7 +133,7 @@ def advise_on_counters(
         resets = f" but for {back:,} resets" if back else ""
         text = (
             f"only {way}{resets}: a counter or the number of a row, soon beyond all that was seen "
-            "in training; let the producer send its difference or rate, or drop it with --drop"
+            "in training; let the producer send its difference or rate, or leave it out: --ignore"
         )
         yield Advice(kind="counter", text=text, feature=feature.name)
 

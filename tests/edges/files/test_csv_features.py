@@ -134,7 +134,7 @@ def test_a_models_categories_are_kept_and_others_are_unseen(tmp_path: Path) -> N
 def test_more_categories_than_allowed_are_refused_with_advice(tmp_path: Path) -> None:
     """Control: as many as allowed are read."""
     path = write(tmp_path, ["a", "b", "a", "c"])
-    told = r'line 5, column x: found "c", the 3\. category; expected at most 2.*--drop.*hash'
+    told = r'line 5, column x: found "c", the 3\. category; expected at most 2.*--ignore.*hash'
     with pytest.raises(InputFileError, match=told):
         read_csv([path], ColumnChoice(max_categories=2))
     assert len(read_csv([path], ColumnChoice(max_categories=3)).features[0].categories) == 3

@@ -94,6 +94,30 @@ def test_the_most_common_time_between_rows_is_the_step(seconds: list[float], ste
     assert report.step_seconds == step
 
 
+@pytest.mark.parametrize(("period", "step"), [(60.0, 60.0), (15.0, 15.0), (7.3, 7.3)])
+def test_a_clock_that_jitters_and_repeats_itself_has_the_step_it_jitters_about(
+    period: float, step: float
+) -> None:
+    """Each point is told to its nearest step, so none is lost."""
+    rng = np.random.default_rng(3)
+    at = np.arange(1, 200) * period + rng.uniform(-0.4, 0.4, 199)
+    twice = [*at.tolist(), *(at[::20] + 0.011).tolist()]
+    series, report = to_training_series(make_readings([("a", t, 1, t) for t in twice]))
+    assert report.step_seconds == pytest.approx(step, rel=1e-3)
+    assert report.step_agreement > 0.8
+    if period == step == 60.0:
+        assert len(series[0].times) == 199
+        assert report.missing_steps == 0
+
+
+def test_rows_of_one_step_are_merged_cell_by_cell() -> None:
+    """An outer join of two sensors; a missing cell replaces nothing."""
+    rows = [("a", 0, 1, NAN), ("a", 0, NAN, 2), ("a", 10, 3, 4), ("a", 10, 5, NAN), ("a", 20, 6, 7)]
+    series, report = to_training_series(make_readings(rows), step_seconds=10)
+    assert series[0].values.tolist() == [[1, 2], [5, 4], [6, 7]]
+    assert report.duplicate_rows == 2
+
+
 def test_steps_are_not_inferred_across_series() -> None:
     rows = [("a", 0.0, 1.0, 2.0), ("b", 1.0, 1.0, 2.0), ("a", 60.0, 1.0, 2.0)]
     _, report = to_training_series(make_readings(rows))
@@ -137,7 +161,7 @@ def test_every_step_holds_the_last_row_that_fell_into_it(
     readings = make_readings([(key, at, number, 1) for number, (key, at) in enumerate(rows)])
     expected: dict[str, dict[int, float]] = {}
     for number, (key, at) in enumerate(rows):
-        expected.setdefault(key, {})[at - at % step] = number
+        expected.setdefault(key, {})[(2 * at + step) // (2 * step) * step] = number
     series, report = to_training_series(readings, step_seconds=step)
     assert [one.key for one in series] == list(expected)
     for one in series:

@@ -1,0 +1,110 @@
+"""Input files of the offline commands, by what the command line and the settings tell of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from stream_vae.commands.options import FileOptions
+from stream_vae.core.excerpts import printable
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.edges.files.csv_dialect import CsvDialect
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.csv_readings import CsvFiles, CsvReadings
+from stream_vae.edges.files.text_format import TextFormat
+from stream_vae.errors import ConfigError
+from stream_vae.inputs.cell_values import CellFormat, DecimalMark
+from stream_vae.inputs.reading_format import ReadingFormat
+
+_DECIMALS: dict[str, DecimalMark] = {",": ",", ".": ".", "comma": ",", "point": "."}
+
+
+class ReadingFiles(Protocol):
+    """Files, one after the other, as one history."""
+
+    @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        """What the files have that is no feature, of what was read so far."""
+        ...
+
+    @property
+    def has_seam(self) -> bool:
+        """Whether an hour seems to stand twice in what was read, though no zone is told."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found or left out, for the operator, in what was read so far."""
+        ...
+
+    def iter_batches(self) -> Iterator[ReadingBatch]:
+        """Yield all readings, in batches."""
+        ...
+
+    def read(self) -> CsvReadings:
+        """Return all readings."""
+        ...
+
+
+def open_files(
+    paths: Sequence[Path], choice: ColumnChoice, options: FileOptions, settings: ReadingFormat
+) -> ReadingFiles:
+    """Return the files, not yet read.
+
+    Args:
+        paths: One or more.
+        choice: Roles of columns.
+        options: Of the command line; they override settings.
+        settings: Those of the input: words and zone hold for files too.
+
+    Raises:
+        ConfigError: If an option cannot be meant.
+    """
+    return CsvFiles(paths, _told(choice, options, settings))
+
+
+def _told(choice: ColumnChoice, options: FileOptions, settings: ReadingFormat) -> ColumnChoice:
+    return replace(
+        choice,
+        timestamp=options.timestamp_column,
+        series=options.series_column,
+        name=options.name_column,
+        value=options.value_column,
+        drop=choice.drop | frozenset(options.ignore),
+        text=text_format(options, settings),
+    )
+
+
+def text_format(options: FileOptions, settings: ReadingFormat) -> TextFormat:
+    """Return how text of files is read.
+
+    Raises:
+        ConfigError: If an option cannot be meant.
+    """
+    if options.decimal is not None and options.decimal not in _DECIMALS:
+        raise ConfigError(f"--decimal: found {options.decimal!r}; expected , or .")
+    delimiter = options.delimiter
+    if delimiter in ("tab", "\\t"):
+        delimiter = "\t"
+    return TextFormat(
+        dialect=CsvDialect(encoding=options.encoding, delimiter=delimiter),
+        cells=CellFormat(
+            missing_words=(*settings.missing_words, *options.missing_words),
+            value_words=settings.value_words,
+            decimal=None if options.decimal is None else _DECIMALS[options.decimal],
+            units=options.units,
+        ),
+        timestamp_format=options.timestamp_format or "auto",
+        timestamp_zone=options.timestamp_zone or settings.timestamp_zone,
+    )
+
+
+def note_rows(notes: Sequence[str], ignored: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what to tell of input files: a title, and the text."""
+    if ignored:
+        yield (
+            "columns that are no feature of the model, ignored",
+            ", ".join(map(printable, ignored)),
+        )
+    for note in notes:
+        yield "input", printable(note, 300)
