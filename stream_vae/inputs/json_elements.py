@@ -211,4 +211,6 @@ def element_documents(document: Any, layout: RecordLayout) -> Sequence[Any]:
     found = document
     for name in () if layout.records_path == (WHOLE_RECORD,) else layout.records_path:
         found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, list) else [document]
+    if isinstance(found, list):
+        return found
+    return [found if isinstance(found, dict) else document]

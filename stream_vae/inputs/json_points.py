@@ -52,9 +52,11 @@ class JsonPointParser:
         self._is_object = "field" in self._template.fields
         labels = [_label(part, fmt) for part in self._template.fields if part != "field"]
         type_ = dict[str, _Scalar] if self._is_object else _Scalar
-        self._layout = RecordLayout(
-            fmt, [ValueField(path=split_path(fmt.value_field), type=type_)], labels=labels
+        path, _, other = fmt.value_field.partition("|")
+        value = ValueField(
+            path=split_path(path), type=type_, other=split_path(other) if other else None
         )
+        self._layout = RecordLayout(fmt, [value], labels=labels)
         self._names = [feature.name for feature in features]
         sent = {name: fmt.feature_fields.get(name, name) for name in self._names}
         self._feature_of = {sent[name]: k for k, name in enumerate(self._names)}
@@ -68,7 +70,7 @@ class JsonPointParser:
         """Return the readings of the valid elements; add the errors of the others to `errors`."""
         elements = self._elements.parse(batch, errors)
         labels = [_scalars(self._layout.column(field, elements)) for field in self._layout.labels]
-        found = self._layout.cells_of(elements)
+        found = self._cells_of(elements)
         if self._is_object:
             owners, features, cells = self._objects(elements, labels, found, errors)
         else:
@@ -84,6 +86,14 @@ class JsonPointParser:
             ignored=ignored,
             ignored_fields=self._names_in(elements, labels, found, ignored[0]) if ignored else (),
         )
+
+    def _cells_of(self, elements: Elements) -> list[Any]:
+        """Return what stands in the one or the other place of the value."""
+        found = self._layout.cells_of(elements)
+        if self._layout.values[0].other is None or None not in found:
+            return found
+        others = self._layout.others_of(0, elements.structs)
+        return [other if cell is None else cell for cell, other in zip(found, others, strict=True)]
 
     def _features(self, labels: Sequence[Sequence[Any]], n: int) -> list[int]:
         """Return the feature of each element."""

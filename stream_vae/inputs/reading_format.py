@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 
 from stream_vae.inputs.cell_values import CellFormat
+from stream_vae.inputs.presets import Preset
 from stream_vae.inputs.series_keys import KeyFormat
 from stream_vae.inputs.timestamps import check_time_settings
 
@@ -18,6 +19,10 @@ InputFormat = Literal["json", "vector", "otlp_proto", "otlp_json"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingFormat:
     """Where a record keeps its time, its series and its values."""
+
+    preset: Preset | None = None
+    """Producer whose records are read: other defaults for the settings below, which `config show`
+    shows. Settings that are given win."""
 
     format: InputFormat = "json"
     """`json`: one object per record, a field per feature. `vector`: an object with a `values` array
@@ -40,8 +45,8 @@ class ReadingFormat:
 
     records_path: str = ""
     """Field (dotted path allowed) of an array of readings, or `$` where the record is an array. The
-    other paths then begin in its elements; `$.host` is a field of the record. Without the array a
-    record is a reading itself."""
+    other paths then begin in its elements; `$.host` is a field of the record. An object in place of
+    the array is one reading; without any, the record itself is."""
 
     series_field: str | None = None
     """Field (dotted path allowed) of the series key, or a text with several in braces
@@ -65,7 +70,8 @@ class ReadingFormat:
 
     value_field: str | None = None
     """Field (dotted path allowed) of the value of records that hold one each, with its name, or of
-    an object of such values by name; unset, each feature has a field of its own."""
+    an object of such values by name; `a|b` is b where a finds nothing. Unset, each feature has a
+    field of its own."""
 
     name_field: str | None = None
     """Field (dotted path allowed) of the name of such a value."""

@@ -163,7 +163,9 @@ class RecordLayout:
         if self.records_path == (WHOLE_RECORD,):
             return record if isinstance(record, list) else (record,)
         found = self._array_of_whole(record)
-        return (record,) if found is None else found
+        if isinstance(found, list):
+            return found
+        return (record if found is None else found,)
 
     def times_of(self, elements: Elements) -> list[Any] | None:
         """Return E times, not yet parsed; None where they are Kafka's of the records."""
@@ -279,7 +281,7 @@ class RecordLayout:
         if self.records_path is None:
             self.strict_type, self.loose_type = strict, loose
         elif self.records_path == (WHOLE_RECORD,):
-            self.strict_type, self.loose_type = strict | list[strict], loose | list[loose]  # type: ignore[valid-type]
+            self.strict_type, self.loose_type = _one_or_several(strict), _one_or_several(loose)
         else:
             # A record without the array is an element itself.
             path = self.records_path
@@ -295,13 +297,17 @@ class RecordLayout:
         for field in self.fields:
             if field.is_outer:
                 _plant(whole, field.path, field.kind)
-        leaf = FieldKind(type=list[element] | None, check=ANY.check)  # type: ignore[valid-type]
+        leaf = FieldKind(type=_one_or_several(element) | None, check=ANY.check)
         _plant(whole, path, leaf)
         self._whole_tree = whole
         return _struct_of(whole, is_lenient=True)
 
     def _getter(self, *paths: FieldPath) -> Callable[[object], Any]:
         return _getter(self._tree, *paths)
+
+
+def _one_or_several(element: type[msgspec.Struct]) -> Any:
+    return element | list[element]  # type: ignore[valid-type]
 
 
 def leaf_paths(document: object, limit: int) -> list[str]:

@@ -28,6 +28,7 @@ from stream_vae.settings.sources import (
     CONFIG_VARIABLE,
     SECRETS_VARIABLE,
     FlagsSource,
+    PresetSource,
     SecretsSource,
     Source,
     TextSource,
@@ -85,7 +86,9 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     secrets_dir: FilePath | None = None,
 ) -> LoadedSettings:
-    """Return the effective settings: defaults < YAML < secrets < environment < command line.
+    """Return the effective settings.
+
+    The later win: defaults, a preset of the input, YAML, secrets, environment, command line.
 
     Args:
         config: YAML file; None looks at `STREAM_VAE_CONFIG`, and does without.
@@ -100,7 +103,7 @@ def load_settings(
     """
     if environ is None:
         environ = os.environ
-    sources = _read(config, overrides or {}, environ, secrets_dir)
+    sources = _with_preset(_read(config, overrides or {}, environ, secrets_dir))
     given = {
         path: _Given(value=value, source=source)
         for source in sources
@@ -142,6 +145,16 @@ def _read(
         # Without the unreadable ones, the other sources could look contradictory.
         raise refuse(errors)
     return sources
+
+
+def _with_preset(sources: list[Source]) -> list[Source]:
+    """Return the sources and, lowest, the preset that they name."""
+    preset: object = None
+    for source in sources:
+        section = source().get("input")
+        if isinstance(section, dict):
+            preset = section.get("preset", preset)
+    return sources if preset is None else [PresetSource(preset), *sources]
 
 
 def _single_settings() -> list[FieldSpec]:

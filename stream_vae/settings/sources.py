@@ -15,6 +15,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from stream_vae.inputs.presets import PRESETS
 from stream_vae.settings.fields import Path, field_specs, is_setting
 from stream_vae.settings.model import NESTING, PREFIX, Settings
 from stream_vae.settings.setting_errors import SettingError, UnreadableError
@@ -140,7 +141,24 @@ class FlagsSource(InitSettingsSource):
         return "command line"
 
 
-Source = YamlSource | SecretsSource | VariablesSource | FlagsSource
+class PresetSource(InitSettingsSource):
+    """Settings of a producer's preset.
+
+    Args:
+        preset: Its name; an unknown one gives none, and the model reports it.
+    """
+
+    def __init__(self, preset: object) -> None:
+        self._preset = preset
+        found = next((values for name, values in PRESETS.items() if name == preset), {})
+        super().__init__(Settings, {"input": dict(found)})
+
+    def origin(self, _: Path) -> str:
+        """Return `preset` and its name."""
+        return f"preset {self._preset}"
+
+
+Source = YamlSource | SecretsSource | VariablesSource | FlagsSource | PresetSource
 
 
 def spell(path: Path, source: Source) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stream_vae.errors import ConfigError
 from stream_vae.settings import LoadedSettings, Settings, load_settings
 from stream_vae.settings.fields import FieldSpec, field_specs
+from stream_vae.settings.show import to_yaml
 
 WriteYaml = Callable[[str], Path]
 LEAVES = [spec for spec in field_specs().values() if spec.kind == "value"]
@@ -141,6 +142,7 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
     texts = {
         "input.timestamp_zone": "Europe/Berlin",
         "kafka.sasl_mechanism": "OAUTHBEARER",
+        "input.preset": "fluent_bit",
         "input.decimal": ",",
         "detect.range_margin": "0.05",
         "detect.incident.cooldown_s": "60",
@@ -511,3 +513,24 @@ def test_settings_load_neither_the_model_nor_the_statistics() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip() == "['pydantic']"
+
+
+def test_a_preset_gives_defaults_that_are_shown_and_given_settings_win(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("input: {preset: telegraf, series_field: null, feature_name: '{field}'}\n")
+    loaded = load_settings(config, environ={"STREAM_VAE_INPUT__NAME_FIELD": "measurement"})
+    found = loaded.settings.input
+    assert (found.preset, found.value_field, found.records_path) == (
+        "telegraf",
+        "fields",
+        "metrics",
+    )
+    assert (found.series_field, found.feature_name) == (None, "{field}")
+    assert found.name_field == "measurement"
+    assert loaded.origins["input.value_field"] == "preset telegraf"
+    assert loaded.origins["input.feature_name"].startswith(str(config))
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(loaded))
+    assert load_settings(again, environ={}).settings == loaded.settings
+    with pytest.raises(ConfigError, match=r"input\.preset"):
+        load({"STREAM_VAE_INPUT__PRESET": "telegraph"})
