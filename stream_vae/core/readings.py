@@ -42,3 +42,15 @@ class ReadingBatch:
             arrivals=self.arrivals[which],
             values=self.values[which],
         )
+
+    def followed_by(self, more: "ReadingBatch") -> "ReadingBatch":
+        """Return these readings and more of the same topic."""
+        return ReadingBatch(
+            topic=self.topic,
+            partitions=np.concatenate((self.partitions, more.partitions)),
+            offsets=np.concatenate((self.offsets, more.offsets)),
+            series=self.series + more.series,
+            times=np.concatenate((self.times, more.times)),
+            arrivals=np.concatenate((self.arrivals, more.arrivals)),
+            values=np.concatenate((self.values, more.values)),
+        )

@@ -83,6 +83,15 @@ class SeriesIndex:
         """Rows free for new series."""
         return self.capacity - len(self._row_of)
 
+    @property
+    def n_rows(self) -> int:
+        """Rows that are or were in use: all others lie behind them."""
+        return len(self._names)
+
+    def partitions_of(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return (K,) input partition of rows in use."""
+        return self._partition[rows]
+
     def name(self, row: int) -> SeriesName:
         """Return partition and key of a row.
 

@@ -1,11 +1,15 @@
 """Windows of the last T steps of each series, kept in arrays and cut for a whole poll at once.
 
-Event time is divided into a grid of `step_ns`. Each series holds its last T steps contiguously,
+Event time is rounded to a grid of `step_ns`. Each series holds its last T steps contiguously,
 newest last; a poll's steps are appended and windows are cut from the result. Copying all T steps
 costs less than indexing single steps in a ring buffer.
+
+Steps up to `lateness` before the newest one are still open: what arrives for them is put in its
+place, and the window that ends there is cut again. As many steps before the last T are kept.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,7 +18,8 @@ from numpy.typing import NDArray
 from stream_vae.core.columns import Columns
 from stream_vae.core.readings import ReadingBatch
 
-_NEVER = np.iinfo(np.int64).min
+NEVER = int(np.iinfo(np.int64).min)
+"""Number of the newest step of a series that has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,12 @@ class WindowConfig:
     """Missing steps in a row that a window bridges; a longer gap restarts warm-up."""
     min_observed: float
     """Smallest share of observed values with which a window is scored."""
+    lateness: int = 0
+    """L, steps before the newest one that are still open."""
+
+    def steps_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return (N,) number of the nearest grid point of each time; halves go up."""
+        return np.asarray((times + self.step_ns // 2) // self.step_ns, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +49,7 @@ class WindowBatch:
     rows: NDArray[np.int32]
     """(N,) row of each reading's series in the tables."""
     late: NDArray[np.bool_]
-    """(N,) older than the series' open step: not used at all. Windows of one step have no order in
+    """(N,) older than the series' open steps: not used at all. Windows of one step have no order in
     time, so nothing is late for them."""
     warming_up: NDArray[np.bool_]
     """(N,) the series has not filled one window since its start or its last long gap."""
@@ -51,7 +62,24 @@ class WindowBatch:
     windows: NDArray[np.float64]
     """(B, T, F) in input units; NaN = not observed."""
     end_times: NDArray[np.int64]
-    """(B,) start of the newest step, nanoseconds since 1970."""
+    """(B,) time of the newest step, nanoseconds since 1970."""
+
+    def take(self, which: NDArray[np.int64]) -> "WindowBatch":
+        """Return the batch of some of the readings.
+
+        Args:
+            which: (M,) positions, ascending; those of all readings that end a scorable window are
+                among them.
+        """
+        return WindowBatch(
+            rows=self.rows[which],
+            late=self.late[which],
+            warming_up=self.warming_up[which],
+            ready=np.searchsorted(which, self.ready),
+            revises=self.revises,
+            windows=self.windows,
+            end_times=self.end_times,
+        )
 
 
 def new_series(length: int, n_features: int) -> NDArray[np.void]:
@@ -65,12 +93,19 @@ def new_series(length: int, n_features: int) -> NDArray[np.void]:
     )
     begun: NDArray[np.void] = np.zeros((), row)
     begun["values"] = np.nan
-    begun["last_step"] = begun["first_step"] = _NEVER
+    begun["last_step"] = begun["first_step"] = NEVER
+    return begun
+
+
+def earlier_steps(lateness: int, n_features: int) -> NDArray[np.void]:
+    """Return the initial steps before the last T of a series: (L, F) in input units."""
+    begun: NDArray[np.void] = np.zeros((), [("values", "<f8", (lateness, n_features))])
+    begun["values"] = np.nan
     return begun
 
 
 class SeriesTable:
-    """The last T steps of every known series.
+    """The last T steps of every known series, and L before them.
 
     Each window contains exactly what had arrived up to its own reading: the result does not depend
     on how the stream was polled.
@@ -83,57 +118,129 @@ class SeriesTable:
 
     def __init__(self, config: WindowConfig, n_features: int, capacity: int) -> None:
         self._config = config
+        # An event has no place in time beside others.
+        self._lateness = config.lateness if config.length > 1 else 0
         self.state = Columns(new_series(config.length, n_features), capacity)
+        self.earlier = Columns(earlier_steps(self._lateness, n_features), capacity)
         self._values: NDArray[np.float64] = self.state["values"]  # (S, T, F)
+        self._earlier: NDArray[np.float64] = self.earlier["values"]  # (S, L, F)
         self._last_step: NDArray[np.int64] = self.state["last_step"]  # (S,)
         self._first_step: NDArray[np.int64] = self.state["first_step"]  # (S,)
 
     def start(self, rows: NDArray[np.int32]) -> None:
         """Initialise the rows of new series."""
         self.state.begin(rows)
+        self.earlier.begin(rows)
 
-    def step_start(self, time: int) -> int:
-        """Return the start of the step that a time falls into, nanoseconds since 1970."""
-        return time // self._config.step_ns * self._config.step_ns
+    def step_time(self, time: int) -> int:
+        """Return the grid point nearest to a time, nanoseconds since 1970."""
+        step_ns = self._config.step_ns
+        return (time + step_ns // 2) // step_ns * step_ns
 
     def newest_step(self, row: int) -> int:
-        """Return the start of the newest step of a series, nanoseconds since 1970."""
+        """Return the time of the newest step of a series, nanoseconds since 1970."""
         return max(int(self._last_step[row]), 0) * self._config.step_ns
 
-    def push(self, rows: NDArray[np.int32], readings: ReadingBatch) -> WindowBatch:
+    def last_steps(self, rows: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return (K,) number of the newest step of each series; far below 0 where there is none."""
+        return self._last_step[rows]
+
+    def values_at(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (K, F) values held for a step of each series; NaN where there are none."""
+        back = np.where(
+            self._last_step[rows] == NEVER, -1, self._last_step[rows] - steps
+        )  # steps before the newest
+        length = self._config.length
+        found = np.full((len(rows), self._values.shape[2]), np.nan)
+        recent = (back >= 0) & (back < length)
+        found[recent] = self._values[rows[recent], length - 1 - back[recent]]
+        older = (back >= length) & (back < length + self._lateness)
+        found[older] = self._earlier[rows[older], self._lateness - 1 - (back[older] - length)]
+        return found
+
+    def push(
+        self,
+        rows: NDArray[np.int32],
+        readings: ReadingBatch,
+        judged: NDArray[np.bool_] | None = None,
+        revises: NDArray[np.bool_] | None = None,
+    ) -> WindowBatch:
         """Add N readings and cut the windows that they complete.
 
-        Costs a few dozen array operations whatever N is.
+        Costs a few dozen array operations whatever N is, and as many again for each reading in a
+        row that comes after one of a later step.
 
         Args:
             rows: (N,) row of each reading's series, started before.
-            readings: Those of one series in arrival order.
+            readings: Those of one series in arrival order, each with all values of its step.
+            judged: (N,) whether a window is cut that ends with it; all, if not given.
+            revises: (N,) whether the newest step of its series, if it is of that, was judged
+                before; if not given, it was if it was there.
         """
         if not len(readings):
             return self.empty_batch()
         order = np.argsort(rows, kind="stable")
-        placed = self._place(rows[order], readings.times[order] // self._config.step_ns)
-        values = readings.values[order]
+        steps = self._config.steps_of(readings.times[order])
+        given = _Given(
+            rows=rows[order],
+            steps=steps,
+            values=readings.values[order],
+            judged=None if judged is None else judged[order],
+            revises=None if revises is None else revises[order],
+        )
+        rows = given.rows
+        parts = [self._add(which, given.take(which)) for which in self._rounds(rows, steps)]
+        return _joined(parts, order, rows, self._config.step_ns)
+
+    def _rounds(
+        self, rows: NDArray[np.int32], steps: NDArray[np.int64]
+    ) -> Iterator[NDArray[np.int64]]:
+        """Yield positions of readings to be added together.
+
+        A reading that is put among earlier steps begins a new round of its series: windows cut
+        before must not contain it.
+        """
+        everything = np.arange(len(rows))
+        if not self._lateness:
+            yield everything
+            return
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        last = self._last_step[rows[starts]]
+        last = np.where(last == NEVER, steps[starts], last)
+        back = cumulative_max(steps, group, starts, last) - steps
+        goes_back = (back > 0) & (back <= self._lateness)
+        if not goes_back.any():
+            yield everything
+            return
+        nth = np.cumsum(goes_back.astype(np.int64))
+        nth = nth - (nth[starts] - goes_back[starts])[group]
+        for number in np.unique(nth).tolist():
+            yield np.flatnonzero(nth == number)
+
+    def _add(self, which: NDArray[np.int64], given: "_Given") -> "_Added":
+        """Add the readings of a round, sorted by series."""
+        placed = self._place(given.rows, given.steps)
+        if given.judged is not None:
+            placed = replace(placed, complete=placed.complete & given.judged)
+        if given.revises is not None:
+            placed = replace(placed, revises=given.revises & (placed.back == 0))
         ready = np.flatnonzero(placed.complete)
-        windows = self._slide(placed, values, ready)
+        windows, was_there = self._slide(placed, given.values, ready)
         # The history holds the last reading of each step. A later reading of this poll may have
         # replaced this one; its window must not contain the later one.
-        windows[:, -1] = values[ready]
+        windows[:, -1] = given.values[ready]
         scorable = self._scorable(windows)
         if not scorable.all():  # windows are large: they are copied only where some drop out
             ready, windows = ready[scorable], windows[scorable]
-        late = np.empty(len(rows), np.bool_)
-        late[order] = placed.late
-        warming_up = np.empty(len(rows), np.bool_)
-        warming_up[order] = ~(placed.late | placed.complete)
-        return WindowBatch(
-            rows=rows,
-            late=late,
-            warming_up=warming_up,
-            ready=order[ready],
-            revises=placed.revises[ready],
+        return _Added(
+            which=which,
+            late=placed.late,
+            warming_up=placed.warming_up,
+            ready=ready,
+            revises=(placed.revises | was_there)[ready],
             windows=windows,
-            end_times=placed.step[ready] * self._config.step_ns,
+            steps=placed.step[ready],
         )
 
     def empty_batch(self) -> WindowBatch:
@@ -156,20 +263,22 @@ class SeriesTable:
         group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
         series = rows[starts]
         # A new series starts as if after an infinite gap.
-        unseen = self._last_step[series] == _NEVER
+        unseen = self._last_step[series] == NEVER
         last = np.where(unseen, steps[starts] - max_gap - 2, self._last_step[series])
         first = np.where(unseen, last, self._first_step[series])
 
-        newest = _cumulative_max(steps, group, starts, last)  # newest step up to each reading
+        newest = cumulative_max(steps, group, starts, last)  # newest step up to each reading
         before = np.empty_like(newest)
         before[1:] = newest[:-1]
         before[starts] = last
         advance = newest - before
         restart = advance > max_gap + 1
-        began = _cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
-        late = (steps < before) & (length > 1)
-        # Nothing older than a restart is read again, so a long gap takes T places at most.
-        moved = np.where(restart, length, np.minimum(advance, length))
+        began = cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
+        back = np.where(length > 1, newest - steps, 0)
+        late = back > self._lateness
+        # Nothing older than a restart is read again, so a long gap takes so many places at most.
+        held = length + self._lateness
+        moved = np.where(restart, held, np.minimum(advance, held))
         total = np.cumsum(moved)
         distance = total - (total[starts] - moved[starts])[group]
         ends = np.append(starts[1:], len(rows)) - 1
@@ -178,8 +287,10 @@ class SeriesTable:
         return _Placed(
             step=steps,
             late=late,
-            revises=(steps == before) & ~late & (length > 1),
-            complete=~late & (newest - began + 1 >= length),
+            back=back,
+            revises=(steps == before) & (length > 1),
+            complete=~late & (newest - back - began + 1 >= length),
+            warming_up=~late & (newest - back - began + 1 < length),
             group=group,
             distance=distance,
             series=series,
@@ -188,21 +299,35 @@ class SeriesTable:
 
     def _slide(
         self, placed: "_Placed", values: NDArray[np.float64], ready: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Shift the series and return the windows that end at the ready readings."""
-        length, n_features = self._config.length, values.shape[1]
-        n_places = length + placed.moved  # (G,) a series' history and the places it moves on
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Shift the series; return the windows of the ready readings.
+
+        Returns:
+            (B, T, F) windows, and (N,) whether a reading went back to a step that was there.
+        """
+        length, lateness, n_features = self._config.length, self._lateness, values.shape[1]
+        # (G,) a series' history and the places it moves on
+        n_places = lateness + length + placed.moved
         base = np.cumsum(n_places) - n_places
         line = np.full((int(n_places.sum()), n_features), np.nan)
-        # (places, T, F) without a copy: entry base + d is the series' window d places on.
+        # (places, T, F) without a copy: entry base + L + d is the series' window d places on.
         windows = np.moveaxis(sliding_window_view(line, length, axis=0, writeable=True), -1, 1)
-        windows[base] = self._values[placed.series]
-        first = base[placed.group] + placed.distance  # (N,) where each reading's window begins
+        windows[base + lateness] = self._values[placed.series]
+        for one in range(lateness):
+            line[base + one] = self._earlier[placed.series, one]
+        first = (base + lateness)[placed.group] + placed.distance - placed.back
         used = ~placed.late
-        line[first[used] + length - 1] = values[used]
-        self._values[placed.series] = windows[base + placed.moved]
+        at = first[used] + length - 1
+        was_there = np.zeros(len(first), np.bool_)
+        if placed.back.any():
+            was_there[used] = (placed.back[used] > 0) & ~np.isnan(line[at]).all(axis=1)
+        line[at] = values[used]
+        end = base + placed.moved
+        self._values[placed.series] = windows[end + lateness]
+        for one in range(lateness):
+            self._earlier[placed.series, one] = line[end + one]
         cut: NDArray[np.float64] = windows[first[ready]]
-        return cut
+        return cut, was_there
 
     def _scorable(self, windows: NDArray[np.float64]) -> NDArray[np.bool_]:
         B, length, n_features = windows.shape
@@ -220,20 +345,95 @@ class SeriesTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """N readings sorted by series, in arrival order within."""
+
+    rows: NDArray[np.int32]
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    judged: NDArray[np.bool_] | None
+    revises: NDArray[np.bool_] | None
+
+    def take(self, which: NDArray[np.int64]) -> "_Given":
+        """Return some of them."""
+        if len(which) == len(self.rows):
+            return self
+        return _Given(
+            rows=self.rows[which],
+            steps=self.steps[which],
+            values=self.values[which],
+            judged=None if self.judged is None else self.judged[which],
+            revises=None if self.revises is None else self.revises[which],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Placed:
     """Readings sorted by series; (N,) per reading, (G,) per series among them."""
 
     step: NDArray[np.int64]  # (N,)
     late: NDArray[np.bool_]  # (N,)
-    revises: NDArray[np.bool_]  # (N,)
+    back: NDArray[np.int64]  # (N,) steps before the newest one
+    revises: NDArray[np.bool_]  # (N,) of the step of the reading before
     complete: NDArray[np.bool_]  # (N,) T steps are there since warm-up began
+    warming_up: NDArray[np.bool_]  # (N,) they are not
     group: NDArray[np.int64]  # (N,) position of the series in `series`
     distance: NDArray[np.int64]  # (N,) places on from the newest step before this batch
     series: NDArray[np.int32]  # (G,) row
     moved: NDArray[np.int64]  # (G,) places the series moves on in all
 
 
-def _cumulative_max(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Added:
+    """A round of M readings and B windows; positions count within the round."""
+
+    which: NDArray[np.int64]  # (M,) positions in the sorted batch
+    late: NDArray[np.bool_]  # (M,)
+    warming_up: NDArray[np.bool_]  # (M,)
+    ready: NDArray[np.int64]  # (B,)
+    revises: NDArray[np.bool_]  # (B,)
+    windows: NDArray[np.float64]  # (B, T, F)
+    steps: NDArray[np.int64]  # (B,)
+
+
+def _joined(
+    parts: Sequence[_Added], order: NDArray[np.int64], rows: NDArray[np.int32], step_ns: int
+) -> WindowBatch:
+    """Return the batch of all rounds.
+
+    Args:
+        parts: One or more.
+        order: (N,) position in the batch of each sorted reading.
+        rows: (N,) sorted.
+        step_ns: Width of a step.
+    """
+    n = len(order)
+    back = np.empty(n, np.int32)
+    back[order] = rows
+    late, warming_up = np.empty(n, np.bool_), np.empty(n, np.bool_)
+    for part in parts:
+        late[order[part.which]] = part.late
+        warming_up[order[part.which]] = part.warming_up
+    ready = np.concatenate([part.which[part.ready] for part in parts])
+    revises = np.concatenate([part.revises for part in parts])
+    steps = np.concatenate([part.steps for part in parts])
+    windows = parts[0].windows
+    if len(parts) > 1:
+        by_series = np.argsort(ready)
+        ready, revises, steps = ready[by_series], revises[by_series], steps[by_series]
+        windows = np.concatenate([part.windows for part in parts])[by_series]
+    return WindowBatch(
+        rows=back,
+        late=late,
+        warming_up=warming_up,
+        ready=order[ready],
+        revises=revises,
+        windows=windows,
+        end_times=steps * step_ns,
+    )
+
+
+def cumulative_max(
     values: NDArray[np.int64],
     group: NDArray[np.int64],
     starts: NDArray[np.int64],

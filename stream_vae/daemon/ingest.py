@@ -59,7 +59,7 @@ class Ingest:
         lacking = self._pipeline.shortfall(readings)
         if lacking:
             self._evict(lacking)
-        window_batch = self._pipeline.assemble(readings)
+        steps = self._pipeline.assemble(readings, index, records)
         if ticket is not None:
             times = readings.times
             self._events.record(
@@ -73,7 +73,9 @@ class Ingest:
                 )
             )
             fit = self._pipeline.fit
-            for event in fit.observe(readings, window_batch.rows, decoded.unknown_fields):
+            for event in fit.observe(
+                steps.readings, steps.window_batch.rows, decoded.unknown_fields
+            ):
                 self._events.record(event)
             names = [feature.name for feature in self._pipeline.detector.spec.features]
             for event in decoding_events(decoded, records, names):
@@ -82,9 +84,7 @@ class Ingest:
             ticket=ticket,
             records=records,
             rejections=decoded.rejections,
-            index=index,
-            readings=readings,
-            window_batch=window_batch,
+            steps=steps,
             detector=self._pipeline.detector.version,
             positions=records.next_offsets(),
             polled_at=self._clock.monotonic(),

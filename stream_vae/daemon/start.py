@@ -63,7 +63,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     trained = load_bundle(settings.bundle.path)
     spec = trained.spec
     decoder = build_decoder(spec.features, settings.input, is_events=spec.has_events)
-    row_bytes = store_of_one(spec, settings.detect).series_bytes
+    row_bytes = store_of_one(spec, settings.detect, settings.input.assembly).series_bytes
     capacity = _capacity(settings, row_bytes)
     limit_threads(settings.worker.threads)
     scorer = WindowScorer(
@@ -105,7 +105,10 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         settings,
         _edges(around, scorer, instance, checked),
         pipeline=Pipeline(
-            Detector(spec, scorer, settings.detect, capacity), settings.detect, origin
+            Detector(spec, scorer, settings.detect, capacity),
+            settings.detect,
+            origin,
+            assembly=settings.input.assembly,
         ),
         decoder=decoder,
         open_incidents=_open_incidents(around, origin, is_first=checked.standing.is_first),

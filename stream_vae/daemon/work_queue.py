@@ -45,9 +45,9 @@ class WorkQueue:
 
     def submit(self, polled: PolledBatch) -> None:
         """Submit the windows of a poll for scoring."""
-        batch = polled.window_batch
+        batch = polled.steps.window_batch
         # Records without a reading count too, for their decoding.
-        n_readings = max(len(polled.records), len(polled.readings))
+        n_readings = max(len(polled.records), len(polled.steps.readings))
         self._scoring.submit(polled, batch.windows, batch.end_times, n_readings=n_readings)
 
     def submit_snapshot(self, job: SnapshotJob) -> None:
@@ -71,8 +71,9 @@ class WorkQueue:
             self._committer.add_checkpoints(work.checkpoints)
             return
         scored = ScoredBatch(
-            readings=work.readings,
-            window_batch=work.window_batch,
+            readings=work.steps.readings,
+            decided_at=work.steps.decided_at,
+            window_batch=work.steps.window_batch,
             scores=scores,
             detector=work.detector,
         )

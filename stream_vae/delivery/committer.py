@@ -103,10 +103,10 @@ class Committer:
         for rejection in polled.rejections:
             self.outbox.add_dead_letter(polled.records, rejection)
         self._report_rejected(polled)
-        for late in _late_records(polled.index, outcome.late):
+        for late in _late_records(polled.steps.index, outcome.late):
             self.outbox.add_late(polled.records, late)
         if len(outcome.late):
-            example = polled.readings.series[int(outcome.late[0])]
+            example = polled.steps.readings.series[int(outcome.late[0])]
             self._events.record(
                 ReadingsLate(
                     topic=polled.records.topic, count=len(outcome.late), example_series=example

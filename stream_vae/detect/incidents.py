@@ -182,6 +182,8 @@ class IncidentTracker:
         if self._has_steps:
             if state.resolved is not None and state.resolved.step == reading.step:
                 return None  # an incident opened in this step again could get the same id again
+            if state.recent and reading.step < state.recent[-1].step:
+                return self._observe_earlier(state, reading, replayed=replayed)
             if state.recent and state.recent[-1].step == reading.step:
                 revised = state.recent.pop()
                 state.normal_run = max(state.normal_run - 1, 0)
@@ -196,6 +198,26 @@ class IncidentTracker:
             return self._open(state)
         if not any(r.anomalous for r in state.recent) and state.resolved is None:
             del self._series[row]
+        return None
+
+    def _observe_earlier(
+        self, state: _SeriesState, reading: JudgedReading, *, replayed: bool
+    ) -> tuple[Change, Incident] | None:
+        """Process a reading of a step before the newest: it takes its place among the last ones.
+
+        A run of normal readings goes on: those after it have been judged.
+        """
+        same = [each for each in state.recent if each.step == reading.step]
+        others = [each for each in state.recent if each.step != reading.step]
+        state.recent.clear()
+        state.recent.extend(sorted([*others, reading], key=lambda each: each.step))
+        if not reading.anomalous:
+            return None
+        if state.incident is not None:
+            is_new = not any(each.anomalous for each in same)
+            return self._continue(state, state.incident, reading, is_new=is_new, replayed=replayed)
+        if self._must_open(state, reading) and not replayed:
+            return self._open(state)
         return None
 
     def observe_unjudged(

@@ -110,21 +110,26 @@ def run_history(  # noqa: PLR0913 -- what is wanted beside the columns
     columns = _Columns(readings, others or {})
     opened: dict[str, AlertEvent] = {}
     last: dict[str, AlertEvent] = {}
-    for at in range(0, len(readings), BATCH):
-        rows = np.arange(at, min(at + BATCH, len(readings)))
-        batch = readings.take(rows)
-        scored = pipeline.score(batch, pipeline.assemble(batch))
-        outcome = pipeline.decide(scored, now)
-        columns.write(rows, scored.window_batch, outcome, pipeline.told(outcome))
+
+    def tell(outcome: Outcome) -> None:
+        """Keep what became of steps; their offsets are rows of the history."""
+        scored = outcome.batch.scored
+        steps, cut = scored.readings.offsets, scored.window_batch
+        columns.write(scored.readings, cut, outcome, pipeline.told(outcome))
         if sink is not None:
-            cut = scored.window_batch
-            sink(rows[cut.ready], cut.windows, cut.end_times)
+            sink(steps[cut.ready], cut.windows, cut.end_times)
         for event in outcome.alerts:
             if event.kind == "anomaly":
                 opened.setdefault(event.incident_id, event)
                 last[event.incident_id] = event
+
+    for at in range(0, len(readings), BATCH):
+        rows = np.arange(at, min(at + BATCH, len(readings)))
+        batch = replace(readings.take(rows), offsets=rows)
+        tell(pipeline.observe(batch, now))
         if on_progress is not None:
             on_progress(int(rows[-1]) + 1)
+    tell(pipeline.finish(readings.topic, now))
     incidents = tuple(_incident(opened[key], last[key]) for key in opened)
     return columns.history(tuple(_continued(pipeline, incidents)))
 
@@ -135,6 +140,7 @@ class _Columns:
     def __init__(self, readings: ReadingBatch, others: Mapping[str, OtherScore]) -> None:
         N, F = readings.values.shape
         self._readings = readings
+        self._values = readings.values.copy()
         self._methods = others
         self._rows: dict[str, NDArray[Any]] = {
             **{name: np.full(N, np.nan) for name in ("score", "threshold", "p_value")},
@@ -146,12 +152,14 @@ class _Columns:
 
     def write(
         self,
-        rows: NDArray[np.int64],
+        steps: ReadingBatch,
         cut: WindowBatch,
         outcome: Outcome,
         told: NewestReadings,
     ) -> None:
-        """Add a batch; its readings stand in these rows."""
+        """Add a batch; the offsets of its steps are rows."""
+        rows = steps.offsets
+        self._values[rows] = steps.values
         for name in ("score", "threshold", "p_value", "verdict"):
             self._rows[name][rows] = getattr(outcome.verdicts, name)
         ready = rows[cut.ready]
@@ -170,7 +178,7 @@ class _Columns:
         return History(
             series=readings.series,
             times=readings.times,
-            values=readings.values,
+            values=self._values,
             incidents=incidents,
             others=self._others,
             **self._rows,

@@ -76,10 +76,11 @@ class AnomalyIncidents:
         found: list[tuple[int, int, AlertEvent]] = []
         for at, b in _in_order(window_batch.rows, window_batch.ready, window_batch.late, visited):
             row, offset = int(window_batch.rows[at]), int(scored.readings.offsets[at])
-            if replayed and self._replayed.knows_incidents(self._store.index.name(row), offset):
+            decided_at = int(scored.decided_at[at])
+            if replayed and self._replayed.knows_incidents(self._store.index.name(row), decided_at):
                 continue
             if b == _UNJUDGED:
-                step = self._store.windows.step_start(int(scored.readings.times[at]))
+                step = self._store.windows.step_time(int(scored.readings.times[at]))
                 unjudged = tracker.observe_unjudged(row, offset, step=step, replayed=replayed)
                 if unjudged is not None:
                     found.append((at, row, self._ended(row, at, unjudged, scored, now)))
@@ -161,7 +162,7 @@ class AnomalyIncidents:
             key=readings.series[at],
             topic=readings.topic,
             partition=int(readings.partitions[at]),
-            last_step=self._store.windows.step_start(int(readings.times[at])),
+            last_step=self._store.windows.step_time(int(readings.times[at])),
             silent_s=0.0,
         )
         threshold = self._detector.threshold.in_force(row)

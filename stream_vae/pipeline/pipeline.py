@@ -1,7 +1,8 @@
 """The pipeline as one object: readings in, verdicts and alert events out.
 
-`assemble` places readings and cuts windows, a scorer scores them (elsewhere, in the daemon), and
-`decide` judges the scores; `observe` does the three in a row. No I/O, no clock: `now` comes in.
+`assemble` makes steps of readings and cuts windows, a scorer scores them (elsewhere, in the
+daemon), and `decide` judges the scores; `observe` does the three in a row. No I/O, no clock: `now`
+comes in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.core.state_layout import PartitionPart, StatePart
+from stream_vae.core.steps import AS_USUAL, AssemblyConfig, Steps
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig
@@ -27,6 +30,7 @@ from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
 from stream_vae.pipeline.anomaly_incidents import AnomalyIncidents
 from stream_vae.pipeline.detector import Detector, detector_parts
 from stream_vae.pipeline.explanation import NewestReadings, newest_readings, reference_of
+from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
@@ -69,24 +73,32 @@ class Pipeline:
         detector: Scores and judges; its capacity is the number of series.
         config: See `DetectConfig`.
         origin: Copied into every alert event.
+        assembly: How readings become steps.
         series_parts: Of each series' state, beside those of windows and detector.
         partition_parts: State of each partition as a whole.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each part of the state has its own
         self,
         detector: Detector,
         config: DetectConfig,
         origin: Origin,
         *,
+        assembly: AssemblyConfig = AS_USUAL,
         series_parts: Sequence[StatePart] = (),
         partition_parts: Sequence[PartitionPart] = (),
     ) -> None:
         spec = detector.spec
         self._config = config = in_profile(config, spec)
         self.detector = detector
-        self.store = SeriesStore(spec, config, detector.capacity, (*detector.parts, *series_parts))
-        self._partition_parts = tuple(partition_parts)
+        self.store = SeriesStore(
+            spec,
+            config,
+            detector.capacity,
+            (*detector.parts, *series_parts),
+            assembly=assembly,
+        )
+        self._partition_parts = (self.store.steps.clocks, *partition_parts)
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
         writer = AlertBuilder(
@@ -117,29 +129,61 @@ class Pipeline:
 
     def observe(self, readings: ReadingBatch, now: datetime) -> Outcome:
         """Process N readings."""
-        return self.decide(self.score(readings, self.assemble(readings)), now)
+        return self.decide(self.score(self.assemble(readings)), now)
+
+    def finish(self, topic: str, now: datetime) -> Outcome:
+        """Judge the steps that wait for more: nothing will come."""
+        steps = self.store.steps.release_all(topic)
+        self.store.index.pin(steps.rows)
+        return self.decide(self.score(self._cut(steps)), now)
 
     def shortfall(self, readings: ReadingBatch) -> int:
         """Return how many series must be evicted before these readings can be assembled."""
         return self.store.index.shortfall(_names(readings))
 
-    def assemble(self, readings: ReadingBatch) -> WindowBatch:
-        """Place N readings and cut the windows that can be scored; evict first if needed."""
-        index = self.store.index
-        rows = self.store.rows(_names(readings))
-        window_batch = self.store.windows.push(rows, readings)
-        index.see(rows, readings.arrivals, readings.offsets)
-        index.warmed_up[rows[~(window_batch.late | window_batch.warming_up)]] = True
-        index.changed[rows] = True
-        index.pin(rows)
-        return window_batch
+    def assemble(
+        self,
+        readings: ReadingBatch,
+        index: NDArray[np.int64] | None = None,
+        records: RecordBatch | None = None,
+    ) -> Assembled:
+        """Assemble N readings to steps, and cut the windows that can be scored; evict first.
 
-    def score(self, readings: ReadingBatch, window_batch: WindowBatch) -> ScoredBatch:
+        Args:
+            readings: In arrival order.
+            index: (N,) position of each reading's record; without, that of the reading.
+            records: The poll they are of; without, steps wait for no clock.
+        """
+        known = self.store.index
+        rows = self.store.rows(_names(readings))
+        steps = self.store.steps.assemble(rows, readings, index, records)
+        assembled = self._cut(steps)
+        known.see(rows, readings.arrivals, readings.offsets)
+        known.changed[rows] = True
+        known.pin(np.union1d(rows, steps.rows) if steps.judged is not None else rows)
+        return assembled
+
+    def _cut(self, steps: Steps) -> Assembled:
+        """Place steps in their series' windows, and cut those of the steps to be judged."""
+        store = self.store
+        batch = store.windows.push(steps.rows, steps.readings, steps.judged, steps.revises)
+        readings, index, decided_at = steps.readings, steps.index, steps.decided_at
+        if steps.judged is not None:
+            told = np.flatnonzero(steps.judged | batch.late)
+            readings, batch = readings.take(told), batch.take(told)
+            index, decided_at = index[told], decided_at[told]
+            store.index.changed[steps.rows] = True
+        store.index.warmed_up[batch.rows[~(batch.late | batch.warming_up)]] = True
+        return Assembled(readings=readings, index=index, decided_at=decided_at, window_batch=batch)
+
+    def score(self, assembled: Assembled) -> ScoredBatch:
         """Score assembled readings synchronously."""
+        batch = assembled.window_batch
         return ScoredBatch(
-            readings=readings,
-            window_batch=window_batch,
-            scores=self.detector.scorer.score(window_batch.windows, window_batch.end_times),
+            readings=assembled.readings,
+            decided_at=assembled.decided_at,
+            window_batch=batch,
+            scores=self.detector.scorer.score(batch.windows, batch.end_times),
             detector=self.detector.version,
         )
 
@@ -270,13 +314,16 @@ class Pipeline:
         )
 
 
-def store_of_one(spec: ModelSpec, config: DetectConfig) -> SeriesStore:
+def store_of_one(
+    spec: ModelSpec, config: DetectConfig, assembly: AssemblyConfig = AS_USUAL
+) -> SeriesStore:
     """Return the store of a pipeline for one series, to measure its state.
 
     Raises:
         ConfigError: If the bundle is not calibrated for the score.
     """
-    return SeriesStore(spec, in_profile(config, spec), 1, detector_parts(spec, config))
+    parts = detector_parts(spec, config)
+    return SeriesStore(spec, in_profile(config, spec), 1, parts, assembly=assembly)
 
 
 def _names(readings: ReadingBatch) -> list[SeriesName]:

@@ -12,6 +12,20 @@ from stream_vae.core.windows import WindowBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assembled:
+    """N steps and the windows that end with them."""
+
+    readings: ReadingBatch
+    """Of each step all values so far. A step that is judged a second time is there again, and a
+    reading that is too late for its step is there as it is."""
+    index: NDArray[np.int64]
+    """(N,) position of the record by which each is judged; it repeats where one gives several."""
+    decided_at: NDArray[np.int64]
+    """(N,) offset of that record."""
+    window_batch: WindowBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolledBatch:
     """One poll."""
 
@@ -19,10 +33,8 @@ class PolledBatch:
     """Of the ledger; None if it is replayed."""
     records: RecordBatch
     rejections: Sequence[Rejection]
-    index: NDArray[np.int64]
-    """(N,) position in `records` of each reading; it repeats where a record gives several."""
-    readings: ReadingBatch
-    window_batch: WindowBatch
+    steps: Assembled
+    """`index` counts in `records`."""
     detector: str
     """Version of the detector that scores its windows."""
     positions: Mapping[int, int]

@@ -16,6 +16,9 @@ class ScoredBatch:
     """Readings whose windows have been scored."""
 
     readings: ReadingBatch
+    """Each with all values of its step."""
+    decided_at: NDArray[np.int64]
+    """(N,) offset of the record by which each is judged."""
     window_batch: WindowBatch
     scores: Scores
     """Of its windows."""

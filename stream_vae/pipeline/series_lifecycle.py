@@ -227,7 +227,7 @@ class SeriesLifecycle:
             silence = silences.get(row)
             if silence is None:
                 continue  # an earlier reading of this poll ended it
-            step = self._store.windows.step_start(int(readings.times[at]))
+            step = self._store.windows.step_time(int(readings.times[at]))
             if readings.offsets[at] <= silence.offset and step <= silence.since:
                 continue  # it was there before, and is read again
             silences.close(row)

@@ -1,6 +1,6 @@
 """The state of all series of this instance, in rows that can be saved and loaded."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.series_index import NAME_BYTES, SeriesIndex, SeriesName
 from stream_vae.core.state_layout import Stage, StateLayout, StatePart
+from stream_vae.core.steps import AS_USUAL, AssemblyConfig, StepAssembler
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import IncidentTracker
@@ -46,6 +47,7 @@ class SeriesStore:
     Args:
         spec: The model's inputs.
         config: See `DetectConfig`.
+        assembly: How readings become steps.
         capacity: Rows; memory is used only for those ever allocated.
         more_parts: Of the state, beside index and windows, such as the detector's.
     """
@@ -56,18 +58,19 @@ class SeriesStore:
         config: DetectConfig,
         capacity: int,
         more_parts: Sequence[StatePart] = (),
+        *,
+        assembly: AssemblyConfig = AS_USUAL,
     ) -> None:
         self.index = SeriesIndex(capacity)
-        self.windows = SeriesTable(
-            WindowConfig(
-                length=spec.window_length,
-                step_ns=round(spec.step_seconds * 1e9),
-                max_gap=config.max_gap,
-                min_observed=config.min_observed,
-            ),
-            len(spec.features),
-            capacity,
+        grid = WindowConfig(
+            length=spec.window_length,
+            step_ns=round(spec.step_seconds * 1e9),
+            max_gap=config.max_gap,
+            min_observed=config.min_observed,
+            lateness=assembly.lateness_steps,
         )
+        self.windows = SeriesTable(grid, len(spec.features), capacity)
+        self.steps = StepAssembler(self.windows, self.index, grid, assembly.wait_ns(grid.step_ns))
         # Adding a part here is enough: it is initialised, saved, restored and counted.
         self.layout = StateLayout(
             (
@@ -83,6 +86,7 @@ class SeriesStore:
                     columns=self.windows.state,
                     is_essential=True,
                 ),
+                *self._open_steps(grid),
                 *more_parts,
             )
         )
@@ -93,6 +97,13 @@ class SeriesStore:
             max_unjudged=spec.window_length + config.max_gap,
         )
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
+
+    def _open_steps(self, grid: WindowConfig) -> Iterator[StatePart]:
+        """Yield the parts by which steps are open; events have none."""
+        if grid.length > 1:
+            yield StatePart(name="steps", stage=Stage.ASSEMBLED, columns=self.steps.state)
+        if grid.length > 1 and grid.lateness:
+            yield StatePart(name="earlier", stage=Stage.ASSEMBLED, columns=self.windows.earlier)
 
     @property
     def series_bytes(self) -> int:
@@ -188,4 +199,5 @@ class SeriesStore:
         for row in rows.tolist():
             self.incidents.forget(row)
             self.silences.close(row)
+        self.steps.forget(rows)
         return self.index.release(rows)

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stream_vae.core.model_spec import FeatureKind
+from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
@@ -69,6 +70,25 @@ class InputConfig(ReadingFormat):
 
     topic: Topic = "stream-vae.readings"
     """Topic that readings are consumed from."""
+
+    wait_steps: Annotated[float, Ge(0), Le(1e6)] = 1.0
+    """Longest wait, in steps of the model, for the rest of a step of which some features have come:
+    then, as when a later step of its series begins, it is judged as it is. Measured by the times of
+    the records in its partition, so that a replay decides the same."""
+
+    wait_s: Annotated[float, Ge(0), Le(1e9)] | None = None
+    """The same in seconds; set, it takes the place of `input.wait_steps`."""
+
+    lateness_steps: Annotated[int, Ge(0), Le(1000)] = 1
+    """Steps before the newest one of a series that are still open: readings for them are put in
+    their places and judged. Older ones are late."""
+
+    @property
+    def assembly(self) -> AssemblyConfig:
+        """How readings become steps."""
+        return AssemblyConfig(
+            wait_steps=self.wait_steps, wait_s=self.wait_s, lateness_steps=self.lateness_steps
+        )
 
     @classmethod
     def __get_pydantic_json_schema__(

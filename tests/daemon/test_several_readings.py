@@ -92,7 +92,7 @@ class Line:
         ledger = self.committer.ledger
         ticket = ledger.track(records.next_offsets())
         polled = self.ingest.take(records, ticket)
-        assert polled.window_batch.rows.shape == polled.index.shape
+        assert polled.steps.window_batch.rows.shape == polled.steps.index.shape
         outcome = self._decide(polled, replayed=False)
         before = ledger.committable()
         assert before.get(0, first_offset) <= first_offset, "nothing is settled before all is"
@@ -103,11 +103,11 @@ class Line:
     def replay(self, values: Sequence[bytes], first_offset: int) -> None:
         """Read a poll again."""
         polled = self.ingest.take(poll_of(values, first_offset), None, 1)
-        assert len(polled.index) == len(polled.readings)
+        assert len(polled.steps.index) == len(polled.steps.readings)
         assert not self._decide(polled, replayed=True).alerts
 
     def _decide(self, polled: Any, *, replayed: bool) -> Outcome:
-        scored = self.pipeline.score(polled.readings, polled.window_batch)
+        scored = self.pipeline.score(polled.steps)
         assert scored.detector == polled.detector
         return self.pipeline.decide(scored, NOW, replayed=replayed)
 

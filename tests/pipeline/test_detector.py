@@ -84,7 +84,7 @@ def test_scores_are_judged_by_the_detector_that_gave_them(
     """Those of another are refused, and nothing is learnt from them. Control: its own are not."""
     pipeline, other = make_pipeline(), make_pipeline(STRICT)
     readings = make_readings(list(range(9)), ["a"] * 9, np.zeros((9, F)))
-    scored = pipeline.score(readings, pipeline.assemble(readings))
+    scored = pipeline.score(pipeline.assemble(readings))
     assert scored.detector == pipeline.detector.version
     with pytest.raises(LookupError, match=f"detector {other.detector.version}, loaded is "):
         pipeline.decide(replace(scored, detector=other.detector.version), NOW)

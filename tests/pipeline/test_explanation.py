@@ -74,7 +74,13 @@ def explanation_of(
         windows=window[None],
         end_times=none + (T - 1) * 10**9,
     )
-    scored = ScoredBatch(readings=readings, window_batch=windows, scores=scores, detector="")
+    scored = ScoredBatch(
+        readings=readings,
+        decided_at=readings.offsets,
+        window_batch=windows,
+        scores=scores,
+        detector="",
+    )
     if bias is None:
         return explain(SPEC, scored, 0)
     usual = UsualResiduals(

@@ -215,7 +215,7 @@ def test_strangers_still_in_use_are_waited_for_before_anybody_known_goes(
     in_flight = pipeline.assemble(flood)
     room = pipeline.lifecycle.evict
     assert not room(2, {0}, "readings", NOW, EvictionClass.UNWARMED).forgotten
-    pipeline.decide(pipeline.score(flood, in_flight), NOW)
+    pipeline.decide(pipeline.score(in_flight), NOW)
     gone = room(2, {0}, "readings", NOW, EvictionClass.UNWARMED).forgotten
     assert {key for _, key in gone} < {"a", "b", "c"}
     assert len(gone) == 2

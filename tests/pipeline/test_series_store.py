@@ -124,8 +124,7 @@ def test_restored_series_go_on_as_if_nothing_had_happened(
     for at in range(min(saved_at), until, poll):
         polled = part(at, min(at + poll, until))
         again = polled.take(second.replayed.unseen(polled))
-        window_batch = second.assemble(again)
-        replay = second.decide(second.score(again, window_batch), NOW, replayed=True)
+        replay = second.decide(second.score(second.assemble(again)), NOW, replayed=True)
         assert not replay.alerts
     second.replayed.forget({0})
     after = second.observe(part(until, len(STREAM)), NOW)
@@ -171,7 +170,7 @@ def test_what_was_published_is_restored_even_where_a_replay_would_judge_otherwis
     assert firing
     for name, state in firing.items():
         second.store.load_incidents(name, state, 0)
-    again = second.score(part(0, until), second.assemble(part(0, until)))
+    again = second.score(second.assemble(part(0, until)))
     replay = second.decide(again, NOW, replayed=True)
     assert not replay.alerts
     assert second.n_open_incidents == first.n_open_incidents == len(firing)

@@ -144,8 +144,7 @@ class Restored:
         """Take in again what was committed after the checkpoints; return how many were unseen."""
         readings = batch_of(GOLDEN["replay"])
         unseen = readings.take(self.pipeline.replayed.unseen(readings))
-        window_batch = self.pipeline.assemble(unseen)
-        scored = self.pipeline.score(unseen, window_batch)
+        scored = self.pipeline.score(self.pipeline.assemble(unseen))
         assert not self.pipeline.decide(scored, NOW, replayed=True).alerts
         self.pipeline.replayed.forget({one.number for one in self.partitions.restoring})
         return len(unseen)

@@ -201,7 +201,7 @@ def test_a_reading_far_beyond_one_models_clip_reaches_the_next_model_whole(
     after = make_pipeline()
     load(after, [other.model(0), *other.saved(saved(donor), {0: 31})])
     again = make_readings([31], [NAME[1]], np.full((1, F), 400.0))
-    window = after.assemble(again).windows[0]
+    window = after.assemble(again).window_batch.windows[0]
     assert window[-2:].tolist() == [[500.0] * F, [400.0] * F]
 
 

@@ -83,10 +83,10 @@ class Stage:
         n = len(keys)
         readings = self._make_readings([first] * n, list(keys), np.zeros((n, F)), first)
         readings.partitions[:] = partition
-        window_batch = self.pipeline.assemble(readings)
+        assembled = self.pipeline.assemble(readings)
         if not replayed:
             self.partitions.advance({partition: first + n})
-        scored = self.pipeline.score(readings, window_batch)
+        scored = self.pipeline.score(assembled)
         self.pipeline.decide(scored, NOW, replayed=replayed)
 
     def finish_round(self) -> list[SnapshotJob]:

@@ -168,12 +168,10 @@ def _write_config(out: Path, bootstrap: str) -> Path:
 def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     model = load_bundle(settings.bundle.path)
     pipeline = open_pipeline(model, settings, capacity=1, instance="offline")
-    window_batch = pipeline.assemble(rest)
-    scored = pipeline.score(rest, window_batch)
-    outcome = pipeline.decide(scored, datetime.now(UTC))
+    outcome = pipeline.observe(rest, datetime.now(UTC))
     told = pipeline.told(outcome)
     columns = np.full((3, len(rest)), np.nan)
-    columns[:, window_batch.ready] = (
+    columns[:, outcome.batch.scored.window_batch.ready] = (
         told.expected[:, 0],
         told.expected_std[:, 0],
         told.largest_deviation,

@@ -42,7 +42,7 @@ def open_pipeline(
         links=settings.detector.links,
     )
     detector = Detector(model.spec, scorer, settings.detect, capacity)
-    return Pipeline(detector, settings.detect, origin)
+    return Pipeline(detector, settings.detect, origin, assembly=settings.input.assembly)
 
 
 def build_scorer(

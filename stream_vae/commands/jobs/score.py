@@ -1,6 +1,6 @@
 """The daemon's own pipeline over files, without Kafka."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import chain
@@ -30,7 +30,7 @@ from stream_vae.edges.files.outputs import AlertsWriter, ScoresWriter, whole_fil
 from stream_vae.errors import ConfigError
 from stream_vae.events import ReadingsJudged
 from stream_vae.models.device import limit_threads
-from stream_vae.pipeline.pipeline import Pipeline, store_of_one
+from stream_vae.pipeline.pipeline import Outcome, Pipeline, store_of_one
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.settings import load_settings
 
@@ -54,7 +54,7 @@ def score_files(
     _refuse_same_files(input_files, [output, alerts] if alerts else [output])
     limit_threads(settings.worker.threads)
     model = load_bundle(bundle)
-    one = store_of_one(model.spec, settings.detect).series_bytes
+    one = store_of_one(model.spec, settings.detect, settings.input.assembly).series_bytes
     # New series of one batch must fit beside the known ones, for any budget.
     capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
     pipeline = open_pipeline(model, settings, capacity=capacity, instance="score")
@@ -67,15 +67,11 @@ def score_files(
         alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None
         bar = stack.enter_context(_progress(console))
         task = bar.add_task("readings scored", total=None)
-        for batch in readings.iter_batches():
-            now = datetime.now(UTC)
-            room_made = _evict(pipeline, batch, now)
-            outcome = pipeline.observe(batch, now)
-            deviation = np.full(len(batch), np.nan)
-            deviation[outcome.batch.scored.window_batch.ready] = pipeline.told(
-                outcome
-            ).largest_deviation
-            scores_file.write(batch, outcome.verdicts, deviation)
+        for outcome, made_room in _outcomes(pipeline, readings):
+            steps = outcome.batch.scored
+            deviation = np.full(len(steps.readings), np.nan)
+            deviation[steps.window_batch.ready] = pipeline.told(outcome).largest_deviation
+            scores_file.write(steps.readings, outcome.verdicts, deviation)
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
             n_late += len(outcome.late)
             n_opened += sum(
@@ -83,8 +79,8 @@ def score_files(
                 for event in outcome.events
                 if isinstance(event, ReadingsJudged)
             )
-            n_forgotten += sum(len(changes.forgotten) for changes in room_made)
-            for event in chain(*(changes.alerts for changes in room_made), outcome.alerts):
+            n_forgotten += sum(len(changes.forgotten) for changes in made_room)
+            for event in chain(*(changes.alerts for changes in made_room), outcome.alerts):
                 n_alerts += 1
                 if alerts_file:
                     alerts_file.write(event)
@@ -124,6 +120,16 @@ def _check_folders(output: Path, alerts: Path | None) -> None:
     for flag, path in (("--output", output), ("--alerts", alerts)):
         if path is not None and not path.parent.is_dir():
             raise ConfigError(f"{flag} {path}: found no folder {path.parent}, expected one")
+
+
+def _outcomes(pipeline: Pipeline, files: CsvFiles) -> Iterator[tuple[Outcome, list[Changes]]]:
+    """Yield the outcome of each batch, and what was evicted for it; last that of what waited."""
+    topic = ""
+    for batch in files.iter_batches():
+        now, topic = datetime.now(UTC), batch.topic
+        made_room = _evict(pipeline, batch, now)
+        yield pipeline.observe(batch, now), made_room
+    yield pipeline.finish(topic, datetime.now(UTC)), []
 
 
 def _evict(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:

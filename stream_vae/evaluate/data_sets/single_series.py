@@ -90,6 +90,7 @@ def _scored(task: Task, found: MethodScores, detector: str) -> ScoredBatch:
             arrivals=times,
             values=task.test.values[:, -1],
         ),
+        decided_at=np.arange(n),
         window_batch=WindowBatch(
             rows=rows,
             late=np.zeros(n, np.bool_),

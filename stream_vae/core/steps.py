@@ -1,0 +1,527 @@
+"""Steps assembled from their parts: readings of one series and step are merged cell by cell.
+
+A step is judged once all its features are there, a later step of its series begins, or it has
+waited long enough by the times of its partition's records, whichever comes first. Values that come
+later, as long as the step is open, are put in their places, and the step is judged again. So a poll
+of complete readings passes unchanged, and the same records give the same steps however they are
+polled.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.columns import Columns
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.records import RecordBatch
+from stream_vae.core.series_index import SeriesIndex
+from stream_vae.core.windows import NEVER, SeriesTable, WindowConfig, cumulative_max
+
+_LATER = int(np.iinfo(np.int64).max)
+_NONE = -1
+_CLOCK = struct.Struct("<q")
+# Where an entry stands among the readings of a poll: before one, instead of it, after it.
+_BEFORE, _INSTEAD, _AFTER, _PLACES = 0, 1, 2, 3
+
+_ROW = np.dtype([("due", "<i8"), ("time", "<i8"), ("arrival", "<i8"), ("offset", "<i8")])
+"""A series' newest step while it waits for more parts.
+
+due: time of the partition's records at which it is judged as it is, nanoseconds since 1970; 0: it
+does not wait. time, arrival and offset: of its last part.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssemblyConfig:
+    """How readings are assembled to steps; see the settings under `input`."""
+
+    wait_steps: float = 1.0
+    wait_s: float | None = None
+    lateness_steps: int = 1
+
+    def wait_ns(self, step_ns: int) -> int:
+        """Return the longest wait of a step that is not complete, nanoseconds."""
+        return round(self.wait_steps * step_ns if self.wait_s is None else self.wait_s * 1e9)
+
+
+AS_USUAL = AssemblyConfig()
+"""The defaults."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """E steps, or readings that are too late for theirs; those of a series in arrival order."""
+
+    rows: NDArray[np.int32]
+    """(E,) row of each step's series."""
+    readings: ReadingBatch
+    """E; of each step the values so far, and time, arrival and offset of its last part."""
+    index: NDArray[np.int64]
+    """(E,) position of the record by which it is judged, in its batch."""
+    decided_at: NDArray[np.int64]
+    """(E,) offset of that record."""
+    judged: NDArray[np.bool_] | None = None
+    """(E,) it is judged now, rather than kept until more of it comes; None: all are."""
+    revises: NDArray[np.bool_] | None = None
+    """(E,) the step was judged before, if it is the newest of its series; None: it was if there was
+    a reading of it."""
+
+    def and_then(self, more: "Steps", order: NDArray[np.int64]) -> "Steps":
+        """Return these and more, in another order; both tell what is judged."""
+        pairs = ((self.judged, more.judged), (self.revises, more.revises))
+        judged, revises = (np.concatenate([p for p in pair if p is not None]) for pair in pairs)
+        return Steps(
+            rows=np.concatenate((self.rows, more.rows))[order],
+            readings=self.readings.followed_by(more.readings).take(order),
+            index=np.concatenate((self.index, more.index))[order],
+            decided_at=np.concatenate((self.decided_at, more.decided_at))[order],
+            judged=judged[order],
+            revises=revises[order],
+        )
+
+
+class PartitionClocks:
+    """The newest record time of each partition, by which steps wait.
+
+    It is part of the partition's state, so that a replay decides as the first time.
+    """
+
+    name = "record_clock"
+
+    def __init__(self) -> None:
+        self._newest: dict[int, int] = {}
+
+    def advance(self, records: RecordBatch) -> NDArray[np.int64]:
+        """Return (M,) the clock of its partition at each record, and keep the last."""
+        clock = np.empty(len(records), np.int64)
+        for partition in np.unique(records.partitions).tolist():
+            at = np.flatnonzero(records.partitions == partition)
+            times = records.timestamps[at]
+            times[0] = max(int(times[0]), self._newest.get(partition, 0))
+            clock[at] = np.maximum.accumulate(times)
+            self._newest[partition] = int(clock[at[-1]])
+        return clock
+
+    def save(self, partition: int) -> bytes | None:
+        """See `PartitionPart.save`."""
+        newest = self._newest.get(partition)
+        return None if newest is None else _CLOCK.pack(newest)
+
+    def load(self, partition: int, saved: bytes) -> None:
+        """See `PartitionPart.load`."""
+        (self._newest[partition],) = _CLOCK.unpack(saved)
+
+    def forget(self, partition: int) -> None:
+        """See `PartitionPart.forget`."""
+        self._newest.pop(partition, None)
+
+
+class StepAssembler:
+    """Merges readings into steps, and decides when each is judged.
+
+    Args:
+        windows: Holds the values of all steps, also of those that wait.
+        index: The series.
+        config: The grid; a step is open as long as `lateness` says.
+        wait_ns: Longest wait of a step that is not complete, by the times of the partition's
+            records.
+    """
+
+    def __init__(
+        self, windows: SeriesTable, index: SeriesIndex, config: WindowConfig, wait_ns: int
+    ) -> None:
+        self._windows = windows
+        self._index = index
+        self._config = config
+        self._wait_ns = wait_ns
+        self.clocks = PartitionClocks()
+        self.state = Columns(np.zeros((), _ROW), index.capacity)
+        self._due: NDArray[np.int64] = self.state["due"]
+        self._time: NDArray[np.int64] = self.state["time"]
+        self._arrival: NDArray[np.int64] = self.state["arrival"]
+        self._offset: NDArray[np.int64] = self.state["offset"]
+
+    def assemble(
+        self,
+        rows: NDArray[np.int32],
+        readings: ReadingBatch,
+        index: NDArray[np.int64] | None = None,
+        records: RecordBatch | None = None,
+    ) -> Steps:
+        """Return the steps that N readings make, and those that have waited long enough.
+
+        Args:
+            rows: (N,) row of each reading's series, started before.
+            readings: Those of one partition in the order of their records.
+            index: (N,) position of each reading's record; without, that of the reading.
+            records: The poll they are of; without, steps wait for others of their series alone.
+        """
+        index = np.arange(len(readings)) if index is None else index
+        timing = (
+            None if records is None else _Timing.of_records(records, self.clocks.advance(records))
+        )
+        if self._config.length == 1:  # an event is all that there is of its step
+            return _all_judged(rows, readings, index)
+        waiting = self._waiting()
+        if not len(waiting) and not np.isnan(readings.values).any():
+            return _all_judged(rows, readings, index)
+        parts = self._parts(rows, readings, index)
+        spans = self._spans(parts, timing)
+        judged, revises = parts.own(spans)
+        values = np.empty_like(readings.values)
+        values[parts.at] = parts.merged
+        quiet = np.setdiff1d(self._overdue(waiting, timing), rows)
+        found = [self._incomplete(parts, spans, index)]
+        if timing is not None and len(quiet):
+            found.append(self._quiet(quiet, timing, index))
+        self._remember(parts, spans, quiet)
+        offsets = readings.offsets if records is None else records.offsets
+        own = Steps(
+            rows=rows,
+            readings=replace(readings, values=values),
+            index=index,
+            decided_at=readings.offsets,
+            judged=judged,
+            revises=revises,
+        )
+        return self._with(own, _Held.joined(found), offsets)
+
+    def release_all(self, topic: str) -> Steps:
+        """Return all steps that wait: nothing more will come."""
+        rows = self._waiting()
+        n = np.arange(len(rows))
+        held = self._held(rows, place=n, record=n)
+        self._due[rows] = 0
+        return self._steps(held, topic, held.offsets)
+
+    def forget(self, rows: NDArray[np.int32]) -> None:
+        """Let no step of these series wait: they are released."""
+        self._due[rows] = 0
+
+    def _waiting(self) -> NDArray[np.int32]:
+        return np.flatnonzero(self._due[: self._index.n_rows] > 0).astype(np.int32)
+
+    def _overdue(self, waiting: NDArray[np.int32], timing: "_Timing | None") -> NDArray[np.int32]:
+        """Return the rows whose steps wait no longer by the clock of these records."""
+        if timing is None or not len(waiting):
+            return np.empty(0, np.int32)
+        within = [self._index.within(waiting, (partition,)) for partition in timing.partitions]
+        return np.concatenate(
+            [
+                rows[self._due[rows] <= timing.newest(partition)]
+                for partition, rows in zip(timing.partitions, within, strict=True)
+            ]
+        )
+
+    def _held(
+        self, rows: NDArray[np.int32], place: NDArray[np.int64], record: NDArray[np.int64]
+    ) -> "_Held":
+        """Return the waiting steps of series as their last parts left them."""
+        return _Held(
+            place=place,
+            record=record,
+            rows=rows,
+            times=self._time[rows],
+            arrivals=self._arrival[rows],
+            offsets=self._offset[rows],
+            values=self._windows.values_at(rows, self._windows.last_steps(rows)),
+        )
+
+    def _with(self, own: Steps, held: "_Held", offsets: NDArray[np.int64]) -> Steps:
+        """Return the steps of readings and those that had waited, in arrival order."""
+        if not len(held.rows):
+            return own
+        more = self._steps(held, own.readings.topic, offsets[held.record])
+        place = np.concatenate((np.arange(len(own.rows)) * _PLACES + _INSTEAD, held.place))
+        return own.and_then(more, np.argsort(place, kind="stable"))
+
+    def _steps(self, held: "_Held", topic: str, decided_at: NDArray[np.int64]) -> Steps:
+        """Return steps that had waited, to be judged."""
+        names = [self._index.name(row) for row in held.rows.tolist()]
+        n = len(names)
+        return Steps(
+            rows=held.rows,
+            readings=ReadingBatch(
+                topic=topic,
+                partitions=np.array([partition for partition, _ in names], np.int32),
+                offsets=held.offsets,
+                series=[key for _, key in names],
+                times=held.times,
+                arrivals=held.arrivals,
+                values=held.values,
+            ),
+            index=held.record,
+            decided_at=decided_at,
+            judged=np.ones(n, np.bool_),
+            revises=np.zeros(n, np.bool_),
+        )
+
+    def _parts(
+        self, rows: NDArray[np.int32], readings: ReadingBatch, index: NDArray[np.int64]
+    ) -> "_Parts":
+        """Sort N readings by series, and merge each with what is there of its step."""
+        at = np.argsort(rows, kind="stable")
+        sorted_rows, values = rows[at], readings.values[at]
+        steps = self._config.steps_of(readings.times[at])
+        starts = np.flatnonzero(np.diff(sorted_rows, prepend=_NONE))
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(at)))
+        last = self._windows.last_steps(sorted_rows[starts]) if len(at) else np.empty(0, np.int64)
+        last = np.where(last == NEVER, steps[starts] - 1, last)
+        newest = cumulative_max(steps, group, starts, last) if len(at) else steps
+        before = np.empty_like(newest)
+        before[1:] = newest[:-1]
+        before[starts] = last
+        back = newest - steps
+        is_open = back <= self._config.lateness
+        merged = values.copy()
+        merged[is_open] = self._merge(sorted_rows[is_open], steps[is_open], values[is_open])
+        return _Parts(
+            at=at,
+            rows=sorted_rows,
+            starts=starts,
+            begins=newest > before,
+            back=back,
+            record=index[at],
+            times=readings.times[at],
+            arrivals=readings.arrivals[at],
+            offsets=readings.offsets[at],
+            merged=merged,
+            complete=np.asarray(~np.isnan(merged).any(axis=1)),
+        )
+
+    def _merge(
+        self, rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return (n, F) values of each reading's step with it and all before it.
+
+        Args:
+            rows: (n,) ascending; arrival order within.
+            steps: (n,)
+            values: (n, F) NaN = not in this reading.
+        """
+        order = np.lexsort((steps, rows))
+        rows, steps, values = rows[order], steps[order], values[order]
+        is_first = np.ones(len(rows), np.bool_)
+        is_first[1:] = (rows[1:] != rows[:-1]) | (steps[1:] != steps[:-1])
+        starts = np.flatnonzero(is_first)
+        first = starts[np.cumsum(is_first) - 1]  # (n,) first reading of the same step
+        here = np.where(np.isnan(values), _NONE, np.arange(len(rows))[:, None])
+        newest = np.maximum.accumulate(here, axis=0) if len(rows) else here
+        known = self._windows.values_at(rows[starts], steps[starts])
+        seeds = np.repeat(known, np.diff(starts, append=len(rows)), axis=0)
+        found = np.take_along_axis(values, np.maximum(newest, 0), axis=0)
+        merged = np.empty_like(values)
+        merged[order] = np.where(newest >= first[:, None], found, seeds)
+        return merged
+
+    def _spans(self, parts: "_Parts", timing: "_Timing | None") -> "_Spans":
+        """Return the newest steps of the series, one after the other, and how they end."""
+        n = len(parts.rows)
+        is_first = np.zeros(n, np.bool_)
+        is_first[parts.starts] = True
+        # A series' first span is that of the step that was its newest; it may have no reading.
+        of_reading = np.cumsum(parts.begins.astype(np.int64) + is_first) - 1
+        before = (of_reading - parts.begins)[parts.starts]
+        n_spans = len(parts.starts) + int(np.count_nonzero(parts.begins))
+        begun = of_reading[parts.begins]
+        first = np.full(n_spans, _NONE)
+        first[begun] = np.flatnonzero(parts.begins)
+        rows = np.empty(n_spans, np.int32)
+        rows[of_reading] = parts.rows
+        rows[before] = parts.rows[parts.starts]
+        due = np.full(n_spans, _LATER)
+        due[before] = self._due[rows[before]]
+        waits = due > 0
+        expires = np.full(n_spans, _LATER)
+        if timing is not None:
+            due[begun] = timing.clock[parts.record[parts.begins]] + self._wait_ns
+            expires = np.where(waits, timing.first_at(self._index.partitions_of(rows), due), _LATER)
+        on_time = np.flatnonzero(parts.back == 0)
+        completing = on_time[parts.complete[on_time]][::-1]
+        completed = np.full(n_spans, n)
+        completed[of_reading[completing]] = completing  # the first of them stays
+        next_begin = np.full(n_spans, n)
+        inner = begun - 1
+        next_begin[inner] = first[begun]
+        record = np.append(parts.record, _LATER)  # beyond the last: never
+        is_completed = (completed < n) & (record[completed] <= expires)
+        is_superseded = ~is_completed & (next_begin < n) & (record[next_begin] <= expires)
+        is_expired = ~is_completed & ~is_superseded & (expires < _LATER)
+        last = np.full(n_spans, _NONE)
+        known = on_time[parts.record[on_time] <= expires[of_reading[on_time]]]
+        last[of_reading[known]] = known  # the last of them stays
+        return _Spans(
+            of_reading=of_reading,
+            rows=rows,
+            due=due,
+            waits=waits,
+            expires=expires,
+            completed=completed,
+            next_begin=next_begin,
+            last=last,
+            superseded=np.flatnonzero(waits & is_superseded),
+            expired=np.flatnonzero(waits & is_expired),
+            waits_on=np.flatnonzero(
+                waits & ~is_completed & ~is_superseded & ~is_expired & (next_begin == n)
+            ),
+        )
+
+    def _incomplete(self, parts: "_Parts", spans: "_Spans", index: NDArray[np.int64]) -> "_Held":
+        """Return the steps of the poll's series that are judged though they are not complete."""
+        trigger = spans.next_begin[spans.superseded]
+        by = spans.expires[spans.expired]
+        chosen = np.concatenate((spans.superseded, spans.expired))
+        held = self._held(
+            spans.rows[chosen],
+            np.concatenate((parts.at[trigger] * _PLACES + _BEFORE, _place_after(by, index))),
+            np.concatenate((parts.record[trigger], by)),
+        )
+        last = spans.last[chosen]
+        has_part = last >= 0
+        part = last[has_part]
+        held.times[has_part] = parts.times[part]
+        held.arrivals[has_part] = parts.arrivals[part]
+        held.offsets[has_part] = parts.offsets[part]
+        held.values[has_part] = parts.merged[part]
+        return held
+
+    def _quiet(
+        self, rows: NDArray[np.int32], timing: "_Timing", index: NDArray[np.int64]
+    ) -> "_Held":
+        """Return the steps that wait no longer, of series without a reading in the poll."""
+        by = timing.first_at(self._index.partitions_of(rows), self._due[rows])
+        return self._held(rows, _place_after(by, index), by)
+
+    def _remember(self, parts: "_Parts", spans: "_Spans", quiet: NDArray[np.int32]) -> None:
+        """Keep which steps wait on."""
+        self._due[quiet] = 0
+        self._due[spans.rows] = 0
+        rows, last = spans.rows[spans.waits_on], spans.last[spans.waits_on]
+        self._due[rows] = spans.due[spans.waits_on]
+        has_part = last >= 0
+        self._time[rows[has_part]] = parts.times[last[has_part]]
+        self._arrival[rows[has_part]] = parts.arrivals[last[has_part]]
+        self._offset[rows[has_part]] = parts.offsets[last[has_part]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Timing:
+    """When the records of a poll were written."""
+
+    partitions: Sequence[int]
+    of: Sequence[NDArray[np.int64]]  # positions of the records of each partition
+    clock: NDArray[np.int64]  # (M,) newest record time of its partition
+
+    @classmethod
+    def of_records(cls, records: RecordBatch, clock: NDArray[np.int64]) -> "_Timing":
+        """Return that of a poll."""
+        partitions = np.unique(records.partitions).tolist()
+        of = [np.flatnonzero(records.partitions == partition) for partition in partitions]
+        return cls(partitions=partitions, of=of, clock=clock)
+
+    def newest(self, partition: int) -> int:
+        """Return the clock of a partition after the poll."""
+        return int(self.clock[self.of[self.partitions.index(partition)][-1]])
+
+    def first_at(self, partitions: NDArray[np.int32], due: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the first record of each partition at or after a time; `_LATER` if none is."""
+        found = np.full(len(due), _LATER)
+        for partition, records in zip(self.partitions, self.of, strict=True):
+            which = np.flatnonzero(partitions == partition)
+            nth = np.searchsorted(self.clock[records], due[which])
+            found[which] = np.append(records, _LATER)[nth]
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """The n readings of a poll, sorted by series, in arrival order within."""
+
+    at: NDArray[np.int64]  # (n,) position in the poll
+    rows: NDArray[np.int32]  # (n,)
+    starts: NDArray[np.int64]  # (G,) first reading of each series
+    begins: NDArray[np.bool_]  # (n,) it begins a later step of its series
+    back: NDArray[np.int64]  # (n,) steps before the newest of its series
+    record: NDArray[np.int64]  # (n,) position of its record in the poll
+    times: NDArray[np.int64]  # (n,)
+    arrivals: NDArray[np.int64]  # (n,)
+    offsets: NDArray[np.int64]  # (n,)
+    merged: NDArray[np.float64]  # (n, F) its step up to it
+    complete: NDArray[np.bool_]  # (n,) nothing is missing in that
+
+    def own(self, spans: "_Spans") -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return (n,) whether each reading's step is judged with it, and whether a second time.
+
+        In the order of the poll.
+        """
+        n = len(self.rows)
+        of = spans.of_reading
+        is_after = ~spans.waits[of] | (self.record > spans.expires[of])
+        is_on_time = self.back == 0
+        is_repeated = np.arange(n) > spans.completed[of]
+        judged, revises = np.empty(n, np.bool_), np.empty(n, np.bool_)
+        judged[self.at] = ~is_on_time | self.complete | is_after
+        revises[self.at] = is_on_time & (is_after | is_repeated)
+        return judged, revises
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spans:
+    """The S steps that are the newest of their series, one after the other, during a poll.
+
+    Positions are of sorted readings, n where there is none such; -1 for `last`.
+    """
+
+    of_reading: NDArray[np.int64]  # (n,) span in which each reading comes
+    rows: NDArray[np.int32]  # (S,)
+    due: NDArray[np.int64]  # (S,) when it is judged at the latest, by the partition's clock
+    waits: NDArray[np.bool_]  # (S,) it has not been judged when the poll, or it, begins
+    expires: NDArray[np.int64]  # (S,) record at which the clock is due
+    completed: NDArray[np.int64]  # (S,) reading that makes it complete
+    next_begin: NDArray[np.int64]  # (S,) reading that begins the next
+    last: NDArray[np.int64]  # (S,) last part up to the record at which it expires
+    superseded: NDArray[np.int64]  # spans that end incomplete, by a later step
+    expired: NDArray[np.int64]  # ... by the clock
+    waits_on: NDArray[np.int64]  # spans that do not end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Held:
+    """Steps that are judged without a reading of their own."""
+
+    place: NDArray[np.int64]  # among the readings
+    record: NDArray[np.int64]  # by which they are judged
+    rows: NDArray[np.int32]
+    times: NDArray[np.int64]
+    arrivals: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: "Sequence[_Held]") -> "_Held":
+        """Return all of several."""
+        if len(parts) == 1:
+            return parts[0]
+        of = {
+            field.name: np.concatenate([getattr(one, field.name) for one in parts])
+            for field in fields(cls)
+        }
+        return cls(**of)
+
+
+def _all_judged(rows: NDArray[np.int32], readings: ReadingBatch, index: NDArray[np.int64]) -> Steps:
+    """Return readings each of which is a step, none of which waits."""
+    return Steps(rows=rows, readings=readings, index=index, decided_at=readings.offsets)
+
+
+def _place_after(record: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places after all readings of records up to some.
+
+    Args:
+        record: Positions of records.
+        index: (N,) record of each reading, ascending.
+    """
+    return (np.searchsorted(index, record, side="right") - 1) * _PLACES + _AFTER
