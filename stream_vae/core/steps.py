@@ -194,12 +194,16 @@ class StepAssembler:
         rows = self._waiting()
         n = np.arange(len(rows))
         held = self._held(rows, place=n, record=n)
-        self._due[rows] = 0
+        self._clear(rows)
         return self._steps(held, topic, held.offsets)
 
     def forget(self, rows: NDArray[np.int32]) -> None:
         """Let no step of these series wait: they are released."""
-        self._due[rows] = 0
+        self._clear(rows)
+
+    def _clear(self, rows: NDArray[np.int32]) -> None:
+        for times in (self._due, self._time, self._arrival, self._offset):
+            times[rows] = 0
 
     def _waiting(self) -> NDArray[np.int32]:
         return np.flatnonzero(self._due[: self._index.n_rows] > 0).astype(np.int32)
@@ -397,9 +401,9 @@ class StepAssembler:
 
     def _remember(self, parts: "_Parts", spans: "_Spans", quiet: NDArray[np.int32]) -> None:
         """Keep which steps wait on."""
-        self._due[quiet] = 0
-        self._due[spans.rows] = 0
         rows, last = spans.rows[spans.waits_on], spans.last[spans.waits_on]
+        # What is saved must not tell of how the input was polled.
+        self._clear(np.setdiff1d(np.concatenate((quiet, spans.rows)), rows))
         self._due[rows] = spans.due[spans.waits_on]
         has_part = last >= 0
         self._time[rows[has_part]] = parts.times[last[has_part]]

@@ -139,10 +139,10 @@ def test_outcomes_do_not_depend_on_how_the_stream_is_polled(
 def test_warm_up_late_and_unobserved_readings_get_verdicts_of_their_own(
     make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
-    steps = [*range(10), 3, 10]
-    values = np.zeros((12, F))
-    values[11] = np.nan
-    outcome = make_pipeline().observe(make_readings(steps, ["a"] * 12, values), NOW)
+    steps = [*range(10), 3, 10, 11]
+    values = np.zeros((13, F))
+    values[11:] = np.nan  # the last one may still become complete
+    outcome = make_pipeline().observe(make_readings(steps, ["a"] * 13, values), NOW)
     verdict = [Verdict(v).name for v in outcome.verdicts.verdict]
     assert verdict == ["WARMING_UP"] * 7 + ["NORMAL"] * 3 + ["UNSCORABLE"] * 2
     assert outcome.late.tolist() == [10]

@@ -141,6 +141,7 @@ OF_METHODS = {"percentile": "quantile", "mean_sd": "standard_deviations", "fixed
 def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(method: str) -> None:
     texts = {
         "input.timestamp_zone": "Europe/Berlin",
+        "input.wait_s": "5",
         "kafka.sasl_mechanism": "OAUTHBEARER",
         "input.preset": "fluent_bit",
         "input.decimal": ",",
