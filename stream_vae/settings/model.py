@@ -136,7 +136,7 @@ class OutputConfig:
     """Records that cannot be decoded, unchanged, with the reason in the headers."""
 
     late_topic: Topic = "stream-vae.late"
-    """Readings older than their series' open step, unchanged."""
+    """Readings older than their series' open steps, unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ REASONS: dict[str, str] = {
     "key_not_utf8": "The series key is binary: not UTF-8, or with control characters.",
     "key_not_text": "The series field is neither text nor an integer, or the key no integer.",
     "key_too_long": "The series key is longer than 1024 characters.",
-    "late": "The reading is older than the open step of its series.",
+    "late": "The reading is older than the open steps of its series.",
 }
 """Stable code -> meaning. Codes are never renamed: dashboards and replay tools depend on them."""
 

@@ -246,7 +246,7 @@ def test_a_changelog_of_version_1_goes_on_as_the_release_that_wrote_it(model: st
         [judged] = without([expect["live"][i]], JUDGEMENT)
         found = said.of(readings)
         # Values of one step replaced each other; now they are merged.
-        is_part: list[bool] = list(np.isnan(readings.values).any(axis=1))
+        is_part = np.isnan(readings.values.sum(axis=1)).tolist()
         kept_scores, scores = judged.pop("scores"), found.pop("scores")
         for one, other, part in zip(kept_scores, scores, is_part, strict=True):
             assert part or other == pytest.approx(math.nan if one is None else one, nan_ok=True)
