@@ -1,6 +1,6 @@
 """The daemon's own pipeline over files, without Kafka."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import chain
@@ -67,7 +67,7 @@ def score_files(
         alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None
         bar = stack.enter_context(_progress(console))
         task = bar.add_task("readings scored", total=None)
-        for outcome, made_room in _outcomes(pipeline, readings):
+        for outcome, made_room in _outcomes(pipeline, readings.iter_batches()):
             steps = outcome.batch.scored
             deviation = np.full(len(steps.readings), np.nan)
             deviation[steps.window_batch.ready] = pipeline.told(outcome).largest_deviation
@@ -122,10 +122,12 @@ def _check_folders(output: Path, alerts: Path | None) -> None:
             raise ConfigError(f"{flag} {path}: found no folder {path.parent}, expected one")
 
 
-def _outcomes(pipeline: Pipeline, files: CsvFiles) -> Iterator[tuple[Outcome, list[Changes]]]:
+def _outcomes(
+    pipeline: Pipeline, batches: Iterable[ReadingBatch]
+) -> Iterator[tuple[Outcome, list[Changes]]]:
     """Yield the outcome of each batch, and what was evicted for it; last that of what waited."""
     topic = ""
-    for batch in files.iter_batches():
+    for batch in batches:
         now, topic = datetime.now(UTC), batch.topic
         made_room = _evict(pipeline, batch, now)
         yield pipeline.observe(batch, now), made_room
