@@ -49,7 +49,7 @@ def worst_in_words(feature: AlertFeature, newest_at: datetime, plus_minus: str =
 
     ```
     24.3, expected 102 ± 1.1 L/s (70.6 sd off)
-    900, expected 22.8 ± 0.87 (1,013 sd off) 5 min before; 23.5 now
+    900, expected 22.8 ± 0.87 (1,013 sd off) 5 min before the newest reading, 23.5
     ```
     """
     worst = feature.worst
@@ -62,7 +62,7 @@ def worst_in_words(feature: AlertFeature, newest_at: datetime, plus_minus: str =
     if worst.at == newest_at:
         return words
     before = describe_duration((newest_at - worst.at).total_seconds())
-    return f"{words} {before} before; {_actual(feature)} now"
+    return f"{words} {before} before the newest reading, {_actual(feature)}"
 
 
 def peak_in_words(peak: float, told: AlertFeature) -> list[str]:
@@ -71,7 +71,7 @@ def peak_in_words(peak: float, told: AlertFeature) -> list[str]:
     Severity is by the largest deviation of any feature since an incident began.
     """
     deviation = told.deviation or 0.0 if told.worst is None else told.worst.deviation
-    return [f"at most {deviation_in_words(peak)} off so far"] if peak > _MORE * deviation else []
+    return [f"peak {deviation_in_words(peak)} off"] if peak > _MORE * deviation else []
 
 
 def deviation_in_words(deviation: float) -> str:

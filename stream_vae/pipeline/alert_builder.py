@@ -378,15 +378,18 @@ class AlertBuilder:
 
     def _course(self, incident: Incident) -> str:
         """Return what an incident that is over was: how long, the last step included, how bad."""
-        parts = [f"was anomalous for {describe_duration(self._duration_s(incident))}"]
+        parts = [f"scored as anomalous for {describe_duration(self._duration_s(incident))}"]
         parts += [f"opened by {printable(incident.opened_by)}"] if incident.opened_by else []
         parts += [f"peak score {incident.peak_score:.3g}"]
         if incident.peak_deviation:
-            parts += [f"at most {deviation_in_words(incident.peak_deviation)} off"]
+            parts += [f"peak {deviation_in_words(incident.peak_deviation)} off"]
         return ", ".join(parts)
 
     def _duration_s(self, incident: Incident) -> float:
-        """Return how long an incident has been anomalous, its last step included."""
+        """Return how long windows have been anomalous, the last step included.
+
+        A window remembers: its score falls only once the fault has mostly left it.
+        """
         return (incident.last_anomalous_at - incident.started_at) / 1e9 + self._spec.step_seconds
 
     @property

@@ -17,7 +17,7 @@ from stream_vae.commands.alerts import alerts
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.properties import producer_properties
-from stream_vae.errors import ConfigError, KafkaUnavailableError
+from stream_vae.errors import ConfigError, KafkaUnavailableError, TopicMissingError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "alert_v1.json"
 
@@ -161,3 +161,10 @@ def test_a_follower_shows_events_as_they_come_and_ends_well_on_ctrl_c(
     assert seen == [0, 1]
     assert code == 0
     assert said.strip() == "2 alert events"
+
+
+def test_a_topic_that_is_not_there_yet_is_made_by_the_daemon(broker: EmbeddedBroker) -> None:
+    result = run("--bootstrap", broker.bootstrap, "--topic", "none-yet")
+    assert isinstance(result.exception, TopicMissingError)
+    assert "'none-yet' does not exist" in str(result.exception)
+    assert str(result.exception).endswith("the daemon makes it when it first starts")

@@ -69,7 +69,7 @@ def test_its_incident_is_resolved_with_the_reason_and_no_silence_is_told_of(
     send(scene, one, range(40, 90), 1)
     assert told(scene) == [("anomaly", "firing"), ("anomaly", "resolved")]
     summary = scene.alerts()[-1]["summary"]
-    assert summary.startswith("s sends in another partition now; was anomalous for 5 s")
+    assert summary.startswith("s sends in another partition now; scored as anomalous for 5 s")
     assert moved(one) == 1
     assert one.pipeline.n_series == 1
     one.stop()

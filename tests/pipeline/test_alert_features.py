@@ -170,8 +170,8 @@ def test_parts_of_scores_keep_their_probabilities() -> None:
 
 def test_what_made_an_incident_severe_is_told_where_its_first_feature_does_not_show_it() -> None:
     feature = CASES["numeric"][0]  # 2 sd off
-    assert peak_in_words(31.4, feature) == ["at most 31.4 sd off so far"]
+    assert peak_in_words(31.4, feature) == ["peak 31.4 sd off"]
     assert peak_in_words(2.0, feature) == []
     event = replace(EVENT, status="firing", features=(feature,))
     event = replace(event, deviation=AlertDeviation(newest=2.0, window=2.0, peak=31.4))
-    assert format_alert(event).endswith("  at most 31.4 sd off so far")
+    assert format_alert(event).endswith("  peak 31.4 sd off")

@@ -96,8 +96,8 @@ def test_one_anomaly_opens_one_incident_and_resolves_it(
     assert resolved.duration_s == lasted_s + 1
     assert peak == np.abs(make_stream(make_readings).values[1::4][60:70]).max()
     assert resolved.summary == (
-        f"s1 is as expected again; was anomalous for {lasted_s + 1:.0f} s, opened by f1, "
-        f"peak score {resolved.score_peak:.3g}, at most {peak:.3g} sd off"
+        f"s1 is as expected again; scored as anomalous for {lasted_s + 1:.0f} s, opened by f1, "
+        f"peak score {resolved.score_peak:.3g}, peak {peak:.3g} sd off"
     )
     assert [event.sequence for event in outcome.alerts] == list(range(len(updates) + 2))
     assert resolved.score_peak == max(event.score_peak for event in outcome.alerts)

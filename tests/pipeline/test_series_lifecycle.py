@@ -157,7 +157,7 @@ def test_a_series_that_expires_leaves_no_incident_open(
     }
     reason = "pump is forgotten: no reading for long"
     summaries = sorted(alert.summary for alert in changes.alerts)
-    assert summaries[0].startswith(f"{reason}; was anomalous for 4 s, opened by f1, peak")
+    assert summaries[0].startswith(f"{reason}; scored as anomalous for 4 s, opened by f1, peak")
     assert summaries[1].startswith(f"{reason}; was silent for ")
     assert (pipeline.n_series, pipeline.n_open_incidents) == (1, 0)
     assert not pipeline.lifecycle.expire(35 * SECOND, {1}, "readings", NOW).forgotten

@@ -51,7 +51,7 @@ def test_a_resolution_stands_at_the_end_of_its_last_step_and_tells_duration_and_
         (
             "explained",
             "2025-03-03 03:20Z  FIRING    critical  spike900  score 0.832 > -2.02 (p 1e-12)  flow "
-            "900, expected 23.22 +- 0.87 (1,013 sd off) 1 min before; 23.46 now",
+            "900, expected 23.22 +- 0.87 (1,013 sd off) 1 min before the newest reading, 23.46",
         ),
         (
             "drift",

@@ -10,7 +10,7 @@ from rich.console import Console
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
-from stream_vae.errors import AlertDecodeError
+from stream_vae.errors import AlertDecodeError, TopicMissingError
 from stream_vae.settings import load_settings
 from stream_vae.wire.alert_deduplicator import AlertDeduplicator
 from stream_vae.wire.alert_text import format_alert
@@ -42,6 +42,8 @@ def print_alerts(
             from_beginning=from_beginning,
         ):
             printer.show(record)
+    except TopicMissingError as exc:
+        raise TopicMissingError(f"{exc}; the daemon makes it when it first starts") from exc
     except KeyboardInterrupt:
         pass  # the normal end of --follow
     console.print(printer.tally(), highlight=False)

@@ -123,6 +123,7 @@ def train_bundle(
             notes=readings.notes,
             declared=choice.declared,
             label=choice.label,
+            stride=1 if trained.bundle.spec.has_events else settings.training.stride,
         )
     )
     if trained.bundle.training.faults is not None:

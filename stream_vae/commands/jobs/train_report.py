@@ -23,6 +23,7 @@ def report_table(
     notes: tuple[str, ...] = (),
     declared: Collection[str] = (),
     label: str = LABEL,
+    stride: int = 1,
 ) -> Table:
     """Return the closing report of a training.
 
@@ -34,6 +35,7 @@ def report_table(
         notes: What was found in the files.
         declared: Features whose kind the operator gave: no other one is proposed.
         label: Column of the labels.
+        stride: Steps between the starts of two training windows.
     """
     table = Table(title="Training report", show_header=False, title_justify="left")
     for what, text in (
@@ -50,6 +52,8 @@ def report_table(
             f" (all rows are fitted; each of {report.folds} blocks is judged by a model of the "
             "others)"
         )
+    elif stride > 1:
+        windows += f" (those of training begin {stride} steps apart: training.stride)"
     table.add_row("windows", windows)
     table.add_row("epochs", f"{len(report.history)}, best {report.best_epoch}")
     table.add_row(

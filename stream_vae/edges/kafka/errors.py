@@ -99,7 +99,10 @@ def translate(error: KafkaError, operation: Operation | str) -> StreamVaeError:
     if isinstance(operation, str):
         operation = Operation(doing=operation)
     error = unwrapped(error)
-    message = f"{operation.doing}: {error.name()}: {error.str()}"
+    # The client's own codes, which begin so, are no words to a reader: its text comes first.
+    is_own = error.name().startswith("_")
+    words = f"{error.str()} ({error.name()})" if is_own else f"{error.name()}: {error.str()}"
+    message = f"{operation.doing}: {words}"
     advice = _advice(error, operation)
     return _kind(error)(f"{message}; {advice}" if advice else message)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
@@ -185,10 +186,10 @@ def advise_on_rhythms(
 ) -> Iterator[Advice]:
     """Yield the rhythms found, and what is or could be done with them."""
     for one in rhythms:
-        name = {"day": "daily", "week": "weekly", "other": "other"}[one.kind]
-        period = one.period_ns / step_ns
+        name = {"day": "daily", "week": "weekly", "other": "neither daily nor weekly"}[one.kind]
+        period = f"{one.period_ns / step_ns:,.0f} steps ({describe_duration(one.period_ns / 1e9)})"
         text = (
-            f"{name}, {period:,.0f} steps, in {len(one.features)} of the features looked at "
+            f"{name}, {period}, in {len(one.features)} of the features looked at "
             f"(strength {one.strength:.2f} of 2)"
         )
         yield Advice(kind="rhythm", text=text, feature=features[one.features[0]].name)

@@ -47,7 +47,8 @@ def test_every_error_code_becomes_one_of_our_errors_and_names_itself(name: str) 
     error = translate(KafkaError(CODES[name]), READING)
 
     assert isinstance(error, StreamVaeError)
-    assert str(error).startswith(f"reading: {name}: ")
+    is_own = name.startswith("_")  # of the client, whose text tells the same in words
+    assert (f" ({name})" if is_own else f"reading: {name}: ") in str(error)
     assert (type(error) is StreamVaeError) == (name in NEVER_MET)
 
 
@@ -179,7 +180,7 @@ def test_the_clients_own_verdict_stands_above_the_code() -> None:
 
 def test_a_real_exception_is_translated_with_its_cause() -> None:
     with (
-        pytest.raises(ConfigError, match=r'starting: _INVALID_ARG: No such .* "nope"') as caught,
+        pytest.raises(ConfigError, match=r'starting: No such .* "nope"') as caught,
         translated(Operation(doing="starting")),
     ):
         Consumer({"group.id": "g", "nope": 1})
