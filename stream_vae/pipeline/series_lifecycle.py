@@ -20,6 +20,7 @@ from stream_vae.pipeline.series_store import SeriesStore
 _EXTRA_SHARE = 100
 _MOVED_INTERVALS = 10
 _SEARCH_AGAIN_NS = 600 * 10**9
+_MOST_SILENT = 1000  # told of at a time; a tenth of a second
 _MOST_LOOKED_AT = 1000  # keys a second; milliseconds
 
 
@@ -187,7 +188,9 @@ class SeriesLifecycle:
     def watch_silence(
         self, rows: NDArray[np.int32], now_ns: int, topic: str, now: datetime
     ) -> Changes:
-        """Open incidents for series that have stopped.
+        """Open incidents for series that have stopped, up to a bound the longest silent first.
+
+        When a whole site falls silent, the loop must not stand still: the others are overdue still.
 
         Args:
             rows: Theirs, see `overdue`.
@@ -198,7 +201,8 @@ class SeriesLifecycle:
         index, silences = self._store.index, self._store.silences
         alerts: list[AlertEvent] = []
         changed: dict[SeriesName, SeriesIncidents] = {}
-        for row in rows.tolist():
+        longest = np.argsort(index.arrived[rows], kind="stable")[:_MOST_SILENT]
+        for row in rows[longest].tolist():
             silent = self._silent_series(row, topic, (now_ns - int(index.arrived[row])) / 1e9)
             offset = int(index.offset[row])
             silence = Silence(

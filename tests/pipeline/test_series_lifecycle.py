@@ -12,6 +12,7 @@ import pytest
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig, SilenceConfig
+from stream_vae.pipeline import series_lifecycle
 from stream_vae.pipeline.alert_builder import incident_id_by_name
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
@@ -105,6 +106,18 @@ def test_even_a_late_reading_is_a_sign_of_life_and_the_same_step_another_silence
     [again] = watch(pipeline, 90).alerts
     assert again.starts_at == opened.starts_at
     assert again.incident_id != opened.incident_id
+
+
+def test_when_many_series_stop_at_once_they_are_told_of_in_turn(
+    make_pipeline: MakePipeline, send: Callable[..., Changes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once, the longest silent first; the loop goes on in between."""
+    monkeypatch.setattr(series_lifecycle, "_MOST_SILENT", 2)
+    pipeline = make_pipeline(CONFIG)
+    for nth, key in enumerate("cab"):
+        send(pipeline, key, nth, nth + 20)
+    told = [[e.series.key for e in watch(pipeline, at_s).alerts] for at_s in (60, 61, 62)]
+    assert told == [["c", "a"], ["b"], []]
 
 
 def test_readings_that_come_again_are_no_sign_of_life(
