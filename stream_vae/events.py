@@ -273,14 +273,15 @@ class PartitionsLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembershipLost:
-    """This instance is not in the group any more, and has not got in again yet."""
+    """This instance is not in the group, or not any more, and has not got in yet."""
 
     group: str
     since: str
     """RFC 3339, UTC."""
     out_s: float
-    replaced_after_s: float
-    """Seconds after which its client is replaced, and joins under another member id."""
+    replaced_after_s: float | None
+    """Seconds after which its client is replaced, and joins under another member id; None where it
+    never was in the group: it goes on trying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

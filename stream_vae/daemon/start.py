@@ -161,7 +161,7 @@ def _edges(
     )
     producer.open()
     return Edges(
-        consumer=InputConsumer(kafka, topic, events),
+        consumer=InputConsumer(kafka, topic, events, topic_id=checked.standing.input.id),
         producer=producer,
         input_reader=RangeReader(kafka, topic, events),
         make_input_reader=lambda: RangeReader(kafka, topic, events),

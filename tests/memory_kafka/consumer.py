@@ -65,6 +65,7 @@ class MemoryConsumer:
     ) -> None:
         self._kafka = kafka
         self._topic = topic
+        self._topic_id = kafka.topic_id(topic)
         self._group_name = group
         self._name = name
         self._events = events
@@ -102,6 +103,8 @@ class MemoryConsumer:
 
     def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
         self._faults.step("consumer.poll")
+        if self._kafka.topic_id(self._topic) != self._topic_id:
+            raise InputChangedError(f"topic {self._topic!r} was made anew")
         self._follow_group()
         found = [] if self.paused else self._fetch(max_records)
         if not found:

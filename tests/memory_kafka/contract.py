@@ -40,6 +40,9 @@ class Backend(Protocol):
     def delete_before(self, offset: int) -> None:
         """Drop old records of partition 0 of the input."""
 
+    def make_input_anew(self) -> None:
+        """Delete the input topic, and make an empty one of its name."""
+
     def consumer(self, name: str, events: RecordedEvents) -> InputConsumer: ...
 
     def producer(self, identity: str) -> OutputProducer: ...
@@ -361,6 +364,19 @@ def a_position_beyond_the_end_ends_the_member(backend: Backend) -> None:
     other.consumer.abandon()
 
 
+def a_topic_that_is_made_anew_ends_the_member(backend: Backend) -> None:
+    """Also where it has outgrown the position by then; nothing of it is taken for the old one's."""
+    backend.produce([b"old %d" % i for i in range(10)])
+    member = Member(backend)
+    member.poll_until(lambda: len(member.values) == 10)
+    backend.make_input_anew()
+    backend.produce([b"new %d" % i for i in range(30)])
+    with pytest.raises(InputChangedError, match="made anew"):
+        member.poll_until(lambda: len(member.values) > 10)
+    assert not [value for value in member.values if value is not None and b"new" in value]
+    member.consumer.abandon()
+
+
 def the_first_record_since_a_time_is_found(backend: Backend) -> None:
     """Where there is none, nothing is: the caller begins at the end."""
     begun_ns = backend.time_ns()
@@ -419,6 +435,7 @@ CONTRACT = [
     a_partition_changes_hands_after_its_owner_was_told_and_has_committed,
     lost_history_is_told_and_reading_goes_on_with_what_is_left,
     a_position_beyond_the_end_ends_the_member,
+    a_topic_that_is_made_anew_ends_the_member,
     the_first_record_since_a_time_is_found,
     a_range_ends_where_it_is_told_or_where_there_is_no_more,
 ]

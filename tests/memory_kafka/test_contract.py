@@ -61,6 +61,9 @@ class MemoryBackend:
     def delete_before(self, offset: int) -> None:
         self.kafka.logs(self.input)[0].delete_before(offset)
 
+    def make_input_anew(self) -> None:
+        self.kafka.create_topic(self.input, len(self.kafka.logs(self.input)))
+
     def consumer(self, name: str, events: RecordedEvents) -> MemoryConsumer:
         return MemoryConsumer(
             self.kafka, self.input, GROUP, name=name, events=events, faults=Faults()

@@ -14,6 +14,7 @@ from stream_vae.edges.kafka.read.range_reader import RangeReader
 from tests.memory_kafka.contract import CONTRACT, Backend, How
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster
+from tests.system.scene import await_true
 
 
 class RealBackend:
@@ -64,6 +65,12 @@ class RealBackend:
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
         for future in admin.delete_records([TopicPartition(self.input, 0, offset)]).values():
             future.result(20)
+
+    def make_input_anew(self) -> None:
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
+        admin.delete_topics([self.input])[self.input].result(20)
+        await_true(lambda: self.input not in admin.list_topics(timeout=10).topics, "it is gone")
+        self.kafka.create_topic(self.input, 2)
 
     def consumer(self, name: str, events: RecordedEvents) -> InputConsumer:
         return InputConsumer(self._config, self.input, events)

@@ -16,7 +16,7 @@ from confluent_kafka import (
 from stream_vae.core.ports import EventSink, RebalanceListener
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
-from stream_vae.edges.kafka.client_log import GroupProtocolLog
+from stream_vae.edges.kafka.client_log import ConsumerLog
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume.membership import MembershipWatch
 from stream_vae.edges.kafka.deadline import Deadline
@@ -45,9 +45,14 @@ class InputConsumer:
         config: Brokers and group.
         topic: The input topic.
         events: Receives events of brokers, group and lost records.
+        topic_id: Of the topic that is meant, where another may have its name by now; "" for the one
+            that is there.
     """
 
-    def __init__(self, config: KafkaConfig, topic: str, events: EventSink) -> None:
+    def __init__(
+        self, config: KafkaConfig, topic: str, events: EventSink, *, topic_id: str = ""
+    ) -> None:
+        self._topic_id = topic_id
         self._config = config
         self._topic = topic
         self._operation = Operation(
@@ -65,7 +70,7 @@ class InputConsumer:
         self._refused: Deadline | None = None
         self._watch = BrokerWatch(self._operation, config.broker_deadline_s, events)
         self._membership = MembershipWatch(config.group_id, self._longest_out_s(), events)
-        self._protocol_log: GroupProtocolLog | None = None
+        self._log: ConsumerLog
         self._consumer = self._make_client()
 
     def subscribe(self, listener: RebalanceListener) -> None:
@@ -95,12 +100,14 @@ class InputConsumer:
             KafkaRefusedError: If the broker refuses the topic or the group.
             KafkaUnavailableError: If no broker answered for `broker_deadline_s`.
             FencedError: If another instance of the same id took over.
-            InputChangedError: If a partition ends before what was to be read next.
+            InputChangedError: If a partition ends before what was to be read next, or the topic
+                was made anew.
         """
         with translated(self._operation):
             messages = self._consumer.consume(max_records, timeout_s)
+        self._refuse_another_topic()
         self._watch.tick(self._consumer)
-        if self._protocol_log is not None and self._protocol_log.is_refused:
+        if self._log.is_refused and self._config.group_protocol == "auto":
             self._take_classic()
             return None
         if self._membership.must_replace(self._consumer, is_reachable=self.reachable):
@@ -215,13 +222,25 @@ class InputConsumer:
         properties = consumer_properties(
             self._config, self._protocol, instance=self._config.instance_id
         )
-        self._protocol_log = None
+        wanted = properties.get("debug")
+        needed = ["metadata"]
         if self._config.group_protocol == "auto" and self._protocol == "consumer":
-            wanted = properties.get("debug")
-            self._protocol_log = GroupProtocolLog(keeps_debug=bool(wanted))
-            debug = f"{wanted},cgrp" if wanted else "cgrp"
-            properties |= {"debug": debug, "logger": self._protocol_log}
+            needed += ["cgrp"]
+        self._log = ConsumerLog(keeps_debug=bool(wanted))
+        debug = ",".join([str(wanted), *needed] if wanted else needed)
+        properties |= {"debug": debug, "logger": self._log}
         return Consumer({**properties, "error_cb": self._watch.client_error})
+
+    def _refuse_another_topic(self) -> None:
+        """End where the topic is not the one that it was.
+
+        Raises:
+            InputChangedError: Then: a start is to find out where to go on.
+        """
+        found = self._log.topic_ids.get(self._topic, "")
+        if found and self._topic_id and found != self._topic_id:
+            raise InputChangedError(_made_anew(self._topic, self._topic_id, found))
+        self._topic_id = found or self._topic_id
 
     def _join(self) -> None:
         self._consumer.subscribe(
@@ -414,6 +433,13 @@ class InputConsumer:
             self._listener.partitions_lost(gone)
         else:
             self._listener.partitions_revoked(gone)
+
+
+def _made_anew(topic: str, wanted: str, found: str) -> str:
+    return (
+        f"topic {topic!r} was deleted and made anew: found the id {found}, expected {wanted}; "
+        "the next start reads it from its oldest record, and incidents that are open go on"
+    )
 
 
 def _cut(at: TopicPartition, wanted: int, end: int) -> str:

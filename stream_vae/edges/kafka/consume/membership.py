@@ -17,6 +17,7 @@ _ASK_PAUSE_S = 1.0
 _TELL_PAUSE_S = 5.0
 # While a classic group shares out its partitions anew, its members may have no generation.
 _GRACE_S = 2.0
+_JOINS_WITHIN_S = 30.0
 
 
 class MembershipWatch:
@@ -40,6 +41,7 @@ class MembershipWatch:
         self._out_at: float | None = None  # monotonic, as the next ones
         self._out_ns = time.time_ns()
         self._counted_from = self._asked_at = self._told_at = -float("inf")
+        self._waits_from: float | None = None
 
     def allow(self, limit_s: float) -> None:
         """Set how long it may be out of the group, as `limit_s` of a new watch does."""
@@ -52,8 +54,8 @@ class MembershipWatch:
 
     @property
     def out_since_ns(self) -> int | None:
-        """Wall clock since when it is no member, though it was; None if it is, or never was."""
-        return self._out_ns if self._has_been and not self.joined else None
+        """Wall clock since when it is no member, or for long was none; None if it is one."""
+        return None if self.joined or self._out_at is None else self._out_ns
 
     def enter(self) -> None:
         """Note that it is a member."""
@@ -78,6 +80,7 @@ class MembershipWatch:
                 self.enter()
                 return False
         if not self._has_been:
+            self._wait(now, is_reachable=is_reachable)
             return False
         if self._out_at is None:
             self._out_at, self._out_ns = now, time.time_ns()
@@ -93,6 +96,14 @@ class MembershipWatch:
         self._counted_from = now
         return self._out_s(now)
 
+    def _wait(self, now: float, *, is_reachable: bool) -> None:
+        """Tell that it has not got in for long, though brokers answer; nobody else says why."""
+        if self._waits_from is None or not is_reachable:
+            self._waits_from, self._out_ns, self._out_at = now, time.time_ns(), None
+        if now - self._waits_from >= _JOINS_WITHIN_S:
+            self._out_at = self._waits_from
+            self._tell(now)
+
     def _tell(self, now: float) -> None:
         if self.joined or now < self._told_at + _TELL_PAUSE_S:
             return
@@ -102,7 +113,7 @@ class MembershipWatch:
                 group=self._group,
                 since=utc(self._out_ns).isoformat(timespec="seconds"),
                 out_s=self._out_s(now),
-                replaced_after_s=self._limit_s,
+                replaced_after_s=self._limit_s if self._has_been else None,
             )
         )
 

@@ -39,6 +39,8 @@ class RefusingCoordinator:
         self._offers_heartbeat = offers_heartbeat
         self.refused: set[bytes] = set()
         """Members that are told `FENCED_MEMBER_EPOCH` instead of what the broker answers."""
+        self.refuses_all = False
+        """Whether every member is told that."""
         self.members: list[bytes] = []
         """Every member that has sent a heartbeat, in the order of the first."""
         host, at = broker.bootstrap.rsplit(":", 1)
@@ -69,7 +71,11 @@ class RefusingCoordinator:
         with suppress(OSError):
             while True:
                 client, _ = self._server.accept()
-                broker = socket.create_connection(self._upstream)
+                try:
+                    broker = socket.create_connection(self._upstream)
+                except OSError:  # it has ended
+                    client.close()
+                    continue
                 asked: set[bytes] = set()
                 for pump in (self._pass_requests, self._pass_answers):
                     arguments = (client, broker, asked)
@@ -85,7 +91,7 @@ class RefusingCoordinator:
                     member = _member_of(frame)
                     if member not in self.members:
                         self.members.append(member)
-                    if member in self.refused:
+                    if self.refuses_all or member in self.refused:
                         asked.add(frame[4:8])
                 broker.sendall(struct.pack(">i", len(frame)) + frame)
 

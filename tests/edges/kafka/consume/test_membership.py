@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
 
-from stream_vae.edges.kafka.client_log import GroupProtocolLog
+from stream_vae.edges.kafka.client_log import ConsumerLog
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume import membership
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
@@ -132,12 +132,35 @@ def test_auto_takes_classic_only_where_the_coordinator_does_not_know_the_other_p
     assert [("taking `classic`" in each) for each in told] == ([] if offers_consumer else [True])
 
 
+def test_a_member_that_never_gets_in_is_told_of_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the reason: the client gives none. Control: none that gets in at once."""
+    monkeypatch.setattr(membership, "_GRACE_S", 0.2)
+    monkeypatch.setattr(membership, "_JOINS_WITHIN_S", 0.5)
+    events = RecordedEvents()
+    with EmbeddedBroker({"readings": 1}) as broker, RefusingCoordinator(broker) as coordinator:
+        coordinator.refuses_all = True
+        config = KafkaConfig(bootstrap_servers=coordinator.bootstrap, group_id="g")
+        one = Owner(InputConsumer(config, "readings", events))
+        begun_ns = time.time_ns()
+        one.poll_until(lambda: out_since_of(one))
+        assert out_since_of(one) <= begun_ns + 0.5e9
+        (told,) = events.of(MembershipLost)
+        assert (told.group, told.replaced_after_s) == ("g", None)
+        coordinator.refuses_all = False
+        one.poll_until(lambda: one.consumer.joined)
+        assert out_since_of(one) == 0
+        assert len(events.of(MembershipRegained)) == 1
+        one.consumer.abandon()
+
+
 @pytest.mark.parametrize("is_wanted", [True, False])
 def test_the_debug_messages_that_auto_needs_are_logged_only_where_they_are_wanted(
     caplog: pytest.LogCaptureFixture, *, is_wanted: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    log = GroupProtocolLog(keeps_debug=is_wanted)
+    log = ConsumerLog(keeps_debug=is_wanted)
     log.log(logging.DEBUG, "%s [%s] %s", "HEARTBEAT", "consumer-1", "next heartbeat")
     log.log(logging.WARNING, "%s [%s] %s", "FAIL", "consumer-1", "connection refused")
     assert not log.is_refused
@@ -145,6 +168,17 @@ def test_the_debug_messages_that_auto_needs_are_logged_only_where_they_are_wante
         is_wanted,
         True,
     )
+
+
+def test_a_topics_newest_id_is_known_from_the_log() -> None:
+    """Control: the first one is told as a change too, from none; that there is none is no id."""
+    log = ConsumerLog(keeps_debug=False)
+    assert log.topic_ids == {}
+    none = "A" * 22
+    for before, after in ((none, "068X6FEERiWDBdyM04NF0w"), ("068X6FEERiWDBdyM04NF0w", none)):
+        text = f"[thrd:main]: Topic readings changed id from {before} to {after}"
+        log.log(logging.DEBUG, "%s [%s] %s", "METADATA", "consumer-1", text)
+        assert log.topic_ids == {"readings": "068X6FEERiWDBdyM04NF0w"}
 
 
 def test_in_a_classic_group_a_member_may_be_out_for_as_long_as_others_take_to_poll() -> None:
