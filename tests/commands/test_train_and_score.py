@@ -106,7 +106,10 @@ def test_every_reading_gets_one_row_in_input_order(
 def test_alert_events_of_files_are_those_of_the_daemon(
     run_program: RunProgram, write_csv: WriteCsv, bundle: Path, tmp_path: Path
 ) -> None:
-    """Valid against the schema, one incident for one anomaly (the daemon's side: tests/system)."""
+    """Valid against the schema, one incident for one anomaly (the daemon's side: tests/system).
+
+    A file of the same records has the same scores.
+    """
     alerts = tmp_path / "alerts.jsonl"
     data = write_csv("week.csv", spoil=True, seed=4)
     scores = tmp_path / "scores.csv"
@@ -126,6 +129,13 @@ def test_alert_events_of_files_are_those_of_the_daemon(
     opened = len({event["incident_id"] for event in events if event["kind"] == "anomaly"})
     above, per_week = 1000 * n_above / n_judged, opened / (n_judged / 10_080)
     assert f"above the threshold per 1,000: {above:.3g}, asked 20" in done.err
+    with data.open() as file:
+        records = [{"key": row.pop("series"), "value": row} for row in csv.DictReader(file)]
+    as_records = tmp_path / "week.txt"
+    as_records.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    again = score(run_program, bundle, as_records, tmp_path / "again.csv", "--format", "records")
+    with scores.open() as file:
+        assert list(csv.DictReader(file)) == again
     assert f"incidents per series and week: {per_week:.3g}" in done.err
 
 

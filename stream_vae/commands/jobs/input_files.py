@@ -1,16 +1,18 @@
 """Input files of the offline commands, by what the command line and the settings tell of them."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from stream_vae.commands.options import FileOptions
+from stream_vae.commands.options import FileFormat, FileOptions
 from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.csv_dialect import CsvDialect
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvFiles, CsvReadings
+from stream_vae.edges.files.record_files import RecordFiles
 from stream_vae.edges.files.text_format import TextFormat
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.cell_values import CellFormat, DecimalMark
@@ -60,7 +62,56 @@ def open_files(
     Raises:
         ConfigError: If an option cannot be meant.
     """
+    form = options.format or _form_of(paths)
+    if form in ("records", "jsonl"):
+        return RecordFiles(
+            paths,
+            replace(choice, drop=choice.drop | frozenset(options.ignore)),
+            _of_records(options, settings),
+            "records" if form == "records" else "jsonl",
+            now_ns=time.time_ns(),
+        )
     return CsvFiles(paths, _told(choice, options, settings))
+
+
+def _form_of(paths: Sequence[Path]) -> FileFormat:
+    """Return the form that the names tell; CSV where they tell none."""
+    endings = {path.name.removesuffix(".gz").rpartition(".")[2].lower() for path in paths}
+    if endings == {"parquet"}:
+        return "parquet"
+    return "jsonl" if endings and endings <= {"jsonl", "ndjson"} else "csv"
+
+
+def _of_records(options: FileOptions, settings: ReadingFormat) -> ReadingFormat:
+    """Return the settings of the input with what the options override.
+
+    Raises:
+        ConfigError: If an option has no meaning for records.
+    """
+    for option, value in (("--delimiter", options.delimiter), ("--encoding", options.encoding)):
+        if value is not None:
+            raise ConfigError(f"{option} {value}: records are JSON; expected it for CSV alone")
+    told = {
+        "timestamp_field": options.timestamp_column,
+        "timestamp_format": options.timestamp_format,
+        "timestamp_zone": options.timestamp_zone,
+        "series_field": options.series_column,
+        "name_field": options.name_column,
+        "value_field": options.value_column,
+        "decimal": _decimal(options),
+        "units": options.units or None,
+        "missing_words": (*settings.missing_words, *options.missing_words) or None,
+    }
+    try:
+        return replace(settings, **{name: it for name, it in told.items() if it is not None})  # type: ignore[arg-type]  # each of its type
+    except ValueError as exc:
+        raise ConfigError(f"options of the input: {exc}") from None
+
+
+def _decimal(options: FileOptions) -> DecimalMark | None:
+    if options.decimal is not None and options.decimal not in _DECIMALS:
+        raise ConfigError(f"--decimal: found {options.decimal!r}; expected , or .")
+    return None if options.decimal is None else _DECIMALS[options.decimal]
 
 
 def _told(choice: ColumnChoice, options: FileOptions, settings: ReadingFormat) -> ColumnChoice:
@@ -81,8 +132,6 @@ def text_format(options: FileOptions, settings: ReadingFormat) -> TextFormat:
     Raises:
         ConfigError: If an option cannot be meant.
     """
-    if options.decimal is not None and options.decimal not in _DECIMALS:
-        raise ConfigError(f"--decimal: found {options.decimal!r}; expected , or .")
     delimiter = options.delimiter
     if delimiter in ("tab", "\\t"):
         delimiter = "\t"
@@ -91,7 +140,7 @@ def text_format(options: FileOptions, settings: ReadingFormat) -> TextFormat:
         cells=CellFormat(
             missing_words=(*settings.missing_words, *options.missing_words),
             value_words=settings.value_words,
-            decimal=None if options.decimal is None else _DECIMALS[options.decimal],
+            decimal=_decimal(options),
             units=options.units,
         ),
         timestamp_format=options.timestamp_format or "auto",

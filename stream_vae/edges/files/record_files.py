@@ -1,0 +1,345 @@
+"""Files of records, one JSON object a line, to readings by the daemon's own decoder.
+
+Two forms: `records` has a Kafka record a line, `{"key": ..., "value": ...}`, also as `kcat -J`
+prints it; `jsonl` has the value alone. What the daemon would put on the dead-letter topic is
+counted and told.
+"""
+
+import base64
+import gzip
+import io
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.excerpts import excerpt, printable
+from stream_vae.core.model_spec import Feature
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.records import LARGEST_RECORD_BYTES, RecordBatch
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.csv_readings import (
+    CHUNK_ROWS,
+    MAX_CELLS,
+    NO_LABEL,
+    CsvReadings,
+    series_of_file,
+)
+from stream_vae.edges.files.record_features import field_at, find_features
+from stream_vae.errors import InputFileError
+from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.reading_format import ReadingFormat
+
+LineForm = Literal["records", "jsonl"]
+
+_SAMPLE_LINES = 1000
+_BYTES_OF: Mapping[str, Callable[[str], bytes]] = {
+    "text": str.encode,
+    "hex": bytes.fromhex,
+    "base64": lambda text: base64.b64decode(text, validate=True),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lines:
+    """Some lines of one file."""
+
+    file_number: int
+    numbers: list[int]
+    batch: RecordBatch
+
+
+class RecordFiles:
+    """Files of records, one after the other, as one history.
+
+    Args:
+        paths: One or more; a name that ends in `.gz` is decompressed.
+        choice: Features and their kinds, label, what to leave out. Without features, those are
+            taken that the first records show: fields of numbers and truth values.
+        fmt: The daemon's settings of the input.
+        form: Of a line.
+        now_ns: Clock of the decoder, nanoseconds since 1970.
+
+    Raises:
+        InputFileError: If there is no file; on reading, with file and line.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        choice: ColumnChoice,
+        fmt: ReadingFormat,
+        form: LineForm,
+        *,
+        now_ns: int,
+    ) -> None:
+        if not paths:
+            raise InputFileError("no input file; expected one or more files of records")
+        self._paths = tuple(paths)
+        self._choice = choice
+        self._fmt = fmt
+        self._form = form
+        self._now_ns = now_ns
+        self._features: tuple[Feature, ...] = ()
+        self._has_label = False
+        self._n_records = 0
+        self._rejected: Counter[str] = Counter()
+        self._unreadable: Counter[tuple[str, str]] = Counter()
+        self._n_ignored = 0
+        self._examples: dict[object, str] = {}
+        self._other_fields: dict[str, None] = {}
+
+    @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        """Fields that are not features, of a sample of what was read so far."""
+        return tuple(self._other_fields)
+
+    @property
+    def has_seam(self) -> bool:
+        """Whether an hour seems to stand twice: the record's own times tell which."""
+        return False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Dead letters and values that could not be read, by reason."""
+        n = f"of {self._n_records:,} records"
+        notes = [
+            f"{count:,} {n} are dead letters, {reason}: {self._examples[reason]}"
+            for reason, count in self._rejected.most_common()
+        ]
+        if self._n_ignored:
+            notes.append(
+                f"{self._n_ignored:,} {n} name none of the features: {self._examples[None]}"
+            )
+        notes += [
+            f"{count:,} values of {printable(feature)} are missing, {reason}: "
+            f"{self._examples[feature, reason]}"
+            for (feature, reason), count in self._unreadable.most_common()
+        ]
+        return tuple(notes)
+
+    def iter_batches(self) -> Iterator[ReadingBatch]:
+        """Yield all readings in file order; offsets are numbers of records from 0."""
+        for _, decoded, _ in self._decoded():
+            readings = decoded.readings
+            yield replace(readings, arrivals=readings.times)
+
+    def read(self) -> CsvReadings:
+        """Return all readings.
+
+        Raises:
+            InputFileError: Also if there is none, or there are more than `MAX_CELLS`.
+        """
+        parts: list[tuple[_Lines, ReadingBatch, NDArray[np.int8]]] = []
+        indexes: list[NDArray[np.int64]] = []
+        n_cells = 0
+        for lines, decoded, labels in self._decoded():
+            parts.append((lines, decoded.readings, labels))
+            indexes.append(decoded.index)
+            n_cells += decoded.readings.values.size + 4 * len(decoded.readings)
+            if n_cells > MAX_CELLS:
+                raise InputFileError(
+                    f"{self._paths[lines.file_number]}, line {lines.numbers[-1]}: more than "
+                    f"{MAX_CELLS:,} values so far; expected fewer records or features"
+                )
+        files = ", ".join(map(str, self._paths))
+        if not sum(len(readings) for _, readings, _ in parts):
+            raise InputFileError(f"{files}: no reading; {'; '.join(self.notes) or 'no record'}")
+        values = np.concatenate([readings.values for _, readings, _ in parts])
+        placed = list(zip(parts, indexes, strict=True))
+        return CsvReadings(
+            features=self._features,
+            times=np.concatenate([readings.times for _, readings, _ in parts]),
+            series=[key for _, readings, _ in parts for key in readings.series],
+            values=values,
+            labels=np.concatenate([labels for *_, labels in parts]) if self._has_label else None,
+            paths=self._paths,
+            file_numbers=np.concatenate(
+                [np.full(len(index), part[0].file_number, np.int32) for part, index in placed]
+            ),
+            lines=np.concatenate(
+                [np.array(part[0].numbers, dtype=np.int64)[index] for part, index in placed]
+            ),
+            missing_cells=np.isnan(values).sum(axis=0),
+            infinite_cells=np.zeros(values.shape[1], dtype=np.int64),
+            ignored_columns=self.ignored_columns,
+            notes=self.notes,
+        )
+
+    def _decoded(self) -> Iterator[tuple[_Lines, Decoded, NDArray[np.int8]]]:
+        """Yield decoded lines, and the labels of their readings."""
+        chunks = self._chunks()
+        first = next(chunks, None)
+        if first is None:
+            raise InputFileError(f"{', '.join(map(str, self._paths))}: empty; expected records")
+        self._settle(first)
+        features = list(self._features)
+        if self._has_label:
+            features.append(Feature(name=self._choice.label))
+        decoder = build_decoder(features, self._fmt, is_events=self._choice.is_events)
+        for lines in chain([first], chunks):
+            decoded = decoder.decode(lines.batch, self._now_ns)
+            self._count(lines, decoded)
+            labels = np.full(len(decoded.readings), NO_LABEL, dtype=np.int8)
+            if self._has_label:
+                values = decoded.readings.values
+                labels = self._labels(lines, decoded, values[:, -1])
+                readings = replace(decoded.readings, values=values[:, :-1])
+                decoded = replace(decoded, readings=readings)
+            yield lines, decoded, labels
+
+    def _settle(self, first: _Lines) -> None:
+        """Settle on the features, by the first records unless they are told."""
+        choice, fmt = self._choice, self._fmt
+        sample = [value for value in first.batch.values[:_SAMPLE_LINES] if value is not None]
+        names = choice.features
+        if names is None:
+            place = f"{self._paths[0]}, line {first.numbers[0]}"
+            names = find_features(place, sample, fmt, leave_out={choice.label, *choice.drop})
+        self._features = tuple(choice.declared.get(name, Feature(name=name)) for name in names)
+        self._has_label = (
+            fmt.format == "json"
+            and fmt.value_field is None
+            and choice.label not in names
+            and any(field_at(value, fmt, choice.label) for value in sample)
+        )
+
+    def _labels(
+        self, lines: _Lines, decoded: Decoded, found: NDArray[np.float64]
+    ) -> NDArray[np.int8]:
+        wrong = np.flatnonzero(~(np.isnan(found) | (found == 0) | (found == 1)))
+        if len(wrong):
+            line = lines.numbers[int(decoded.index[wrong[0]])]
+            raise InputFileError(
+                f"{self._paths[lines.file_number]}, line {line}, field {self._choice.label}: found "
+                f"{found[wrong[0]]:g}; expected 0 or 1"
+            )
+        return np.where(np.isnan(found), NO_LABEL, found).astype(np.int8)
+
+    def _count(self, lines: _Lines, decoded: Decoded) -> None:
+        def example(key: object, index: int, text: str) -> None:
+            self._examples.setdefault(key, f"line {lines.numbers[index]}, {printable(text, 160)}")
+
+        self._n_records += len(lines.batch)
+        for one in decoded.rejections:
+            self._rejected[one.reason] += 1
+            example(one.reason, one.index, one.detail)
+        for place, cells in decoded.unreadable.items():
+            self._unreadable[place] += cells.count
+            example(place, cells.index, cells.detail)
+        if len(decoded.ignored):
+            self._n_ignored += len(decoded.ignored)
+            fields = ", ".join(decoded.ignored_fields) or "no field"
+            example(None, decoded.ignored[0], f"has {fields}")
+        self._other_fields.update(dict.fromkeys(decoded.unknown_fields))
+
+    def _chunks(self) -> Iterator[_Lines]:
+        n_records = 0
+        for number, path in enumerate(self._paths):
+            key = series_of_file(path).removesuffix(".jsonl").encode()
+            lines = _read_lines(path)
+            while block := list(islice(lines, CHUNK_ROWS)):
+                records = [self._record(path, line, raw, key) for line, raw in block]
+                n = len(records)
+                yield _Lines(
+                    file_number=number,
+                    numbers=[line for line, _ in block],
+                    batch=RecordBatch(
+                        topic=self._paths[0].name,
+                        partitions=np.zeros(n, dtype=np.int32),
+                        offsets=np.arange(n_records, n_records + n, dtype=np.int64),
+                        timestamps=np.array([record[2] for record in records], dtype=np.int64),
+                        timed_by_broker=False,
+                        keys=[record[0] for record in records],
+                        values=[record[1] for record in records],
+                        headers=lambda _: [],
+                    ),
+                )
+                n_records += n
+
+    def _record(
+        self, path: Path, line: int, raw: bytes, key: bytes
+    ) -> tuple[bytes | None, bytes | None, int]:
+        """Return key, value and Kafka's time (ns, 0 if there is none) of a line."""
+        if self._form == "jsonl":
+            return key, raw, 0
+        place = f"{path}, line {line}"
+        try:
+            record = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            record = None
+        value_name = "payload" if isinstance(record, dict) and "payload" in record else "value"
+        if not isinstance(record, dict) or value_name not in record:
+            raise InputFileError(
+                f"{place}: found {excerpt(raw)}; expected an object with the key and the value of "
+                '{"key": {"text": "pump-7"}, "value": {"text": "{...}"}}, or --format jsonl for '
+                "values alone"
+            )
+        stamp = record.get("timestamp", record.get("ts"))
+        return (
+            _bytes(place, "key", record.get("key")),
+            _bytes(place, value_name, record[value_name]),
+            0 if stamp is None else _stamp(place, stamp),
+        )
+
+
+def _bytes(place: str, name: str, found: object) -> bytes | None:
+    """Return the bytes of a key or a value."""
+    if found is None:
+        return None
+    if isinstance(found, str):
+        return found.encode()
+    if isinstance(found, Mapping) and len(found) == 1:
+        [(how, text)] = found.items()
+        if how == "null":
+            return None
+        if how in _BYTES_OF and isinstance(text, str):
+            try:
+                return _BYTES_OF[how](text)
+            except ValueError as exc:
+                raise InputFileError(f"{place}: {name} is no {how}: {exc}") from None
+    return msgspec.json.encode(found)
+
+
+def _stamp(place: str, found: object) -> int:
+    """Return Kafka's time of a record, nanoseconds since 1970: milliseconds, or a date."""
+    if isinstance(found, Mapping):  # of the record's type: {"CreateTime": 1741050000000}
+        found = next(iter(found.values()), None)
+    if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < 2**43:
+        return round(found * 10**6)
+    try:
+        return round(datetime.fromisoformat(str(found)).timestamp() * 1000) * 10**6
+    except ValueError:
+        raise InputFileError(
+            f"{place}: timestamp {excerpt(found)}; expected Kafka's milliseconds since 1970"
+        ) from None
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not blank, with its number."""
+    limit = 2 * LARGEST_RECORD_BYTES + 65_536  # as hex
+    try:
+        with _open(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(limit), b""), 1):
+                if len(line) == limit:
+                    raise InputFileError(f"{path}, line {number}: more than {limit:,} bytes")
+                stripped = line.strip().removeprefix(b"\xef\xbb\xbf")
+                if stripped:
+                    yield number, stripped
+    except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
+        raise InputFileError(f"{path}: not a whole gzip file ({exc})") from exc
+    except OSError as exc:
+        raise InputFileError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+
+
+def _open(path: Path) -> io.BufferedReader | gzip.GzipFile:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
