@@ -46,8 +46,11 @@ class RecordBatch:
 
     def without(self, partitions: Collection[int]) -> "RecordBatch":
         """Return the records of other partitions."""
-        kept = np.flatnonzero(~np.isin(self.partitions, list(partitions)))
-        rows = kept.tolist()
+        return self.take(np.flatnonzero(~np.isin(self.partitions, list(partitions))).tolist())
+
+    def take(self, rows: Sequence[int]) -> "RecordBatch":
+        """Return some of the records, by position."""
+        kept = np.array(rows, dtype=np.int64)
         return RecordBatch(
             topic=self.topic,
             partitions=self.partitions[kept],

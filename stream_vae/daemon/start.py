@@ -28,6 +28,7 @@ from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.read.lost_state import lacks_state
 from stream_vae.edges.kafka.read.range_reader import RangeReader
 from stream_vae.edges.kafka.read.topic_reader import read_topic
+from stream_vae.edges.registry.schema_client import schema_source
 from stream_vae.errors import AlertDecodeError, ConfigError, KafkaRefusedError
 from stream_vae.events import (
     BrokerUnreachable,
@@ -62,7 +63,12 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     settings = around.loaded.settings
     trained = load_bundle(settings.bundle.path)
     spec = trained.spec
-    decoder = build_decoder(spec.features, settings.input, is_events=spec.has_events)
+    decoder = build_decoder(
+        spec.features,
+        settings.input,
+        is_events=spec.has_events,
+        schemas=schema_source(settings.registry),
+    )
     row_bytes = store_of_one(spec, settings.detect, settings.input.assembly).series_bytes
     capacity = _capacity(settings, row_bytes)
     limit_threads(settings.worker.threads)

@@ -6,6 +6,7 @@ To add one of JSON: a module with its layout, a line in `LAYOUTS`, and its name 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
@@ -18,7 +19,11 @@ from stream_vae.inputs.otlp.json_decoder import OtlpJsonDecoder
 from stream_vae.inputs.otlp.protobuf_decoder import OtlpProtobufDecoder
 from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout
+from stream_vae.inputs.registry.registry_decoder import RegistryDecoder
+from stream_vae.inputs.registry.schemas import SchemaSource
 from stream_vae.inputs.vectors import vector_layout
+
+_GROWTH = 32
 
 LAYOUTS: Mapping[InputFormat, Callable[[Sequence[Feature], ReadingFormat], RecordLayout]] = {
     "json": object_layout,
@@ -48,7 +53,11 @@ def json_layout(features: Sequence[Feature], fmt: ReadingFormat) -> RecordLayout
 
 
 def build_decoder(
-    features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool = False
+    features: Sequence[Feature],
+    fmt: ReadingFormat,
+    *,
+    is_events: bool = False,
+    schemas: SchemaSource | None = None,
 ) -> Decoder:
     """Return the decoder of a format.
 
@@ -57,10 +66,18 @@ def build_decoder(
         fmt: The operator's choices.
         is_events: Records are events without order in time (window length 1): one without a
             timestamp has its record's, and one without a key belongs to the series `events`.
+        schemas: Of the schema registry, for the format `registry`.
 
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
+    if fmt.format == "registry":
+        if schemas is None:
+            raise ConfigError("input.format registry: expected registry.url, where schemas are")
+        # Content grows when it becomes JSON; the record itself is bounded.
+        as_json = replace(fmt, format="json", max_record_bytes=_GROWTH * fmt.max_record_bytes)
+        inner = build_decoder(features, as_json, is_events=is_events)
+        return RegistryDecoder(inner, schemas, fmt.max_record_bytes)
     decoder = DECODERS.get(fmt.format)
     if decoder is not None:
         return decoder(features, fmt, is_events=is_events)

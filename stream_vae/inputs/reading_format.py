@@ -13,7 +13,7 @@ from stream_vae.inputs.timestamps import check_time_settings
 RECORD_TIME = "$record"
 """`timestamp_field` of records whose time is Kafka's."""
 
-InputFormat = Literal["json", "vector", "otlp_proto", "otlp_json"]
+InputFormat = Literal["json", "vector", "otlp_proto", "otlp_json", "registry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,8 @@ class ReadingFormat:
     format: InputFormat = "json"
     """`json`: one object per record, a field per feature. `vector`: an object with a `values` array
     in the order of the bundle's features (parsed log vectors, embeddings). `otlp_proto`,
-    `otlp_json`: metrics of OpenTelemetry."""
+    `otlp_json`: metrics of OpenTelemetry. `registry`: Avro, or JSON, of a schema in a schema
+    registry (`registry.url`); with the settings of `json`."""
 
     timestamp_field: str = "timestamp"
     """Field (dotted path allowed) of the event time; `$record` takes Kafka's own time of the

@@ -15,6 +15,7 @@ from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.registry.config import RegistryConfig
 from stream_vae.edges.telemetry.config import LoggingConfig
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
@@ -230,6 +231,9 @@ class Settings(BaseSettings):
 
     kafka: KafkaConfig = Field(default_factory=KafkaConfig)
     """Brokers, group and client properties."""
+
+    registry: RegistryConfig = Field(default_factory=RegistryConfig)
+    """Schema registry of the input (`input.format: registry`)."""
 
     detect: DetectConfig = Field(default_factory=DetectConfig)
     """How windows are scored and judged."""

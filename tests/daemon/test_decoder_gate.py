@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from stream_vae.core.records import RecordBatch
+from stream_vae.edges.registry.config import RegistryConfig
+from stream_vae.edges.registry.schema_client import SchemaClient
 from stream_vae.events import DecodingContinued, DecodingHeld
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from tests.conftest import make_spec
+from tests.edges.registry.stand_in import registry
 from tests.memory_kafka.clock import START_S
-from tests.memory_kafka.scene import Scene
+from tests.memory_kafka.instance import Parts
+from tests.memory_kafka.scene import Scene, make_settings, reading
 
 REASON = "schema 7 of http://registry"
 
@@ -117,3 +121,24 @@ def test_a_partition_that_leaves_takes_along_what_waited_of_it() -> None:
     decoder.lacking = None
     scene.group.assign({"one": [0, 1]})
     scene.assert_undisturbed(one)
+
+
+def test_an_outage_of_the_schema_registry_pauses_and_loses_nothing() -> None:
+    with registry() as stand_in:
+        schemas = SchemaClient(RegistryConfig(url=stand_in.url))
+        fmt = ReadingFormat(format="registry")
+        decoder = build_decoder(make_spec().features, fmt, schemas=schemas)
+        scene = Scene(parts=Parts(settings=make_settings(), decoder=decoder))
+        stand_in.add(7, "{}", "JSON")
+        stand_in.status = 503
+        scene.feed("s", [b"\0\0\0\0\7" + reading(step) for step in range(40)])
+        one = scene.start()
+        one.turn_until(lambda: "HTTP 503" in one.loop.readiness().reason, most=10_000)
+        assert one.events.of(DecodingHeld)
+        assert scene.committed.get(0, 0) == 0
+        stand_in.status = None
+        one.turn_until(lambda: not one.loop._parts.decoder_gate.waiting_for, most=10_000_000)
+        scene.feed("s", [b"\0\0\0\0\x08" + reading(40)])  # the registry has no such schema
+        scene.settle(one)
+        assert [value[:5] for value in scene.dead_letters() if value] == [b"\0\0\0\0\x08"]
+        scene.assert_undisturbed(one)

@@ -40,7 +40,7 @@ GOOD = point_list(["a", NOW_S, 1, 2], ["b", NOW_S, 3, None], ["a", NOW_S + 1, 5,
 
 
 def test_every_format_has_a_decoder() -> None:
-    assert {*LAYOUTS, *DECODERS} == set(get_args(InputFormat))
+    assert {*LAYOUTS, *DECODERS, "registry"} == set(get_args(InputFormat))
     for name in LAYOUTS:
         build_decoder(numeric_features(["flow"]), ReadingFormat(format=name))
 

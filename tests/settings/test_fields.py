@@ -73,6 +73,8 @@ def test_secrets_are_known_as_secrets() -> None:
         "kafka.sasl_password",
         "kafka.sasl_oauthbearer_client_secret",
         "kafka.ssl_key_password",
+        "registry.password",
+        "registry.token",
     }
 
 
