@@ -58,6 +58,8 @@ def convert_slowly(document: Any, layout: RecordLayout) -> msgspec.Struct:
     """
     if not isinstance(document, dict):
         detail = f"found {excerpt(document)}; expected one JSON object"
+        if isinstance(document, list) and layout.records_path is None:
+            detail += ", or input.records_path $ for an array of readings"
         raise DecodeError("not_an_object", detail)
     cleaned: dict[str, Any] = {}
     # One that is no reading at all is not rejected for its time.

@@ -162,7 +162,7 @@ class _Collected:
             return
         if size > 1:
             chosen = redriven_readings(self._batch.headers(row), size)
-            if chosen is not None:
+            if chosen is not None and any(chosen):
                 kept = [i for i, number in enumerate(numbers) if chosen[number - 1]]
                 elements, numbers = [elements[i] for i in kept], [numbers[i] for i in kept]
         n = len(elements)

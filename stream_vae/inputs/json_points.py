@@ -181,7 +181,9 @@ class JsonPointParser:
         values = np.full(len(cells), np.nan)
         if self._is_numeric and set(map(type, cells)) <= {float, type(None)}:
             values[:] = cells
-            return values, []
+            if not np.isinf(values).any():  # as 1e999 is
+                return values, []
+            values[:] = np.nan
         errors: list[tuple[int, DecodeError]] = []
         for feature in np.unique(features).tolist():
             if feature == _NONE:

@@ -1,6 +1,6 @@
 """JSON records to raw readings, a poll at a time: a field for each feature, or an array of all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +53,7 @@ class JsonRecordParser:
         """Return the readings of the valid elements; add the errors of the others to `errors`."""
         elements = self._elements.parse(batch, errors)
         unknown_fields = self._unknown_fields(batch.values, elements.rows)
-        elements, values, cell_errors = self._values(elements, errors)
+        elements, values, cell_errors, surplus = self._values(elements, errors)
         ignored: list[int] = list(elements.empty)
         if len(values) and np.isnan(values[:, 0]).any():
             without = self._without_feature(batch.values, elements, values, cell_errors)
@@ -72,22 +72,30 @@ class JsonRecordParser:
             elements=numbers_of(elements),
             ignored=ignored,
             ignored_fields=fields_of(batch.values[ignored[0]]) if ignored else (),
-            unknown_fields=unknown_fields,
+            unknown_fields=(*unknown_fields, *self._new_fields(surplus)),
         )
 
     def _values(
         self, elements: Elements, errors: DecodeErrors
-    ) -> tuple[Elements, NDArray[np.float64], list[CellError]]:
-        """Return (E, F) values, what could not be read, and the elements that they belong to."""
+    ) -> tuple[Elements, NDArray[np.float64], list[CellError], Iterable[str]]:
+        """Return (E, F) values, what could not be read, the elements they belong to, and surplus.
+
+        The surplus are the names of the values of arrays that are longer than the model's.
+        """
         rows = self._layout.rows_of(elements)
+        surplus: Iterable[str] = ()
         if elements.is_strict:
-            return elements, self._strict(elements, rows), []
+            return elements, self._strict(elements, rows), [], surplus
         if self._layout.array_length is not None:
             elements, rows = self._arrays(elements, rows, errors)
+            name = ".".join(self._layout.values[0].path)
+            longest = max(map(len, rows), default=0)
+            surplus = (f"{name}[{place}]" for place in range(self._n_features, longest))
+            rows = [row[: self._n_features] for row in rows]
         elif self._others:
             rows = self._with_others(elements, rows)
         values, cell_errors = self._cells.loose(rows)
-        return elements, values, cell_errors
+        return elements, values, cell_errors, surplus
 
     def _strict(self, elements: Elements, rows: Sequence[Any]) -> NDArray[np.float64]:
         values = self._cells.strict(rows)
@@ -129,7 +137,7 @@ class JsonRecordParser:
                 kept.append(position)
         rows = elements.rows[np.array(kept, dtype=np.int64)]
         n = self._n_features
-        arrays = [found[i][:n] for i in kept]
+        arrays = [found[i] for i in kept]
         if self._vector == "padded":
             arrays = [array + [None] * (n - len(array)) for array in arrays]
         return elements.take(kept, rows), arrays
@@ -185,8 +193,12 @@ class JsonRecordParser:
             document = msgspec.json.decode(unframed(raw))
         except (msgspec.DecodeError, DecodeError):
             return ()
+        return self._new_fields(self._layout.unknown_fields(document))
+
+    def _new_fields(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Return the names not told before."""
         new: dict[str, None] = {}
-        for path in self._layout.unknown_fields(document):
+        for path in paths:
             if len(self._reported) + len(new) >= MAX_UNKNOWN_FIELDS:
                 break
             name = printable(path, 100)
@@ -207,8 +219,6 @@ def numbers_of(elements: Elements) -> Any:
 def fields_of(raw: bytes | None) -> tuple[str, ...]:
     """Return what a valid record names, for messages."""
     document = parse_document(raw or b"")
-    if isinstance(document, list) and document:
-        document = document[0]
     return tuple(printable(path, 100) for path in leaf_paths(document, MAX_FIELDS_TOLD))
 
 

@@ -227,11 +227,6 @@ class RecordLayout:
         """Yield the paths in a decoded document that are not in the layout."""
         if self.records_path is None:
             yield from _unknown(document, self._tree, "")
-            if self.array_length is not None:
-                path = self.values[0].path
-                found = _value_at(document, path)
-                for place in range(self.array_length, len(found) if isinstance(found, list) else 0):
-                    yield f"{'.'.join(path)}[{place}]"
 
     def _field(self, text: str, kind: FieldKind) -> Field:
         path = split_path(text)
@@ -315,6 +310,8 @@ def leaf_paths(document: object, limit: int) -> list[str]:
 
     >>> leaf_paths({"name": "cpu", "fields": {"idle": 1, "user": 2}}, 10)
     ['name', 'fields.idle', 'fields.user']
+    >>> leaf_paths({"metrics": [{"idle": 1}, {"idle": 2}]}, 10)
+    ['metrics[0].idle']
     """
     paths: list[str] = []
     waiting = [("", document)]
@@ -323,15 +320,11 @@ def leaf_paths(document: object, limit: int) -> list[str]:
         if isinstance(found, dict) and found:
             below = [(f"{prefix}.{name}" if prefix else name, found[name]) for name in found]
             waiting += reversed(below[:limit])
+        elif isinstance(found, list) and found and isinstance(found[0], dict):
+            waiting.append((f"{prefix}[0]", found[0]))
         elif prefix:
             paths.append(prefix)
     return paths
-
-
-def _value_at(document: object, path: FieldPath) -> object:
-    for name in path:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document
 
 
 def _has(document: object, path: FieldPath) -> bool:

@@ -104,6 +104,8 @@ def _split(headers: Headers) -> tuple[dict[str, bytes], Sequence[tuple[str, byte
         name, value = headers[n_original - 1]
         if name not in _ADDED or name in added:
             break
+        if name == "dlq.readings" and added:  # ours comes last
+            break
         added[name] = value or b""
         n_original -= 1
     return added, headers[:n_original]

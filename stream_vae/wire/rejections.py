@@ -77,13 +77,13 @@ def rejection_headers(  # noqa: PLR0913 - one argument a header
     named = [("dlq.readings", elements.encode())] if 0 < len(elements) <= MAX_ELEMENTS else []
     return [
         *original_headers,
-        *named,
         ("dlq.reason", rejection.reason.encode()),
         ("dlq.detail", detail.encode()),
         ("dlq.source.topic", topic.encode()),
         ("dlq.source.partition", str(partition).encode()),
         ("dlq.source.offset", str(offset).encode()),
         ("dlq.detector", detector.encode()),
+        *named,
     ]
 
 

@@ -293,6 +293,15 @@ def _hostile_headers(rng: Random, made_of: Material) -> Hostile:
     return Hostile(made_of.key, rng.choice((b"", b"{", None, b"\xff", b"[]")), headers)
 
 
+def _sent_again(rng: Random, made_of: Material) -> Hostile:
+    """A record that claims to be sent again for some of its readings."""
+    which = rng.choice((b"1", b"2", b"1-2", b"2-99999999", b"9,8", b"0", b"", b"1-", b"x", None))
+    value = made_of.clean
+    if rng.random() < 0.3:
+        value = value.replace(b":", b":x", 1)
+    return Hostile(made_of.key, value, [("dlq.redriven.readings", which)])
+
+
 KINDS: dict[str, Callable[[Random, Material], Hostile]] = {
     "flipped bits": _flipped_bits,
     "truncated": _truncated,
@@ -311,6 +320,7 @@ KINDS: dict[str, Callable[[Random, Material], Hostile]] = {
     "oversized": _oversized,
     "hostile keys": _hostile_keys,
     "hostile headers": _hostile_headers,
+    "sent again": _sent_again,
 }
 
 

@@ -89,7 +89,7 @@ class HostileStream:
         values = self._signal[(step + 40 * i) % len(self._signal)]
         if kind == CLEAN and (step + 37 * i) % 230 > 221:
             values = values + 9.0
-        value = self._layout.encoder.encode(
+        value = self._layout.encode(
             series=name, time_ns=START_NS + step * STEP_NS, values=values.tolist()
         )
         key = None if self._layout.series_member else name.encode()

@@ -186,6 +186,13 @@ def test_elements_without_features_are_left_out_and_records_of_no_other_are_igno
     assert decoded.ignored == [1, 2, 3]
 
 
+def test_an_array_that_is_not_expected_names_the_setting() -> None:
+    [rejection] = decode(ELEMENTS).rejections
+    assert rejection.reason == "not_an_object"
+    assert "input.records_path" in rejection.detail
+    assert "metrics[0].flow" in decode({"metrics": ELEMENTS}).ignored_fields
+
+
 def test_vectors_in_an_array_are_readings() -> None:
     """Control: one that is missing is named."""
     record = {"rows": [{"timestamp": 1, "values": [1, 2]}, {"timestamp": 2}]}
@@ -291,6 +298,7 @@ def test_an_object_of_values_is_a_reading(template: str, features: Sequence[str]
         record({"flow": {}}),
         record({"flow": NAN, "pressure": 5}),
     ]
+    huge = json.dumps(record({"flow": 7.5, "pressure": 3.5})).encode().replace(b"7.5", b"1e999")
     decoded = decode(
         *records,
         value_field="fields",
@@ -307,6 +315,16 @@ def test_an_object_of_values_is_a_reading(template: str, features: Sequence[str]
     ]
     assert decoded.ignored == [2]
     assert list(decoded.unreadable) == [(features[0], "value_not_a_number")]
+    decoded = decode(
+        huge,
+        value_field="fields",
+        name_field="name",
+        series_field="tags.unit",
+        feature_name=template,
+        features=features,
+    )
+    np.testing.assert_equal(decoded.readings.values, [[NAN, 3.5]])
+    assert list(decoded.unreadable) == [(features[0], "value_out_of_range")]
 
 
 @pytest.mark.parametrize(
@@ -436,5 +454,6 @@ def test_a_vector_may_be_longer_or_shorter_where_that_is_allowed(
 
 
 def test_the_surplus_of_a_vector_is_told() -> None:
-    decoded = decode({"timestamp": 1, "values": [1, 2, 3, 4]}, format="vector")
+    records = [{"timestamp": 1, "values": list(range(n))} for n in (2, 4, 3)]
+    decoded = decode(*records, format="vector")
     assert decoded.unknown_fields == ("values[2]", "values[3]")

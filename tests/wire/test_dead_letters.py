@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_vae.core.records import Headers, Rejection
+from stream_vae.core.records import Headers, Rejection, redriven_readings
 from stream_vae.wire.dead_letters import read_dead_letter
 from stream_vae.wire.rejections import rejection_headers
 
-NAMES = st.sampled_from(["trace", "dlq.reason", "dlq.detector", "dlq.source.topic", "dlq.other"])
+NAMES = st.sampled_from(
+    ["trace", "dlq.reason", "dlq.detector", "dlq.source.topic", "dlq.readings", "dlq.other"]
+)
 HEADERS = st.lists(st.tuples(NAMES, st.none() | st.binary(max_size=5)), max_size=8)
 
 
@@ -62,3 +64,23 @@ def test_a_count_that_no_redrive_wrote_is_none(count: bytes | None) -> None:
     letter = read_dead_letter(put_aside([("dlq.redriven", count)]))
     assert letter is not None
     assert letter.redriven_headers() == [("dlq.redriven", b"1")]
+
+
+def test_a_record_sent_again_stands_for_the_readings_that_were_rejected_and_no_others() -> None:
+    """Also when it is rejected again, as a whole or in part."""
+    headers: Headers = [("trace", b"7")]
+    for elements, expected in (((2, 5, 6), b"2,5-6"), ((), b"2,5-6"), ((5,), b"5")):
+        rejection = Rejection(index=0, reason="not_json", detail="", elements=elements)
+        added = rejection_headers(
+            headers, rejection, topic="readings", partition=0, offset=0, detector="d"
+        )
+        letter = read_dead_letter(added)
+        assert letter is not None
+        headers = letter.redriven_headers()
+        assert dict(headers)["dlq.redriven.readings"] == expected
+        chosen = redriven_readings(headers, 6)
+        assert chosen is not None
+        assert [i + 1 for i, one in enumerate(chosen) if one] == [
+            n for n in (2, 5, 6) if n == 5 or expected != b"5"
+        ]
+    assert redriven_readings([("trace", b"7")], 6) is None, "control"
