@@ -373,6 +373,17 @@ class ReadingsLate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTimesDoubtful:
+    """Times without an offset stood on a clock that was set: read by a rule, which may be wrong."""
+
+    topic: str
+    reason: str
+    """`repeated_hour`: the one nearer to Kafka's time of the record was taken. `skipped_hour`: the
+    time never was; it follows the change."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamMeasured:
     """Properties of a poll, compared with those the model expects."""
 
@@ -573,6 +584,7 @@ Event = (
     | RecordsConsumed
     | RecordsRejected
     | ReadingsLate
+    | LocalTimesDoubtful
     | StreamMeasured
     | CellsUnreadable
     | RecordsWithoutFeature

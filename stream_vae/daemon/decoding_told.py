@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.records import RecordBatch
-from stream_vae.events import CellsUnreadable, Event, RecordsWithoutFeature
+from stream_vae.events import CellsUnreadable, Event, LocalTimesDoubtful, RecordsWithoutFeature
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.pipeline.stream_fit import NAMES_TOLD, nearest_fields
 from stream_vae.wire.rejections import MAX_DETAIL_CHARACTERS
@@ -13,7 +13,7 @@ from stream_vae.wire.rejections import MAX_DETAIL_CHARACTERS
 def decoding_events(
     decoded: Decoded, records: RecordBatch, feature_names: Sequence[str]
 ) -> list[Event]:
-    """Return the events of values that are missing and of records that are no readings."""
+    """Return the events of missing values, doubtful times and records that are no readings."""
     events: list[Event] = [
         CellsUnreadable(
             topic=records.topic,
@@ -25,6 +25,15 @@ def decoding_events(
             example_detail=printable(found.detail, MAX_DETAIL_CHARACTERS),
         )
         for (feature, reason), found in decoded.unreadable.items()
+    ]
+    doubtful = {
+        "repeated_hour": decoded.n_repeated_hour,
+        "skipped_hour": decoded.n_skipped_hour,
+    }
+    events += [
+        LocalTimesDoubtful(topic=records.topic, reason=reason, count=count)
+        for reason, count in doubtful.items()
+        if count
     ]
     if decoded.ignored:
         example = decoded.ignored[0]

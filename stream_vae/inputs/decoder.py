@@ -41,6 +41,10 @@ class Decoded:
     names the elements that do not count."""
     unreadable: Mapping[tuple[str, str], Unreadable] = field(default_factory=dict)
     """(feature, reason) -> values that are missing in readings because they could not be read."""
+    n_repeated_hour: int = 0
+    """Times without an offset of an hour that stands there twice in their zone."""
+    n_skipped_hour: int = 0
+    """Times without an offset of an hour that never was in their zone."""
     ignored: Sequence[int] = ()
     """Positions of the records that name none of the model's features, ascending. They change
     nothing."""

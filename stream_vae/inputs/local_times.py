@@ -30,6 +30,11 @@ class ParsedTimes:
     """Wall-clock times that never were, since clocks were set forward; they are read by the offset
     before the change, so they follow it."""
 
+    @property
+    def n_repeated(self) -> int:
+        """Times of an hour that stands there twice."""
+        return 0 if self.repeats_ns is None else int(np.count_nonzero(self.repeats_ns))
+
     def nearest(self, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (N,) times, the second of a repeated hour where it is nearer to its stamp.
 

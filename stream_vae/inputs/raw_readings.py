@@ -130,6 +130,8 @@ class ReadingBuilder:
             index=index,
             rejections=errors.rejections(),
             unreadable=_unreadable(raw, cell_errors, faults.positions) if cell_errors else {},
+            n_repeated_hour=parsed.n_repeated,
+            n_skipped_hour=parsed.n_skipped,
             ignored=raw.ignored,
             ignored_fields=raw.ignored_fields,
             unknown_fields=raw.unknown_fields,

@@ -492,6 +492,9 @@ def test_of_an_hour_that_stands_there_twice_the_one_the_record_was_sent_in_is_ta
     sent = [first + 10**9, first + 61 * MINUTE, 0]
     decoded = times_of(fmt, [value] * 3, sent)
     assert (decoded.readings.times - first).tolist() == [0, 60 * MINUTE, 0]
+    assert (decoded.n_repeated_hour, decoded.n_skipped_hour) == (3, 0)
+    never = b'{"timestamp":"2025-03-30T02:30:00","flow":1}'
+    assert times_of(fmt, [never, value], [first] * 2).n_skipped_hour == 1
     [detail] = [one.detail for one in times_of(ReadingFormat(), [value], [first]).rejections]
     assert "input.timestamp_zone" in detail
 

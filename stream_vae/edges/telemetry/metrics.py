@@ -143,6 +143,12 @@ class Metrics:
         self.late_readings = self._counters(
             "late_readings_total", "Readings older than their series' open step.", "topic"
         )
+        self.local_times_doubtful = self._counters(
+            "local_times_doubtful_total",
+            "Times without an offset in an hour that stands there twice, or that never was.",
+            "topic",
+            "reason",
+        )
         self.cells_unreadable = self._counters(
             "cells_unreadable_total",
             "Values that could not be read and count as missing.",

@@ -97,6 +97,7 @@ class Recorder:
             events.RecordsConsumed: self._records_consumed,
             events.RecordsRejected: self._records_rejected,
             events.ReadingsLate: self._readings_late,
+            events.LocalTimesDoubtful: self._local_times_doubtful,
             events.StreamMeasured: self._stream_measured,
             events.CellsUnreadable: self._cells_unreadable,
             events.RecordsWithoutFeature: self._records_without_feature,
@@ -299,6 +300,10 @@ class Recorder:
     def _readings_late(self, event: events.ReadingsLate) -> None:
         self._metrics.late_readings.labels(event.topic).inc(event.count)
         self._warn_sparingly(event, count=event.count)
+
+    def _local_times_doubtful(self, event: events.LocalTimesDoubtful) -> None:
+        self._metrics.local_times_doubtful.labels(event.topic, event.reason).inc(event.count)
+        self._warn_sparingly(event, kind=event.reason, count=event.count)
 
     def _cells_unreadable(self, event: events.CellsUnreadable) -> None:
         self._metrics.cells_unreadable.labels(event.feature, event.reason).inc(event.count)
