@@ -26,7 +26,7 @@ _CLOCK = struct.Struct("<q")
 # Where an entry stands among the readings of a poll: before one, instead of it, after it.
 _BEFORE, _INSTEAD, _AFTER, _PLACES = 0, 1, 2, 3
 
-_ROW = np.dtype([("due", "<i8"), ("time", "<i8"), ("arrival", "<i8"), ("offset", "<i8")])
+ROW = np.dtype([("due", "<i8"), ("time", "<i8"), ("arrival", "<i8"), ("offset", "<i8")])
 """A series' newest step while it waits for more parts.
 
 due: time of the partition's records at which it is judged as it is, nanoseconds since 1970; 0: it
@@ -138,7 +138,7 @@ class StepAssembler:
         self._config = config
         self._wait_ns = wait_ns
         self.clocks = PartitionClocks()
-        self.state = Columns(np.zeros((), _ROW), index.capacity)
+        self.state = Columns(np.zeros((), ROW), index.capacity)
         self._due: NDArray[np.int64] = self.state["due"]
         self._time: NDArray[np.int64] = self.state["time"]
         self._arrival: NDArray[np.int64] = self.state["arrival"]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_vae.core.series_index import ROW
+from stream_vae.core import series_index, steps
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -21,7 +21,8 @@ from stream_vae.wire.snapshots import (
 State = dict[str, dict[str, object]]
 """Partition and series -> name of a thing remembered -> its value, comparable by `==`."""
 
-_BY_THE_CLOCK = {"arrived", "epoch", "interval"}
+_ROWS = {"index": series_index.ROW, "steps": steps.ROW}
+_BY_THE_CLOCK = {"arrived", "epoch", "interval", "arrival"}
 """When readings came in, not what they were."""
 
 
@@ -45,8 +46,8 @@ class SavedState:
         for (partition, key), row in self.rows.items():
             parts = state.setdefault(f"{partition}/{key}", {})
             for part in row.dtype.names or ():
-                if part == "index":
-                    parts.update(_index(np.void(row[part])))
+                if part in _ROWS:
+                    parts.update(_fields(part, np.void(row[part])))
                 else:
                     parts[part] = row[part].tobytes().hex()  # so that NaN equals NaN
         for name, told in self._remembered():
@@ -100,6 +101,8 @@ def _unnamed(remembered: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _index(part: np.void) -> dict[str, object]:
-    row = np.frombuffer(part.tobytes(), ROW)[0]
-    return {name: row[name].item() for name in ROW.names or () if name not in _BY_THE_CLOCK}
+def _fields(name: str, part: np.void) -> dict[str, object]:
+    """Return what a part says, but for what is by the clock."""
+    row = np.frombuffer(part.tobytes(), _ROWS[name])[0]
+    kept = [field for field in _ROWS[name].names or () if field not in _BY_THE_CLOCK]
+    return {f"{name}.{field}": row[field].item() for field in kept}
