@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_vae.core.records import RecordBatch, redriven_readings
+from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decode_slow_path import (
@@ -50,21 +50,21 @@ class JsonElementParser:
                     continue
                 found = _decode_all(decode_one, raws)
                 if found is not None:
-                    return self._flat(batch, found, is_strict=is_strict)
+                    return self._flat(found, is_strict=is_strict)
         return self._one_by_one(batch, errors)
 
-    def _flat(self, batch: RecordBatch, found: list[Any], *, is_strict: bool) -> Elements:
+    def _flat(self, found: list[Any], *, is_strict: bool) -> Elements:
         """Return the elements of records that could all be parsed."""
         if self._layout.records_path is None:
             rows = np.arange(len(found))
             return Elements(rows=rows, structs=found, outers=found, is_strict=is_strict)
-        collected = _Collected(batch)
+        collected = _Collected()
         for row, record in enumerate(found):
             collected.add_all(row, record, self._layout.elements_of(record))
         return collected.elements(is_strict=is_strict)
 
     def _one_by_one(self, batch: RecordBatch, errors: DecodeErrors) -> Elements:
-        collected = _Collected(batch)
+        collected = _Collected()
         for row, raw in enumerate(batch.values):
             try:
                 text = self._check_bytes(raw)
@@ -139,13 +139,9 @@ class JsonElementParser:
 
 
 class _Collected:
-    """Elements of a poll, gathered record by record.
+    """Elements of a poll, gathered record by record."""
 
-    Of a record that was sent again for some of its elements, only these are taken.
-    """
-
-    def __init__(self, batch: RecordBatch) -> None:
-        self._batch = batch
+    def __init__(self) -> None:
         self._rows: list[int] = []
         self._structs: list[Any] = []
         self._outers: list[Any] = []
@@ -160,11 +156,6 @@ class _Collected:
         if not size:
             self._empty.append(row)
             return
-        if size > 1:
-            chosen = redriven_readings(self._batch.headers(row), size)
-            if chosen is not None and any(chosen):
-                kept = [i for i, number in enumerate(numbers) if chosen[number - 1]]
-                elements, numbers = [elements[i] for i in kept], [numbers[i] for i in kept]
         n = len(elements)
         self._rows += [row] * n
         self._structs += elements

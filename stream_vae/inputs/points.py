@@ -75,7 +75,7 @@ def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
         times=times,
         values=values,
         cell_errors=_cell_errors(points, known, of_point, feature_names),
-        elements=_Elements(points, known, of_point),
+        elements=_elements(points, known, of_point),
         ignored=_without_feature(points, known),
     )
 
@@ -91,6 +91,13 @@ def _readings_of(
     columns = (rows.tolist(), series, times)
     keys = zip(*(column for column in columns if column is not None), strict=True)
     return np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
+
+
+def _elements(
+    points: Points, known: NDArray[np.int64], of_point: NDArray[np.int64]
+) -> "_Elements | None":
+    is_one_each = points.numbers is None and (points.index[1:] > points.index[:-1]).all()
+    return None if is_one_each else _Elements(points, known, of_point)
 
 
 class _Elements:

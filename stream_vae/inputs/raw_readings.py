@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from stream_vae.core.event_time import END_NS
 from stream_vae.core.excerpts import excerpt
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.records import RecordBatch
+from stream_vae.core.records import (
+    REDRIVEN_READINGS_HEADER,
+    RecordBatch,
+    redriven_readings,
+)
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import CellError, DecodeErrors
 from stream_vae.inputs.decoder import Decoded, Unreadable
@@ -103,6 +107,7 @@ class ReadingBuilder:
             now_ns: As in `Decoder.decode`.
             read_since_ns: As in `Decoder.decode`.
         """
+        raw = _without_counted(batch, raw, errors)
         index, values = raw.index, raw.values
         faults = _Faults(raw, errors)
         cell_errors = _reject_empty(raw, faults) if raw.cell_errors else ()
@@ -203,6 +208,51 @@ class ReadingBuilder:
         return ParsedTimes(
             times=times, repeats_ns=repeats if repeats.any() else None, n_skipped=n_skipped
         )
+
+
+def _without_counted(batch: RecordBatch, raw: RawReadings, errors: DecodeErrors) -> RawReadings:
+    """Return the readings without those that counted when their record came first.
+
+    A record sent again for some of its readings says for which.
+    """
+    if raw.elements is None:
+        return raw
+    counted: list[int] = []
+    for row in np.unique(raw.index).tolist():
+        headers = batch.headers(row)
+        if not any(name == REDRIVEN_READINGS_HEADER for name, _ in headers):
+            continue
+        for position in np.flatnonzero(raw.index == row).tolist():
+            numbers, n_elements = raw.elements(position)
+            chosen = redriven_readings(headers, n_elements)
+            # One that chooses nothing is not ours.
+            if chosen and any(chosen) and not any(chosen[number - 1] for number in numbers):
+                counted.append(position)
+    return _left_out(raw, counted, errors) if counted else raw
+
+
+def _left_out(raw: RawReadings, positions: Sequence[int], errors: DecodeErrors) -> RawReadings:
+    """Return raw readings without some; records of which nothing is left are ignored."""
+    mask = np.ones(len(raw.index), dtype=bool)
+    mask[list(positions)] = False
+    kept = np.flatnonzero(mask).tolist()
+    place = {old: new for new, old in enumerate(kept)}
+    lost = np.setdiff1d(raw.index[~mask], raw.index[mask]).tolist()
+    elements = raw.elements
+    return replace(
+        raw,
+        index=raw.index[mask],
+        series=None if raw.series is None else [raw.series[i] for i in kept],
+        times=None if raw.times is None else [raw.times[i] for i in kept],
+        values=raw.values[mask],
+        cell_errors=[
+            replace(cell, position=place[cell.position])
+            for cell in raw.cell_errors
+            if cell.position in place
+        ],
+        elements=None if elements is None else lambda position: elements(kept[position]),
+        ignored=sorted({*raw.ignored, *(row for row in lost if row not in errors)}),
+    )
 
 
 def _reject_empty(raw: RawReadings, faults: _Faults) -> Sequence[CellError]:

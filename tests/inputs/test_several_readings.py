@@ -147,3 +147,25 @@ def test_a_records_readings_and_rejection_are_its_own_whatever_stands_beside_it(
         assert alone.readings.series == [together.readings.series[i] for i in mine.tolist()]
         assert alone.readings.times.tolist() == together.readings.times[mine].tolist()
         np.testing.assert_array_equal(alone.readings.values, together.readings.values[mine])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "times"), [(b"2", [1]), (b"1,3", [0, 2]), (b"3-9", [2]), (b"7", [0, 1, 2])]
+)
+def test_a_record_sent_again_gives_only_the_readings_that_did_not_count(
+    chosen: bytes, times: list[int]
+) -> None:
+    """A header that names none of them is not ours. Control: a record without it gives all."""
+    value = point_list(*(["a", NOW_S + i, 1, 2] for i in range(3)))
+    batch = RecordBatch(
+        topic="readings",
+        partitions=np.zeros(2, np.int32),
+        offsets=np.arange(2),
+        timestamps=np.zeros(2, np.int64),
+        timed_by_broker=False,
+        keys=[b"a"] * 2,
+        values=[value, value],
+        headers=lambda row: [("dlq.redriven.readings", chosen)] if row == 0 else [],
+    )
+    readings = DECODER.decode(batch, NOW_NS).readings
+    assert (readings.times // 10**9 - NOW_S).tolist() == [*times, 0, 1, 2]
