@@ -15,6 +15,7 @@ from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.json_objects import object_layout
 from stream_vae.inputs.json_points import JsonPointParser
 from stream_vae.inputs.json_records import JsonRecordParser
+from stream_vae.inputs.line_protocol import LineProtocolParser
 from stream_vae.inputs.otlp.json_decoder import OtlpJsonDecoder
 from stream_vae.inputs.otlp.protobuf_decoder import OtlpProtobufDecoder
 from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
@@ -31,9 +32,17 @@ LAYOUTS: Mapping[InputFormat, Callable[[Sequence[Feature], ReadingFormat], Recor
 }
 """Name -> layout of a JSON record that holds F features, in the model's order."""
 
+
+def _influx(features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool) -> Decoder:
+    unit = "auto" if fmt.timestamp_format == "auto" else "ns"
+    as_read = replace(fmt, timestamp_format=unit, timestamp_zone=None)
+    return JsonDecoder(LineProtocolParser(features, fmt), as_read, is_events=is_events)
+
+
 DECODERS: Mapping[InputFormat, Callable[..., Decoder]] = {
     "otlp_proto": OtlpProtobufDecoder,
     "otlp_json": OtlpJsonDecoder,
+    "influx": _influx,
 }
 """Name -> decoder of what is not JSON of a layout; arguments as of `build_decoder`."""
 
