@@ -71,7 +71,13 @@ def open_files(
             "records" if form == "records" else "jsonl",
             now_ns=time.time_ns(),
         )
-    return CsvFiles(paths, _told(choice, options, settings))
+    told = _told(choice, options, settings)
+    if form == "parquet" and told.text is not None:
+        for option, value in (("--delimiter", options.delimiter), ("--encoding", options.encoding)):
+            if value is not None:
+                raise ConfigError(f"{option} {value}: expected it for CSV alone, not for Parquet")
+        told = replace(told, text=replace(told.text, is_parquet=True))
+    return CsvFiles(paths, told)
 
 
 def _form_of(paths: Sequence[Path]) -> FileFormat:

@@ -39,6 +39,7 @@ from stream_vae.edges.files.csv_header import (
 from stream_vae.edges.files.csv_long import LongCells, LongReadings
 from stream_vae.edges.files.csv_rows import CsvRows
 from stream_vae.edges.files.csv_tables import Row, Table, read_tables
+from stream_vae.edges.files.parquet_rows import ParquetRows
 from stream_vae.edges.files.repeated_hours import RepeatedHours, seam_of_repeated_hour
 from stream_vae.edges.files.text_format import TextFormat
 from stream_vae.errors import InputFileError
@@ -214,7 +215,7 @@ class CsvFiles:
         self._columns = []
         long = LongReadings(self._choice, self._cells)
         for number, path in enumerate(self._paths):
-            rows = CsvRows(path, self._text.dialect)
+            rows = ParquetRows(path) if self._text.is_parquet else CsvRows(path, self._text.dialect)
             has_rows = False
             for table in read_tables(path, iter(rows)):
                 columns = self._located(path, table, is_first=not (long.is_used or n_rows))
@@ -440,6 +441,6 @@ def series_of_file(path: Path) -> str:
     'pump-7'
     """
     name = path.name
-    for ending in (".gz", ".csv"):
+    for ending in (".gz", ".csv", ".jsonl", ".ndjson", ".parquet"):
         name = name.removesuffix(ending) or name
     return name

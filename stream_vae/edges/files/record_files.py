@@ -245,7 +245,7 @@ class RecordFiles:
     def _chunks(self) -> Iterator[_Lines]:
         n_records = 0
         for number, path in enumerate(self._paths):
-            key = series_of_file(path).removesuffix(".jsonl").encode()
+            key = series_of_file(path).encode()
             lines = _read_lines(path)
             while block := list(islice(lines, CHUNK_ROWS)):
                 records = [self._record(path, line, raw, key) for line, raw in block]

@@ -14,6 +14,8 @@ class TextFormat:
 
     dialect: CsvDialect = field(default_factory=CsvDialect)
     cells: CellFormat = field(default_factory=CellFormat)
+    is_parquet: bool = False
+    """The files are Parquet, whose values have the text that a CSV would have."""
     timestamp_format: str = "auto"
     """As `TimestampParser` takes it."""
     timestamp_zone: str | None = None
