@@ -49,7 +49,8 @@ def build_stream(
 ) -> list[list[StreamRecord]]:
     """Return what is fed during each fault: the same for the same arguments.
 
-    Series take turns, a reading each. Some steps are missing, measured twice or come too late,
+    Series take turns, a reading each; each fourth sends its reading in two records, some features
+    in each. Some steps are missing, measured twice or come too late,
     some values are null, some gaps are long; bytes that are no reading stand among them.
     A partition that is added gets series of its own.
     """
@@ -102,6 +103,7 @@ class _Series:
         self._encoder = ReadingEncoder(numeric_features(recording.features), ReadingFormat())
         self._step = 0
         self._gap = 0
+        self._n_parts = 2 if zlib.crc32(name.encode()) // N_PARTITIONS % 4 == 0 else 1
 
     def next_records(self) -> list[StreamRecord]:
         """Return what arrives at the next step: mostly one reading."""
@@ -112,16 +114,23 @@ class _Series:
             self._gap += _LONG_GAP_STEPS
         if kind < _MISSING_SHARE:
             return []
-        records = [self._record(step)]
+        records = self._records(step)
         if kind > 1 - _REVISED_SHARE:
-            records.append(self._record(step, shift=0.001))
+            records += self._records(step, shift=0.001)
         elif kind > 1 - _REVISED_SHARE - _LATE_SHARE and step > 2:
-            records.append(self._record(step - 2))
+            records += self._records(step - int(self._rng.integers(1, 3)))
         return records
 
-    def _record(self, step: int, *, shift: float = 0.0) -> StreamRecord:
+    def _records(self, step: int, *, shift: float = 0.0) -> list[StreamRecord]:
         values = self._values[step % len(self._values)] + shift
         shown = np.where(self._rng.random(len(values)) < _NULL_SHARE, np.nan, values)
+        part = np.arange(len(values)) % self._n_parts
+        return [
+            self._record(step, np.where(part == number, shown, np.nan))
+            for number in range(self._n_parts)
+        ]
+
+    def _record(self, step: int, shown: NDArray[np.float64]) -> StreamRecord:
         return StreamRecord(
             partition=self.partition,
             key=self._name.encode(),
