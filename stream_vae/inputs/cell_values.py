@@ -150,7 +150,9 @@ class CellReader:
         unit = self._common_unit(cells, text)
         whole = None
         if text.count("\n") == len(cells) and not self._has_own_words:
-            whole = self._whole_column(text.replace(f"{unit}\n", "\n") if unit else text)
+            whole = self._whole_column(
+                text.replace(f"{unit}\n", "\n") if unit else text, None if unit else cells
+            )
         if whole is not None:
             units = {unit.strip(): 0} if unit else {}
             return ReadCells(values=whole, unreadable=np.empty(0, np.int64), units=units)
@@ -199,17 +201,22 @@ class CellReader:
         except ValueError:
             return None
 
-    def _whole_column(self, text: str) -> NDArray[np.float64] | None:
-        """Return the values of lines that are all plain numbers, else None."""
+    def _whole_column(self, text: str, cells: Sequence[str] | None) -> NDArray[np.float64] | None:
+        """Return the values of lines that are all plain numbers, else None.
+
+        Args:
+            text: The lines.
+            cells: The same, where there is a list of them.
+        """
         # float() reads "1_000" as 1000, which is no number in any export.
         if "_" in text:
             return None
         if self._fmt.decimal == ",":
             if "." in text:
                 return None
-            text = text.replace(",", ".")
+            text, cells = text.replace(",", "."), None
         try:
-            return np.array(text.split("\n")[:-1], dtype=np.float64)
+            return np.array(text.split("\n")[:-1] if cells is None else cells, dtype=np.float64)
         except ValueError:
             return None
 
