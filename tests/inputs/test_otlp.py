@@ -1,6 +1,8 @@
 """Metrics of OpenTelemetry become readings, the same ones from protobuf and JSON."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +25,7 @@ from tests.inputs.otlp_messages import (
 )
 
 NOW_NS = 1_767_225_600 * 10**9
+GOLDEN = Path(__file__).parents[1] / "golden"
 HOST = "resource.host.name"
 Form = Literal["otlp_proto", "otlp_json"]
 Resource = tuple[Mapping[str, str], Sequence[Point]]
@@ -306,3 +309,40 @@ def test_unknown_fields_of_newer_messages_are_passed_over() -> None:
     record = message((1, message((2, message((2, gauge), (9, "x"))), (8, 1))), (2, b""))
     decoded = make("otlp_proto", "flow").decode(batch([record]), NOW_NS)
     assert decoded.readings.values.tolist() == [[1.5]]
+
+
+PUMP = {
+    "pump.flow": [18.5, 19.5, 20.5],
+    "pump.state": [0, 1, 0],
+    "pump.strokes": [1000, 1060, 1120],
+    "pump.errors": [0.0, 0.1, 0.2],  # 6 more a minute
+    "pump.wait.count": [10, 11, 12],
+    "pump.wait.sum": [123.5, 124.5, 125.5],
+    "pump.wait.p50": [8.75, 9.375, 10.0],
+    "pump.pause.count": [8] * 3,
+    "pump.pause.p0": [0.0] * 3,
+    "pump.lag.p99": [20.25, 21.25, 22.25],
+}
+
+
+@both
+def test_records_of_the_opentelemetry_collector_are_read(form: Form) -> None:
+    """See `made_by` in the file."""
+    golden = json.loads((GOLDEN / "otel_collector.json").read_text())
+    records = [bytes.fromhex(r) if form == "otlp_proto" else r.encode() for r in golden[form]]
+    decoder = make(form, *PUMP, series_field="{resource.host.name}/{resource.rack}")
+    for _ in range(2):  # as unknown records, then as known ones
+        decoded = decoder.decode(batch(records), NOW_NS)
+        assert decoded.rejections == []
+        assert decoded.readings.series == ["pump-7/3"] * 3
+        assert decoded.readings.times.tolist() == [NOW_NS + i * 60 * 10**9 for i in range(3)]
+        np.testing.assert_allclose(decoded.readings.values.T, list(PUMP.values()))
+        assert list(decoded.ignored) == [3, 4]
+    states = make(
+        form,
+        "system.memory.usage.used",
+        "system.cpu.load_average.1m.",
+        feature_name="{name}.{attributes.state}",
+    ).decode(batch(records[3:]), 2 * NOW_NS)
+    assert states.unreadable == {}
+    assert (np.nan_to_num(states.readings.values).sum(axis=0) > 0).all()
