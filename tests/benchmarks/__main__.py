@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.decoding import measure_decoding
 from tests.benchmarks.delivery import measure_delivery
 from tests.benchmarks.ingestion import measure_ingestion
 from tests.benchmarks.latency import measure_latency
@@ -26,6 +27,7 @@ from tests.system.broker import RealKafka
 MEASURES = {
     "memory": measure_memory,
     "ingestion": measure_ingestion,
+    "decoding": measure_decoding,
     "throughput": measure_throughput,
     "latency": measure_latency,
     "delivery": measure_delivery,

@@ -21,7 +21,7 @@ from stream_vae.core.verdicts import Verdict
 from stream_vae.delivery.outbox import LARGEST_ASIDE_BYTES, Outbox
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.events import ReadingsJudged
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
@@ -123,8 +123,8 @@ class FuzzDriver:
         self.pipeline = _pipeline(bundle)
         self.layout = layout
         self._stream = HostileStream(layout, seed, flood)
-        self._decoder = build_decoder(numeric_features(NAMES), layout.fmt)
-        self._lone_decoder = build_decoder(numeric_features(NAMES), layout.fmt)
+        self._decoder = _decoder(layout)
+        self._lone_decoder = _decoder(layout)
         self._bundle = bundle
         self._undisturbed = _pipeline(bundle)
         self._outbox = Outbox("fuzz", _TOPICS)
@@ -291,6 +291,10 @@ class FuzzDriver:
         of_record |= {r.index: r.reason for r in decoded.rejections}
         self.tally.outcomes.update((kinds[row], name) for row, name in of_record.items())
         self.tally.outcomes.update((kinds[row], "ignored") for row in decoded.ignored)
+
+
+def _decoder(layout: Layout) -> Decoder:
+    return build_decoder(numeric_features(NAMES), layout.fmt, schemas=layout.schemas)
 
 
 def _pipeline(bundle: Bundle) -> Pipeline:

@@ -1,14 +1,24 @@
 """Every way a record may be laid out, and clean records of each."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 
+import fastavro
 import msgspec
 
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.registry.schemas import (
+    RegisteredSchema,
+    SchemaId,
+    SchemaSource,
+    UnknownSchema,
+)
+from tests.inputs.otlp_messages import Point, as_json, as_protobuf
 
 NAMES = ("flow", "pressure", "speed")
 
@@ -22,12 +32,19 @@ class Layout:
     shape: Callable[[str, int, Sequence[float]], object] | None = None
     """From series, seconds since 1970 and values to a record; None: as the product writes them."""
 
+    write: Callable[[int, Sequence[float]], bytes] | None = None
+    """From nanoseconds since 1970 and values to a record that is no JSON of a layout; its key names
+    the series."""
+    schemas: SchemaSource | None = None
+
     @cached_property
     def _encoder(self) -> ReadingEncoder:
         return ReadingEncoder(numeric_features(NAMES), self.fmt)
 
     def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:
         """Return a clean record of one reading."""
+        if self.write is not None:
+            return self.write(time_ns, values)
         if self.shape is None:
             return self._encoder.encode(series=series, time_ns=time_ns, values=values)
         return msgspec.json.encode(self.shape(series, time_ns // 10**9, values))
@@ -67,6 +84,62 @@ def _fields(series: str, at: int, values: Sequence[float]) -> object:
     fields = {**dict(zip(NAMES, values, strict=True)), "state": "on"}
     tags = {"host": "gw", "unit": series}
     return {"fields": fields, "name": "pump", "tags": tags, "timestamp": at}
+
+
+def _points_of(time_ns: int, values: Sequence[float]) -> list[Point]:
+    return [
+        Point(metric=name, value=value, time_ns=time_ns)
+        for name, value in zip(NAMES, values, strict=True)
+    ]
+
+
+def _otlp_proto(time_ns: int, values: Sequence[float]) -> bytes:
+    return as_protobuf(({"host.name": "gw"}, _points_of(time_ns, values)))
+
+
+def _otlp_json(time_ns: int, values: Sequence[float]) -> bytes:
+    return as_json(({"host.name": "gw"}, _points_of(time_ns, values)))
+
+
+def _lines(time_ns: int, values: Sequence[float]) -> bytes:
+    fields = ",".join(f"{name}={value!r}" for name, value in zip(NAMES, values, strict=True))
+    return f'pump,host=gw {fields},state="on" {time_ns}\nother x=1i {time_ns}'.encode()
+
+
+_AVRO = {
+    "type": "record",
+    "name": "Reading",
+    "fields": [
+        {"name": "timestamp", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        *({"name": name, "type": ["null", "double"]} for name in NAMES),
+        {"name": "tags", "type": {"type": "map", "values": "string"}},
+    ],
+}
+
+
+def _avro(time_ns: int, values: Sequence[float]) -> bytes:
+    out = BytesIO()
+    named = dict(zip(NAMES, values, strict=True))
+    record = {"timestamp": time_ns // 1000, **named, "tags": {"host": "gw"}}
+    fastavro.schemaless_writer(out, _PARSED, record)
+    return b"\0\0\0\0\7" + out.getvalue()
+
+
+_PARSED = fastavro.parse_schema(_AVRO)
+
+
+class _Schemas:
+    """A registry that knows one schema."""
+
+    _known = RegisteredSchema(kind="AVRO", text=json.dumps(_AVRO))
+
+    def find(
+        self, ids: Collection[SchemaId]
+    ) -> Mapping[SchemaId, RegisteredSchema | UnknownSchema]:
+        return {one: self._known if one == 7 else UnknownSchema(detail="none") for one in ids}
+
+    def waiting_for(self, schema_id: SchemaId) -> str:
+        return str(schema_id)
 
 
 LAYOUTS = (
@@ -126,5 +199,18 @@ LAYOUTS = (
             series_field="{tags.unit}@{tags.host}",
         ),
         shape=_fields,
+    ),
+    Layout(name="OTLP, protobuf", fmt=ReadingFormat(format="otlp_proto"), write=_otlp_proto),
+    Layout(name="OTLP, JSON", fmt=ReadingFormat(format="otlp_json"), write=_otlp_json),
+    Layout(
+        name="line protocol",
+        fmt=ReadingFormat(format="influx", feature_name="{field}"),
+        write=_lines,
+    ),
+    Layout(
+        name="Avro of a registry",
+        fmt=ReadingFormat(format="registry"),
+        write=_avro,
+        schemas=_Schemas(),
     ),
 )

@@ -90,8 +90,10 @@ def _wild_values(rng: Random, made_of: Material) -> Hostile:
 
 def _extreme_times(rng: Random, made_of: Material) -> Hostile:
     member = b'"%s":' % made_of.layout.time_member
-    begin = made_of.clean.index(member) + len(member)
+    begin = made_of.clean.find(member) + len(member)
     found = _LITERAL.match(made_of.clean, begin)
+    if made_of.layout.write is not None:
+        return _flipped_bits(rng, made_of)  # its time is no literal
     assert found is not None
     return Hostile(
         made_of.key, made_of.clean[:begin] + any_time(rng) + made_of.clean[found.end() :]
@@ -172,8 +174,8 @@ def _framed(rng: Random, made_of: Material) -> Hostile:
     clean = made_of.clean
     frames: tuple[Callable[[], bytes], ...] = (
         lambda: b"\xef\xbb\xbf" + clean,
-        lambda: clean.decode().encode("utf-16"),
-        lambda: clean.decode().encode("utf-32-le"),
+        lambda: clean.decode("latin-1").encode("utf-16"),
+        lambda: clean.decode("latin-1").encode("utf-32-le"),
         lambda: gzip.compress(clean, 1),
         lambda: zlib.compress(clean, 1)[: rng.randint(1, 60)],
         lambda: b"\x00\x00\x00\x00\x01" + clean,  # a schema registry's prefix

@@ -306,12 +306,13 @@ def test_settings_that_cannot_be_are_refused() -> None:
 def test_unknown_fields_of_newer_messages_are_passed_over() -> None:
     point = message((9, fixed64(3, at(0)) + fixed64(4, 1.5) + message((99, b"new"), (98, 7))))[2:]
     gauge = message((5, message((1, point), (77, 1))), (1, "flow"), (500, b"x"))
-    record = message((1, message((2, message((2, gauge), (9, "x"))), (8, 1))), (2, b""))
+    inner = message((2, message((2, gauge), (9, "x"))), (8, 1))
+    record = message((1, inner), (1, b""), (2, b""))
     decoded = make("otlp_proto", "flow").decode(batch([record]), NOW_NS)
     assert decoded.readings.values.tolist() == [[1.5]]
 
 
-PUMP = {
+PUMP: Mapping[str, Sequence[float]] = {
     "pump.flow": [18.5, 19.5, 20.5],
     "pump.state": [0, 1, 0],
     "pump.strokes": [1000, 1060, 1120],
@@ -336,7 +337,7 @@ def test_records_of_the_opentelemetry_collector_are_read(form: Form) -> None:
         assert decoded.rejections == []
         assert decoded.readings.series == ["pump-7/3"] * 3
         assert decoded.readings.times.tolist() == [NOW_NS + i * 60 * 10**9 for i in range(3)]
-        np.testing.assert_allclose(decoded.readings.values.T, list(PUMP.values()))
+        np.testing.assert_allclose(decoded.readings.values.T, np.array([*PUMP.values()]))
         assert list(decoded.ignored) == [3, 4]
     states = make(
         form,

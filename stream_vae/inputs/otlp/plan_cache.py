@@ -42,7 +42,7 @@ class PlanCache:
 
     def keep(self, raw: bytes, plan: ResourcePlan) -> None:
         """Remember a plan that holds for other messages too."""
-        if plan.mask is None:
+        if plan.mask is None or not raw:
             return
         if self._n_bytes > _MOST_BYTES:
             self._by_length.clear()

@@ -1,0 +1,120 @@
+"""What it costs to decode a record of each input format: eight features, polls of 500."""
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from io import BytesIO
+
+import fastavro
+import numpy as np
+
+from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.registry.schemas import RegisteredSchema, SchemaId
+from tests.benchmarks.workload import NAMES, START_NS, STEP_NS, Workload
+from tests.inputs.otlp_messages import Point, as_json, as_protobuf
+from tests.system.broker import RealKafka
+
+_POLL, _POLLS, _ROUNDS = 500, 20, 3
+_AVRO = {
+    "type": "record",
+    "name": "Reading",
+    "fields": [
+        {"name": "timestamp", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "host", "type": "string"},
+        *({"name": name, "type": ["null", "double"]} for name in NAMES),
+    ],
+}
+_Write = Callable[[int, Sequence[float]], bytes]
+HOST = "pump-1"
+
+
+class _Schemas:
+    _known = RegisteredSchema(kind="AVRO", text=json.dumps(_AVRO))
+
+    def find(self, ids: Collection[SchemaId]) -> Mapping[SchemaId, RegisteredSchema]:
+        return dict.fromkeys(ids, self._known)
+
+    def waiting_for(self, schema_id: SchemaId) -> str:
+        return str(schema_id)
+
+
+def measure_decoding(workload: Workload, kafka: RealKafka) -> dict[str, str]:
+    """Decode records of every format in one thread; the best of three rounds counts."""
+    formats: dict[str, tuple[ReadingFormat, _Write]] = {
+        "json": (ReadingFormat(), _json),
+        "otlp_proto": (
+            ReadingFormat(format="otlp_proto", series_field="resource.host.name"),
+            lambda at, values: as_protobuf(({"host.name": HOST}, _points(at, values))),
+        ),
+        "otlp_json": (
+            ReadingFormat(format="otlp_json", series_field="resource.host.name"),
+            lambda at, values: as_json(({"host.name": HOST}, _points(at, values))),
+        ),
+        "registry, Avro": (ReadingFormat(format="registry", series_field="host"), _avro),
+        "influx": (
+            ReadingFormat(format="influx", series_field="tags.host", feature_name="{field}"),
+            _line,
+        ),
+    }
+    return {f"decode {name}": f"{_time(*each):.2f} us a record" for name, each in formats.items()}
+
+
+def _time(fmt: ReadingFormat, write: _Write) -> float:
+    decoder = build_decoder(numeric_features(NAMES), fmt, schemas=_Schemas())
+    values = np.random.default_rng(0).normal(size=(_POLL * _POLLS, len(NAMES))).tolist()
+    records = [write(START_NS + step * STEP_NS, row) for step, row in enumerate(values)]
+    polls = [_batch(records[at : at + _POLL]) for at in range(0, len(records), _POLL)]
+    spent = []
+    for _ in range(_ROUNDS):
+        began = time.process_time()
+        for poll in polls:
+            decoded = decoder.decode(poll, 2 * START_NS)
+        spent.append(time.process_time() - began)
+        assert len(decoded.readings) == _POLL
+        assert not decoded.rejections
+    return min(spent) / len(records) * 1e6
+
+
+def _batch(values: list[bytes]) -> RecordBatch:
+    n = len(values)
+    return RecordBatch(
+        topic="t",
+        partitions=np.zeros(n, np.int32),
+        offsets=np.arange(n),
+        timestamps=np.zeros(n, np.int64),
+        timed_by_broker=False,
+        keys=[b"series"] * n,
+        values=list(values),
+        headers=lambda _: (),
+    )
+
+
+def _json(time_ns: int, values: Sequence[float]) -> bytes:
+    named = dict(zip(NAMES, values, strict=True))
+    return json.dumps({"timestamp": time_ns // 10**6, **named}, separators=(",", ":")).encode()
+
+
+def _points(time_ns: int, values: Sequence[float]) -> list[Point]:
+    return [
+        Point(metric=name, value=value, time_ns=time_ns, attributes={"state": "used"})
+        for name, value in zip(NAMES, values, strict=True)
+    ]
+
+
+def _avro(time_ns: int, values: Sequence[float]) -> bytes:
+    out = BytesIO()
+    named = dict(zip(NAMES, values, strict=True))
+    record = {"timestamp": time_ns // 10**6, "host": HOST, **named}
+    fastavro.schemaless_writer(out, _PARSED, record)
+    return b"\0\0\0\0\7" + out.getvalue()
+
+
+_PARSED = fastavro.parse_schema(_AVRO)
+
+
+def _line(time_ns: int, values: Sequence[float]) -> bytes:
+    fields = ",".join(f"{name}={value!r}" for name, value in zip(NAMES, values, strict=True))
+    return f"pump,host={HOST} {fields} {time_ns}".encode()
