@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
+from stream_vae.core.event_time import END_NS
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesIndex
@@ -99,7 +100,8 @@ class PartitionClocks:
         clock = np.empty(len(records), np.int64)
         for partition in np.unique(records.partitions).tolist():
             at = np.flatnonzero(records.partitions == partition)
-            times = records.timestamps[at]
+            # A producer may set any time, also one to which no wait can be added.
+            times = np.clip(records.timestamps[at], 0, END_NS)
             times[0] = max(int(times[0]), self._newest.get(partition, 0))
             clock[at] = np.maximum.accumulate(times)
             self._newest[partition] = int(clock[at[-1]])

@@ -1,5 +1,6 @@
 """Steps assembled from their parts, against a plain implementation of one record at a time."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stream_vae.core.event_time import END_NS
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesIndex
-from stream_vae.core.steps import StepAssembler
+from stream_vae.core.steps import PartitionClocks, StepAssembler
 from stream_vae.core.windows import SeriesTable, WindowConfig
 
 T, F = 3, 2
@@ -253,3 +255,19 @@ def test_events_are_never_merged() -> None:
     line = Line(replace(CONFIG, length=1))
     found = line.take([Part("a", 5, (1.0, NAN), 0), Part("a", 5, (NAN, 2.0), 0)], 0)
     assert [one.window for one in found] == [((1.0, -1.0),), ((-1.0, 2.0),)]
+
+
+def test_a_clock_that_a_producer_sets_stays_within_all_time() -> None:
+    """A wait is added to it: beyond int64 every step would have waited long enough."""
+    records = poll_of([], np.empty(0, np.int64))
+    for time in (2**63 - 1, -(2**63)):
+        hostile = dataclasses.replace(
+            records,
+            partitions=np.zeros(1, np.int32),
+            offsets=np.zeros(1, np.int64),
+            timestamps=np.array([time]),
+            keys=[None],
+            values=[None],
+        )
+        [clock] = PartitionClocks().advance(hostile).tolist()
+        assert 0 <= clock <= END_NS

@@ -27,6 +27,7 @@ from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
 _WARM_POLLS = 700
 _LOOK_EVERY = 100  # polls
 _MOST_GROWTH = 1.05
+_OTHERS = ("warming up", "unscorable", "waiting", "late", "ignored")
 
 
 def main() -> None:
@@ -82,14 +83,12 @@ def _sum(tallies: list[Tally]) -> Tally:
 
 
 def _report(console: Console, tally: Tally) -> None:
-    table = Table(
-        "kind", *("sent", "judged", "warming up", "unscorable", "late", "ignored", "rejected"), "as"
-    )
+    table = Table("kind", *("sent", "judged", *_OTHERS, "rejected"), "as")
     for kind in (CLEAN, *KINDS):
         of_kind = {what: n for (of, what), n in tally.outcomes.items() if of == kind}
         reasons = Counter({r: n for r, n in of_kind.items() if r in REASONS and r != "late"})
         judged = of_kind.get("normal", 0) + of_kind.get("anomalous", 0)
-        others = [of_kind.get(what, 0) for what in ("warming_up", "unscorable", "late", "ignored")]
+        others = [of_kind.get(what.replace(" ", "_"), 0) for what in _OTHERS]
         counts = [tally.sent[kind], judged, *others, reasons.total()]
         often = ", ".join(reason for reason, _ in reasons.most_common(3))
         table.add_row(kind, *(f"{n:,}" for n in counts), often)

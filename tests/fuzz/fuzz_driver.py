@@ -31,6 +31,7 @@ from stream_vae.models.training.training_windows import TrainingSeries
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
+from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.wire.alerts import alert_schema, decode_alert
 from stream_vae.wire.rejections import REASONS
@@ -87,7 +88,7 @@ class Tally:
 
     sent: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(kind, verdict, `late`, `ignored` or reason of the rejection) -> records."""
+    """(kind, verdict, `late`, `waiting`, `ignored` or reason of the rejection) -> records."""
     alerts: int = 0
 
     @property
@@ -144,11 +145,12 @@ class FuzzDriver:
         decoded = self._decoder.decode(poll.records, poll.now_ns)
         _check_accounts(poll, decoded)
         self._evict(decoded.readings, now)
-        outcome = self.pipeline.observe(decoded.readings, now)
-        _check_verdicts(decoded, outcome)
+        assembled = self.pipeline.assemble(decoded.readings, decoded.index, poll.records)
+        outcome = self.pipeline.decide(self.pipeline.score(assembled), now)
+        _check_verdicts(assembled, outcome)
         self._check_neighbours(poll, decoded, outcome, now)
-        self._check_outputs(poll, decoded, outcome)
-        self._count(poll, decoded, outcome)
+        self._check_outputs(poll, decoded, assembled, outcome)
+        self._count(poll, decoded, assembled, outcome)
         self._polls += 1
         if self._polls % _LOOK_EVERY == 0:
             self.look()
@@ -245,16 +247,20 @@ class FuzzDriver:
         assert len(clean) == poll.kinds.count(CLEAN), "a clean record was rejected"
         alone = decoded.readings.take(clean)
         undisturbed = self._undisturbed.observe(alone, now)
+        steps = outcome.batch.scored.readings.series
+        clean = np.flatnonzero([key.startswith(CLEAN) for key in steps])
         for name in ("verdict", "score", "threshold", "p_value"):
             found = getattr(outcome.verdicts, name)[clean]
             np.testing.assert_array_equal(found, getattr(undisturbed.verdicts, name), name)
         alerts = [event for event in outcome.alerts if event.series.key.startswith(CLEAN)]
         assert alerts == list(undisturbed.alerts)
 
-    def _check_outputs(self, poll: Poll, decoded: Decoded, outcome: Outcome) -> None:
+    def _check_outputs(
+        self, poll: Poll, decoded: Decoded, assembled: Assembled, outcome: Outcome
+    ) -> None:
         late = [
             Rejection(index=row, reason="late", detail="")
-            for row in np.unique(decoded.index[outcome.late]).tolist()
+            for row in np.unique(assembled.index[outcome.late]).tolist()
         ]
         for event in outcome.alerts:
             self._outbox.add_alert(event, 0.0)
@@ -279,7 +285,7 @@ class FuzzDriver:
         assert event.summary.isprintable()
         assert all(isinstance(value, bytes) for _, value in record.headers)
 
-    def _count(self, poll: Poll, decoded: Decoded, outcome: Outcome) -> None:
+    def _count(self, poll: Poll, decoded: Decoded, assembled: Assembled, outcome: Outcome) -> None:
         self.tally.sent.update(poll.kinds)
         self.tally.alerts += len(outcome.alerts)
         what = [Verdict(v).name.lower() for v in outcome.verdicts.verdict.tolist()]
@@ -287,7 +293,8 @@ class FuzzDriver:
             what[at] = "late"
         kinds = poll.kinds
         # Of a record with several readings the last counts, and the rejection if there is one.
-        of_record = dict(zip(decoded.index.tolist(), what, strict=True))
+        of_record = dict.fromkeys(decoded.index.tolist(), "waiting")
+        of_record |= dict(zip(assembled.index.tolist(), what, strict=True))
         of_record |= {r.index: r.reason for r in decoded.rejections}
         self.tally.outcomes.update((kinds[row], name) for row, name in of_record.items())
         self.tally.outcomes.update((kinds[row], "ignored") for row in decoded.ignored)
@@ -334,10 +341,10 @@ def _check_accounts(poll: Poll, decoded: Decoded) -> None:
     assert all(len(name) <= 100 and name.isprintable() for name in decoded.unknown_fields)
 
 
-def _check_verdicts(decoded: Decoded, outcome: Outcome) -> None:
-    """Each reading has one verdict, counted once, and a finite score where it was judged."""
+def _check_verdicts(assembled: Assembled, outcome: Outcome) -> None:
+    """Each step has one verdict, counted once, and a finite score where it was judged."""
     verdicts = outcome.verdicts
-    n = len(decoded.readings)
+    n = len(assembled.readings)
     assert len(verdicts.verdict) == n
     told = next(event for event in outcome.events if isinstance(event, ReadingsJudged))
     assert told.normal + told.anomalous + told.warming_up + told.unscorable == n

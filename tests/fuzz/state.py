@@ -14,14 +14,17 @@ from stream_vae.pipeline.pipeline import Pipeline
 def unsound_numbers(pipeline: Pipeline) -> list[str]:
     """Return where a number in the state of a known series is infinite or, unlawfully, NaN."""
     index = pipeline.store.index
-    windows = pipeline.store.windows.state["values"]  # where NaN means "not observed"
+    # NaN means "not observed" in the steps of a series, those before the newest among them.
+    windows = pipeline.store.windows
+    steps = (windows.state["values"], windows._earlier)
     rows = index.used()
     faults = []
     for path, number in _numbers(pipeline, ""):
         # Rows of tables that belong to no series hold whatever was there.
         of_series = number.ndim > 0 and len(number) == index.capacity
         known = number[rows] if of_series else number
-        bad = np.isinf(known) if number is windows else ~np.isfinite(known)
+        is_step = any(number is each or np.shares_memory(number, each) for each in steps)
+        bad = np.isinf(known) if is_step else ~np.isfinite(known)
         if bad.any():
             faults.append(f"{path}: {np.asarray(known)[bad][:3]}")
     return faults
