@@ -294,7 +294,9 @@ class FuzzDriver:
         kinds = poll.kinds
         # Of a record with several readings the last counts, and the rejection if there is one.
         of_record = dict.fromkeys(decoded.index.tolist(), "waiting")
-        of_record |= dict(zip(assembled.index.tolist(), what, strict=True))
+        for row, name in zip(assembled.index.tolist(), what, strict=True):
+            if row in of_record:  # a step that waited is judged by any record
+                of_record[row] = name
         of_record |= {r.index: r.reason for r in decoded.rejections}
         self.tally.outcomes.update((kinds[row], name) for row, name in of_record.items())
         self.tally.outcomes.update((kinds[row], "ignored") for row in decoded.ignored)
