@@ -9,6 +9,7 @@ a guess could be wrong by a factor.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import isnan, nan
 from typing import Literal
 
@@ -160,12 +161,13 @@ class CellReader:
 
     def remedy(self, text: str) -> Remedy:
         """Return the setting that would make an unreadable text a number or a missing value."""
-        for mark in (".", ","):
-            fmt = CellFormat(decimal=mark, units=self._fmt.units)
-            if mark != self._fmt.decimal and CellReader(fmt).number(text) is not None:
-                return "decimal"
-        fmt = CellFormat(decimal=self._fmt.decimal, units=True)
-        if CellReader(fmt).number(text) is not None:
+        marks = [mark for mark in _NUMBERS if mark not in (None, self._fmt.decimal)]
+        if any(_reader(mark, self._fmt.units).number(text) is not None for mark in marks):
+            return "decimal"
+        # Both may be needed: one after the other.
+        if any(
+            _reader(mark, True).number(text) is not None for mark in (*marks, self._fmt.decimal)
+        ):
             return "units"
         return "missing_words"
 
@@ -246,3 +248,8 @@ class CellReader:
         return ReadCells(
             values=values, unreadable=np.array(unreadable, dtype=np.int64), units=units
         )
+
+
+@cache
+def _reader(decimal: DecimalMark | None, units: bool) -> CellReader:
+    return CellReader(CellFormat(decimal=decimal, units=units))

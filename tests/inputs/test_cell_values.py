@@ -78,6 +78,8 @@ def test_own_words_are_missing_besides_the_known_ones() -> None:
         (PLAIN, "20,1", "decimal"),
         (COMMA, "20.1", "decimal"),
         (PLAIN, "23.4 °C", "units"),
+        (PLAIN, "20,1 L/s", "units"),
+        (UNITS, "20,1 L/s", "decimal"),
         (PLAIN, "on", "missing_words"),  # a setpoint that says `off` is not 0
         (UNITS, "12 of 20", "missing_words"),
         (UNITS, "5h30m", "missing_words"),

@@ -126,8 +126,9 @@ def cut_parts(  # noqa: PLR0913 -- what is cut, and how
                 f"too few rows for one window in the {part} part: found {longest} rows in the "
                 f"longest series' {part} part ({max(len(one.times) for one in series)} in all), "
                 f"expected at least window_length = {window_length} there, without a gap of more "
-                f"than {max_gap} steps; a series of {rows_for_one_window(window_length, training)} "
-                f"rows would do, or a shorter window_length"
+                f"than {max_gap} steps of {step_ns / 1e9:g} s (--step-seconds for another); a "
+                f"series of {rows_for_one_window(window_length, training)} rows would do, or a "
+                "shorter window_length"
             )
     return scaler, cut
 
@@ -213,8 +214,8 @@ def cut_folds(  # noqa: PLR0913 -- what is cut, and how
         raise ConfigError(
             f"too few rows: found {longest} rows in the longest of {len(series)} series, expected "
             f"at least two times window_length = {window_length}, without a gap of more than "
-            f"{max_gap} steps, or several series of that length; a shorter window_length needs "
-            "fewer"
+            f"{max_gap} steps of {step_ns / 1e9:g} s (--step-seconds for another), or several "
+            "series of that length; a shorter window_length needs fewer"
         )
     return CrossValidation(
         scaler=scaler,
