@@ -255,6 +255,10 @@ class DetectConfig:
     min_observed: Annotated[float, Gt(0), Le(1)] = 0.5
     """Smallest share of observed values with which a window is scored."""
 
+    unscorable_after: Annotated[int, Ge(1), Le(1_000_000)] | None = None
+    """Consecutive readings of a series that cannot be judged after which its open incident is
+    resolved with that reason, `cannot_be_judged`. Unset: the window's steps and `max_gap`."""
+
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     budget: str = ""
     """Incidents wanted, instead of `threshold.quantile`: `1 per series per week`, or shared equally
@@ -271,6 +275,15 @@ class DetectConfig:
     def alarm_budget(self) -> Budget | None:
         """The budget, read."""
         return parse_budget(self.budget) if self.budget.strip() else None
+
+    def unscorable_limit(self, window_length: int) -> int:
+        """Return `unscorable_after` for windows of so many steps, the default resolved.
+
+        A series that lost its windows fills one first, and a window bridges gaps.
+        """
+        if self.unscorable_after is not None:
+            return self.unscorable_after
+        return window_length + self.max_gap
 
     def __post_init__(self) -> None:
         """Validate the fields against each other."""

@@ -55,16 +55,16 @@ class IncidentTracker:
         config: See `IncidentConfig`.
         window_length: T, in steps. At 1 readings are events, without order in time: one never
             replaces another.
-        max_unjudged: Consecutive steps that cannot be judged, events at a T of 1, up to which an
-            incident stays open.
+        unscorable_after: Consecutive steps that cannot be judged, events at a T of 1, with which
+            an incident ends.
     """
 
     def __init__(
-        self, config: IncidentConfig, *, window_length: int = 32, max_unjudged: int = 40
+        self, config: IncidentConfig, *, window_length: int = 32, unscorable_after: int = 40
     ) -> None:
         self._config = config
         self._window_length = window_length
-        self._max_unjudged = max_unjudged
+        self._unscorable_after = unscorable_after
         self._has_steps = window_length > 1
         self._series: dict[int, _SeriesState] = {}
 
@@ -243,7 +243,7 @@ class IncidentTracker:
         state.unjudged_step = step
         incident = replace(state.incident, offset_end=offset)
         state.incident = incident
-        if replayed or state.unjudged_run <= self._max_unjudged:
+        if replayed or state.unjudged_run < self._unscorable_after:
             return None
         del self._series[row]
         return incident

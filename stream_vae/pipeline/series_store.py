@@ -93,8 +93,7 @@ class SeriesStore:
         self.incidents = IncidentTracker(
             config.incident,
             window_length=spec.window_length,
-            # A series that lost its windows fills one first, and a window bridges gaps.
-            max_unjudged=spec.window_length + config.max_gap,
+            unscorable_after=config.unscorable_limit(spec.window_length),
         )
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
 

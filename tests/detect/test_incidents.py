@@ -243,7 +243,7 @@ def observe_unjudged(tracker: IncidentTracker, second: int) -> Incident | None:
 
 def test_an_incident_ends_when_no_reading_can_be_judged_for_too_long() -> None:
     """Control: a reading in between that can be judged lets it go on."""
-    tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1), max_unjudged=3)
+    tracker = IncidentTracker(IncidentConfig(open_after=1, open_within=1), unscorable_after=4)
     tracker.observe(1, make_reading(0, anomalous=True))
     assert [observe_unjudged(tracker, i) for i in range(1, 4)] == [None] * 3
     assert tracker.observe(1, make_reading(4, anomalous=True)) is None
@@ -261,7 +261,7 @@ def test_readings_of_one_step_that_cannot_be_judged_count_once_events_each(
 ) -> None:
     """Also across a restart of the detector."""
     config = IncidentConfig(open_after=1, open_within=1)
-    tracker = IncidentTracker(config, window_length=window_length, max_unjudged=3)
+    tracker = IncidentTracker(config, window_length=window_length, unscorable_after=4)
     tracker.observe(1, make_reading(0, anomalous=True))
     for n in range(n_allowed):
         assert observe_unjudged(tracker, 1 + n // 3) is None

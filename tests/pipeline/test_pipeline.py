@@ -150,6 +150,31 @@ def test_warm_up_late_and_unobserved_readings_get_verdicts_of_their_own(
     assert np.isfinite(outcome.verdicts.score[7:10]).all()
 
 
+def test_an_incident_ends_when_its_series_sends_too_little_to_be_judged(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """After `unscorable_after` readings, here each of them partly observed.
+
+    Control: while enough is observed, it goes on.
+    """
+    values = np.random.default_rng(0).normal(size=(100, F))
+    values[60:] += 12
+
+    def alerts(n_observed: int) -> list[tuple[AlertEvent, int]]:
+        partly = values.copy()
+        partly[64:, n_observed:] = np.nan
+        config = DetectConfig(unscorable_after=5)
+        found = make_pipeline(config).observe(
+            make_readings([*range(100)], ["s"] * 100, partly), NOW
+        )
+        return [(event, event.source.offset_end) for event in found.alerts]
+
+    *_, (ended, offset) = alerts(1)
+    assert (ended.status, ended.reason) == ("resolved", "cannot_be_judged")
+    assert 64 < offset - 4 <= 64 + T  # a window is judged while half of it is observed
+    assert [event.status for event, _ in alerts(2)].count("resolved") == 0
+
+
 def test_an_absurd_value_gives_a_finite_event(
     make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
