@@ -80,13 +80,20 @@ def build_decoder(
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
+    if fmt.key_format == "registry" and fmt.format != "registry":
+        raise ConfigError(
+            f"input.key_format: found registry with input.format {fmt.format}; expected registry"
+        )
     if fmt.format == "registry":
         if schemas is None:
             raise ConfigError("input.format registry: expected registry.url, where schemas are")
         # Content grows when it becomes JSON; the record itself is bounded.
         as_json = replace(fmt, format="json", max_record_bytes=_GROWTH * fmt.max_record_bytes)
+        reads_keys = fmt.key_format == "registry" and fmt.series_field is None
+        if fmt.key_format == "registry":
+            as_json = replace(as_json, key_format="text")
         inner = build_decoder(features, as_json, is_events=is_events)
-        return RegistryDecoder(inner, schemas, fmt.max_record_bytes)
+        return RegistryDecoder(inner, schemas, fmt.max_record_bytes, reads_keys=reads_keys)
     decoder = DECODERS.get(fmt.format)
     if decoder is not None:
         return decoder(features, fmt, is_events=is_events)

@@ -56,7 +56,7 @@ class ReadingFormat:
     key_format: KeyFormat = "text"
     """What Kafka keys are that name series: text, big-endian integers (as Java's `LongSerializer`
     writes them), or any bytes, of which the hexadecimal digits are the name. With `text` a binary
-    key is refused, whatever its bytes."""
+    key is refused, whatever its bytes. `registry`: of a registered schema, as the value is."""
 
     vector: Literal["exact", "growing", "padded"] = "growing"
     """Length of the array in the `vector` format: as many values as features (`exact`); also more,

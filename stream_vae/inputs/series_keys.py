@@ -15,8 +15,8 @@ MAX_KEY_CHARACTERS = 1024
 """Keys appear in state, metrics and alerts, so their length is bounded."""
 
 
-KeyFormat = Literal["text", "int32", "int64", "hex"]
-"""What the bytes of a record's key are."""
+KeyFormat = Literal["text", "int32", "int64", "hex", "registry"]
+"""What the bytes of a record's key are; those of `registry` are text once they get here."""
 
 _WIDTHS: Mapping[str, int] = {"int32": 4, "int64": 8}
 # No name of a series has these, and a small number as bytes has them always.

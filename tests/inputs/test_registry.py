@@ -236,6 +236,29 @@ def _library_reads(text: str, content: bytes) -> object:
     return fastavro.schemaless_reader(io.BytesIO(content), schema, None)
 
 
+def test_keys_of_the_registry_name_series() -> None:
+    ids = record_of(("site", "string"), ("unit", "int"))
+    schemas = Schemas({7: RegisteredSchema(kind="AVRO", text=FLAT)})
+    decoder = make(schemas, "flow", key_format="registry")
+    keys = [
+        avro('"string"', "pump-7", 8),
+        avro(ids, {"site": "north", "unit": 7}, 9),
+        avro('"double"', 1.5, 10),
+        b"plain",
+        None,
+    ]
+    records = replace(batch([flat(0)] * 5), keys=keys)
+    assert decoder.lacks(records) == "schema 10; schema 8; schema 9"
+    for schema_id, text in ((8, '"string"'), (9, ids), (10, '"double"')):
+        schemas.found[schema_id] = RegisteredSchema(kind="AVRO", text=text)
+    decoded = decoder.decode(records, NOW_NS)
+    assert reasons(decoded) == [(2, "key_not_text"), (3, "schema_id_missing"), (4, "key_missing")]
+    assert decoded.readings.series == ["pump-7", "north/7"]
+    assert reasons(decoded) == [(2, "key_not_text"), (3, "schema_id_missing"), (4, "key_missing")]
+    with pytest.raises(ConfigError, match=r"input\.key_format"):
+        build_decoder(numeric_features(["flow"]), ReadingFormat(key_format="registry"))
+
+
 def test_a_header_that_is_no_id_is_told() -> None:
     decoder = make(Schemas(), "flow")
     records = batch([flat(0)], [[(VALUE_HEADER, b"xy")]])

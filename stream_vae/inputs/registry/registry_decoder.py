@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
+from stream_vae.core.excerpts import excerpt
 from stream_vae.core.records import RecordBatch, Rejection
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decoder import Decoded, Decoder, Unreadable
 from stream_vae.inputs.registry.avro_reader import Reader, avro_reader
-from stream_vae.inputs.registry.framing import VALUE_HEADER, schema_id
+from stream_vae.inputs.registry.framing import KEY_HEADER, VALUE_HEADER, schema_id
 from stream_vae.inputs.registry.schemas import (
     RegisteredSchema,
     SchemaId,
@@ -35,7 +36,9 @@ class _Prepared:
     """What was found out about a batch before it is decoded."""
 
     batch: RecordBatch
-    framed: Sequence[_Framed]
+    values: Sequence[_Framed]
+    keys: Sequence[_Framed]
+    """Of keys that are read; else none."""
     schemas: Mapping[SchemaId, _Answer]
 
 
@@ -46,9 +49,13 @@ class RegistryDecoder:
         inner: Decodes the JSON.
         schemas: Where schemas come from.
         max_bytes: Longer records are rejected.
+        reads_keys: Keys are of registered schemas too, and name the series.
     """
 
-    def __init__(self, inner: Decoder, schemas: SchemaSource, max_bytes: int) -> None:
+    def __init__(
+        self, inner: Decoder, schemas: SchemaSource, max_bytes: int, *, reads_keys: bool = False
+    ) -> None:
+        self._reads_keys = reads_keys
         self._inner = inner
         self._schemas = schemas
         self._max_bytes = max_bytes
@@ -57,40 +64,53 @@ class RegistryDecoder:
 
     def lacks(self, batch: RecordBatch) -> str:
         """Return which schemas have not arrived yet."""
-        framed = [self._frame(batch, row) for row in range(len(batch))]
-        wanted = {each[0] for each in framed if isinstance(each, tuple)}
+        rows = range(len(batch))
+        values = [self._frame(batch, row, batch.values[row], VALUE_HEADER) for row in rows]
+        keys: list[_Framed] = []
+        if self._reads_keys:
+            keys = [self._frame(batch, row, batch.keys[row], KEY_HEADER) for row in rows]
+        wanted = {each[0] for each in (*values, *keys) if isinstance(each, tuple)}
         found = self._schemas.find(wanted)
-        self._prepared = _Prepared(batch=batch, framed=framed, schemas=found)
+        self._prepared = None
+        if found.keys() == wanted:
+            self._prepared = _Prepared(batch=batch, values=values, keys=keys, schemas=found)
         return "; ".join(sorted(self._schemas.waiting_for(one) for one in wanted - found.keys()))
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
+        lacking = ""
         if self._prepared is None or self._prepared.batch is not batch:
-            self.lacks(batch)
+            lacking = self.lacks(batch)
         prepared, self._prepared = self._prepared, None
-        assert prepared is not None  # noqa: S101 -- just set
+        if prepared is None:
+            msg = f"decoded before its schemas arrived: {lacking}"
+            raise RuntimeError(msg)
         rejections: list[Rejection] = []
         rows: list[int] = []
         documents: list[bytes | None] = []
+        keys: list[bytes | None] = []
         for row, raw in enumerate(batch.values):
             try:
-                documents.append(self._document(raw, prepared.framed[row], prepared.schemas))
+                document = self._document(raw, prepared.values[row], prepared.schemas)
+                if prepared.keys:
+                    keys.append(self._key(batch.keys[row], prepared.keys[row], prepared.schemas))
+                documents.append(document)
                 rows.append(row)
             except DecodeError as error:
                 rejections.append(Rejection(index=row, reason=error.reason, detail=error.detail))
         sub = batch.take(rows) if rejections else batch
-        decoded = self._inner.decode(replace(sub, values=documents), now_ns, read_since_ns)
+        as_json = replace(sub, values=documents, keys=keys if prepared.keys else sub.keys)
+        decoded = self._inner.decode(as_json, now_ns, read_since_ns)
         return _placed(decoded, rows, rejections) if rejections else decoded
 
-    def _frame(self, batch: RecordBatch, row: int) -> _Framed:
-        raw = batch.values[row]
+    def _frame(self, batch: RecordBatch, row: int, raw: bytes | None, header: str) -> _Framed:
         if raw is None:
             return None
         if len(raw) > self._max_bytes:
             detail = f"{len(raw)} bytes; expected at most {self._max_bytes}"
             return DecodeError("too_large", detail)
         try:
-            return schema_id(raw, batch.headers(row), VALUE_HEADER)
+            return schema_id(raw, batch.headers(row), header)
         except DecodeError as error:
             return error
 
@@ -102,7 +122,7 @@ class RegistryDecoder:
         if raw is None or framed is None:
             return None
         found, begin = framed
-        reader = self._reader(found, schemas.get(found))
+        reader = self._reader(found, schemas[found])
         if reader is None:
             return raw[begin:]
         try:
@@ -110,7 +130,27 @@ class RegistryDecoder:
         except (TypeError, ValueError, RecursionError) as exc:
             raise DecodeError("not_avro", f"{exc}; expected plain values") from None
 
-    def _reader(self, schema_id: SchemaId, schema: _Answer | None) -> Reader | None:
+    def _key(
+        self, raw: bytes | None, framed: _Framed, schemas: Mapping[SchemaId, _Answer]
+    ) -> bytes | None:
+        """Return the text of a key: of a plain value, or of an object's values, with slashes."""
+        document = self._document(raw, framed, schemas)
+        if document is None:
+            return None
+        try:
+            found = msgspec.json.decode(document)
+        except msgspec.DecodeError:
+            found = [None]  # nothing that names
+        parts = list(found.values()) if isinstance(found, dict) else [found]
+        if not parts or not all(isinstance(part, str | int) for part in parts):
+            detail = (
+                f"key {excerpt(found)}; expected text, an integer or an object of these, or the "
+                "series in input.series_field"
+            )
+            raise DecodeError("key_not_text", detail)
+        return "/".join(map(str, parts)).encode()
+
+    def _reader(self, schema_id: SchemaId, schema: _Answer) -> Reader | None:
         """Return the reader of a schema's content; None of JSON."""
         known = self._readers.get(schema_id)
         if known is None or known[0] is not schema:
@@ -122,10 +162,9 @@ class RegistryDecoder:
         return known[1]
 
 
-def _reader_of(found: SchemaId, schema: _Answer | None) -> Reader | DecodeError | None:
+def _reader_of(found: SchemaId, schema: _Answer) -> Reader | DecodeError | None:
     if not isinstance(schema, RegisteredSchema):
-        detail = "the registry has not answered" if schema is None else schema.detail
-        return DecodeError("schema_unknown", f"schema {found}: {detail}")
+        return DecodeError("schema_unknown", f"schema {found}: {schema.detail}")
     if schema.kind == "JSON":
         return None
     if schema.kind != "AVRO":
