@@ -267,7 +267,7 @@ class CsvFiles:
         else:
             read = self._parse_times(columns.timestamp, cells)
             times = self._hours.resolve(series, read)
-            self._note_seam(cells, times)
+            self._note_seam(cells, series, times)
         return _Chunk(
             file_number=number,
             has_labels=columns.label is not None,
@@ -297,11 +297,12 @@ class CsvFiles:
         self._n_skipped += parsed.n_skipped
         return parsed
 
-    def _note_seam(self, cells: "_Block", times: NDArray[np.int64]) -> None:
+    def _note_seam(self, cells: "_Block", series: Sequence[str], times: NDArray[np.int64]) -> None:
         if self._text.timestamp_zone is not None or self._seam is not None:
             return
         row = seam_of_repeated_hour(times)
-        if row is not None:
+        # Where another series begins, its times may begin anew.
+        if row is not None and series[row] in series[:row]:
             self._seam = f"{cells.path}, line {cells.lines[row]}"
 
     def _add_long(

@@ -251,10 +251,12 @@ def test_an_hour_that_stands_there_twice_is_told_apart_by_the_order_of_rows(
 
 
 def test_an_hour_that_stands_there_twice_without_a_zone_is_told(tmp_path: Path) -> None:
-    """Control: rows that are merely unsorted are not said to be that."""
+    """Control: rows that are merely unsorted, or of another series, are not said to be that."""
     rows = [f"2024-10-27 0{h}:{m:02},1" for h in (1, 2, 2, 3) for m in range(60)]
     readings = read(tmp_path, "\n".join(["timestamp,flow", *rows]))
     assert any("line 122: an hour stands there twice" in note for note in readings.notes)
+    apart = [f"{row},{'a' if n < 120 else 'b'}" for n, row in enumerate(rows)]
+    assert not read(tmp_path, "\n".join(["timestamp,flow,series", *apart])).notes
     rows[100], rows[90] = rows[90], rows[100]
     assert not read(tmp_path, "\n".join(["timestamp,flow", *rows[:120]])).notes
 
