@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.collectd import CollectdParser, collectd_format
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.json_objects import object_layout
@@ -39,10 +40,16 @@ def _influx(features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool)
     return JsonDecoder(LineProtocolParser(features, fmt), as_read, is_events=is_events)
 
 
+def _collectd(features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool) -> Decoder:
+    parser = CollectdParser(features, fmt)
+    return JsonDecoder(parser, collectd_format(fmt), is_events=is_events)
+
+
 DECODERS: Mapping[InputFormat, Callable[..., Decoder]] = {
     "otlp_proto": OtlpProtobufDecoder,
     "otlp_json": OtlpJsonDecoder,
     "influx": _influx,
+    "collectd": _collectd,
 }
 """Name -> decoder of what is not JSON of a layout; arguments as of `build_decoder`."""
 
@@ -86,7 +93,10 @@ def build_decoder(
         )
     if fmt.format == "registry":
         if schemas is None:
-            raise ConfigError("input.format registry: expected registry.url, where schemas are")
+            raise ConfigError(
+                "input.format registry: expected registry.url, where schemas are; commands that "
+                "read files ask no registry"
+            )
         # Content grows when it becomes JSON; the record itself is bounded.
         as_json = replace(fmt, format="json", max_record_bytes=_GROWTH * fmt.max_record_bytes)
         reads_keys = fmt.key_format == "registry" and fmt.series_field is None

@@ -13,7 +13,7 @@ from stream_vae.inputs.timestamps import check_time_settings
 RECORD_TIME = "$record"
 """`timestamp_field` of records whose time is Kafka's."""
 
-InputFormat = Literal["json", "vector", "otlp_proto", "otlp_json", "registry", "influx"]
+InputFormat = Literal["json", "vector", "otlp_proto", "otlp_json", "registry", "influx", "collectd"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,8 @@ class ReadingFormat:
     """`json`: one object per record, a field per feature. `vector`: an object with a `values` array
     in the order of the bundle's features (parsed log vectors, embeddings). `otlp_proto`,
     `otlp_json`: metrics of OpenTelemetry. `registry`: Avro, or JSON, of a schema in a schema
-    registry (`registry.url`); with the settings of `json`. `influx`: InfluxDB's line protocol."""
+    registry (`registry.url`); with the settings of `json`. `influx`: InfluxDB's line protocol.
+    `collectd`: JSON of collectd's `write_kafka`."""
 
     timestamp_field: str = "timestamp"
     """Field (dotted path allowed) of the event time; `$record` takes Kafka's own time of the
