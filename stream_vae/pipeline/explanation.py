@@ -250,7 +250,10 @@ def _told(
             scaled - residual + bias[..., k, :] for k, residual in enumerate(residuals, start=1)
         ]
         ours = scaler.transform(expected)
-        together = np.tensordot(weight, np.array([ours, *moved], np.float64), axes=1)
+        # One after the other: a matrix product rounds by how many windows there are.
+        together = np.zeros(ours.shape)
+        for share, one in zip(weight.tolist(), (ours, *moved), strict=True):
+            together += share * one
         # Where nothing was observed the others expect what the network does.
         expected = np.where(np.isnan(actual), expected, scaler.inverse(together.astype(np.float32)))
     spread = (weight[:, None] * reference.usual.spread / np.sqrt(reference.gain)).sum(axis=-2)

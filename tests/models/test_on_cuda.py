@@ -98,9 +98,11 @@ def test_a_gpu_scores_as_a_cpu_does(bundle: Bundle) -> None:
         there = WindowScorer(bundle, score=score, device="cuda").score(values, times)
         here = WindowScorer(bundle, score=score, device="cpu").score(values, times)
         # A tree sends a latent beside one of its splits to the other side.
-        limit = 0.02 if score in {"latent_outlier", "combined"} else 1e-3
+        has_trees = score in {"latent_outlier", "combined"}
+        limit = 0.02 if has_trees else 1e-3
         np.testing.assert_allclose(there.value, here.value, rtol=1e-3, atol=limit, err_msg=score)
-        np.testing.assert_allclose(there.contribution, here.contribution, atol=1e-3)
+        apart = np.abs(there.contribution - here.contribution).max(axis=1) > 1e-3
+        assert apart.mean() <= (0.05 if has_trees else 0), score
         np.testing.assert_allclose(there.expected, here.expected, rtol=1e-3, atol=1e-3)
 
 

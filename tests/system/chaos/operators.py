@@ -20,7 +20,9 @@ from tests.system.chaos.schedule import SESSION_TIMEOUT_S, TRANSACTION_TIMEOUT_S
 from tests.system.harness import Topics
 from tests.system.scene import await_true
 
-_WITHIN_S = 30.0
+_WITHIN_S = 90.0
+_ASKED_AGAIN_AFTER_S = 10.0
+"""An admin client whose broker was killed may wait for an answer that never comes."""
 _LOOK_S = 0.2
 _TOLD_WITHIN_S = 90.0  # a client asks every minute how many partitions there are
 _BROKER_LOOKS_EVERY_S = 1.0  # for transactions that have timed out; twice as often
@@ -134,7 +136,9 @@ class Operator:
     def _delete_group(self) -> None:
         group = self._topics.group
         self._once_empty(
-            lambda: self._admin.delete_consumer_groups([group])[group].result(_WITHIN_S)
+            lambda: self._admin.delete_consumer_groups(
+                [group], request_timeout=_ASKED_AGAIN_AFTER_S
+            )[group].result(_WITHIN_S)
         )
 
     def _set_offsets(self, change: Callable[[int], int]) -> None:
@@ -147,7 +151,9 @@ class Operator:
         asked = [ConsumerGroupTopicPartitions(self._topics.group, wanted)]
 
         def alter() -> None:
-            done = self._admin.alter_consumer_group_offsets(asked)[self._topics.group]
+            done = self._admin.alter_consumer_group_offsets(
+                asked, request_timeout=_ASKED_AGAIN_AFTER_S
+            )[self._topics.group]
             for one in done.result(_WITHIN_S).topic_partitions:
                 if one.error is not None:
                     raise KafkaException(one.error)
