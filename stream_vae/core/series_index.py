@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
+from stream_vae.core.usual_gaps import UsualGaps
 
 SeriesName = tuple[int, str]
 """Input partition and key: the identity of a series."""
@@ -47,11 +48,13 @@ class SeriesIndex:
 
     Args:
         capacity: Rows; memory is used only for those that were ever allocated.
+        step_s: Width of a step, seconds.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, step_s: float = 1.0) -> None:
         self.capacity = capacity
         self.state = Columns(np.zeros((), ROW), capacity)
+        self.gaps = UsualGaps(capacity, step_s)
         self.arrived: NDArray[np.int64] = self.state["arrived"]
         self.offset: NDArray[np.int64] = self.state["offset"]
         self.epoch: NDArray[np.int64] = self.state["epoch"]
@@ -149,6 +152,7 @@ class SeriesIndex:
         rows = self.used()
         for times in (self.arrived, self.elsewhere, self.searched):
             times[rows] += np.where(times[rows] > 0, by_ns, 0)
+        self.gaps.shift(rows, by_ns)
 
     def within(self, rows: NDArray[np.int32], partitions: Collection[int]) -> NDArray[np.int32]:
         """Return the rows, among these rows in use, that belong to these partitions."""
@@ -215,6 +219,7 @@ class SeriesIndex:
         count = np.diff(starts, append=len(rows))
         series, times = rows[order[starts]], arrivals[order]
         ends = starts + count - 1
+        self._see_gaps(rows[order], starts, times)
         self.arrived[series] = times[ends]
         self.offset[series] = offsets[order[ends]]
         # An epoch ends with reading 17, 33, ... regardless of poll boundaries.
@@ -231,6 +236,18 @@ class SeriesIndex:
         self.interval[series] = np.where(measured, interval, self.interval[series])
         self.epoch[series] = np.where(crossed, boundary, self.epoch[series])
         self.count[series] = before + count
+
+    def _see_gaps(
+        self, rows: NDArray[np.int32], starts: NDArray[np.int64], arrivals: NDArray[np.int64]
+    ) -> None:
+        """Record the gaps before readings, which are sorted by series."""
+        before = np.empty_like(arrivals)
+        before[1:] = arrivals[:-1]
+        series, first = rows[starts], arrivals[starts]
+        is_new = self.count[series] == 0
+        before[starts] = np.where(is_new, first, self.arrived[series])
+        self.gaps.begin(series[is_new], first[is_new])
+        self.gaps.see(rows, before, arrivals)
 
     def idle_since(self, before_ns: int) -> NDArray[np.int32]:
         """Return the unpinned rows without a reading since then."""
@@ -305,6 +322,7 @@ class SeriesIndex:
         self._row_of[name] = row
         self._names[row] = name
         self.state.begin(np.array([row], np.int32))
+        self.gaps.state.begin(np.array([row], np.int32))
         self._last_work[row] = 0
         self._partition[row] = name[0]
         self.changed[row] = self.recorded[row] = False

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.ports import Clock, EventSink, InputConsumer
+from stream_vae.core.usual_gaps import GAPS_ALLOWED
 from stream_vae.daemon.clock import utc_now
 from stream_vae.daemon.end_checks import EndChecks
 from stream_vae.daemon.key_search import KeySearch
@@ -163,7 +164,8 @@ class SeriesMaintenance:
             return rows
         series = {index.name(row): int(index.arrived[row]) for row in rows.tolist()}
         usual_s = max(float(index.interval[rows].max()), self._pipeline.detector.spec.step_seconds)
-        span_ns = round(_SEARCHED_INTERVALS * usual_s * 1e9)
+        longest_s = float(index.gaps.usual_s(rows).max())
+        span_ns = round(max(_SEARCHED_INTERVALS * usual_s, GAPS_ALLOWED * longest_s) * 1e9)
         with suppress(KafkaUnavailableError):
             if not self._search.begin(series, now_ns - span_ns):
                 index.searched[rows] = now_ns

@@ -221,8 +221,8 @@ class SilenceConfig:
     """When a series that stops becomes an incident of its own (`kind: silence`)."""
 
     intervals: Annotated[float, Ge(0), Le(1e9)] = 10.0
-    """Allowed silence as a multiple of the series' usual interval between two readings; 0
-    disables silence incidents."""
+    """Allowed silence as a multiple of the series' usual interval between two readings, or, up to
+    2.5, of its usual longest gap if that is more; 0 disables silence incidents."""
 
     at_least_s: Annotated[float, Ge(0), Le(1e9)] = 300.0
     """Shortest silence that is reported, by the wall clock."""

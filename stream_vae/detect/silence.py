@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.incidents import Silence
+from stream_vae.core.usual_gaps import GAPS_ALLOWED
 from stream_vae.detect.config import SilenceConfig
 
 
@@ -27,16 +28,20 @@ class SilenceWatch:
         """Series with an open silence."""
         return self._open.keys()
 
-    def allowed_s(self, intervals: NDArray[np.float32]) -> NDArray[np.float64]:
+    def allowed_s(
+        self, intervals: NDArray[np.float32], gaps: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Return (S,) seconds a series may be without a reading; infinite while unknown.
 
         Args:
             intervals: (S,) usual seconds between two readings, 0 = not known yet.
+            gaps: (S,) usual longest seconds between two readings, 0 = no more than a step.
         """
         if not self._config.intervals:
             return np.full(len(intervals), np.inf)
         usual = np.maximum(intervals.astype(np.float64), self._step_seconds)
         allowed = np.maximum(self._config.intervals * usual, self._config.at_least_s)
+        allowed = np.maximum(allowed, min(GAPS_ALLOWED, self._config.intervals) * gaps)
         return np.where(intervals > 0, allowed, np.inf)
 
     def get(self, row: int) -> Silence | None:

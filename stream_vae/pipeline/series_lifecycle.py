@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import SeriesIncidents, Silence
 from stream_vae.core.series_index import SeriesName
+from stream_vae.core.usual_gaps import GAPS_ALLOWED
 from stream_vae.detect.config import SilenceConfig
 from stream_vae.pipeline.alert_builder import AlertBuilder, SeriesEnd, SilentSeries
 from stream_vae.pipeline.detector import Detector
@@ -147,7 +148,7 @@ class SeriesLifecycle:
         index, silences = self._store.index, self._store.silences
         rows = index.at_rest()
         silent_s = (now_ns - index.arrived[rows]) / 1e9
-        over = index.within(rows[silent_s > silences.allowed_s(index.interval[rows])], partitions)
+        over = index.within(rows[silent_s > self._allowed_s(rows)], partitions)
         over = over[~np.isin(over, list(silences.open_rows))]
         # One whose key sends in another partition has moved, and is no less alive for it.
         over = over[index.elsewhere[over] <= index.arrived[over]]
@@ -210,7 +211,7 @@ class SeriesLifecycle:
                 since=silent.last_step,
                 offset=offset,
                 arrived=int(index.arrived[row]),
-                allowed_s=float(silences.allowed_s(index.interval[[row]])[0]),
+                allowed_s=float(self._allowed_s(np.array([row], np.int32))[0]),
             )
             silences.open(row, silence)
             alerts.append(self._alerts.build_silence(silent, silence, self._severity, now))
@@ -285,10 +286,22 @@ class SeriesLifecycle:
             silent_s=silent_s,
         )
 
+    def _allowed_s(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return (K,) seconds that series may be without a reading; infinite while unknown."""
+        index = self._store.index
+        is_new = index.gaps.is_new(rows, index.arrived[rows])
+        usual = np.where(is_new, np.float32(0), index.interval[rows])
+        return self._store.silences.allowed_s(usual, index.gaps.usual_s(rows))
+
     def _is_away(
         self, rows: NDArray[np.int32], usual: NDArray[np.float32], now_ns: int
     ) -> NDArray[np.bool_]:
-        """Return whether series have been without a reading for ten of their usual intervals."""
+        """Return whether series have been without a reading for ten of their usual intervals.
+
+        And for longer than those that send many readings at once usually are.
+        """
+        index = self._store.index
         allowed_s = _MOVED_INTERVALS * np.maximum(usual, self._detector.spec.step_seconds)
-        silent_s = (now_ns - self._store.index.arrived[rows]) / 1e9
+        allowed_s = np.maximum(allowed_s, GAPS_ALLOWED * index.gaps.usual_s(rows))
+        silent_s = (now_ns - index.arrived[rows]) / 1e9
         return np.asarray((usual > 0) & (silent_s > allowed_s))

@@ -61,7 +61,7 @@ class SeriesStore:
         *,
         assembly: AssemblyConfig = AS_USUAL,
     ) -> None:
-        self.index = SeriesIndex(capacity)
+        self.index = SeriesIndex(capacity, step_s=spec.step_seconds)
         grid = WindowConfig(
             length=spec.window_length,
             step_ns=round(spec.step_seconds * 1e9),
@@ -80,6 +80,7 @@ class SeriesStore:
                     columns=self.index.state,
                     is_essential=True,
                 ),
+                StatePart(name="gaps", stage=Stage.ASSEMBLED, columns=self.index.gaps.state),
                 StatePart(
                     name="windows",
                     stage=Stage.ASSEMBLED,

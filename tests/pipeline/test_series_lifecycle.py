@@ -21,6 +21,7 @@ from stream_vae.wire.alerts import alert_schema, encode_alert
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000
 T, F = 8, 3
+ROW_0 = np.array([0], np.int32)
 CONFIG = DetectConfig(silence=SilenceConfig(intervals=4.0, at_least_s=1.0, severity="critical"))
 
 MakePipeline = Callable[..., Pipeline]
@@ -38,11 +39,14 @@ def send(make_readings: MakeReadings) -> Callable[..., Changes]:
         end: int,
         level: float = 0.0,
         offset: int | None = None,
+        arrives: float | None = None,
     ) -> Changes:
         n = end - begin
         values = np.random.default_rng(begin).normal(size=(n, F)) + level
         first = begin if offset is None else offset
         batch = make_readings(list(range(begin, end)), [series] * n, values, first)
+        if arrives is not None:
+            batch = replace(batch, arrivals=np.full(n, round(arrives * SECOND)))
         return pipeline.observe(batch, NOW).changes
 
     return send
@@ -78,6 +82,43 @@ def test_a_series_that_stops_is_told_of_once_after_its_time(
     assert changes.incidents[(0, "pump")].silence is not None
     assert pipeline.n_open_incidents == 1
     assert not watch(pipeline, 1000).alerts
+
+
+@pytest.mark.parametrize("polls", [1, 6], ids=["in one poll", "in six polls"])
+def test_uploads_of_many_readings_at_once_are_no_silence_and_their_end_is(
+    make_pipeline: MakePipeline, send: Callable[..., Changes], polls: int
+) -> None:
+    """Sixty readings of a second each, uploaded each minute; also after a restart.
+
+    Control: once as many uploads are missing as may fail, it is silent.
+    """
+    pipeline = make_pipeline(CONFIG)
+    for begin in range(0, 600, 60):
+        for nth in range(polls):
+            size = 60 // polls
+            first = begin + nth * size
+            send(pipeline, "logger", first, first + size, arrives=begin + 60 + 0.05 * nth)
+        for at_s in range(begin + 61, begin + 120):
+            assert not watch(pipeline, at_s).alerts
+        if begin == 300:
+            names, saved = [(0, "logger")], pipeline.complete(pipeline.capture(ROW_0))
+            pipeline = make_pipeline(CONFIG)
+            assert pipeline.store.load(names, saved.states)
+    assert not watch(pipeline, 600 + 2 * 60).alerts
+    assert check(watch(pipeline, 600 + 3 * 60).alerts) == [("silence", "logger", 0, "firing")]
+
+
+def test_an_outage_or_two_are_not_usual_gaps(
+    make_pipeline: MakePipeline, send: Callable[..., Changes]
+) -> None:
+    """Control: what has come three times is."""
+    pipeline = make_pipeline(CONFIG)
+    told = []
+    for nth in range(4):
+        begin = nth * 1000
+        send(pipeline, "pump", begin, begin + 20, offset=begin)
+        told.append(len(watch(pipeline, begin + 500).alerts))
+    assert told == [1, 1, 1, 0]
 
 
 def test_a_reading_ends_the_silence_and_the_next_one_is_another_incident(

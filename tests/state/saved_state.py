@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_vae.core import series_index, steps
+from stream_vae.core import series_index, steps, usual_gaps
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -21,8 +21,8 @@ from stream_vae.wire.snapshots import (
 State = dict[str, dict[str, object]]
 """Partition and series -> name of a thing remembered -> its value, comparable by `==`."""
 
-_ROWS = {"index": series_index.ROW, "steps": steps.ROW}
-_BY_THE_CLOCK = {"arrived", "epoch", "interval", "arrival"}
+_ROWS = {"index": series_index.ROW, "steps": steps.ROW, "gaps": usual_gaps.ROW}
+_BY_THE_CLOCK = {"arrived", "epoch", "interval", "arrival", "since", "at", "longest"}
 """When readings came in, not what they were."""
 
 
