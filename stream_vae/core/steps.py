@@ -42,6 +42,7 @@ class AssemblyConfig:
     wait_steps: float = 1.0
     wait_s: float | None = None
     lateness_steps: int = 1
+    max_leap_steps: int = 20
 
     def wait_ns(self, step_ns: int) -> int:
         """Return the longest wait of a step that is not complete, nanoseconds."""

@@ -3,11 +3,16 @@
 import time
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_vae.core.ports import Clock, EventSink
-from stream_vae.core.records import RecordBatch
+from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.records import RecordBatch, Rejection, name_readings
 from stream_vae.daemon.decoding_told import decoding_events
 from stream_vae.events import RecordsConsumed
-from stream_vae.inputs.decoder import Decoder
+from stream_vae.inputs.decoder import Decoded, Decoder
+from stream_vae.inputs.timestamps import format_times
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.polled_batch import PolledBatch
 
@@ -83,9 +88,36 @@ class Ingest:
         return PolledBatch(
             ticket=ticket,
             records=records,
-            rejections=decoded.rejections,
+            rejections=[*decoded.rejections, *_leapt(decoded, readings, index, steps.leaps)],
             steps=steps,
             detector=self._pipeline.detector.version,
             positions=records.next_offsets(),
             polled_at=self._clock.monotonic(),
         )
+
+
+def _leapt(
+    decoded: Decoded, readings: ReadingBatch, index: NDArray[np.int64], leaps: NDArray[np.int64]
+) -> list[Rejection]:
+    """Return a rejection of each record with readings whose times leapt ahead.
+
+    A record that is a dead letter already is none a second time.
+    """
+    rejected = {rejection.index for rejection in decoded.rejections}
+    by_record: dict[int, list[int]] = {}
+    for position, record in zip(leaps.tolist(), index[leaps].tolist(), strict=True):
+        if record not in rejected:
+            by_record.setdefault(record, []).append(position)
+    return [
+        Rejection(
+            index=record,
+            reason="timestamp_leap",
+            detail=(
+                f"{name_readings(index, positions)}"
+                f"{format_times(readings.times[positions[:1]])[0]} is more than "
+                "input.max_leap_steps ahead of its series and of its record's own time; the next "
+                "reading is used if it confirms it"
+            ),
+        )
+        for record, positions in by_record.items()
+    ]

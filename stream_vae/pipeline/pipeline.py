@@ -6,7 +6,7 @@ comes in.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -51,6 +51,8 @@ class Outcome:
     """Positions of the late readings."""
     changes: Changes
     events: tuple[Event, ...]
+    n_leaps: int = 0
+    """Readings that were not used, since their times leapt ahead; known to `observe` alone."""
 
     @property
     def scores(self) -> Scores:
@@ -129,7 +131,9 @@ class Pipeline:
 
     def observe(self, readings: ReadingBatch, now: datetime) -> Outcome:
         """Process N readings."""
-        return self.decide(self.score(self.assemble(readings)), now)
+        assembled = self.assemble(readings)
+        outcome = self.decide(self.score(assembled), now)
+        return replace(outcome, n_leaps=len(assembled.leaps))
 
     def finish(self, topic: str, now: datetime) -> Outcome:
         """Judge the steps that wait for more: nothing will come."""
@@ -155,13 +159,17 @@ class Pipeline:
             records: The poll they are of; without, steps wait for no clock.
         """
         known = self.store.index
-        rows = self.store.rows(_names(readings))
-        steps = self.store.steps.assemble(rows, readings, index, records)
-        assembled = self._cut(steps)
+        rows = seen = self.store.rows(_names(readings))
         known.see(rows, readings.arrivals, readings.offsets)
         known.changed[rows] = True
-        known.pin(np.union1d(rows, steps.rows) if steps.judged is not None else rows)
-        return assembled
+        leaps = self.store.leaps.find(rows, readings, index, records)
+        if len(leaps):
+            used = np.delete(np.arange(len(rows)), leaps)
+            index = used if index is None else index[used]
+            rows, readings = rows[used], readings.take(used)
+        steps = self.store.steps.assemble(rows, readings, index, records)
+        known.pin(np.union1d(seen, steps.rows) if steps.judged is not None else seen)
+        return replace(self._cut(steps), leaps=leaps)
 
     def _cut(self, steps: Steps) -> Assembled:
         """Place steps in their series' windows, and cut those of the steps to be judged."""

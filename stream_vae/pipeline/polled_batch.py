@@ -1,7 +1,7 @@
 """One poll of the input on its way from decoding to delivery."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class Assembled:
     decided_at: NDArray[np.int64]
     """(N,) offset of that record."""
     window_batch: WindowBatch
+    leaps: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Positions of the given readings that were not used: their times leapt ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

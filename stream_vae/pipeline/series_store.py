@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.leaps import LeapGuard
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.series_index import NAME_BYTES, SeriesIndex, SeriesName
 from stream_vae.core.state_layout import Stage, StateLayout, StatePart
@@ -70,6 +71,7 @@ class SeriesStore:
             lateness=assembly.lateness_steps,
         )
         self.windows = SeriesTable(grid, len(spec.features), capacity)
+        self.leaps = LeapGuard(self.windows, grid, capacity, assembly.max_leap_steps)
         self.steps = StepAssembler(self.windows, self.index, grid, assembly.wait_ns(grid.step_ns))
         # Adding a part here is enough: it is initialised, saved, restored and counted.
         self.layout = StateLayout(
@@ -102,6 +104,7 @@ class SeriesStore:
         """Yield the parts by which steps are open; events have none."""
         if grid.length > 1:
             yield StatePart(name="steps", stage=Stage.ASSEMBLED, columns=self.steps.state)
+            yield StatePart(name="leap", stage=Stage.ASSEMBLED, columns=self.leaps.state)
         if grid.length > 1 and grid.lateness:
             yield StatePart(name="earlier", stage=Stage.ASSEMBLED, columns=self.windows.earlier)
 

@@ -84,11 +84,19 @@ class InputConfig(ReadingFormat):
     """Steps before the newest one of a series that are still open: readings for them are put in
     their places and judged. Older ones are late."""
 
+    max_leap_steps: Annotated[int, Ge(0), Le(1_000_000)] = 20
+    """A reading so many steps ahead of its series, and as far ahead of its record's own time, is a
+    dead letter (`timestamp_leap`) unless the one after it confirms it: one wrong clock reading must
+    not make all after it late. 0: no limit."""
+
     @property
     def assembly(self) -> AssemblyConfig:
         """How readings become steps."""
         return AssemblyConfig(
-            wait_steps=self.wait_steps, wait_s=self.wait_s, lateness_steps=self.lateness_steps
+            wait_steps=self.wait_steps,
+            wait_s=self.wait_s,
+            lateness_steps=self.lateness_steps,
+            max_leap_steps=self.max_leap_steps,
         )
 
     @classmethod

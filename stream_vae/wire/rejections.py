@@ -34,6 +34,8 @@ REASONS: dict[str, str] = {
     "timestamp_missing": "The timestamp is absent or null.",
     "timestamp_unparsable": "The timestamp is not in the expected format.",
     "timestamp_out_of_range": "The timestamp is not between 1970-01-01 and 2200-01-01.",
+    "timestamp_leap": "The timestamp is more than input.max_leap_steps ahead of its series and of "
+    "the record's own time, and the reading before does not confirm it.",
     "timestamp_in_future": "The timestamp is more than input.max_future_s ahead of the wall clock.",
     "value_not_a_number": "A numeric feature is neither a number, its text, nor missing.",
     "value_not_a_count": "A count is neither a whole number of 0 or more nor missing.",

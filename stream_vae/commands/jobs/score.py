@@ -60,7 +60,7 @@ def score_files(
     pipeline = open_pipeline(model, settings, capacity=capacity, instance="score")
     readings = open_files(input_files, columns_of(model.spec), options, settings.input)
     counts = np.zeros(len(Verdict), np.int64)
-    n_alerts = n_opened = n_late = n_forgotten = 0
+    n_alerts = n_opened = n_late = n_leaps = n_forgotten = 0
     console = open_console(stderr=True)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
@@ -74,6 +74,7 @@ def score_files(
             scores_file.write(steps.readings, outcome.verdicts, deviation)
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
             n_late += len(outcome.late)
+            n_leaps += outcome.n_leaps
             n_opened += sum(
                 event.incidents_opened
                 for event in outcome.events
@@ -97,6 +98,13 @@ def score_files(
         console.print(f"{title}: {text}")
     for title, text in note_rows(readings.notes, readings.ignored_columns):
         console.print(f"{title}: {text}", markup=False)
+    if n_leaps:
+        warn(
+            console,
+            f"{n_leaps:,} readings leapt more than input.max_leap_steps "
+            f"({settings.input.max_leap_steps}) ahead of their series, were not confirmed by the "
+            "next one, and were not used",
+        )
     if n_late:
         warn(
             console,
