@@ -98,13 +98,7 @@ def score_files(
         console.print(f"{title}: {text}")
     for title, text in note_rows(readings.notes, readings.ignored_columns):
         console.print(f"{title}: {text}", markup=False)
-    if n_leaps:
-        warn(
-            console,
-            f"{n_leaps:,} readings leapt more than input.max_leap_steps "
-            f"({settings.input.max_leap_steps}) ahead of their series, were not confirmed by the "
-            "next one, and were not used",
-        )
+    _tell_of_leaps(console, n_leaps, settings.input.max_leap_steps)
     if n_late:
         warn(
             console,
@@ -122,6 +116,15 @@ def score_files(
         from stream_vae.commands.jobs.score_plots import plot_history
 
         plot_history(model, settings, input_files, plot, console, options=options)
+
+
+def _tell_of_leaps(console: Console, n: int, longest: int) -> None:
+    if n:
+        warn(
+            console,
+            f"{n:,} readings leapt more than input.max_leap_steps ({longest}) ahead of their "
+            "series, were not confirmed by the next one, and were not used",
+        )
 
 
 def _check_folders(output: Path, alerts: Path | None) -> None:
