@@ -169,6 +169,23 @@ def test_a_record_with_several_late_readings_names_all_of_them(line: Line) -> No
     assert [event.count for event in line.told(ReadingsLate)] == [3]
 
 
+def test_a_record_with_readings_whose_times_leap_is_a_dead_letter_once_and_its_others_count(
+    line: Line,
+) -> None:
+    """Control: a leap that the reading before confirms is used."""
+    line.take([point_list(point(5))])
+    value = point_list(point(60), point(6), point(90))
+    outcome = line.take([value, point_list(point(91))], first_offset=1)
+    assert len(outcome.batch.scored.readings) == 2
+    [letter] = line.committer.outbox.waiting.dead_letters
+    headers = dict(letter.headers)
+    assert (letter.value, headers["dlq.reason"]) == (value, b"timestamp_leap")
+    assert (headers["dlq.detail"] or b"").startswith(b"readings 1, 3 of 3: 2023-11-14T22:14:20Z is")
+    row = line.pipeline.store.index.find((0, "a"))
+    assert row is not None
+    assert line.pipeline.store.windows.newest_step(row) == (START_S + 91) * 10**9
+
+
 def test_a_record_with_a_bad_reading_is_a_dead_letter_once_and_its_others_count(
     line: Line,
 ) -> None:

@@ -142,6 +142,7 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
     texts = {
         "input.timestamp_zone": "Europe/Berlin",
         "input.wait_s": "5",
+        "detect.unscorable_after": "5",
         "registry.url": "http://registry:8081",
         "kafka.sasl_mechanism": "OAUTHBEARER",
         "input.preset": "fluent_bit",
