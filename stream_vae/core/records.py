@@ -67,6 +67,26 @@ class RecordBatch:
         return dict(zip(self.partitions.tolist(), (self.offsets + 1).tolist(), strict=True))
 
 
+def joined(batches: Sequence[RecordBatch]) -> RecordBatch:
+    """Return the records of batches of one topic, at least one, as one batch."""
+    places = [(batch, row) for batch in batches for row in range(len(batch))]
+
+    def headers(index: int) -> Headers:
+        batch, row = places[index]
+        return batch.headers(row)
+
+    return RecordBatch(
+        topic=batches[0].topic,
+        partitions=np.concatenate([batch.partitions for batch in batches]),
+        offsets=np.concatenate([batch.offsets for batch in batches]),
+        timestamps=np.concatenate([batch.timestamps for batch in batches]),
+        timed_by_broker=batches[0].timed_by_broker,
+        keys=[key for batch in batches for key in batch.keys],
+        values=[value for batch in batches for value in batch.values],
+        headers=headers,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputRecord:
     """One record to be published, in the transaction that commits its input."""

@@ -125,8 +125,7 @@ class LineProtocolParser:
         except UnicodeDecodeError as exc:
             detail = f"byte 0x{raw[exc.start]:02x} at position {exc.start}; expected UTF-8"
             raise DecodeError("not_utf8", detail) from None
-        lines = (line.strip(" \r\t") for line in text.split("\n"))
-        return [line for line in lines if line and line[0] != "#"]
+        return _content(text)
 
     def _add(self, points: "_Points", row: int, line: str, kafka_ns: int) -> None:
         """Add the values of a line.
@@ -156,13 +155,7 @@ class LineProtocolParser:
         points.times += [time] * len(cells)
 
     def _head(self, text: str) -> _Head:
-        name, *pairs = _COMMA.split(text)
-        labels = {"name": _plain(name)}
-        for pair in pairs:
-            parts = _EQUALS.split(pair, maxsplit=1)
-            if len(parts) != 2 or not all(parts):
-                raise _broken(text, "a tag without a name or value")
-            labels[f"tags.{_plain(parts[0])}"] = _plain(parts[1])
+        labels = _labels(text)
         series = None
         if self._series is not None:
             series = self._series.fill(tuple(labels.get(part) for part in self._series.fields))
@@ -232,6 +225,51 @@ class _Points:
         self.cells: list[Any] = []
         self.numbers: list[int] = []
         self.sizes: list[int] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line, read."""
+
+    labels: dict[str, str]
+    """Its name and tags, by what templates call them: `name`, `tags.KEY`."""
+    fields: dict[str, float | str | bool]
+    time: int | None
+    """In the precision of its writer."""
+
+
+def read_lines(raw: bytes) -> list[Line]:
+    """Return the lines of a record, one by one; for those who look rather than decode.
+
+    Raises:
+        DecodeError: If a line is none of line protocol.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise _broken("", "bytes that are not UTF-8") from None
+    found: list[Line] = []
+    for line in _content(text):
+        head, fields, time_text = _split(line)
+        pairs = {_plain(name): _cell(value, line) for name, value in _quoted(fields, line)}
+        found.append(Line(labels=_labels(head), fields=pairs, time=_time(time_text, line)))
+    return found
+
+
+def _content(text: str) -> list[str]:
+    lines = (line.strip(" \r\t") for line in text.split("\n"))
+    return [line for line in lines if line and line[0] != "#"]
+
+
+def _labels(head: str) -> dict[str, str]:
+    name, *pairs = _COMMA.split(head)
+    labels = {"name": _plain(name)}
+    for pair in pairs:
+        parts = _EQUALS.split(pair, maxsplit=1)
+        if len(parts) != 2 or not all(parts):
+            raise _broken(head, "a tag without a name or value")
+        labels[f"tags.{_plain(parts[0])}"] = _plain(parts[1])
+    return labels
 
 
 def _template(text: str, setting: str) -> TextTemplate:

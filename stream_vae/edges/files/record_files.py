@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.records import LARGEST_RECORD_BYTES, RecordBatch
+from stream_vae.core.records import LARGEST_RECORD_BYTES, RecordBatch, joined
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import (
     CHUNK_ROWS,
@@ -175,6 +175,15 @@ class RecordFiles:
             notes=self.notes,
         )
 
+    def first_records(self, n: int) -> RecordBatch | None:
+        """Return the first records, undecoded; None if there is none."""
+        batches: list[RecordBatch] = []
+        for lines in self._chunks(min(n, CHUNK_ROWS)):
+            batches.append(lines.batch)
+            if sum(map(len, batches)) >= n:
+                break
+        return joined(batches).take(range(min(n, sum(map(len, batches))))) if batches else None
+
     def _decoded(self) -> Iterator[tuple[_Lines, Decoded, NDArray[np.int8]]]:
         """Yield decoded lines, and the labels of their readings."""
         chunks = self._chunks()
@@ -242,12 +251,12 @@ class RecordFiles:
             example(None, decoded.ignored[0], f"has {fields}")
         self._other_fields.update(dict.fromkeys(decoded.unknown_fields))
 
-    def _chunks(self) -> Iterator[_Lines]:
+    def _chunks(self, n_lines: int = CHUNK_ROWS) -> Iterator[_Lines]:
         n_records = 0
         for number, path in enumerate(self._paths):
             key = series_of_file(path).encode()
             lines = _read_lines(path)
-            while block := list(islice(lines, CHUNK_ROWS)):
+            while block := list(islice(lines, n_lines)):
                 records = [self._record(path, line, raw, key) for line, raw in block]
                 n = len(records)
                 yield _Lines(
@@ -290,6 +299,24 @@ class RecordFiles:
             _bytes(place, value_name, record[value_name]),
             0 if stamp is None else _stamp(place, stamp),
         )
+
+
+def sample_records(path: Path, form: LineForm, n_records: int) -> RecordBatch:
+    """Return the first records of a file.
+
+    Args:
+        path: The file.
+        form: Of a line.
+        n_records: Most of them.
+
+    Raises:
+        InputFileError: If it cannot be read, has no record, or a line is none.
+    """
+    files = RecordFiles([path], ColumnChoice(), ReadingFormat(), form, now_ns=0)
+    batch = files.first_records(n_records)
+    if batch is None:
+        raise InputFileError(f"{path}: empty; expected records")
+    return batch
 
 
 def _bytes(place: str, name: str, found: object) -> bytes | None:

@@ -65,6 +65,21 @@ class TopicEnds:
             raise translate(found.error, operation)
         return len(found.partitions)
 
+    def since(self, partition: int, time_ns: int) -> int | None:
+        """Return the offset of the first record at or after a time; None if there is none.
+
+        Raises:
+            KafkaUnavailableError: If no broker answered.
+            KafkaRefusedError: If the broker refuses the topic.
+        """
+        wanted = TopicPartition(self._topic, partition, max(time_ns // 1_000_000, 0))
+        try:
+            found = self._client.offsets_for_times([wanted], timeout=_REQUEST_TIMEOUT_S)[0]
+        except KafkaException as exc:
+            self._is_outdated = True
+            raise answer_missing(exc, self._operation) from exc
+        return found.offset if found.offset >= 0 else None
+
     def _ask(self, partition: int) -> int:
         here = TopicPartition(self._topic, partition)
         _, end = self._client.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)

@@ -1,0 +1,231 @@
+"""What a sample's readings are like: fields, series and steps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NS = 1e9
+_ENOUGH = 8
+_MOSTLY = 0.9
+_SAME_STEP = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldFacts:
+    """One field of numbers."""
+
+    name: str
+    kind: str
+    """number, whole, two values, constant, empty."""
+    low: float | None
+    high: float | None
+    missing: float
+    """Share of the steps of its series in which it has no value."""
+    examples: tuple[float, ...]
+    suspicion: str
+    """Why it may be no feature: counter, row number, constant, empty; or ""."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFacts:
+    """The series of a sample."""
+
+    n: int
+    readings: Mapping[str, int]
+    """Series -> readings, those with most first, ten at most."""
+    partitions: int
+    per_partition: tuple[int, int]
+    """Fewest and most series of a partition that has any."""
+    in_several: tuple[str, ...]
+    """Series seen in several partitions, ten at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFacts:
+    """How readings follow each other within their series."""
+
+    step_s: float
+    """Median gap."""
+    agreeing: float
+    """Share of the gaps within a tenth of it."""
+    jitter_s: float
+    """Median distance of a reading from the grid of its series."""
+    disordered: float
+    """Share of the readings that come after a later one of their series."""
+    latest_s: float
+    """Most that one comes after."""
+    readings_per_step: float
+    """Mean readings of a series and step that has any."""
+    phases_s: tuple[float, float]
+    """Least and greatest place of a series' grid within a step."""
+
+
+def field_facts(
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    times: NDArray[np.int64],
+    series: Sequence[str],
+) -> list[FieldFacts]:
+    """Return the facts of F fields.
+
+    Args:
+        names: F.
+        values: (N, F), NaN: not observed.
+        times: (N,) nanoseconds since 1970.
+        series: N.
+    """
+    codes = _codes(series)
+    places = _Places(
+        codes=codes,
+        order=np.lexsort((times, codes)),
+        steps=np.unique(np.stack([codes, times]), axis=1, return_inverse=True)[1].reshape(-1),
+    )
+    return [_of_field(name, values[:, at], places) for at, name in enumerate(names)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Places:
+    """Where each of N readings belongs."""
+
+    codes: NDArray[np.int64]
+    """(N,) number of the series."""
+    order: NDArray[np.intp]
+    """(N,) positions by series and time."""
+    steps: NDArray[np.intp]
+    """(N,) number of series and time together."""
+
+
+def _of_field(name: str, column: NDArray[np.float64], places: _Places) -> FieldFacts:
+    observed = ~np.isnan(column)
+    found = column[observed]
+    n_steps = int(places.steps.max(initial=-1)) + 1
+    filled = len(np.unique(places.steps[observed]))
+    ordered = places.order[observed[places.order]]
+    distinct = np.unique(found)
+    kind, suspicion = _kind(distinct), ""
+    if len(distinct) == 0:
+        suspicion = "empty"
+    elif len(distinct) == 1 and len(found) >= _ENOUGH:
+        suspicion = "constant"
+    elif len(found) >= _ENOUGH:
+        # Across series first: what numbers all records also rises in each.
+        suspicion = _numbers_all(found) or _rises(column[ordered], places.codes[ordered])
+    return FieldFacts(
+        name=name,
+        kind=kind,
+        low=float(found.min()) if len(found) else None,
+        high=float(found.max()) if len(found) else None,
+        missing=1 - filled / max(n_steps, 1),
+        examples=tuple(found[:3].tolist()),
+        suspicion=suspicion,
+    )
+
+
+def _kind(distinct: NDArray[np.float64]) -> str:
+    if len(distinct) < 2:
+        return "constant" if len(distinct) else "empty"
+    if set(distinct.tolist()) == {0.0, 1.0}:
+        return "two values"
+    return "whole" if (distinct == np.rint(distinct)).all() else "number"
+
+
+def _rises(values: NDArray[np.float64], codes: NDArray[np.int64]) -> str:
+    """Return whether values that are in order of time within each series only ever rise."""
+    steps = np.diff(values)[np.diff(codes) == 0]
+    if len(steps) < _ENOUGH - 1 or (values < 0).any():
+        return ""
+    if (steps == 1).mean() >= _MOSTLY and (values == np.rint(values)).all():
+        return "row number"
+    falls, rises = int((steps < 0).sum()), float((steps > 0).mean())
+    # A reset now and then; and what rises by noise falls as often.
+    return "counter" if falls <= len(steps) / 100 and rises > 0.5 else ""
+
+
+def _numbers_all(found: NDArray[np.float64]) -> str:
+    """Return whether values number the records of all series."""
+    return "row number" if (np.diff(found) == 1).mean() >= _MOSTLY else ""
+
+
+def series_facts(series: Sequence[str], partitions: NDArray[np.int32]) -> SeriesFacts:
+    """Return the facts of N readings' series.
+
+    Args:
+        series: N.
+        partitions: (N,)
+    """
+    names = list(dict.fromkeys(series))
+    codes = _codes(series)
+    counts = np.bincount(codes, minlength=len(names))
+    order = sorted(range(len(names)), key=lambda at: (-int(counts[at]), names[at]))
+    pairs = np.unique(np.stack([codes, partitions.astype(np.int64)]), axis=1)
+    of_series = np.bincount(pairs[0], minlength=len(names))
+    of_partition = np.unique(pairs[1], return_counts=True)[1]
+    several = [names[at] for at in order if of_series[at] > 1]
+    return SeriesFacts(
+        n=len(names),
+        readings={names[at]: int(counts[at]) for at in order[:10]},
+        partitions=len(of_partition),
+        per_partition=(
+            (int(of_partition.min()), int(of_partition.max())) if len(of_partition) else (0, 0)
+        ),
+        in_several=tuple(several[:10]),
+    )
+
+
+def step_facts(times: NDArray[np.int64], series: Sequence[str]) -> StepFacts | None:
+    """Return the facts of N readings' times; None if no series has two.
+
+    Args:
+        times: (N,) nanoseconds since 1970, in the order of arrival within each series.
+        series: N.
+    """
+    codes = _codes(series)
+    groups = [times[codes == code] for code in range(int(codes.max(initial=-1)) + 1)]
+    gaps = np.concatenate([np.diff(np.unique(group)) for group in groups] or [times[:0]])
+    if not len(gaps):
+        return None
+    step = _step(gaps)
+    behind = [np.maximum.accumulate(group) - group for group in groups]
+    late = np.concatenate(behind)
+    grids = [_grid(group, step) for group in groups if len(group) > 1]
+    n_steps = sum(len(np.unique((group - phase + step / 2) // step)) for group, phase, _ in grids)
+    n_readings = sum(len(group) for group, _, _ in grids)
+    phases = [phase % step / _NS for _, phase, _ in grids]
+    return StepFacts(
+        step_s=step / _NS,
+        agreeing=float((np.abs(gaps - step) <= _SAME_STEP * step).mean()),
+        jitter_s=float(np.median(np.concatenate([away for _, _, away in grids]))) / _NS,
+        disordered=float((late > 0).mean()),
+        latest_s=float(late.max()) / _NS,
+        readings_per_step=n_readings / max(n_steps, 1),
+        phases_s=(min(phases), max(phases)),
+    )
+
+
+def _step(gaps: NDArray[np.int64]) -> float:
+    """Return the median gap, of those between steps where parts of steps come apart."""
+    step = float(np.median(gaps))
+    if (np.abs(gaps - step) <= _SAME_STEP * step).mean() < 0.5:
+        # Parts of one step may lie close together.
+        long = gaps[gaps > 0.2 * np.quantile(gaps, _MOSTLY)]
+        step = float(np.median(long))
+    return step
+
+
+def _grid(
+    group: NDArray[np.int64], step: float
+) -> tuple[NDArray[np.int64], float, NDArray[np.float64]]:
+    """Return times, their phase in the step, and how far each is from the grid."""
+    angles = (group % max(step, 1.0)) / max(step, 1.0) * 2 * np.pi
+    mean = np.angle(np.exp(1j * angles).mean()) / (2 * np.pi) * step
+    # A phase of nearly a whole step is one of nearly nothing.
+    phase = round(mean % step / 1e6) * 1e6 % step
+    away = (group - phase) % step
+    return group, float(phase), np.minimum(away, step - away)
+
+
+def _codes(series: Sequence[str]) -> NDArray[np.int64]:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in series], dtype=np.int64)

@@ -1,0 +1,165 @@
+"""Values with names and labels: which label is of the series, and which of the feature."""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stream_vae.core.excerpts import printable
+
+SERIES_NAMES = (
+    *("host", "hostname", "host.name", "instance", "service.instance.id", "device", "device_id"),
+    *("deviceid", "machine", "machine_id", "unit", "asset", "asset_id", "equipment", "series"),
+    *("sensor_id", "station", "site", "node", "pod", "container", "plant", "line", "vehicle"),
+    *("source", "sensor", "id", "uuid", "serial", "name", "service.name", "service", "job"),
+)
+"""What fields are called that name a series, the likeliest first."""
+_LABEL = re.compile(r"\{([^{}]+)\}")
+_OF_FEATURES = frozenset(
+    (
+        *("state", "mode", "type", "direction", "quantile", "le", "status", "code", "method"),
+        *("kind", "cpu", "core", "level"),
+    )
+)
+"""What fields are called that tell values of one thing apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One value of a sample."""
+
+    row: int
+    """Position of its record in the sample."""
+    name: str
+    field: str = ""
+    """The name in an object of values; or of a histogram's part (`.count`)."""
+    labels: dict[str, Any]
+    """What stands beside it, by the place that a template names."""
+    time: Hashable = None
+    is_counter: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointNaming:
+    """How points become features of series."""
+
+    series_field: str | None
+    """None: the record's key."""
+    feature_name: str
+    features: tuple[str, ...]
+    counters: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def series_rank(path: str) -> int:
+    """Return how unlikely a field names the series, by its name."""
+    tail = path.lower()
+    for prefix in ("tags.", "labels.", "attributes.", "resource.", "fields."):
+        tail = tail.removeprefix(prefix)
+    for candidate in (tail, tail.rpartition(".")[2]):
+        if candidate in SERIES_NAMES:
+            return SERIES_NAMES.index(candidate)
+    return len(SERIES_NAMES)
+
+
+def name_points(
+    points: Sequence[Point],
+    base: str,
+    *,
+    keys_name_series: bool,
+    may_lack_labels: bool,
+    keys: Sequence[Hashable],
+) -> PointNaming:
+    """Return how points are named so that no two of one series, time and name are confused.
+
+    Args:
+        points: Of the sample; at least one.
+        base: The usual template of a feature's name.
+        keys_name_series: Records' keys could name the series.
+        may_lack_labels: A label that a point lacks is empty in a name, rather than no feature's.
+        keys: Of the records, by row.
+    """
+    common = set.intersection(*(set(point.labels) for point in points))
+    ranked = sorted((series_rank(label), label) for label in common)
+    series = [label for rank, label in ranked[:1] if rank < len(SERIES_NAMES)]
+    if not series and not keys_name_series:
+        series = [label for label in sorted(common) if _tail(label) not in _OF_FEATURES][:1]
+    differing = _differing(points, series, keys)
+    needed = set().union(*differing.values())
+    notes: list[str] = []
+    of_series = [x for x in sorted(needed & common) if _tail(x) not in _OF_FEATURES]
+    if of_series and series:
+        series += of_series
+        needed -= set(of_series)
+    template = base + "".join(f".{{{label}}}" for label in sorted(needed))
+    if needed and not (needed <= common or may_lack_labels):
+        # A template names all its labels or no feature: choose the one that reads more.
+        with_labels = sum(needed <= set(point.labels) for point in points)
+        without = sum(point.name not in differing for point in points)
+        if without >= with_labels:
+            left_out = [name for name in differing if differing[name] & needed]
+            notes.append(
+                f"values of {', '.join(printable(name, 60) for name in left_out[:5])} differ in "
+                f"{', '.join(printable(label, 60) for label in sorted(needed))} alone, so they are "
+                f'left out; feature_name: "{printable(template, 120)}" reads these instead'
+            )
+            points = [point for point in points if point.name not in left_out]
+            template = base
+        else:
+            lost = {point.name for point in points if not needed <= set(point.labels)}
+            notes.append(
+                f"values of {', '.join(printable(name, 60) for name in sorted(lost)[:5])} lack "
+                f"{', '.join(printable(label, 60) for label in sorted(needed))} and are not read"
+            )
+            points = [point for point in points if needed <= set(point.labels)]
+    counted: Counter[str] = Counter()
+    counters: set[str] = set()
+    for point in points:
+        feature = _filled(template, point)
+        counted[feature] += 1
+        if point.is_counter:
+            counters.add(feature)
+    field = None
+    if series:
+        field = series[0] if len(series) == 1 else "/".join(f"{{{label}}}" for label in series)
+    return PointNaming(
+        series_field=field,
+        feature_name=template,
+        features=tuple(counted),
+        counters=frozenset(counters),
+        notes=tuple(notes),
+    )
+
+
+def _differing(
+    points: Sequence[Point], series: Sequence[str], keys: Sequence[Hashable]
+) -> dict[str, set[str]]:
+    """Return name -> labels in which values of one series and time differ."""
+    first: dict[Hashable, dict[str, Any]] = {}
+    found: dict[str, set[str]] = {}
+    for point in points:
+        who = tuple(point.labels.get(label) for label in series) or keys[point.row]
+        # Without a time of its own a record is a time.
+        when = point.time if point.time is not None else ("row", point.row)
+        labels = first.setdefault((who, when, point.name, point.field), point.labels)
+        if labels is not point.labels and labels != point.labels:
+            names = {*labels, *point.labels}
+            differ = {name for name in names if labels.get(name) != point.labels.get(name)}
+            found.setdefault(point.name, set()).update(differ - set(series))
+    return found
+
+
+def _tail(label: str) -> str:
+    return label.rpartition(".")[2].lower()
+
+
+def _filled(template: str, point: Point) -> str:
+    values = {"name": point.name, "field": point.field, **point.labels}
+
+    def plain(match: re.Match[str]) -> str:
+        value = values.get(match[1], "")
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    text = _LABEL.sub(plain, template)
+    return text if "{field}" in template else text + point.field

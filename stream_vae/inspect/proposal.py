@@ -1,0 +1,38 @@
+"""Settings of the input that would read a sample, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream_vae.inputs.presets import PRESETS
+from stream_vae.inputs.reading_format import ReadingFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a sample seems to be."""
+
+    form: str
+    """In words."""
+    settings: Mapping[str, Any]
+    """Name below `input` -> value, a preset among them."""
+    features: tuple[str, ...]
+    """What could be features, in the order in which they come."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Name of a setting -> comment."""
+    notes: tuple[str, ...] = ()
+    """What the operator should know."""
+    other_fields: Mapping[str, str] = field(default_factory=dict)
+    """Field that is no feature -> what it holds."""
+    counters: frozenset[str] = frozenset()
+    """Features that the records themselves call counters."""
+
+
+def format_of(settings: Mapping[str, Any]) -> ReadingFormat:
+    """Return the format that settings below `input` mean.
+
+    Raises:
+        ValueError: If they contradict each other.
+    """
+    preset = settings.get("preset")
+    return ReadingFormat(**{**(PRESETS[preset] if preset else {}), **settings})

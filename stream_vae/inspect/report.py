@@ -1,0 +1,162 @@
+"""An inspection as lines of text, and as plain values for JSON."""
+
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stream_vae.core.excerpts import printable
+from stream_vae.inspect.facts import FieldFacts, SeriesFacts, StepFacts
+from stream_vae.inspect.survey import Inspection, Proof
+
+_MOST_FIELDS = 60
+_MOST_OTHERS = 20
+_WIDEST = 48
+_SUSPICIONS = {
+    "counter": "only ever rises: a counter",
+    "row number": "numbers the records",
+    "constant": "never changes",
+    "empty": "never has a value",
+}
+
+
+def report_lines(found: Inspection) -> Iterator[str]:
+    """Yield the lines of the report, without the configuration; all from the stream is escaped."""
+    forms = ", ".join(f"{count:,} {form}" for form, count in found.forms.items())
+    null = f"; {found.n_null:,} without a value" if found.n_null else ""
+    yield f"records   {found.n_records:,}: {forms or 'none with a value'}{null}"
+    yield f"shape     {printable(found.proposal.form, 200)}"
+    keys = found.keys
+    told = f": {keys.n_distinct:,} different, such as {', '.join(keys.examples)}"
+    yield f"keys      {keys.kind}, on {keys.present:.0%} of the records{told * bool(keys.examples)}"
+    yield from table_lines(found.fields, found.left_out, found.series, found.steps)
+    yield from _other_lines(found.proposal.other_fields)
+    for note in found.proposal.notes:
+        yield f"note      {printable(note, 400)}"
+    yield from _proof_lines(found.proof)
+
+
+def table_lines(
+    fields: Sequence[FieldFacts],
+    left_out: Collection[str],
+    series: SeriesFacts | None,
+    steps: StepFacts | None,
+) -> Iterator[str]:
+    """Yield the lines on readings, from wherever they are."""
+    if series is not None:
+        yield from _series_lines(series)
+    if steps is not None:
+        yield from _step_lines(steps)
+    yield from _field_lines(fields, left_out)
+
+
+def _series_lines(series: SeriesFacts) -> Iterator[str]:
+    few, most = series.per_partition
+    spread = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    names = ", ".join(f"{printable(name, 40)} ({n:,})" for name, n in series.readings.items())
+    yield (
+        f"series    {series.n:,} in {series.partitions:,} partitions, {spread} in each: "
+        f"{names}{', ...' if series.n > len(series.readings) else ''}"
+    )
+    if series.in_several:
+        several = ", ".join(printable(name, 40) for name in series.in_several)
+        yield (
+            f"          in several partitions: {several}; the daemon keeps a series' state by "
+            "partition: the producer's key should be what names the series"
+        )
+
+
+def _step_lines(steps: StepFacts) -> Iterator[str]:
+    yield (
+        f"step      {_seconds(steps.step_s)}, {steps.agreeing:.0%} of the gaps; off the grid by "
+        f"{_seconds(steps.jitter_s)} (median); {steps.readings_per_step:.2f} readings a series and "
+        "step"
+    )
+    first, last = steps.phases_s
+    phases = f"{_seconds(first)} to {_seconds(last)}"
+    yield f"          series have their readings {phases} behind the beginning of a step"
+    if steps.disordered:
+        yield (
+            f"          {steps.disordered:.2%} of the readings come after a later one of their "
+            f"series, by up to {_seconds(steps.latest_s)}"
+        )
+
+
+def _seconds(value: float) -> str:
+    return f"{float(f'{value:.4g}'):g} s"
+
+
+def _field_lines(fields: Sequence[FieldFacts], left_out: Collection[str]) -> Iterator[str]:
+    shown = fields[:_MOST_FIELDS]
+    width = min(max((len(printable(one.name, _WIDEST)) for one in shown), default=0), _WIDEST)
+    for at, one in enumerate(shown):
+        title = "fields    " if at == 0 else " " * 10
+        text = _field(one, is_left_out=one.name in left_out)
+        yield f"{title}{printable(one.name, _WIDEST):<{width}}  {text}"
+    if len(fields) > len(shown):
+        yield f"          and {len(fields) - len(shown):,} more"
+
+
+def _other_lines(fields: Mapping[str, str]) -> Iterator[str]:
+    for at, (name, text) in enumerate([*fields.items()][:_MOST_OTHERS]):
+        title = "no number " if at == 0 else " " * 10
+        yield f"{title}{printable(name, _WIDEST)}: {printable(text)}"
+    if len(fields) > _MOST_OTHERS:
+        yield f"          and {len(fields) - _MOST_OTHERS:,} more"
+
+
+def _field(one: FieldFacts, *, is_left_out: bool) -> str:
+    end = ", left out" if is_left_out else ""
+    if one.low is None or one.high is None:
+        return f"empty{end}"
+    examples = ", ".join(f"{value:g}" for value in one.examples)
+    text = f"{one.kind}, {one.low:g} to {one.high:g}, {one.missing:.0%} missing, such as {examples}"
+    return f"{text}; {_SUSPICIONS[one.suspicion]}{end}" if one.suspicion else text + end
+
+
+def _proof_lines(proof: Proof) -> Iterator[str]:
+    if proof.refusal:
+        yield f"proof     nothing was read: {proof.refusal}"
+        return
+    yield (
+        f"proof     the daemon's decoder reads {proof.n_read:,} of {proof.n_records:,} records "
+        f"with the configuration below: {proof.n_readings:,} readings"
+    )
+    for reason, (count, example) in proof.rejected.items():
+        yield f"          {count:,} would be dead letters, {reason}: {example}"
+    if proof.n_ignored:
+        yield (
+            f"          {proof.n_ignored:,} have none of the features: "
+            f"{proof.ignored_example or 'no field'}"
+        )
+    for place, (count, example) in proof.unreadable.items():
+        yield f"          {count:,} values are missing, {place}: {example}"
+
+
+def train_command(source: Sequence[str], features: Sequence[str], *, config: str = "") -> str:
+    """Return the command that trains on what was inspected.
+
+    Args:
+        source: Options that name it.
+        features: To train on; none: those that training finds.
+        config: Name of the file of the configuration; "": none is needed.
+    """
+    with_config = ["--config", config] if config else []
+    names = ["--features", ",".join(map(_quoted, features))] if features else []
+    words = ["stream-vae", "train", *source, *with_config, *names]
+    return shlex.join([*words, "--bundle", "bundle"])
+
+
+def _quoted(name: str) -> str:
+    """Return a name as `--features` takes it."""
+    if not any(mark in name for mark in ',"') and name == name.strip():
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def as_plain(found: Inspection) -> dict[str, Any]:
+    """Return an inspection as values of JSON."""
+    plain = asdict(found)
+    plain["proposal"]["counters"] = sorted(found.proposal.counters)
+    return plain

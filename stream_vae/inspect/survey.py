@@ -1,0 +1,335 @@
+"""A sample of records, looked at: what it is, and what reads it.
+
+The proposed settings are proven: the daemon's own decoder reads the sample with them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_vae.core.excerpts import printable
+from stream_vae.core.model_spec import Feature
+from stream_vae.core.records import RecordBatch
+from stream_vae.errors import ConfigError, DecodeError
+from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.decode_slow_path import parse_document
+from stream_vae.inputs.decoder import Decoded, Decoder
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.registry.registry_decoder import RegistryDecoder
+from stream_vae.inputs.registry.schemas import SchemaSource
+from stream_vae.inspect.facts import (
+    FieldFacts,
+    SeriesFacts,
+    StepFacts,
+    field_facts,
+    series_facts,
+    step_facts,
+)
+from stream_vae.inspect.json_shapes import Keys, propose_json
+from stream_vae.inspect.line_shapes import looks_like_lines, propose_lines
+from stream_vae.inspect.otlp_shapes import looks_like_otlp_protobuf, propose_otlp
+from stream_vae.inspect.proposal import Proposal, format_of
+from stream_vae.inspect.record_keys import KeyFacts, look_at_keys
+
+Form = str
+
+_PREFIX = 5
+"""Bytes of a schema's number and a 0 before it."""
+_MOST_FEATURES = 2000
+_MAX_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What the daemon's decoder makes of the sample under the proposed settings."""
+
+    n_records: int
+    n_read: int
+    """Records that give readings."""
+    n_readings: int
+    rejected: Mapping[str, tuple[int, str]]
+    """Reason -> records, and an example."""
+    n_ignored: int
+    """Records without any of the features."""
+    ignored_example: str
+    unreadable: Mapping[str, tuple[int, str]]
+    """Feature and reason -> values, and an example."""
+    refusal: str = ""
+    """Why there is no decoder, or it could not be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """All that a sample shows."""
+
+    n_records: int
+    n_null: int
+    """Records without a value."""
+    forms: Mapping[str, int]
+    """What the values are -> records."""
+    keys: KeyFacts
+    proposal: Proposal
+    features: tuple[str, ...]
+    """Those to train on."""
+    left_out: Mapping[str, str]
+    """Field of numbers -> why it is none of these."""
+    fields: tuple[FieldFacts, ...]
+    series: SeriesFacts | None
+    steps: StepFacts | None
+    proof: Proof
+
+
+def inspect_records(
+    batch: RecordBatch,
+    *,
+    now_ns: int,
+    schemas: SchemaSource | None = None,
+    wait: Callable[[], bool] = lambda: False,
+) -> Inspection:
+    """Return what a sample shows.
+
+    Args:
+        batch: Records, at least one; those of one partition in order.
+        now_ns: Clock of the decoder.
+        schemas: Of a registry, where one is known.
+        wait: Called while a schema is awaited; returns whether to go on waiting.
+    """
+    keys = look_at_keys(batch.keys)
+    of_record = [None if raw is None else _form(raw) for raw in batch.values]
+    forms = Counter(form for form in of_record if form is not None)
+    sample = _Sample(batch=batch, now_ns=now_ns, schemas=schemas, wait=wait)
+    proposal = _propose(sample, of_record, forms, keys)
+    if keys.key_format != "text" and not proposal.settings.get("series_field"):
+        settings = {**proposal.settings, "key_format": keys.key_format}
+        why = {**proposal.why, "key_format": "keys are binary"}
+        proposal = replace(proposal, settings=settings, why=why)
+    names = proposal.features[:_MOST_FEATURES]
+    _, decoded = _decode(sample, proposal, names)
+    fields: list[FieldFacts] = []
+    if decoded is not None and len(decoded.readings):
+        readings = decoded.readings
+        fields = field_facts(names, readings.values, readings.times, readings.series)
+    left_out = _left_out(fields, proposal)
+    chosen = tuple(name for name in names if name not in left_out)
+    if not chosen:
+        # Better counters, with a word on them, than nothing.
+        chosen = tuple(name for name in names if left_out.get(name) not in ("empty", "row number"))
+        left_out = {name: why for name, why in left_out.items() if name not in chosen}
+    chosen = chosen or names
+    if "vector" in proposal.settings.get("format", ""):
+        chosen, left_out = names, {}
+    proof, decoded = _decode(sample, proposal, chosen)
+    has_readings = decoded is not None and len(decoded.readings) > 0
+    return Inspection(
+        n_records=len(batch),
+        n_null=sum(raw is None for raw in batch.values),
+        forms=dict(sorted(forms.items(), key=lambda pair: (-pair[1], pair[0]))),
+        keys=keys,
+        proposal=proposal,
+        features=chosen,
+        left_out=left_out,
+        fields=tuple(fields),
+        series=series_facts(decoded.readings.series, decoded.readings.partitions)
+        if has_readings and decoded is not None
+        else None,
+        steps=step_facts(decoded.readings.times, decoded.readings.series)
+        if has_readings and decoded is not None
+        else None,
+        proof=proof,
+    )
+
+
+def _form(raw: bytes) -> Form:
+    """Return what a value is."""
+    if raw[:1] == b"\0" and len(raw) > _PREFIX:
+        is_json = _document(raw[_PREFIX:]) is not None
+        return f"schema registry, {'JSON' if is_json else 'Avro or another encoding'}"
+    document = _document(raw)
+    if isinstance(document, dict):
+        is_otlp = isinstance(document.get("resourceMetrics"), list)
+        return "OTLP JSON" if is_otlp else "JSON object"
+    if document is not None:
+        return "JSON array" if isinstance(document, list) else "a bare JSON value"
+    if looks_like_otlp_protobuf(raw):
+        return "OTLP protobuf"
+    lines = "InfluxDB line protocol" if looks_like_lines(raw) else ""
+    return lines or ("text" if _is_text(raw) else "binary")
+
+
+def _document(raw: bytes) -> Any:
+    """Return the JSON of a value, as the decoder reads it; None if it is none."""
+    try:
+        return parse_document(raw)
+    except (DecodeError, RecursionError):
+        return None
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        return raw.decode().isprintable() or b"\n" in raw
+    except UnicodeDecodeError:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    """Records, and what decoding them needs."""
+
+    batch: RecordBatch
+    now_ns: int
+    schemas: SchemaSource | None
+    wait: Callable[[], bool]
+
+    def has_all(self, decoder: Decoder, batch: RecordBatch) -> bool:
+        """Return whether nothing is lacking any more."""
+        while decoder.lacks(batch):
+            if not self.wait():
+                return False
+        return True
+
+
+def _propose(
+    sample: _Sample, of_record: Sequence[Form | None], forms: Mapping[Form, int], keys: KeyFacts
+) -> Proposal:
+    batch = sample.batch
+    usual = max(forms, key=lambda form: (forms[form], form), default="")
+    records = [
+        (row, raw)
+        for row, (raw, form) in enumerate(zip(batch.values, of_record, strict=True))
+        if raw is not None and form == usual
+    ]
+    if usual in ("OTLP protobuf", "OTLP JSON"):
+        return propose_otlp(
+            "otlp_proto" if usual == "OTLP protobuf" else "otlp_json",
+            records,
+            batch.keys,
+            keys_name_series=keys.may_name_series,
+        )
+    if usual == "InfluxDB line protocol":
+        return propose_lines(records, batch.keys, keys_name_series=keys.may_name_series)
+    told = Keys(found=batch.keys, may_name_series=keys.may_name_series, n_distinct=keys.n_distinct)
+    if usual.startswith("schema registry, Avro"):
+        return _propose_avro(sample, records, told)
+    if usual.startswith(("JSON", "schema registry")):
+        documents = [(row, parse_document(raw)) for row, raw in records]
+        proposal = propose_json(documents, told, batch.timestamps)
+        if usual.startswith("schema registry"):
+            note = "the five bytes of the schema's number are skipped; no registry is needed"
+            proposal = replace(proposal, notes=(*proposal.notes, note))
+        return proposal
+    note = f"no input format reads records that are {usual or 'without a value'}"
+    return Proposal(form=usual or "no values", settings={}, features=(), notes=(note,))
+
+
+def _propose_avro(sample: _Sample, records: Sequence[tuple[int, bytes]], keys: Keys) -> Proposal:
+    ids = sorted({int.from_bytes(raw[1:5], "big") for _, raw in records})
+    told = f"of schema {', '.join(map(str, ids[:10]))}"
+    if sample.schemas is None:
+        note = (
+            f"records name schemas {told}: what they hold is known to their registry alone; set "
+            "registry.url in a file, and inspect with --config FILE"
+        )
+        settings = {"format": "registry"}
+        return Proposal(form="a schema registry's", settings=settings, features=(), notes=(note,))
+    rows = [row for row, _ in records]
+    content = _Content()
+    decoder = RegistryDecoder(content, sample.schemas, _MAX_BYTES)
+    batch = sample.batch.take(rows)
+    if not sample.has_all(decoder, batch):
+        note = f"the registry has not answered: {printable(decoder.lacks(batch), 300)}"
+        settings = {"format": "registry"}
+        return Proposal(form="a schema registry's", settings=settings, features=(), notes=(note,))
+    decoded = decoder.decode(batch, 0)
+    lost = {each.index for each in decoded.rejections}
+    kept = [row for at, row in enumerate(rows) if at not in lost]
+    documents = [
+        (row, msgspec.json.decode(raw))
+        for row, raw in zip(kept, content.values, strict=True)
+        if raw is not None
+    ]
+    if not documents:
+        why = printable(decoded.rejections[0].detail, 300) if decoded.rejections else "no value"
+        return Proposal(
+            form="a schema registry's", settings={"format": "registry"}, features=(), notes=(why,)
+        )
+    found = propose_json(documents, keys, sample.batch.timestamps)
+    return replace(
+        found,
+        form=f"a schema registry's {told}; as JSON: {found.form}",
+        settings={"format": "registry", **found.settings},
+    )
+
+
+class _Content:
+    """Stands in the place of a decoder, and keeps what it would decode."""
+
+    def __init__(self) -> None:
+        self.values: Sequence[bytes | None] = ()
+
+    def lacks(self, batch: RecordBatch) -> str:
+        """Return ""."""
+        return ""
+
+    def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
+        """Keep the values of a batch; there are no readings."""
+        self.values = batch.values
+        raw = RawReadings(
+            index=np.empty(0, dtype=np.int64), series=[], times=[], values=np.empty((0, 0))
+        )
+        builder = ReadingBuilder(ReadingFormat())
+        return builder.build(batch, raw, DecodeErrors(), now_ns, read_since_ns)
+
+
+def _left_out(fields: Sequence[FieldFacts], proposal: Proposal) -> dict[str, str]:
+    found = {field.name: field.suspicion for field in fields if field.suspicion}
+    return found | dict.fromkeys(sorted(proposal.counters), "counter")
+
+
+def _decode(
+    sample: _Sample, proposal: Proposal, names: Sequence[str]
+) -> tuple[Proof, Decoded | None]:
+    batch = sample.batch
+    nothing = Proof(
+        n_records=len(batch),
+        n_read=0,
+        n_readings=0,
+        rejected={},
+        n_ignored=0,
+        ignored_example="",
+        unreadable={},
+    )
+    if not names:
+        return replace(nothing, refusal="no field of numbers was found"), None
+    try:
+        features = [Feature(name=name) for name in names]
+        decoder = build_decoder(features, format_of(proposal.settings), schemas=sample.schemas)
+    except (ConfigError, ValueError) as exc:
+        return replace(nothing, refusal=printable(str(exc), 300)), None
+    if not sample.has_all(decoder, batch):
+        return replace(nothing, refusal=printable(decoder.lacks(batch), 300)), None
+    decoded = decoder.decode(batch, sample.now_ns)
+    rejected: dict[str, tuple[int, str]] = {}
+    for one in decoded.rejections:
+        count, example = rejected.get(one.reason, (0, printable(one.detail, 200)))
+        rejected[one.reason] = count + 1, example
+    return (
+        replace(
+            nothing,
+            n_read=len(np.unique(decoded.index)),
+            n_readings=len(decoded.readings),
+            rejected=rejected,
+            n_ignored=len(decoded.ignored),
+            ignored_example=", ".join(printable(name, 60) for name in decoded.ignored_fields[:5]),
+            unreadable={
+                f"{printable(feature)}, {reason}": (cells.count, printable(cells.detail, 200))
+                for (feature, reason), cells in decoded.unreadable.items()
+            },
+        ),
+        decoded,
+    )

@@ -1,0 +1,46 @@
+"""`inspect` of files: records, bare objects and tables."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.conftest import RunProgram, write_readings
+
+
+def objects() -> list[dict[str, Any]]:
+    return [{"ts": 1_767_225_600 + 60 * at, "host": "a", "flow": at * at % 7} for at in range(30)]
+
+
+@pytest.mark.parametrize("form", ["records", "jsonl"])
+def test_a_file_of_records_is_inspected_with_the_commands_that_follow(
+    run_program: RunProgram, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / "sample.jsonl"
+    lines = [one if form == "jsonl" else {"key": None, "value": one} for one in objects()]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ran = run_program("inspect", "--input", path)
+    assert ran.code == 0, ran.err
+    assert "reads 30 of 30 records" in ran.out
+    assert "timestamp_field: ts" in ran.out
+    assert f"train --input {path} --format {form} --config stream-vae.yaml" in ran.out
+    ran = run_program("inspect", "--input", path, "--json")
+    told = json.loads(ran.out)
+    assert told["features"] == ["flow"]
+    assert told["steps"]["step_s"] == 60
+    assert "timestamp_field: ts" in told["configuration"]
+
+
+def test_a_table_is_inspected(run_program: RunProgram, tmp_path: Path) -> None:
+    path = write_readings(tmp_path / "pumps.csv", 50)
+    ran = run_program("inspect", "--input", path)
+    assert ran.code == 0, ran.err
+    assert "series    2" in ran.out
+    assert f"Next: stream-vae train --input {path}" in ran.out
+
+
+def test_two_sources_at_once_are_refused(run_program: RunProgram, tmp_path: Path) -> None:
+    ran = run_program("inspect", "--input", tmp_path, "--topic", "t")
+    assert ran.code == 2
+    assert "--input" in ran.err
