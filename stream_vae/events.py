@@ -487,12 +487,28 @@ class ReadingsJudged:
     score_margins: tuple[float, ...]
     """score - threshold of a few of the windows, for a histogram; bounded."""
     incidents_opened: int
+    since_judged: int
+    """Readings since the last that could be judged."""
     step_s: float
     """Event time for which a reading stands."""
     above_asked: float | None
     """Share of the scored readings that are to lie above the threshold; None: nothing is asked."""
     incidents_asked: float | None
     """Incidents of one series in a second of event time; None: there is no budget."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingJudged:
+    """None of the readings of some time could be judged: no fault would be found."""
+
+    readings: int
+    """Since the last that could be judged."""
+    reason: str
+    """What most of them lack: `too_little_observed`, `never_warm` or `late`."""
+    detail: str
+    """The same in words."""
+    over_s: float
+    """Event time that they reach over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -593,6 +609,7 @@ Event = (
     | StreamStepDiffered
     | WindowsScored
     | ReadingsJudged
+    | NothingJudged
     | ThresholdReleased
     | DriftDetected
     | AlertDelivered

@@ -114,7 +114,7 @@ class PollLoop:
         waiting_for = self._parts.decoder_gate.waiting_for
         if waiting_for:
             return Health(is_ok=False, reason=f"records are held back: waiting for {waiting_for}")
-        complaints = (self._parts.restorer.complaint, self._parts.pipeline.fit.complaint)
+        complaints = (self._parts.restorer.complaint, self._parts.pipeline.complaint)
         reason = "; ".join(["model loaded, group joined", *filter(None, complaints)])
         return Health(is_ok=True, reason=reason)
 

@@ -36,6 +36,7 @@ from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
 from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore
 from stream_vae.pipeline.stream_fit import StreamFit
+from stream_vae.pipeline.unjudged import UnjudgedWatch
 
 _MARGINS_TOLD = 64
 
@@ -103,6 +104,7 @@ class Pipeline:
         self._partition_parts = (self.store.steps.clocks, *partition_parts)
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
+        self._unjudged = UnjudgedWatch(spec, config)
         writer = AlertBuilder(
             spec,
             origin,
@@ -123,6 +125,11 @@ class Pipeline:
     def n_open_incidents(self) -> int:
         """Incidents firing now, of both kinds."""
         return self.store.incidents.n_open + len(self.store.silences.open_rows)
+
+    @property
+    def complaint(self) -> str:
+        """Description of why the stream cannot be judged as it should be; empty if it can."""
+        return "; ".join(filter(None, (self.fit.complaint, self._unjudged.complaint)))
 
     @property
     def asked(self) -> Rates:
@@ -249,7 +256,12 @@ class Pipeline:
         rows = window_batch.rows[window_batch.ready]
         verdicts = _verdicts(window_batch, scores, judged)
         changes = self._changes(batch, now, replayed=replayed)
-        events = () if replayed else self._events(rows, scores, judged, verdicts, changes)
+        events: tuple[Event, ...] = ()
+        if not replayed:
+            unjudged = self._unjudged.observe(
+                verdicts.verdict, window_batch.late, scored.readings.times
+            )
+            events = (*self._events(rows, scores, judged, verdicts, changes), *unjudged)
         return Outcome(
             batch=batch,
             verdicts=verdicts,
@@ -291,6 +303,7 @@ class Pipeline:
                 incidents_opened=sum(
                     event.kind == "anomaly" and event.sequence == 0 for event in changes.alerts
                 ),
+                since_judged=self._unjudged.readings,
                 step_s=self.detector.spec.step_seconds,
                 above_asked=asked.above,
                 incidents_asked=asked.incidents,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import jsonschema
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, IncidentConfig
-from stream_vae.events import ReadingsJudged, ThresholdReleased
+from stream_vae.events import NothingJudged, ReadingsJudged, ThresholdReleased
 from stream_vae.pipeline.alert_builder import (
     EventPlace,
     Origin,
@@ -173,6 +174,36 @@ def test_an_incident_ends_when_its_series_sends_too_little_to_be_judged(
     assert (ended.status, ended.reason) == ("resolved", "cannot_be_judged")
     assert 64 < offset - 4 <= 64 + T  # a window is judged while half of it is observed
     assert [event.status for event, _ in alerts(2)].count("resolved") == 0
+
+
+@pytest.mark.parametrize(
+    ("every", "n_observed", "reason"),
+    [(1, 1, "too_little_observed"), (20, F, "never_warm"), (1, F, None)],
+)
+def test_a_detector_that_can_judge_nothing_says_so_once_and_why(
+    make_pipeline: MakePipeline,
+    make_readings: MakeReadings,
+    every: int,
+    n_observed: int,
+    reason: str | None,
+) -> None:
+    """The last case is a control; and what is judged later ends it."""
+    values = np.random.default_rng(0).normal(size=(300, F))
+    values[:200, n_observed:] = np.nan
+    steps = [*range(0, 200 * every, every)]
+    steps += range(steps[-1] + 1, steps[-1] + 101)
+    stream = make_readings(steps, ["s"] * 300, values)
+    pipeline = make_pipeline()
+    events = [
+        e for i in range(4) for e in pipeline.observe(cut(stream, 50 * i, 50 * i + 50), NOW).events
+    ]
+    told = [event for event in events if isinstance(event, NothingJudged)]
+    assert [event.reason for event in told] == ([reason] if reason else [])
+    assert (told[0].detail in pipeline.complaint) if told else pipeline.complaint == ""
+    judged = [event for event in events if isinstance(event, ReadingsJudged)]
+    assert (judged[-1].since_judged > 190) == bool(reason)
+    pipeline.observe(cut(stream, 200, 300), NOW)
+    assert pipeline.complaint == ""
 
 
 def test_an_absurd_value_gives_a_finite_event(

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from stream_vae.commands.jobs.input_files import note_rows, open_files
+from stream_vae.commands.jobs.input_files import ReadingFiles, note_rows, open_files
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.commands.jobs.rate_words import rate_rows
 from stream_vae.commands.jobs.terminal import TaskText, open_console, warn
@@ -99,19 +99,8 @@ def score_files(
     for title, text in note_rows(readings.notes, readings.ignored_columns):
         console.print(f"{title}: {text}", markup=False)
     _tell_of_leaps(console, n_leaps, settings.input.max_leap_steps)
-    if n_late:
-        warn(
-            console,
-            f"{n_late:,} readings came after a later one of their series and were not scored, as "
-            "the daemon would not; sort the file by time"
-            + (" (unless an hour stands there twice, see above)" if readings.has_seam else ""),
-        )
-    if n_forgotten:
-        warn(
-            console,
-            f"{n_forgotten:,} times a series was forgotten, as the daemon would, to hold no more "
-            f"than {capacity:,}: raise state.memory_budget_mb",
-        )
+    for text in _warnings(pipeline, readings, n_late=n_late, n_forgotten=n_forgotten):
+        warn(console, text)
     if plot is not None:
         from stream_vae.commands.jobs.score_plots import plot_history
 
@@ -124,6 +113,25 @@ def _tell_of_leaps(console: Console, n: int, longest: int) -> None:
             console,
             f"{n:,} readings leapt more than input.max_leap_steps ({longest}) ahead of their "
             "series, were not confirmed by the next one, and were not used",
+        )
+
+
+def _warnings(
+    pipeline: Pipeline, readings: ReadingFiles, *, n_late: int, n_forgotten: int
+) -> Iterator[str]:
+    """Yield what is wrong with the files, or with how they were read."""
+    if pipeline.complaint:
+        yield pipeline.complaint
+    if n_late:
+        yield (
+            f"{n_late:,} readings came after a later one of their series and were not scored, as "
+            "the daemon would not; sort the file by time"
+            + (" (unless an hour stands there twice, see above)" if readings.has_seam else "")
+        )
+    if n_forgotten:
+        yield (
+            f"{n_forgotten:,} times a series was forgotten, as the daemon would, to hold no more "
+            f"than {pipeline.store.index.capacity:,}: raise state.memory_budget_mb"
         )
 
 

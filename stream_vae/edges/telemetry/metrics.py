@@ -169,6 +169,9 @@ class Metrics:
         self.features_not_observed = self._gauge(
             "features_not_observed", "The model's features that no reading has had since the start."
         )
+        self.readings_since_judged = self._gauge(
+            "readings_since_judged", "Readings since the last one that could be judged."
+        )
         self.stream_step = self._gauges(
             "stream_step_seconds",
             "Usual event time between two readings of a series (median).",

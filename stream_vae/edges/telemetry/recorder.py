@@ -106,6 +106,7 @@ class Recorder:
             events.StreamStepDiffered: self._warn_sparingly,
             events.WindowsScored: self._windows_scored,
             events.ReadingsJudged: self._readings_judged,
+            events.NothingJudged: self._warn_sparingly,
             events.ThresholdReleased: self._threshold_released,
             events.DriftDetected: self._drift_detected,
             events.AlertDelivered: self._alert_delivered,
@@ -353,6 +354,7 @@ class Recorder:
         self._period.unscorable += event.unscorable
         for verdict, count in counts.items():
             self._metrics.readings_judged.labels(verdict).inc(count)
+        self._metrics.readings_since_judged.set(event.since_judged)
         every = max(1, len(event.score_margins) // _MARGINS_OBSERVED)
         for margin in event.score_margins[::every]:
             if math.isfinite(margin):
