@@ -16,6 +16,7 @@ from stream_vae.commands.options import (
     IgnoreOption,
     MissingWordOption,
     NameColumnOption,
+    SecretsOption,
     SeriesColumnOption,
     TimestampColumnOption,
     TimestampFormatOption,
@@ -32,12 +33,30 @@ _LONGEST_STEP_S = 366 * 86_400.0
 
 
 def train(
-    input_files: Annotated[
-        list[Path],
-        typer.Option("--input", help="CSV file of normal operation; repeat for more files."),
-    ],
     bundle: Annotated[Path, typer.Option(help="Folder to write the model bundle to.")],
+    input_files: Annotated[
+        list[Path] | None,
+        typer.Option("--input", help="CSV file of normal operation; repeat for more files."),
+    ] = None,
+    from_topic: Annotated[
+        str | None,
+        typer.Option(
+            help="Topic of normal operation instead, read by the daemon's decoder (`input`)."
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        str | None,
+        typer.Option(help="host:port of some brokers; overrides kafka.bootstrap_servers."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only records of the topic at or after this Kafka time (RFC 3339)."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only records of the topic before this Kafka time.")
+    ] = None,
     config: ConfigOption = None,
+    secrets_dir: SecretsOption = None,
     seed: Annotated[
         int | None, typer.Option(help="Overrides training.seed; same seed, same model.")
     ] = None,
@@ -141,15 +160,27 @@ def train(
     if search is None and search_by == "labels":
         msg = "--search-by: found labels without --search, expected --search N beside it"
         raise ConfigError(msg)
+    if (from_topic is None) == (not input_files):
+        raise ConfigError("expected --input FILE or --from-topic TOPIC, one of them")
+    if from_topic is None and (since, until, bootstrap) != (None, None, None):
+        raise ConfigError("--since, --until, --bootstrap: expected --from-topic beside them")
+    from stream_vae.commands.jobs.input_files import TopicPeriod
     from stream_vae.commands.jobs.search import SearchOptions
     from stream_vae.commands.jobs.train import train_bundle
 
     train_bundle(
-        input_files,
+        input_files or []
+        if from_topic is None
+        else TopicPeriod(topic=from_topic, since=since, until=until),
         bundle,
         ColumnChoice(label=label, features=names_of(features) or None, refuse_labels=True),
-        {"training.seed": seed, "training.injected_faults": injected_faults},
+        {
+            "training.seed": seed,
+            "training.injected_faults": injected_faults,
+            "kafka.bootstrap_servers": bootstrap,
+        },
         config,
+        secrets_dir,
         name=name,
         step_seconds=step_seconds,
         units=unit or [],

@@ -1,5 +1,6 @@
 """The reader, the feed and the error translation against real Kafka."""
 
+import time
 import uuid
 from typing import Literal
 
@@ -7,12 +8,18 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.record_files import TopicRecords
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, Recovery, error_of, recovery, translate
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.edges.kafka.properties import consumer_properties, producer_properties
+from stream_vae.edges.kafka.read.topic_batches import read_period, read_sample
 from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import FencedError, KafkaRefusedError
+from stream_vae.inspect.proposal import format_of
+from stream_vae.inspect.survey import inspect_records
+from tests.inspect.shapes import SHAPES
 from tests.recorded_events import RecordedEvents
 from tests.system.broker import KafkaCluster, RealKafka
 
@@ -64,6 +71,38 @@ def test_reading_ends_after_transaction_markers(
     expected = {b"first", b"third"} if last_is_committed else {b"first"}
     assert {record.value for record in records} == expected
     assert len(kafka.consume_all(topic, isolation="read_uncommitted")) == 3
+
+
+def test_a_topic_is_inspected_and_read_for_training_without_a_group(kafka: KafkaCluster) -> None:
+    """The aborted record is in neither; the one that cannot be read is counted."""
+    topic = kafka.new_topic("inspected", partitions=2)
+    shape = SHAPES["wide, host in a field, a row number, a constant and a counter"]
+    kafka.produce(topic, [(None, record.value) for record in shape.records])
+    transact(transactional(kafka, topic), topic, b"aborted", commit=False)
+    kafka.produce(topic, [(None, b"{")])
+    config, events = config_for(kafka), RecordedEvents()
+    for oldest in (True, False):
+        sample = read_sample(config, topic, events, n_records=100, oldest=oldest, seconds=20)
+        assert sample is not None
+        found = inspect_records(sample, now_ns=time.time_ns())
+        assert set(found.features) == shape.features
+        assert (found.proof.n_records, found.proof.n_read) == (25, 24)
+    few = read_sample(config, topic, events, n_records=2, oldest=True, seconds=20)
+    assert few is not None
+    assert len(few) == 2
+    readings = TopicRecords(
+        topic,
+        read_period(config, topic, events, since_ns=1, until_ns=None),
+        ColumnChoice(features=found.features),
+        format_of(found.proposal.settings),
+        now_ns=time.time_ns(),
+    ).read()
+    assert set(readings.series) == set(shape.series)
+    assert len(readings) == 24
+    assert "1 of 25 records are dead letters, not_json" in "".join(readings.notes)
+    later = time.time_ns() + 10**15
+    assert not [*read_period(config, topic, events, since_ns=later, until_ns=None)]
+    assert not [*read_period(config, topic, events, since_ns=None, until_ns=1)]
 
 
 def test_reading_ends_before_an_open_transaction(kafka: KafkaCluster) -> None:

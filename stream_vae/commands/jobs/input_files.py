@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -78,6 +78,15 @@ def open_files(
                 raise ConfigError(f"{option} {value}: expected it for CSV alone, not for Parquet")
         told = replace(told, text=replace(told.text, is_parquet=True))
     return CsvFiles(paths, told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicPeriod:
+    """A part of a topic, by Kafka's times of its records."""
+
+    topic: str
+    since: str | None = None
+    until: str | None = None
 
 
 def _form_of(paths: Sequence[Path]) -> FileFormat:

@@ -18,7 +18,7 @@ from rich.progress import (
 
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
-from stream_vae.commands.jobs.input_files import open_files
+from stream_vae.commands.jobs.input_files import TopicPeriod, open_files
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, warn
 from stream_vae.commands.jobs.train_report import report_table
@@ -53,11 +53,12 @@ _KINDS: Mapping[str, FeatureKind] = {kind: kind for kind in get_args(FeatureKind
 
 
 def train_bundle(
-    input_files: list[Path],
+    source: list[Path] | TopicPeriod,
     bundle: Path,
     choice: ColumnChoice,
     flags: Mapping[str, object],
     config: Path | None,
+    secrets_dir: Path | None = None,
     *,
     name: str | None,
     step_seconds: float | None,
@@ -68,7 +69,7 @@ def train_bundle(
     options: FileOptions = FileOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Train a model on CSV files, write its bundle and print the report."""
-    settings = load_settings(config=config, overrides=flags).settings
+    settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
     limit_threads(settings.worker.threads)
     console = open_console()
     check_bundle_target(bundle, replace=force)
@@ -78,7 +79,13 @@ def train_bundle(
         max_categories=settings.training.max_categories,
         is_events=settings.model.window_length == 1,
     )
-    files = open_files(input_files, choice, options, settings.input)
+    if isinstance(source, TopicPeriod):
+        # Imported here: training on files needs no Kafka client.
+        from stream_vae.commands.jobs.topic_input import open_topic
+
+        files = open_topic(source, choice, settings)
+    else:
+        files = open_files(source, choice, options, settings.input)
     readings = files.read()
     if choice.is_events and step_seconds is None and settings.model.calendar is False:
         readings = in_order(readings)

@@ -8,6 +8,7 @@ counted and told.
 import base64
 import gzip
 import io
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,14 +35,16 @@ from stream_vae.edges.files.csv_readings import (
     series_of_file,
 )
 from stream_vae.edges.files.record_features import field_at, find_features
-from stream_vae.errors import InputFileError
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.errors import InputFileError, StreamVaeError
+from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.registry.schemas import SchemaSource
 
 LineForm = Literal["records", "jsonl"]
 
 _SAMPLE_LINES = 1000
+_SCHEMAS_WAIT_S = 30.0
 _BYTES_OF: Mapping[str, Callable[[str], bytes]] = {
     "text": str.encode,
     "hex": bytes.fromhex,
@@ -89,6 +92,8 @@ class RecordFiles:
         self._fmt = fmt
         self._form = form
         self._now_ns = now_ns
+        self._schemas: SchemaSource | None = None
+        self._place = "line"
         self._features: tuple[Feature, ...] = ()
         self._has_label = False
         self._n_records = 0
@@ -194,8 +199,11 @@ class RecordFiles:
         features = list(self._features)
         if self._has_label:
             features.append(Feature(name=self._choice.label))
-        decoder = build_decoder(features, self._fmt, is_events=self._choice.is_events)
+        decoder = build_decoder(
+            features, self._fmt, is_events=self._choice.is_events, schemas=self._schemas
+        )
         for lines in chain([first], chunks):
+            self._await(decoder, lines.batch)
             decoded = decoder.decode(lines.batch, self._now_ns)
             self._count(lines, decoded)
             labels = np.full(len(decoded.readings), NO_LABEL, dtype=np.int8)
@@ -205,6 +213,13 @@ class RecordFiles:
                 readings = replace(decoded.readings, values=values[:, :-1])
                 decoded = replace(decoded, readings=readings)
             yield lines, decoded, labels
+
+    def _await(self, decoder: Decoder, batch: RecordBatch) -> None:
+        """Wait for the schemas that a batch needs."""
+        until = time.monotonic() + _SCHEMAS_WAIT_S
+        while lacking := decoder.lacks(batch):  # a look itself takes a quarter of a second
+            if time.monotonic() > until:
+                raise StreamVaeError(f"no answer in {_SCHEMAS_WAIT_S:g} s: {lacking}")
 
     def _settle(self, first: _Lines) -> None:
         """Settle on the features, by the first records unless they are told."""
@@ -236,7 +251,9 @@ class RecordFiles:
 
     def _count(self, lines: _Lines, decoded: Decoded) -> None:
         def example(key: object, index: int, text: str) -> None:
-            self._examples.setdefault(key, f"line {lines.numbers[index]}, {printable(text, 160)}")
+            self._examples.setdefault(
+                key, f"{self._place} {lines.numbers[index]}, {printable(text, 160)}"
+            )
 
         self._n_records += len(lines.batch)
         for one in decoded.rejections:
@@ -299,6 +316,38 @@ class RecordFiles:
             _bytes(place, value_name, record[value_name]),
             0 if stamp is None else _stamp(place, stamp),
         )
+
+
+class TopicRecords(RecordFiles):
+    """Records that a topic has, as one history.
+
+    Args:
+        topic: Its name, for messages.
+        batches: Its records; those of a partition in order.
+        choice: As of files.
+        fmt: The daemon's settings of the input.
+        now_ns: Clock of the decoder, nanoseconds since 1970.
+        schemas: Of a registry, where one is known.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what files need, and where schemas are
+        self,
+        topic: str,
+        batches: Iterator[RecordBatch],
+        choice: ColumnChoice,
+        fmt: ReadingFormat,
+        *,
+        now_ns: int,
+        schemas: SchemaSource | None = None,
+    ) -> None:
+        super().__init__([Path(f"topic {topic}")], choice, fmt, "records", now_ns=now_ns)
+        self._batches = batches
+        self._schemas = schemas
+        self._place = "offset"
+
+    def _chunks(self, n_lines: int = CHUNK_ROWS) -> Iterator[_Lines]:
+        for batch in self._batches:
+            yield _Lines(file_number=0, numbers=batch.offsets.tolist(), batch=batch)
 
 
 def sample_records(path: Path, form: LineForm, n_records: int) -> RecordBatch:
