@@ -19,6 +19,7 @@ from rich.progress import (
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
 from stream_vae.commands.jobs.input_files import TopicPeriod, open_files
+from stream_vae.commands.jobs.judgeable import warn_of_unjudged
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, warn
 from stream_vae.commands.jobs.train_report import report_table
@@ -136,7 +137,9 @@ def train_bundle(
     if trained.bundle.training.faults is not None:
         for table in fault_tables(trained.bundle.training.faults):
             console.print(table)
-    for lacking in _lacking(settings.detect, trained.bundle.spec):
+    calibration = part_of(series, "calibration", settings.training)
+    unjudged = warn_of_unjudged(calibration, trained.bundle.spec, settings.detect)
+    for lacking in (*_lacking(settings.detect, trained.bundle.spec), *unjudged):
         warn(console, lacking)
     next_command = f"stream-vae score --bundle {bundle}"
     with_config = f" --config {config}" if config else ""
