@@ -51,8 +51,8 @@ class LeapGuard:
             rows: (N,) row of each reading's series, started before.
             readings: N, those of one series in arrival order.
             index: (N,) position of each reading's record; without, that of the reading.
-            records: They are of. Without, as from a file, a later reading of the same batch can
-                confirm one, and the last of a series is used.
+            records: They are of. Without, as from a file, the next reading of the same batch
+                confirms one unless it falls far behind it, and the last of a series is used.
         """
         if not self._longest or not len(rows):
             return np.empty(0, np.int64)
@@ -95,7 +95,7 @@ class LeapGuard:
             is_confirmed = leap != NEVER and abs(step - leap) <= self._longest
             if not waits and not is_near:
                 following = steps[position + 1 : position + 2]
-                is_confirmed = not following or abs(following[0] - step) <= self._longest
+                is_confirmed = not following or following[0] >= step - self._longest
             if is_near or explained[position] or is_confirmed:
                 newest, leap = max(newest, step), NEVER
                 taken.append(True)

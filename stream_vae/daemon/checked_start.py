@@ -63,7 +63,7 @@ def check_start(around: Surroundings, topics: Sequence[OwnedTopic]) -> CheckedSt
         return None
     standing = Standing(
         group=kafka.group_id,
-        input=_facts(around, settings.input.topic, found.source.n_partitions),
+        input=_facts_of_input(around, found.source.n_partitions),
         changelog=None if changelog is None else _facts_of_owned(around, changelog, found),
         notes=notes,
         owner=_owner(around, changelog) if changelog in found.owned else None,
@@ -90,6 +90,13 @@ def _facts(around: Surroundings, topic: str, n_partitions: int) -> TopicFacts:
     kafka = around.loaded.settings.kafka
     found = answered(lambda: topic_id(kafka, topic), kafka, around.stopping)
     return TopicFacts(name=topic, id=found or "", n_partitions=n_partitions)
+
+
+def _facts_of_input(around: Surroundings, n_partitions: int) -> TopicFacts:
+    settings = around.loaded.settings
+    if settings.changelog_topic is None:  # nothing is kept that could be of another
+        return TopicFacts(name=settings.input.topic, n_partitions=n_partitions)
+    return _facts(around, settings.input.topic, n_partitions)
 
 
 def _facts_of_owned(around: Surroundings, topic: str, found: FoundTopics) -> TopicFacts:

@@ -94,3 +94,4 @@ def test_in_a_file_the_next_row_confirms_a_pause() -> None:
     assert Series().take([0, 1, 500, 501, 502]) == [0, 1, 500, 501, 502]
     assert Series().take([0, 1, 500, 2, 3]) == [0, 1, 2, 3]
     assert Series().take([0, 1, 500]) == [0, 1, 500]
+    assert Series().take([0, 1, 500, 540, 541]) == [0, 1, 500, 540, 541]

@@ -168,7 +168,7 @@ def _write_config(out: Path, bootstrap: str) -> Path:
 def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
     model = load_bundle(settings.bundle.path)
     pipeline = open_pipeline(model, settings, capacity=1, instance="offline")
-    outcome = pipeline.observe(rest, datetime.now(UTC))
+    outcome = pipeline.observe(rest, datetime.now(UTC))  # all readings are complete: none waits
     told = pipeline.told(outcome)
     columns = np.full((3, len(rest)), np.nan)
     columns[:, outcome.batch.scored.window_batch.ready] = (
