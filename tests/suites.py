@@ -18,7 +18,7 @@ from tests.limits import slowness
 BROKER_FIXTURES = {"kafka", "own_kafka", "far_kafka", "secure_kafka"}
 
 _TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
-_EXAMPLES = {"fast": 10, "ci": 40, "thorough": 2000}
+_EXAMPLES = {"fast": 10, "ci": 25, "thorough": 2000}
 _WORKERS = 3
 _IN_GROUPS = "stream_vae_in_groups"
 
