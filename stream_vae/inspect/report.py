@@ -12,6 +12,7 @@ from stream_vae.inspect.survey import Inspection, Proof
 _MOST_FIELDS = 60
 _MOST_OTHERS = 20
 _WIDEST = 48
+_ONE_READING = 1.05  # a step, but for a few that came twice
 _SUSPICIONS = {
     "counter": "only ever rises: a counter",
     "row number": "numbers the records",
@@ -133,17 +134,27 @@ def _proof_lines(proof: Proof) -> Iterator[str]:
         yield f"          {count:,} values are missing, {place}: {example}"
 
 
-def train_command(source: Sequence[str], features: Sequence[str], *, config: str = "") -> str:
+def train_command(
+    source: Sequence[str],
+    features: Sequence[str],
+    *,
+    config: str = "",
+    steps: StepFacts | None = None,
+) -> str:
     """Return the command that trains on what was inspected.
 
     Args:
         source: Options that name it.
         features: To train on; none: those that training finds.
         config: Name of the file of the configuration; "": none is needed.
+        steps: The step is named where parts of steps come apart, whose gaps are no steps.
     """
     with_config = ["--config", config] if config else []
     names = ["--features", ",".join(map(_quoted, features))] if features else []
-    words = ["stream-vae", "train", *source, *with_config, *names]
+    step: list[str] = []
+    if steps is not None and steps.readings_per_step > _ONE_READING:
+        step = ["--step-seconds", f"{float(f'{steps.step_s:.3g}'):g}"]
+    words = ["stream-vae", "train", *source, *with_config, *names, *step]
     return shlex.join([*words, "--bundle", "bundle"])
 
 

@@ -89,7 +89,9 @@ def _inspect(batch: RecordBatch, settings: Settings) -> Inspection:
 
 
 def _print(found: Inspection, yaml: str, source: Sequence[str], *, as_json: bool) -> None:
-    train = train_command(source, found.features, config=CONFIG_NAME) if found.features else ""
+    train = ""
+    if found.features and found.proof.n_readings:
+        train = train_command(source, found.features, config=CONFIG_NAME, steps=found.steps)
     if as_json:
         plain = {**as_plain(found), "configuration": yaml, "train": train}
         typer.echo(json.dumps(plain, indent=1))
@@ -125,7 +127,7 @@ def _print_table(path: Path, form: FileFormat, config: Path | None, *, as_json: 
     steps = step_facts(readings.times, readings.series)
     left_out = {field.name: field.suspicion for field in fields if field.suspicion}
     features = [name for name in names if name not in left_out] if left_out else []
-    train = train_command(["--input", str(path)], features)
+    train = train_command(["--input", str(path)], features, steps=steps)
     if as_json:
         plain = {
             "n_records": len(readings),

@@ -141,13 +141,15 @@ def train_bundle(
     unjudged = warn_of_unjudged(calibration, trained.bundle.spec, settings.detect)
     for lacking in (*_lacking(settings.detect, trained.bundle.spec), *unjudged):
         warn(console, lacking)
-    next_command = f"stream-vae score --bundle {bundle}"
     with_config = f" --config {config}" if config else ""
+    next_command = f"stream-vae score --bundle {bundle} --input FILE --output scores.csv"
+    if isinstance(source, TopicPeriod):
+        next_command = "stream-vae run"
     console.print(
         styled(
             *("Bundle ", (str(bundle), "bold"), f" version {trained.bundle.spec.version[:12]}. "),
             "Next: ",
-            (f"{next_command} --input FILE --output scores.csv{with_config}", "cyan"),
+            (f"{next_command}{with_config}", "cyan"),
         ),
         soft_wrap=True,
     )

@@ -92,7 +92,8 @@ def to_training_series(
     step_ns = _infer_step(readings, gaps) if step_seconds is None else _as_ns(step_seconds)
     if step_ns < _SMALLEST_STEP_NS:
         raise InputFileError(
-            f"step is {step_ns / 1e9:g} s; expected at least a millisecond: give step_seconds"
+            f"step is {step_ns / 1e9:g} s; expected at least a millisecond: where parts of a step "
+            "come apart their gaps are no steps, so give --step-seconds"
         )
     grid = (readings.times + step_ns // 2) // step_ns * step_ns
     series: list[SeriesArrays] = []
