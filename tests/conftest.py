@@ -19,6 +19,7 @@ from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.model_spec import Feature, ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
+from stream_vae.core.steps import AS_USUAL, AssemblyConfig
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import DEFAULT_CAPACITY, Detector
@@ -86,6 +87,7 @@ def make_pipeline() -> Callable[..., Pipeline]:
         capacity: int = DEFAULT_CAPACITY,
         scorer: Scorer | None = None,
         spec: ModelSpec | None = None,
+        assembly: AssemblyConfig = AS_USUAL,
     ) -> Pipeline:
         origin = Origin(
             detector=AlertDetector(name="test", version="0", instance="i"),
@@ -94,7 +96,7 @@ def make_pipeline() -> Callable[..., Pipeline]:
         )
         config = config or DetectConfig(threshold=ThresholdConfig(quantile=0.999))
         detector = Detector(spec or make_spec(), scorer or MeanSquareScorer(), config, capacity)
-        return Pipeline(detector, config, origin)
+        return Pipeline(detector, config, origin, assembly=assembly)
 
     return make
 

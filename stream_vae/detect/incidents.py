@@ -57,12 +57,19 @@ class IncidentTracker:
             replaces another.
         unscorable_after: Consecutive steps that cannot be judged, events at a T of 1, with which
             an incident ends.
+        lateness_ns: Steps up to so long before the newest one are still open.
     """
 
     def __init__(
-        self, config: IncidentConfig, *, window_length: int = 32, unscorable_after: int = 40
+        self,
+        config: IncidentConfig,
+        *,
+        window_length: int = 32,
+        unscorable_after: int = 40,
+        lateness_ns: int = 0,
     ) -> None:
         self._config = config
+        self._lateness_ns = lateness_ns
         self._window_length = window_length
         self._unscorable_after = unscorable_after
         self._has_steps = window_length > 1
@@ -180,7 +187,7 @@ class IncidentTracker:
             return None
         revised: JudgedReading | None = None
         if self._has_steps:
-            if state.resolved is not None and state.resolved.step == reading.step:
+            if state.resolved is not None and reading.step <= state.resolved.step:
                 return None  # an incident opened in this step again could get the same id again
             if state.recent and reading.step < state.recent[-1].step:
                 return self._observe_earlier(state, reading, replayed=replayed)
@@ -214,7 +221,8 @@ class IncidentTracker:
         if not reading.anomalous:
             return None
         if state.incident is not None:
-            is_new = not any(each.anomalous for each in same)
+            # What is older than all that is remembered may have been counted.
+            is_new = reading in state.recent and not any(each.anomalous for each in same)
             return self._continue(state, state.incident, reading, is_new=is_new, replayed=replayed)
         if self._must_open(state, reading) and not replayed:
             return self._open(state)
@@ -252,6 +260,8 @@ class IncidentTracker:
         """Return the state that a reading changes; None if there is none."""
         state = self._series.get(row)
         place = (reading.offset, reading.nth)
+        if state is not None and self._is_put_in_place(state, reading):
+            return state
         if state is not None and self._knows(state, reading.step, reading.time, place):
             if state.incident is not None:
                 return None
@@ -262,11 +272,23 @@ class IncidentTracker:
             self._series[row] = state
         return state
 
+    def _is_put_in_place(self, state: _SeriesState, reading: JudgedReading) -> bool:
+        """Return whether a reading is of an open step before the newest, and not read again.
+
+        In the input it comes after the newest one.
+        """
+        last = state.recent[-1] if state.recent else state.resolved
+        if last is None or not self._has_steps:
+            return False
+        back_ns = last.step - reading.step
+        return 0 < back_ns <= self._lateness_ns and reading.offset >= last.offset
+
     def _knows(self, state: _SeriesState, step: int, time: int, place: tuple[int, int]) -> bool:
         """Return whether a reading is from before the newest one that a series is known by.
 
-        Steps of a series never go back otherwise. Events may, in time, but not in the input, whose
-        offsets begin anew with it: they are known by both.
+        Steps of a series never go back otherwise, but for open ones, see `_is_put_in_place`. Events
+        may, in time, but not in the input, whose offsets begin anew with it: they are known by
+        both.
 
         Args:
             state: Of the series.
@@ -303,8 +325,8 @@ class IncidentTracker:
         state.incident = Incident(
             started_at=evidence[0].time,
             last_anomalous_at=max(r.time for r in evidence),
-            offset_start=evidence[0].offset,
-            offset_end=evidence[-1].offset,
+            offset_start=min(r.offset for r in evidence),
+            offset_end=max(r.offset for r in evidence),
             sequence=0,
             peak_score=max(r.score for r in evidence),
             peak_grade=grade,

@@ -97,6 +97,7 @@ class SeriesStore:
             config.incident,
             window_length=spec.window_length,
             unscorable_after=config.unscorable_limit(spec.window_length),
+            lateness_ns=grid.lateness * grid.step_ns,
         )
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
 

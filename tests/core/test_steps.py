@@ -133,6 +133,8 @@ class PlainSeries:
             self.newest = part.step
             self.due = clock + WAIT
         held = self.values.setdefault(part.step, [NAN] * F)
+        if part.step < self.newest and np.isnan(held).all():
+            self.seen.discard(part.step)  # nothing of it could be scored, so nothing is revised
         pairs = list(zip(held, part.values, strict=True))
         held[:] = [old if np.isnan(new) else new for old, new in pairs]
         waits = part.step == self.newest and self.due is not None

@@ -237,6 +237,57 @@ def test_where_no_incident_is_open_readings_that_come_again_are_the_first_of_the
     assert [tracker.observe(1, reading) for reading in readings] == first
 
 
+def in_disorder(
+    marks: str, *, lateness: int, config: IncidentConfig
+) -> tuple[list[tuple[Change, Incident]], IncidentTracker]:
+    """Play steps such as `1! 0.`, in this order in the input; return the changes."""
+    tracker = IncidentTracker(config, lateness_ns=lateness * SECOND)
+    readings = [
+        replace(make_reading(int(mark[:-1]), anomalous=mark[-1] == "!"), offset=offset)
+        for offset, mark in enumerate(marks.split())
+    ]
+    return [change for r in readings if (change := tracker.observe(1, r)) is not None], tracker
+
+
+def test_a_reading_of_an_open_step_takes_its_place_and_wipes_no_evidence() -> None:
+    """Step 0 comes after step 1, and so on; control: where no step is open, it is read again."""
+    config = IncidentConfig(open_after=2, open_within=3)
+    for marks in ("1! 0. 2!", "1! 0. 3! 2.", "1! 0!", "1. 2! 0. 1!"):
+        changes, _ = in_disorder(marks, lateness=2, config=config)
+        assert [change for change, _ in changes] == [Change.OPENED], marks
+    assert not in_disorder("1! 0. 2!", lateness=0, config=config)[0]
+    assert not in_disorder("1! 0. 1. 2!", lateness=2, config=config)[0], "control: revised"
+
+
+def test_an_incident_opened_by_an_earlier_step_starts_there_and_ends_no_record_before() -> None:
+    config = IncidentConfig(open_after=2, open_within=3)
+    ((_, incident),), _ = in_disorder("5! 4!", lateness=1, config=config)
+    assert (incident.started_at, incident.last_anomalous_at) == (4 * SECOND, 5 * SECOND)
+    assert (incident.offset_start, incident.offset_end) == (0, 1)
+
+
+def test_an_earlier_step_counts_in_an_open_incident_once_and_never_resolves_it() -> None:
+    config = IncidentConfig(open_after=1, open_within=3, resolve_after=2)
+    changes, tracker = in_disorder("5! 4! 4! 6! 5! 7. 6! 6.", lateness=1, config=config)
+    assert [change for change, _ in changes if change is not Change.UPDATED] == [Change.OPENED]
+    incident = tracker.incident(1)
+    assert incident is not None
+    assert incident.n_anomalous == 3
+    ended = tracker.observe(1, replace(make_reading(8, anomalous=False), offset=9))
+    assert ended is not None
+    assert ended[0] is Change.RESOLVED
+
+
+def test_a_step_before_the_one_that_resolved_an_incident_opens_it_not_again() -> None:
+    """It would get the same id; control: a later step opens another."""
+    config = IncidentConfig(open_after=1, open_within=1, resolve_after=1)
+    found, _ = in_disorder("5! 6. 5! 7!", lateness=1, config=config)
+    opened = [
+        incident.started_at // SECOND for change, incident in found if change is Change.OPENED
+    ]
+    assert opened == [5, 7]
+
+
 def observe_unjudged(tracker: IncidentTracker, second: int) -> Incident | None:
     return tracker.observe_unjudged(1, 1000 + second, step=second * SECOND)
 
