@@ -72,8 +72,8 @@ def make_stream(seed: int) -> Stream:
     rows.sort(key=lambda row: row[0])
     place = np.array([row[0] for row in rows])
     times = ((BEGIN + place + rng.normal(0, 0.2, len(rows))) * STEP_NS).astype(np.int64)
-    times[rng.random(len(rows)) < 0.02] = 0
-    times[rng.random(len(rows)) < 0.01] -= 30 * STEP_NS
+    times[rng.random(len(rows)) < 0.2] = 0
+    times[rng.random(len(rows)) < 0.1] -= 30 * STEP_NS
     begins = rng.random(len(rows)) > 0.1  # the others stand in the record before them
     begins[0] = True
     has_reading = np.array([row[1] >= 0 for row in rows])
