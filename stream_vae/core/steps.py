@@ -19,7 +19,7 @@ from stream_vae.core.event_time import END_NS
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesIndex
-from stream_vae.core.windows import NEVER, SeriesTable, WindowConfig, cumulative_max
+from stream_vae.core.windows import SeriesTable, WindowConfig
 
 _LATER = int(np.iinfo(np.int64).max)
 _NONE = -1
@@ -163,14 +163,15 @@ class StepAssembler:
             records: The poll they are of; without, steps wait for others of their series alone.
         """
         index = np.arange(len(readings)) if index is None else index
-        timing = (
-            None if records is None else _Timing.of_records(records, self.clocks.advance(records))
-        )
         if self._config.length == 1:  # an event is all that there is of its step
             return _all_judged(rows, readings, index)
+        clock = None if records is None else self.clocks.advance(records)
         waiting = self._waiting()
         if not len(waiting) and not np.isnan(readings.values).any():
             return _all_judged(rows, readings, index)
+        timing = None
+        if records is not None and clock is not None:
+            timing = _Timing.of_records(records, clock)
         parts = self._parts(rows, readings, index)
         spans = self._spans(parts, timing)
         judged, revises = parts.own(spans)
@@ -273,23 +274,16 @@ class StepAssembler:
         at = np.argsort(rows, kind="stable")
         sorted_rows, values = rows[at], readings.values[at]
         steps = self._config.steps_of(readings.times[at])
-        starts = np.flatnonzero(np.diff(sorted_rows, prepend=_NONE))
-        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(at)))
-        last = self._windows.last_steps(sorted_rows[starts]) if len(at) else np.empty(0, np.int64)
-        last = np.where(last == NEVER, steps[starts] - 1, last)
-        newest = cumulative_max(steps, group, starts, last) if len(at) else steps
-        before = np.empty_like(newest)
-        before[1:] = newest[:-1]
-        before[starts] = last
-        back = newest - steps
+        advance = self._windows.advance(sorted_rows, steps)
+        back = advance.newest - steps
         is_open = back <= self._config.lateness
         merged = values.copy()
         merged[is_open] = self._merge(sorted_rows[is_open], steps[is_open], values[is_open])
         return _Parts(
             at=at,
             rows=sorted_rows,
-            starts=starts,
-            begins=newest > before,
+            starts=advance.starts,
+            begins=advance.newest > advance.before,
             back=back,
             record=index[at],
             times=readings.times[at],

@@ -188,39 +188,50 @@ class SeriesTable:
             judged=None if judged is None else judged[order],
             revises=None if revises is None else revises[order],
         )
-        rows = given.rows
-        parts = [self._add(which, given.take(which)) for which in self._rounds(rows, steps)]
-        return _joined(parts, order, rows, self._config.step_ns)
+        parts = list(self._rounds(given))
+        return _joined(parts, order, given.rows, self._config.step_ns)
 
-    def _rounds(
-        self, rows: NDArray[np.int32], steps: NDArray[np.int64]
-    ) -> Iterator[NDArray[np.int64]]:
-        """Yield positions of readings to be added together.
+    def advance(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> "Advance":
+        """Return how readings move their series on.
+
+        Args:
+            rows: (N,) ascending, started before.
+            steps: (N,) of the readings, those of one series in arrival order.
+        """
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        last = self._last_step[rows[starts]]
+        # A new series starts as if after an infinite gap.
+        last = np.where(last == NEVER, steps[starts] - self._config.max_gap - 2, last)
+        newest = _cumulative_max(steps, group, starts, last)
+        before = np.empty_like(newest)
+        before[1:] = newest[:-1]
+        before[starts] = last
+        return Advance(starts=starts, group=group, last=last, newest=newest, before=before)
+
+    def _rounds(self, given: "_Given") -> Iterator["_Added"]:
+        """Add readings, as many as can be added together, sorted by series.
 
         A reading that is put among earlier steps begins a new round of its series: windows cut
         before must not contain it.
         """
-        everything = np.arange(len(rows))
-        if not self._lateness:
-            yield everything
-            return
-        starts = np.flatnonzero(np.diff(rows, prepend=-1))
-        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
-        last = self._last_step[rows[starts]]
-        last = np.where(last == NEVER, steps[starts], last)
-        back = cumulative_max(steps, group, starts, last) - steps
+        advance = self.advance(given.rows, given.steps)
+        back = advance.newest - given.steps
         goes_back = (back > 0) & (back <= self._lateness)
         if not goes_back.any():
-            yield everything
+            yield self._add(np.arange(len(given.rows)), given, advance)
             return
+        starts = advance.starts
         nth = np.cumsum(goes_back.astype(np.int64))
-        nth = nth - (nth[starts] - goes_back[starts])[group]
+        nth = nth - (nth[starts] - goes_back[starts])[advance.group]
         for number in np.unique(nth).tolist():
-            yield np.flatnonzero(nth == number)
+            which = np.flatnonzero(nth == number)
+            part = given.take(which)
+            yield self._add(which, part, self.advance(part.rows, part.steps))
 
-    def _add(self, which: NDArray[np.int64], given: "_Given") -> "_Added":
-        """Add the readings of a round, sorted by series."""
-        placed = self._place(given.rows, given.steps)
+    def _add(self, which: NDArray[np.int64], given: "_Given", advance: "Advance") -> "_Added":
+        """Add the readings of a round."""
+        placed = self._place(given.rows, given.steps, advance)
         if given.judged is not None:
             placed = replace(placed, complete=placed.complete & given.judged)
         if given.revises is not None:
@@ -256,29 +267,23 @@ class SeriesTable:
             end_times=none,
         )
 
-    def _place(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> "_Placed":
+    def _place(
+        self, rows: NDArray[np.int32], steps: NDArray[np.int64], advance: "Advance"
+    ) -> "_Placed":
         """Find each reading's place on its series' grid; `rows` ascending, arrival order within."""
         length, max_gap = self._config.length, self._config.max_gap
-        starts = np.flatnonzero(np.diff(rows, prepend=-1))  # first reading of each series
-        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        starts, group, newest = advance.starts, advance.group, advance.newest
         series = rows[starts]
-        # A new series starts as if after an infinite gap.
         unseen = self._last_step[series] == NEVER
-        last = np.where(unseen, steps[starts] - max_gap - 2, self._last_step[series])
-        first = np.where(unseen, last, self._first_step[series])
-
-        newest = cumulative_max(steps, group, starts, last)  # newest step up to each reading
-        before = np.empty_like(newest)
-        before[1:] = newest[:-1]
-        before[starts] = last
-        advance = newest - before
-        restart = advance > max_gap + 1
-        began = cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
+        first = np.where(unseen, advance.last, self._first_step[series])
+        step_by = newest - advance.before
+        restart = step_by > max_gap + 1
+        began = _cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
         back = np.where(length > 1, newest - steps, 0)
         late = back > self._lateness
         # Nothing older than a restart is read again, so a long gap takes so many places at most.
         held = length + self._lateness
-        moved = np.where(restart, held, np.minimum(advance, held))
+        moved = np.where(restart, held, np.minimum(step_by, held))
         total = np.cumsum(moved)
         distance = total - (total[starts] - moved[starts])[group]
         ends = np.append(starts[1:], len(rows)) - 1
@@ -288,7 +293,7 @@ class SeriesTable:
             step=steps,
             late=late,
             back=back,
-            revises=(steps == before) & (length > 1),
+            revises=(steps == advance.before) & (length > 1),
             complete=~late & (newest - back - began + 1 >= length),
             warming_up=~late & (newest - back - began + 1 < length),
             group=group,
@@ -342,6 +347,22 @@ class SeriesTable:
         many = np.count_nonzero(observed, axis=(1, 2)) >= enough
         scorable[gaps] = many & observed[:, -1].any(axis=1)
         return scorable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """How N readings, sorted by series, move G series on."""
+
+    starts: NDArray[np.int64]
+    """(G,) first reading of each series."""
+    group: NDArray[np.int64]
+    """(N,) position of its series in these."""
+    last: NDArray[np.int64]
+    """(G,) the newest step before all of them."""
+    newest: NDArray[np.int64]
+    """(N,) the newest step up to each reading."""
+    before: NDArray[np.int64]
+    """(N,) the newest step before each reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,13 +454,15 @@ def _joined(
     )
 
 
-def cumulative_max(
+def _cumulative_max(
     values: NDArray[np.int64],
     group: NDArray[np.int64],
     starts: NDArray[np.int64],
     seeds: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Return the running maximum within each group, starting from the group's seed."""
+    if not len(values):
+        return values
     seeded = values.copy()
     seeded[starts] = np.maximum(seeded[starts], seeds)
     low = seeded.min()
