@@ -33,7 +33,8 @@ class RecordBatch:
     keys: list[bytes | None]
     values: list[bytes | None]
     headers: Callable[[int], Headers]
-    """Returns the headers of record i; called for rejected records only, to save its cost."""
+    """Returns the headers of record i; called only for records that are rejected, may have been
+    sent again for some of their readings, or name their schema there, to save its cost."""
 
     def __len__(self) -> int:
         return len(self.values)

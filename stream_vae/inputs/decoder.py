@@ -72,9 +72,10 @@ class Decoder(Protocol):
         """Return what from outside is still needed to decode a batch; "" if nothing is.
 
         It is asked for in the background, so this does not wait; whoever polls holds the batch
-        back and asks again. `decode` may be called once nothing is lacking.
+        back and asks again. `decode` may be called once nothing is lacking. Most formats lack
+        nothing: their records say all by themselves.
         """
-        ...
+        return ""
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """Return the readings of a batch and the rejections of its other records.

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decode_errors import DecodeErrors
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 
@@ -17,7 +17,7 @@ class JsonParser(Protocol):
         ...
 
 
-class JsonDecoder:
+class JsonDecoder(Decoder):
     """Decodes records of one shape.
 
     Args:
@@ -29,10 +29,6 @@ class JsonDecoder:
     def __init__(self, parser: JsonParser, fmt: ReadingFormat, *, is_events: bool = False) -> None:
         self._parser = parser
         self._builder = ReadingBuilder(fmt, is_events=is_events)
-
-    def lacks(self, batch: RecordBatch) -> str:
-        """Return "": a record says all by itself."""
-        return ""
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""

@@ -266,15 +266,11 @@ def _propose_avro(sample: _Sample, records: Sequence[tuple[int, bytes]], keys: K
     )
 
 
-class _Content:
+class _Content(Decoder):
     """Stands in the place of a decoder, and keeps what it would decode."""
 
     def __init__(self) -> None:
         self.values: Sequence[bytes | None] = ()
-
-    def lacks(self, batch: RecordBatch) -> str:
-        """Return ""."""
-        return ""
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """Keep the values of a batch; there are no readings."""

@@ -13,7 +13,7 @@ import numpy as np
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import RawKey
@@ -25,7 +25,7 @@ def point_list(*points: Sequence[object]) -> bytes:
     return json.dumps(points).encode()
 
 
-class PointListDecoder:
+class PointListDecoder(Decoder):
     """Decodes lists of points.
 
     Args:
@@ -37,9 +37,6 @@ class PointListDecoder:
         self._n_features = n_features
         self._keyed = keyed
         self._builder = ReadingBuilder(ReadingFormat())
-
-    def lacks(self, batch: RecordBatch) -> str:
-        return ""
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         errors = DecodeErrors()

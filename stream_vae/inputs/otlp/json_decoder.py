@@ -15,7 +15,7 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep
 from stream_vae.inputs.otlp.columns import Columns, per_second
 from stream_vae.inputs.otlp.entries import Entries
@@ -116,7 +116,7 @@ _SHAPES = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 _DELTA = (1, "AGGREGATION_TEMPORALITY_DELTA", "1")
 
 
-class OtlpJsonDecoder:
+class OtlpJsonDecoder(Decoder):
     """Decodes metrics as the OpenTelemetry collector's encoding `otlp_json` writes them.
 
     Args:
@@ -139,10 +139,6 @@ class OtlpJsonDecoder:
         self._builder = ReadingBuilder(
             replace(fmt, timestamp_format="ns", timestamp_zone=None), is_events=is_events
         )
-
-    def lacks(self, batch: RecordBatch) -> str:
-        """Return "": a record says all by itself."""
-        return ""
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""

@@ -11,7 +11,7 @@ from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.otlp.columns import Columns, per_second
 from stream_vae.inputs.otlp.names import MAX_UNUSED, PointNames
 from stream_vae.inputs.otlp.number_checks import NumberChecks, PointError
@@ -28,7 +28,7 @@ from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 
 
-class OtlpProtobufDecoder:
+class OtlpProtobufDecoder(Decoder):
     """Decodes metrics as the OpenTelemetry collector's encoding `otlp_proto` writes them.
 
     Args:
@@ -51,10 +51,6 @@ class OtlpProtobufDecoder:
         self._builder = ReadingBuilder(
             replace(fmt, timestamp_format="ns", timestamp_zone=None), is_events=is_events
         )
-
-    def lacks(self, batch: RecordBatch) -> str:
-        """Return "": a record says all by itself."""
-        return ""
 
     def decode(self, batch: RecordBatch, now_ns: int, read_since_ns: int | None = None) -> Decoded:
         """See `Decoder.decode`."""
