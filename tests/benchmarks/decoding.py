@@ -9,12 +9,12 @@ import fastavro
 import numpy as np
 
 from stream_vae.core.model_spec import numeric_features
-from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.registry.schemas import RegisteredSchema, SchemaId
 from tests.benchmarks.workload import NAMES, START_NS, STEP_NS, Workload
 from tests.inputs.otlp_messages import Point, as_json, as_protobuf
+from tests.inputs.polls import poll_of
 from tests.system.broker import RealKafka
 
 _POLL, _POLLS, _ROUNDS = 500, 20, 3
@@ -66,7 +66,7 @@ def _time(fmt: ReadingFormat, write: _Write) -> float:
     decoder = build_decoder(numeric_features(NAMES), fmt, schemas=_Schemas())
     values = np.random.default_rng(0).normal(size=(_POLL * _POLLS, len(NAMES))).tolist()
     records = [write(START_NS + step * STEP_NS, row) for step, row in enumerate(values)]
-    polls = [_batch(records[at : at + _POLL]) for at in range(0, len(records), _POLL)]
+    polls = [poll_of(records[at : at + _POLL]) for at in range(0, len(records), _POLL)]
     spent = []
     for _ in range(_ROUNDS):
         began = time.process_time()
@@ -76,20 +76,6 @@ def _time(fmt: ReadingFormat, write: _Write) -> float:
         assert len(decoded.readings) == _POLL
         assert not decoded.rejections
     return min(spent) / len(records) * 1e6
-
-
-def _batch(values: list[bytes]) -> RecordBatch:
-    n = len(values)
-    return RecordBatch(
-        topic="t",
-        partitions=np.zeros(n, np.int32),
-        offsets=np.arange(n),
-        timestamps=np.zeros(n, np.int64),
-        timed_by_broker=False,
-        keys=[b"series"] * n,
-        values=list(values),
-        headers=lambda _: (),
-    )
 
 
 def _json(time_ns: int, values: Sequence[float]) -> bytes:

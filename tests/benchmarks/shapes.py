@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from stream_vae.core.model_spec import numeric_features
-from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
+from tests.inputs.polls import poll_of
 
 NAMES = tuple(f"f{i}" for i in range(8))
 _N_READINGS = 256
@@ -110,7 +110,7 @@ def main() -> None:
     cases = {}
     for name, (fmt, records_of) in SHAPES.items():
         records = [json.dumps(record).encode() for record in records_of(values)]
-        cases[name] = (build_decoder(numeric_features(NAMES), fmt), _batch(records))
+        cases[name] = (build_decoder(numeric_features(NAMES), fmt), poll_of(records))
     fastest = dict.fromkeys(cases, float("inf"))
     for _ in range(_ROUNDS):
         for name, (decoder, batch) in cases.items():
@@ -124,20 +124,6 @@ def main() -> None:
         per_record = fastest[name] / len(batch) * 1e6
         per_value = fastest[name] / (_N_READINGS * len(NAMES)) * 1e6
         print(f"{name:40} {per_record:7.2f} us a record {per_value:7.2f} us a value")  # noqa: T201
-
-
-def _batch(values: list[bytes]) -> RecordBatch:
-    n = len(values)
-    return RecordBatch(
-        topic="readings",
-        partitions=np.zeros(n, np.int32),
-        offsets=np.arange(n, dtype=np.int64),
-        timestamps=np.zeros(n, np.int64),
-        timed_by_broker=False,
-        keys=[b"pump-7"] * n,
-        values=list(values),
-        headers=lambda _: [],
-    )
 
 
 if __name__ == "__main__":

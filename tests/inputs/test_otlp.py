@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from stream_vae.core.model_spec import Feature, numeric_features
-from stream_vae.core.records import RecordBatch
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
@@ -23,6 +22,7 @@ from tests.inputs.otlp_messages import (
     fixed64,
     message,
 )
+from tests.inputs.polls import poll_of
 
 NOW_NS = 1_767_225_600 * 10**9
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -33,20 +33,6 @@ WRITE: Mapping[Form, Callable[..., bytes]] = {"otlp_proto": as_protobuf, "otlp_j
 both = pytest.mark.parametrize("form", ["otlp_proto", "otlp_json"])
 
 
-def batch(values: Sequence[bytes | None]) -> RecordBatch:
-    n = len(values)
-    return RecordBatch(
-        topic="t",
-        partitions=np.zeros(n, np.int32),
-        offsets=np.arange(n),
-        timestamps=np.zeros(n, np.int64),
-        timed_by_broker=False,
-        keys=[b"key"] * n,
-        values=list(values),
-        headers=lambda _: (),
-    )
-
-
 def make(form: Form, *names: str, **settings: Any) -> Decoder:
     return build_decoder(numeric_features(names), ReadingFormat(format=form, **settings))
 
@@ -54,7 +40,7 @@ def make(form: Form, *names: str, **settings: Any) -> Decoder:
 def decode(form: Form, resources: Sequence[Resource], *names: str, **settings: Any) -> Decoded:
     """Decode one record."""
     record = WRITE[form](*resources)
-    return make(form, *names, **settings).decode(batch([record]), NOW_NS)
+    return make(form, *names, **settings).decode(poll_of([record]), NOW_NS)
 
 
 def at(step: int) -> int:
@@ -186,7 +172,7 @@ def test_a_reading_that_cannot_be_used_is_rejected_with_its_reason(
         record = as_json(({}, [point])).replace(b"Infinity", b'"Infinity"')
     else:
         record = WRITE[form](({}, [point]))
-    decoded = make(form, "flow").decode(batch([record]), NOW_NS)
+    decoded = make(form, "flow").decode(poll_of([record]), NOW_NS)
     assert [rejection.reason for rejection in decoded.rejections] == [reason]
     assert len(decoded.readings) == 0
 
@@ -223,7 +209,7 @@ def test_a_series_without_its_label_has_no_key(form: Form) -> None:
 def test_what_is_no_message_is_rejected(record: bytes | None, reason: str) -> None:
     decoder = make("otlp_proto", "flow", max_record_bytes=99)
     good = as_protobuf(({}, [Point(time_ns=at(0))]))
-    decoded = decoder.decode(batch([record, good]), NOW_NS)
+    decoded = decoder.decode(poll_of([record, good]), NOW_NS)
     assert [(r.index, r.reason) for r in decoded.rejections] == [(0, reason)]
     assert decoded.index.tolist() == [1]
 
@@ -241,7 +227,7 @@ def test_what_is_no_message_is_rejected(record: bytes | None, reason: str) -> No
     ],
 )
 def test_what_is_no_document_is_rejected(record: bytes | None, reason: str) -> None:
-    decoded = make("otlp_json", "flow", max_record_bytes=999).decode(batch([record]), NOW_NS)
+    decoded = make("otlp_json", "flow", max_record_bytes=999).decode(poll_of([record]), NOW_NS)
     assert [rejection.reason for rejection in decoded.rejections] == [reason]
 
 
@@ -277,12 +263,12 @@ def test_known_records_are_read_as_unknown_ones() -> None:
         records[row] = bytes(broken)
     decoder = make("otlp_proto", "flow", "stat", series_field=HOST)
     for _ in range(2):
-        whole = decoder.decode(batch(records), NOW_NS)
+        whole = decoder.decode(poll_of(records), NOW_NS)
     reasons = {r.index: (r.reason, r.detail) for r in whole.rejections}
     assert reasons, "control"
     for row, record in enumerate(records):
         alone = make("otlp_proto", "flow", "stat", series_field=HOST).decode(
-            batch([record]), NOW_NS
+            poll_of([record]), NOW_NS
         )
         mine = np.flatnonzero(whole.index == row)
         assert [(r.reason, r.detail) for r in alone.rejections] == [
@@ -308,7 +294,7 @@ def test_unknown_fields_of_newer_messages_are_passed_over() -> None:
     gauge = message((5, message((1, point), (77, 1))), (1, "flow"), (500, b"x"))
     inner = message((2, message((2, gauge), (9, "x"))), (8, 1))
     record = message((1, inner), (1, b""), (2, b""))
-    decoded = make("otlp_proto", "flow").decode(batch([record]), NOW_NS)
+    decoded = make("otlp_proto", "flow").decode(poll_of([record]), NOW_NS)
     assert decoded.readings.values.tolist() == [[1.5]]
 
 
@@ -333,7 +319,7 @@ def test_records_of_the_opentelemetry_collector_are_read(form: Form) -> None:
     records = [bytes.fromhex(r) if form == "otlp_proto" else r.encode() for r in golden[form]]
     decoder = make(form, *PUMP, series_field="{resource.host.name}/{resource.rack}")
     for _ in range(2):  # as unknown records, then as known ones
-        decoded = decoder.decode(batch(records), NOW_NS)
+        decoded = decoder.decode(poll_of(records), NOW_NS)
         assert decoded.rejections == []
         assert decoded.readings.series == ["pump-7/3"] * 3
         assert decoded.readings.times.tolist() == [NOW_NS + i * 60 * 10**9 for i in range(3)]
@@ -344,6 +330,6 @@ def test_records_of_the_opentelemetry_collector_are_read(form: Form) -> None:
         "system.memory.usage.used",
         "system.cpu.load_average.1m.",
         feature_name="{name}.{attributes.state}",
-    ).decode(batch(records[3:]), 2 * NOW_NS)
+    ).decode(poll_of(records[3:]), 2 * NOW_NS)
     assert states.unreadable == {}
     assert (np.nan_to_num(states.readings.values).sum(axis=0) > 0).all()

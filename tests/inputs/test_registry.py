@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from stream_vae.core.model_spec import numeric_features
-from stream_vae.core.records import Headers, RecordBatch
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
@@ -21,6 +20,7 @@ from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.registry.avro_reader import avro_reader
 from stream_vae.inputs.registry.framing import VALUE_HEADER
 from stream_vae.inputs.registry.schemas import RegisteredSchema, SchemaId, UnknownSchema
+from tests.inputs.polls import poll_of
 
 NOW_NS = 1_767_225_600 * 10**9
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/registry_confluent.json").read_text())
@@ -40,20 +40,6 @@ class Schemas:
 
     def waiting_for(self, schema_id: SchemaId) -> str:
         return f"schema {schema_id}"
-
-
-def batch(values: Sequence[bytes | None], headers: Sequence[Headers] | None = None) -> RecordBatch:
-    n = len(values)
-    return RecordBatch(
-        topic="t",
-        partitions=np.zeros(n, np.int32),
-        offsets=np.arange(n),
-        timestamps=np.zeros(n, np.int64),
-        timed_by_broker=False,
-        keys=[b"key"] * n,
-        values=list(values),
-        headers=lambda row: () if headers is None else headers[row],
-    )
 
 
 def make(schemas: Schemas, *names: str, **settings: Any) -> Decoder:
@@ -102,7 +88,7 @@ def test_records_of_confluents_serializers_are_read(record: dict[str, Any]) -> N
         timestamp_field="at" if is_nested else "timestamp",
         series_field="device.id" if is_nested else None,
     )
-    decoded = decoder.decode(batch([value], [list(found.items())]), NOW_NS)
+    decoded = decoder.decode(poll_of([value], [list(found.items())]), NOW_NS)
     assert decoded.rejections == []
     assert decoded.readings.times.tolist() == [NOW_NS]
     assert decoded.readings.series == ["pump-7" if is_nested else "key"]
@@ -113,7 +99,7 @@ def test_records_of_confluents_serializers_are_read(record: dict[str, Any]) -> N
 def test_records_wait_for_their_schemas_and_are_never_rejected_for_want_of_one() -> None:
     schemas = Schemas()
     decoder = make(schemas, "flow")
-    records = batch([flat(0), avro(FLAT, {"timestamp": 1, "flow": 1.0, "speed": 1.0}, 8), None])
+    records = poll_of([flat(0), avro(FLAT, {"timestamp": 1, "flow": 1.0, "speed": 1.0}, 8), None])
     assert decoder.lacks(records) == "schema 7; schema 8"
     schemas.found[7] = RegisteredSchema(kind="AVRO", text=FLAT)
     assert decoder.lacks(records) == "schema 8"
@@ -150,7 +136,7 @@ def test_what_cannot_be_read_has_its_reason_and_spoils_no_other(
     schemas.found[8] = RegisteredSchema(kind="AVRO", text=FLAT)
     good = b"\0\0\0\0\x08" + flat(0)[5:]
     decoder = make(schemas, "flow", max_record_bytes=200)
-    decoded = decoder.decode(batch([good, record, good]), NOW_NS)
+    decoded = decoder.decode(poll_of([good, record, good]), NOW_NS)
     assert reasons(decoded) == [(1, reason)]
     assert decoded.index.tolist() == [0, 2]
     assert decoded.readings.offsets.tolist() == [0, 2]
@@ -158,7 +144,7 @@ def test_what_cannot_be_read_has_its_reason_and_spoils_no_other(
 
 def test_what_is_of_neither_kind_is_unusable() -> None:
     schemas = Schemas({7: RegisteredSchema(kind="PROTOBUF", text="message R {}")})
-    decoded = make(schemas, "flow").decode(batch([flat(0)]), NOW_NS)
+    decoded = make(schemas, "flow").decode(poll_of([flat(0)]), NOW_NS)
     assert reasons(decoded) == [(0, "schema_unusable")]
 
 
@@ -179,7 +165,7 @@ def test_places_of_records_hold_when_others_are_left_out() -> None:
         value(-1, 1.0),
         value(NOW_NS, 1.0),
     ]
-    decoded = make(schemas, "flow", "speed").decode(batch(records), NOW_NS)
+    decoded = make(schemas, "flow", "speed").decode(poll_of(records), NOW_NS)
     assert reasons(decoded) == [(0, "schema_id_missing"), (3, "timestamp_out_of_range")]
     assert decoded.index.tolist() == [1, 4]
     assert decoded.unreadable["flow", "value_not_a_number"].index == 1
@@ -201,7 +187,7 @@ def test_schemas_that_refer_to_others_are_read() -> None:
     value = avro(whole, {"timestamp": NOW_NS, "body": {"flow": 3.5}, "more": [{"flow": 1.0}]})
     schemas = Schemas({7: RegisteredSchema(kind="AVRO", text=outer, references={"In": inner})})
     decoder = make(schemas, "flow", feature_fields={"flow": "body.flow"})
-    decoded = decoder.decode(batch([value]), NOW_NS)
+    decoded = decoder.decode(poll_of([value]), NOW_NS)
     assert decoded.readings.values.tolist() == [[3.5]]
 
 
@@ -247,7 +233,7 @@ def test_keys_of_the_registry_name_series() -> None:
         b"plain",
         None,
     ]
-    records = replace(batch([flat(0)] * 5), keys=keys)
+    records = replace(poll_of([flat(0)] * 5), keys=keys)
     assert decoder.lacks(records) == "schema 10; schema 8; schema 9"
     for schema_id, text in ((8, '"string"'), (9, ids), (10, '"double"')):
         schemas.found[schema_id] = RegisteredSchema(kind="AVRO", text=text)
@@ -261,7 +247,7 @@ def test_keys_of_the_registry_name_series() -> None:
 
 def test_a_header_that_is_no_id_is_told() -> None:
     decoder = make(Schemas(), "flow")
-    records = batch([flat(0)], [[(VALUE_HEADER, b"xy")]])
+    records = poll_of([flat(0)], [[(VALUE_HEADER, b"xy")]])
     assert decoder.lacks(records) == ""
     assert reasons(decoder.decode(records, NOW_NS)) == [(0, "schema_id_missing")]
 
