@@ -7,25 +7,13 @@ import typer
 
 from stream_vae.commands.options import (
     ConfigOption,
-    DecimalOption,
-    DelimiterOption,
-    EncodingOption,
     FileOptions,
-    FormatOption,
-    IgnoreOption,
-    MissingWordOption,
-    NameColumnOption,
-    SeriesColumnOption,
-    TimestampColumnOption,
-    TimestampFormatOption,
-    TimestampZoneOption,
-    UnitsOption,
-    ValueColumnOption,
-    names_of,
+    with_file_options,
 )
 from stream_vae.edges.files.csv_header import LABEL
 
 
+@with_file_options
 def backtest(
     *,
     bundle: Annotated[Path, typer.Option(help="Model bundle written by train.")],
@@ -66,19 +54,7 @@ def backtest(
     score_name: Annotated[
         str | None, typer.Option("--score", help="Overrides detect.score.")
     ] = None,
-    file_format: FormatOption = None,
-    timestamp_column: TimestampColumnOption = None,
-    timestamp_format: TimestampFormatOption = None,
-    timestamp_zone: TimestampZoneOption = None,
-    series_column: SeriesColumnOption = None,
-    ignore: IgnoreOption = None,
-    name_column: NameColumnOption = None,
-    value_column: ValueColumnOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    units: UnitsOption = False,
-    missing_word: MissingWordOption = None,
+    files: FileOptions,
 ) -> None:
     """Measure a bundle on labelled history, beside baselines on the same windows.
 
@@ -111,20 +87,6 @@ def backtest(
         replicates=replicates,
         seed=seed,
         injected_faults=injected_faults,
-        options=FileOptions(
-            format=file_format,
-            timestamp_column=timestamp_column,
-            timestamp_format=timestamp_format,
-            timestamp_zone=timestamp_zone,
-            series_column=series_column,
-            ignore=names_of(ignore),
-            name_column=name_column,
-            value_column=value_column,
-            delimiter=delimiter,
-            decimal=decimal,
-            encoding=encoding,
-            units=units,
-            missing_words=missing_word or (),
-        ),
+        options=files,
     )
     run_backtest(request, {"detect.score": score_name}, config)

@@ -7,25 +7,14 @@ import typer
 
 from stream_vae.commands.options import (
     ConfigOption,
-    DecimalOption,
-    DelimiterOption,
-    EncodingOption,
     FileOptions,
-    FormatOption,
-    IgnoreOption,
-    MissingWordOption,
-    NameColumnOption,
-    SeriesColumnOption,
-    TimestampColumnOption,
-    TimestampFormatOption,
-    TimestampZoneOption,
-    UnitsOption,
-    ValueColumnOption,
-    names_of,
+    with_file_options,
 )
 
 
+@with_file_options
 def score(
+    *,
     bundle: Annotated[Path, typer.Option(help="Model bundle written by train.")],
     input_files: Annotated[
         list[Path], typer.Option("--input", help="CSV file; repeat for more files.")
@@ -41,19 +30,7 @@ def score(
     score_name: Annotated[
         str | None, typer.Option("--score", help="Overrides detect.score.")
     ] = None,
-    file_format: FormatOption = None,
-    timestamp_column: TimestampColumnOption = None,
-    timestamp_format: TimestampFormatOption = None,
-    timestamp_zone: TimestampZoneOption = None,
-    series_column: SeriesColumnOption = None,
-    ignore: IgnoreOption = None,
-    name_column: NameColumnOption = None,
-    value_column: ValueColumnOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    units: UnitsOption = False,
-    missing_word: MissingWordOption = None,
+    files: FileOptions,
 ) -> None:
     """Score CSV files with a bundle: what the daemon would have said, reading by reading.
 
@@ -79,19 +56,5 @@ def score(
         {"detect.score": score_name},
         config,
         plot=plot,
-        options=FileOptions(
-            format=file_format,
-            timestamp_column=timestamp_column,
-            timestamp_format=timestamp_format,
-            timestamp_zone=timestamp_zone,
-            series_column=series_column,
-            ignore=names_of(ignore),
-            name_column=name_column,
-            value_column=value_column,
-            delimiter=delimiter,
-            decimal=decimal,
-            encoding=encoding,
-            units=units,
-            missing_words=missing_word or (),
-        ),
+        options=files,
     )

@@ -8,23 +8,11 @@ import typer
 from stream_vae.commands.options import (
     INPUT_PANEL,
     ConfigOption,
-    DecimalOption,
-    DelimiterOption,
-    EncodingOption,
     FileOptions,
-    FormatOption,
-    IgnoreOption,
-    MissingWordOption,
-    NameColumnOption,
     SecretsOption,
-    SeriesColumnOption,
-    TimestampColumnOption,
-    TimestampFormatOption,
-    TimestampZoneOption,
-    UnitsOption,
-    ValueColumnOption,
     names_of,
     refuse_not_finite,
+    with_file_options,
 )
 from stream_vae.edges.files.csv_header import LABEL, ColumnChoice
 from stream_vae.errors import ConfigError
@@ -32,7 +20,9 @@ from stream_vae.errors import ConfigError
 _LONGEST_STEP_S = 366 * 86_400.0
 
 
+@with_file_options
 def train(
+    *,
     bundle: Annotated[Path, typer.Option(help="Folder to write the model bundle to.")],
     input_files: Annotated[
         list[Path] | None,
@@ -120,11 +110,6 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the bundle that is there.")
     ] = False,
-    file_format: FormatOption = None,
-    timestamp_column: TimestampColumnOption = None,
-    timestamp_format: TimestampFormatOption = None,
-    timestamp_zone: TimestampZoneOption = None,
-    series_column: SeriesColumnOption = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
@@ -133,14 +118,7 @@ def train(
             rich_help_panel=INPUT_PANEL,
         ),
     ] = None,
-    ignore: IgnoreOption = None,
-    name_column: NameColumnOption = None,
-    value_column: ValueColumnOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    units: UnitsOption = False,
-    missing_word: MissingWordOption = None,
+    files: FileOptions,
 ) -> None:
     """Train a model on CSV files and write its bundle.
 
@@ -186,21 +164,7 @@ def train(
         units=unit or [],
         kinds=kind or [],
         force=force,
-        options=FileOptions(
-            format=file_format,
-            timestamp_column=timestamp_column,
-            timestamp_format=timestamp_format,
-            timestamp_zone=timestamp_zone,
-            series_column=series_column,
-            ignore=names_of(ignore),
-            name_column=name_column,
-            value_column=value_column,
-            delimiter=delimiter,
-            decimal=decimal,
-            encoding=encoding,
-            units=units,
-            missing_words=missing_word or (),
-        ),
+        options=files,
         searching=None
         if search is None
         else SearchOptions(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from stream_vae.commands.options import FileFormat, FileOptions
+from stream_vae.commands.options import FileFormat, FileOptions, names_of
 from stream_vae.core.excerpts import printable
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.csv_dialect import CsvDialect
@@ -66,7 +66,7 @@ def open_files(
     if form in ("records", "jsonl"):
         return RecordFiles(
             paths,
-            replace(choice, drop=choice.drop | frozenset(options.ignore)),
+            replace(choice, drop=choice.drop | frozenset(names_of(options.ignore))),
             _of_records(options, settings),
             "records" if form == "records" else "jsonl",
             now_ns=time.time_ns(),
@@ -115,7 +115,7 @@ def _of_records(options: FileOptions, settings: ReadingFormat) -> ReadingFormat:
         "value_field": options.value_column,
         "decimal": _decimal(options),
         "units": options.units or None,
-        "missing_words": (*settings.missing_words, *options.missing_words) or None,
+        "missing_words": (*settings.missing_words, *(options.missing_words or ())) or None,
     }
     try:
         return replace(settings, **{name: it for name, it in told.items() if it is not None})  # type: ignore[arg-type]  # each of its type
@@ -136,7 +136,7 @@ def _told(choice: ColumnChoice, options: FileOptions, settings: ReadingFormat) -
         series=options.series_column,
         name=options.name_column,
         value=options.value_column,
-        drop=choice.drop | frozenset(options.ignore),
+        drop=choice.drop | frozenset(names_of(options.ignore)),
         text=text_format(options, settings),
     )
 
@@ -153,7 +153,7 @@ def text_format(options: FileOptions, settings: ReadingFormat) -> TextFormat:
     return TextFormat(
         dialect=CsvDialect(encoding=options.encoding, delimiter=delimiter),
         cells=CellFormat(
-            missing_words=(*settings.missing_words, *options.missing_words),
+            missing_words=(*settings.missing_words, *(options.missing_words or ())),
             value_words=settings.value_words,
             decimal=_decimal(options),
             units=options.units,
