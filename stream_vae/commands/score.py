@@ -34,9 +34,11 @@ def score(
 ) -> None:
     """Score CSV files with a bundle: what the daemon would have said, reading by reading.
 
-    One output row per input reading, in input order: series, timestamp, score, threshold, p_value
-    and verdict (NORMAL, ANOMALOUS, WARMING_UP or UNSCORABLE). The files are read a piece at a time,
-    and no more series are held than state.memory_budget_mb says, as in the daemon.
+    One output row per step judged, in the order in which they are: series, timestamp, score,
+    threshold, p_value and verdict (NORMAL, ANOMALOUS, WARMING_UP or UNSCORABLE). A complete reading
+    is a step; others are judged with the next of their series, and parts of one step together. The
+    files are read a piece at a time, and no more series are held than state.memory_budget_mb says,
+    as in the daemon.
 
     With --plot the files are then held at once and scored again, to draw the series with most
     incidents: score against threshold, expected and actual values, bars of error and probability.

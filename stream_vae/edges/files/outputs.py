@@ -64,7 +64,7 @@ def _temporary_beside(target: Path) -> Iterator[TextIO]:
 
 
 class ScoresWriter:
-    """Writes one row per reading, in the order given.
+    """Writes one row per step, in the order given.
 
     Args:
         file: As `whole_file` gives it.
