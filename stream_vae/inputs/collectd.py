@@ -41,7 +41,7 @@ def collectd_format(fmt: ReadingFormat) -> ReadingFormat:
         name_field="name",
         value_field="value",
         timestamp_field="time",
-        series_field=fmt.series_field or SERIES_FIELD,
+        series_field=None if fmt.series else fmt.series_field or SERIES_FIELD,
         max_record_bytes=_GROWTH * fmt.max_record_bytes,
     )
 

@@ -99,7 +99,9 @@ def build_decoder(
             )
         # Content grows when it becomes JSON; the record itself is bounded.
         as_json = replace(fmt, format="json", max_record_bytes=_GROWTH * fmt.max_record_bytes)
-        reads_keys = fmt.key_format == "registry" and fmt.series_field is None
+        reads_keys = (
+            fmt.key_format == "registry" and fmt.series_field is None and fmt.series is None
+        )
         if fmt.key_format == "registry":
             as_json = replace(as_json, key_format="text")
         inner = build_decoder(features, as_json, is_events=is_events)

@@ -22,6 +22,7 @@ from stream_vae.inputs.feature_cells import FeatureCells
 from stream_vae.inputs.points import Points, merge_points
 from stream_vae.inputs.raw_readings import RawReadings
 from stream_vae.inputs.reading_format import ReadingFormat, cell_format
+from stream_vae.inputs.series_places import no_series
 from stream_vae.inputs.templates import TextTemplate
 
 FEATURE_NAME = "{name}.{field}"
@@ -49,7 +50,8 @@ _MOST_NAMES = 50
 class _Head:
     """What lines with this name and these tags have in common."""
 
-    series: str | None
+    series: str | DecodeError | None
+    """None: the record's key names it."""
     features: dict[str, int]
     """Field -> position in the model, as far as they have been seen; -1: none of the model's."""
     labels: dict[str, str]
@@ -79,6 +81,7 @@ class LineProtocolParser:
         if field is not None and "{" not in field:
             field = f"{{{field}}}"
         self._series = None if field is None else _template(field, "input.series_field")
+        self._series_field = fmt.series_field or ""
         self._cells = FeatureCells(features, list(sent.values()), cell_format(fmt))
         self._unit_ns = _UNIT_NS.get(fmt.timestamp_format)
         if self._unit_ns is None and fmt.timestamp_format != "auto":
@@ -156,9 +159,10 @@ class LineProtocolParser:
 
     def _head(self, text: str) -> _Head:
         labels = _labels(text)
-        series = None
+        series: str | DecodeError | None = None
         if self._series is not None:
             series = self._series.fill(tuple(labels.get(part) for part in self._series.fields))
+            series = series or no_series(self._series_field, [*labels])
         if len(self._heads) >= _MOST_HEADS:
             self._heads.clear()
         head = self._heads[text] = _Head(series, {}, labels)
@@ -219,7 +223,7 @@ class _Points:
 
     def __init__(self) -> None:
         self.rows: list[int] = []
-        self.series: list[str | None] = []
+        self.series: list[str | DecodeError | None] = []
         self.times: list[int | None] = []
         self.features: list[int] = []
         self.cells: list[Any] = []

@@ -19,8 +19,8 @@ class Points:
 
     index: NDArray[np.int64]
     """(P,) position of each point's record in the batch, ascending."""
-    series: Sequence[RawKey] | None
-    """P names; None where the records' keys name the series."""
+    series: Sequence[RawKey | DecodeError] | None
+    """P names, or why there is none; None where the records' keys name the series."""
     times: Sequence[RawTime] | None
     """P event times; None where Kafka's times of the records are."""
     features: NDArray[np.int64]
@@ -81,7 +81,9 @@ def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
 
 
 def _readings_of(
-    rows: NDArray[np.int64], series: Sequence[RawKey] | None, times: Sequence[RawTime] | None
+    rows: NDArray[np.int64],
+    series: Sequence[RawKey | DecodeError] | None,
+    times: Sequence[RawTime] | None,
 ) -> NDArray[np.int64]:
     """Return (P,) number of each point's reading, numbered as they come first."""
     if (rows[1:] > rows[:-1]).all():

@@ -52,3 +52,12 @@ PRESETS: Mapping[Preset, Mapping[str, str]] = MappingProxyType(
     }
 )
 """Preset -> name of a setting below `input` -> its default under the preset."""
+
+
+def preset_defaults(preset: Preset, given: Mapping[str, object]) -> dict[str, str]:
+    """Return the defaults under a preset, beside settings that are given.
+
+    A series for all readings takes the place of the field that names it.
+    """
+    displaced = "series_field" if given.get("series") is not None else None
+    return {name: value for name, value in PRESETS[preset].items() if name != displaced}

@@ -24,6 +24,7 @@ from stream_vae.inputs.decoder import Decoded, Unreadable
 from stream_vae.inputs.local_times import ParsedTimes
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import KeyFormat, RawKey, parse_key, parse_keys
+from stream_vae.inputs.series_places import no_series, places_in_json
 from stream_vae.inputs.timestamps import RawTime, TimestampParser
 
 EVENT_SERIES = "events"
@@ -36,8 +37,8 @@ class RawReadings:
 
     index: NDArray[np.int64]
     """(R,) position of each reading's record in the batch, ascending; may repeat."""
-    series: Sequence[RawKey] | None
-    """R names; None where the records' keys name the series."""
+    series: Sequence[RawKey | DecodeError] | None
+    """R names, or why there is none; None where the records' keys name the series."""
     times: Sequence[RawTime] | None
     """R event times; None where Kafka's times of the records are."""
     values: NDArray[np.float64]
@@ -86,6 +87,8 @@ class ReadingBuilder:
     def __init__(self, fmt: ReadingFormat, *, is_events: bool = False) -> None:
         self._is_events = is_events
         self._key_format: KeyFormat = fmt.key_format
+        self._series = fmt.series
+        self._series_field, self._records_path = fmt.series_field, fmt.records_path
         # No valid time is further ahead, and the sum of clock and limit fits int64.
         self._max_future_ns = round(min(fmt.max_future_s * 1e9, END_NS))
         self._times = TimestampParser(fmt.timestamp_format, zone=fmt.timestamp_zone)
@@ -111,8 +114,7 @@ class ReadingBuilder:
         index, values = raw.index, raw.values
         faults = _Faults(raw, errors)
         cell_errors = _reject_empty(raw, faults) if raw.cell_errors else ()
-        unnamed = EVENT_SERIES if self._is_events else None
-        series = _series(batch.keys, raw, faults, unnamed, self._key_format)
+        series = self._series_of(batch, raw, faults)
         arrivals = _arrivals(batch, index, now_ns, read_since_ns)
         parsed = self._parse_times(batch, raw, arrivals, faults)
         times = parsed.times
@@ -141,6 +143,44 @@ class ReadingBuilder:
             ignored_fields=raw.ignored_fields,
             unknown_fields=raw.unknown_fields,
         )
+
+    def _series_of(self, batch: RecordBatch, raw: RawReadings, faults: _Faults) -> list[str]:
+        """Return R series."""
+        if self._series is not None:
+            return [self._series] * len(raw.index)
+        found: Sequence[RawKey | DecodeError]
+        if raw.series is not None:
+            found = raw.series
+        elif np.array_equal(raw.index, np.arange(len(batch))):
+            found = batch.keys
+        else:
+            found = [batch.keys[row] for row in raw.index.tolist()]
+        if self._is_events:
+            found = [EVENT_SERIES if _is_unnamed(key) else key for key in found]
+        series = parse_keys(found, self._key_format)
+        if series is not None:
+            return series
+        series = []
+        for position, key in enumerate(found):
+            try:
+                series.append(self._one_series(key, batch, int(raw.index[position])))
+            except DecodeError as error:
+                series.append("")
+                faults.note(position, error)
+        return series
+
+    def _one_series(self, key: RawKey | DecodeError, batch: RecordBatch, row: int) -> str:
+        """Return a reading's series.
+
+        Raises:
+            DecodeError: As of `parse_key`.
+        """
+        if isinstance(key, DecodeError):
+            raise key
+        if self._series_field is not None and _is_unnamed(key):
+            there = places_in_json(batch.values[row], self._records_path)
+            raise no_series(self._series_field, there)
+        return parse_key(key, self._key_format)
 
     def _parse_times(
         self,
@@ -208,6 +248,10 @@ class ReadingBuilder:
         return ParsedTimes(
             times=times, repeats_ns=repeats if repeats.any() else None, n_skipped=n_skipped
         )
+
+
+def _is_unnamed(key: RawKey | DecodeError) -> bool:
+    return key in (None, b"", "") or isinstance(key, DecodeError)
 
 
 def _without_counted(batch: RecordBatch, raw: RawReadings, errors: DecodeErrors) -> RawReadings:
@@ -282,36 +326,6 @@ def _unreadable(
             detail=cell.error.detail if first is None else first.detail,
         )
     return counted
-
-
-def _series(
-    keys: list[bytes | None],
-    raw: RawReadings,
-    faults: _Faults,
-    unnamed: str | None,
-    key_format: KeyFormat,
-) -> list[str]:
-    """Return R series; `unnamed` is that of readings that name none, if it is given."""
-    found: Sequence[RawKey]
-    if raw.series is not None:
-        found = raw.series
-    elif np.array_equal(raw.index, np.arange(len(keys))):
-        found = keys
-    else:
-        found = [keys[row] for row in raw.index.tolist()]
-    if unnamed is not None:
-        found = [unnamed if key in (None, b"", "") else key for key in found]
-    series = parse_keys(found, key_format)
-    if series is not None:
-        return series
-    series = []
-    for position, key in enumerate(found):
-        try:
-            series.append(parse_key(key, key_format))
-        except DecodeError as error:
-            series.append("")
-            faults.note(position, error)
-    return series
 
 
 def _arrivals(

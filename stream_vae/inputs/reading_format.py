@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Len
 
+from stream_vae.core.excerpts import excerpt
+from stream_vae.errors import DecodeError
 from stream_vae.inputs.cell_values import CellFormat
 from stream_vae.inputs.presets import Preset
-from stream_vae.inputs.series_keys import KeyFormat
+from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS, KeyFormat, parse_key
 from stream_vae.inputs.timestamps import check_time_settings
 
 RECORD_TIME = "$record"
@@ -53,6 +55,10 @@ class ReadingFormat:
     series_field: str | None = None
     """Field (dotted path allowed) of the series key, or a text with several in braces
     (`{tags.host}/{tags.device}`); unset, the Kafka key names the series."""
+
+    series: Annotated[str, Len(1, MAX_KEY_CHARACTERS)] | None = None
+    """Series of all readings, where neither a key nor a field names one: a producer that watches
+    one thing. In place of `series_field`."""
 
     key_format: KeyFormat = "text"
     """What Kafka keys are that name series: text, big-endian integers (as Java's `LongSerializer`
@@ -110,6 +116,19 @@ class ReadingFormat:
             check_time_settings(self.timestamp_format, self.timestamp_zone)
         except ValueError as exc:
             msg = f"timestamp_format, timestamp_zone: {exc}"
+            raise ValueError(msg) from None
+        if self.series is None:
+            return
+        if self.series_field is not None:
+            msg = (
+                f"series, series_field: found {excerpt(self.series)} and "
+                f"{excerpt(self.series_field)}; expected one of them"
+            )
+            raise ValueError(msg)
+        try:
+            parse_key(self.series.encode(errors="replace"))
+        except DecodeError:
+            msg = f"series: found {excerpt(self.series)}; expected text without control characters"
             raise ValueError(msg) from None
 
 

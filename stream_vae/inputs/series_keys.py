@@ -55,7 +55,7 @@ def parse_key(found: RawKey, key_format: KeyFormat = "text") -> str:
     if found is None or found in (b"", ""):
         detail = (
             "nothing names the series; expected 1-1024 characters in the record's key, or in "
-            "fields that input.series_field names"
+            "fields that input.series_field names, or input.series for all"
         )
         raise DecodeError("key_missing", detail)
     try:

@@ -21,7 +21,7 @@ from stream_vae.inspect.leaves import (
     iterate,
     leaves_of,
 )
-from stream_vae.inspect.proposal import Proposal
+from stream_vae.inspect.proposal import ONE_SERIES, WHY_ONE_SERIES, Proposal
 from stream_vae.inspect.time_fields import TimeField, find_time, is_like_time
 
 _NAME_FIELDS = (
@@ -266,11 +266,11 @@ def _propose_points(shape: _Shape, sample: _Sample, place: _ValuePlace) -> Propo
         keys=sample.keys.found,
     )
     shape.notes += [note.replace('"{name}', f'"{place.base}') for note in naming.notes]
-    shape.decide(
-        "series_field",
-        naming.series_field,
-        "" if naming.series_field else "the record's key names the series",
-    )
+    if naming.is_one_series:
+        shape.decide("series", ONE_SERIES, WHY_ONE_SERIES)
+    else:
+        why = "" if naming.series_field else "the record's key names the series"
+        shape.decide("series_field", naming.series_field, why)
     template = naming.feature_name.replace("{name}", place.base, 1)
     if template != "{name}" or shape.default("feature_name"):
         shape.decide("feature_name", template)
@@ -427,10 +427,7 @@ def _series(shape: _Shape, sample: _Sample) -> set[str]:
         best = min(texts, key=lambda leaf: leaf.n_distinct, default=None)
         best = best or next((leaf for leaf in whole if _is_text(leaf)), None)
     if best is None:
-        shape.notes.append(
-            "nothing names a series: no key, and no field of text; expected keys on the records"
-        )
-        shape.decide("series_field", None)
+        shape.decide("series", ONE_SERIES, WHY_ONE_SERIES)
         return set()
     shape.decide("series_field", best.name, f"such as {excerpt(best.values[0])}")
     return {best.name}

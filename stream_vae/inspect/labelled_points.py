@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_vae.core.excerpts import printable
+from stream_vae.inputs.otlp.names import joined
 
 SERIES_NAMES = (
     *("host", "hostname", "host.name", "instance", "service.instance.id", "device", "device_id"),
@@ -45,7 +46,9 @@ class PointNaming:
     """How points become features of series."""
 
     series_field: str | None
-    """None: the record's key."""
+    """None: the record's key, or `is_one_series`."""
+    is_one_series: bool
+    """Neither a label nor the key names one."""
     feature_name: str
     features: tuple[str, ...]
     counters: frozenset[str]
@@ -125,6 +128,7 @@ def name_points(
         field = series[0] if len(series) == 1 else "/".join(f"{{{label}}}" for label in series)
     return PointNaming(
         series_field=field,
+        is_one_series=field is None and not keys_name_series,
         feature_name=template,
         features=tuple(counted),
         counters=frozenset(counters),
@@ -157,9 +161,10 @@ def _tail(label: str) -> str:
 def _filled(template: str, point: Point) -> str:
     values = {"name": point.name, "field": point.field, **point.labels}
 
-    def plain(match: re.Match[str]) -> str:
-        value = values.get(match[1], "")
+    def plain(label: str) -> str:
+        value = values.get(label, "")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
-    text = _LABEL.sub(plain, template)
+    parts = enumerate(_LABEL.split(template))
+    text = joined((at % 2 == 0, part if at % 2 == 0 else plain(part)) for at, part in parts)
     return text if "{field}" in template else text + point.field

@@ -6,7 +6,7 @@ from typing import Any
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.line_protocol import read_lines
 from stream_vae.inspect.labelled_points import Point, name_points
-from stream_vae.inspect.proposal import Proposal
+from stream_vae.inspect.proposal import ONE_SERIES, WHY_ONE_SERIES, Proposal
 
 
 def looks_like_lines(raw: bytes) -> bool:
@@ -55,9 +55,11 @@ def propose_lines(
         points, "{name}", keys_name_series=keys_name_series, may_lack_labels=False, keys=keys
     )
     settings: dict[str, Any] = {"format": "influx"}
-    why = {}
+    why = {"series": WHY_ONE_SERIES}
     if naming.series_field is not None:
         settings["series_field"] = naming.series_field
+    elif naming.is_one_series:
+        settings["series"] = ONE_SERIES
     else:
         why["format"] = "the record's key names the series"
     if naming.feature_name != "{name}":

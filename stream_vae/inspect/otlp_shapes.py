@@ -9,7 +9,7 @@ import msgspec
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.otlp.wire import BYTES, fields, text
 from stream_vae.inspect.labelled_points import Point, name_points
-from stream_vae.inspect.proposal import Proposal
+from stream_vae.inspect.proposal import ONE_SERIES, WHY_ONE_SERIES, Proposal
 
 _KINDS = {5: "gauge", 7: "sum", 9: "histogram", 10: "exponentialHistogram", 11: "summary"}
 _ATTRIBUTES = {"gauge": 7, "sum": 7, "histogram": 9, "exponentialHistogram": 1, "summary": 7}
@@ -61,12 +61,15 @@ def propose_otlp(
     )
     if naming.series_field is not None:
         settings["series_field"] = naming.series_field
+    elif naming.is_one_series:
+        settings["series"] = ONE_SERIES
     if naming.feature_name != "{name}":
         settings["feature_name"] = naming.feature_name
     return Proposal(
         form=form_words,
         settings=settings,
         features=naming.features,
+        why={"series": WHY_ONE_SERIES},
         notes=naming.notes,
         counters=naming.counters,
     )

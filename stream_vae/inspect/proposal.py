@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_vae.inputs.presets import PRESETS
+from stream_vae.inputs.presets import preset_defaults
 from stream_vae.inputs.reading_format import ReadingFormat
+
+ONE_SERIES = "all"
+"""What the series of all readings is called where nothing names one."""
+WHY_ONE_SERIES = "no key and no field names a series: a name of your choice, for all readings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,4 +39,4 @@ def format_of(settings: Mapping[str, Any]) -> ReadingFormat:
         ValueError: If they contradict each other.
     """
     preset = settings.get("preset")
-    return ReadingFormat(**{**(PRESETS[preset] if preset else {}), **settings})
+    return ReadingFormat(**{**(preset_defaults(preset, settings) if preset else {}), **settings})

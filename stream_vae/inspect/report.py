@@ -7,6 +7,7 @@ from typing import Any
 
 from stream_vae.core.excerpts import printable
 from stream_vae.inspect.facts import FieldFacts, SeriesFacts, StepFacts
+from stream_vae.inspect.record_keys import KeyFacts
 from stream_vae.inspect.survey import Inspection, Proof
 
 _MOST_FIELDS = 60
@@ -27,14 +28,20 @@ def report_lines(found: Inspection) -> Iterator[str]:
     null = f"; {found.n_null:,} without a value" if found.n_null else ""
     yield f"records   {found.n_records:,}: {forms or 'none with a value'}{null}"
     yield f"shape     {printable(found.proposal.form, 200)}"
-    keys = found.keys
-    told = f": {keys.n_distinct:,} different, such as {', '.join(keys.examples)}"
-    yield f"keys      {keys.kind}, on {keys.present:.0%} of the records{told * bool(keys.examples)}"
+    yield f"keys      {_keys(found.keys)}"
     yield from table_lines(found.fields, found.left_out, found.series, found.steps)
     yield from _other_lines(found.proposal.other_fields)
     for note in found.proposal.notes:
         yield f"note      {printable(note, 400)}"
     yield from _proof_lines(found.proof)
+
+
+def _keys(keys: KeyFacts) -> str:
+    if not keys.n_distinct:
+        return "none: the records have no key"
+    examples = ", ".join(keys.examples)
+    share = "all" if keys.present == 1 else f"{keys.present:.0%} of the"
+    return f"{keys.kind}, on {share} records: {keys.n_distinct:,} different, such as {examples}"
 
 
 def table_lines(

@@ -149,12 +149,12 @@ def _read(
 
 def _with_preset(sources: list[Source]) -> list[Source]:
     """Return the sources and, lowest, the preset that they name."""
-    preset: object = None
+    given: dict[str, object] = {}
     for source in sources:
         section = source().get("input")
-        if isinstance(section, dict):
-            preset = section.get("preset", preset)
-    return sources if preset is None else [PresetSource(preset), *sources]
+        given |= section if isinstance(section, dict) else {}
+    preset = given.get("preset")
+    return sources if preset is None else [PresetSource(preset, given), *sources]
 
 
 def _single_settings() -> list[FieldSpec]:

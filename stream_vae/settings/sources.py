@@ -15,7 +15,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from stream_vae.inputs.presets import PRESETS
+from stream_vae.inputs.presets import PRESETS, preset_defaults
 from stream_vae.settings.fields import Path, field_specs, is_setting
 from stream_vae.settings.model import NESTING, PREFIX, Settings
 from stream_vae.settings.setting_errors import SettingError, UnreadableError
@@ -146,12 +146,14 @@ class PresetSource(InitSettingsSource):
 
     Args:
         preset: Its name; an unknown one gives none, and the model reports it.
+        given: Settings of the input that other sources give.
     """
 
-    def __init__(self, preset: object) -> None:
+    def __init__(self, preset: object, given: Mapping[str, object]) -> None:
         self._preset = preset
-        found = next((values for name, values in PRESETS.items() if name == preset), {})
-        super().__init__(Settings, {"input": dict(found)})
+        known = next((name for name in PRESETS if name == preset), None)
+        found = {} if known is None else preset_defaults(known, given)
+        super().__init__(Settings, {"input": found})
 
     def origin(self, _: Path) -> str:
         """Return `preset` and its name."""

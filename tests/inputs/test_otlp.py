@@ -188,6 +188,17 @@ def test_a_resource_twice_in_a_record_is_one_series(form: Form) -> None:
 
 
 @both
+@pytest.mark.parametrize("feature", ["load", "load."], ids=["now", "of an older bundle"])
+def test_a_name_does_not_end_in_the_point_before_an_attribute_that_is_lacking(
+    form: Form, feature: str
+) -> None:
+    points = [Point(metric="load", value=2.0, time_ns=at(0))]
+    template = "{name}.{attributes.state}"
+    decoded = decode(form, [({}, points)], feature, feature_name=template)
+    assert decoded.readings.values.tolist() == [[2.0]]
+
+
+@both
 def test_a_series_without_its_label_has_no_key(form: Form) -> None:
     decoded = decode(form, [({}, [Point(time_ns=at(0))])], "flow", series_field=HOST)
     assert [rejection.reason for rejection in decoded.rejections] == ["key_missing"]

@@ -15,6 +15,9 @@ from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.settings import load_settings
+from tests.inputs.otlp_messages import Point, as_protobuf
+from tests.inputs.polls import poll_of
 
 NOW_S = 1_767_225_600
 NAN = float("nan")
@@ -457,3 +460,73 @@ def test_the_surplus_of_a_vector_is_told() -> None:
     records = [{"timestamp": 1, "values": list(range(n))} for n in (2, 4, 3)]
     decoded = decode(*records, format="vector")
     assert decoded.unknown_fields == ("values[2]", "values[3]")
+
+
+# One series for all, and none
+
+
+def as_lines(**labels: str) -> bytes:
+    tags = "".join(f",{name}={value}" for name, value in labels.items())
+    return f"pump{tags} flow=2 1000000000".encode()
+
+
+@pytest.mark.parametrize("settings", [{}, {"preset": "telegraf"}], ids=str)
+def test_a_series_of_the_settings_holds_all_readings_of_a_topic(settings: dict[str, str]) -> None:
+    """Control: a preset names a field of the series, which the one of the settings displaces."""
+    loaded = load_settings(
+        overrides={f"input.{name}": value for name, value in settings.items()}
+        | {"input.series": "plant"},
+        environ={},
+    )
+    assert loaded.settings.input.series_field is None
+    decoded = decode(
+        {"timestamp": 1, "flow": 2.0},
+        {"timestamp": 2, "flow": 3.0},
+        features=["flow"],
+        key=b"\0",
+        series="plant",
+    )
+    assert content(decoded) == [("plant", 1, [2.0]), ("plant", 2, [3.0])]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"series": "a", "series_field": "b"}, {"series": ""}, {"series": "a\0"}], ids=str
+)
+def test_a_series_that_cannot_be_meant_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"series"):
+        load_settings(overrides={f"input.{name}": it for name, it in settings.items()}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("settings", "record", "there"),
+    [
+        ({}, b'{"timestamp": 1, "flow": 2.0, "unit": {"id": "a"}}', "unit.id, timestamp"),
+        (
+            {"records_path": "all"},
+            b'{"plant": "p", "all": [{"timestamp": 1, "flow": 2.0, "unit": "a"}]}',
+            "unit, $.plant, timestamp",
+        ),
+        ({"format": "influx", "series_field": "tags.host"}, as_lines(unit="a"), "name, tags.unit"),
+        (
+            {"format": "otlp_proto", "series_field": "resource.host.name"},
+            as_protobuf(({"service.name": "s"}, [Point(attributes={"cpu": "0"}, time_ns=10**9)])),
+            "resource.service.name, attributes.cpu",
+        ),
+        (
+            {"format": "otlp_proto", "series_field": "resource.host.name"},
+            as_protobuf(({}, [Point(time_ns=10**9)])),
+            "no fields that could name a series; input.series names one for all",
+        ),
+    ],
+    ids=lambda it: it.get("format", "json") if isinstance(it, dict) else "",
+)
+def test_a_series_field_that_finds_nothing_is_named_with_what_is_there(
+    settings: dict[str, Any], record: bytes, there: str
+) -> None:
+    told = {"series_field": "host", **settings}
+    name = {"influx": "pump.flow"}.get(told.get("format", ""), "flow")
+    decoder = build_decoder(numeric_features([name]), ReadingFormat(**told))
+    (rejection,) = decoder.decode(poll_of([record]), NOW_S * 10**9).rejections
+    assert rejection.reason == "key_missing"
+    assert f"input.series_field {told['series_field']} finds nothing" in rejection.detail
+    assert rejection.detail.endswith(there)

@@ -63,6 +63,11 @@ def _each(make: Callable[[str, int, float, float], list[Any]], **more: Any) -> l
     ]
 
 
+def _one_host(make: Callable[[str, int, float, float], list[Any]]) -> list[Record]:
+    """Return the records of one host, which name it nowhere."""
+    return _each(lambda host, *step: make(host, *step) if host == HOSTS[0] else [])
+
+
 def _key(host: str) -> bytes:
     return host.encode()
 
@@ -305,13 +310,48 @@ SHAPES: dict[str, Shape] = {
     ),
     "otlp json": Shape(
         _each(lambda *step: [as_json(_otlp(*step))]),
-        {"flow.", "memory.used", "memory.free"},
+        {"flow", "memory.used", "memory.free"},
         {"format": "otlp_json", "series_field": "resource.host.name"},
     ),
     "otlp protobuf": Shape(
         _each(lambda *step: [as_protobuf(_otlp(*step))]),
-        {"flow.", "memory.used", "memory.free"},
+        {"flow", "memory.used", "memory.free"},
         {"format": "otlp_proto", "feature_name": "{name}.{attributes.state}"},
+    ),
+    "otlp protobuf, nothing names the series": Shape(
+        _one_host(lambda *step: [as_protobuf(({}, _otlp(*step)[1]))]),
+        {"flow", "memory.used", "memory.free"},
+        {"format": "otlp_proto", "series": "all"},
+        n_readings=STEPS,
+        series=("all",),
+    ),
+    "wide, nothing names the series": Shape(
+        _one_host(lambda _, at, flow, level: [{"timestamp": at, "flow": flow, "level": level}]),
+        {"flow", "level"},
+        {"series": "all"},
+        n_readings=STEPS,
+        series=("all",),
+    ),
+    "long form, nothing names the series": Shape(
+        _one_host(
+            lambda _, at, flow, level: [
+                {"name": "flow", "value": flow, "timestamp": at},
+                {"name": "level", "value": level, "timestamp": at},
+            ]
+        ),
+        {"flow", "level"},
+        {"series": "all"},
+        n_readings=2 * STEPS,
+        series=("all",),
+    ),
+    "influx lines, nothing names the series": Shape(
+        _one_host(
+            lambda _, at, flow, level: [f"cpu usage={flow},load={level} {at}000000000".encode()]
+        ),
+        {"cpu.usage", "cpu.load"},
+        {"format": "influx", "series": "all"},
+        n_readings=STEPS,
+        series=("all",),
     ),
     "influx lines": Shape(
         _each(

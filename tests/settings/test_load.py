@@ -153,7 +153,7 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
         **{f"detect.threshold.{name}": "0.75" for name in OF_METHODS.values()},
     }
     of_others = {f"detect.threshold.{OF_METHODS[one]}" for one in OF_METHODS if one != method}
-    of_others.add("registry.token")  # instead of a user
+    of_others |= {"registry.token", "input.series"}  # instead of a user; of a field
     names = [spec.name for spec in LEAVES if spec.default is None and spec.name not in of_others]
     environ = {
         f"STREAM_VAE_{name.replace('.', '__').upper()}": texts.get(name, "x") for name in names

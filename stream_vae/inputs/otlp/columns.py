@@ -29,7 +29,7 @@ class Columns:
 
     def readings(
         self,
-        series: Sequence[str | None],
+        series: Sequence[str | DecodeError | None],
         errors: Sequence[PointError],
         ignored: Sequence[int],
         names: Sequence[str],

@@ -37,7 +37,7 @@ class Entries(Generic[Value, Time]):
 
     names: PointNames
     entries: list[Entry[Value, Time]] = field(default_factory=list)
-    series: list[str | None] = field(default_factory=list)
+    series: list[str | DecodeError | None] = field(default_factory=list)
     unused: dict[str, None] = field(default_factory=dict)
     """Names of points that are no feature's."""
     _who: dict[tuple[int, int], tuple[str, Labels]] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Entries(Generic[Value, Time]):
             for entry in self.entries
         ]
 
-    def _place(self, series: str | None) -> int:
+    def _place(self, series: str | DecodeError | None) -> int:
         if series not in self.series:
             self.series.append(series)
         return self.series.index(series)

@@ -1,13 +1,14 @@
 """Which feature a point is of, and which series."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
-from stream_vae.errors import ConfigError
+from stream_vae.errors import ConfigError, DecodeError
 from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.series_places import no_series
 
 Labels = Mapping[str, str]
 
@@ -15,6 +16,7 @@ _LABEL = re.compile(r"\{([^{}]*)\}")
 _QUANTILE = re.compile(r"\.p([0-9]{1,2}(?:\.[0-9]+)?|100)$")
 _KNOWN = re.compile(r"name|unit|scope\.name|(?:resource|attributes)\..+")
 _EXPECTED = "name, unit, scope.name, resource.KEY or attributes.KEY"
+_MOST_LACKING = 1000
 MAX_UNUSED = 10
 """Most names that are told of a record that has none of the model's."""
 
@@ -43,6 +45,9 @@ class PointNames:
     def __init__(self, features: Sequence[Feature], fmt: ReadingFormat) -> None:
         names = [feature.name for feature in features]
         self.places = {fmt.feature_fields.get(name, name): at for at, name in enumerate(names)}
+        # A bundle may be from when a name kept the point before an attribute that is lacking.
+        for name, at in [*self.places.items()]:
+            self.places.setdefault(name.rstrip("."), at)
         self.quantiles = sorted(
             {
                 (found[0], float(found[1]) / 100)
@@ -57,28 +62,63 @@ class PointNames:
         if field is not None and "{" not in field:
             field = f"{{{field}}}"
         self._series = None if field is None else _parts("input.series_field", field)
+        self._series_field = fmt.series_field or ""
+        self._lacking: dict[tuple[str, ...], DecodeError] = {}
 
     def feature(self, metric: MetricNames, attributes: Labels) -> str:
         """Return the name of a point's feature, without what it is of a histogram.
 
-        An attribute that a point lacks is empty.
+        An attribute that a point lacks is left out, see `joined`.
         """
-        return "".join(
-            part if is_text else _label(part, metric, attributes) or ""
+        return joined(
+            (is_text, part if is_text else _label(part, metric, attributes) or "")
             for is_text, part in self._feature
         )
 
-    def series(self, metric: MetricNames, attributes: Labels) -> str | None:
+    def series(self, metric: MetricNames, attributes: Labels) -> str | DecodeError | None:
         """Return the name of a point's series; None where the record's key names it.
 
-        One that lacks a label which the template names has none: "".
+        One that lacks a label which the template names has none, but the same error as others with
+        labels of these names.
         """
         if self._series is None:
             return None
         found = [
             part if is_text else _label(part, metric, attributes) for is_text, part in self._series
         ]
-        return "" if None in found or "" in found else "".join(filter(None, found))
+        if None not in found and "" not in found:
+            return "".join(filter(None, found))
+        there = (
+            *(f"resource.{name}" for name in metric.resource),
+            *(f"attributes.{name}" for name in attributes),
+        )
+        error = self._lacking.get(there)
+        if error is None:
+            if len(self._lacking) >= _MOST_LACKING:
+                self._lacking.clear()
+            error = self._lacking[there] = no_series(self._series_field, there)
+        return error
+
+
+def joined(parts: Iterable[tuple[bool, str]]) -> str:
+    """Return texts and labels as one, an empty label left out with the text between it and another.
+
+    Args:
+        parts: (whether it is text rather than the value of a label, text or value).
+
+    >>> joined([(False, "load"), (True, "."), (False, "")])
+    'load'
+    """
+    found = between = ""
+    is_first_empty = False
+    for is_text, part in parts:
+        if is_text:
+            between = "" if is_first_empty else part
+        elif part:
+            found, between, is_first_empty = found + between + part, "", False
+        else:
+            between, is_first_empty = "", not found
+    return found + between
 
 
 def _parts(setting: str, template: str) -> list[tuple[bool, str]]:

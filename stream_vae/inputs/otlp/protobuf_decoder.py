@@ -128,7 +128,7 @@ class _Part:
 
 
 def _columns(
-    parts: Sequence[_Part], series: Sequence[str | None]
+    parts: Sequence[_Part], series: Sequence[str | DecodeError | None]
 ) -> tuple[Columns, list[PointError]]:
     """Return the values of a poll, and what is wrong with some of them."""
     plans = [part.plan for part in parts]

@@ -70,7 +70,7 @@ class ResourcePlan:
     """(P,) positions in `series`."""
     features: NDArray[np.int64]
     """(P,)"""
-    series: tuple[str | None, ...]
+    series: tuple[str | DecodeError | None, ...]
     quantiles: tuple[tuple[int, Quantile], ...]
     errors: tuple[tuple[int, DecodeError], ...]
     """Position of a value -> why it is missing."""
