@@ -4,7 +4,7 @@ A step is judged once all its features are there, a later step of its series beg
 waited long enough by the times of its partition's records, whichever comes first. Values that come
 later, as long as the step is open, are put in their places, and the step is judged again. So a poll
 of complete readings passes unchanged, and the same records give the same steps however they are
-polled.
+polled. Counts are added up instead; of these no step is complete before it ends.
 """
 
 import struct
@@ -167,7 +167,8 @@ class StepAssembler:
             return _all_judged(rows, readings, index)
         clock = None if records is None else self.clocks.advance(records)
         waiting = self._waiting()
-        if not len(waiting) and not np.isnan(readings.values).any():
+        adds_up = self._config.adds_up  # then no step is complete before it ends
+        if not adds_up and not len(waiting) and not np.isnan(readings.values).any():
             return _all_judged(rows, readings, index)
         timing = None
         if records is not None and clock is not None:
@@ -290,8 +291,14 @@ class StepAssembler:
             arrivals=readings.arrivals[at],
             offsets=readings.offsets[at],
             merged=merged,
-            complete=np.asarray(~np.isnan(merged).any(axis=1)),
+            complete=self._complete(merged),
         )
+
+    def _complete(self, merged: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return (n,) whether nothing is missing in steps; of counts more may always come."""
+        if self._config.adds_up:
+            return np.zeros(len(merged), np.bool_)
+        return np.asarray(~np.isnan(merged).any(axis=1))
 
     def _merge(
         self, rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64]
@@ -309,12 +316,16 @@ class StepAssembler:
         is_first[1:] = (rows[1:] != rows[:-1]) | (steps[1:] != steps[:-1])
         starts = np.flatnonzero(is_first)
         first = starts[np.cumsum(is_first) - 1]  # (n,) first reading of the same step
-        here = np.where(np.isnan(values), _NONE, np.arange(len(rows))[:, None])
-        newest = np.maximum.accumulate(here, axis=0) if len(rows) else here
         known = self._windows.values_at(rows[starts], steps[starts])
         seeds = np.repeat(known, np.diff(starts, append=len(rows)), axis=0)
-        found = np.take_along_axis(values, np.maximum(newest, 0), axis=0)
         merged = np.empty_like(values)
+        if self._config.adds_up:
+            total = np.cumsum(values, axis=0)
+            merged[order] = total - total[first] + values[first] + np.nan_to_num(seeds)
+            return merged
+        here = np.where(np.isnan(values), _NONE, np.arange(len(rows))[:, None])
+        newest = np.maximum.accumulate(here, axis=0) if len(rows) else here
+        found = np.take_along_axis(values, np.maximum(newest, 0), axis=0)
         merged[order] = np.where(newest >= first[:, None], found, seeds)
         return merged
 

@@ -36,6 +36,9 @@ class WindowConfig:
     """Smallest share of observed values with which a window is scored."""
     lateness: int = 0
     """L, steps before the newest one that are still open."""
+    adds_up: bool = False
+    """Readings are counts: those of a step are added up, and a step within a gap that a window
+    bridges is zero, not missing."""
 
     def steps_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (N,) number of the nearest grid point of each time; halves go up."""
@@ -314,7 +317,8 @@ class SeriesTable:
         # (G,) a series' history and the places it moves on
         n_places = lateness + length + placed.moved
         base = np.cumsum(n_places) - n_places
-        line = np.full((int(n_places.sum()), n_features), np.nan)
+        empty = 0.0 if self._config.adds_up else np.nan
+        line = np.full((int(n_places.sum()), n_features), empty)
         # (places, T, F) without a copy: entry base + L + d is the series' window d places on.
         windows = np.moveaxis(sliding_window_view(line, length, axis=0, writeable=True), -1, 1)
         windows[base + lateness] = self._values[placed.series]
@@ -325,7 +329,7 @@ class SeriesTable:
         at = first[used] + length - 1
         was_there = np.zeros(len(first), np.bool_)
         if placed.back.any():
-            was_there[used] = (placed.back[used] > 0) & ~np.isnan(line[at]).all(axis=1)
+            was_there[used] = (placed.back[used] > 0) & self._is_there(line[at])
         line[at] = values[used]
         end = base + placed.moved
         self._values[placed.series] = windows[end + lateness]
@@ -333,6 +337,12 @@ class SeriesTable:
             self._earlier[placed.series, one] = line[end + one]
         cut: NDArray[np.float64] = windows[first[ready]]
         return cut, was_there
+
+    def _is_there(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return (n,) whether there was a reading of these steps (n, F)."""
+        if self._config.adds_up:
+            return np.asarray((values > 0).any(axis=1))
+        return np.asarray(~np.isnan(values).all(axis=1))
 
     def _scorable(self, windows: NDArray[np.float64]) -> NDArray[np.bool_]:
         B, length, n_features = windows.shape

@@ -115,6 +115,7 @@ class PlainSeries:
     """One series, as the README says it in words."""
 
     name: str
+    adds_up: bool = False
     values: dict[int, list[float]] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
     newest: int | None = None
@@ -132,21 +133,28 @@ class PlainSeries:
                 self.values, self.first = {}, part.step
             self.newest = part.step
             self.due = clock + WAIT
-        held = self.values.setdefault(part.step, [NAN] * F)
-        if part.step < self.newest and np.isnan(held).all():
+        held = self.values.setdefault(part.step, self.empty)
+        if part.step < self.newest and held == self.empty:
             self.seen.discard(part.step)  # nothing of it could be scored, so nothing is revised
         pairs = list(zip(held, part.values, strict=True))
-        held[:] = [old if np.isnan(new) else new for old, new in pairs]
+        if self.adds_up:
+            held[:] = [old + new for old, new in pairs]
+        else:
+            held[:] = [old if np.isnan(new) else new for old, new in pairs]
         waits = part.step == self.newest and self.due is not None
-        if not waits or not np.isnan(held).any():
+        if not waits or not (self.adds_up or np.isnan(held).any()):
             judged += self.judge(part.step, offset)
         return judged
+
+    @property
+    def empty(self) -> list[float]:
+        return [0.0 if self.adds_up else NAN] * F
 
     def judge(self, step: int, offset: int) -> list[Judged]:
         if step == self.newest:
             self.due = None
         window = None
-        held = [self.values.get(s, [NAN] * F) for s in range(step - T + 1, step + 1)]
+        held = [self.values.get(s, self.empty) for s in range(step - T + 1, step + 1)]
         if step - self.first + 1 >= T and not np.isnan(held[-1]).all():
             window = plain(np.array(held))
         is_again = step in self.seen
@@ -154,14 +162,14 @@ class PlainSeries:
         return [Judged(offset, self.name, step, is_again and window is not None, window)]
 
 
-def judged_plainly(parts: Sequence[Part]) -> list[Judged]:
+def judged_plainly(parts: Sequence[Part], *, adds_up: bool) -> list[Judged]:
     known: dict[str, PlainSeries] = {}
     found: list[Judged] = []
     clock = 0
     for offset, part in enumerate(parts):
         clock = max(clock, part.written)
         if part.series is not None:
-            series = known.setdefault(part.series, PlainSeries(part.series))
+            series = known.setdefault(part.series, PlainSeries(part.series, adds_up))
             found += series.take(part, offset, clock)
         for series in known.values():
             if series.due is not None and series.due <= clock and series.newest is not None:
@@ -187,9 +195,9 @@ streams = st.lists(
 )
 
 
-@given(streams, st.lists(st.integers(1, 9), min_size=1, max_size=20))
+@given(streams, st.lists(st.integers(1, 9), min_size=1, max_size=20), st.booleans())
 def test_the_same_records_give_the_same_steps_however_they_are_polled(
-    drawn: list[tuple[str | None, int, tuple[float, ...], int]], cuts: list[int]
+    drawn: list[tuple[str | None, int, tuple[float, ...], int]], cuts: list[int], adds_up: bool
 ) -> None:
     """Merging, waiting, disorder and gaps: as one record at a time decides it."""
     at = {"a": 100, "b": 50}
@@ -199,15 +207,17 @@ def test_the_same_records_give_the_same_steps_however_they_are_polled(
         if series is not None:
             at[series] += moved
         written += later
+        if adds_up:
+            values = tuple(np.nan_to_num(values).tolist())
         parts.append(Part(series, at[series] if series else 0, values, written))
-    line = Line()
+    line = Line(replace(CONFIG, adds_up=adds_up))
     found: list[Judged] = []
     begin, cut = 0, 0
     while begin < len(parts):
         end = begin + cuts[cut % len(cuts)]
         found += line.take(parts[begin:end], begin)
         begin, cut = end, cut + 1
-    assert by_series(found) == by_series(judged_plainly(parts))
+    assert by_series(found) == by_series(judged_plainly(parts, adds_up=adds_up))
 
 
 def test_parts_make_a_step_whatever_their_order_and_a_later_value_replaces_its_cell_alone() -> None:
