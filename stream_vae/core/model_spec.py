@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.coverage import Coverage
+from stream_vae.core.log_templates import LogTemplate
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.scaling import Scaler
 
@@ -78,6 +79,13 @@ class ModelSpec:
     releases, and of scores whose threshold is their own."""
     cycle_steps: int = 0
     """Of the longest rhythm found in the training data; 0 if there is none."""
+    templates: tuple[LogTemplate, ...] = ()
+    """Of a model of logs: what its features count; empty for every other."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether readings are counts that add up to those of their step."""
+        return bool(self.templates)
 
     @property
     def has_events(self) -> bool:

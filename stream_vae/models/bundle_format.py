@@ -9,8 +9,8 @@ format 1 has them, so that the same training keeps its version. For the same rea
 than format 1 are written only where they differ from their default.
 
 Format 3 is written if a feature is not numeric, an option of the architecture younger than format 1
-is used, thresholds were chosen on labels, or a rhythm was found: earlier releases would take no
-notice of it. Kinds tell how features are scaled.
+is used, thresholds were chosen on labels, a rhythm was found, or lines of logs are counted: earlier
+releases would take no notice of it. Kinds tell how features are scaled.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from stream_vae.core.coverage import Coverage
+from stream_vae.core.log_templates import LogTemplate
 from stream_vae.core.model_spec import Criterion, Feature, FeatureKind, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
@@ -114,6 +115,7 @@ def with_version(bundle: Bundle) -> Bundle:
         document.calibration,
         # The ring of scores reaches over the rhythm. Without one the version is that of format 1.
         *([document.cycle_steps] if document.cycle_steps else []),
+        *([[(one.text, one.feature) for one in document.templates]] if document.templates else []),
     ]
     version = _sha256(msgspec.json.encode(decisive, order="sorted"))[:_VERSION_DIGITS]
     return replace(bundle, spec=replace(bundle.spec, version=version))
@@ -251,6 +253,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     calibration: dict[str, Annotated[list[float], msgspec.Meta(min_length=2)]]
     labelled_thresholds: dict[str, dict[Criterion, float]] = {}
     cycle_steps: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+    templates: list[LogTemplate] = []
 
 
 def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
@@ -283,6 +286,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
         calibration={name: levels.tolist() for name, levels in spec.calibration.items()},
         labelled_thresholds={name: dict(found) for name, found in spec.labelled_thresholds.items()},
         cycle_steps=spec.cycle_steps,
+        templates=list(spec.templates),
     )
     # One JSON round trip: an integer given for a float must hash as the float that is read back.
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
@@ -312,8 +316,9 @@ def _to_fields(document: _Document) -> dict[str, Any]:
     for name in _LATER_SUMMARY:
         if not getattr(document.training, name):
             del fields["training"][name]
-    if not document.cycle_steps:
-        del fields["cycle_steps"]
+    for name in ("cycle_steps", "templates"):
+        if not fields[name]:
+            del fields[name]
     for options, config in (
         (fields["architecture"], ArchitectureConfig()),
         (fields["training"]["config"], TrainingConfig()),
@@ -363,6 +368,7 @@ def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
         },
         labelled_thresholds=document.labelled_thresholds,
         cycle_steps=document.cycle_steps,
+        templates=tuple(document.templates),
     )
     return Bundle(
         spec=spec,
@@ -406,6 +412,12 @@ def _check_values(document: _Document) -> None:
     """Reject values that training never writes."""
     _check_bounds(document)
     names = [feature.name for feature in document.features]
+    for template in document.templates:
+        if template.feature not in names:
+            raise BundleError(
+                f"{MODEL_FILE}: templates: {template.id}: found feature {template.feature!r}, "
+                "expected one of the features"
+            )
     if len(set(names)) != len(names):
         raise BundleError(f"{MODEL_FILE}: features: found {names}, expected unique names")
     for feature in document.features:

@@ -69,6 +69,7 @@ class SeriesStore:
             max_gap=config.max_gap,
             min_observed=config.min_observed,
             lateness=assembly.lateness_steps,
+            adds_up=spec.adds_up,
         )
         self.windows = SeriesTable(grid, len(spec.features), capacity)
         self.leaps = LeapGuard(self.windows, grid, capacity, assembly.max_leap_steps)
