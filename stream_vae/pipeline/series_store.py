@@ -66,7 +66,8 @@ class SeriesStore:
         grid = WindowConfig(
             length=spec.window_length,
             step_ns=round(spec.step_seconds * 1e9),
-            max_gap=config.max_gap,
+            # A series is outside a window that has no line at all.
+            max_gap=spec.window_length if spec.adds_up else config.max_gap,
             min_observed=config.min_observed,
             lateness=assembly.lateness_steps,
             adds_up=spec.adds_up,
