@@ -17,6 +17,10 @@ Reason = Literal[
 now; none of them could be judged for long; no reading came for long, or memory was needed; the
 series sends in another partition; a silent series sends again."""
 
+LineDirection = Literal["missing", "too_many", "unseen"]
+"""What is wrong with a count of log lines: there are fewer than expected, or more, or lines of no
+template that training saw."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSeries:
@@ -90,6 +94,13 @@ class AlertFeature:
     worst: AlertStep | None = None
     """The step that makes up most of the feature's contribution; None where it was not observed in
     the whole window."""
+    direction: LineDirection | None = None
+    """Of a count of log lines; None of other features."""
+    template: str | None = None
+    """Of a count of log lines: the template of the lines, with `<*>` where they vary; of rare
+    templates that share a count, the most frequent of them in training."""
+    example: str | None = None
+    """A line of that template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

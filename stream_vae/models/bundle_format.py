@@ -15,7 +15,7 @@ releases would take no notice of it. Kinds tell how features are scaled.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -412,12 +412,7 @@ def _check_values(document: _Document) -> None:
     """Reject values that training never writes."""
     _check_bounds(document)
     names = [feature.name for feature in document.features]
-    for template in document.templates:
-        if template.feature not in names:
-            raise BundleError(
-                f"{MODEL_FILE}: templates: {template.id}: found feature {template.feature!r}, "
-                "expected one of the features"
-            )
+    _check_templates(document.templates, names)
     if len(set(names)) != len(names):
         raise BundleError(f"{MODEL_FILE}: features: found {names}, expected unique names")
     for feature in document.features:
@@ -460,6 +455,15 @@ def _check_values(document: _Document) -> None:
                 f"{MODEL_FILE}: {field}: found a threshold of a score without calibration, "
                 f"expected one of {sorted(document.calibration)}"
             )
+
+
+def _check_templates(templates: Sequence[LogTemplate], names: Sequence[str]) -> None:
+    lost = next((one for one in templates if one.feature not in names), None)
+    if lost is not None:
+        raise BundleError(
+            f"{MODEL_FILE}: templates: {lost.id}: found feature {lost.feature!r}, expected one of "
+            "the features"
+        )
 
 
 def _check_bounds(document: _Document) -> None:

@@ -24,7 +24,12 @@ from stream_vae.core.alerts import (
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.event_time import utc
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import deviation_in_words, peak_in_words, worst_in_words
+from stream_vae.core.feature_words import (
+    deviation_in_words,
+    peak_in_words,
+    subject_in_words,
+    worst_in_words,
+)
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.incidents import Change
@@ -156,12 +161,8 @@ class AlertBuilder:
         at = int(scored.window_batch.ready[b])
         key = readings.series[at]
         window = self._window(int(scored.window_batch.end_times[b]))
-        features = build_features(
-            self._spec.features,
-            explanation,
-            scores.contribution[b],
-            self._max_features,
-        )
+        contribution = scores.contribution[b]
+        features = build_features(self._spec, explanation, contribution, self._max_features)
         is_over = change is Change.RESOLVED or change is Change.ABSORBED
         return AlertEvent(
             incident_id=self._id_of(incident, key),
@@ -374,7 +375,7 @@ class AlertBuilder:
         told = worst_in_words(top, window.end)
         share = f"{top.contribution:.0%} of the score"
         peak = peak_in_words(incident.peak_deviation, top)
-        return f"{shown}: {printable(top.name)} {told}; " + ", ".join([share, *peak])
+        return f"{shown}: {subject_in_words(top)} {told}; " + ", ".join([share, *peak])
 
     def _course(self, incident: Incident) -> str:
         """Return what an incident that is over was: how long, the last step included, how bad."""

@@ -6,10 +6,11 @@ from dataclasses import fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.alerts import AlertFeature, AlertLevel, AlertStep
+from stream_vae.core.alerts import AlertFeature, AlertLevel, AlertStep, LineDirection
 from stream_vae.core.count_interval import central_interval
 from stream_vae.core.event_time import utc
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.log_templates import UNSEEN
+from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.pipeline.explanation import FARTHEST, Explanation
 
 _STEP_FIELDS = tuple(
@@ -23,7 +24,7 @@ _LEAPT = 3.0
 
 
 def build_features(
-    features: Sequence[Feature],
+    spec: ModelSpec,
     explanation: Explanation,
     contribution: NDArray[np.float32],
     max_features: int,
@@ -33,7 +34,7 @@ def build_features(
     One that was not observed in the whole window contributes nothing and is not among them.
 
     Args:
-        features: F, of the model.
+        spec: With F features.
         explanation: Of the window.
         contribution: (F,) of the features to the score.
         max_features: Most features returned.
@@ -41,9 +42,11 @@ def build_features(
     share = contribution.astype(np.float64)
     is_observed = explanation.is_observed
     largest = [f for f in np.argsort(-share, kind="stable").tolist() if is_observed[f]]
-    return tuple(
-        alert_feature(features[f], explanation, f, float(share[f])) for f in largest[:max_features]
+    found = (
+        alert_feature(spec.features[f], explanation, f, float(share[f]))
+        for f in largest[:max_features]
     )
+    return tuple(_of_lines(told, spec) if spec.adds_up else told for told in found)
 
 
 def build_levels(
@@ -109,6 +112,19 @@ def alert_feature(
         deviation=None if np.isnan(deviation) else deviation,
         worst=_step(feature, explanation, worst, f),
     )
+
+
+def _of_lines(told: AlertFeature, spec: ModelSpec) -> AlertFeature:
+    """Add what a count of log lines counts, and what is wrong with it."""
+    at = told if told.worst is None else told.worst
+    direction: LineDirection = "missing" if (at.actual or 0.0) < at.expected else "too_many"
+    if told.name == UNSEEN:
+        direction = "unseen"
+    counted = [one for one in spec.templates if one.feature == told.name]
+    if not counted:
+        return replace(told, direction=direction)
+    usual = max(counted, key=lambda one: one.count)
+    return replace(told, direction=direction, template=usual.text, example=usual.example)
 
 
 def _step(feature: Feature, explanation: Explanation, t: int, f: int) -> AlertStep | None:

@@ -5,7 +5,12 @@ from datetime import UTC, datetime, timedelta
 from stream_vae.core.alerts import AlertEvent, AlertFeature, AlertLevel, Reason
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import deviation_in_words, peak_in_words, worst_in_words
+from stream_vae.core.feature_words import (
+    deviation_in_words,
+    peak_in_words,
+    subject_in_words,
+    worst_in_words,
+)
 
 _MOST_LEVELS = 3
 _ENDED: dict[Reason, str] = {
@@ -96,7 +101,7 @@ def _minute(time: datetime) -> str:
 
 
 def _feature(feature: AlertFeature, newest_at: datetime) -> str:
-    return f"{printable(feature.name, 60)} {worst_in_words(feature, newest_at, '+-')}"
+    return f"{subject_in_words(feature)} {worst_in_words(feature, newest_at, '+-')}"
 
 
 def _level(level: AlertLevel) -> str:

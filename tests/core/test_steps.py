@@ -207,9 +207,8 @@ def test_the_same_records_give_the_same_steps_however_they_are_polled(
         if series is not None:
             at[series] += moved
         written += later
-        if adds_up:
-            values = tuple(np.nan_to_num(values).tolist())
-        parts.append(Part(series, at[series] if series else 0, values, written))
+        told = tuple(np.nan_to_num(values).tolist()) if adds_up else values
+        parts.append(Part(series, at[series] if series else 0, told, written))
     line = Line(replace(CONFIG, adds_up=adds_up))
     found: list[Judged] = []
     begin, cut = 0, 0

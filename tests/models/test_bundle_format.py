@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stream_vae.core.coverage import Coverage
+from stream_vae.core.log_templates import LogTemplate
 from stream_vae.core.model_spec import Criterion, Feature
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
@@ -230,6 +231,19 @@ def test_kinds_come_back_with_how_they_are_scaled(make_bundle: MakeBundle) -> No
     expected = WindowScorer(bundle, device="cpu").score(windows, times)
     for name in ("value", "contribution", "expected", "expected_std"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_templates_come_back_in_format_3_and_are_of_a_feature(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(features=(Feature(name="login", kind="count"),))
+    template = LogTemplate(
+        id="login", text="login of <*>", example="login of bob", count=3, feature="login"
+    )
+    logs = with_version(replace(bundle, spec=replace(bundle.spec, templates=(template,))))
+    files = encode_bundle(logs)
+    assert decode_bundle(files).spec.templates == (template,)
+    assert logs.spec.version != bundle.spec.version, "other lines are counted"
+    with pytest.raises(BundleError, match="templates: login: found feature 'logout'"):
+        decode_bundle(altered(files, "templates.0.feature", "logout"))
 
 
 @pytest.mark.parametrize("name", ["laplace", "student_t", "gaussian_per_step", "gaussian_unit"])

@@ -1,12 +1,16 @@
 """What an alert says of a window's steps is what made its score."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_vae.core.model_spec import ExpectedWindows, Scores
+from stream_vae.core.feature_words import subject_in_words
+from stream_vae.core.log_templates import LINES, UNSEEN, LogTemplate
+from stream_vae.core.model_spec import ExpectedWindows, Feature, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.windows import WindowBatch
@@ -107,7 +111,7 @@ def test_the_named_step_and_feature_carry_the_largest_part(drawn: list[float]) -
     window = np.array(drawn).reshape(T, F)
     part = np.nan_to_num(WEIGHT[:, None] * SPEC.scaler.transform(window) ** 2)
     share = (part.sum(axis=0) / max(part.sum(), 1e-30)).astype(np.float32)
-    told = build_features(SPEC.features, explanation_of(window), share, F)
+    told = build_features(SPEC, explanation_of(window), share, F)
     observed = {f"f{f}" for f in range(F) if not np.isnan(window[:, f]).all()}
     assert {feature.name for feature in told} == observed, "what was not observed is not named"
     for feature in told:
@@ -120,6 +124,28 @@ def test_the_named_step_and_feature_carry_the_largest_part(drawn: list[float]) -
     assert [feature.contribution for feature in told] == sorted(
         (feature.contribution for feature in told), reverse=True
     )
+
+
+def test_counts_of_lines_say_what_lines_are_wrong_and_how() -> None:
+    """Control: other models say none of it."""
+    names = ("login.3f", UNSEEN, LINES)
+    features = tuple(Feature(name=name, unit="lines", kind="count") for name in names)
+    templates = tuple(
+        LogTemplate(id=f"login.{n}", text=text, example="login of bob", count=n, feature="login.3f")
+        for n, text in ((3, "logout of <*>"), (40, "login of <*>"))
+    )
+    spec = replace(SPEC, features=features[:F], templates=templates)
+    window = np.zeros((T, F))
+    window[-1] = (9.0, 2.0, -4.0)[:F]
+    told = build_features(spec, explanation_of(window), np.full(F, 1 / F, np.float32), F)
+    words = {one.name: (one.direction, one.template, one.example) for one in told}
+    assert words["login.3f"] == ("too_many", "login of <*>", "login of bob")
+    assert words[UNSEEN] == ("unseen", None, None)
+    assert subject_in_words(told[0]) == 'too many lines "login of <*>"'
+    if LINES in words:
+        assert words[LINES] == ("missing", None, None)
+    plain = build_features(SPEC, explanation_of(window), np.full(F, 1 / F, np.float32), F)
+    assert {(one.direction, one.template, one.example) for one in plain} == {(None, None, None)}
 
 
 @given(st.floats(1, 1e9), st.floats(1, 1e9), st.integers(0, T - 1))
@@ -156,7 +182,7 @@ def test_a_feature_is_told_as_its_members_expect_it_together() -> None:
     window[-2, 0] = 1.5
     remembered = np.where([True, False, False], -1.0, window)
     explanation = explanation_of(window, np.zeros((2, F), np.float32), remembered=remembered)
-    told = build_features(SPEC.features, explanation, np.array([0.7, 0.3, 0.0], np.float32), 2)
+    told = build_features(SPEC, explanation, np.array([0.7, 0.3, 0.0], np.float32), 2)
     band = pytest.approx((0.5 + 0.1) / 2)  # the mean of the members' usual distances
     assert [one.name for one in told] == ["f0", "f1"]
     assert [one.expected for one in told] == pytest.approx([-0.5, 0.5])
@@ -175,6 +201,6 @@ def test_a_feature_is_told_as_its_members_expect_it_together() -> None:
 
 def test_a_window_in_which_nothing_was_observed_names_nothing() -> None:
     explanation = explanation_of(np.full((T, F), NAN))
-    assert build_features(SPEC.features, explanation, np.full(F, 1 / F, np.float32), F) == ()
+    assert build_features(SPEC, explanation, np.full(F, 1 / F, np.float32), F) == ()
     assert build_levels(SPEC.features, explanation, (), F) == ()
     assert (explanation.newest_deviation, explanation.largest_deviation) == (0.0, 0.0)

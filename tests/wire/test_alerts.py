@@ -304,7 +304,7 @@ _OF_KINDS = {
 # Added within version 1, so that no reader knows them as required.
 _ADDED: dict[type, set[str]] = {
     AlertEvent: {"deviation", "reason", "duration_s", "opened_by", "levels"},
-    AlertFeature: {*_OF_KINDS, "kind", "deviation", "worst"},
+    AlertFeature: {*_OF_KINDS, "kind", "deviation", "worst", "direction", "template", "example"},
     AlertStep: _OF_KINDS,
 }
 

@@ -89,8 +89,8 @@ class _Table:
         found = _sums(codes, steps, values)
         if found[2].size > MAX_CELLS:
             raise InputFileError(
-                f"more than {MAX_CELLS:,} counts in {len(found[0]):,} steps of {len(self.series):,} "
-                "series so far; expected fewer series or lines, or a longer --step-seconds"
+                f"more than {MAX_CELLS:,} counts so far, in {len(found[0]):,} steps of "
+                f"{len(self.series):,} series; expected fewer series, or a longer --step-seconds"
             )
         return found
 
