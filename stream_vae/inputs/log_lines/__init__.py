@@ -1,0 +1,1 @@
+"""Records of logs to lines, in columns."""

@@ -1,0 +1,189 @@
+"""What a format's reader found in records to lines; shared by all formats of logs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
+from stream_vae.inputs.log_lines.levels import levels_in, levels_of
+from stream_vae.inputs.log_lines.line_patterns import compile_pattern
+from stream_vae.inputs.log_lines.lines import LogLines
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.series_keys import RawKey
+from stream_vae.inputs.timestamps import RawTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundTexts:
+    """E texts of records, as they stand there; each is a line or several."""
+
+    rows: NDArray[np.int64]
+    """(E,) position of each text's record in the batch, ascending."""
+    texts: Sequence[str]
+    """E."""
+    series: Sequence[RawKey] | None = None
+    """As in `LogLines`."""
+    times: Sequence[RawTime] | None = None
+    """As in `LogLines`."""
+    levels: Sequence[Any] | None = None
+    """E, as fields tell them; None: no field does."""
+    templates: Sequence[str] | None = None
+    """As in `LogLines`."""
+    numbers: Sequence[int] | None = None
+    """E numbers, from 1, in their records; None: each record has one text."""
+    sizes: Sequence[int] | None = None
+    """E: how many the record has."""
+    empty: Sequence[int] = ()
+    """Positions of valid records without any text."""
+
+    def take(self, kept: NDArray[np.int64]) -> "FoundTexts":
+        """Return some texts, by position; one may be taken several times."""
+        chosen = kept.tolist()
+        return replace(
+            self,
+            rows=self.rows[kept],
+            texts=[self.texts[i] for i in chosen],
+            series=None if self.series is None else [self.series[i] for i in chosen],
+            times=None if self.times is None else [self.times[i] for i in chosen],
+            levels=None if self.levels is None else [self.levels[i] for i in chosen],
+            templates=None if self.templates is None else [self.templates[i] for i in chosen],
+            numbers=None if self.numbers is None else [self.numbers[i] for i in chosen],
+            sizes=None if self.sizes is None else [self.sizes[i] for i in chosen],
+        )
+
+
+class LineBuilder:
+    """Splits, cleans and reads texts by the operator's choices.
+
+    Args:
+        fmt: The operator's choices.
+
+    Raises:
+        ConfigError: If a pattern is none, has no group, or could take long.
+    """
+
+    def __init__(self, fmt: LogFormat) -> None:
+        self._max_bytes = fmt.max_line_bytes
+        self._split_lines = fmt.split_lines
+        self._is_first_only = fmt.join == "first"
+        self._continues = compile_pattern(
+            fmt.continuation_pattern, "input.continuation_pattern", n_groups=0
+        )
+        self._time = self._series = None
+        if fmt.timestamp_pattern is not None:
+            self._time = compile_pattern(fmt.timestamp_pattern, "input.timestamp_pattern")
+        if fmt.series_pattern is not None:
+            self._series = compile_pattern(fmt.series_pattern, "input.series_pattern")
+
+    def build(self, found: FoundTexts, counts: TextCounts, errors: DecodeErrors) -> LogLines:
+        """Return the lines of a poll.
+
+        Args:
+            found: What its records hold.
+            counts: What was changed in them so far.
+            errors: Of what the reader rejected.
+        """
+        every = np.union1d(found.rows, np.array(found.empty, dtype=np.int64))
+        if self._split_lines:
+            found = self._split(found, counts)
+        n_found = len(found.texts)
+        texts = clean_texts(found.texts, self._max_bytes, counts, first_only=self._is_first_only)
+        found = replace(found, texts=texts)
+        if "" in texts:
+            found = found.take(np.flatnonzero([text != "" for text in texts]))
+            texts = list(found.texts)
+        lost = np.setdiff1d(every, found.rows).tolist()
+        return LogLines(
+            index=found.rows,
+            series=self._series_of(found),
+            times=self._times_of(found),
+            texts=texts,
+            levels=_levels(found),
+            templates=None if found.templates is None else list(found.templates),
+            elements=_elements(found),
+            ignored=[row for row in lost if row not in errors],
+            n_empty=n_found - len(texts),
+            n_cut=counts.n_cut,
+            n_replaced=counts.n_replaced,
+            n_continuation=counts.n_continuation,
+        )
+
+    def _split(self, found: FoundTexts, counts: TextCounts) -> FoundTexts:
+        """Return a text for each line and those that belong to it."""
+        if not any("\n" in text for text in found.texts):
+            return found
+        origins: list[int] = []
+        texts: list[str] = []
+        for origin, text in enumerate(found.texts):
+            own = self._lines_of(text, counts)
+            texts += own
+            origins += [origin] * len(own)
+        return replace(found.take(np.array(origins, dtype=np.int64)), texts=texts)
+
+    def _lines_of(self, text: str, counts: TextCounts) -> list[str]:
+        """Return the lines of a text; those that belong to one before are joined or left out."""
+        lines: list[str] = []
+        for line in text.removesuffix("\n").split("\n"):
+            if not line.strip():
+                lines.append("")
+            elif lines and lines[-1] and self._continues.matches(line):
+                counts.n_continuation += 1
+                if not self._is_first_only:
+                    lines[-1] += f" {line.strip()}"
+            else:
+                lines.append(line)
+        return lines
+
+    def _times_of(self, found: FoundTexts) -> Sequence[RawTime] | None:
+        if self._time is None:
+            return found.times
+        times = [groups[0] if groups else None for groups in map(self._time.find, found.texts)]
+        return _carried_on(times, found.rows) if self._split_lines else times
+
+    def _series_of(self, found: FoundTexts) -> Sequence[RawKey] | None:
+        if self._series is None:
+            return found.series
+        names = ["/".join(groups) or None for groups in map(self._series.find, found.texts)]
+        return _carried_on(names, found.rows) if self._split_lines else names
+
+
+def _carried_on(column: list[str | None], rows: NDArray[np.int64]) -> list[str | None]:
+    """Return what each line tells, or else the line before it in its record."""
+    if None not in column:
+        return column
+    carried, before = [], -1
+    last: str | None = None
+    for row, value in zip(rows.tolist(), column, strict=True):
+        last = value if value is not None or row != before else last
+        before = row
+        carried.append(last)
+    return carried
+
+
+def _levels(found: FoundTexts) -> NDArray[np.int8]:
+    if found.levels is None:
+        return levels_in(found.texts)
+    levels = levels_of(found.levels)
+    untold = np.flatnonzero(levels == 0)
+    if len(untold):
+        levels[untold] = levels_in([found.texts[i] for i in untold.tolist()])
+    return levels
+
+
+def _elements(found: FoundTexts) -> Any:
+    """Return what `LogLines.elements` is."""
+    numbers, sizes, rows = found.numbers, found.sizes, found.rows
+    if numbers is not None and sizes is not None:
+        return lambda position: ([numbers[position]], sizes[position])
+    if not (rows[1:] == rows[:-1]).any():
+        return None
+
+    def of_record(position: int) -> tuple[list[int], int]:
+        first, end = np.searchsorted(rows, [rows[position], rows[position] + 1]).tolist()
+        return [position - first + 1], end - first
+
+    return of_record

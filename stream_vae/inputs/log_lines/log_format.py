@@ -1,0 +1,57 @@
+"""Settings of the input formats of logs."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from stream_vae.inputs.reading_format import ReadingFormat
+
+LogInputFormat = Literal["log_lines", "log_events", "otlp_logs_proto", "otlp_logs_json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFormat(ReadingFormat):
+    """Where a record of a log keeps its line, its level, its time and its series."""
+
+    message_field: str | None = None
+    """Field (dotted path allowed) of the line in a log that is JSON (Fluent Bit and Docker: `log`;
+    Vector and Filebeat: `message`); `a|b` is b where a finds nothing. Unset, a record is the line
+    itself."""
+
+    level_field: str | None = None
+    """Field (dotted path allowed) of the level: a word, a number of syslog (0 to 7), or one of pino
+    (10 to 60). Unset, or where it tells none, the line's own (`ERROR`, `[error]`, `level=error`,
+    `<11>`, `E0304`)."""
+
+    event_field: str | None = None
+    """Field (dotted path allowed) of the id or template of an event that is parsed already; `a|b`
+    is b where a finds nothing. `log_events` takes `template|event_id` where it is unset, and
+    OpenTelemetry's logs `attributes.log\\.record\\.template`."""
+
+    timestamp_pattern: str | None = None
+    """Regular expression whose first group is the time within a line (`^(\\S+ \\S+) `), which
+    `input.timestamp_format` and `input.timestamp_zone` read; unset, the time is that of
+    `input.timestamp_field` in JSON, else Kafka's time of the record."""
+
+    series_pattern: str | None = None
+    """Regular expression whose groups, joined by `/`, name the series within a line
+    (`^\\S+ \\S+ \\S+ (\\S+) ` is the host in a line of syslog); unset, `input.series_field` in
+    JSON, else the Kafka key does."""
+
+    max_line_bytes: Annotated[int, Ge(64), Le(1_048_576)] = 16_384
+    """Longer lines are cut there and counted."""
+
+    split_lines: bool = False
+    """A record holds several lines, each of which counts. Else what follows the first line of a
+    record belongs to it, as a stack trace does. Lines of different records are never joined."""
+
+    continuation_pattern: str = (
+        r"\s|at |\.\.\. [0-9]|Caused by:|Traceback \(most recent|\}|"
+        r"[A-Za-z_.$]{1,200}(?:Error|Exception|Interrupt)(?::|$)"
+    )
+    """With `input.split_lines`: how lines begin that belong to the line before them."""
+
+    join: Literal["first", "all"] = "first"
+    """What is kept of a line and those that belong to it: the `first`, so that stack traces of
+    every depth are one template, or `all`, on one line."""

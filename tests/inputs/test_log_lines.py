@@ -1,0 +1,205 @@
+"""Records of logs, as shippers write them, become lines or dead letters."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.log_lines.levels import LEVELS, levels_in
+from stream_vae.inputs.log_lines.lines import LineReader, LogLines
+from stream_vae.inputs.log_lines.log_format import LogFormat, LogInputFormat
+from stream_vae.inputs.log_lines.readers import build_line_reader
+from tests.inputs.polls import poll_of
+
+AT = "2025-03-04T13:00:07.250Z"
+TRACE = "ERROR lost\n  File 'a.py'\nValueError: b\n\nINFO on\n"
+
+
+def reader_of(name: LogInputFormat = "log_lines", **settings: Any) -> LineReader:
+    return build_line_reader(name, LogFormat(**settings))
+
+
+def read(reader: LineReader, values: Sequence[bytes | None]) -> tuple[LogLines, dict[int, str]]:
+    """Return the lines of a poll, and of each record that is rejected why."""
+    errors = DecodeErrors()
+    lines = reader.read(poll_of(values), errors)
+    return lines, {one.index: f"{one.reason}: {one.detail}" for one in errors.rejections()}
+
+
+def content(lines: LogLines) -> list[tuple[Any, ...]]:
+    """Return text, level, series, time and template of each line."""
+    n = len(lines.texts)
+    levels = [LEVELS[level] for level in lines.levels.tolist()]
+    columns = (lines.series, lines.times, lines.templates)
+    others = [[None] * n if column is None else column for column in columns]
+    return list(zip(lines.texts, levels, *others, strict=True))
+
+
+def as_json(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+BEATS = {"@timestamp": AT, "message": "down", "host": {"name": "web-1"}, "log.level": "Error"}
+EVENT = {"timestamp": AT, "Template": "took <*> ms", "Content": "took 3 ms", "Level": 4}
+SHIPPERS: dict[str, tuple[bytes, dict[str, Any], tuple[Any, ...]]] = {
+    "a line": (b"INFO started in 3 ms\r\n", {}, ("INFO started in 3 ms", "info", None, None, None)),
+    "Docker": (
+        as_json(log="level=warn full\n", stream="stderr", time=AT),
+        {"message_field": "message|log", "timestamp_field": "time"},
+        ("level=warn full", "warn", None, AT, None),
+    ),
+    "Filebeat": (
+        as_json(**BEATS),
+        {
+            "message_field": "message",
+            "level_field": "log.level",
+            "timestamp_field": "@timestamp",
+            "series_field": "host.name",
+        },
+        ("down", "error", "web-1", AT, None),
+    ),
+    "a parser of events": (
+        as_json(**EVENT),
+        {
+            "name": "log_events",
+            "event_field": "EventId|Template",
+            "message_field": "Content",
+            "level_field": "Level",
+        },
+        ("took 3 ms", "warn", None, AT, "took <*> ms"),
+    ),
+    "a parser without lines": (
+        as_json(timestamp=AT, event_id=7),
+        {"name": "log_events"},
+        ("7", "none", None, AT, "7"),
+    ),
+    "time and series in the line": (
+        b"081109 203615 web-1 db: FATAL gone",
+        {"timestamp_pattern": r"^(\d{6} \d{6})", "series_pattern": r"^\S+ \S+ (\S+) (\S+):"},
+        ("081109 203615 web-1 db: FATAL gone", "fatal", "web-1/db", "081109 203615", None),
+    ),
+}
+
+
+@pytest.mark.parametrize("shipper", SHIPPERS)
+def test_the_line_of_a_shipper_is_read(shipper: str) -> None:
+    value, settings, expected = SHIPPERS[shipper]
+    lines, rejected = read(reader_of(**settings), [value])
+    assert rejected == {}
+    assert content(lines) == [expected]
+
+
+BAD: dict[str, tuple[bytes, list[str], dict[str, int]]] = {
+    "bytes that are not UTF-8": (b"caf\xe9 \xff", ["caf� �"], {"n_replaced": 2}),
+    "a long line": (b"x" * 99 + "é".encode(), ["x" * 99], {"n_cut": 1}),
+    "a long line of spaces": (b" " * 200 + b"x" + b" " * 200, ["x"], {}),
+    "colours": (b"\x1b[1;31mred\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x07", ["red link"], {}),
+    "control characters": ("a\x00\x7f\tb\x85c\ufeff\x9b2J".encode(), ["a b c"], {}),
+    "an empty line": (b" \r\n\t", [], {"n_empty": 1}),
+    "nothing but colours": (b"\x1b[0m", [], {"n_empty": 1}),
+    "a stack trace": (TRACE.encode(), ["ERROR lost"], {"n_continuation": 4}),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("is_json", [False, True])
+def test_what_is_wrong_with_a_line_is_mended_and_counted(case: str, is_json: bool) -> None:
+    value, texts, counts = BAD[case]
+    reader = reader_of(max_line_bytes=100)
+    if is_json:
+        reader = reader_of(max_line_bytes=100, message_field="log")
+        quoted = json.dumps(value.decode("latin-1"), ensure_ascii=False).encode("latin-1")
+        value = b'{"log": %s}' % quoted
+    lines, rejected = read(reader, [value, None])
+    assert (lines.texts, [*rejected]) == (texts, [1])
+    found = {name: getattr(lines, name) for name in ("n_replaced", "n_cut", "n_empty")}
+    found["n_continuation"] = lines.n_continuation
+    assert found == {"n_replaced": 0, "n_cut": 0, "n_empty": 0, "n_continuation": 0, **counts}
+    assert list(lines.ignored) == ([] if texts else [0])
+
+
+def test_lines_of_a_record_are_split_with_what_belongs_to_each() -> None:
+    for join, first in (("first", "ERROR lost"), ("all", "ERROR lost File 'a.py' ValueError: b")):
+        reader = reader_of(split_lines=True, join=join)
+        lines, rejected = read(reader, [b"one", TRACE.encode(), b"x" * 1_048_577])
+        assert lines.texts == ["one", first, "INFO on"]
+        assert lines.index.tolist() == [0, 1, 1]
+        assert (lines.n_continuation, lines.n_empty) == (2, 1)
+        assert rejected[2].startswith("too_large")
+        assert lines.elements is not None
+        assert [lines.elements(k) for k in range(3)] == [([1], 1), ([1], 2), ([2], 2)]
+
+
+def test_json_without_its_line_is_a_dead_letter_that_names_its_fields() -> None:
+    reader = reader_of(message_field="log|message")
+    values = [as_json(msg="x", host={"ip": 1}), as_json(log="y"), as_json(log=None), b"no json"]
+    lines, rejected = read(reader, values)
+    assert lines.texts == ["y"]
+    assert "no field log or message; found msg, host.ip" in rejected[0]
+    assert rejected[0].startswith("line_missing")
+    assert rejected[2].startswith("line_missing")
+    assert rejected[3].startswith("not_json")
+
+
+LEVELS_OF_LINES = {
+    "2015-07-29 17:41:44,747 - WARN  [QuorumPeer] - Notification": "warn",
+    "[Sun Dec 04 04:47:44 2005] [error] mod_jk child in error state 6": "error",
+    "03-17 16:13:38.811  1702  2395 D WindowManager: printFreezing": "debug",
+    "<11>Dec 10 06:55:46 web-1 db[1]: gone": "error",
+    "<192>gone": "none",
+    "I0304 13:00:07.250123       1 server.go:12] up": "info",
+    "E/ActivityManager( 1): ANR": "error",
+    "Warning: full": "warn",
+    'time="x" level=fatal msg="gone"': "fatal",
+    "WARNING:root:full": "warn",
+    "2025-03-04T13:00:07Z INFORMATION up": "info",
+    "an error occurred in INFO_FILE of ERRORS": "none",
+    "x" * 128 + " ERROR too late": "none",
+    "ERROR": "error",
+    "é ERR ü": "error",
+}
+
+
+def test_lines_tell_their_levels_whatever_stands_beside_them() -> None:
+    lines = list(LEVELS_OF_LINES)
+    assert [LEVELS[code] for code in levels_in(lines)] == list(LEVELS_OF_LINES.values())
+    assert [LEVELS[int(levels_in([line])[0])] for line in lines] == list(LEVELS_OF_LINES.values())
+
+
+READERS = [
+    reader_of(max_line_bytes=64),
+    reader_of(split_lines=True, max_line_bytes=64, timestamp_pattern=r"(\d+)", join="all"),
+    reader_of(message_field="m|log", level_field="level", event_field="e", max_line_bytes=64),
+    reader_of(message_field="m", records_path="logs", split_lines=True),
+    reader_of("log_events", message_field="m"),
+]
+_PIECES = [b"\n", b"\r\n", b"\x1b[3", b"m", b"\xff", "é".encode(), b" at x", b"<11>", b"E0304 "]
+_SIGNS = st.lists(st.sampled_from([*_PIECES, b"ERROR", b"x" * 40]), max_size=9).map(b"".join)
+_TEXTS = st.sampled_from(["a", "7", "\x1b[0m", "é\n\n at b", "\ud800", "", "error: x"])
+_FIELDS = st.dictionaries(
+    st.sampled_from(["m", "log", "level", "e", "template", "logs", "timestamp"]),
+    _TEXTS | st.none() | st.integers() | st.lists(st.fixed_dictionaries({"m": _TEXTS}) | _TEXTS),
+)
+_JSON = _FIELDS.map(lambda found: json.dumps(found).encode())
+VALUES = st.lists(st.none() | st.binary() | _JSON | _SIGNS, max_size=6)
+
+
+@given(values=VALUES, which=st.sampled_from(range(len(READERS))))
+def test_any_bytes_are_lines_or_a_dead_letter_by_themselves(
+    values: list[bytes | None], which: int
+) -> None:
+    lines, rejected = read(READERS[which], values)
+    assert {*lines.index.tolist(), *rejected, *lines.ignored} == set(range(len(values)))
+    alone = [read(READERS[which], [value]) for value in values]
+    assert content(lines) == [line for each, _ in alone for line in content(each)]
+    assert rejected == {row: why[0] for row, (_, why) in enumerate(alone) if why}
+    for name in ("n_cut", "n_replaced", "n_empty", "n_continuation"):
+        assert getattr(lines, name) == sum(getattr(each, name) for each, _ in alone)
+    for text in lines.texts:
+        assert 0 < len(text.encode()) <= 16_384
+        assert text == text.strip()
+        assert not any(ord(sign) < 32 or 127 <= ord(sign) < 160 for sign in text)
