@@ -42,3 +42,23 @@ def compare(
     from stream_vae.commands.jobs.model_compare import compare_bundles
 
     compare_bundles(first, second, input_files, config)
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Folder or URL of a bundle.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Folder or URL to write it to.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the bundle that is there.")
+    ] = False,
+) -> None:
+    """Copy a bundle between folders and object stores, if it is whole.
+
+    s3://, gs:// and az:// need the extra `store`, as https:// does, which is read only. Stores take
+    credentials from the variables that their own tools read.
+
+    Example: stream-vae model copy s3://models/pumps/2026-01-01 bundle/
+    """
+    from stream_vae.commands.jobs.model_copy import copy_bundle
+
+    copy_bundle(source, target, force=force)

@@ -1,159 +1,137 @@
-"""The kustomize base renders, fits Kubernetes' schemas, and agrees with the daemon's settings."""
+"""Base, components and overlays render, fit strict schemas, and agree with the settings."""
 
 import copy
-import shutil
-import subprocess
-import tempfile
+import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from stream_vae.settings import Settings, load_settings
+from stream_vae.cli import build_app
+from stream_vae.settings import Settings
+from tests.deploy.manifests import (
+    KUSTOMIZE,
+    Document,
+    containers,
+    dangling,
+    kustomized,
+    mounts_of,
+    only,
+    pod_template,
+    pods,
+    security_faults,
+    settings_of,
+    values_of,
+)
+from tests.deploy.strict_schemas import NEWEST, OLDEST, check
 
-ROOT = Path(__file__).parents[2]
-BASE = ROOT / "deploy" / "kustomize" / "base"
-KUBECTL = shutil.which("kubectl")
-# The oldest release that knows every field, and the newest whose schemas are at hand.
-RELEASES = ("1.31", kubernetes_validate.latest_version())
+# On one worker: renderings and schemas are kept.
+pytestmark = pytest.mark.xdist_group("deploy")
 
-Document = dict[str, Any]
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
-
-def read_sources() -> list[Document]:
-    """The documents as they are written, where there is no kubectl to render them."""
-    kustomization = yaml.safe_load((BASE / "kustomization.yaml").read_text(encoding="utf-8"))
-    documents = [
-        yaml.safe_load((BASE / name).read_text(encoding="utf-8"))
-        for name in kustomization["resources"]
-    ]
-    for generator in kustomization["configMapGenerator"]:
-        data = {name: (BASE / name).read_text(encoding="utf-8") for name in generator["files"]}
-        documents.append(
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": generator["name"], **generator["options"]},
-                "data": data,
-            }
-        )
-    return documents
-
-
-def render() -> list[Document]:
-    done = subprocess.run(
-        [str(KUBECTL), "kustomize", str(BASE)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+RENDERINGS = {
+    "base": ("base",),
+    "dev": ("overlays/dev",),
+    "prod": ("overlays/prod",),
+    "bundle-image": ("base", "bundle-image"),
+    "shared": ("base", "bundle-shared-claim", "training", "strimzi"),
+    "all": (
+        "base", "bundle-store", "training", "training-store", "gpu", "keda", "strimzi",
+        "keda-strimzi", "network-policy",
+    ),
+}  # fmt: skip
 
 
-DOCUMENTS = render() if KUBECTL else read_sources()
+@pytest.fixture(params=sorted(RENDERINGS))
+def documents(request: pytest.FixtureRequest) -> tuple[Document, ...]:
+    return kustomized(*RENDERINGS[request.param])
 
 
-def one(kind: str) -> Document:
-    (found,) = (document for document in DOCUMENTS if document["kind"] == kind)
-    return copy.deepcopy(found)
+@pytest.fixture
+def base() -> tuple[Document, ...]:
+    return kustomized("base")
 
 
-def pod_spec() -> Document:
-    spec: Document = one("StatefulSet")["spec"]["template"]["spec"]
+@pytest.fixture
+def everything() -> tuple[Document, ...]:
+    return kustomized(*RENDERINGS["all"])
+
+
+def daemon(documents: Sequence[Document]) -> Document:
+    spec: Document = only(documents, "StatefulSet")["spec"]["template"]["spec"]
     return spec
 
 
-def container() -> Document:
-    (only,) = pod_spec()["containers"]
-    assert isinstance(only, dict)
-    return only
+def container(documents: Sequence[Document]) -> Document:
+    (found,) = daemon(documents)["containers"]
+    assert isinstance(found, dict)
+    return found
 
 
-def settings_in_the_pod() -> Settings:
-    """Load what the pod would: the ConfigMap's file and the variables of the container."""
-    (text,) = one("ConfigMap")["data"].values()
-    variables = {each["name"]: each.get("value", "stream-vae-0") for each in container()["env"]}
-    del variables["STREAM_VAE_SECRETS_DIR"]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "stream-vae.yaml"
-        file.write_text(text, encoding="utf-8")
-        return load_settings(file, environ=variables).settings
+def settings(documents: Sequence[Document]) -> Settings:
+    return settings_of(daemon(documents), documents)
 
 
-def security_faults(spec: Document) -> set[str]:
-    """What the "restricted" Pod Security Standard would refuse in a pod."""
-    faults = {key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)}
-    allowed = {"name", "configMap", "emptyDir", "secret", "persistentVolumeClaim", "projected"}
-    if any(not set(volume) <= allowed for volume in spec.get("volumes", [])):
-        faults.add("volumes")
-    for each in [*spec["containers"], *spec.get("initContainers", [])]:
-        faults |= container_faults(each, spec.get("securityContext", {}))
-    return faults
+def test_every_component_is_in_one_of_the_renderings() -> None:
+    rendered = {component for _, *components in RENDERINGS.values() for component in components}
+    assert rendered == {path.name for path in (KUSTOMIZE / "components").iterdir()}
 
 
-def container_faults(each: Document, pod: Document) -> set[str]:
-    own = each.get("securityContext", {})
-    both = {**pod, **own}
-    capabilities = own.get("capabilities", {})
-    refused = {
-        "privileged": bool(own.get("privileged")),
-        "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is not False,
-        "capabilities": capabilities.get("drop") != ["ALL"] or bool(capabilities.get("add")),
-        "runAsNonRoot": both.get("runAsNonRoot") is not True or both.get("runAsUser") == 0,
-        "seccompProfile": both.get("seccompProfile") != {"type": "RuntimeDefault"},
-        "hostPort": any("hostPort" in port for port in each.get("ports", [])),
-    }
-    return {name for name, is_refused in refused.items() if is_refused}
+def test_every_document_fits_its_strict_schema(documents: Sequence[Document]) -> None:
+    for document in documents:
+        check(document)
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed; the sources are checked")
-def test_kubectl_renders_what_is_written() -> None:
-    rendered = {
-        (document["kind"], document["metadata"]["labels"]["app.kubernetes.io/name"])
-        for document in render()
-    }
-    written = {(document["kind"], "stream-vae") for document in read_sources()}
-    assert rendered == written
-
-
-def test_the_pieces_are_there() -> None:
-    assert sorted(document["kind"] for document in DOCUMENTS) == [
-        "ConfigMap",
-        "PersistentVolumeClaim",
-        "PodDisruptionBudget",
-        "Service",
-        "StatefulSet",
-    ]
-
-
-@pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document["kind"])
-def test_every_document_fits_the_strict_schema(document: Document, release: str) -> None:
-    kubernetes_validate.validate(document, release, strict=True)
+def test_the_base_fits_an_older_release(base: Sequence[Document]) -> None:
+    for document in base:
+        kubernetes_validate.validate(document, OLDEST, strict=True)
 
 
 @pytest.mark.parametrize(
-    "path", [("spec", "replica"), ("spec", "template", "spec", "containers", 0, "livenesProbe")]
+    ("kind", "path", "value"),
+    [
+        ("StatefulSet", ("spec", "replica"), 3),
+        ("StatefulSet", ("spec", "replicas"), "3"),
+        ("StatefulSet", ("spec", "template", "spec", "containers", 0, "livenesProbe"), {}),
+        ("StatefulSet", ("spec", "template", "spec", "topologySpreadConstraints", 0, "skew"), 1),
+        ("PodDisruptionBudget", ("spec", "maxUnavailible"), 1),
+        ("NetworkPolicy", ("spec", "egress", 0, "port"), 53),
+        ("CronJob", ("spec", "jobTemplate", "spec", "template", "spec", "volume"), []),
+        ("Job", ("spec", "backoffLimit"), "one"),
+        ("ScaledObject", ("spec", "maxReplicas"), 6),
+        ("ScaledObject", ("spec", "triggers", 0, "metadata", "lagThreshold"), 10000),
+        ("TriggerAuthentication", ("spec", "secretTargetRef", 0, "secret"), "x"),
+        ("KafkaTopic", ("spec", "partition"), 6),
+        ("KafkaUser", ("spec", "authorization", "acls", 0, "operation"), "Read"),
+        ("KafkaUser", ("spec", "authorization", "acls", 0, "operations"), ["read"]),
+    ],
 )
-def test_a_misspelt_field_would_be_noticed(path: tuple[str | int, ...]) -> None:
+def test_a_fault_would_be_noticed(
+    kind: str, path: tuple[str | int, ...], value: object, everything: Sequence[Document]
+) -> None:
     """Control for the schemas."""
-    document = one("StatefulSet")
+    found = next(document for document in everything if document["kind"] == kind)
+    document = copy.deepcopy(found)
     place: Any = document
     for key in path[:-1]:
         place = place[key]
-    place[path[-1]] = {}
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(document, RELEASES[-1], strict=True)
+    place[path[-1]] = value
+    with pytest.raises((kubernetes_validate.ValidationError, jsonschema.ValidationError)):
+        check(document, NEWEST)
 
 
-def test_the_pod_passes_the_restricted_standard() -> None:
-    assert security_faults(pod_spec()) == set()
-    assert container()["securityContext"]["readOnlyRootFilesystem"] is True
-    assert pod_spec()["automountServiceAccountToken"] is False
+def test_every_pod_passes_the_restricted_standard(documents: Sequence[Document]) -> None:
+    for spec in pods(documents):
+        assert security_faults(spec) == set()
+        assert spec["automountServiceAccountToken"] is False
+        assert all(each["securityContext"]["readOnlyRootFilesystem"] for each in containers(spec))
 
 
 @pytest.mark.parametrize(
@@ -167,31 +145,61 @@ def test_the_pod_passes_the_restricted_standard() -> None:
         ("pod", "seccompProfile", {"type": "Unconfined"}, "seccompProfile"),
     ],
 )
-def test_a_careless_pod_would_be_refused(level: str, key: str, value: object, fault: str) -> None:
+def test_a_careless_pod_would_be_refused(
+    level: str, key: str, value: object, fault: str, base: Sequence[Document]
+) -> None:
     """Control for the standard."""
-    spec = pod_spec()
+    spec = copy.deepcopy(daemon(base))
     owner = spec["containers"][0] if level == "container" else spec
     owner["securityContext"][key] = value
     assert security_faults(spec) == {fault}
 
 
-def test_the_mounted_configuration_can_be_used() -> None:
-    settings = settings_in_the_pod()
-    assert settings.kafka.instance_id == "stream-vae-0"
-    assert settings.http.enabled
+@pytest.mark.parametrize("overlay", ["dev", "prod"])
+def test_an_overlay_has_a_namespace_that_enforces_the_standard(overlay: str) -> None:
+    documents = kustomized(f"overlays/{overlay}")
+    namespace = only(documents, "Namespace")["metadata"]
+    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for document in documents:
+        if document["kind"] != "Namespace":
+            assert document["metadata"]["namespace"] == namespace["name"]
 
 
-def test_the_mounted_configuration_is_the_example() -> None:
-    """What configs/sensors.yaml says about detection and topics is said here too."""
-    example = load_settings(ROOT / "configs" / "sensors.yaml", environ={}).settings
-    mounted = settings_in_the_pod()
-    for section in ("detector", "input", "output", "detect"):
-        assert getattr(mounted, section) == getattr(example, section)
+def test_what_pods_name_is_there(documents: Sequence[Document]) -> None:
+    assert dangling(documents) == set()
 
 
-def test_probes_and_service_reach_the_port_that_is_served() -> None:
-    http = settings_in_the_pod().http
-    ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+def test_a_name_that_nothing_has_would_be_noticed(base: Sequence[Document]) -> None:
+    """Control."""
+    without = [each for each in base if each["kind"] != "PersistentVolumeClaim"]
+    assert dangling(without) == {"PersistentVolumeClaim stream-vae-bundle"}
+
+
+def test_the_mounted_configuration_can_be_used(documents: Sequence[Document]) -> None:
+    for spec in pods(documents):
+        found = settings_of(spec, documents)
+        assert found.kafka.bootstrap_servers != "localhost:9092"
+        assert Path("/bundle") in found.bundle.path.parents
+
+
+def test_commands_are_those_of_the_program(documents: Sequence[Document]) -> None:
+    """What is there may be `train --config … --bundle …`; the image's own command is elsewhere."""
+    for spec in pods(documents):
+        for arguments in (each["args"] for each in containers(spec) if "args" in each):
+            options = {word for word in arguments if word.startswith("--")}
+            assert options <= options_of(*arguments[: 2 if arguments[0] == "model" else 1])
+
+
+@cache
+def options_of(*command: str) -> set[str]:
+    result = CliRunner().invoke(build_app(), [*command, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    return set(re.findall(r"--[a-z-]+", re.sub(r"\x1b\[[0-9;]*m", "", result.output)))
+
+
+def test_probes_and_service_reach_the_port_that_is_served(base: Sequence[Document]) -> None:
+    http = settings(base).http
+    ports = {port["name"]: port["containerPort"] for port in container(base)["ports"]}
     assert http.host == "0.0.0.0"  # noqa: S104 -- the pod's own network, for the cluster's probes
     assert ports == {"metrics": http.port}
     for name, path in (
@@ -199,65 +207,188 @@ def test_probes_and_service_reach_the_port_that_is_served() -> None:
         ("livenessProbe", "/livez"),
         ("readinessProbe", "/readyz"),
     ):
-        assert container()[name]["httpGet"] == {"path": path, "port": "metrics"}
-    (service_port,) = one("Service")["spec"]["ports"]
+        assert container(base)[name]["httpGet"] == {"path": path, "port": "metrics"}
+    (service_port,) = only(base, "Service")["spec"]["ports"]
     assert (service_port["port"], service_port["targetPort"]) == (http.port, "metrics")
-    annotations = one("StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+    annotations = only(base, "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(http.port)
 
 
-def test_startup_may_take_five_minutes() -> None:
-    probe = container()["startupProbe"]
+def test_startup_may_take_five_minutes(base: Sequence[Document]) -> None:
+    probe = container(base)["startupProbe"]
     assert probe["failureThreshold"] * probe["periodSeconds"] >= 300
 
 
-def test_the_cluster_waits_longer_than_the_shutdown_takes() -> None:
-    deadline = settings_in_the_pod().shutdown_deadline_s
-    assert pod_spec()["terminationGracePeriodSeconds"] > deadline
+def test_the_cluster_waits_longer_than_the_shutdown_takes(documents: Sequence[Document]) -> None:
+    deadline = settings(documents).shutdown_deadline_s
+    assert daemon(documents)["terminationGracePeriodSeconds"] > deadline
 
 
-def test_each_pod_has_an_identity_of_its_own() -> None:
+def test_the_memory_limit_holds_libraries_and_state(documents: Sequence[Document]) -> None:
+    limit = container(documents)["resources"]["limits"]["memory"]
+    unit = {"Gi": 1024.0, "Mi": 1.0}[limit[-2:]]
+    assert float(limit[:-2]) * unit >= settings(documents).state.memory_budget_mb + 700
+
+
+@pytest.mark.parametrize("name", ["base", "dev", "prod", "bundle-image", "shared"])
+def test_each_pod_has_an_identity_of_its_own(name: str) -> None:
     """Two live daemons with one instance id would fence each other for ever."""
-    variables = {each["name"]: each for each in container()["env"]}
+    documents = kustomized(*RENDERINGS[name])
+    variables = {each["name"]: each for each in container(documents)["env"]}
     source = variables["STREAM_VAE_KAFKA__INSTANCE_ID"]["valueFrom"]
     assert source == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
-def test_everything_that_is_mounted_exists() -> None:
-    volumes = {volume["name"]: volume for volume in pod_spec()["volumes"]}
-    mounts = {mount["name"]: mount for mount in container()["volumeMounts"]}
-    assert set(volumes) == set(mounts)
-    assert volumes["config"]["configMap"]["name"] == one("ConfigMap")["metadata"]["name"]
-    claim = volumes["bundle"]["persistentVolumeClaim"]
-    assert claim == {
-        "claimName": one("PersistentVolumeClaim")["metadata"]["name"],
-        "readOnly": True,
+def test_pods_that_come_and_go_have_none(everything: Sequence[Document]) -> None:
+    """A fixed name would keep the partitions of a pod that is scaled down until it times out."""
+    assert "STREAM_VAE_KAFKA__INSTANCE_ID" not in values_of(container(everything))
+    assert "replicas" not in only(everything, "StatefulSet")["spec"]
+    found = settings(everything)
+    (trigger,) = only(everything, "ScaledObject")["spec"]["triggers"]
+    said = trigger["metadata"]
+    assert said["bootstrapServers"] == found.kafka.bootstrap_servers
+    assert said["consumerGroup"] == found.kafka.group_id
+    assert said["topic"] == found.input.topic
+    assert said["offsetResetPolicy"] == found.kafka.start
+    topic = topics(everything)[found.input.topic]
+    assert only(everything, "ScaledObject")["spec"]["maxReplicaCount"] == topic["partitions"]
+
+
+def topics(documents: Sequence[Document]) -> dict[str, Any]:
+    found = (each for each in documents if each["kind"] == "KafkaTopic")
+    return {each["spec"].get("topicName", each["metadata"]["name"]): each["spec"] for each in found}
+
+
+@pytest.mark.parametrize("name", ["prod", "all"])
+def test_strimzi_makes_the_topics_that_the_daemon_uses(name: str) -> None:
+    documents = kustomized(*RENDERINGS[name])
+    found, made = settings(documents), topics(documents)
+    changelog = f"{found.kafka.group_id}-changelog"
+    outputs = {
+        found.output.alerts_topic,
+        found.output.dead_letter_topic,
+        found.output.late_topic,
     }
-    assert mounts["bundle"]["mountPath"] == str(settings_in_the_pod().bundle.path)
-    assert volumes["secrets"]["secret"]["optional"] is True
-    secrets_dir = next(e for e in container()["env"] if e["name"] == "STREAM_VAE_SECRETS_DIR")
-    assert mounts["secrets"]["mountPath"] == secrets_dir["value"]
+    assert set(made) == {found.input.topic, changelog} | outputs
+    assert made[changelog]["config"]["cleanup.policy"] == "compact"
+    assert made[changelog]["partitions"] == made[found.input.topic]["partitions"]
+    assert {made[topic]["config"]["cleanup.policy"] for topic in outputs} == {"delete"}
 
 
-def test_only_the_scratch_volume_is_writable() -> None:
-    writable = [m["mountPath"] for m in container()["volumeMounts"] if not m.get("readOnly")]
+@pytest.mark.parametrize("name", ["prod", "all"])
+def test_the_user_has_the_rights_of_the_readme_and_no_others(name: str) -> None:
+    """But for Create: the topics are there."""
+    documents = kustomized(*RENDERINGS[name])
+    found = settings(documents)
+    places = {
+        "<input.topic>": found.input.topic,
+        "<output.alerts_topic>": found.output.alerts_topic,
+        "<output.dead_letter_topic>": found.output.dead_letter_topic,
+        "<output.late_topic>": found.output.late_topic,
+        "<state.topic>": f"{found.kafka.group_id}-changelog",
+        "<kafka.group_id>": found.kafka.group_id,
+        "<kafka.group_id>.": f"{found.kafka.group_id}.",
+    }
+    rows = re.findall(
+        r"^\| (topic|group|transactional id) `(\S+)`(, prefixed)? \| (.+) \|$", README, re.MULTILINE
+    )
+    assert len(rows) == len(places)
+    asked = {
+        (kind, places[name], "prefix" if prefixed else "literal"): set(words.split(", "))
+        - {"Create"}
+        for kind, name, prefixed, words in rows
+    }
+    user = only(documents, "KafkaUser")["spec"]["authorization"]["acls"]
+    given = {}
+    for acl in user:
+        of = acl["resource"]
+        kind = of["type"].replace("transactionalId", "transactional id")
+        given[kind, of["name"], of["patternType"]] = set(acl["operations"])
+    assert given == asked
+    assert found.kafka.sasl_username == only(documents, "KafkaUser")["metadata"]["name"]
+
+
+def test_training_reads_the_topic_and_writes_where_the_daemon_looks(
+    documents: Sequence[Document],
+) -> None:
+    for spec in pods(documents):
+        for each in containers(spec):
+            arguments = each.get("args", ["run"])
+            if arguments[0] == "train":
+                found = settings_of(spec, documents)
+                assert arguments[arguments.index("--from-topic") + 1] == found.input.topic
+            if "BUNDLE_TARGET" in values_of(each):
+                (daemons,) = (one for one in pods(documents) if "topologySpreadConstraints" in one)
+                sources = [
+                    values_of(one).get("BUNDLE_URL", str(settings(documents).bundle.path))
+                    for one in containers(daemons)
+                ]
+                assert values_of(each)["BUNDLE_TARGET"] == sources[0]
+
+
+def test_only_scratch_volumes_are_writable_to_the_daemon(documents: Sequence[Document]) -> None:
+    mounts = mounts_of(container(documents)).values()
+    writable = [mount["mountPath"] for mount in mounts if not mount.get("readOnly")]
     assert writable == ["/tmp"]  # noqa: S108 -- the pod's, not this machine's
 
 
-@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "StatefulSet"])
-def test_selectors_find_the_pods(kind: str) -> None:
-    selector = one(kind)["spec"]["selector"]
-    wanted = selector.get("matchLabels", selector)
-    labels = one("StatefulSet")["spec"]["template"]["metadata"]["labels"]
-    assert wanted
-    assert wanted.items() <= labels.items()
+def test_selectors_find_the_daemons_pods_and_no_others(documents: Sequence[Document]) -> None:
+    daemons = only(documents, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    templates = [found for each in documents if (found := pod_template(each)) is not None]
+    others = [t["metadata"]["labels"] for t in templates if t["metadata"]["labels"] != daemons]
+    spread = daemon(documents)["topologySpreadConstraints"]
+    selectors = [each["labelSelector"] for each in spread]
+    kinds = {"Service", "PodDisruptionBudget", "StatefulSet", "PodMonitor"}
+    selectors += [each["spec"]["selector"] for each in documents if each["kind"] in kinds]
+    for selector in selectors:
+        wanted = selector.get("matchLabels", selector)
+        assert wanted.items() <= daemons.items()
+        assert not any(wanted.items() <= labels.items() for labels in others)
 
 
-def test_drains_take_one_pod_at_a_time() -> None:
-    assert one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+def test_the_policy_lets_prometheus_in_and_brokers_out(everything: Sequence[Document]) -> None:
+    """Of daemon and training alike."""
+    spec = only(everything, "NetworkPolicy")["spec"]
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    (into,) = spec["ingress"]
+    assert [port["port"] for port in into["ports"]] == ["metrics"]
+    broker = int(settings(everything).kafka.bootstrap_servers.rpartition(":")[2])
+    ranges = [
+        range(port["port"], port.get("endPort", port["port"]) + 1)
+        for rule in spec["egress"]
+        for port in rule["ports"]
+    ]
+    assert any(broker in each for each in ranges)
+    for document in everything:
+        template = pod_template(document)
+        if template is not None:
+            wanted = spec["podSelector"]["matchLabels"]
+            assert wanted.items() <= template["metadata"]["labels"].items()
 
 
-def test_the_service_is_headless_and_the_pods_name_it() -> None:
-    service = one("Service")
+def test_drains_take_one_pod_at_a_time(base: Sequence[Document]) -> None:
+    budget = only(base, "PodDisruptionBudget")["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
+def test_the_service_is_headless_and_the_pods_name_it(base: Sequence[Document]) -> None:
+    service = only(base, "Service")
     assert service["spec"]["clusterIP"] == "None"
-    assert one("StatefulSet")["spec"]["serviceName"] == service["metadata"]["name"]
+    assert only(base, "StatefulSet")["spec"]["serviceName"] == service["metadata"]["name"]
+
+
+def test_the_gpu_is_asked_for_once_and_used(everything: Sequence[Document]) -> None:
+    """A request beside the limit must be equal, so there is none."""
+    resources = container(everything)["resources"]
+    assert resources["limits"]["nvidia.com/gpu"] == 1
+    assert "nvidia.com/gpu" not in resources["requests"]
+    assert settings(everything).worker.device == "cuda"
+
+
+def test_sources_say_the_schema_that_editors_check_them_with() -> None:
+    for file in KUSTOMIZE.rglob("stream-vae.yaml"):
+        first = file.read_text(encoding="utf-8").splitlines()[0]
+        schema = first.removeprefix("# yaml-language-server: $schema=")
+        assert (file.parent / schema).resolve().name == "stream-vae.schema.json"
+        assert (file.parent / schema).exists()
+        assert yaml.safe_load(file.read_text(encoding="utf-8"))

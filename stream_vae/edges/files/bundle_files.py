@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from stream_vae.edges.files.bundle_folder import require_bundle
@@ -50,7 +51,15 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     Raises:
         BundleError: If the folder cannot be written, or holds other files.
     """
-    files = encode_bundle(bundle)
+    write_bundle(encode_bundle(bundle), folder)
+
+
+def write_bundle(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the files of a bundle, as `save_bundle` does.
+
+    Raises:
+        BundleError: If the folder cannot be written, or holds other files.
+    """
     try:
         target = _target(folder)
         _refuse_foreign(folder)
@@ -73,15 +82,24 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: If the folder or a file is missing, unreadable, or was altered.
     """
-    require_bundle(folder)
-    try:
-        files = {name: _read(folder / name) for name in _NAMES if (folder / name).exists()}
-    except OSError as error:
-        raise BundleError(f"bundle {folder}: cannot be read: {error}") from error
+    files = read_bundle(folder)
     try:
         return decode_bundle(files)
     except BundleError as error:
         raise BundleError(f"bundle {folder}: {error}") from error
+
+
+def read_bundle(folder: Path) -> dict[str, bytes]:
+    """Read the files of a bundle as they are.
+
+    Raises:
+        BundleError: If the folder is missing, or a file cannot be read.
+    """
+    require_bundle(folder)
+    try:
+        return {name: _read(folder / name) for name in _NAMES if (folder / name).exists()}
+    except OSError as error:
+        raise BundleError(f"bundle {folder}: cannot be read: {error}") from error
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,1 @@
+"""Object stores, which hold the bundles of clusters."""
