@@ -76,10 +76,10 @@ class CollectdParser:
             return raw  # the reader of JSON tells what is wrong
         if not isinstance(lists, list):
             return raw
-        return msgspec.json.encode([each for one in lists for each in _values_of(one)])
+        return msgspec.json.encode([each for one in lists for each in values_of(one)])
 
 
-def _values_of(one: Any) -> list[Any]:
+def values_of(one: Any) -> list[Any]:
     """Return an object for each value of a list; what is no value list, as it is."""
     if not isinstance(one, dict):
         return [one]

@@ -45,7 +45,7 @@ def configuration(
 
 def _add_lateness(steps: StepFacts, settings: dict[str, Any], why: dict[str, str]) -> None:
     late = steps.latest_s / steps.step_s if steps.step_s else 0.0
-    if late > 1.5 and steps.disordered > 0.001:
+    if "lateness_steps" not in settings and late > 1.5 and steps.disordered > 0.001:
         settings["lateness_steps"] = min(int(late + 0.999), 1000)
         why["lateness_steps"] = (
             f"{steps.disordered:.1%} of the readings come late, by up to {steps.latest_s:g} s"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.step_width import infer_step, step_agreement
+
 _NS = 1e9
 _ENOUGH = 8
 _MOSTLY = 0.9
-_SAME_STEP = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class FieldFacts:
     low: float | None
     high: float | None
     missing: float
-    """Share of the steps of its series in which it has no value."""
+    """Share of the steps of its series, of parts put together, in which it has no value."""
     examples: tuple[float, ...]
     suspicion: str
     """Why it may be no feature: counter, row number, constant, empty; or ""."""
@@ -47,7 +48,7 @@ class StepFacts:
     """How readings follow each other within their series."""
 
     step_s: float
-    """Median gap."""
+    """As training infers it."""
     agreeing: float
     """Share of the gaps within a tenth of it."""
     jitter_s: float
@@ -67,6 +68,8 @@ def field_facts(
     values: NDArray[np.float64],
     times: NDArray[np.int64],
     series: Sequence[str],
+    *,
+    step_ns: int,
 ) -> list[FieldFacts]:
     """Return the facts of F fields.
 
@@ -75,12 +78,14 @@ def field_facts(
         values: (N, F), NaN: not observed.
         times: (N,) nanoseconds since 1970.
         series: N.
+        step_ns: Width of a step; 0: each time is one.
     """
     codes = _codes(series)
+    steps = (times + step_ns // 2) // step_ns if step_ns else times
     places = _Places(
         codes=codes,
         order=np.lexsort((times, codes)),
-        steps=np.unique(np.stack([codes, times]), axis=1, return_inverse=True)[1].reshape(-1),
+        steps=np.unique(np.stack([codes, steps]), axis=1, return_inverse=True)[1].reshape(-1),
     )
     return [_of_field(name, values[:, at], places) for at, name in enumerate(names)]
 
@@ -94,7 +99,7 @@ class _Places:
     order: NDArray[np.intp]
     """(N,) positions by series and time."""
     steps: NDArray[np.intp]
-    """(N,) number of series and time together."""
+    """(N,) number of series and step together."""
 
 
 def _of_field(name: str, column: NDArray[np.float64], places: _Places) -> FieldFacts:
@@ -184,9 +189,9 @@ def step_facts(times: NDArray[np.int64], series: Sequence[str]) -> StepFacts | N
     codes = _codes(series)
     groups = [times[codes == code] for code in range(int(codes.max(initial=-1)) + 1)]
     gaps = np.concatenate([np.diff(np.unique(group)) for group in groups] or [times[:0]])
-    if not len(gaps):
+    step = infer_step(gaps)
+    if step is None:
         return None
-    step = _step(gaps)
     behind = [np.maximum.accumulate(group) - group for group in groups]
     late = np.concatenate(behind)
     grids = [_grid(group, step) for group in groups if len(group) > 1]
@@ -195,23 +200,13 @@ def step_facts(times: NDArray[np.int64], series: Sequence[str]) -> StepFacts | N
     phases = [phase % step / _NS for _, phase, _ in grids]
     return StepFacts(
         step_s=step / _NS,
-        agreeing=float((np.abs(gaps - step) <= _SAME_STEP * step).mean()),
+        agreeing=step_agreement(gaps, step),
         jitter_s=float(np.median(np.concatenate([away for _, _, away in grids]))) / _NS,
         disordered=float((late > 0).mean()),
         latest_s=float(late.max()) / _NS,
         readings_per_step=n_readings / max(n_steps, 1),
         phases_s=(min(phases), max(phases)),
     )
-
-
-def _step(gaps: NDArray[np.int64]) -> float:
-    """Return the median gap, of those between steps where parts of steps come apart."""
-    step = float(np.median(gaps))
-    if (np.abs(gaps - step) <= _SAME_STEP * step).mean() < 0.5:
-        # Parts of one step may lie close together.
-        long = gaps[gaps > 0.2 * np.quantile(gaps, _MOSTLY)]
-        step = float(np.median(long))
-    return step
 
 
 def _grid(

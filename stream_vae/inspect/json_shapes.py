@@ -1,9 +1,9 @@
 """Records of JSON: whose shape they are, and what in them is time, series and feature."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.inputs.cell_values import CellFormat, CellReader
 from stream_vae.inputs.presets import PRESETS, Preset
-from stream_vae.inspect.labelled_points import SERIES_NAMES, Point, name_points, series_rank
+from stream_vae.inspect.labelled_points import (
+    SERIES_NAMES,
+    Point,
+    labels_of,
+    name_points,
+    series_rank,
+)
 from stream_vae.inspect.leaves import (
     Leaf,
     at_path,
@@ -60,13 +66,19 @@ class _Shape:
     why: dict[str, str]
     preset: Preset | None
     notes: list[str]
+    given: Mapping[str, Any]
+    """Settings that the operator has decided."""
 
     def default(self, name: str) -> str | None:
-        """Return a setting's value under the preset."""
+        """Return a setting's value as it is given, or under the preset."""
+        if name in self.given:
+            return cast("str | None", self.given[name])
         return PRESETS[self.preset].get(name) if self.preset else None
 
     def decide(self, name: str, value: Any, why: str = "") -> None:
-        """Set a setting, unless the preset does."""
+        """Set a setting, unless the operator or the preset does."""
+        if name in self.given:
+            return
         if self.default(name) != value or (value is None and self.default(name) is not None):
             self.settings[name] = value
             if why:
@@ -74,7 +86,10 @@ class _Shape:
 
 
 def propose_json(
-    documents: Sequence[tuple[int, Any]], keys: Keys, stamps: NDArray[np.int64]
+    documents: Sequence[tuple[int, Any]],
+    keys: Keys,
+    stamps: NDArray[np.int64],
+    given: Mapping[str, Any],
 ) -> Proposal:
     """Return the settings that read JSON records.
 
@@ -82,19 +97,25 @@ def propose_json(
         documents: Row and content of each record.
         keys: Of all records.
         stamps: (M,) Kafka's times of all records.
+        given: Settings that the operator has decided.
     """
-    preset = _preset(documents)
-    shape = _Shape(settings={}, why={}, preset=preset, notes=[])
+    preset = given["preset"] if "preset" in given else _preset(documents)
+    shape = _Shape(settings={}, why={}, preset=preset, notes=[], given=given)
     if preset is not None:
         shape.settings["preset"] = preset
-    path = shape.default("records_path") or ("" if preset else _array_path(documents))
+    path = shape.default("records_path")
+    if path is None:
+        path = "" if preset else _array_path(documents)
     if path and not preset:
         shape.decide("records_path", path, "each element of the array is a reading")
     elements = _elements(documents, path)
     inner = leaves_of(elements)
     outer = leaves_of(_without(documents, path), "$.") if path and path != "$" else {}
     preferred = shape.default("timestamp_field") or "timestamp"
-    time = find_time([*inner.values(), *outer.values()], len(elements), stamps, preferred)
+    could_be = [*inner.values(), *outer.values()]
+    if "timestamp_field" in given:
+        could_be = [leaf for leaf in could_be if leaf.name == preferred]
+    time = find_time(could_be, len(elements), stamps, preferred)
     _settle_time(shape, time, stamps)
     sample = _Sample(elements=elements, inner=inner, outer=outer, time=time, keys=keys)
     place = _value_place(shape, inner, time)
@@ -129,8 +150,8 @@ def _settle_time(shape: _Shape, time: TimeField | None, stamps: NDArray[np.int64
     usual = shape.default("timestamp_field") or "timestamp"
     if time.name != usual:
         shape.decide("timestamp_field", time.name, time.told)
-    shape.settings.update(time.settings)
-    shape.why.update(time.why)
+    for name, value in time.settings.items():
+        shape.decide(name, value, time.why.get(name, ""))
 
 
 def _preset(documents: Sequence[tuple[int, Any]]) -> Preset | None:
@@ -225,7 +246,8 @@ def _value_place(
     value = shape.default("value_field")
     if value is not None:
         base = shape.default("feature_name") or "{name}"
-        return _ValuePlace(value=value, name="name", base=base, is_object="{field}" in base)
+        name_field = shape.default("name_field")
+        return _ValuePlace(value=value, name=name_field, base=base, is_object="{field}" in base)
     if shape.preset not in (None, "connect", "cloudevents", "fluent_bit"):
         return None
     used = {time.name} if time else set()
@@ -251,29 +273,27 @@ def _is_value(leaf: Leaf) -> bool:
 def _propose_points(shape: _Shape, sample: _Sample, place: _ValuePlace) -> Proposal:
     value_paths = place.value.split("|")
     told = [leaf for leaf in sample.inner.values() if _is_under(leaf.name, value_paths)]
-    cells = cell_settings(told)
-    _settle_cells(shape, cells)
-    test = is_missing_or_number(CellReader(CellFormat(**cells)))
+    test = is_missing_or_number(CellReader(_settle_cells(shape, told)))
     points, other = _points(sample, place, test)
     form = _WORDS[shape.preset] if shape.preset else "JSON, one named value a record"
     if not points:
         return _proposal(shape, form, (), other)
     naming = name_points(
         points,
-        "{name}",
+        place.base,
         keys_name_series=sample.keys.may_name_series and not _keys_name_values(points, sample.keys),
         may_lack_labels=False,
         keys=sample.keys.found,
+        given=shape.given,
     )
-    shape.notes += [note.replace('"{name}', f'"{place.base}') for note in naming.notes]
+    shape.notes += naming.notes
     if naming.is_one_series:
         shape.decide("series", ONE_SERIES, WHY_ONE_SERIES)
     else:
         why = "" if naming.series_field else "the record's key names the series"
         shape.decide("series_field", naming.series_field, why)
-    template = naming.feature_name.replace("{name}", place.base, 1)
-    if template != "{name}" or shape.default("feature_name"):
-        shape.decide("feature_name", template)
+    if naming.feature_name != "{name}" or shape.default("feature_name"):
+        shape.decide("feature_name", naming.feature_name)
     return _proposal(shape, form, naming.features, other, naming.counters)
 
 
@@ -298,14 +318,14 @@ def _points(
         }
         when = at_path(element, sample.time.name) if sample.time else None
         for field, cell in _cells_at(element, value_paths, is_object=place.is_object):
-            feature = f"{name}.{field}" if place.is_object else name
             if not test(cell):
-                other.setdefault(feature, excerpt(cell))
+                other.setdefault(f"{name}.{field}" if field else name, excerpt(cell))
                 continue
             points.append(
                 Point(
                     row=row,
-                    name=feature,
+                    name=name,
+                    field=field,
                     labels=labels,
                     time=when if isinstance(when, str | int | float) else None,
                     is_counter="counter" in element or element.get("type") == "counter",
@@ -336,19 +356,18 @@ def _keys_name_values(points: Sequence[Point], keys: Keys) -> bool:
 def _propose_wide(shape: _Shape, sample: _Sample) -> Proposal:
     inner, outer, time = sample.inner, sample.outer, sample.time
     form = _WORDS[shape.preset] if shape.preset else "JSON, a field a feature"
+    used = {time.name} if time else {shape.given.get("timestamp_field")}
     usable = {
         leaf.name: leaf
         for leaf in inner.values()
-        if not (time and leaf.name == time.name)
+        if leaf.name not in used
         and not (shape.preset == "metricbeat" and leaf.name.startswith(_ABOUT_THE_BEAT))
     }
     vector = _vector(shape, usable)
     series = _series(shape, sample)
     candidates = [leaf for leaf in usable.values() if leaf.name not in series]
-    cells = cell_settings(candidates)
-    _settle_cells(shape, cells)
-    test = is_number(CellReader(CellFormat(**cells)))
-    reads = is_missing_or_number(CellReader(CellFormat(**cells)))
+    reader = CellReader(_settle_cells(shape, candidates))
+    test, reads = is_number(reader), is_missing_or_number(reader)
     features = [
         leaf
         for leaf in candidates
@@ -378,6 +397,8 @@ def _vector(shape: _Shape, usable: dict[str, Leaf]) -> Leaf | None:
         if leaf.kinds["array"]
         and leaf.share(lambda value: isinstance(value, list) and all(map(test, value))) > 0.5
     ]
+    if "values_field" in shape.given:
+        arrays = [leaf for leaf in arrays if leaf.name == shape.given["values_field"]]
     others = any(leaf.share(test) > 0.5 for leaf in usable.values() if not leaf.kinds["array"])
     if len(arrays) != 1 or (others and arrays[0].name != "values"):
         return None
@@ -398,6 +419,8 @@ def _is_second_time(leaf: Leaf) -> bool:
 
 def _series(shape: _Shape, sample: _Sample) -> set[str]:
     """Settle what names the series; return the fields that do."""
+    if shape.given.keys() & {"series", "series_field"}:
+        return set(labels_of(shape.given.get("series_field") or ""))
     usual = shape.default("series_field")
     keys, time = sample.keys, sample.time
     leaves = {**sample.inner, **sample.outer}
@@ -433,10 +456,14 @@ def _series(shape: _Shape, sample: _Sample) -> set[str]:
     return {best.name}
 
 
-def _settle_cells(shape: _Shape, cells: dict[str, Any]) -> None:
+def _settle_cells(shape: _Shape, leaves: Sequence[Leaf]) -> CellFormat:
+    """Settle how numbers are written as text, and return it."""
     why = {"units": "units stand behind the numbers", "decimal": "numbers have a decimal comma"}
+    cells = cell_settings(leaves)
     for name, value in cells.items():
         shape.decide(name, value, why[name])
+    names = {field.name for field in fields(CellFormat)}
+    return CellFormat(**cells | {name: shape.given[name] for name in names & shape.given.keys()})
 
 
 def _proposal(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,13 +66,14 @@ def series_rank(path: str) -> int:
     return len(SERIES_NAMES)
 
 
-def name_points(
+def name_points(  # noqa: PLR0913 -- what is known of the points
     points: Sequence[Point],
     base: str,
     *,
     keys_name_series: bool,
     may_lack_labels: bool,
     keys: Sequence[Hashable],
+    given: Mapping[str, Any],
 ) -> PointNaming:
     """Return how points are named so that no two of one series, time and name are confused.
 
@@ -82,21 +83,32 @@ def name_points(
         keys_name_series: Records' keys could name the series.
         may_lack_labels: A label that a point lacks is empty in a name, rather than no feature's.
         keys: Of the records, by row.
+        given: Settings of the input that the operator has decided.
     """
     common = set.intersection(*(set(point.labels) for point in points))
-    ranked = sorted((series_rank(label), label) for label in common)
-    series = [label for rank, label in ranked[:1] if rank < len(SERIES_NAMES)]
-    if not series and not keys_name_series:
-        series = [label for label in sorted(common) if _tail(label) not in _OF_FEATURES][:1]
+    is_series_given = bool(given.keys() & {"series", "series_field"})
+    if is_series_given:
+        series = labels_of(given.get("series_field") or "")
+    else:
+        series = _series_labels(common, keys_name_series=keys_name_series)
     differing = _differing(points, series, keys)
     needed = set().union(*differing.values())
     notes: list[str] = []
     of_series = [x for x in sorted(needed & common) if _tail(x) not in _OF_FEATURES]
-    if of_series and series:
+    if of_series and series and not is_series_given:
         series += of_series
         needed -= set(of_series)
     template = base + "".join(f".{{{label}}}" for label in sorted(needed))
-    if needed and not (needed <= common or may_lack_labels):
+    if "feature_name" in given:
+        template = given["feature_name"]
+        needed = needed.difference(labels_of(template))
+        if needed:
+            notes.append(
+                f"values of {', '.join(printable(name, 60) for name in sorted(differing)[:5])} "
+                f"differ in {', '.join(printable(label, 60) for label in sorted(needed))} alone: "
+                "the configuration's feature_name does not tell them apart"
+            )
+    elif needed and not (needed <= common or may_lack_labels):
         # A template names all its labels or no feature: choose the one that reads more.
         with_labels = sum(needed <= set(point.labels) for point in points)
         without = sum(point.name not in differing for point in points)
@@ -134,6 +146,20 @@ def name_points(
         counters=frozenset(counters),
         notes=tuple(notes),
     )
+
+
+def labels_of(template: str) -> list[str]:
+    """Return the fields in the braces of a text, or the field that it is."""
+    return _LABEL.findall(template) if "{" in template else [template] * bool(template)
+
+
+def _series_labels(common: Set[str], *, keys_name_series: bool) -> list[str]:
+    """Return the label that is likeliest to name the series, if one is."""
+    ranked = sorted((series_rank(label), label) for label in common)
+    series = [label for rank, label in ranked[:1] if rank < len(SERIES_NAMES)]
+    if not series and not keys_name_series:
+        series = [label for label in sorted(common) if _tail(label) not in _OF_FEATURES][:1]
+    return series
 
 
 def _differing(

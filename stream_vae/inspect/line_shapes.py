@@ -1,10 +1,10 @@
 """Records of InfluxDB's line protocol."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from stream_vae.errors import DecodeError
-from stream_vae.inputs.line_protocol import read_lines
+from stream_vae.inputs.line_protocol import FEATURE_NAME, read_lines
 from stream_vae.inspect.labelled_points import Point, name_points
 from stream_vae.inspect.proposal import ONE_SERIES, WHY_ONE_SERIES, Proposal
 
@@ -18,7 +18,11 @@ def looks_like_lines(raw: bytes) -> bool:
 
 
 def propose_lines(
-    records: Sequence[tuple[int, bytes]], keys: Sequence[Hashable], *, keys_name_series: bool
+    records: Sequence[tuple[int, bytes]],
+    keys: Sequence[Hashable],
+    *,
+    keys_name_series: bool,
+    given: Mapping[str, Any],
 ) -> Proposal:
     """Return the settings that read lines.
 
@@ -26,6 +30,7 @@ def propose_lines(
         records: Row and value of each.
         keys: Of all records of the sample, by row.
         keys_name_series: They could name the series.
+        given: Settings that the operator has decided.
     """
     points: list[Point] = []
     texts: dict[str, str] = {}
@@ -39,7 +44,8 @@ def propose_lines(
                 points.append(
                     Point(
                         row=row,
-                        name=f"{line.labels['name']}.{field}",
+                        name=line.labels["name"],
+                        field=field,
                         labels=labels,
                         time=line.time,
                     )
@@ -52,7 +58,12 @@ def propose_lines(
             other_fields=texts,
         )
     naming = name_points(
-        points, "{name}", keys_name_series=keys_name_series, may_lack_labels=False, keys=keys
+        points,
+        FEATURE_NAME,
+        keys_name_series=keys_name_series,
+        may_lack_labels=False,
+        keys=keys,
+        given=given,
     )
     settings: dict[str, Any] = {"format": "influx"}
     why = {"series": WHY_ONE_SERIES}
@@ -62,13 +73,13 @@ def propose_lines(
         settings["series"] = ONE_SERIES
     else:
         why["format"] = "the record's key names the series"
-    if naming.feature_name != "{name}":
-        settings["feature_name"] = naming.feature_name.replace("{name}", "{name}.{field}", 1)
+    if naming.feature_name != FEATURE_NAME:
+        settings["feature_name"] = naming.feature_name
     return Proposal(
         form="InfluxDB's line protocol",
         settings=settings,
         features=naming.features,
         why=why,
-        notes=tuple(note.replace('"{name}.', '"{name}.{field}.') for note in naming.notes),
+        notes=naming.notes,
         other_fields=texts,
     )

@@ -1,6 +1,6 @@
 """Records of OpenTelemetry metrics, in protobuf or JSON."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ def propose_otlp(
     keys: Sequence[Hashable],
     *,
     keys_name_series: bool,
+    given: Mapping[str, Any],
 ) -> Proposal:
     """Return the settings that read metrics.
 
@@ -42,6 +43,7 @@ def propose_otlp(
         records: Row and value of each.
         keys: Of all records of the sample, by row.
         keys_name_series: They could name the series.
+        given: Settings that the operator has decided.
     """
     read = _protobuf_points if form == "otlp_proto" else _json_points
     points: list[Point] = []
@@ -57,7 +59,12 @@ def propose_otlp(
     if not points:
         return Proposal(form=f"{form_words}, without points", settings=settings, features=())
     naming = name_points(
-        points, "{name}", keys_name_series=keys_name_series, may_lack_labels=True, keys=keys
+        points,
+        "{name}",
+        keys_name_series=keys_name_series,
+        may_lack_labels=True,
+        keys=keys,
+        given=given,
     )
     if naming.series_field is not None:
         settings["series_field"] = naming.series_field

@@ -1,7 +1,7 @@
 """Settings of the input that would read a sample, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from stream_vae.inputs.presets import preset_defaults
@@ -33,10 +33,12 @@ class Proposal:
 
 
 def format_of(settings: Mapping[str, Any]) -> ReadingFormat:
-    """Return the format that settings below `input` mean.
+    """Return the format that settings below `input` mean; others than a format's are passed over.
 
     Raises:
         ValueError: If they contradict each other.
     """
     preset = settings.get("preset")
-    return ReadingFormat(**{**(preset_defaults(preset, settings) if preset else {}), **settings})
+    told = {**(preset_defaults(preset, settings) if preset else {}), **settings}
+    names = {one.name for one in fields(ReadingFormat)}
+    return ReadingFormat(**{name: value for name, value in told.items() if name in names})

@@ -30,6 +30,9 @@ def report_lines(found: Inspection) -> Iterator[str]:
     yield f"shape     {printable(found.proposal.form, 200)}"
     yield f"keys      {_keys(found.keys)}"
     yield from table_lines(found.fields, found.left_out, found.series, found.steps)
+    if not found.fields and found.proposal.features:
+        names = ", ".join(printable(name, 60) for name in found.proposal.features[:_MOST_FIELDS])
+        yield f"fields    seen, and none of them read: {names}"
     yield from _other_lines(found.proposal.other_fields)
     for note in found.proposal.notes:
         yield f"note      {printable(note, 400)}"
@@ -118,8 +121,12 @@ def _field(one: FieldFacts, *, is_left_out: bool) -> str:
     if one.low is None or one.high is None:
         return f"empty{end}"
     examples = ", ".join(f"{value:g}" for value in one.examples)
-    text = f"{one.kind}, {one.low:g} to {one.high:g}, {one.missing:.0%} missing, such as {examples}"
+    text = f"{one.kind}, {one.low:g} to {one.high:g}, {_missing(one.missing)}, such as {examples}"
     return f"{text}; {_SUSPICIONS[one.suspicion]}{end}" if one.suspicion else text + end
+
+
+def _missing(share: float) -> str:
+    return f"missing in {share:.0%} of the steps" if share else "in all steps"
 
 
 def _proof_lines(proof: Proof) -> Iterator[str]:
@@ -139,6 +146,17 @@ def _proof_lines(proof: Proof) -> Iterator[str]:
         )
     for place, (count, example) in proof.unreadable.items():
         yield f"          {count:,} values are missing, {place}: {example}"
+
+
+def why_unread(found: Inspection) -> str:
+    """Return why none of the records could be read, and what would help."""
+    proof = found.proof
+    if proof.refusal:
+        return f"{proof.refusal}. {' '.join(found.proposal.notes)}".rstrip(". ")
+    if proof.rejected:
+        reason, (count, example) = max(proof.rejected.items(), key=lambda pair: pair[1][0])
+        return f"{count:,} would be dead letters, {reason}: {example}"
+    return f"they have none of the features, but {proof.ignored_example or 'no field'}"
 
 
 def train_command(

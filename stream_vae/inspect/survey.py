@@ -6,6 +6,7 @@ The proposed settings are proven: the daemon's own decoder reads the sample with
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.registry.registry_decoder import RegistryDecoder
 from stream_vae.inputs.registry.schemas import SchemaSource
+from stream_vae.inspect.collectd_lists import is_of_collectd, propose_collectd
 from stream_vae.inspect.facts import (
     FieldFacts,
     SeriesFacts,
@@ -39,6 +41,7 @@ from stream_vae.inspect.record_keys import KeyFacts, look_at_keys
 
 Form = str
 
+_OF_REGISTRY = "schema registry, "
 _PREFIX = 5
 """Bytes of a schema's number and a 0 before it."""
 _MOST_FEATURES = 2000
@@ -82,6 +85,8 @@ class Inspection:
     fields: tuple[FieldFacts, ...]
     series: SeriesFacts | None
     steps: StepFacts | None
+    span_s: float
+    """From the first reading to the last."""
     proof: Proof
 
 
@@ -91,6 +96,7 @@ def inspect_records(
     now_ns: int,
     schemas: SchemaSource | None = None,
     wait: Callable[[], bool] = lambda: False,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Inspection:
     """Return what a sample shows.
 
@@ -99,22 +105,28 @@ def inspect_records(
         now_ns: Clock of the decoder.
         schemas: Of a registry, where one is known.
         wait: Called while a schema is awaited; returns whether to go on waiting.
+        given: Settings below `input` that the operator has decided: they are proposed as they are.
     """
-    keys = look_at_keys(batch.keys)
     of_record = [None if raw is None else _form(raw) for raw in batch.values]
     forms = Counter(form for form in of_record if form is not None)
-    sample = _Sample(batch=batch, now_ns=now_ns, schemas=schemas, wait=wait)
-    proposal = _propose(sample, of_record, forms, keys)
-    if keys.key_format != "text" and not proposal.settings.get("series_field"):
-        settings = {**proposal.settings, "key_format": keys.key_format}
-        why = {**proposal.why, "key_format": "keys are binary"}
-        proposal = replace(proposal, settings=settings, why=why)
+    is_registered = any(form.startswith(_OF_REGISTRY) for form in forms)
+    keys = look_at_keys(batch.keys, may_be_registered=is_registered)
+    sample = _Sample(batch=batch, now_ns=now_ns, schemas=schemas, wait=wait, given=given)
+    proposal = _with_given(_with_key_format(_propose(sample, of_record, forms, keys), keys), given)
     names = proposal.features[:_MOST_FEATURES]
     _, decoded = _decode(sample, proposal, names)
     fields: list[FieldFacts] = []
+    steps: StepFacts | None = None
     if decoded is not None and len(decoded.readings):
         readings = decoded.readings
-        fields = field_facts(names, readings.values, readings.times, readings.series)
+        steps = step_facts(readings.times, readings.series)
+        fields = field_facts(
+            names,
+            readings.values,
+            readings.times,
+            readings.series,
+            step_ns=0 if steps is None else round(steps.step_s * 1e9),
+        )
     left_out = _left_out(fields, proposal)
     chosen = tuple(name for name in names if name not in left_out)
     if not chosen:
@@ -141,7 +153,42 @@ def inspect_records(
         steps=step_facts(decoded.readings.times, decoded.readings.series)
         if has_readings and decoded is not None
         else None,
+        span_s=float(np.ptp(decoded.readings.times)) / 1e9
+        if has_readings and decoded is not None
+        else 0.0,
         proof=proof,
+    )
+
+
+def _with_key_format(proposal: Proposal, keys: KeyFacts) -> Proposal:
+    """Return a proposal that reads binary keys where keys name the series."""
+    settings = dict(proposal.settings)
+    if keys.key_format == "text" or settings.get("series_field") or settings.get("series"):
+        return proposal
+    settings["key_format"] = keys.key_format
+    why = {**proposal.why, "key_format": "keys are binary"}
+    if keys.key_format == "registry":
+        # Only the registry's own format asks it for the schemas of keys.
+        settings["format"] = "registry"
+        why["key_format"] = "keys are a schema registry's"
+    return replace(proposal, settings=settings, why=why)
+
+
+def _with_given(proposal: Proposal, given: Mapping[str, Any]) -> Proposal:
+    """Return a proposal in which the settings are as the operator has decided."""
+    settings = dict(proposal.settings)
+    for name, other in (("series", "series_field"), ("series_field", "series")):
+        if given.get(name) is not None and other not in given:
+            settings.pop(other, None)
+    feature_of = {field: name for name, field in given.get("feature_fields", {}).items()}
+    features = dict.fromkeys(feature_of.get(name, name) for name in proposal.features)
+    features |= dict.fromkeys(feature_of.values())
+    return replace(
+        proposal,
+        settings=settings | dict(given),
+        why={**proposal.why, **dict.fromkeys(given, "as the configuration has it")},
+        features=tuple(features),
+        counters=frozenset(feature_of.get(name, name) for name in proposal.counters),
     )
 
 
@@ -149,8 +196,10 @@ def _form(raw: bytes) -> Form:
     """Return what a value is."""
     if raw[:1] == b"\0" and len(raw) > _PREFIX:
         is_json = _document(raw[_PREFIX:]) is not None
-        return f"schema registry, {'JSON' if is_json else 'Avro or another encoding'}"
+        return f"{_OF_REGISTRY}{'JSON' if is_json else 'Avro or another encoding'}"
     document = _document(raw)
+    if is_of_collectd(document):
+        return "JSON of collectd"
     if isinstance(document, dict):
         is_otlp = isinstance(document.get("resourceMetrics"), list)
         return "OTLP JSON" if is_otlp else "JSON object"
@@ -185,6 +234,7 @@ class _Sample:
     now_ns: int
     schemas: SchemaSource | None
     wait: Callable[[], bool]
+    given: Mapping[str, Any]
 
     def has_all(self, decoder: Decoder, batch: RecordBatch) -> bool:
         """Return whether nothing is lacking any more."""
@@ -210,16 +260,21 @@ def _propose(
             records,
             batch.keys,
             keys_name_series=keys.may_name_series,
+            given=sample.given,
         )
     if usual == "InfluxDB line protocol":
-        return propose_lines(records, batch.keys, keys_name_series=keys.may_name_series)
+        return propose_lines(
+            records, batch.keys, keys_name_series=keys.may_name_series, given=sample.given
+        )
+    if usual == "JSON of collectd":
+        return propose_collectd([(row, parse_document(raw)) for row, raw in records], sample.given)
     told = Keys(found=batch.keys, may_name_series=keys.may_name_series, n_distinct=keys.n_distinct)
-    if usual.startswith("schema registry, Avro"):
+    if usual.startswith(f"{_OF_REGISTRY}Avro"):
         return _propose_avro(sample, records, told)
-    if usual.startswith(("JSON", "schema registry")):
+    if usual.startswith(("JSON", _OF_REGISTRY)):
         documents = [(row, parse_document(raw)) for row, raw in records]
-        proposal = propose_json(documents, told, batch.timestamps)
-        if usual.startswith("schema registry"):
+        proposal = propose_json(documents, told, batch.timestamps, sample.given)
+        if usual.startswith(_OF_REGISTRY):
             note = "the five bytes of the schema's number are skipped; no registry is needed"
             proposal = replace(proposal, notes=(*proposal.notes, note))
         return proposal
@@ -258,7 +313,7 @@ def _propose_avro(sample: _Sample, records: Sequence[tuple[int, bytes]], keys: K
         return Proposal(
             form="a schema registry's", settings={"format": "registry"}, features=(), notes=(why,)
         )
-    found = propose_json(documents, keys, sample.batch.timestamps)
+    found = propose_json(documents, keys, sample.batch.timestamps, sample.given)
     return replace(
         found,
         form=f"a schema registry's {told}; as JSON: {found.form}",

@@ -23,6 +23,7 @@ from stream_vae.settings.yaml_file import YamlSource
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS_VARIABLE = f"{PREFIX}SECRETS_DIR"
+_OF_PRESET = "preset "
 _MAX_SECRET_BYTES = 65_536
 _TEST_PREFIX = f"{PREFIX}TEST_"
 _PROPERTY_MAPS = (("kafka", "common"), ("kafka", "consumer"), ("kafka", "producer"))
@@ -157,7 +158,12 @@ class PresetSource(InitSettingsSource):
 
     def origin(self, _: Path) -> str:
         """Return `preset` and its name."""
-        return f"preset {self._preset}"
+        return f"{_OF_PRESET}{self._preset}"
+
+
+def is_of_preset(origin: str) -> bool:
+    """Return whether a setting's origin is a preset."""
+    return origin.startswith(_OF_PRESET)
 
 
 Source = YamlSource | SecretsSource | VariablesSource | FlagsSource | PresetSource

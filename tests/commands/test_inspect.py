@@ -44,3 +44,28 @@ def test_two_sources_at_once_are_refused(run_program: RunProgram, tmp_path: Path
     ran = run_program("inspect", "--input", tmp_path, "--topic", "t")
     assert ran.code == 2
     assert "--input" in ran.err
+
+
+def test_nothing_that_can_be_read_is_an_error_which_says_what_was_looked_at(
+    run_program: RunProgram, tmp_path: Path
+) -> None:
+    path, config = tmp_path / "sample.jsonl", tmp_path / "c.yaml"
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in objects()))
+    config.write_text("input: {series_field: device}\n")
+    ran = run_program("inspect", "--input", path, "--config", config)
+    assert ran.code == 2
+    assert "seen, and none of them read: flow" in ran.out
+    assert "series_field: device  # as the configuration has it" in ran.out
+    assert f"{path}: none of 30 records could be read (partitions 0)" in ran.err
+    assert "input.series_field device finds nothing" in ran.err
+    assert "host" in ran.err
+
+
+def test_settings_that_a_table_does_not_use_are_named(
+    run_program: RunProgram, tmp_path: Path
+) -> None:
+    path, config = write_readings(tmp_path / "pumps.csv", 20), tmp_path / "c.yaml"
+    config.write_text("input: {series_field: device, missing_words: [gone], topic: t}\n")
+    ran = run_program("inspect", "--input", path, "--config", config)
+    assert ran.code == 0, ran.err
+    assert "note      input.series_field: of records alone" in ran.out

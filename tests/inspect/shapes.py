@@ -82,6 +82,23 @@ def _prometheus(name: str, host: str, at: int, value: float) -> dict[str, object
     return {"timestamp": iso(at), "value": str(value), "name": name, "labels": labels}
 
 
+def _collectd(
+    kind: str, host: str, at: int, values: dict[str, float], of: str = "gauge"
+) -> dict[str, object]:
+    return {
+        "values": [*values.values()],
+        "dstypes": [of] * len(values),
+        "dsnames": [*values],
+        "time": at,
+        "interval": 60,
+        "host": host,
+        "plugin": kind,
+        "plugin_instance": "",
+        "type": kind,
+        "type_instance": "",
+    }
+
+
 def _otlp(host: str, at: int, flow: float, level: float) -> tuple[dict[str, str], list[Point]]:
     now = at * 10**9
     return {"host.name": host}, [
@@ -362,6 +379,19 @@ SHAPES: dict[str, Shape] = {
         ),
         {"cpu.usage", "mem.free"},
         {"format": "influx", "series_field": "tags.host"},
+    ),
+    "collectd": Shape(
+        _each(
+            lambda host, at, flow, level: [
+                [
+                    _collectd("load", host, at, {"shortterm": flow, "longterm": level}),
+                    _collectd("if_octets", host, at, {"rx": at % 7000, "tx": at % 9000}, "derive"),
+                ]
+            ],
+            key=lambda host: f"{host}-{len(host)}".encode(),
+        ),
+        {"load/load/shortterm", "load/load/longterm"},
+        {"format": "collectd"},
     ),
     "schema registry, JSON": Shape(
         _each(

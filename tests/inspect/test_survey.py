@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,3 +94,82 @@ def test_what_holds_no_readings_is_told_not_read(values: list[bytes | None]) -> 
     assert found.proof.n_read == 0
     assert found.proof.refusal
     assert list(report_lines(found))
+
+
+def metrics(row: int) -> dict[str, Any]:
+    tags = {"host": f"h{row % 2}", "dc": "a"}
+    fields = {"idle": row * row % 7, "user": row % 5}
+    return {"fields": fields, "name": "cpu", "tags": tags, "timestamp": START + 10 * row}
+
+
+@pytest.mark.parametrize(
+    ("given", "features", "series"),
+    [
+        ({"series": "plant"}, {"cpu.idle", "cpu.user"}, {"plant"}),
+        ({"series_field": "tags.dc"}, {"cpu.idle", "cpu.user"}, {"a"}),
+        ({"feature_name": "{field}"}, {"idle", "user"}, {"h0", "h1"}),
+        ({"feature_fields": {"i": "cpu.idle"}}, {"i", "cpu.user"}, {"h0", "h1"}),
+        (
+            {"preset": None, "series_field": "tags.host"},
+            {"fields.idle", "fields.user"},
+            {"h0", "h1"},
+        ),
+        (
+            {"missing_words": ("gone",), "max_future_s": 10.0},
+            {"cpu.idle", "cpu.user"},
+            {"h0", "h1"},
+        ),
+    ],
+    ids=str,
+)
+def test_what_the_operator_has_decided_is_used_and_printed_as_it_is(
+    given: dict[str, Any], features: set[str], series: set[str], tmp_path: Path
+) -> None:
+    records = [Record(json.dumps(metrics(row)).encode()) for row in range(40)]
+    found = inspect_records(batch_of(records), now_ns=NOW_NS, given=given)
+    assert set(found.features) == features
+    assert found.series is not None
+    assert set(found.series.readings) == series
+    path = tmp_path / "proposed.yaml"
+    path.write_text(configuration(found))
+    settings = load_settings(config=path, environ={}).settings.input
+    for name, value in given.items():
+        assert getattr(settings, name) == value
+
+
+def test_a_series_field_that_no_record_has_is_named_with_what_is_there() -> None:
+    records = [Record(json.dumps(metrics(row)).encode()) for row in range(4)]
+    found = inspect_records(batch_of(records), now_ns=NOW_NS, given={"series_field": "host-a"})
+    text = "\n".join(report_lines(found))
+    assert found.proof.n_read == 0
+    assert "4 would be dead letters, key_missing: input.series_field host-a finds nothing" in text
+    assert "tags.host" in text
+    assert "seen, and none of them read: cpu.idle, cpu.user" in text
+
+
+def test_what_is_missing_is_told_by_steps_of_which_the_parts_are_put_together() -> None:
+    """Control: a feature that really is missing every other step."""
+    records = [
+        Record(json.dumps({"host": "a", "ts": START + at + late, name: at % 7}).encode())
+        for at in range(0, 300, 10)
+        for late, name in ((0, "one"), (0.4, "two"), (0.9, "three"))
+        if name != "three" or at % 20
+    ]
+    found = inspect_records(batch_of(records), now_ns=NOW_NS)
+    assert found.steps is not None
+    assert found.steps.step_s == 10
+    assert {field.name: field.missing for field in found.fields} == {
+        "one": 0,
+        "two": 0,
+        "three": 0.5,
+    }
+
+
+def test_keys_of_a_schema_registry_are_read_by_it() -> None:
+    """Control: the same numbers before plain values are int64 keys."""
+    value = json.dumps({"timestamp": START, "flow": 1}).encode()
+    for raw, key_format in ((b"\0\0\0\0\7" + value, "registry"), (value, "int64")):
+        records = [Record(raw, key=b"\0\0\0\0\7" + bytes([6, 65, at % 2])) for at in range(20)]
+        found = inspect_records(batch_of(records), now_ns=NOW_NS)
+        assert found.proposal.settings["key_format"] == key_format
+        assert (found.proposal.settings.get("format") == "registry") == (key_format == "registry")

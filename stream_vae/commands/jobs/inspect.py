@@ -18,32 +18,45 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.record_files import LineForm, sample_records
 from stream_vae.edges.kafka.read.topic_batches import read_sample
+from stream_vae.edges.kafka.read.topic_ends import TopicEnds
 from stream_vae.edges.registry.schema_client import schema_source
 from stream_vae.errors import InputFileError
 from stream_vae.inspect.configuration import configuration
 from stream_vae.inspect.facts import field_facts, series_facts, step_facts
-from stream_vae.inspect.report import as_plain, report_lines, table_lines, train_command
+from stream_vae.inspect.report import (
+    as_plain,
+    report_lines,
+    table_lines,
+    train_command,
+    why_unread,
+)
 from stream_vae.inspect.survey import Inspection, inspect_records
-from stream_vae.settings import Settings, load_settings
+from stream_vae.settings import LoadedSettings, Settings, load_settings
+from stream_vae.settings.load import DEFAULT_ORIGIN
+from stream_vae.settings.sources import is_of_preset
 
 CONFIG_NAME = "stream-vae.yaml"
 _REGISTRY_WAIT_S = 10.0
+_LISTED = 10
+_OF_TABLES = {"missing_words", "value_words", "timestamp_zone"}
+"""Settings of the input that hold for tables too."""
 
 
 def inspect_file(
     path: Path, form: FileFormat | None, n_records: int, config: Path | None, *, as_json: bool
 ) -> None:
     """Look at a file of records, JSON lines or CSV, and print what it holds."""
-    settings = load_settings(config=config).settings
+    loaded = load_settings(config=config)
     found_form = form or _form_of(path)
     if found_form not in ("records", "jsonl"):
-        _print_table(path, found_form, config, as_json=as_json)
+        _print_table(path, found_form, loaded, as_json=as_json)
         return
     lines: LineForm = "records" if found_form == "records" else "jsonl"
     batch = sample_records(path, lines, n_records)
-    found = _inspect(batch, settings)
+    found = _inspect(batch, loaded)
     source = ["--input", str(path), "--format", lines]
     _print(found, configuration(found), source, as_json=as_json)
+    _check_read(found, str(path), batch)
 
 
 def inspect_topic(
@@ -57,7 +70,8 @@ def inspect_topic(
     as_json: bool,
 ) -> None:
     """Look at a topic and print what it holds."""
-    settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
+    loaded = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir)
+    settings = loaded.settings
     topic, servers = settings.input.topic, settings.kafka.bootstrap_servers
     console = open_console(stderr=True, soft_wrap=True)
     with console.status(f"reading {topic}"):
@@ -70,22 +84,70 @@ def inspect_topic(
             seconds=seconds,
         )
         if batch is None:
-            raise InputFileError(
-                f"topic {topic}: no committed record in {seconds:g} s; expected some"
-            )
-        found = _inspect(batch, settings)
+            raise InputFileError(_nothing_there(settings, seconds, oldest=oldest))
+        found = _inspect(batch, loaded)
     yaml = configuration(found, topic=topic, servers=servers)
     _print(found, yaml, ["--from-topic", topic, "--bootstrap", servers], as_json=as_json)
+    _check_read(found, f"topic {topic}", batch)
 
 
-def _inspect(batch: RecordBatch, settings: Settings) -> Inspection:
+def _nothing_there(settings: Settings, seconds: float, *, oldest: bool) -> str:
+    """Return what was looked at where no record was found, and what would help."""
+    topic_ends = TopicEnds(settings.kafka, settings.input.topic)
+    ends = topic_ends(range(topic_ends.n_partitions()))
+    offsets = ", ".join(f"{partition}: {end:,}" for partition, end in [*ends.items()][:_LISTED])
+    more = ", ..." if len(ends) > _LISTED else ""
+    where = f"topic {settings.input.topic}, {len(ends):,} partitions (they end at {offsets}{more})"
+    if not any(ends.values()):
+        return f"{where}: no record was ever written; expected some: start its producer"
+    return (
+        f"{where}: no committed record among the {'oldest' if oldest else 'newest'} in "
+        f"{seconds:g} s; expected some: start its producer if what was there has been deleted, "
+        f"give --seconds more{'' if oldest else ', or try --oldest'}"
+    )
+
+
+def _check_read(found: Inspection, place: str, batch: RecordBatch) -> None:
+    """Refuse a sample of which nothing could be read, after it was told what it holds.
+
+    Raises:
+        InputFileError: If there is no reading.
+    """
+    if found.proof.n_readings:
+        return
+    times = batch.timestamps[batch.timestamps > 0]
+    when = ""
+    if len(times):
+        first, last = (np.datetime64(int(at) // 10**9, "s") for at in (times.min(), times.max()))
+        when = f", Kafka's times {first}Z to {last}Z"
+    partitions = np.unique(batch.partitions).tolist()
+    listed = ", ".join(map(str, partitions[:_LISTED])) + (", ..." * (len(partitions) > _LISTED))
+    raise InputFileError(
+        f"{place}: none of {len(batch):,} records could be read (partitions {listed}{when}): "
+        f"{why_unread(found)}"
+    )
+
+
+def _inspect(batch: RecordBatch, loaded: LoadedSettings) -> Inspection:
+    settings = loaded.settings
     until = time.monotonic() + _REGISTRY_WAIT_S
     return inspect_records(
         batch,
         now_ns=time.time_ns(),
         schemas=schema_source(settings.registry),
         wait=lambda: time.monotonic() < until,  # a look itself takes a quarter of a second
+        given=_given(loaded),
     )
+
+
+def _given(loaded: LoadedSettings) -> dict[str, object]:
+    """Return the settings of the input that the operator has decided, but the topic."""
+    names = dict.fromkeys(
+        dotted.split(".")[1]
+        for dotted, origin in loaded.origins.items()
+        if dotted.startswith("input.") and origin != DEFAULT_ORIGIN and not is_of_preset(origin)
+    )
+    return {name: getattr(loaded.settings.input, name) for name in names if name != "topic"}
 
 
 def _print(found: Inspection, yaml: str, source: Sequence[str], *, as_json: bool) -> None:
@@ -116,15 +178,22 @@ def _form_of(path: Path) -> FileFormat:
     return "records"
 
 
-def _print_table(path: Path, form: FileFormat, config: Path | None, *, as_json: bool) -> None:
+def _print_table(path: Path, form: FileFormat, loaded: LoadedSettings, *, as_json: bool) -> None:
     """Print what a CSV or the like holds: it needs options rather than a configuration."""
-    settings = load_settings(config=config).settings
+    settings = loaded.settings
     files = open_files([path], ColumnChoice(), FileOptions(format=form), settings.input)
     readings = files.read()
     names = readings.feature_names
-    fields = field_facts(names, readings.values, readings.times, readings.series)
     series = series_facts(readings.series, np.zeros(len(readings), dtype=np.int32))
     steps = step_facts(readings.times, readings.series)
+    fields = field_facts(
+        names,
+        readings.values,
+        readings.times,
+        readings.series,
+        step_ns=0 if steps is None else round(steps.step_s * 1e9),
+    )
+    unused = sorted(_given(loaded).keys() - _OF_TABLES)
     left_out = {field.name: field.suspicion for field in fields if field.suspicion}
     features = [name for name in names if name not in left_out] if left_out else []
     train = train_command(["--input", str(path)], features, steps=steps)
@@ -136,6 +205,7 @@ def _print_table(path: Path, form: FileFormat, config: Path | None, *, as_json: 
             "series": asdict(series),
             "steps": None if steps is None else asdict(steps),
             "train": train,
+            "unused_settings": unused,
         }
         typer.echo(json.dumps(plain, indent=1))
         return
@@ -144,4 +214,7 @@ def _print_table(path: Path, form: FileFormat, config: Path | None, *, as_json: 
         typer.echo(printable_lines(line))
     for title, text in note_rows(readings.notes, readings.ignored_columns):
         typer.echo(f"note      {title}: {text}")
+    if unused:
+        told = ", ".join(f"input.{name}" for name in unused)
+        typer.echo(f"note      {told}: of records alone; a table is read by options (train --help)")
     typer.echo(f"\nNext: {printable_lines(train)}")

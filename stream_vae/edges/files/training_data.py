@@ -8,21 +8,12 @@ from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.core.step_width import infer_step, step_agreement
 from stream_vae.edges.files.csv_features import propose_kind
 from stream_vae.edges.files.csv_readings import EVENT_STEP_NS, CsvReadings
 from stream_vae.errors import InputFileError
 
 _SMALLEST_STEP_NS = 1_000_000
-_USUAL_STEPS_NS = tuple(
-    round(number * unit)
-    for unit, numbers in (
-        (10**6, (1, 2, 5, 10, 20, 25, 40, 50, 100, 200, 250, 500)),
-        (10**9, (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 90)),
-        (60 * 10**9, (2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)),
-        (3600 * 10**9, (2, 3, 4, 6, 8, 12, 24, 168)),
-    )
-    for number in numbers
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +70,7 @@ def to_training_series(
 
     Args:
         readings: As read.
-        step_seconds: Width of the grid; None infers it, see `_infer_step`.
+        step_seconds: Width of the grid; None infers it, see `infer_step`.
 
     Raises:
         InputFileError: If a feature is never observed, or no step can be inferred.
@@ -105,7 +96,7 @@ def to_training_series(
         features=readings.features,
         step_seconds=step_ns / 1e9,
         step_is_inferred=step_seconds is None,
-        step_agreement=_agreement(gaps, step_ns),
+        step_agreement=step_agreement(gaps, step_ns),
         unsorted_rows=sum(_count_unsorted(readings.times[rows]) for rows in row_lists),
         duplicate_rows=len(readings) - sum(len(one.times) for one in series),
         snapped_rows=int((grid != readings.times).sum()),
@@ -160,36 +151,14 @@ def _as_ns(step_seconds: float) -> int:
 
 
 def _infer_step(readings: CsvReadings, gaps: NDArray[np.int64]) -> int:
-    """Return the step that most times between rows are, or jitter about.
-
-    The most common gap (the smallest of equally common ones) if two thirds of the gaps are that;
-    else, if half of them are within a fifth of their median, the mean of these to three digits, or
-    the usual width within a hundredth of it.
-    """
-    if not len(gaps):
+    step_ns = infer_step(gaps)
+    if step_ns is None:
         files = ", ".join(str(path) for path in readings.paths)
         raise InputFileError(
             f"{files}, column timestamp: no series has two different times, so no step can be "
             "inferred; expected more readings, or the step told: --step-seconds"
         )
-    widths, counts = np.unique(gaps, return_counts=True)
-    common = int(widths[np.argmax(counts)])
-    if 3 * counts.max() > 2 * len(gaps):
-        return common
-    median = float(np.median(gaps))
-    near = gaps[np.abs(gaps - median) <= median / 5]
-    if 2 * len(near) < len(gaps):
-        return common
-    mean = float(near.mean())  # of gaps in a row all but the ends cancels out
-    nearest = min(_USUAL_STEPS_NS, key=lambda width: abs(width - mean))
-    if abs(nearest - mean) <= mean / 100:
-        return nearest
-    digit = int(10 ** max(np.floor(np.log10(mean)) - 2, 0))
-    return max(round(mean / digit), 1) * digit
-
-
-def _agreement(gaps: NDArray[np.int64], step_ns: int) -> float:
-    return float((np.abs(gaps - step_ns) <= step_ns / 10).mean()) if len(gaps) else 1.0
+    return step_ns
 
 
 def _merged(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.step_width import infer_step
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.edges.files.training_data import in_order, rows_by_series, to_training_series
 from stream_vae.errors import InputFileError
@@ -194,3 +195,14 @@ def test_no_rows_are_of_no_series() -> None:
     """As of a history that is wholly evaluated."""
     assert rows_by_series([]) == ([], [])
     assert rows_by_series(["b", "a", "b"])[0] == ["b", "a"]
+
+
+def test_a_step_whose_parts_come_apart_is_inferred_as_from_steps_that_come_whole() -> None:
+    """Control: readings a minute apart in bursts of some minutes are no parts of one step."""
+    rng = np.random.default_rng(0)
+    steps = np.arange(0, 3000, 10)[:, None] + [0, 0.3, 0.9] + rng.uniform(0, 0.2, (300, 3))
+    gaps = np.diff(np.rint(steps.reshape(-1) * 1e9).astype(np.int64))
+    assert infer_step(gaps) == 10 * 10**9
+    minutes = np.arange(0, 500, 10)[:, None] + np.arange(5) + rng.uniform(0, 0.1, (50, 5))
+    gaps = np.diff(np.rint(minutes.reshape(-1) * 60e9).astype(np.int64))
+    assert infer_step(gaps) == 60 * 10**9
