@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,8 +202,8 @@ def test_a_step_whose_parts_come_apart_is_inferred_as_from_steps_that_come_whole
     """Control: readings a minute apart in bursts of some minutes are no parts of one step."""
     rng = np.random.default_rng(0)
     steps = np.arange(0, 3000, 10)[:, None] + [0, 0.3, 0.9] + rng.uniform(0, 0.2, (300, 3))
-    gaps = np.diff(np.rint(steps.reshape(-1) * 1e9).astype(np.int64))
-    assert infer_step(gaps) == 10 * 10**9
+    times: NDArray[np.int64] = np.rint(steps.reshape(-1) * 1e9).astype(np.int64)
+    assert infer_step(np.diff(times)) == 10 * 10**9
     minutes = np.arange(0, 500, 10)[:, None] + np.arange(5) + rng.uniform(0, 0.1, (50, 5))
-    gaps = np.diff(np.rint(minutes.reshape(-1) * 60e9).astype(np.int64))
-    assert infer_step(gaps) == 60 * 10**9
+    times = np.rint(minutes.reshape(-1) * 60e9).astype(np.int64)
+    assert infer_step(np.diff(times)) == 60 * 10**9
