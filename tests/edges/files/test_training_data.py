@@ -2,10 +2,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.step_width import infer_step
