@@ -8,14 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.errors import ConfigError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.levels import LEVELS, levels_in
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat, LogInputFormat
 from stream_vae.inputs.log_lines.readers import build_line_reader
+from tests.inputs.otlp_messages import fixed64, message
 from tests.inputs.polls import poll_of
 
 AT = "2025-03-04T13:00:07.250Z"
+_PROTO: LogInputFormat = "otlp_logs_proto"
+_JSON_LOGS: LogInputFormat = "otlp_logs_json"
 TRACE = "ERROR lost\n  File 'a.py'\nValueError: b\n\nINFO on\n"
 
 
@@ -145,6 +149,84 @@ def test_json_without_its_line_is_a_dead_letter_that_names_its_fields() -> None:
     assert rejected[3].startswith("not_json")
 
 
+def pair(key: str, value: bytes) -> bytes:
+    return message((1, key), (2, value))
+
+
+DRAIN = "log.record.template"
+OTLP_PROTO = message(
+    (
+        1,
+        message(
+            (1, message((1, pair("host.name", message((1, "web-1")))))),
+            (
+                2,
+                message(
+                    (1, message((1, "app"))),
+                    (
+                        2,
+                        fixed64(1, 5)
+                        + message(
+                            (2, 17),
+                            (5, message((1, "lost caf"))),
+                            (6, pair("n", message((3, 7)))),
+                            (6, pair(DRAIN, message((1, "lost <*>")))),
+                        ),
+                    ),
+                    (2, message((3, "Warning"), (5, message((1, b"\xff")))) + fixed64(11, 6)),
+                    (2, message((5, message((6, message((1, pair("a", message((2, 1)))))))))),
+                    (2, message((12, "device.boot"), (2, 1))),
+                ),
+            ),
+        ),
+    )
+)
+LOGS: list[dict[str, Any]] = [
+    {
+        "timeUnixNano": "5",
+        "severityNumber": 17,
+        "body": {"stringValue": "lost caf"},
+        "attributes": [
+            {"key": "n", "value": {"intValue": "7"}},
+            {"key": DRAIN, "value": {"stringValue": "lost <*>"}},
+        ],
+    },
+    {"observedTimeUnixNano": 6, "severityText": "Warning", "body": {"stringValue": "\x92"}},
+    {"body": {"kvlistValue": {"values": [{"key": "a", "value": {"boolValue": True}}]}}},
+    {"eventName": "device.boot", "severityNumber": "SEVERITY_NUMBER_TRACE"},
+]
+OTLP_JSON = as_json(
+    resourceLogs=[
+        {
+            "resource": {"attributes": [{"key": "host.name", "value": {"stringValue": "web-1"}}]},
+            "scopeLogs": [{"scope": {"name": "app"}, "logRecords": LOGS}],
+        }
+    ]
+).replace(b"\\u0092", b"\xff")
+
+
+@pytest.mark.parametrize(("name", "value"), [(_PROTO, OTLP_PROTO), (_JSON_LOGS, OTLP_JSON)])
+def test_logs_of_open_telemetry_are_read_in_both_encodings(
+    name: LogInputFormat, value: bytes
+) -> None:
+    reader = reader_of(name, series_field="{resource.host.name}/{scope.name}")
+    lines, rejected = read(reader, [value, b"", None])
+    assert content(lines) == [
+        ("lost caf", "error", "web-1/app", 5, "lost <*>"),
+        ("�", "warn", "web-1/app", 6, ""),
+        ('{"a": true}', "none", "web-1/app", None, ""),
+        ("device.boot", "trace", "web-1/app", None, ""),
+    ]
+    assert lines.n_replaced == 1
+    assert lines.elements is not None
+    assert lines.elements(2) == ([3], 4)
+    assert {*rejected, *lines.ignored} == {1, 2}
+    lines, _ = read(reader_of(name, message_field="a", level_field="attributes.n"), [value])
+    assert ("true" in lines.texts, lines.series) == (True, None)
+    with pytest.raises(ConfigError, match=r"input\.level_field"):
+        reader_of(name, level_field="level")
+
+
 LEVELS_OF_LINES = {
     "2015-07-29 17:41:44,747 - WARN  [QuorumPeer] - Notification": "warn",
     "[Sun Dec 04 04:47:44 2005] [error] mod_jk child in error state 6": "error",
@@ -176,6 +258,8 @@ READERS = [
     reader_of(message_field="m|log", level_field="level", event_field="e", max_line_bytes=64),
     reader_of(message_field="m", records_path="logs", split_lines=True),
     reader_of("log_events", message_field="m"),
+    reader_of(_PROTO),
+    reader_of(_JSON_LOGS),
 ]
 _PIECES = [b"\n", b"\r\n", b"\x1b[3", b"m", b"\xff", "é".encode(), b" at x", b"<11>", b"E0304 "]
 _SIGNS = st.lists(st.sampled_from([*_PIECES, b"ERROR", b"x" * 40]), max_size=9).map(b"".join)
@@ -185,7 +269,13 @@ _FIELDS = st.dictionaries(
     _TEXTS | st.none() | st.integers() | st.lists(st.fixed_dictionaries({"m": _TEXTS}) | _TEXTS),
 )
 _JSON = _FIELDS.map(lambda found: json.dumps(found).encode())
-VALUES = st.lists(st.none() | st.binary() | _JSON | _SIGNS, max_size=6)
+_OTLP = st.builds(
+    lambda value, at, sign: value[:at] + sign + value[at + len(sign) :],
+    st.sampled_from([OTLP_PROTO, OTLP_JSON]),
+    st.integers(0, 200),
+    st.binary(max_size=2),
+)
+VALUES = st.lists(st.none() | st.binary() | _JSON | _SIGNS | _OTLP, max_size=6)
 
 
 @given(values=VALUES, which=st.sampled_from(range(len(READERS))))

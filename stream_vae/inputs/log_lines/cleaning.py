@@ -85,6 +85,19 @@ def decode_text(raw: bytes, counts: TextCounts) -> str:
         return text
 
 
+def repaired(raws: list[bytes | None], counts: TextCounts) -> list[bytes | None]:
+    """Return records of JSON in which marks replace what is not UTF-8."""
+    if b"".join(filter(None, raws)).isascii():
+        return raws
+    return [raw if raw is None or raw.isascii() else _repaired_one(raw, counts) for raw in raws]
+
+
+def _repaired_one(raw: bytes, counts: TextCounts) -> bytes:
+    if raw[:1] == b"\0":  # numbers of schemas are no text
+        return raw[:5] + decode_text(raw[5:], counts).encode()
+    return decode_text(raw, counts).encode()
+
+
 def _first_line(text: str, counts: TextCounts) -> str:
     first, line_break, rest = text.partition("\n")
     if line_break:

@@ -13,7 +13,7 @@ from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.json_elements import JsonElementParser
 from stream_vae.inputs.json_records import fields_of
-from stream_vae.inputs.log_lines.cleaning import TextCounts, decode_text
+from stream_vae.inputs.log_lines.cleaning import TextCounts, repaired
 from stream_vae.inputs.log_lines.line_builder import FoundTexts, LineBuilder
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
@@ -60,7 +60,7 @@ class JsonLineReader(LineReader):
     def read(self, batch: RecordBatch, errors: DecodeErrors) -> LogLines:
         """See `LineReader.read`."""
         counts = TextCounts()
-        batch = replace(batch, values=_repaired(batch.values, counts))
+        batch = replace(batch, values=repaired(batch.values, counts))
         elements = self._elements.parse(batch, errors)
         elements, main = self._present(batch, elements, errors)
         beside = self._texts_beside(elements)
@@ -137,16 +137,3 @@ def _text(found: Any) -> str | None:
     if isinstance(found, DecodeError):
         return None
     return json.dumps(found, ensure_ascii=False)
-
-
-def _repaired(raws: list[bytes | None], counts: TextCounts) -> list[bytes | None]:
-    """Return records in which marks replace what is not UTF-8."""
-    if b"".join(filter(None, raws)).isascii():
-        return raws
-    return [raw if raw is None or raw.isascii() else _repaired_one(raw, counts) for raw in raws]
-
-
-def _repaired_one(raw: bytes, counts: TextCounts) -> bytes:
-    if raw[:1] == b"\0":  # numbers of schemas are no text
-        return raw[:5] + decode_text(raw[5:], counts).encode()
-    return decode_text(raw, counts).encode()

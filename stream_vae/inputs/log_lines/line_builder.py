@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
 from stream_vae.inputs.log_lines.levels import levels_in, levels_of
@@ -25,7 +26,7 @@ class FoundTexts:
     """(E,) position of each text's record in the batch, ascending."""
     texts: Sequence[str]
     """E."""
-    series: Sequence[RawKey] | None = None
+    series: Sequence[RawKey | DecodeError] | None = None
     """As in `LogLines`."""
     times: Sequence[RawTime] | None = None
     """As in `LogLines`."""
@@ -144,7 +145,7 @@ class LineBuilder:
         times = [groups[0] if groups else None for groups in map(self._time.find, found.texts)]
         return _carried_on(times, found.rows) if self._split_lines else times
 
-    def _series_of(self, found: FoundTexts) -> Sequence[RawKey] | None:
+    def _series_of(self, found: FoundTexts) -> Sequence[RawKey | DecodeError] | None:
         if self._series is None:
             return found.series
         names = ["/".join(groups) or None for groups in map(self._series.find, found.texts)]

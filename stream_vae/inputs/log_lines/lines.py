@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.records import RecordBatch
+from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
@@ -24,8 +25,8 @@ class LogLines:
     index: NDArray[np.int64]
     """(N,) position of each line's record in the batch, ascending; it repeats where a record gives
     several lines."""
-    series: Sequence[RawKey] | None
-    """N names; None where the records' keys name the series."""
+    series: Sequence[RawKey | DecodeError] | None
+    """N names, or why there is none; None where the records' keys name the series."""
     times: Sequence[RawTime] | None
     """N event times, None for a line that tells none; None where all are Kafka's of the records."""
     texts: list[str]

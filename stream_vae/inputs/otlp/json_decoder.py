@@ -10,15 +10,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.excerpts import excerpt, printable
+from stream_vae.core.excerpts import excerpt
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decoder import Decoded, Decoder
-from stream_vae.inputs.nesting import MAX_NESTING, is_too_deep
 from stream_vae.inputs.otlp.columns import Columns, per_second
 from stream_vae.inputs.otlp.entries import Entries
+from stream_vae.inputs.otlp.json_requests import RequestParser
 from stream_vae.inputs.otlp.names import MAX_UNUSED, Labels, MetricNames, PointNames
 from stream_vae.inputs.otlp.number_checks import NumberChecks
 from stream_vae.inputs.otlp.quantiles import of_buckets, of_exponential
@@ -133,9 +133,8 @@ class OtlpJsonDecoder(Decoder):
     ) -> None:
         self._features = [feature.name for feature in features]
         self._checks = NumberChecks(features, fmt.format)
-        self._max_bytes = fmt.max_record_bytes
         self._names = PointNames(features, fmt)
-        self._parse = msgspec.json.Decoder(_Request).decode
+        self._requests = RequestParser(_Request, fmt.max_record_bytes, "metrics")
         self._builder = ReadingBuilder(
             replace(fmt, timestamp_format="ns", timestamp_zone=None), is_events=is_events
         )
@@ -147,34 +146,12 @@ class OtlpJsonDecoder(Decoder):
         parts: list[_Part] = []
         for row, raw in enumerate(batch.values):
             try:
-                parts += [(row, each) for each in self._entries(self._request(raw))]
+                parts += [(row, each) for each in self._entries(self._requests.parse(raw))]
                 valid.add(row)
             except DecodeError as error:
                 errors.reject(row, error)
         raw_readings = self._read(valid, parts)
         return self._builder.build(batch, raw_readings, errors, now_ns, read_since_ns)
-
-    def _request(self, raw: bytes | None) -> _Request:
-        if raw is None:
-            raise DecodeError("null_value", "the record has no value; expected OTLP metrics")
-        if len(raw) > self._max_bytes:
-            detail = f"{len(raw)} bytes; expected at most {self._max_bytes}"
-            raise DecodeError("too_large", detail)
-        try:
-            raw.decode()
-        except UnicodeDecodeError as exc:
-            detail = f"byte 0x{raw[exc.start]:02x} at position {exc.start}; expected UTF-8"
-            raise DecodeError("not_utf8", detail) from None
-        if is_too_deep(raw):
-            raise DecodeError("too_deep", f"nested deeper than {MAX_NESTING} levels")
-        try:
-            return self._parse(raw)
-        except msgspec.ValidationError as exc:
-            detail = f"{printable(str(exc), 120)}; expected OTLP metrics in JSON"
-            raise DecodeError("not_otlp", detail) from None
-        except msgspec.DecodeError as exc:
-            detail = f"{printable(str(exc), 80)} in {excerpt(raw)!r}; expected OTLP metrics in JSON"
-            raise DecodeError("not_json", detail) from None
 
     def _entries(self, request: _Request) -> list[Entries[float, int]]:
         """Return what a record holds of each resource."""

@@ -57,11 +57,11 @@ class PointNames:
         )
         """What follows a feature's name (`.p99`), and the quantile that it means: those of
         histograms that the model has."""
-        self._feature = _parts("input.feature_name", fmt.feature_name)
+        self._feature = name_parts("input.feature_name", fmt.feature_name)
         field = fmt.series_field
         if field is not None and "{" not in field:
             field = f"{{{field}}}"
-        self._series = None if field is None else _parts("input.series_field", field)
+        self._series = None if field is None else name_parts("input.series_field", field)
         self._series_field = fmt.series_field or ""
         self._lacking: dict[tuple[str, ...], DecodeError] = {}
 
@@ -71,7 +71,7 @@ class PointNames:
         An attribute that a point lacks is left out, see `joined`.
         """
         return joined(
-            (is_text, part if is_text else _label(part, metric, attributes) or "")
+            (is_text, part if is_text else label_of(part, metric, attributes) or "")
             for is_text, part in self._feature
         )
 
@@ -84,7 +84,8 @@ class PointNames:
         if self._series is None:
             return None
         found = [
-            part if is_text else _label(part, metric, attributes) for is_text, part in self._series
+            part if is_text else label_of(part, metric, attributes)
+            for is_text, part in self._series
         ]
         if None not in found and "" not in found:
             return "".join(filter(None, found))
@@ -121,8 +122,12 @@ def joined(parts: Iterable[tuple[bool, str]]) -> str:
     return found + between
 
 
-def _parts(setting: str, template: str) -> list[tuple[bool, str]]:
-    """Return (whether it is text rather than a label, text or label) in their order."""
+def name_parts(setting: str, template: str) -> list[tuple[bool, str]]:
+    """Return (whether it is text rather than a label, text or label) in their order.
+
+    Raises:
+        ConfigError: If a template names what no point has.
+    """
     parts = [(at % 2 == 0, part) for at, part in enumerate(_LABEL.split(template)) if part]
     for is_text, part in parts:
         if not is_text and not _KNOWN.fullmatch(part):
@@ -132,7 +137,8 @@ def _parts(setting: str, template: str) -> list[tuple[bool, str]]:
     return parts
 
 
-def _label(label: str, metric: MetricNames, attributes: Labels) -> str | None:
+def label_of(label: str, metric: MetricNames, attributes: Labels) -> str | None:
+    """Return what a label of `name_parts` is; None where it is lacking."""
     if label == "name":
         return metric.name
     if label == "unit":
