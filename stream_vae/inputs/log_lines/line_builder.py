@@ -1,5 +1,6 @@
 """What a format's reader found in records to lines; shared by all formats of logs."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,11 +12,16 @@ from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
 from stream_vae.inputs.log_lines.levels import levels_in, levels_of
-from stream_vae.inputs.log_lines.line_patterns import compile_pattern
+from stream_vae.inputs.log_lines.line_patterns import LinePattern, compile_pattern
 from stream_vae.inputs.log_lines.lines import LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
+
+_CONTINUATION = re.compile(
+    r"\s|at |\.\.\. [0-9]|Caused by:|Traceback \(most recent|\}|"
+    r"[A-Za-z_.$]{1,200}(?:Error|Exception|Interrupt)(?::|$)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +77,11 @@ class LineBuilder:
         self._max_bytes = fmt.max_line_bytes
         self._split_lines = fmt.split_lines
         self._is_first_only = fmt.join == "first"
-        self._continues = compile_pattern(
-            fmt.continuation_pattern, "input.continuation_pattern", n_groups=0
-        )
+        self._continues = LinePattern(_CONTINUATION)
+        if fmt.continuation_pattern is not None:
+            self._continues = compile_pattern(
+                fmt.continuation_pattern, "input.continuation_pattern", n_groups=0
+            )
         self._time = self._series = None
         if fmt.timestamp_pattern is not None:
             self._time = compile_pattern(fmt.timestamp_pattern, "input.timestamp_pattern")

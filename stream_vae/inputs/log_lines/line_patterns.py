@@ -1,8 +1,11 @@
-"""The operator's regular expressions over lines."""
+"""The operator's regular expressions over lines: none takes long, whatever a line holds."""
 
 import re
+from typing import Any
 
+from stream_vae.core.excerpts import printable
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.log_lines.backtracking import may_backtrack
 
 SEARCHED_CHARACTERS = 1000
 """Patterns are looked for in so much of a line."""
@@ -15,7 +18,7 @@ class LinePattern:
         compiled: From `re`, or another engine with the same methods.
     """
 
-    def __init__(self, compiled: re.Pattern[str]) -> None:
+    def __init__(self, compiled: Any) -> None:
         self._search = compiled.search
         self._match = compiled.match
 
@@ -38,12 +41,37 @@ def compile_pattern(pattern: str, setting: str, *, n_groups: int = 1) -> LinePat
         n_groups: That it has at least.
 
     Raises:
-        ConfigError: If it is none or has fewer groups.
+        ConfigError: If it is none, has fewer groups, or could take long and RE2 is not there.
     """
+    shown = f"{setting}: {printable(pattern, 200)!r}"
+    compiled: Any
     try:
         compiled = re.compile(pattern)
-    except re.error as exc:
-        raise ConfigError(f"{setting}: {pattern!r} is no regular expression: {exc}") from None
+        is_slow = may_backtrack(pattern)
+    except (re.error, RecursionError, OverflowError) as exc:
+        raise ConfigError(f"{shown} is no regular expression: {exc}") from None
     if compiled.groups < n_groups:
-        raise ConfigError(f"{setting}: {pattern!r} has no group; expected one in parentheses")
-    return LinePattern(compiled)
+        raise ConfigError(f"{shown} has no group; expected one in parentheses")
+    return LinePattern(_linear(pattern, shown) if is_slow else compiled)
+
+
+def _linear(pattern: str, shown: str) -> Any:
+    """Return a pattern of the engine that never goes back.
+
+    Raises:
+        ConfigError: If it is not installed, or cannot read the pattern.
+    """
+    try:
+        import re2  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise ConfigError(
+            f"{shown} could take very long on some lines; expected that what follows a repeat "
+            r"cannot begin like it (`[^\]]+\]` in place of `.*\]`), or pip install "
+            "'stream-vae[re2]', whose engine takes any pattern"
+        ) from None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as exc:
+        raise ConfigError(f"{shown} is no expression of RE2: {exc}") from None

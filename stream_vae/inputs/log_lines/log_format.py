@@ -46,11 +46,10 @@ class LogFormat(ReadingFormat):
     """A record holds several lines, each of which counts. Else what follows the first line of a
     record belongs to it, as a stack trace does. Lines of different records are never joined."""
 
-    continuation_pattern: str = (
-        r"\s|at |\.\.\. [0-9]|Caused by:|Traceback \(most recent|\}|"
-        r"[A-Za-z_.$]{1,200}(?:Error|Exception|Interrupt)(?::|$)"
-    )
-    """With `input.split_lines`: how lines begin that belong to the line before them."""
+    continuation_pattern: str | None = None
+    """With `input.split_lines`: regular expression of how lines begin that belong to the line
+    before them. Unset: with white space, `at `, `Caused by:`, `... 12 more`, `}`, `Traceback`, or
+    the name of an exception."""
 
     join: Literal["first", "all"] = "first"
     """What is kept of a line and those that belong to it: the `first`, so that stack traces of
