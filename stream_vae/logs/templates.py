@@ -15,6 +15,8 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import printable
+from stream_vae.core.log_templates import RARE, LogTemplate
 from stream_vae.errors import BundleError
 from stream_vae.logs.masks import DEFAULT_MASKS, VALUE, Mask, Masker
 from stream_vae.logs.miner import (
@@ -132,6 +134,21 @@ class Templates:
     def of_column(self, column: int) -> list[Template]:
         """Return the templates that are counted in a column, most frequent first."""
         return [one for one in self.entries if one.column == column]
+
+    def counted(self) -> tuple[LogTemplate, ...]:
+        """Return the templates by their numbers, each with the feature that counts it."""
+        return tuple(
+            LogTemplate(
+                id=one.id,
+                text=one.text,
+                example=printable(one.example, 2 * len(one.example) + 3),
+                count=one.count,
+                feature=one.id
+                if one.column < self.own_columns
+                else f"{RARE}.{one.column - self.own_columns}",
+            )
+            for one in self.entries
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values of which `from_json` makes the same templates."""

@@ -81,6 +81,8 @@ def test_every_template_is_counted_in_one_column_of_a_stated_number() -> None:
     assert found.n_columns == 7
     assert sorted(found.columns[:3]) == [0, 1, 2]
     assert set(found.columns[3:]) <= {3, 4, 5, 6}
+    assert {one.feature for one in found.counted()[3:]} <= {f"rare.{n}" for n in range(4)}
+    assert [one.feature for one in found.counted()[:3]] == [one.id for one in found.entries[:3]]
     assert sum(len(found.of_column(column)) for column in range(7)) == len(found)
     assert mine(TRAINING[:20]).n_columns == 1
 
