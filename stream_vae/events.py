@@ -16,6 +16,8 @@ class DaemonStarted:
     instance: str
     model_id: str
     model_version: str
+    model_trained_s: float
+    """When, epoch seconds."""
     device: str
     series_capacity: int
     """Series that the memory budget holds."""
@@ -239,9 +241,37 @@ class SeriesCounted:
     series: int
     capacity: int
     """Series that the memory budget holds."""
+    blind: int
+    """Of the series, those that send readings of which none can be judged."""
+    repeated: int
+    """Keys that stand in several partitions."""
+    at_floor: int
+    """Series whose threshold would fall if it might."""
+    at_ceiling: int
+    """Series whose threshold would rise if it might."""
     incidents_open: int
     partitions_live: int
     """Partitions whose state is restored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceObserved:
+    """How far the instance is, and what keeps it; recorded once a second, even without readings."""
+
+    topic: str
+    """The input topic."""
+    lag_records: Mapping[int, int]
+    """Input partition -> records not yet polled, as far as is known."""
+    lag_seconds: Mapping[int, float]
+    """Input partition -> age of the oldest of them, at most; 0 where all are polled."""
+    restoring_s: Mapping[int, float]
+    """Input partition -> seconds since it was assigned, until it goes live; then 0."""
+    stalled_s: Mapping[int, float]
+    """Input partition -> seconds that it has not advanced for although there is more to read."""
+    beats: Mapping[str, float]
+    """Loop -> wall clock of its latest iteration, epoch seconds."""
+    conditions: tuple[str, ...]
+    """Codes of `stream_vae.core.health.CONDITIONS` that hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +379,8 @@ class RecordsConsumed:
     assemble_s: float
     last_event_time_s: float | None
     """Event time of the newest reading, epoch seconds."""
+    since_reading: int
+    """Records since the last that gave a reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,6 +422,8 @@ class StreamMeasured:
     topic: str
     feature_values: Mapping[str, int]
     """Feature -> values observed in this poll; all of the model's features."""
+    readings: int
+    """In this poll; a feature that one of them lacks is missing there."""
     step_s: float | None
     """Usual event time between two readings of a series; None while too few were seen."""
 
@@ -424,6 +458,20 @@ class RecordsWithoutFeature:
     """The model's; bounded."""
     nearest_fields: Mapping[str, str]
     """Feature -> field of the example with a similar name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingRead:
+    """None of many records in a row gave a reading: each was ignored or rejected."""
+
+    records: int
+    """Since the last that gave one."""
+    without_feature: int
+    """Of them, those that name none of the model's features."""
+    rejected: int
+    """Of them, dead letters."""
+    detail: str
+    """The same in words, with an example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -484,6 +532,9 @@ class ReadingsJudged:
     anomalous: int
     warming_up: int
     unscorable: int
+    """Too little of their windows was observed."""
+    late: int
+    """Too late for their step."""
     score_margins: tuple[float, ...]
     """score - threshold of a few of the windows, for a histogram; bounded."""
     incidents_opened: int
@@ -586,6 +637,7 @@ Event = (
     | ChangelogExtended
     | KeySearchUnfinished
     | SeriesCounted
+    | InstanceObserved
     | SeriesEvicted
     | PartitionsRevoked
     | PartitionsLost
@@ -604,6 +656,7 @@ Event = (
     | StreamMeasured
     | CellsUnreadable
     | RecordsWithoutFeature
+    | NothingRead
     | UnknownFieldsIgnored
     | FeaturesNotObserved
     | StreamStepDiffered

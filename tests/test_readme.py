@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from stream_vae.core.health import CONDITIONS
 from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.settings import markdown_table
 from stream_vae.wire.alerts import alert_schema
@@ -49,3 +50,13 @@ def test_every_metric_is_listed_and_every_listed_metric_is_there() -> None:
     for row in table.splitlines()[2:]:
         listed.update(re.findall(r"`([a-z_]+)`", row.split("|")[1]))
     assert listed == real
+
+
+def test_every_condition_is_explained_in_the_order_of_their_weight() -> None:
+    table = README.split("| Condition | Means | When |")[1].split("\n\n")[0]
+    words = {"not ready": "blocking", "degraded": "fault", "idle": "idle"}
+    listed = {}
+    for row in table.splitlines()[2:]:
+        _, names, means, *_ = row.split("|")
+        listed.update(dict.fromkeys(re.findall(r"`([a-z_]+)`", names), words[means.strip()]))
+    assert list(listed.items()) == list(CONDITIONS.items())

@@ -115,6 +115,11 @@ class SeriesIndex:
         """Whether a key may stand in several partitions."""
         return bool(self._repeated)
 
+    @property
+    def n_repeated_keys(self) -> int:
+        """Keys that stand in several partitions: with each look at them, fewer that do not."""
+        return len(self._repeated)
+
     def newest_elsewhere(self, row: int) -> int | None:
         """Return the row of the same key whose newest reading is the last of all; None if `row`.
 

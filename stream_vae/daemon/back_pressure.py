@@ -36,7 +36,8 @@ class BackPressure:
         self._scoring = scoring
         self._consumer = consumer
         self._gate = gate
-        self._is_behind = False
+        self.is_behind = False
+        """Whether the input is paused because the worker is."""
         self._events = events
         self._clock = clock
         self._had_room_at = clock.monotonic()
@@ -52,8 +53,8 @@ class BackPressure:
         if self._consumer.paused:
             if waiting <= limit // 2 and self._gate.is_open:
                 self._consumer.resume()
-                if self._is_behind:
-                    self._is_behind = False
+                if self.is_behind:
+                    self.is_behind = False
                     self._events.record(ConsumptionResumed(readings_in_flight=waiting))
             return True
         now = self._clock.monotonic()
@@ -61,7 +62,7 @@ class BackPressure:
             self._had_room_at = now
             return True
         if now - self._had_room_at > _PAUSE_AFTER_S:
-            self._is_behind = True
+            self.is_behind = True
             self._consumer.pause()
             self._events.record(ConsumptionPaused(readings_in_flight=waiting))
             return True

@@ -16,11 +16,14 @@ from stream_vae.core.ports import (
 )
 from stream_vae.core.series_index import SeriesName
 from stream_vae.daemon.back_pressure import BackPressure
+from stream_vae.daemon.conditions import ConditionSources
 from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.daemon.key_search import KeySearch
+from stream_vae.daemon.lag_trend import LagTrend
 from stream_vae.daemon.loop import LoopConfig, LoopParts, PollLoop
 from stream_vae.daemon.maintenance import MaintenanceConfig, SeriesMaintenance
+from stream_vae.daemon.status import StatusBoard
 from stream_vae.daemon.work_queue import Work, WorkQueue
 from stream_vae.delivery.committer import CommitConfig, Committer
 from stream_vae.delivery.outbox import Outbox
@@ -109,26 +112,44 @@ def build_loop(
     loader = ChangelogLoader(pipeline, maintenance.evict, clock.time_ns)
     keeps_state = edges.changelog_reader is not None
     gate = DecoderGate(decoder, edges.consumer, events=events, clock=clock)
+    back_pressure = BackPressure(
+        settings.worker, edges.scoring, edges.consumer, gate=gate, events=events, clock=clock
+    )
+    restorer = _restorer(
+        settings,
+        edges,
+        partitions,
+        loader,
+        capacity=pipeline.store.index.capacity,
+        open_incidents=open_incidents or {},
+    )
+    status = StatusBoard(
+        topic,
+        ConditionSources(
+            consumer=edges.consumer,
+            scoring=edges.scoring,
+            back_pressure=back_pressure,
+            decoder_gate=gate,
+            restorer=restorer,
+            pipeline=pipeline,
+            lag_trend=LagTrend(settings.kafka.poll_records),
+        ),
+        partitions=partitions,
+        heartbeats={"poll": edges.heartbeat, "worker": edges.scoring.heartbeat},
+        events=events,
+        clock=clock,
+    )
     parts = LoopParts(
         consumer=edges.consumer,
         producer=edges.producer,
         scoring=edges.scoring,
         work=work,
-        back_pressure=BackPressure(
-            settings.worker, edges.scoring, edges.consumer, gate=gate, events=events, clock=clock
-        ),
+        back_pressure=back_pressure,
         decoder_gate=gate,
         ingest=Ingest(decoder, pipeline, events=events, evict=maintenance.evict, clock=clock),
         pipeline=pipeline,
         partitions=partitions,
-        restorer=_restorer(
-            settings,
-            edges,
-            partitions,
-            loader,
-            capacity=pipeline.store.index.capacity,
-            open_incidents=open_incidents or {},
-        ),
+        restorer=restorer,
         snapshots=SnapshotWriter(
             pipeline,
             committer,
@@ -138,6 +159,7 @@ def build_loop(
         ),
         maintenance=maintenance,
         committer=committer,
+        status=status,
         events=events,
         heartbeat=edges.heartbeat,
         clock=clock,

@@ -1,7 +1,7 @@
 """Ingests polls: decodes them, evicts series if needed, and cuts windows."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,11 @@ from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection, name_readings
 from stream_vae.daemon.decoding_told import decoding_events
-from stream_vae.events import RecordsConsumed
+from stream_vae.events import Event, RecordsConsumed
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.timestamps import format_times
 from stream_vae.pipeline.pipeline import Pipeline
-from stream_vae.pipeline.polled_batch import PolledBatch
+from stream_vae.pipeline.polled_batch import Assembled, PolledBatch
 
 
 class Ingest:
@@ -65,35 +65,55 @@ class Ingest:
         if lacking:
             self._evict(lacking)
         steps = self._pipeline.assemble(readings, index, records)
+        rejections = [*decoded.rejections, *_leapt(decoded, readings, index, steps.leaps)]
         if ticket is not None:
-            times = readings.times
-            self._events.record(
-                RecordsConsumed(
-                    topic=records.topic,
-                    records=len(records),
-                    bytes=sum(len(value) for value in records.values if value is not None),
-                    decode_s=decoded_at - started,
-                    assemble_s=time.perf_counter() - decoded_at,
-                    last_event_time_s=float(times.max()) / 1e9 if len(times) else None,
-                )
-            )
-            fit = self._pipeline.fit
-            for event in fit.observe(
-                steps.readings, steps.window_batch.rows, decoded.unknown_fields
-            ):
-                self._events.record(event)
-            names = [feature.name for feature in self._pipeline.detector.spec.features]
-            for event in decoding_events(decoded, records, names):
-                self._events.record(event)
+            times_s = decoded_at - started, time.perf_counter() - decoded_at
+            self._tell(records, decoded, steps, rejections, times_s)
         return PolledBatch(
             ticket=ticket,
             records=records,
-            rejections=[*decoded.rejections, *_leapt(decoded, readings, index, steps.leaps)],
+            rejections=rejections,
             steps=steps,
             detector=self._pipeline.detector.version,
             positions=records.next_offsets(),
             polled_at=self._clock.monotonic(),
         )
+
+    def _tell(
+        self,
+        records: RecordBatch,
+        decoded: Decoded,
+        steps: Assembled,
+        rejections: Sequence[Rejection],
+        times_s: tuple[float, float],
+    ) -> None:
+        """Record what a poll had in it, and the seconds of decoding and assembling it."""
+        times, fit, unread = decoded.readings.times, self._pipeline.fit, self._pipeline.unread
+        read = np.delete(decoded.index, steps.leaps)
+        nothing_read = unread.observe(
+            len(records),
+            int(read[-1]) if len(read) else None,
+            ignored=decoded.ignored,
+            ignored_fields=decoded.ignored_fields,
+            rejections=rejections,
+        )
+        names = [feature.name for feature in self._pipeline.detector.spec.features]
+        events: list[Event] = [
+            RecordsConsumed(
+                topic=records.topic,
+                records=len(records),
+                bytes=sum(len(value) for value in records.values if value is not None),
+                decode_s=times_s[0],
+                assemble_s=times_s[1],
+                last_event_time_s=float(times.max()) / 1e9 if len(times) else None,
+                since_reading=unread.records,
+            ),
+            *fit.observe(steps.readings, steps.window_batch.rows, decoded.unknown_fields),
+            *decoding_events(decoded, records, names),
+            *nothing_read,
+        ]
+        for event in events:
+            self._events.record(event)
 
 
 def _leapt(

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from stream_vae.core.event_time import utc
-from stream_vae.core.health import Health, Heartbeat, judge_heartbeats
+from stream_vae.core.health import Health, Heartbeat, judge_conditions, judge_heartbeats
 from stream_vae.core.ports import Clock, InputConsumer, OutputProducer, ScoringQueue, Telemetry
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.back_pressure import BackPressure
 from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.daemon.maintenance import SeriesMaintenance
+from stream_vae.daemon.status import StatusBoard
 from stream_vae.daemon.work_queue import Work, WorkQueue
 from stream_vae.delivery.committer import Committer
 from stream_vae.events import (
@@ -62,6 +62,7 @@ class LoopParts:
     snapshots: SnapshotWriter
     maintenance: SeriesMaintenance
     committer: Committer
+    status: StatusBoard
     events: Telemetry
     heartbeat: Heartbeat
     clock: Clock
@@ -102,21 +103,12 @@ class PollLoop:
         )
 
     def readiness(self) -> Health:
-        """Return whether readings can be judged: a broker answers and the group has been joined."""
-        if not self._parts.consumer.reachable:
-            return Health(is_ok=False, reason="no broker answers")
-        if not self._parts.consumer.joined:
-            since_ns = self._parts.consumer.out_since_ns
-            if since_ns is None:
-                return Health(is_ok=False, reason="waiting for the consumer group")
-            since = utc(since_ns).isoformat(timespec="seconds")
-            return Health(is_ok=False, reason=f"not in the group since {since}")
-        waiting_for = self._parts.decoder_gate.waiting_for
-        if waiting_for:
-            return Health(is_ok=False, reason=f"records are held back: waiting for {waiting_for}")
-        complaints = (self._parts.restorer.complaint, self._parts.pipeline.complaint)
-        reason = "; ".join(["model loaded, group joined", *filter(None, complaints)])
-        return Health(is_ok=True, reason=reason)
+        """Return whether readings can be judged, and what is wrong although they can."""
+        return judge_conditions(self._parts.status.conditions)
+
+    def status(self) -> dict[str, object]:
+        """Return what the instance does, for `/statusz`."""
+        return self._parts.status.report()
 
     def run(self) -> None:
         """Run until `stop`; then drain, commit and leave the group.
@@ -180,6 +172,7 @@ class PollLoop:
         parts.maintenance.tick()
         parts.maintenance.advance(self._config.poll_records)
         parts.committer.commit_if_due()
+        parts.status.tick()
         parts.events.tick()
 
     def _ingest(self, records: RecordBatch) -> None:
@@ -187,6 +180,7 @@ class PollLoop:
         polled = self._parts.ingest.take(records, ledger.track(records.next_offsets()))
         self._parts.partitions.advance(polled.positions)
         self._parts.work.submit(polled)
+        self._parts.status.saw(records)
 
     def _settle_eof(self) -> None:
         """Advance the group's offsets to the ends reached, past transaction markers."""

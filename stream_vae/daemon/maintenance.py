@@ -14,7 +14,7 @@ from stream_vae.daemon.end_checks import EndChecks
 from stream_vae.daemon.key_search import KeySearch
 from stream_vae.delivery.committer import Committer
 from stream_vae.errors import KafkaUnavailableError
-from stream_vae.events import KeySearchUnfinished, SeriesCounted, SeriesEvicted
+from stream_vae.events import KeySearchUnfinished, SeriesEvicted
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.state.partitions import PartitionTable
@@ -113,7 +113,6 @@ class SeriesMaintenance:
         now, now_ns = utc_now(self._clock), self._clock.time_ns()
         self._follow_clock(now_ns)
         live = self._partitions.live
-        self._report_series(len(live))
         lag = self._consumer.lag()
         # While there is unread input, silence cannot be determined.
         caught_up = {p for p in live if lag.get(p) == 0}
@@ -175,17 +174,6 @@ class SeriesMaintenance:
     def _partitions_of(self, rows: NDArray[np.int32]) -> set[int]:
         name = self._pipeline.store.index.name
         return {name(row)[0] for row in rows.tolist()}
-
-    def _report_series(self, n_live: int) -> None:
-        index = self._pipeline.store.index
-        self._events.record(
-            SeriesCounted(
-                series=len(index),
-                capacity=index.capacity,
-                incidents_open=self._pipeline.n_open_incidents,
-                partitions_live=n_live,
-            )
-        )
 
     def _follow_clock(self, now_ns: int) -> None:
         """Shift arrival times after a clock jump, so that no series looks idle."""

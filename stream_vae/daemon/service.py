@@ -16,6 +16,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
+from stream_vae import __version__
 from stream_vae.core.health import Health, Heartbeat
 from stream_vae.core.ports import Telemetry
 from stream_vae.daemon.clock import SystemClock
@@ -60,6 +61,10 @@ class Loop(Protocol):
 
     def readiness(self) -> Health:
         """Return whether readings can be judged."""
+        ...
+
+    def status(self) -> dict[str, object]:
+        """Return what the instance does."""
         ...
 
 
@@ -108,7 +113,9 @@ class Service:
             clock=self._clock.monotonic,
         )
         self._library_handler = LibraryHandler(self._events.record)
-        self._http = HealthServer(settings.http, registry, self._liveness, self._readiness)
+        self._http = HealthServer(
+            settings.http, registry, self._liveness, self._readiness, self._status
+        )
         self._loop: Loop | None = None
         self._was_ready = False
         self._ending_since: float | None = None
@@ -213,6 +220,22 @@ class Service:
             reason = "starting: loading the model, then waiting for brokers and topics"
             return Health(is_ok=False, reason=reason)
         return self._loop.readiness()
+
+    def _status(self) -> dict[str, object]:
+        """Return the answer to `/statusz`, also while the loop is being started."""
+        liveness, readiness = self._liveness(), self._readiness()
+        settings = self._loaded.settings
+        return {
+            "detector": settings.detector.name,
+            "version": __version__,
+            "group": settings.kafka.group_id,
+            "instance_id": settings.kafka.instance_id,
+            "uptime_s": round(self._clock.monotonic() - self._began_at, 3),
+            "live": {"status": liveness.status, "reason": liveness.reason},
+            "ready": {"status": readiness.status, "reason": readiness.reason},
+            "is_stopping": self._ending_since is not None,
+            **({} if self._loop is None else self._loop.status()),
+        }
 
 
 class _LoopTelemetry:

@@ -87,6 +87,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
             instance=instance,
             model_id=spec.id,
             model_version=spec.version,
+            model_trained_s=spec.trained_at.timestamp(),
             device=str(scorer.device),
             series_capacity=capacity,
             series_bytes=row_bytes,

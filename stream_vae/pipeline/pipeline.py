@@ -37,6 +37,7 @@ from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
 from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore
 from stream_vae.pipeline.stream_fit import StreamFit
 from stream_vae.pipeline.unjudged import UnjudgedWatch
+from stream_vae.pipeline.unread import UnreadWatch
 
 _MARGINS_TOLD = 64
 
@@ -104,7 +105,12 @@ class Pipeline:
         self._partition_parts = (self.store.steps.clocks, *partition_parts)
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
-        self._unjudged = UnjudgedWatch(spec, config)
+        self.unread = UnreadWatch(spec)
+        self.unjudged = UnjudgedWatch(spec, config)
+        self.judged_at: datetime | None = None
+        """Wall clock when a reading was judged last; None if none ever was."""
+        self.n_judged = 0
+        """Readings judged so far."""
         writer = AlertBuilder(
             spec,
             origin,
@@ -129,7 +135,8 @@ class Pipeline:
     @property
     def complaint(self) -> str:
         """Description of why the stream cannot be judged as it should be; empty if it can."""
-        return "; ".join(filter(None, (self.fit.complaint, self._unjudged.complaint)))
+        watches = (self.unread, self.fit, self.unjudged)
+        return "; ".join(one.complaint for one in watches if one.complaint)
 
     @property
     def asked(self) -> Rates:
@@ -253,15 +260,18 @@ class Pipeline:
         batch = detector.judge(scored)
         self.store.index.unpin()
         window_batch, scores, judged = scored.window_batch, batch.scored.scores, batch.judged
-        rows = window_batch.rows[window_batch.ready]
         verdicts = _verdicts(window_batch, scores, judged)
+        self.store.blind.observe(window_batch.rows, verdicts.verdict)
         changes = self._changes(batch, now, replayed=replayed)
         events: tuple[Event, ...] = ()
         if not replayed:
-            unjudged = self._unjudged.observe(
+            unjudged = self.unjudged.observe(
                 verdicts.verdict, window_batch.late, scored.readings.times
             )
-            events = (*self._events(rows, scores, judged, verdicts, changes), *unjudged)
+            events = (*self._events(window_batch, scores, judged, verdicts, changes), *unjudged)
+            if len(window_batch.ready):
+                self.judged_at = now
+                self.n_judged += len(window_batch.ready)
         return Outcome(
             batch=batch,
             verdicts=verdicts,
@@ -285,25 +295,27 @@ class Pipeline:
 
     def _events(
         self,
-        rows: NDArray[np.int32],
+        window_batch: WindowBatch,
         scores: Scores,
         judged: Judgement,
         verdicts: VerdictBatch,
         changes: Changes,
     ) -> tuple[Event, ...]:
-        asked = self.asked
+        asked, n_late = self.asked, int(np.count_nonzero(window_batch.late))
+        rows = window_batch.rows[window_batch.ready]
         count = np.bincount(verdicts.verdict, minlength=len(Verdict))
         events: list[Event] = [
             ReadingsJudged(
                 normal=int(count[Verdict.NORMAL]),
                 anomalous=int(count[Verdict.ANOMALOUS]),
                 warming_up=int(count[Verdict.WARMING_UP]),
-                unscorable=int(count[Verdict.UNSCORABLE]),
+                unscorable=int(count[Verdict.UNSCORABLE]) - n_late,
+                late=n_late,
                 score_margins=tuple((scores.value - judged.threshold)[:_MARGINS_TOLD].tolist()),
                 incidents_opened=sum(
                     event.kind == "anomaly" and event.sequence == 0 for event in changes.alerts
                 ),
-                since_judged=self._unjudged.readings,
+                since_judged=self.unjudged.readings,
                 step_s=self.detector.spec.step_seconds,
                 above_asked=asked.above,
                 incidents_asked=asked.incidents,

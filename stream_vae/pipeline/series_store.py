@@ -16,6 +16,7 @@ from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import IncidentTracker
 from stream_vae.detect.silence import SilenceWatch
+from stream_vae.pipeline.blind_series import BlindSeries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ class SeriesStore:
             lateness_ns=grid.lateness * grid.step_ns,
         )
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
+        self.blind = BlindSeries(capacity, 2 * (spec.window_length + config.max_gap))
 
     def _open_steps(self, grid: WindowConfig) -> Iterator[StatePart]:
         """Yield the parts by which steps are open; events have none."""
@@ -206,4 +208,5 @@ class SeriesStore:
             self.incidents.forget(row)
             self.silences.close(row)
         self.steps.forget(rows)
+        self.blind.forget(rows)
         return self.index.release(rows)

@@ -62,17 +62,24 @@ class StreamFit:
     @property
     def complaint(self) -> str:
         """Description of what does not fit; empty if nothing is known."""
-        parts: list[str] = []
+        return "; ".join(filter(None, (self.missing_complaint, self.step_complaint)))
+
+    @property
+    def missing_complaint(self) -> str:
+        """Which features were never observed; empty if all were, or too little is known."""
         missing = self._missing()
-        if missing and self._readings >= JUDGED_AFTER:
-            names = ", ".join(missing[:NAMES_TOLD]) + (", ..." if len(missing) > NAMES_TOLD else "")
-            parts.append(f"{len(missing)} of {len(self._names)} features never observed: {names}")
-        if self._step_differs(self._step_s):
-            parts.append(
-                f"readings come every {self._step_s:g} s, the model's step is "
-                f"{self._model_step_s:g} s"
-            )
-        return "; ".join(parts)
+        if not missing or self._readings < JUDGED_AFTER:
+            return ""
+        names = ", ".join(missing[:NAMES_TOLD]) + (", ..." if len(missing) > NAMES_TOLD else "")
+        return f"{len(missing)} of {len(self._names)} features never observed: {names}"
+
+    @property
+    def step_complaint(self) -> str:
+        """How the stream's step differs from the model's; empty if it does not."""
+        step_s = self._step_s
+        if step_s is None or not self._step_differs(step_s):
+            return ""
+        return f"readings come every {step_s:g} s, the model's step is {self._model_step_s:g} s"
 
     def observe(
         self, readings: ReadingBatch, rows: NDArray[np.int32], unknown_fields: Sequence[str]
@@ -94,6 +101,7 @@ class StreamFit:
             StreamMeasured(
                 topic=readings.topic,
                 feature_values=dict(zip(self._names, observed.tolist(), strict=True)),
+                readings=len(readings),
                 step_s=self._step_s,
             )
         ]

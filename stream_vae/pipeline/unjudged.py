@@ -40,7 +40,8 @@ class UnjudgedWatch:
 
     def __init__(self, spec: ModelSpec, config: DetectConfig) -> None:
         steps = _WINDOWS * (spec.window_length + config.max_gap)
-        self._told_after_s = steps * spec.step_seconds
+        self.told_after_s = steps * spec.step_seconds
+        """Event time over which they must reach before it is told."""
         self._counts = dict.fromkeys(_WHY, 0)
         self._first: int | None = None
         self._newest = 0
@@ -97,7 +98,7 @@ class UnjudgedWatch:
         is_late = self._reason == "late"  # their times need not go on
         if self._is_told or self.readings < LEAST_READINGS:
             return []
-        if over_s < self._told_after_s and not (is_late and self.readings >= 10 * LEAST_READINGS):
+        if over_s < self.told_after_s and not (is_late and self.readings >= 10 * LEAST_READINGS):
             return []
         self._is_told = True
         return [

@@ -42,6 +42,8 @@ class ChangelogGrowth:
         self._parts = parts
         self._count = self._wanted = 0
         self._waiting: tuple[int, ...] = ()
+        self.lag_records: dict[int, int] = {}
+        """Of those that wait, as a broker reported when it was last told of them."""
         self._failure = ""
         self._report_at = self._add_at = -float("inf")
 
@@ -55,6 +57,11 @@ class ChangelogGrowth:
             f"input partitions {names} wait for topic {self._changelog!r}, which has {self._count} "
             f"partitions: run `{self._parts.adder.command(self._waiting[-1] + 1)}`"
         )
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """Input partitions that the changelog has no place for."""
+        return self._waiting
 
     @property
     def is_extending(self) -> bool:
@@ -101,6 +108,7 @@ class ChangelogGrowth:
         # If permitted, this takes a moment, and is reported when done.
         if self._failure and now >= self._report_at:
             self._report_at = now + _REPORT_PAUSE_S
+            self.lag_records = self._lag()
             self._parts.events.record(
                 ChangelogTooNarrow(
                     topic=self._topic,
@@ -109,7 +117,7 @@ class ChangelogGrowth:
                     n_partitions=self._count,
                     detail=self._failure,
                     command=adder.command(wanted),
-                    lag_records=self._lag(),
+                    lag_records=self.lag_records,
                 )
             )
 

@@ -75,6 +75,20 @@ class Restoration:
 
 
 @dataclass(slots=True)
+class Progress:
+    """How far a partition is behind its end, as the daemon's status knows it."""
+
+    position: int = -1
+    """When it was last looked at."""
+    moved_at: float = 0.0
+    """Monotonic seconds at which it was last seen to have advanced, or to be at its end."""
+    at_end_at: float | None = None
+    """Monotonic seconds at which it was last known to be at its end; None if it never was."""
+    newest_ns: int = 0
+    """Kafka's time of the newest record polled; 0 if none has one."""
+
+
+@dataclass(slots=True)
 class Partition:
     """One input partition of this instance."""
 
@@ -91,6 +105,7 @@ class Partition:
     checkpoint: Checkpoint | None = None
     """Offset at which a restart would start its replay."""
     restoration: Restoration = field(default_factory=Restoration)
+    progress: Progress = field(default_factory=Progress)
 
 
 class PartitionTable:

@@ -133,6 +133,13 @@ class Restorer:
         return self._growth is not None and self._growth.is_extending
 
     @property
+    def waiting(self) -> Mapping[int, int | None]:
+        """Partitions that the changelog has no place for -> records that wait, where known."""
+        if self._growth is None:
+            return {}
+        return {one: self._growth.lag_records.get(one) for one in self._growth.waiting}
+
+    @property
     def complaint(self) -> str:
         """What keeps partitions from going live that a person must mend; "" if nothing does."""
         return "" if self._growth is None else self._growth.complaint

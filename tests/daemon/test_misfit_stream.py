@@ -91,11 +91,12 @@ def test_readings_read_again_tell_nothing() -> None:
 
 def test_records_of_no_feature_change_nothing_and_are_told_with_the_nearest_names() -> None:
     """Control: those read again after a restart were told of before."""
-    events, _ = run(("F0", "unit"))
+    events, complaint = run(("F0", "unit"))
     told = events.of(RecordsWithoutFeature)
     assert sum(event.count for event in told) == N
     assert (told[0].reason, told[0].example_offset) == ("no_feature", 0)
     assert told[0].fields == ("timestamp", "F0", "unit")
     assert told[0].nearest_fields["f0"] == "F0"
+    assert complaint.startswith(f"none of the last {N} records gave a reading: {N} name none")
     again, _ = run(("F0", "unit"), replayed=True)
     assert again.of(RecordsWithoutFeature) == []

@@ -33,7 +33,7 @@ from stream_vae.settings import load_settings
 
 kind, config = sys.argv[1:]
 STARTED = DaemonStarted(
-    version="1", instance="i", model_id="m", model_version="1", device="cpu",
+    version="1", instance="i", model_id="m", model_version="1", model_trained_s=0.0, device="cpu",
     series_capacity=1, series_bytes=1, http_url=None, settings={},
 )
 
@@ -54,6 +54,8 @@ class Loop:
         return Health(is_ok=True, reason="looping")
     def readiness(self):
         return Health(is_ok=self.is_ready, reason="as told")
+    def status(self):
+        return {"conditions": []}
 
 def start(around):
     print(f"url {around.http_url}", flush=True)
@@ -180,6 +182,9 @@ def test_probes_are_answered_while_the_model_is_loaded_and_a_stop_is_heeded(
         readiness = httpx.get(f"{service.url}/readyz", timeout=10)
         assert readiness.status_code == 503
         assert "loading" in readiness.json()["reason"]
+        status = httpx.get(f"{service.url}/statusz", timeout=10).json()
+        assert status["live"]["status"] == "ok"
+        assert status["ready"] == readiness.json()
         service.process.send_signal(signal.SIGTERM)
         service.read_to_the_end()
         assert service.process.returncode == 0

@@ -58,6 +58,7 @@ class Parts:
     """Whether brokers tell the ids of topics; those before 2.8 do not."""
     finds_owner: bool = True
     """Whether a start finds soon which input the changelog is of."""
+    scoring: Callable[[Scorer, ManualClock, Faults], InlineScoring[Work]] = InlineScoring
     open_incidents: Mapping[SeriesName, SeriesIncidents] = field(default_factory=dict)
     """Found on the alerts topic, where the state is lost."""
 
@@ -90,7 +91,7 @@ class Instance:
         self.consumer = MemoryConsumer(
             kafka, topic, group, name=name, events=self.events, faults=faults
         )
-        self.scoring = InlineScoring[Work](parts.scorer, kafka.clock, faults)
+        self.scoring = parts.scoring(parts.scorer, kafka.clock, faults)
         self.input_reader = MemoryReader(kafka, topic, faults, "input")
         self.changelog_reader = (
             None if changelog is None else MemoryReader(kafka, changelog, faults, "changelog")

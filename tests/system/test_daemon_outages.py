@@ -1,5 +1,6 @@
 """Brokers that are unavailable: at start, in mid-stream, for too long, and when asked to stop."""
 
+import json
 import signal
 import time
 from functools import partial
@@ -78,6 +79,9 @@ def test_brokers_and_topics_are_waited_for_and_an_outage_is_survived(
         killed_at = time.monotonic()
         assert metric(daemon, "dead_letters_total") < 501, "killed in mid-stream"
         daemon.wait_for("broker_unreachable", count=told + 1)
+        await_true(lambda: probe(daemon, "readyz")[0] == 503, "not ready")
+        said = json.loads(probe(daemon, "statusz")[1])["conditions"]
+        assert "broker_unreachable" in {condition["code"] for condition in said}
         assert probe(daemon, "livez")[0] == 200
         time.sleep(max(0.0, killed_at + TRANSACTION_TIMEOUT_S + 1 - time.monotonic()))
         own_kafka.start()

@@ -66,6 +66,10 @@ class FixedThreshold:
         """Return the threshold of a series."""
         return float(self._threshold[row])
 
+    def bounded(self, rows: NDArray[np.int32]) -> tuple[int, int]:
+        """Return how many series have a threshold at its floor, and at its ceiling: no bounds."""
+        return 0, 0
+
     def judge(
         self,
         rows: NDArray[np.int32],

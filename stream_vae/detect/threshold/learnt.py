@@ -135,6 +135,13 @@ class LearntThreshold(ABC):
         """Return the threshold of a series."""
         return float(self._threshold[row])
 
+    def bounded(self, rows: NDArray[np.int32]) -> tuple[int, int]:
+        """Return how many of these series have a threshold at its floor, and at its ceiling."""
+        threshold = self._threshold[rows]
+        at_floor = threshold <= self._floor[rows]
+        at_ceiling = ~at_floor & (threshold >= self._ceiling(rows))  # a floor may be higher
+        return int(np.count_nonzero(at_floor)), int(np.count_nonzero(at_ceiling))
+
     def judge(
         self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
     ) -> Judgement:

@@ -136,6 +136,10 @@ class LikelihoodThreshold:
         """Return the threshold of a series, in standard deviations."""
         return float(self.state["threshold"][row])
 
+    def bounded(self, rows: NDArray[np.int32]) -> tuple[int, int]:
+        """Return how many series have a threshold at its floor, and at its ceiling: no bounds."""
+        return 0, 0
+
     def judge(
         self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
     ) -> Judgement:

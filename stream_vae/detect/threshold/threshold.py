@@ -104,6 +104,10 @@ class Threshold(Protocol):
         """Return the threshold of a series."""
         ...
 
+    def bounded(self, rows: NDArray[np.int32]) -> tuple[int, int]:
+        """Return how many of these series have a threshold at its floor, and at its ceiling."""
+        ...
+
     def judge(
         self, rows: NDArray[np.int32], scores: NDArray[np.float64], revises: NDArray[np.bool_]
     ) -> Judgement:

@@ -11,7 +11,7 @@ class HttpConfig:
     """Address of the HTTP endpoint for probes and Prometheus."""
 
     enabled: bool = True
-    """Serve `/livez`, `/readyz` and `/metrics`."""
+    """Serve `/livez`, `/readyz`, `/statusz` and `/metrics`."""
 
     host: Annotated[str, MinLen(1)] = "127.0.0.1"
     """Address to listen on; `0.0.0.0` in a container. There is no authentication."""

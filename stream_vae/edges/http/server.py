@@ -1,9 +1,9 @@
-"""Probes and metrics on one port, served beside the poll loop."""
+"""Probes, status and metrics on one port, served beside the poll loop."""
 
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -19,20 +19,23 @@ from stream_vae.edges.http.config import HttpConfig
 from stream_vae.errors import ConfigError
 
 Probe = Callable[[], Health]
+Status = Callable[[], Mapping[str, object]]
 
 _INDEX = """stream-vae
 /livez    200 while the poll loop and the worker have heartbeats, else 503
-/readyz   200 while readings can be judged, else 503
+/readyz   200 while readings can be judged, else 503; says what is wrong although they can
+/statusz  what the instance does: partitions, lag, series, incidents, conditions (JSON)
 /metrics  Prometheus metrics
 """
 # Connections that the kernel queues until they are accepted; they use no handles of the process.
 _QUEUED = 1024
+_FRESH = {"cache-control": "no-store"}
 _START_DEADLINE_S = 10.0
 _STOP_DEADLINE_S = 2.0
 
 
 class HealthServer:
-    """Serves `/livez`, `/readyz` and `/metrics` from a thread of its own.
+    """Serves `/livez`, `/readyz`, `/statusz` and `/metrics` from a thread of its own.
 
     The number of connections is bounded, and clients cannot block probes; see `BoundedProtocol`.
 
@@ -41,6 +44,7 @@ class HealthServer:
         registry: Metrics for `/metrics`.
         liveness: For `/livez`; must be quick and thread-safe.
         readiness: For `/readyz`, likewise.
+        status: For `/statusz`, likewise; its values are those of JSON.
     """
 
     def __init__(
@@ -49,12 +53,13 @@ class HealthServer:
         registry: CollectorRegistry,
         liveness: Probe,
         readiness: Probe,
+        status: Status = dict,
     ) -> None:
         self._config = config
         self._socket: socket.socket | None = None
         self._server = uvicorn.Server(
             uvicorn.Config(
-                build_app(registry, liveness, readiness),
+                build_app(registry, liveness, readiness, status),
                 loop="asyncio",
                 http=BoundedProtocol,
                 ws="none",  # an upgraded connection would escape the limits
@@ -128,7 +133,9 @@ class HealthServer:
             raise ConfigError(msg) from exc
 
 
-def build_app(registry: CollectorRegistry, liveness: Probe, readiness: Probe) -> Starlette:
+def build_app(
+    registry: CollectorRegistry, liveness: Probe, readiness: Probe, status: Status
+) -> Starlette:
     """Return the application, without a server around it."""
 
     # Coroutines, though nothing is awaited: Starlette runs plain functions in a thread pool, and
@@ -142,6 +149,9 @@ def build_app(registry: CollectorRegistry, liveness: Probe, readiness: Probe) ->
     async def readyz(_: Request) -> Response:
         return _answer(readiness())
 
+    async def statusz(_: Request) -> Response:
+        return JSONResponse(dict(status()), headers=_FRESH)
+
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": content_type})
@@ -151,6 +161,7 @@ def build_app(registry: CollectorRegistry, liveness: Probe, readiness: Probe) ->
             Route("/", index),
             Route("/livez", livez),
             Route("/readyz", readyz),
+            Route("/statusz", statusz),
             Route("/metrics", metrics),
         ]
     )
@@ -158,7 +169,7 @@ def build_app(registry: CollectorRegistry, liveness: Probe, readiness: Probe) ->
 
 def _answer(health: Health) -> Response:
     return JSONResponse(
-        {"status": "ok" if health.is_ok else "failed", "reason": health.reason},
+        {"status": health.status, "reason": health.reason},
         status_code=200 if health.is_ok else 503,
-        headers={"cache-control": "no-store"},
+        headers=_FRESH,
     )

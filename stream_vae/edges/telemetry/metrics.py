@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from stream_vae.core.health import CONDITIONS
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _RESTORES = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -46,9 +48,9 @@ class Family(Generic[Metric]):
         return found
 
     def remove(self, *values: str) -> None:
-        """Remove the series with these values."""
-        self._by_labels.pop(values, None)
-        self._metric.remove(self._detector, *values)
+        """Remove the series with these values, if there is one."""
+        if self._by_labels.pop(values, None) is not None:
+            self._metric.remove(self._detector, *values)
 
 
 class Metrics:
@@ -70,9 +72,21 @@ class Metrics:
         self._group()
         self._begin()
 
+    def forget_partition(self, topic: str, partition: str) -> None:
+        """Remove what is told of an input partition."""
+        for family in (
+            self.consumer_lag,
+            self.consumer_lag_seconds,
+            self.partition_stalled,
+            self.partition_restoring,
+        ):
+            family.remove(topic, partition)
+
     def _begin(self) -> None:
         """Export known label values from the start, so that their first event is an increase."""
-        for verdict in ("normal", "anomalous", "warming_up", "unscorable"):
+        for code in CONDITIONS:
+            self.condition.labels(code).set(0)
+        for verdict in ("normal", "anomalous", "warming_up", "unscorable", "late"):
             self.readings_judged.labels(verdict)
         for stage in ("decode", "assemble", "commit"):
             self.stage_duration.labels(stage)
@@ -166,6 +180,14 @@ class Metrics:
         self.feature_values = self._counters(
             "feature_values_total", "Values observed, by the model's features.", "feature"
         )
+        self.feature_values_missing = self._counters(
+            "feature_values_missing_total",
+            "Readings without a value of a feature, by the model's features.",
+            "feature",
+        )
+        self.records_since_reading = self._gauge(
+            "records_since_reading", "Records since the last one that gave a reading."
+        )
         self.features_not_observed = self._gauge(
             "features_not_observed", "The model's features that no reading has had since the start."
         )
@@ -199,6 +221,9 @@ class Metrics:
         )
         self.model_info = self._gauges(
             "model_info", "1, with the model that judges.", "model_id", "model_version", "device"
+        )
+        self.model_trained = self._gauge(
+            "model_trained_timestamp_seconds", "When the model that judges was trained."
         )
         self.windows_scored = self._counter("windows_scored_total", "Windows scored.")
         self.batch_size = self._histogram(
@@ -242,6 +267,17 @@ class Metrics:
         self.series_active = self._gauge("series_active", "Series held in memory.")
         self.series_capacity = self._gauge(
             "series_capacity", "Series that the memory budget holds."
+        )
+        self.series_blind = self._gauge(
+            "series_blind", "Series that send readings of which none can be judged."
+        )
+        self.series_repeated = self._gauge(
+            "series_in_several_partitions", "Keys that stand in several partitions."
+        )
+        self.thresholds_bounded = self._gauges(
+            "thresholds_bounded",
+            "Series whose threshold is held at its floor or ceiling.",
+            "bound",
         )
         self.series_evicted = self._counters(
             "series_evicted_total",
@@ -288,6 +324,32 @@ class Metrics:
         )
         self.consumer_lag = self._gauges(
             "consumer_lag_records", "Input records not yet polled.", "topic", "partition"
+        )
+        self.consumer_lag_seconds = self._gauges(
+            "consumer_lag_seconds",
+            "Age of the oldest input record not yet polled, at most.",
+            "topic",
+            "partition",
+        )
+        self.partition_stalled = self._gauges(
+            "partition_stalled_seconds",
+            "Time for which a partition with unread records has not advanced.",
+            "topic",
+            "partition",
+        )
+        self.partition_restoring = self._gauges(
+            "partition_restoring_seconds",
+            "Time since a partition was assigned, until its state is back.",
+            "topic",
+            "partition",
+        )
+        self.heartbeat = self._gauges(
+            "heartbeat_timestamp_seconds", "Latest iteration of a loop.", "loop"
+        )
+        self.condition = self._gauges(
+            "condition",
+            "1 while it keeps the instance from judging readings, else 0.",
+            "condition",
         )
         self.broker_reachable = self._gauge(
             "broker_reachable", "0 while no broker answers, else 1."

@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from stream_vae import events
+from stream_vae.core.health import CONDITIONS
 from stream_vae.detect.rates import Rates, realised_rates
 from stream_vae.edges.telemetry.logs import Logger
 from stream_vae.edges.telemetry.metrics import Metrics
@@ -84,6 +85,7 @@ class Recorder:
             events.KeySearchUnfinished: self._warn_sparingly,
             events.SeriesCounted: self._series_counted,
             events.SeriesEvicted: self._series_evicted,
+            events.InstanceObserved: self._instance_observed,
             events.PartitionsRevoked: self._partitions_revoked,
             events.PartitionsLost: self._partitions_lost,
             events.MembershipLost: self._warn_sparingly,
@@ -107,6 +109,7 @@ class Recorder:
             events.WindowsScored: self._windows_scored,
             events.ReadingsJudged: self._readings_judged,
             events.NothingJudged: self._warn_sparingly,
+            events.NothingRead: self._warn_sparingly,
             events.ThresholdReleased: self._threshold_released,
             events.DriftDetected: self._drift_detected,
             events.AlertDelivered: self._alert_delivered,
@@ -163,6 +166,7 @@ class Recorder:
         self._period_began = self._clock()
         self.has_started = True
         self._metrics.build_info.labels(event.version, event.instance).set(1)
+        self._metrics.model_trained.set(event.model_trained_s)
         self._metrics.model_info.labels(event.model_id, event.model_version, event.device).set(1)
         self._inform(event)
 
@@ -215,6 +219,25 @@ class Recorder:
         self._metrics.series_capacity.set(event.capacity)
         self._metrics.incidents_open.set(event.incidents_open)
         self._metrics.partitions_live.set(event.partitions_live)
+        self._metrics.series_blind.set(event.blind)
+        self._metrics.series_repeated.set(event.repeated)
+        self._metrics.thresholds_bounded.labels("floor").set(event.at_floor)
+        self._metrics.thresholds_bounded.labels("ceiling").set(event.at_ceiling)
+
+    def _instance_observed(self, event: events.InstanceObserved) -> None:
+        self._show_lag(event.lag_records)
+        for family, by_partition in (
+            (self._metrics.consumer_lag_seconds, event.lag_seconds),
+            (self._metrics.partition_stalled, event.stalled_s),
+            (self._metrics.partition_restoring, event.restoring_s),
+        ):
+            for partition, seconds in by_partition.items():
+                if partition in self._topics:
+                    family.labels(event.topic, str(partition)).set(seconds)
+        for loop, beat in event.beats.items():
+            self._metrics.heartbeat.labels(loop).set(beat)
+        for code in CONDITIONS:
+            self._metrics.condition.labels(code).set(code in event.conditions)
 
     def _series_evicted(self, event: events.SeriesEvicted) -> None:
         self._metrics.series_evicted.labels(event.reason).inc(event.count)
@@ -260,9 +283,10 @@ class Recorder:
     def _give_up(self, partitions: tuple[int, ...]) -> None:
         for partition in partitions:
             topic = self._topics.pop(partition, None)
-            # A stale lag would look like unprocessed records.
-            if self._lag.pop(partition, None) is not None and topic is not None:
-                self._metrics.consumer_lag.remove(topic, str(partition))
+            self._lag.pop(partition, None)
+            if topic is not None:
+                # A stale lag would look like unprocessed records.
+                self._metrics.forget_partition(topic, str(partition))
 
     # Input
 
@@ -288,6 +312,7 @@ class Recorder:
         self._period.records += event.records
         self._metrics.records_consumed.labels(event.topic).inc(event.records)
         self._metrics.bytes_consumed.labels(event.topic).inc(event.bytes)
+        self._metrics.records_since_reading.set(event.since_reading)
         self._metrics.stage_duration.labels("decode").observe(event.decode_s)
         self._metrics.stage_duration.labels("assemble").observe(event.assemble_s)
         if event.last_event_time_s is not None:
@@ -318,6 +343,7 @@ class Recorder:
     def _stream_measured(self, event: events.StreamMeasured) -> None:
         for feature, count in event.feature_values.items():
             self._metrics.feature_values.labels(feature).inc(count)
+            self._metrics.feature_values_missing.labels(feature).inc(event.readings - count)
         if event.step_s is not None:
             self._metrics.stream_step.labels(event.topic).set(event.step_s)
 
@@ -347,6 +373,7 @@ class Recorder:
             "anomalous": event.anomalous,
             "warming_up": event.warming_up,
             "unscorable": event.unscorable,
+            "late": event.late,
         }
         self._period.readings += sum(counts.values())
         self._period.anomalous += event.anomalous

@@ -17,6 +17,7 @@ from stream_vae.errors import ConfigError
 
 OK = Health(is_ok=True, reason="poll loop 0.1 s ago")
 FAILED = Health(is_ok=False, reason="worker: no heartbeat for 81.0 s")
+DEGRADED = Health(is_ok=True, is_degraded=True, reason="nothing was read")
 
 
 @contextmanager
@@ -27,7 +28,11 @@ def serving(
     registry: CollectorRegistry | None = None,
 ) -> Iterator[httpx.Client]:
     server = HealthServer(
-        HttpConfig(port=0), registry or CollectorRegistry(), lambda: liveness, lambda: readiness
+        HttpConfig(port=0),
+        registry or CollectorRegistry(),
+        lambda: liveness,
+        lambda: readiness,
+        lambda: {"partitions": [{"partition": 0}]},
     )
     server.start()
     try:
@@ -38,19 +43,25 @@ def serving(
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-@pytest.mark.parametrize(("health", "status"), [(OK, 200), (FAILED, 503)])
+@pytest.mark.parametrize(("health", "status"), [(OK, 200), (DEGRADED, 200), (FAILED, 503)])
 def test_probes_answer_by_status_and_say_why(path: str, health: Health, status: int) -> None:
     is_live = path == "/livez"
     with serving(liveness=health if is_live else OK, readiness=OK if is_live else health) as client:
         answer = client.get(path)
         other = client.get("/readyz" if is_live else "/livez")
     assert answer.status_code == status
-    assert answer.json() == {
-        "status": "ok" if health.is_ok else "failed",
-        "reason": health.reason,
-    }
+    words = {OK.reason: "ok", DEGRADED.reason: "degraded", FAILED.reason: "failed"}
+    assert answer.json() == {"status": words[health.reason], "reason": health.reason}
     assert answer.headers["cache-control"] == "no-store"
     assert other.status_code == 200, "the two probes are independent"
+
+
+def test_the_status_is_what_the_daemon_says() -> None:
+    with serving(liveness=FAILED) as client:
+        answer = client.get("/statusz")
+    assert answer.status_code == 200, "it is asked when something is wrong"
+    assert answer.json() == {"partitions": [{"partition": 0}]}
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_metrics_are_those_of_the_registry() -> None:
@@ -79,7 +90,7 @@ def test_the_index_names_the_paths() -> None:
     with serving() as client:
         answer = client.get("/")
     assert answer.status_code == 200
-    assert all(path in answer.text for path in ("/livez", "/readyz", "/metrics"))
+    assert all(path in answer.text for path in ("/livez", "/readyz", "/statusz", "/metrics"))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ KINDS: tuple[type[events.Event], ...] = get_args(events.Event)
 # What happens with every poll: counted, and told by the summary alone.
 QUIET = {
     events.SeriesCounted,
+    events.InstanceObserved,
     events.RecordsConsumed,
     events.StreamMeasured,
     events.ReadingsJudged,
@@ -31,7 +32,7 @@ LABELS = {
     "kind",
     *("topic", "reason", "stage", "verdict", "device", "status", "severity", "result", "event"),
     *("partition", "version", "instance_id", "model_id", "model_version", "le", "detector"),
-    *("feature", "of"),
+    *("feature", "of", "loop", "condition", "bound"),
 }
 
 Line = tuple[str, str, dict[str, Any]]
@@ -108,6 +109,8 @@ VALUES: Mapping[Any, Any] = {
     tuple[float, ...]: (0.5, float("nan")),
     Mapping[str, object]: {"a": 1},
     Mapping[int, int]: {0: 3},
+    Mapping[int, float]: {0: 3.5},
+    Mapping[str, float]: {"poll": 3.5},
     Mapping[str, int]: {"flow": 2},
     Mapping[str, str]: {"flow": "flow_rate"},
     str | None: "x",
@@ -332,7 +335,7 @@ def test_the_summary_tells_the_period() -> None:
     for seconds in times:
         bench.record(make_event(events.WindowsScored, windows=6, inference_s=seconds))
     bench.record(make_event(events.RecordsConsumed, records=900))
-    judged = {"normal": 880, "anomalous": 7, "warming_up": 5, "unscorable": 8}
+    judged = {"normal": 878, "anomalous": 7, "warming_up": 5, "unscorable": 8, "late": 2}
     bench.record(make_event(events.ReadingsJudged, **judged))
     bench.record(make_event(events.SeriesCounted, series=12, incidents_open=1))
     bench.record(rejected(3), make_event(events.AlertDelivered))

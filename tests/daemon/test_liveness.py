@@ -1,0 +1,151 @@
+"""A loop or a worker that hangs is found out, each by its name, and the other one is not blamed."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream_vae.core.health import Heartbeat
+from stream_vae.core.model_spec import Scorer, Scores
+from stream_vae.daemon import scoring_worker
+from stream_vae.daemon.scoring_worker import ScoringWorker
+from stream_vae.daemon.work_queue import Work
+from stream_vae.edges.http.config import HttpConfig
+from tests.conftest import MeanSquareScorer
+from tests.limits import slowness
+from tests.memory_kafka.clock import ManualClock
+from tests.memory_kafka.faults import Faults
+from tests.memory_kafka.instance import Instance, Parts
+from tests.memory_kafka.scene import Scene, make_settings
+from tests.memory_kafka.scoring import InlineScoring
+from tests.recorded_events import RecordedEvents
+
+
+class RealClock(ManualClock):
+    """Goes by itself."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time_ns(self) -> int:
+        return time.time_ns()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(seconds, 0.0))
+
+
+class Threaded(InlineScoring[Work]):
+    """The daemon's own worker, in its thread."""
+
+    def __init__(self, scorer: Scorer, clock: ManualClock, faults: Faults) -> None:
+        super().__init__(scorer, clock, faults)
+        self.worker = ScoringWorker[Work](
+            scorer, max_batch=32, events=RecordedEvents(), device="cpu"
+        )
+        self.heartbeat: Heartbeat = self.worker.heartbeat
+
+    @property
+    def readings_in_flight(self) -> int:
+        return self.worker.readings_in_flight
+
+    def start(self) -> None:
+        self.worker.start()
+
+    def submit(
+        self,
+        work: Work,
+        windows: NDArray[np.float64],
+        end_times: NDArray[np.int64],
+        *,
+        n_readings: int,
+    ) -> None:
+        self.worker.submit(work, windows, end_times, n_readings=n_readings)
+
+    def collect(self) -> list[tuple[Work, Scores]]:
+        return self.worker.collect()
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        return self.worker.wait_idle(timeout_s)
+
+    def wait_finished(self, timeout_s: float) -> None:
+        self.worker.wait_finished(timeout_s)
+
+    def stop(self, timeout_s: float) -> None:
+        self.worker.stop(timeout_s)
+
+
+class GatedScorer(MeanSquareScorer):
+    """Hangs while its gate is closed, as a device that does not come back."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
+        self.gate.wait(30)
+        return super().score(values, end_times)
+
+
+def await_true(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 10 * slowness()
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def scorer() -> GatedScorer:
+    return GatedScorer()
+
+
+def test_a_worker_and_a_loop_that_hang_are_found_out_in_turn(
+    scorer: GatedScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring_worker, "_IDLE_S", 0.02)
+    settings = make_settings().model_copy(update={"http": HttpConfig(liveness_timeout_s=0.4)})
+    scene = Scene(parts=Parts(settings=settings, scorer=scorer, scoring=Threaded))
+    scene.kafka.clock = RealClock()
+    one = scene.start()
+    polls, stop = hold_polls(one), threading.Event()
+    loop = threading.Thread(target=turn_until, args=(stop, one), daemon=True)
+    loop.start()
+    await_true(lambda: one.loop.liveness().is_ok and bool(one.partitions.live), "alive")
+
+    scorer.gate.clear()
+    scene.feed_series("s", range(40))
+    await_true(lambda: not one.loop.liveness().is_ok, "the worker is found out")
+    assert one.loop.liveness().reason.startswith("worker: no heartbeat")
+    assert "poll loop" not in one.loop.liveness().reason, "it goes round, and is not blamed"
+    scorer.gate.set()
+    await_true(lambda: one.loop.liveness().is_ok, "alive again")
+
+    polls.clear()
+    await_true(lambda: not one.loop.liveness().is_ok, "the loop is found out")
+    assert one.loop.liveness().reason.startswith("poll loop: no heartbeat")
+    assert "worker" not in one.loop.liveness().reason
+    polls.set()
+    await_true(lambda: one.loop.liveness().is_ok, "alive again")
+    stop.set()
+    loop.join(10)
+    one.stop()
+
+
+def turn_until(stop: threading.Event, one: Instance) -> None:
+    while not stop.is_set():
+        one.turn()
+
+
+def hold_polls(one: Instance) -> threading.Event:
+    """Return what a poll waits for, as for a client that hangs."""
+    gate, poll = threading.Event(), one.consumer.poll
+    gate.set()
+
+    def gated(max_records: int, timeout_s: float) -> object:
+        gate.wait(30)
+        return poll(max_records, timeout_s)
+
+    one.consumer.poll = gated  # type: ignore[method-assign,assignment]
+    return gate
