@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from stream_vae.inputs.log_lines.levels import LEVELS, levels_in
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat, LogInputFormat
 from stream_vae.inputs.log_lines.readers import build_line_reader
+from stream_vae.inputs.timestamps import TimestampParser
 from tests.inputs.otlp_messages import fixed64, message
 from tests.inputs.polls import poll_of
 
@@ -95,6 +99,57 @@ def test_the_line_of_a_shipper_is_read(shipper: str) -> None:
     lines, rejected = read(reader_of(**settings), [value])
     assert rejected == {}
     assert content(lines) == [expected]
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/debian_producers.json").read_text())
+RSYSLOG: dict[str, dict[str, Any]] = {
+    "plain": {
+        "timestamp_pattern": r"^(\S+) ",
+        "series_pattern": r"^\S+ (\S+) ",
+        "message_pattern": r"^\S+ \S+ [^:]*: (.*)",
+    },
+    "rfc5424": {
+        "timestamp_pattern": r"^<\d{1,3}>1 (\S+) ",
+        "series_pattern": r"^\S+ \S+ (\S+) ",
+        "message_pattern": r"^(?:\S+ ){6}- +(.*)",
+    },
+    "json": {"message_field": "message", "level_field": "severity", "series_field": "host"},
+}
+
+
+@pytest.mark.parametrize("template", RSYSLOG)
+def test_what_rsyslog_sends_is_read_whatever_its_template(template: str) -> None:
+    values = [one.encode("latin-1") for one in GOLDEN["rsyslog_lines"][template]]
+    lines, rejected = read(reader_of(**RSYSLOG[template]), values)
+    assert rejected == {}
+    assert lines.texts == [
+        "Accepted publickey for ada from 10.0.0.7 port 50314 ssh2",
+        "error: maximum authentication attempts exceeded for root from 10.0.0.9 port 4123 ssh2 "
+        "[preauth]",
+        "flow 18.4 l/s valve open",
+        "caf�: level low",
+    ]
+    assert lines.series == ["vm"] * 4
+    assert TimestampParser("auto").parse(lines.times or []) is not None
+    levels = ["none", "error", "none", "none"]  # as the lines alone tell
+    if template != "plain":
+        levels = ["info", "error", "info", "warn"]
+    assert [LEVELS[level] for level in lines.levels.tolist()] == levels
+
+
+def test_a_line_without_a_year_is_of_the_year_of_its_record() -> None:
+    new_year = 1_767_225_600 * 10**9
+    lines = ["Dec 31 23:59:58 web-1 a", "<11>Jan  1 00:00:01 b", "Mar 04 13:00:07 c", "none"]
+    batch = replace(
+        poll_of([line.encode() for line in lines]), timestamps=np.full(4, new_year, np.int64)
+    )
+    found = reader_of(timestamp_pattern="syslog").read(batch, DecodeErrors())
+    expected = ["2025-12-31T23:59:58", "2026-01-01T00:00:01", "2025-03-04T13:00:07", None]
+    assert found.times == expected
+    for name, line in (("klog", b"E0304 13:00:07.250123"), ("logcat", b"03-04 13:00:07.250  1")):
+        batch = replace(poll_of([line]), timestamps=np.array([new_year]))
+        found = reader_of(timestamp_pattern=name).read(batch, DecodeErrors())
+        assert str((found.times or [""])[0]).startswith("2025-03-04T13:00:07.250")
 
 
 BAD: dict[str, tuple[bytes, list[str], dict[str, int]]] = {

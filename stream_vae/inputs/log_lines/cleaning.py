@@ -12,10 +12,13 @@ _TERMINAL = re.compile(
     r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]?"
 )
+# What rsyslog writes in place of a terminal's sequences and of tabs.
+_ESCAPED_TERMINAL = re.compile(r"#033\[[0-9;]{0,20}[A-Za-z]")
 _SPACES = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 _LONE = re.compile("[\ud800-\udfff]")
 _REPLACED = "\ufffd"
+_ESCAPE = "#0"
 
 
 @dataclass(slots=True)
@@ -45,7 +48,8 @@ def clean_texts(
         together = "\n".join(stripped)
     longest = max(map(len, stripped), default=0)
     is_ascii = together.isascii()
-    if longest * (1 if is_ascii else 4) <= max_bytes and _is_plain(together, len(stripped)):
+    is_short = longest * (1 if is_ascii else 4) <= max_bytes
+    if is_short and _is_plain(together, len(stripped)) and _ESCAPE not in together:
         return stripped
     return [clean_text(text, max_bytes, counts) for text in stripped]
 
@@ -62,6 +66,8 @@ def clean_text(text: str, max_bytes: int, counts: TextCounts) -> str:
         if len(raw) > max_bytes:
             counts.n_cut += 1
             text = raw[:max_bytes].decode(errors="ignore").strip()
+    if _ESCAPE in text:
+        text = _ESCAPED_TERMINAL.sub("", text).replace("#011", " ").strip()
     if not _CONTROLS.search(text):
         return text
     text = _SPACES.sub(" ", _TERMINAL.sub("", text))

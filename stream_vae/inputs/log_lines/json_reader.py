@@ -78,7 +78,7 @@ class JsonLineReader(LineReader):
             sizes=elements.sizes,
             empty=elements.empty,
         )
-        return self._builder.build(found, counts, errors)
+        return self._builder.build(batch, found, counts, errors)
 
     def _main_texts(self, elements: Elements) -> list[str | None]:
         found = self._layout.cells_of(elements)

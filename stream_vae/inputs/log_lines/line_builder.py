@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
@@ -15,6 +16,7 @@ from stream_vae.inputs.log_lines.levels import levels_in, levels_of
 from stream_vae.inputs.log_lines.line_patterns import LinePattern, compile_pattern
 from stream_vae.inputs.log_lines.lines import LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.yearless_times import YEARLESS, YearlessTimes
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
 
@@ -82,18 +84,23 @@ class LineBuilder:
             self._continues = compile_pattern(
                 fmt.continuation_pattern, "input.continuation_pattern", n_groups=0
             )
-        self._time = self._series = None
-        if fmt.timestamp_pattern is not None:
-            self._time = compile_pattern(fmt.timestamp_pattern, "input.timestamp_pattern")
-        if fmt.series_pattern is not None:
-            self._series = compile_pattern(fmt.series_pattern, "input.series_pattern")
+        self._time = self._yearless = None
+        if fmt.timestamp_pattern is not None and fmt.timestamp_pattern in YEARLESS:
+            self._yearless = YearlessTimes(fmt.timestamp_pattern)
+        else:
+            self._time = _pattern(fmt.timestamp_pattern, "input.timestamp_pattern")
+        self._series = _pattern(fmt.series_pattern, "input.series_pattern")
+        self._message = _pattern(fmt.message_pattern, "input.message_pattern")
 
-    def build(self, found: FoundTexts, counts: TextCounts, errors: DecodeErrors) -> LogLines:
+    def build(
+        self, batch: RecordBatch, found: FoundTexts, counts: TextCounts, errors: DecodeErrors
+    ) -> LogLines:
         """Return the lines of a poll.
 
         Args:
-            found: What its records hold.
-            counts: What was changed in them so far.
+            batch: Its records.
+            found: What they hold.
+            counts: What was changed there so far.
             errors: Of what the reader rejected.
         """
         every = np.union1d(found.rows, np.array(found.empty, dtype=np.int64))
@@ -109,8 +116,8 @@ class LineBuilder:
         return LogLines(
             index=found.rows,
             series=self._series_of(found),
-            times=self._times_of(found),
-            texts=texts,
+            times=self._times_of(found, batch.timestamps),
+            texts=texts if self._message is None else _messages(texts, self._message),
             levels=_levels(found),
             templates=None if found.templates is None else list(found.templates),
             elements=_elements(found),
@@ -147,10 +154,14 @@ class LineBuilder:
                 lines.append(line)
         return lines
 
-    def _times_of(self, found: FoundTexts) -> Sequence[RawTime] | None:
-        if self._time is None:
+    def _times_of(self, found: FoundTexts, stamps: NDArray[np.int64]) -> Sequence[RawTime] | None:
+        times: list[str | None]
+        if self._yearless is not None:
+            times = self._yearless.find(found.texts, stamps[found.rows])
+        elif self._time is not None:
+            times = [groups[0] if groups else None for groups in map(self._time.find, found.texts)]
+        else:
             return found.times
-        times = [groups[0] if groups else None for groups in map(self._time.find, found.texts)]
         return _carried_on(times, found.rows) if self._split_lines else times
 
     def _series_of(self, found: FoundTexts) -> Sequence[RawKey | DecodeError] | None:
@@ -158,6 +169,16 @@ class LineBuilder:
             return found.series
         names = ["/".join(groups) or None for groups in map(self._series.find, found.texts)]
         return _carried_on(names, found.rows) if self._split_lines else names
+
+
+def _pattern(pattern: str | None, setting: str) -> LinePattern | None:
+    return None if pattern is None else compile_pattern(pattern, setting)
+
+
+def _messages(texts: Sequence[str], pattern: LinePattern) -> list[str]:
+    """Return what a pattern finds in each text, or else the text."""
+    found = map(pattern.message, texts)
+    return [message or text for message, text in zip(found, texts, strict=True)]
 
 
 def _carried_on(column: list[str | None], rows: NDArray[np.int64]) -> list[str | None]:

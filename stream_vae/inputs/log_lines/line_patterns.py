@@ -27,6 +27,17 @@ class LinePattern:
         found = self._search(text[:SEARCHED_CHARACTERS])
         return () if found is None else tuple(filter(None, found.groups()))
 
+    def message(self, text: str) -> str:
+        """Return the first group, and what follows it where it reaches the end of what is searched.
+
+        "" where it does not match.
+        """
+        found = self._search(text[:SEARCHED_CHARACTERS])
+        if found is None or found[1] is None:
+            return ""
+        begin, end = found.span(1)
+        return text[begin : None if end == SEARCHED_CHARACTERS else end].strip()
+
     def matches(self, text: str) -> bool:
         """Return whether a text begins so."""
         return self._match(text[:SEARCHED_CHARACTERS]) is not None

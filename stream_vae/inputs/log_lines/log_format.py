@@ -31,8 +31,14 @@ class LogFormat(ReadingFormat):
 
     timestamp_pattern: str | None = None
     """Regular expression whose first group is the time within a line (`^(\\S+ \\S+) `), which
-    `input.timestamp_format` and `input.timestamp_zone` read; unset, the time is that of
+    `input.timestamp_format` and `input.timestamp_zone` read; or `syslog` (`Mar  4 13:00:07`),
+    `klog` or `logcat`, whose year is the last one that is not after Kafka's time of the record.
+    Unset, the time is that of
     `input.timestamp_field` in JSON, else Kafka's time of the record."""
+
+    message_pattern: str | None = None
+    """Regular expression whose first group is the message within a line (`^\\S+ \\S+ [^:]*: (.*)`
+    leaves out the head that rsyslog writes); unset, or where it does not match, the whole line."""
 
     series_pattern: str | None = None
     """Regular expression whose groups, joined by `/`, name the series within a line

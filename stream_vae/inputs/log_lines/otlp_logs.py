@@ -85,7 +85,7 @@ class OtlpLineReader(LineReader):
                 continue
             counts.n_replaced += own.n_replaced
             self._add(found, row, logs)
-        return self._builder.build(found.texts_of_poll(), counts, errors)
+        return self._builder.build(batch, found.texts_of_poll(), counts, errors)
 
     def _add(self, found: "_Found", row: int, logs: list[OtlpLog]) -> None:
         if not logs:

@@ -46,7 +46,7 @@ class PlainLineReader(LineReader):
                 except DecodeError as error:
                     errors.reject(row, error)
         found = FoundTexts(rows=np.array(rows, dtype=np.int64), texts=_texts(raws, counts))
-        return self._builder.build(found, counts, errors)
+        return self._builder.build(batch, found, counts, errors)
 
     def _bounded(self, raw: bytes | None, counts: TextCounts) -> bytes:
         """Return what is read of a record.
