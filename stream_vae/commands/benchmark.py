@@ -11,8 +11,8 @@ def benchmark(
     names: Annotated[
         list[str],
         typer.Argument(
-            help="smd, asd, skab, nab, ecg5000, smap-msl, adbench, digits or tsb-ad-m (machines of "
-            "smd under the rule of TSB-AD-M).",
+            help="smd, asd, skab, nab, ecg5000, smap-msl, adbench, digits, tsb-ad-m (machines of "
+            "smd under the rule of TSB-AD-M) or loghub (templates of log lines).",
             metavar="NAME...",
         ),
     ],
@@ -20,7 +20,7 @@ def benchmark(
         Path | None,
         typer.Option(
             help="Folder with the set in its published layout, or with the folders smd, asd, skab, "
-            "nab, ecg5000, smap_msl, adbench_tabular; digits needs none."
+            "nab, ecg5000, smap_msl, adbench_tabular, loghub_2k; digits needs none."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How often to train, each anew.")] = 1,

@@ -17,6 +17,7 @@ from stream_vae.logs.miner import MinerConfig, patterns_of
 
 STATE_VERSION = 1
 
+_COARSE = MinerConfig(leading_words=1)
 _HELD = 10
 _LONGEST_TEXT = 500
 _LONGEST_EXAMPLE = 200
@@ -111,7 +112,7 @@ class Candidates:
     def _joined(self) -> dict[str, tuple[int, str]]:
         """Return what is kept, texts of one template joined, in the order of their first line."""
         joined: dict[str, tuple[int, str]] = {}
-        patterns = patterns_of(list(self._kept), MinerConfig())
+        patterns = patterns_of(list(self._kept), _COARSE)
         for pattern, (count, example) in zip(patterns, self._kept.values(), strict=True):
             before, first = joined.get(pattern, (0, example))
             joined[pattern] = (before + count, first)

@@ -21,13 +21,14 @@ can be replaced without a change of what is stored.
 
 Drain joins lines that differ in a word of meaning (`link up`, `link down`) as readily as those that
 differ in a name. Where a free place took no more than a few plain words in training, each often
-enough, the words are the event's and the template is split by them.
+enough, the words are the event's and the template is split by them. On the other hand, lines that
+differ in a leading word are never joined: many templates that differ in one word alone are.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Annotated, Protocol
 
@@ -45,6 +46,8 @@ _BATCH = 10_000
 _DISTINCT = 20_000
 """Masked lines that are told apart to see what a free place takes."""
 _MATCHER_CHILDREN = 10_000
+_LEAST_CONSTANT = 2
+"""Words that templates have in common before they are joined for a name."""
 _WORD = re.compile(r"[\"'(\[{<]*[A-Za-z][A-Za-z_-]*(?:\([a-z]+\))?[*+\"')\]}>,;:.!?]*")
 """A plain word: not the dotted, slashed or numbered name of something."""
 
@@ -64,6 +67,8 @@ class MinerConfig:
     """A free place that took at most so many different plain words is split by them; 0 never."""
     state_lines: Annotated[int, Ge(1)] = 2
     """Lines that each of those words must have had."""
+    names: Annotated[int, Ge(2)] = 8
+    """Templates that differ in one word alone become one from so many on: it is a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,10 @@ class LogfoldMiner:
         joined = [one for one in _read(self._joined) if not _is_remainder(one.pattern)]
         if self._config.states:
             joined = _split(joined, _read(self._apart), self._config)
-        return sorted(joined, key=lambda one: (-one.count, one.pattern))
+        joined = _by_frequency(joined)
+        while (fewer := _without_names(joined, self._config.names)) is not joined:
+            joined = fewer
+        return joined
 
 
 class LogfoldMatcher:
@@ -245,6 +253,39 @@ def _by_words(
             example=before.example if before else one.example,
         )
     return list(parts.values())
+
+
+def _without_names(templates: list[MinedTemplate], least: int) -> list[MinedTemplate]:
+    """Join templates that differ in one word alone, if they are many; the same list if none are.
+
+    Leading words keep lines apart in the tree, whatever they are.
+    """
+    alike: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(list)
+    for number, one in enumerate(templates):
+        words = tuple(one.pattern.split())
+        for place, word in enumerate(words):
+            if word != FREE:
+                alike[place, (*words[:place], FREE, *words[place + 1 :])].append(number)
+    joined: list[MinedTemplate] = []
+    gone: set[int] = set()
+    groups = ((words, group) for (_, words), group in alike.items() if len(group) >= least)
+    for words, group in sorted(groups, key=lambda found: -len(found[1])):
+        if gone.isdisjoint(group) and sum(map(_is_constant, words)) >= _LEAST_CONSTANT:
+            gone.update(group)
+            count = sum(templates[number].count for number in group)
+            first = templates[group[0]]
+            joined.append(replace(first, pattern=" ".join(words), count=count))
+    if not joined:
+        return templates
+    return _by_frequency([*joined, *(t for n, t in enumerate(templates) if n not in gone)])
+
+
+def _is_constant(word: str) -> bool:
+    return FREE not in word and VALUE not in word
+
+
+def _by_frequency(templates: Iterable[MinedTemplate]) -> list[MinedTemplate]:
+    return sorted(templates, key=lambda one: (-one.count, one.pattern))
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:

@@ -16,6 +16,7 @@ from tests.benchmarks.decoding import measure_decoding
 from tests.benchmarks.delivery import measure_delivery
 from tests.benchmarks.ingestion import measure_ingestion
 from tests.benchmarks.latency import measure_latency
+from tests.benchmarks.log_templates import measure_log_templates
 from tests.benchmarks.memory import measure_memory
 from tests.benchmarks.pause import measure_pause
 from tests.benchmarks.recovery import measure_recovery
@@ -28,6 +29,7 @@ MEASURES = {
     "memory": measure_memory,
     "ingestion": measure_ingestion,
     "decoding": measure_decoding,
+    "log-templates": measure_log_templates,
     "throughput": measure_throughput,
     "latency": measure_latency,
     "delivery": measure_delivery,

@@ -76,6 +76,26 @@ def test_a_mistake_is_named(
         run_benchmarks(request(name, data_dir, files=files))
 
 
+def test_templates_of_log_lines_are_held_to_those_found_by_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two systems, one is grouped as by hand; in the other two events by hand are one."""
+    for system, by_hand in (("Mill", "AABB"), ("Kiln", "AABC")):
+        folder = tmp_path / "loghub_2k" / system
+        folder.mkdir(parents=True)
+        lines = ["run 1 began", "run 2 began", "belt 3 slipped off", "belt 4 slipped off"]
+        rows = "".join(f"{line},{event}\n" for line, event in zip(lines, by_hand, strict=True))
+        (folder / f"{system}_2k.log_structured.csv").write_text(f"Content,EventId\n{rows}")
+    json_file = tmp_path / "rows.json"
+    run_benchmarks(request("loghub", tmp_path, json_file=json_file))
+    found = {row["file"]: row["metrics"] for row in json.loads(json_file.read_bytes())["rows"]}
+    assert found["Mill"] == {"grouping_accuracy": 1.0, "templates": 2.0, "events": 2.0}
+    assert found["Kiln"] == {"grouping_accuracy": 0.5, "templates": 2.0, "events": 3.0}
+    assert "0.7500" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="--file 'Saw': not in the set"):
+        run_benchmarks(request("loghub", tmp_path, files=("Saw",)))
+
+
 def test_a_packed_file_reads_as_the_plain_one(tmp_path: Path) -> None:
     plain = FileFolder(written(tmp_path / "plain", "smd"))
     packed = FileFolder(written(tmp_path / "packed", "smd", packed=True))

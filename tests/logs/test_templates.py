@@ -18,6 +18,7 @@ TRAINING = [
     *(f"read 10.0.0.{n}:50010 /var/data/{n}.bin in {n}.5 ms" for n in range(1, 9)),
     "shutting down",
 ]
+NAMES = ("ann", "bob", "eve", "kim", "leo", "mia", "tom", "zoe")
 LINES = [
     *TRAINING,
     "never seen before",
@@ -32,7 +33,7 @@ def texts(found: Templates) -> set[str]:
     return {one.text for one in found.entries}
 
 
-def test_a_name_is_free_and_a_state_is_not() -> None:
+def test_a_name_is_free_wherever_it_stands_and_a_state_is_not() -> None:
     assert texts(TEMPLATES) == {
         "session <*> opened for <*>",
         "fan <*> is slow now in rack <*>",
@@ -40,6 +41,8 @@ def test_a_name_is_free_and_a_state_is_not() -> None:
         "read <*> <*> in <*>",
         "shutting down",
     }
+    names = mine([f"user {name} logged out" for name in NAMES] + ["user root logged in"])
+    assert texts(names) == {"user <*> logged out", "user root logged in"}
     together = mine(TRAINING, miner=MinerConfig(states=0))
     assert "fan <*> is <*> now in rack <*>" in texts(together)
 

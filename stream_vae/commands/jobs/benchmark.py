@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
+from stream_vae.commands.jobs.benchmark_logs import run_loghub
 from stream_vae.commands.jobs.benchmark_table import (
     benchmark_table,
     difference_table,
@@ -23,6 +24,7 @@ from stream_vae.commands.jobs.terminal import TaskText, open_console
 from stream_vae.edges.files.data_folder import FileFolder
 from stream_vae.edges.files.outputs import whole_file
 from stream_vae.errors import ConfigError
+from stream_vae.evaluate.data_sets import loghub
 from stream_vae.evaluate.data_sets.families import FAMILIES, Family
 from stream_vae.evaluate.data_sets.folder import DataFolder
 from stream_vae.evaluate.data_sets.methods import MODEL
@@ -55,7 +57,16 @@ def run_benchmarks(request: BenchmarkRequest) -> None:
     limit_threads(1)
     console = open_console()
     began = time.monotonic()
-    folders = {name: _folder(name, request.data_dir) for name in request.names}
+    rows: list[BenchmarkRow] = []
+    if loghub.NAME in request.names:
+        folder = _usual_folder(loghub.NAME, loghub.TITLE, loghub.FOLDER, request.data_dir)
+        rows = run_loghub(folder, request.files, console)
+        if request.json_file is not None:
+            _write(request.json_file, rows, request.seeds)
+    names = [name for name in request.names if name in FAMILIES]
+    if not names:
+        return
+    folders = {name: _folder(name, request.data_dir) for name in names}
     parts = _chosen(
         {name: FAMILIES[name].load(folder) for name, folder in folders.items()}, request.files
     )
@@ -65,7 +76,7 @@ def run_benchmarks(request: BenchmarkRequest) -> None:
         for found in _run(jobs, request.processes, console):
             results += found
             if request.json_file is not None:  # each time: a killed run leaves what it found
-                _write(request.json_file, [one.row for one in results], request.seeds)
+                _write(request.json_file, [*rows, *(one.row for one in results)], request.seeds)
     finally:
         for name, chosen in parts.items():
             of_set = [result for result in results if result.row.data == name]
@@ -75,8 +86,9 @@ def run_benchmarks(request: BenchmarkRequest) -> None:
 
 def _check(request: BenchmarkRequest) -> None:
     for name in request.names:
-        if name not in FAMILIES:
-            raise ConfigError(f"NAME: found {name!r}, expected one of {', '.join(FAMILIES)}")
+        if name not in FAMILIES and name != loghub.NAME:
+            known = ", ".join((*FAMILIES, loghub.NAME))
+            raise ConfigError(f"NAME: found {name!r}, expected one of {known}")
     json_file = request.json_file
     if json_file is not None and not json_file.parent.is_dir():
         raise ConfigError(f"--json {json_file}: found no folder {json_file.parent}, expected one")
@@ -101,11 +113,15 @@ def _folder(name: str, data_dir: Path | None) -> DataFolder:
     family = FAMILIES[name]
     if family.folder is None:
         return _NoFiles()
+    return _usual_folder(name, family.title, family.folder, data_dir)
+
+
+def _usual_folder(name: str, title: str, usual_name: str, data_dir: Path | None) -> DataFolder:
     if data_dir is None:
         raise ConfigError(
-            f"benchmark {name}: --data-dir is missing, expected the folder of {family.title}"
+            f"benchmark {name}: --data-dir is missing, expected the folder of {title}"
         )
-    usual = data_dir / family.folder
+    usual = data_dir / usual_name
     return FileFolder(usual if usual.is_dir() else data_dir)
 
 
@@ -230,6 +246,7 @@ def _write(path: Path, rows: list[BenchmarkRow], seeds: range) -> None:
     differences = [
         one
         for name in names
+        if name in FAMILIES
         for one in _differences([r for r in rows if r.data == name], FAMILIES[name], seeds)
     ]
     found = {"rows": rows, "differences": differences}
