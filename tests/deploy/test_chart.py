@@ -1,0 +1,336 @@
+"""The chart, as Helm's own engine renders it: what its defaults are, and what values make of it."""
+
+import copy
+import importlib.util
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.deploy.manifests import (
+    DEPLOY,
+    Document,
+    containers,
+    dangling,
+    documents_of,
+    kustomized,
+    only,
+    pod_template,
+    pods,
+    security_faults,
+    settings_of,
+    values_of,
+)
+from tests.deploy.strict_schemas import check
+
+# On one worker: the engine and the schemas are kept.
+pytestmark = pytest.mark.xdist_group("deploy")
+
+CHART = DEPLOY / "helm" / "stream-vae"
+
+CASES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "store": {
+        "image": {"repository": "registry.example.org/stream-vae", "digest": "sha256:" + "0" * 64},
+        "imagePullSecrets": [{"name": "registry"}],
+        "replicas": 3,
+        "existingSecret": "stream-vae",
+        "secretItems": [{"key": "password", "path": "kafka__sasl_password"}],
+        "extraEnv": [
+            {"name": "STREAM_VAE_LOGGING__LEVEL", "value": "debug"},
+            {"name": "STREAM_VAE_SECRETS_DIR", "value": "/elsewhere"},
+            {"name": "STREAM_VAE_LOGGING__LEVEL", "value": "warning"},
+        ],
+        "bundle": {"source": "store", "store": {"url": "s3://bundles/pumps"}},
+        "training": {"enabled": True, "extraArgs": ["--since", "2026-01-01T00:00:00Z"]},
+        "gpu": {"enabled": True, "resource": "nvidia.com/mig-1g.10gb"},
+        "networkPolicy": {"enabled": True, "extraEgress": [{"ports": [{"port": 443}]}]},
+        "serviceAccount": {"annotations": {"example.org/role": "bundles"}},
+        "config": {"input": {"max_record_bytes": 20971520}, "detect": {"max_gap": 4}},
+        "podLabels": {"team": "water"},
+    },
+    "several": {
+        "detectors": {
+            "pumps": {"config": {"input": {"topic": "pumps"}}, "training": {"enabled": True}},
+            "fans": {"replicas": 3, "autoscaling": {"enabled": True, "authenticationRef": "kafka"}},
+            "doors": None,
+        },
+        "monitoring": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    },
+    "image": {
+        "bundle": {"source": "image", "image": {"reference": "registry.example.org/pumps:1"}},
+        "fullnameOverride": "pumps",
+    },
+}
+
+
+@cache
+def engine() -> Any:
+    if importlib.util.find_spec("helm_python") is None:
+        assert not os.environ.get("CI"), "helm-python-sdk is missing"
+        pytest.skip("helm-python-sdk is not installed")
+    return importlib.import_module("helm_python")
+
+
+@cache
+def chart() -> Any:
+    return engine().Chart.load(str(CHART))
+
+
+def rendered(values: Mapping[str, Any], name: str = "stream-vae") -> tuple[Document, ...]:
+    """Render as `helm install` does; values are checked by the schema first, as it does too."""
+    chart().validate_schema(values)
+    files = chart().render(values, name=name, namespace="here")
+    texts = [text for file, text in sorted(files.items()) if file.endswith(".yaml")]
+    documents = documents_of("\n---\n".join(texts))
+    for text in texts:
+        refuse_duplicates(text)
+    return documents
+
+
+def refuse_duplicates(text: str) -> None:
+    """Refuse a key that stands twice, which YAML's own reader lets the later one win."""
+
+    class Strict(yaml.CSafeLoader):
+        pass
+
+    def mapping(loader: Any, node: Any) -> dict[Any, Any]:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"{keys} in line {node.start_mark.line}"
+        return dict(loader.construct_pairs(node, deep=True))
+
+    Strict.add_constructor("tag:yaml.org,2002:map", mapping)
+    list(yaml.load_all(text, Strict))
+
+
+def test_a_key_that_stands_twice_would_be_noticed() -> None:
+    """Control: by the reader that has the later one win, it would not."""
+    with pytest.raises(AssertionError, match="'a'"):
+        refuse_duplicates("x: {b: 1}\n---\nx: {a: 1, a: 2}\n")
+
+
+@cache
+def case(name: str) -> tuple[Document, ...]:
+    return rendered(CASES[name])
+
+
+@pytest.fixture(params=sorted(CASES))
+def documents(request: pytest.FixtureRequest) -> tuple[Document, ...]:
+    return case(request.param)
+
+
+def named(documents: Sequence[Document], kind: str) -> dict[str, Document]:
+    return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
+
+
+def test_helm_finds_no_fault() -> None:
+    found = engine().lint(str(CHART), {}, strict=True)
+    messages = [each for each in found["messages"] if "icon is recommended" not in str(each)]
+    assert messages == []
+
+
+def test_every_document_is_strictly_right_and_every_pod_restricted(
+    documents: Sequence[Document],
+) -> None:
+    for document in documents:
+        check(document)
+    for spec in pods(documents):
+        assert security_faults(spec) == set()
+        assert spec["automountServiceAccountToken"] is False
+        assert all(each["securityContext"]["readOnlyRootFilesystem"] for each in containers(spec))
+    assert dangling(documents) == set()
+
+
+def test_every_configuration_can_be_used(documents: Sequence[Document]) -> None:
+    for spec in pods(documents):
+        settings_of(spec, documents)
+
+
+def test_the_defaults_are_the_kustomize_base() -> None:
+    """But for labels, for where a changed configuration shows, and for the pod of `helm test`."""
+    assert _plain(case("defaults")) == _plain(kustomized("base"))
+
+
+def test_a_difference_to_the_base_would_be_noticed() -> None:
+    """Control."""
+    for values in ({"replicas": 2}, {"config": {"logging": {"format": "console"}}}):
+        assert _plain(rendered(values)) != _plain(kustomized("base"))
+
+
+def _plain(documents: Sequence[Document]) -> dict[tuple[str, str], Document]:
+    """Return documents by kind and name, without what the tools name differently."""
+    config = dict.fromkeys(named(documents, "ConfigMap"), "stream-vae-config")
+    plain = {}
+    for document in copy.deepcopy(list(documents)):
+        metadata = document["metadata"]
+        if "helm.sh/hook" in metadata.get("annotations", {}):
+            continue
+        for labels in _labels_in(document):
+            labels.pop("app.kubernetes.io/instance", None)
+        metadata["labels"] = {
+            key: value
+            for key, value in metadata["labels"].items()
+            if key
+            not in {"app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"}
+        }
+        metadata.get("annotations", {}).pop("helm.sh/resource-policy", None)
+        if not metadata.get("annotations", True):
+            del metadata["annotations"]
+        if document["kind"] == "ConfigMap":
+            document["data"] = {k: yaml.safe_load(v) for k, v in document["data"].items()}
+        if (template := pod_template(document)) is not None:
+            template["metadata"]["annotations"].pop("checksum/config", None)
+            for volume in template["spec"]["volumes"]:
+                if "configMap" in volume:
+                    volume["configMap"]["name"] = config[volume["configMap"]["name"]]
+        name = config.get(metadata["name"], metadata["name"])
+        metadata["name"] = name
+        plain[document["kind"], name] = document
+    return plain
+
+
+def _labels_in(document: Document) -> list[dict[str, str]]:
+    found = [document["metadata"]["labels"]]
+    spec = document.get("spec", {})
+    selector = spec.get("selector", {})
+    found.append(selector.get("matchLabels", selector))
+    if (template := pod_template(document)) is not None and template is not document:
+        found.append(template["metadata"]["labels"])
+        spread = template["spec"].get("topologySpreadConstraints", [])
+        found += [each["labelSelector"]["matchLabels"] for each in spread]
+    return found
+
+
+def test_values_are_documented_and_held_to_a_schema() -> None:
+    """Each value that there is has a schema, and the schema knows no other."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft7Validator.check_schema(schema)
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    assert set(values) == set(schema["properties"]) - {"global"}
+    for name, value in values.items():
+        part = schema["$defs"].get(name, schema["properties"][name])
+        if isinstance(value, dict) and part.get("additionalProperties") is False:
+            assert set(value) == set(part["properties"]) - {"claims"}, name
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"replica": 2}, "replica"),
+        ({"replicas": "2"}, "want integer"),
+        ({"detectors": {"pumps": {"image": {"tag": "1"}}}}, "pumps"),
+        ({"detectors": {"Pumps!": {}}}, "Pumps"),
+        ({"config": {"kafka": {"sasl_password": "hunter2"}}}, "sasl_password"),
+        ({"config": {"bundle": {"path": "/bundle"}}}, "path"),
+        ({"bundle": {"source": "s3"}}, "source"),
+        ({"extraEnv": [{"value": "x"}]}, "name"),
+        ({"bundle": {"source": "store"}}, "bundle.store.url"),
+        ({"bundle": {"source": "image"}}, "bundle.image.reference"),
+        ({"bundle": {"source": "existingClaim"}}, "bundle.existingClaim"),
+        (
+            {
+                "training": {"enabled": True},
+                "bundle": {"source": "image", "image": {"reference": "x"}},
+            },
+            "an image cannot be written to",
+        ),
+        (
+            {"detectors": {"a": {"config": {"kafka": {"group_id": "b"}}}, "b": {}}},
+            "kafka.group_id b",
+        ),
+    ],
+)
+def test_values_that_cannot_be_right_are_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(engine().HelmError) as refused:
+        rendered(values)
+    assert said in str(refused.value)
+
+
+def test_a_variable_is_named_once_and_the_last_value_counts() -> None:
+    (daemon,) = only(case("store"), "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    names = [each["name"] for each in daemon["env"]]
+    assert len(names) == len(set(names))
+    assert values_of(daemon)["STREAM_VAE_LOGGING__LEVEL"] == "warning"
+    assert values_of(daemon)["STREAM_VAE_SECRETS_DIR"] == "/elsewhere"
+
+
+def test_large_numbers_reach_the_daemon_as_they_are() -> None:
+    documents = case("store")
+    settings = settings_of(only(documents, "StatefulSet")["spec"]["template"]["spec"], documents)
+    assert settings.input.max_record_bytes == 20971520
+    assert settings.detect.max_gap == 4
+    assert settings.input.topic == "readings", "the chart's other settings stay"
+
+
+def test_an_existing_secret_is_asked_for_and_a_missing_one_is_not() -> None:
+    for name, secret, optional in (
+        ("store", "stream-vae", False),
+        ("defaults", "stream-vae-secrets", True),
+    ):
+        volumes = only(case(name), "StatefulSet")["spec"]["template"]["spec"]["volumes"]
+        (found,) = (each["secret"] for each in volumes if each["name"] == "secrets")
+        assert (found["secretName"], found["optional"]) == (secret, optional)
+
+
+def test_detectors_of_one_release_share_nothing_but_rights() -> None:
+    documents = case("several")
+    sets = named(documents, "StatefulSet")
+    assert set(sets) == {f"stream-vae-{name}" for name in ("pumps", "fans", "doors")}
+    found = {
+        name: settings_of(each["spec"]["template"]["spec"], documents)
+        for name, each in sets.items()
+    }
+    assert {each.kafka.group_id for each in found.values()} == {"pumps", "fans", "doors"}
+    assert {each.detector.name for each in found.values()} == {"pumps", "fans", "doors"}
+    assert found["stream-vae-pumps"].input.topic == "pumps"
+    assert found["stream-vae-doors"].input.topic == "readings"
+    assert len(named(documents, "ServiceAccount")) == 1
+    assert set(named(documents, "Job")) == {"stream-vae-pumps-train-1"}
+    assert "replicas" not in sets["stream-vae-fans"]["spec"]
+    for kind in ("StatefulSet", "Service", "PodDisruptionBudget"):
+        for name, each in named(documents, kind).items():
+            selector = each["spec"]["selector"]
+            wanted = selector.get("matchLabels", selector).items()
+            reached = [
+                other
+                for other in documents
+                if (template := pod_template(other)) is not None
+                and wanted <= template["metadata"]["labels"].items()
+            ]
+            assert [other["metadata"]["name"] for other in reached] == [name]
+
+
+def test_one_monitor_finds_the_daemons_of_all_detectors_and_nothing_else() -> None:
+    documents = case("several")
+    wanted = only(documents, "PodMonitor")["spec"]["selector"]["matchLabels"].items()
+    reached = {
+        each["metadata"]["name"]
+        for each in documents
+        if (template := pod_template(each)) is not None
+        and wanted <= template["metadata"]["labels"].items()
+    }
+    assert reached == set(named(documents, "StatefulSet"))
+
+
+def test_helm_test_asks_each_pod() -> None:
+    (ready,) = named(case("store"), "Pod")["stream-vae-test"]["spec"]["containers"]
+    assert ready["args"] == [f"http://stream-vae-{n}.stream-vae:8080/readyz" for n in range(3)]
+
+
+def test_the_chart_has_the_version_of_the_program() -> None:
+    project = (DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8")
+    description = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert f'version = "{description["appVersion"]}"' in project
+    for name in ("artifacthub.io/links", "artifacthub.io/changes"):
+        assert yaml.safe_load(description["annotations"][name])
+
+
+def test_notes_say_what_is_on_one_node_only() -> None:
+    for name, is_said in (("defaults", True), ("store", False)):
+        files = chart().render(CASES[name], name="stream-vae", namespace="here")
+        assert ("ONE node" in files["stream-vae/templates/NOTES.txt"]) is is_said
