@@ -130,7 +130,7 @@ def _group(item: pytest.Item, suite: str) -> str | None:
     """Return what keeps tests on one worker: a broker started once, or fixtures that they share."""
     if "secure_kafka" in _fixtures(item):
         return "secure broker"
-    return item.nodeid.partition("::")[0] if suite == "fast" and _shares(item) else None
+    return item.nodeid.partition("::")[0] if suite != "system" and _shares(item) else None
 
 
 def _tell_group(item: pytest.Item) -> None:
