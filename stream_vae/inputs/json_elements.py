@@ -101,25 +101,27 @@ class JsonElementParser:
     def _plain(self, raws: Sequence[bytes | None]) -> Sequence[bytes] | None:
         """Return records of which none is null, too large, or needs its bytes or nesting checked.
 
-        msgspec does not check the encoding of unknown fields. Joining is safe here: concatenated
-        ASCII stays ASCII.
+        msgspec does not check the encoding of unknown fields. Joining is safe here: no character
+        goes beyond a line break.
         """
         present = [raw for raw in raws if raw is not None]
         longest = max(map(len, present), default=0)
         if (
             len(present) < len(raws)
             or longest > self._max_bytes
-            or (longest > MAX_NESTING and any(map(may_be_too_deep, present)))
+            or (longest > MAX_NESTING and any(map(may_be_too_deep, _longer(present))))
         ):
             return None
-        joined = b"".join(present)
-        if b"\0" in joined:  # numbers of schemas, which may be no ASCII
-            try:
+        try:
+            joined = b"\n".join(present)
+            if b"\0" in joined:  # numbers of schemas, which may be no UTF-8
                 present = list(map(unframed, present))
-            except DecodeError:
-                return None
-            joined = b"".join(present)
-        return present if joined.isascii() else None
+                joined = b"\n".join(present)
+            if not joined.isascii():
+                joined.decode()
+        except (DecodeError, UnicodeDecodeError):
+            return None
+        return present
 
     def _check_bytes(self, raw: bytes | None) -> bytes:
         if raw is None:
@@ -184,6 +186,11 @@ class _Collected:
             sizes=self._sizes,
             empty=self._empty,
         )
+
+
+def _longer(raws: Sequence[bytes]) -> list[bytes]:
+    """Return the records that are long enough to be too deep."""
+    return [raw for raw in raws if len(raw) > MAX_NESTING]
 
 
 def _decode_all(

@@ -9,12 +9,13 @@ import numpy as np
 # Sequences of terminals (colours, links, cursor), also without their end where a line was cut.
 _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*(?:[@-~]|$)"
-    r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]*[0-~]?"
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]?",
+    re.MULTILINE,
 )
 # What rsyslog writes in place of a terminal's sequences and of tabs.
 _ESCAPED_TERMINAL = re.compile(r"#033\[[0-9;]{0,20}[A-Za-z]")
-_SPACES = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+_SPACES = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 _LONE = re.compile("[\ud800-\udfff]")
 _REPLACED = "\ufffd"
@@ -49,8 +50,15 @@ def clean_texts(
     longest = max(map(len, stripped), default=0)
     is_ascii = together.isascii()
     is_short = longest * (1 if is_ascii else 4) <= max_bytes
-    if is_short and _is_plain(together, len(stripped)) and _ESCAPE not in together:
-        return stripped
+    if is_short and _ESCAPE not in together:
+        if _is_plain(together, len(stripped)):
+            return stripped
+        if together.count("\n") == len(stripped) - 1:
+            # Colours and tabs are common: taken out of all at once.
+            together = _TERMINAL.sub("", together).replace("\t", " ")
+            usual = [text.strip() for text in together.split("\n")]
+            if _is_plain("\n".join(usual), len(usual)):
+                return usual
     return [clean_text(text, max_bytes, counts) for text in stripped]
 
 
@@ -93,9 +101,11 @@ def decode_text(raw: bytes, counts: TextCounts) -> str:
 
 def repaired(raws: list[bytes | None], counts: TextCounts) -> list[bytes | None]:
     """Return records of JSON in which marks replace what is not UTF-8."""
-    if b"".join(filter(None, raws)).isascii():
-        return raws
-    return [raw if raw is None or raw.isascii() else _repaired_one(raw, counts) for raw in raws]
+    try:
+        b"\n".join(filter(None, raws)).decode()
+    except UnicodeDecodeError:
+        return [raw if raw is None else _repaired_one(raw, counts) for raw in raws]
+    return raws
 
 
 def _repaired_one(raw: bytes, counts: TextCounts) -> bytes:

@@ -9,6 +9,7 @@ letter of its own behind logcat's time.
 import re
 import string
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Literal
 
 import numpy as np
@@ -88,17 +89,11 @@ def level_of(found: object) -> int:
 
 def levels_of(column: Sequence[object]) -> NDArray[np.int8]:
     """Return (N,) what `level_of` each is."""
-    known: dict[tuple[type, object], int] = {}
-    levels = np.zeros(len(column), dtype=np.int8)
-    for position, found in enumerate(column):
-        if found is None or isinstance(found, list | dict):
-            continue
-        key = (type(found), found)
-        level = known.get(key)
-        if level is None:
-            level = known[key] = level_of(found)
-        levels[position] = level
-    return levels
+    kinds = set(map(type, column))
+    if kinds <= {str, NoneType} or kinds == {int}:
+        known = {found: level_of(found) for found in set(column)}
+        return np.array([known[found] for found in column], dtype=np.int8)
+    return np.array(list(map(level_of, column)), dtype=np.int8)
 
 
 # Signs before and after a word that make it a level though it is not in capitals.

@@ -103,7 +103,8 @@ class LineBuilder:
             counts: What was changed there so far.
             errors: Of what the reader rejected.
         """
-        every = np.union1d(found.rows, np.array(found.empty, dtype=np.int64))
+        is_lost = np.zeros(len(batch), dtype=bool)
+        is_lost[found.rows] = is_lost[list(found.empty)] = True
         if self._split_lines:
             found = self._split(found, counts)
         n_found = len(found.texts)
@@ -112,7 +113,7 @@ class LineBuilder:
         if "" in texts:
             found = found.take(np.flatnonzero([text != "" for text in texts]))
             texts = list(found.texts)
-        lost = np.setdiff1d(every, found.rows).tolist()
+        is_lost[found.rows] = False
         return LogLines(
             index=found.rows,
             series=self._series_of(found),
@@ -121,7 +122,7 @@ class LineBuilder:
             levels=_levels(found),
             templates=None if found.templates is None else list(found.templates),
             elements=_elements(found),
-            ignored=[row for row in lost if row not in errors],
+            ignored=[row for row in np.flatnonzero(is_lost).tolist() if row not in errors],
             n_empty=n_found - len(texts),
             n_cut=counts.n_cut,
             n_replaced=counts.n_replaced,
