@@ -430,12 +430,13 @@ class StreamMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellsUnreadable:
-    """Values of a feature could not be read and are missing; the rest of their readings counts."""
+    """Values of a feature could not be read, or are missing by its rule; the rest counts."""
 
     topic: str
     feature: str
     reason: str
-    """As in `stream_vae.wire.rejections.REASONS`."""
+    """As in `stream_vae.wire.rejections.REASONS`, or of a rule: `first_value`, `counter_reset`,
+    `out_of_order`, `beyond_range`."""
     count: int
     example_partition: int
     example_offset: int

@@ -72,6 +72,15 @@ def train(
             "model.features."
         ),
     ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FEATURE=RULE, kept in the bundle; a pattern such as 'cpu.*' names several; "
+            "repeat for more. rate or difference: of a counter, resets seen; hold:SECONDS: the "
+            "last value stands so long; scale:FACTOR; with commas between several. Overrides "
+            "input.rules."
+        ),
+    ] = None,
     label: Annotated[
         str,
         typer.Option(help="Column of 0 and 1, where there is one: never an input of the network."),
@@ -163,6 +172,7 @@ def train(
         step_seconds=step_seconds,
         units=unit or [],
         kinds=kind or [],
+        rules=rule or [],
         force=force,
         options=files,
         searching=None

@@ -1,7 +1,7 @@
 """A trained model as seen by everything outside the network."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.coverage import Coverage
+from stream_vae.core.feature_rule import FeatureRule
 from stream_vae.core.log_templates import LogTemplate
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.scaling import Scaler
@@ -30,6 +31,8 @@ class Feature:
     categories: tuple[str, ...] = ()
     """Of a categorical feature: the K values seen in training. A reading holds the position of its
     value in them, or K for any other value (unseen)."""
+    rule: FeatureRule | None = None
+    """How it comes from what producers send; None: as it is."""
 
     @property
     def meaning(self) -> str:
@@ -39,10 +42,13 @@ class Feature:
         'flow'
         >>> Feature(name="city", kind="categorical", categories=("Bonn", "Kiel")).meaning
         'city (categorical: Bonn, Kiel)'
+        >>> Feature(name="bytes", rule=FeatureRule(change="rate")).meaning
+        'bytes (rate)'
         """
-        if self.kind == "numeric":
-            return self.name
-        return f"{self.name} ({': '.join(filter(None, (self.kind, ', '.join(self.categories))))})"
+        told = [] if self.rule is None else [self.rule.text]
+        if self.kind != "numeric":
+            told.insert(0, ": ".join(filter(None, (self.kind, ", ".join(self.categories)))))
+        return f"{self.name} ({'; '.join(told)})" if told else self.name
 
 
 def numeric_features(names: Iterable[str]) -> tuple[Feature, ...]:
@@ -86,6 +92,11 @@ class ModelSpec:
     def adds_up(self) -> bool:
         """Whether readings are counts that add up to those of their step."""
         return bool(self.templates)
+
+    @property
+    def without_rules(self) -> "ModelSpec":
+        """The same model, of readings after the rules."""
+        return replace(self, features=tuple(replace(one, rule=None) for one in self.features))
 
     @property
     def has_events(self) -> bool:

@@ -153,6 +153,7 @@ class StepAssembler:
         readings: ReadingBatch,
         index: NDArray[np.int64] | None = None,
         records: RecordBatch | None = None,
+        filled: NDArray[np.bool_] | None = None,
     ) -> Steps:
         """Return the steps that N readings make, and those that have waited long enough.
 
@@ -161,6 +162,8 @@ class StepAssembler:
             readings: Those of one partition in the order of their records.
             index: (N,) position of each reading's record; without, that of the reading.
             records: The poll they are of; without, steps wait for others of their series alone.
+            filled: (N,) it is no reading but a step between two, which is not judged; each is later
+                than all before it of its series.
         """
         index = np.arange(len(readings)) if index is None else index
         if self._config.length == 1:  # an event is all that there is of its step
@@ -168,12 +171,15 @@ class StepAssembler:
         clock = None if records is None else self.clocks.advance(records)
         waiting = self._waiting()
         adds_up = self._config.adds_up  # then no step is complete before it ends
-        if not adds_up and not len(waiting) and not np.isnan(readings.values).any():
+        has_parts = adds_up or filled is not None or bool(len(waiting))
+        if not has_parts and not np.isnan(readings.values).any():
             return _all_judged(rows, readings, index)
         timing = None
         if records is not None and clock is not None:
             timing = _Timing.of_records(records, clock)
-        parts = self._parts(rows, readings, index)
+        if filled is None:
+            filled = np.zeros(len(rows), np.bool_)
+        parts = self._parts(rows, readings, index, filled)
         spans = self._spans(parts, timing)
         judged, revises = parts.own(spans)
         values = np.empty_like(readings.values)
@@ -269,7 +275,11 @@ class StepAssembler:
         )
 
     def _parts(
-        self, rows: NDArray[np.int32], readings: ReadingBatch, index: NDArray[np.int64]
+        self,
+        rows: NDArray[np.int32],
+        readings: ReadingBatch,
+        index: NDArray[np.int64],
+        filled: NDArray[np.bool_],
     ) -> "_Parts":
         """Sort N readings by series, and merge each with what is there of its step."""
         at = np.argsort(rows, kind="stable")
@@ -292,6 +302,7 @@ class StepAssembler:
             offsets=readings.offsets[at],
             merged=merged,
             complete=self._complete(merged),
+            filled=filled[at],
         )
 
     def _complete(self, merged: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -347,6 +358,7 @@ class StepAssembler:
         due = np.full(n_spans, _LATER)
         due[before] = self._due[rows[before]]
         waits = due > 0
+        waits[of_reading[parts.filled]] = False
         expires = np.full(n_spans, _LATER)
         if timing is not None:
             due[begun] = timing.clock[parts.record[parts.begins]] + self._wait_ns
@@ -463,6 +475,7 @@ class _Parts:
     offsets: NDArray[np.int64]  # (n,)
     merged: NDArray[np.float64]  # (n, F) its step up to it
     complete: NDArray[np.bool_]  # (n,) nothing is missing in that
+    filled: NDArray[np.bool_]  # (n,) a step between two readings
 
     def own(self, spans: "_Spans") -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return (n,) whether each reading's step is judged with it, and whether a second time.
@@ -475,8 +488,8 @@ class _Parts:
         is_on_time = self.back == 0
         is_repeated = np.arange(n) > spans.completed[of]
         judged, revises = np.empty(n, np.bool_), np.empty(n, np.bool_)
-        judged[self.at] = ~is_on_time | self.complete | is_after
-        revises[self.at] = is_on_time & (is_after | is_repeated)
+        judged[self.at] = (~is_on_time | self.complete | is_after) & ~self.filled
+        revises[self.at] = is_on_time & (is_after | is_repeated) & ~self.filled
         return judged, revises
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stream_vae.core.excerpts import printable
+from stream_vae.core.feature_rules import MissingByRule
 from stream_vae.core.records import RecordBatch
 from stream_vae.events import CellsUnreadable, Event, LocalTimesDoubtful, RecordsWithoutFeature
 from stream_vae.inputs.decoder import Decoded
@@ -50,3 +51,19 @@ def decoding_events(
             )
         )
     return events
+
+
+def ruled_events(missing: Sequence[MissingByRule], records: RecordBatch) -> list[Event]:
+    """Return the events of values that are missing by the rules of their features."""
+    return [
+        CellsUnreadable(
+            topic=records.topic,
+            feature=one.feature,
+            reason=one.reason,
+            count=one.count,
+            example_partition=int(records.partitions[one.at]),
+            example_offset=int(records.offsets[one.at]),
+            example_detail=one.detail,
+        )
+        for one in missing
+    ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection, name_readings
-from stream_vae.daemon.decoding_told import decoding_events
+from stream_vae.daemon.decoding_told import decoding_events, ruled_events
 from stream_vae.events import Event, RecordsConsumed
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.timestamps import format_times
@@ -110,6 +110,7 @@ class Ingest:
             ),
             *fit.observe(steps.readings, steps.window_batch.rows, decoded.unknown_fields),
             *decoding_events(decoded, records, names),
+            *ruled_events(steps.missing, records),
             *nothing_read,
         ]
         for event in events:

@@ -47,7 +47,7 @@ def cut_windows(
     Args:
         spec: The model's inputs.
         config: Which windows can be scored.
-        readings: In arrival order.
+        readings: In arrival order, after the rules of features.
         rng: Draws which ones are kept.
         most: Readings whose windows are kept.
     """

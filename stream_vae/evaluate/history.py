@@ -1,6 +1,6 @@
 """The production pipeline over a history: every reading's score, verdict and explanation."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent, Severity
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.core.windows import WindowBatch
@@ -107,7 +108,7 @@ def run_history(  # noqa: PLR0913 -- what is wanted beside the columns
     Raises:
         IndexError: If there is no room for the series.
     """
-    columns = _Columns(readings, others or {})
+    columns = _Columns(readings, others or {}, pipeline.detector.spec.features)
     opened: dict[str, AlertEvent] = {}
     last: dict[str, AlertEvent] = {}
 
@@ -137,10 +138,17 @@ def run_history(  # noqa: PLR0913 -- what is wanted beside the columns
 class _Columns:
     """The columns of a history, filled batch by batch."""
 
-    def __init__(self, readings: ReadingBatch, others: Mapping[str, OtherScore]) -> None:
+    def __init__(
+        self,
+        readings: ReadingBatch,
+        others: Mapping[str, OtherScore],
+        features: Sequence[Feature],
+    ) -> None:
         N, F = readings.values.shape
         self._readings = readings
         self._values = readings.values.copy()
+        # What a producer sends is not what the model is of; steps have the latter.
+        self._values[:, [one.rule is not None for one in features]] = np.nan
         self._methods = others
         self._rows: dict[str, NDArray[Any]] = {
             **{name: np.full(N, np.nan) for name in ("score", "threshold", "p_value")},

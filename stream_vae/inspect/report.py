@@ -122,6 +122,9 @@ def _field(one: FieldFacts, *, is_left_out: bool) -> str:
         return f"empty{end}"
     examples = ", ".join(f"{value:g}" for value in one.examples)
     text = f"{one.kind}, {one.low:g} to {one.high:g}, {_missing(one.missing)}, such as {examples}"
+    if one.suspicion == "counter":
+        option = shlex.quote(f"{one.name}=rate")
+        end += f"; to train on its rate: --rule {printable(option, 200)}"
     return f"{text}; {_SUSPICIONS[one.suspicion]}{end}" if one.suspicion else text + end
 
 

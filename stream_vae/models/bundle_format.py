@@ -10,7 +10,8 @@ than format 1 are written only where they differ from their default.
 
 Format 3 is written if a feature is not numeric, an option of the architecture younger than format 1
 is used, thresholds were chosen on labels, a rhythm was found, or lines of logs are counted: earlier
-releases would take no notice of it. Kinds tell how features are scaled.
+releases would take no notice of it. Kinds tell how features are scaled. Format 4 is written if a
+feature has a rule.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from stream_vae.core.coverage import Coverage
+from stream_vae.core.feature_rule import FeatureRule, parse_rule, refuse_unfit
 from stream_vae.core.log_templates import LogTemplate
 from stream_vae.core.model_spec import Criterion, Feature, FeatureKind, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
@@ -49,7 +51,7 @@ from stream_vae.models.scores.supervised import Supervised
 from stream_vae.models.scores.tracked import Tracked, tracking_of
 
 FORMAT = "stream-vae-model"
-FORMAT_VERSIONS = (1, 2, 3)
+FORMAT_VERSIONS = (1, 2, 3, 4)
 """Readable versions; a bundle is written in the lowest that can hold it."""
 
 _VERSION_DIGITS = 16
@@ -226,6 +228,7 @@ class _Feature(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, k
     unit: str
     kind: FeatureKind = "numeric"
     categories: tuple[str, ...] = ()
+    rule: str = ""
 
 
 class _Scaler(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -273,6 +276,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
                 unit=feature.unit,
                 kind=feature.kind,
                 categories=feature.categories,
+                rule=feature.rule.text if feature.rule else "",
             )
             for feature in spec.features
         ],
@@ -294,6 +298,8 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
 
 def _lowest_format(bundle: Bundle) -> int:
     """Return the lowest version that can hold the bundle."""
+    if any(feature.rule for feature in bundle.spec.features):
+        return 4
     is_numeric = all(feature.kind == "numeric" for feature in bundle.spec.features)
     is_later = _later_options(bundle.architecture) or bundle.spec.labelled_thresholds
     is_told_more = any(getattr(bundle.training, name) for name in _LATER_SUMMARY)
@@ -345,7 +351,13 @@ def _with_cell_as_written(architecture: ArchitectureConfig, content: bytes) -> A
 
 def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
     features = tuple(
-        Feature(name=one.name, unit=one.unit, kind=one.kind, categories=one.categories)
+        Feature(
+            name=one.name,
+            unit=one.unit,
+            kind=one.kind,
+            categories=one.categories,
+            rule=_rule(one, is_event=document.architecture.window_length == 1),
+        )
         for one in document.features
     )
     spec = ModelSpec(
@@ -380,6 +392,17 @@ def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
         noise_seed=document.noise_seed,
         training=document.training,
     )
+
+
+def _rule(feature: _Feature, *, is_event: bool) -> FeatureRule | None:
+    if not feature.rule:
+        return None
+    try:
+        rule = parse_rule(feature.rule)
+        refuse_unfit(rule, feature.kind, is_event=is_event)
+    except ValueError as error:
+        raise BundleError(f"{MODEL_FILE}: features: {feature.name}: rule: {error}") from error
+    return rule
 
 
 def _decode_document(content: bytes) -> _Document:

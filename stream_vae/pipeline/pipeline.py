@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.feature_rules import MissingByRule
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
@@ -181,9 +182,19 @@ class Pipeline:
             used = np.delete(np.arange(len(rows)), leaps)
             index = used if index is None else index[used]
             rows, readings = rows[used], readings.take(used)
-        steps = self.store.steps.assemble(rows, readings, index, records)
+        missing: tuple[MissingByRule, ...] = ()
+        filled = None
+        if self.store.rules is not None:
+            index = np.arange(len(rows)) if index is None else index
+            ruled = self.store.rules.apply(rows, readings.times, readings.values)
+            missing = tuple(replace(one, at=int(index[one.at])) for one in ruled.missing)
+            readings = ruled.readings(readings)
+            if ruled.filled is not None:
+                of, filled = ruled.filled.source, ruled.filled.is_filled
+                rows, index = rows[of], index[of]
+        steps = self.store.steps.assemble(rows, readings, index, records, filled)
         known.pin(np.union1d(seen, steps.rows) if steps.judged is not None else seen)
-        return replace(self._cut(steps), leaps=leaps)
+        return replace(self._cut(steps), leaps=leaps, missing=missing)
 
     def _cut(self, steps: Steps) -> Assembled:
         """Place steps in their series' windows, and cut those of the steps to be judged."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.feature_rules import MissingByRule
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection
 from stream_vae.core.windows import WindowBatch
@@ -25,6 +26,8 @@ class Assembled:
     window_batch: WindowBatch
     leaps: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Positions of the given readings that were not used: their times leapt ahead."""
+    missing: tuple[MissingByRule, ...] = ()
+    """Values that the rules of features made missing; positions are of records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.feature_rules import FeatureRules
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.leaps import LeapGuard
 from stream_vae.core.model_spec import ModelSpec
@@ -74,6 +75,7 @@ class SeriesStore:
             adds_up=spec.adds_up,
         )
         self.windows = SeriesTable(grid, len(spec.features), capacity)
+        self.rules = FeatureRules.of(spec.features, grid, self.windows.last_steps, capacity)
         self.leaps = LeapGuard(self.windows, grid, capacity, assembly.max_leap_steps)
         self.steps = StepAssembler(self.windows, self.index, grid, assembly.wait_ns(grid.step_ns))
         # Adding a part here is enough: it is initialised, saved, restored and counted.
@@ -93,6 +95,7 @@ class SeriesStore:
                     is_essential=True,
                 ),
                 *self._open_steps(grid),
+                *self._of_rules(),
                 *more_parts,
             )
         )
@@ -112,6 +115,11 @@ class SeriesStore:
             yield StatePart(name="leap", stage=Stage.ASSEMBLED, columns=self.leaps.state)
         if grid.length > 1 and grid.lateness:
             yield StatePart(name="earlier", stage=Stage.ASSEMBLED, columns=self.windows.earlier)
+
+    def _of_rules(self) -> Iterator[StatePart]:
+        """Yield what rules know of the values before, if there are such rules."""
+        if self.rules is not None and self.rules.has_state:
+            yield StatePart(name="rules", stage=Stage.ASSEMBLED, columns=self.rules.state)
 
     @property
     def series_bytes(self) -> int:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, GetJsonSchemaHandler, StringConstraints, 
 from pydantic_core import CoreSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from stream_vae.core.feature_rule import parse_rule
 from stream_vae.core.model_spec import FeatureKind
 from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig
@@ -88,6 +89,22 @@ class InputConfig(ReadingFormat):
     """A reading so many steps ahead of its series, and as far ahead of its record's own time, is a
     dead letter (`timestamp_leap`) unless the one after it confirms it: one wrong clock reading must
     not make all after it late. 0: no limit."""
+
+    rules: dict[str, str] = field(default_factory=dict)
+    """Feature, or a pattern of several (`system.cpu.time.*`), -> rule, as `train --rule` takes it:
+    `scale:FACTOR`, `difference` or `rate` of a counter, `hold:SECONDS` of a value sent on change,
+    with commas between several. `train` writes them into the bundle; a daemon that is given others
+    than its bundle's refuses to start."""
+
+    def __post_init__(self) -> None:
+        """Validate the fields."""
+        ReadingFormat.__post_init__(self)
+        for pattern, rule in self.rules.items():
+            try:
+                parse_rule(rule)
+            except ValueError as exc:
+                msg = f"rules: {pattern}: {exc}"
+                raise ValueError(msg) from None
 
     @property
     def assembly(self) -> AssemblyConfig:

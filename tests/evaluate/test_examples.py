@@ -85,6 +85,7 @@ def test_the_recipe_for_events_ranks_what_is_broken_and_names_the_column(tmp_pat
         step_seconds=None,
         units=[],
         kinds=[],
+        rules=[],
         force=False,
     )
     bundle = load_bundle(tmp_path / "bundle")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stream_vae.core.coverage import Coverage
+from stream_vae.core.feature_rule import parse_rule
 from stream_vae.core.log_templates import LogTemplate
 from stream_vae.core.model_spec import Criterion, Feature
 from stream_vae.errors import BundleError
@@ -246,6 +247,25 @@ def test_templates_come_back_in_format_3_and_are_of_a_feature(make_bundle: MakeB
         decode_bundle(altered(files, "templates.0.feature", "logout"))
 
 
+def test_rules_come_back_and_make_another_version(make_bundle: MakeBundle) -> None:
+    """In format 4: earlier releases would take what is sent for what the model is of."""
+    rules = ("", "scale:0.001,rate", "hold:300")
+    features = tuple(
+        Feature(name=f"f{i}", rule=parse_rule(text) if text else None)
+        for i, text in enumerate(rules)
+    )
+    files = encode_bundle(make_bundle(features=features))
+    document = msgspec.json.decode(files[MODEL_FILE])
+    assert document["format_version"] == 4
+    assert [one.get("rule", "") for one in document["features"]] == [*rules]
+    again = decode_bundle(files)
+    assert again.spec.features == features
+    assert again.spec.version != make_bundle().spec.version
+    counts = tuple(replace(one, kind="count") for one in features)
+    with pytest.raises(BundleError, match=r"f1: rule: found .* of a count feature"):
+        decode_bundle(encode_bundle(make_bundle(features=counts)))
+
+
 @pytest.mark.parametrize("name", ["laplace", "student_t", "gaussian_per_step", "gaussian_unit"])
 def test_a_likelihood_that_earlier_releases_lack_takes_format_3(
     make_bundle: MakeBundle, name: Any
@@ -456,7 +476,7 @@ def test_whitespace_in_model_json_is_no_alteration(files: Files) -> None:
     ("path", "value", "message"),
     [
         ("format", "onnx", r"format: found 'onnx', expected 'stream-vae-model'"),
-        ("format_version", 4, r"format_version: found 4, expected one of \[1, 2, 3\]"),
+        ("format_version", 5, r"format_version: found 5, expected one of \[1, 2, 3, 4\]"),
         ("format_version", "1", r"Expected `int`, got `str` - at `\$.format_version`"),
         (
             "architecture.hidden_size",

@@ -1,7 +1,7 @@
 """Steps of parts, leaps and waiting: the same alerts however polled, and after any restart."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.feature_rule import FeatureRule, parse_rule
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
@@ -21,6 +22,7 @@ from stream_vae.pipeline.pipeline import Outcome, Pipeline
 from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.wire.snapshots import RowHead, decode_rows, encode_rows
+from tests.conftest import make_spec
 from tests.suites import fewer_examples
 
 MakePipeline = Callable[..., Pipeline]
@@ -149,6 +151,10 @@ class Line:
             self.decide(self.assemble(at, until, replayed=replayed), until, replayed=replayed)
 
 
+def rule_of(text: str) -> FeatureRule | None:
+    return parse_rule(text) if text else None
+
+
 def through_bytes(
     saved: SavedSeries, offset: int, layout: StateLayout
 ) -> dict[str, NDArray[np.void]]:
@@ -187,6 +193,7 @@ def state_of(pipeline: Pipeline) -> dict[SeriesName, object]:
         st.sampled_from([0.3, 1.0, 2.5]),
         st.integers(0, 3),
     ),
+    rules=st.sampled_from([("", "", ""), ("difference", "hold:3", "scale:0.5,rate,hold:5")]),
 )
 def test_steps_of_parts_are_judged_alike_however_polled_and_after_a_restart(
     make_pipeline: MakePipeline,
@@ -196,16 +203,20 @@ def test_steps_of_parts_are_judged_alike_however_polled_and_after_a_restart(
     until_at: float,
     polls: list[int],
     assembly: AssemblyConfig,
+    rules: tuple[str, ...],
 ) -> None:
     """Each series is saved at an offset of its own, while the next poll is in flight already."""
     stream = make_stream(seed)
+    plain = make_spec()
+    ruled = zip(plain.features, map(rule_of, rules), strict=True)
+    spec = replace(plain, features=tuple(replace(one, rule=rule) for one, rule in ruled))
     n = len(stream.times)
     until = round(until_at * n)
     checkpoint = round(checkpoint_at * until)
     saved = [checkpoint + round(at * (until - checkpoint)) for at in saved_at]
 
     def new_line() -> Line:
-        return Line(make_pipeline(CONFIG, assembly=assembly), stream)
+        return Line(make_pipeline(CONFIG, assembly=assembly, spec=spec), stream)
 
     whole = new_line()
     whole.run(0, n, 1)

@@ -40,6 +40,7 @@ from stream_vae.models.device import limit_threads
 from stream_vae.models.latent import LatentEncoder
 from stream_vae.pipeline.detector import score_name
 from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.ruled_history import ruled_history
 from stream_vae.settings import Settings, load_settings
 
 
@@ -188,12 +189,14 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         detector, methods = measure(history, labelled, how, lambda: bar.advance(task))
     faults = None
     if request.injected_faults:
-        unseen = np.flatnonzero(~baselines.excluded)
+        max_gap = settings.detect.max_gap
+        ruled = ruled_history(model.spec, batch, max_gap)
+        unseen = np.flatnonzero(~baselines.excluded[ruled.source])
         faults = inject_faults(
             model,
             settings,
-            normal_runs(batch.take(unseen), labels.values[unseen]),
-            training=all_runs(baselines.training),
+            normal_runs(ruled.readings.take(unseen), labels.values[ruled.source[unseen]]),
+            training=all_runs(ruled_history(model.spec, baselines.training, max_gap).readings),
             each=request.injected_faults,
             console=console,
         )
@@ -269,7 +272,10 @@ def _baselines(
         training = batch.take(np.flatnonzero(excluded))
         where = f"the {len(training):,} readings of the input before the first anomalous one"
     windows = cut_windows(
-        model.spec, settings.detect, training, rng=np.random.default_rng(request.seed)
+        model.spec,
+        settings.detect,
+        ruled_history(model.spec, training, settings.detect.max_gap).readings,
+        rng=np.random.default_rng(request.seed),
     )
     if len(windows) < FEWEST_WINDOWS:
         note = (

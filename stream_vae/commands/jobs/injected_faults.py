@@ -41,18 +41,20 @@ def inject_faults(
     Args:
         model: The bundle.
         settings: Its score, threshold and incidents are those of a daemon with these settings.
-        held_out: History that the model was not fitted to; at most 20,000 readings are used.
+        held_out: History after the rules of its features that the model was not fitted to; at most
+            20,000 readings are used.
         training: History for the methods that it is compared with; also so many.
         each: Faults of each kind, feature and size.
         console: Where the bar is shown.
     """
-    method = Method(spec=model.spec, scorer=build_scorer(model, settings), config=settings.detect)
+    spec = model.spec.without_rules
+    method = Method(spec=spec, scorer=build_scorer(model, settings), config=settings.detect)
     columns = (TaskText(), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("faults injected", total=None)
         learnt = _together(model, [*training])
         windows = cut_windows(
-            model.spec,
+            spec,
             settings.detect,
             learnt.readings(np.arange(len(learnt)), learnt.series()),
             rng=np.random.default_rng(model.noise_seed),

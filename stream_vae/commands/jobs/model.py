@@ -44,10 +44,12 @@ def print_bundle(folder: Path) -> None:
         table.add_row(*row)
     for span in bundle.training.trimmed:
         table.add_row("refitted without", _in_words(span))
-    features = Table("feature", "kind", "unit", "scaled by")
+    has_rules = any(feature.rule for feature in spec.features)
+    features = Table("feature", "kind", "unit", "scaled by", *["rule"] * has_rules)
     for i, feature in enumerate(spec.features):
         scaling = scaling_text(feature, float(spec.scaler.mean[i]), float(spec.scaler.std[i]))
-        features.add_row(feature.name, feature.kind, feature.unit, scaling)
+        rule = [feature.rule.text if feature.rule else ""] * has_rules
+        features.add_row(feature.name, feature.kind, feature.unit, scaling, *rule)
     console = open_console()
     console.print(table)
     console.print(features)

@@ -10,6 +10,7 @@ from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector, score_name
 from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.pipeline.ruled_history import check_rules
 from stream_vae.settings import Settings
 
 
@@ -33,6 +34,7 @@ def open_pipeline(
     Raises:
         ConfigError: If bundle and settings do not fit.
     """
+    check_rules(model.spec, settings.input.rules)
     scorer = build_scorer(model, settings, with_log_probability=with_log_probability)
     origin = Origin(
         detector=AlertDetector(name=settings.detector.name, version=__version__, instance=instance),

@@ -25,6 +25,7 @@ from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, wa
 from stream_vae.commands.jobs.train_report import report_table
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.excerpts import printable
+from stream_vae.core.feature_rule import refuse_unfit, rules_of
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
@@ -65,6 +66,7 @@ def train_bundle(
     step_seconds: float | None,
     units: list[str],
     kinds: list[str],
+    rules: list[str],
     force: bool,
     searching: SearchOptions | None = None,
     options: FileOptions = FileOptions(),  # noqa: B008 - frozen
@@ -88,9 +90,10 @@ def train_bundle(
     else:
         files = open_files(source, choice, options, settings.input)
     readings = files.read()
+    readings = replace(readings, features=_with_rules(readings.features, settings, rules))
     if choice.is_events and step_seconds is None and settings.model.calendar is False:
         readings = in_order(readings)
-    series, data = to_training_series(readings, step_seconds)
+    series, data = to_training_series(readings, step_seconds, max_gap=settings.detect.max_gap)
     fit = partial(
         train_with_progress,
         series,
@@ -253,6 +256,28 @@ def _declared(settings: Mapping[str, FeatureKind], pairs: list[str]) -> dict[str
             raise ConfigError(msg)
         kinds[name] = _KINDS[kind]
     return {name: Feature(name=name, kind=kind) for name, kind in kinds.items()}
+
+
+def _with_rules(
+    features: Sequence[Feature], settings: Settings, pairs: list[str]
+) -> tuple[Feature, ...]:
+    """Return the features with their rules, those of flags over those of the settings."""
+    texts = dict(settings.input.rules)
+    for pair in pairs:
+        # A name may hold the sign; a rule does not.
+        name, found, text = pair.rpartition("=")
+        if not found:
+            raise ConfigError(f"--rule {pair!r}: expected FEATURE=RULE, such as bytes_total=rate")
+        texts[name] = text
+    try:
+        rules = rules_of(texts, [feature.name for feature in features])
+        for feature in features:
+            if feature.name in rules:
+                is_event = settings.model.window_length == 1
+                refuse_unfit(rules[feature.name], feature.kind, is_event=is_event)
+    except ValueError as exc:
+        raise ConfigError(f"--rule, input.rules: {exc}") from None
+    return tuple(replace(feature, rule=rules.get(feature.name)) for feature in features)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -85,6 +85,7 @@ def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
         "rows of one step, merged": data.duplicate_rows,
         "missing cells": sum(data.missing_cells.values()),
         "infinite cells, taken as missing": sum(data.infinite_cells.values()),
+        "steps without a row that show a held value": data.steps_held,
     }
     for what, count in handled.items():
         if count:
@@ -101,6 +102,11 @@ def _feature_rows(
     """Yield the features, their kinds, and what is odd about them."""
     names = [printable(feature.name) for feature in features]
     yield "features", f"{len(names)}: {', '.join(names)}"
+    rules = tuple(f"{printable(one.name)} {one.rule.text}" for one in features if one.rule)
+    if rules:
+        yield "rules", _shortened(rules)
+    for where, count in data.missing_by_rule.items():
+        yield f"missing by rule: {printable(where)}", f"{count:,}"
     for what, found in _kinds_in_words(data, features, declared).items():
         if found:
             yield what, _shortened(found)

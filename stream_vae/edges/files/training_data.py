@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
+from stream_vae.core.feature_rules import FeatureRules, MissingByRule
 from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.core.step_width import infer_step, step_agreement
+from stream_vae.core.windows import NEVER, WindowConfig
 from stream_vae.edges.files.csv_features import propose_kind
-from stream_vae.edges.files.csv_readings import EVENT_STEP_NS, CsvReadings
+from stream_vae.edges.files.csv_readings import EVENT_STEP_NS, NO_LABEL, CsvReadings
 from stream_vae.errors import InputFileError
 
 _SMALLEST_STEP_NS = 1_000_000
@@ -48,6 +50,10 @@ class DataReport:
     """Rows whose time was not on the grid and was moved to its nearest point."""
     missing_steps: int
     """Steps between the first and the last of a series without a row."""
+    steps_held: int
+    """Steps without a row that show what is held by a rule."""
+    missing_by_rule: dict[str, int]
+    """Feature and reason -> values that are missing by the feature's rule."""
     missing_cells: dict[str, int]
     """Feature -> cells without a value, where there are any."""
     infinite_cells: dict[str, int]
@@ -64,19 +70,20 @@ class DataReport:
 
 
 def to_training_series(
-    readings: CsvReadings, step_seconds: float | None = None
+    readings: CsvReadings, step_seconds: float | None = None, *, max_gap: int = 0
 ) -> tuple[list[SeriesArrays], DataReport]:
     """Return the series in order of their first row, and the report.
 
     Args:
-        readings: As read.
+        readings: As read; the rules of their features are applied.
         step_seconds: Width of the grid; None infers it, see `infer_step`.
+        max_gap: Missing steps in a row that a held value bridges.
 
     Raises:
         InputFileError: If a feature is never observed, or no step can be inferred.
     """
     _check_features(readings)
-    keys, row_lists = rows_by_series(readings.series)
+    row_lists = rows_by_series(readings.series)[1]
     gaps = np.concatenate(
         [np.diff(np.unique(readings.times[rows])) for rows in row_lists] or [np.empty(0, np.int64)]
     )
@@ -87,19 +94,26 @@ def to_training_series(
             "come apart their gaps are no steps, so give --step-seconds"
         )
     grid = (readings.times + step_ns // 2) // step_ns * step_ns
+    n_rows, n_snapped = len(readings), int((grid != readings.times).sum())
+    n_unsorted = sum(_count_unsorted(readings.times[rows]) for rows in row_lists)
+    readings, by_rule = _ruled(readings, row_lists, step_ns, max_gap)
+    grid = (readings.times + step_ns // 2) // step_ns * step_ns
     series: list[SeriesArrays] = []
-    for key, rows in zip(keys, row_lists, strict=True):
+    for key, rows in zip(*rows_by_series(readings.series), strict=True):
         series.append(_merged(key, rows, grid, readings))
+    n_steps = sum(len(one.times) for one in series)
     report = DataReport(
-        rows=len(readings),
+        rows=n_rows,
         series=len(series),
         features=readings.features,
         step_seconds=step_ns / 1e9,
         step_is_inferred=step_seconds is None,
         step_agreement=step_agreement(gaps, step_ns),
-        unsorted_rows=sum(_count_unsorted(readings.times[rows]) for rows in row_lists),
-        duplicate_rows=len(readings) - sum(len(one.times) for one in series),
-        snapped_rows=int((grid != readings.times).sum()),
+        unsorted_rows=n_unsorted,
+        duplicate_rows=len(readings) - n_steps,
+        snapped_rows=n_snapped,
+        steps_held=len(readings) - n_rows,
+        missing_by_rule={f"{one.feature}, {one.reason}": one.count for one in by_rule},
         missing_steps=sum(_count_missing_steps(one.times, step_ns) for one in series),
         missing_cells=_counts(readings.feature_names, readings.missing_cells),
         infinite_cells=_counts(readings.feature_names, readings.infinite_cells),
@@ -120,6 +134,56 @@ def _check_features(readings: CsvReadings) -> None:
             f"{files}, column {printable(name)}: wholly empty from line 2 to the end; expected at "
             f"least one value, or the column left out: --ignore {printable(name)}"
         )
+
+
+def _ruled(
+    readings: CsvReadings, row_lists: list[NDArray[np.int64]], step_ns: int, max_gap: int
+) -> tuple[CsvReadings, tuple[MissingByRule, ...]]:
+    """Return the readings after the rules of their features, and what is missing by these.
+
+    Args:
+        readings: As read.
+        row_lists: Rows of each series.
+        step_ns: Width of the grid.
+        max_gap: Missing steps in a row that a held value bridges.
+    """
+    grid = WindowConfig(length=0, step_ns=step_ns, max_gap=max_gap, min_observed=0.0)
+    n_series = len(row_lists)
+    rules = FeatureRules.of(
+        readings.features, grid, lambda series: np.full(len(series), NEVER), n_series
+    )
+    if rules is None or not n_series:
+        return readings, ()
+    rules.state.begin(np.arange(n_series, dtype=np.int32))
+    steps = grid.steps_of(readings.times)
+    # In order of time; within a step the order of the rows tells which value replaces which.
+    order = np.concatenate([rows[np.argsort(steps[rows], kind="stable")] for rows in row_lists])
+    numbers = np.repeat(np.arange(n_series, dtype=np.int32), [len(rows) for rows in row_lists])
+    ruled = rules.apply(numbers, readings.times[order], readings.values[order])
+    times, is_filled = readings.times[order], np.zeros(len(order), np.bool_)
+    if ruled.filled is not None:
+        order, times = order[ruled.filled.source], ruled.filled.times
+        is_filled = ruled.filled.is_filled
+    empty = np.isnan(ruled.values).all(axis=0)
+    if empty.any():
+        feature = readings.features[int(np.argmax(empty))]
+        raise InputFileError(
+            f"--rule: {printable(feature.name)}: {feature.rule.text if feature.rule else ''} gives "
+            f"no value of {len(readings):,} rows; expected several values in a series"
+        )
+    labels = readings.labels
+    return (
+        replace(
+            readings,
+            times=times,
+            series=[readings.series[row] for row in order.tolist()],
+            values=ruled.values,
+            labels=None if labels is None else np.where(is_filled, NO_LABEL, labels[order]),
+            file_numbers=readings.file_numbers[order],
+            lines=readings.lines[order],
+        ),
+        ruled.missing,
+    )
 
 
 def rows_by_series(series: list[str]) -> tuple[list[str], list[NDArray[np.int64]]]:
@@ -217,7 +281,7 @@ def _proposed_kinds(
     proposed = {
         feature.name: propose_kind([one.values[:, f] for one in series])
         for f, feature in enumerate(features)
-        if feature.kind == "numeric"
+        if feature.kind == "numeric" and (feature.rule is None or feature.rule.keeps_values)
     }
     return {name: kind for name, kind in proposed.items() if kind != "numeric"}
 

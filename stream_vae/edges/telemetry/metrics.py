@@ -165,7 +165,7 @@ class Metrics:
         )
         self.cells_unreadable = self._counters(
             "cells_unreadable_total",
-            "Values that could not be read and count as missing.",
+            "Values that could not be read, or are missing by the rule of their feature.",
             "feature",
             "reason",
         )

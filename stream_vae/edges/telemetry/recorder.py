@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from stream_vae import events
+from stream_vae.core.feature_rules import COUNTER_RESET, FIRST_VALUE
 from stream_vae.core.health import CONDITIONS
 from stream_vae.detect.rates import Rates, realised_rates
 from stream_vae.edges.telemetry.logs import Logger
@@ -19,6 +20,7 @@ from stream_vae.edges.telemetry.summary import Period
 
 # An observation costs 1.4 us, so only a sample of a poll's margins is observed.
 _MARGINS_OBSERVED = 16
+_USUAL_OF_COUNTERS = {FIRST_VALUE, COUNTER_RESET}  # counted, but no reason to warn
 _DIGITS = re.compile(r"\d+")
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -333,8 +335,9 @@ class Recorder:
 
     def _cells_unreadable(self, event: events.CellsUnreadable) -> None:
         self._metrics.cells_unreadable.labels(event.feature, event.reason).inc(event.count)
-        kind = f"{event.feature} {event.reason}"
-        self._warn_sparingly(event, kind=kind, count=event.count)
+        if event.reason not in _USUAL_OF_COUNTERS:
+            kind = f"{event.feature} {event.reason}"
+            self._warn_sparingly(event, kind=kind, count=event.count)
 
     def _records_without_feature(self, event: events.RecordsWithoutFeature) -> None:
         self._metrics.records_without_feature.labels(event.topic).inc(event.count)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.durations import describe_duration
+from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
@@ -134,7 +135,8 @@ def advise_on_counters(
         resets = f" but for {back:,} resets" if back else ""
         text = (
             f"only {way}{resets}: a counter or the number of a row, soon beyond all that was seen "
-            "in training; let the producer send its difference or rate, or leave it out: --ignore"
+            f"in training; take its rate: --rule {printable(feature.name)}=rate, or leave it out: "
+            "--ignore"
         )
         yield Advice(kind="counter", text=text, feature=feature.name)
 
