@@ -30,6 +30,7 @@ VALUE = "<v>"
 
 _HEX = "[0-9A-Fa-f]"
 _PART = f"{_HEX}{{1,4}}"
+_IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?"
@@ -81,7 +82,7 @@ DEFAULT_MASKS = (
     Mask(name="path", pattern=r"\B(?:/[\w.@~%+:#$&*=-]+)+/?"),
     Mask(
         name="IPv4 address",
-        pattern=r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?:/\d{1,2}\b)?(?::\d{1,5}\b)?",
+        pattern=rf"\b{_IPV4}(?:/\d{{1,2}}\b)?(?::\d{{1,5}}\b)?(?:, ?{_IPV4}\b)*",
     ),
     # In small letters: `a.b.Class:17` is a place in a program and tells what happens.
     Mask(name="host:port", pattern=r"\b[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+:\d{1,5}\b"),
