@@ -41,6 +41,8 @@ class RawReadings:
     """R names, or why there is none; None where the records' keys name the series."""
     times: Sequence[RawTime] | None
     """R event times; None where Kafka's times of the records are."""
+    record_time_serves: bool = False
+    """Where one of `times` is lacking, Kafka's time of the record is the event's."""
     values: NDArray[np.float64]
     """(R, F) in input units, NaN = not observed, never infinite."""
     cell_errors: Sequence[CellError] = ()
@@ -189,16 +191,18 @@ class ReadingBuilder:
         clock: NDArray[np.int64],
         faults: _Faults,
     ) -> ParsedTimes:
-        """Return R times; Kafka's serve where they are chosen, and for events without one."""
+        """Return R times; Kafka's serve where they are chosen, or may where one is lacking."""
         stamped = batch.timestamps[raw.index]
         found: Sequence[RawTime]
         if raw.times is None:
             found, parsed = stamped.tolist(), self._record_times(raw, stamped, faults)
         else:
             found = raw.times
-            whole = self._times.read(found) if len(found) else ParsedTimes(times=stamped)
+            own = stamped if raw.record_time_serves else None
+            if self._is_events:
+                own = np.where(stamped > 0, stamped, clock)
+            whole = self._read_times(found, own) if len(found) else ParsedTimes(times=stamped)
             if whole is None:
-                own = np.where(stamped > 0, stamped, clock) if self._is_events else None
                 whole = self._parse_each(found, faults, own)
             parsed = replace(whole, times=whole.nearest(stamped))
         times = parsed.times
@@ -210,6 +214,27 @@ class ReadingBuilder:
             )
             faults.note(position, DecodeError("timestamp_in_future", detail))
         return parsed
+
+    def _read_times(
+        self, found: Sequence[RawTime], own: NDArray[np.int64] | None
+    ) -> ParsedTimes | None:
+        """Return R times, `own` where one is lacking; None if any needs a closer look."""
+        if own is None or None not in found:
+            return self._times.read(found)
+        is_told = np.array([time is not None for time in found], dtype=bool)
+        if (own[~is_told] <= 0).any():
+            return None
+        told = self._times.read([time for time in found if time is not None])
+        if told is None and is_told.any():
+            return None
+        times, repeats = own.copy(), np.zeros_like(own)
+        if told is None:
+            return ParsedTimes(times=times)
+        times[is_told] = told.times
+        if told.repeats_ns is None:
+            return replace(told, times=times)
+        repeats[is_told] = told.repeats_ns
+        return replace(told, times=times, repeats_ns=repeats)
 
     def _record_times(
         self, raw: RawReadings, stamped: NDArray[np.int64], faults: _Faults
@@ -233,7 +258,7 @@ class ReadingBuilder:
         repeats = np.zeros(len(found), dtype=np.int64)
         n_skipped = 0
         for position, time in enumerate(found):
-            if time is None and record_times is not None:
+            if time is None and record_times is not None and record_times[position] > 0:
                 times[position] = record_times[position]
                 continue
             try:

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.log_lines.file_lines import FileLines
 from stream_vae.inputs.log_lines.levels import LEVELS, levels_in
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat, LogInputFormat
 from stream_vae.inputs.log_lines.readers import build_line_reader
+from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
+from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.timestamps import TimestampParser
 from tests.inputs.otlp_messages import fixed64, message
 from tests.inputs.polls import poll_of
@@ -280,6 +283,59 @@ def test_logs_of_open_telemetry_are_read_in_both_encodings(
     assert ("true" in lines.texts, lines.series) == (True, None)
     with pytest.raises(ConfigError, match=r"input\.level_field"):
         reader_of(name, level_field="level")
+
+
+def test_lines_of_a_file_are_records_as_a_shipper_sends_them() -> None:
+    written = 1_767_225_600 * 10**9
+    texts = ["none", "1 a", "  at x", "2 b", "ValueError: c", "end"]
+    lines = [(number, text.encode()) for number, text in enumerate(texts, 1)]
+    fmt = LogFormat(timestamp_pattern=r"^(\d+) ")
+    apart, together = FileLines(fmt), FileLines(replace(fmt, split_lines=True))
+    assert list(apart.joined(lines)) == lines
+    seconds = [0, 0, 1, 0, 2, 2]
+    assert (apart.times([line for _, line in lines], written) // 10**9).tolist() == seconds
+    joined = list(together.joined(lines))
+    assert joined == [
+        (1, b"none"),
+        (2, b"1 a\n  at x"),
+        (4, b"2 b\nValueError: c"),
+        (6, b"end"),
+    ]
+    assert (together.times([record for _, record in joined], written) > 0).tolist() == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    yearless = FileLines(LogFormat(timestamp_pattern="syslog", timestamp_zone="UTC"))
+    times = yearless.times([b"Mar  4 13:00:07 x", b"y"], written)
+    assert times.tolist() == [written, 1_741_093_207 * 10**9]
+
+
+def test_a_line_that_tells_no_time_is_of_its_records() -> None:
+    """A zone's repeated hour and times that are read one by one do not change that."""
+    stamps = np.array([7, 7, 0, 7], dtype=np.int64) * 10**9
+    for first in ("2026-10-25 02:30:00", "2016-12-31T23:59:60Z"):
+        batch = replace(poll_of([b"x"] * 4), timestamps=stamps)
+        raw = RawReadings(
+            index=np.arange(4),
+            series=None,
+            times=[first, None, None, "no time"],
+            values=np.ones((4, 1)),
+            record_time_serves=True,
+        )
+        builder = ReadingBuilder(ReadingFormat(timestamp_zone="Europe/Berlin"))
+        for kept, read in (([0, 1], [0, 1]), ([0, 1, 2, 3], [0, 1])):
+            part = replace(
+                raw,
+                index=np.array(kept),
+                times=[(raw.times or [])[k] for k in kept],
+                values=np.ones((len(kept), 1)),
+            )
+            decoded = builder.build(batch, part, DecodeErrors(), 2 * 10**18, None)
+            assert decoded.index.tolist() == read
+            assert decoded.readings.times[1] == 7 * 10**9
+            assert decoded.n_repeated_hour == (first > "2026")
 
 
 LEVELS_OF_LINES = {

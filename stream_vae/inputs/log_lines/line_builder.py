@@ -79,11 +79,7 @@ class LineBuilder:
         self._max_bytes = fmt.max_line_bytes
         self._split_lines = fmt.split_lines
         self._is_first_only = fmt.join == "first"
-        self._continues = LinePattern(_CONTINUATION)
-        if fmt.continuation_pattern is not None:
-            self._continues = compile_pattern(
-                fmt.continuation_pattern, "input.continuation_pattern", n_groups=0
-            )
+        self._continues = continuation_of(fmt)
         self._time = self._yearless = None
         if fmt.timestamp_pattern is not None and fmt.timestamp_pattern in YEARLESS:
             self._yearless = YearlessTimes(fmt.timestamp_pattern)
@@ -170,6 +166,17 @@ class LineBuilder:
             return found.series
         names = ["/".join(groups) or None for groups in map(self._series.find, found.texts)]
         return _carried_on(names, found.rows) if self._split_lines else names
+
+
+def continuation_of(fmt: LogFormat) -> LinePattern:
+    """Return how lines begin that belong to the one before.
+
+    Raises:
+        ConfigError: If the operator's pattern cannot be used.
+    """
+    if fmt.continuation_pattern is None:
+        return LinePattern(_CONTINUATION)
+    return compile_pattern(fmt.continuation_pattern, "input.continuation_pattern", n_groups=0)
 
 
 def _pattern(pattern: str | None, setting: str) -> LinePattern | None:
