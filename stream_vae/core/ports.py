@@ -165,6 +165,11 @@ class InputConsumer(Protocol):
 class OutputProducer(Protocol):
     """Publishes outputs and input offsets atomically (KIP-98, KIP-447)."""
 
+    @property
+    def reachable(self) -> bool:
+        """Whether brokers accept what is published, as far as is known."""
+        ...
+
     def commit(
         self,
         records: Sequence[OutputRecord],

@@ -127,6 +127,7 @@ def build_loop(
         topic,
         ConditionSources(
             consumer=edges.consumer,
+            producer=edges.producer,
             scoring=edges.scoring,
             back_pressure=back_pressure,
             decoder_gate=gate,

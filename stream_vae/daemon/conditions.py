@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from stream_vae.core.event_time import utc
 from stream_vae.core.health import Condition
-from stream_vae.core.ports import InputConsumer, ScoringQueue
+from stream_vae.core.ports import InputConsumer, OutputProducer, ScoringQueue
 from stream_vae.daemon.back_pressure import BackPressure
 from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.lag_trend import LagTrend
@@ -65,6 +65,7 @@ class ConditionSources:
     """The parts that know of them. What is read here, any thread may read."""
 
     consumer: InputConsumer
+    producer: OutputProducer
     scoring: ScoringQueue[Work]
     back_pressure: BackPressure
     decoder_gate: DecoderGate
@@ -82,7 +83,8 @@ class ConditionSources:
         return tuple(Condition(code=code, detail=detail) for code, detail in found.items())
 
     def _of_input(self, progress: InstanceProgress) -> Iterator[tuple[str, str]]:
-        if not self.consumer.reachable:
+        # While outputs wait for a broker, the loop does not get to ask one for input.
+        if not (self.consumer.reachable and self.producer.reachable):
             yield "broker_unreachable", "no broker answers"
         if not self.consumer.joined:
             yield "not_in_group", _not_in_group(self.consumer.out_since_ns)

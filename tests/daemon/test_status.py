@@ -11,6 +11,7 @@ from stream_vae.core.health import CONDITIONS
 from stream_vae.events import InstanceObserved, NothingRead, SeriesCounted
 from tests.memory_kafka.clock import START_S
 from tests.memory_kafka.instance import Instance
+from tests.memory_kafka.producer import MemoryProducer
 from tests.memory_kafka.scene import CHANGELOG, Scene, reading
 
 Deed = Callable[[Scene, Instance], None]
@@ -135,6 +136,18 @@ def reconnect(_: Scene, one: Instance) -> None:
     one.faults.unavailable = 0
 
 
+def publish_in_vain(_: Scene, one: Instance) -> None:
+    producer = one.loop._parts.producer
+    assert isinstance(producer, MemoryProducer)
+    producer.reachable = False
+
+
+def publish_again(_: Scene, one: Instance) -> None:
+    producer = one.loop._parts.producer
+    assert isinstance(producer, MemoryProducer)
+    producer.reachable = True
+
+
 def wait_a_minute(_: Scene, one: Instance) -> None:
     observe(one, 61.0)
 
@@ -229,6 +242,12 @@ CASES = (
         mend=fetch_again,
     ),
     Case(code="broker_unreachable", says="no broker answers", cause=cut_off, mend=reconnect),
+    Case(
+        code="broker_unreachable",
+        says="no broker answers",
+        cause=publish_in_vain,
+        mend=publish_again,
+    ),
     Case(
         code="input_idle",
         says="all input is read, no record has come for 6",

@@ -23,6 +23,7 @@ class Producer:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.reachable = True
         self.outcomes: list[bool | Exception] = []
         self.committed: list[tuple[list[bytes | None], dict[int, int], object]] = []
 

@@ -38,6 +38,7 @@ class MemoryProducer:
         self._faults = faults
         self._began_with = began_with
         self._epoch = kafka.register(identity)
+        self.reachable = True
 
     def commit(
         self,

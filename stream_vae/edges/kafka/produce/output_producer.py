@@ -76,6 +76,11 @@ class OutputProducer:
         self._events = events
         self._client = TransactionalClient(config, self._operation, events)
 
+    @property
+    def reachable(self) -> bool:
+        """Whether brokers accept what is published, as far as is known."""
+        return not self._client.is_waiting
+
     def open(self) -> None:
         """Register the transactional id; fences whoever held it.
 

@@ -48,7 +48,8 @@ class TransactionalClient:
         self._operation = operation
         self._deadline_s = config.broker_deadline_s
         self._events = events
-        self._is_waiting = False
+        self.is_waiting = False
+        """Whether no broker has accepted the next step yet."""
         self._numbers = itertools.count()
         self._unacknowledged: dict[int, str] = {}
         """Number -> topic of the transaction's records that no broker has acknowledged."""
@@ -193,8 +194,8 @@ class TransactionalClient:
                 deadline.pause(_RETRY_PAUSE_S)
             else:
                 self._moved()
-                if self._is_waiting:
-                    self._is_waiting = False
+                if self.is_waiting:
+                    self.is_waiting = False
                     self._events.record(BrokerReached(waited_s=time.monotonic() - began))
                 return
 
@@ -246,7 +247,7 @@ class TransactionalClient:
         self._seen_at = now
 
     def _report_waiting(self, why: str, waited_s: float) -> None:
-        self._is_waiting = True
+        self.is_waiting = True
         self._events.record(
             BrokerUnreachable(detail=why, waited_s=waited_s, deadline_s=self._deadline_s)
         )
