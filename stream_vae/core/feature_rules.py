@@ -231,6 +231,13 @@ class FeatureRules:
         """
         times, held = self.state["held_time"], self.state["held"]
         series = order.series
+        missed = order.missed(self._last_steps(series))
+        missed[missed > self._config.max_gap] = 0
+        later = order.steps[order.starts, None] > self._config.steps_of(times[series])
+        later |= np.isnan(held[series])
+        if order.is_ascending and later.all() and not missed.any() and not np.isnan(values).any():
+            times[series], held[series] = order.times[order.ends, None], values[order.ends]
+            return values, None
         line = _Line.of(order, self._config, values, [(times[series], held[series])])
         newest = line.running(line.step)
         newest_before = line.before(newest, 0)
@@ -240,18 +247,23 @@ class FeatureRules:
         is_known = newest[line.readings] <= line.step_of_readings
         is_known &= order.times[:, None] - since <= self._hold_ns
         filled = np.where(np.isnan(values) & is_known, value, values)
-        return filled, self._gaps(order, line, line.before(holder, _NONE))
+        return filled, self._gaps(order, missed, line, line.before(holder, _NONE))
 
-    def _gaps(self, order: "_Order", line: "_Line", holder: NDArray[np.int64]) -> "_Gaps | None":
+    def _gaps(
+        self,
+        order: "_Order",
+        missed: NDArray[np.int64],
+        line: "_Line",
+        holder: NDArray[np.int64],
+    ) -> "_Gaps | None":
         """Return the steps between readings that show a held value.
 
         Args:
             order: Of the n readings.
+            missed: (n,) steps before each to be filled.
             line: Of their held features.
             holder: Where on it stands what was held before each reading.
         """
-        missed = order.missed(self._last_steps(order.series))
-        missed[missed > self._config.max_gap] = 0
         after = np.repeat(np.arange(len(missed)), missed)
         if not len(after):
             return None
@@ -414,6 +426,11 @@ class _Order:
             is_ascending=bool(ascends.all()),
         )
 
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """The last reading of each series, (G,)."""
+        return np.append(self.starts[1:], len(self.at)) - 1
+
     def missed(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (n,) steps between each reading and the newest step of its series before it.
 
@@ -541,7 +558,7 @@ def _in_order(
     before, time = np.empty_like(values), np.empty(values.shape, np.int64)
     before[1:], time[1:] = values[:-1], order.times[:-1, None]
     before[order.starts], time[order.starts] = state.value, state.time
-    ends = np.append(order.starts[1:], len(values)) - 1
+    ends = order.ends
     times = np.repeat(order.times[ends, None], values.shape[1], axis=1)
     # Of a first value there is none before it, whose time is 0.
     after = _Counters(time[ends], before[ends], times, values[ends])

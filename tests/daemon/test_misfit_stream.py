@@ -6,11 +6,13 @@ import json
 import numpy as np
 
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.feature_rule import FeatureRule
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.detect.config import DetectConfig
 from stream_vae.events import (
+    CellsUnreadable,
     FeaturesNotObserved,
     NothingJudged,
     RecordsWithoutFeature,
@@ -29,10 +31,19 @@ POLL, N = 100, 1000
 
 
 def run(
-    names: tuple[str, ...], *, model_step_s: float = 1.0, replayed: bool = False
+    names: tuple[str, ...],
+    *,
+    model_step_s: float = 1.0,
+    replayed: bool = False,
+    rule: FeatureRule | None = None,
 ) -> tuple[RecordedEvents, str]:
-    """Send a record a second, its fields called so; return what was told, and the complaint."""
-    spec = dataclasses.replace(make_spec(), step_seconds=model_step_s)
+    """Send a record a second, its fields called so; return what was told, and the complaint.
+
+    The rule is that of the first feature.
+    """
+    first, *others = make_spec().features
+    features = (dataclasses.replace(first, rule=rule), *others)
+    spec = dataclasses.replace(make_spec(), step_seconds=model_step_s, features=features)
     origin = Origin(
         detector=AlertDetector(name="test", version="0", instance="i"),
         topic="readings",
@@ -74,6 +85,16 @@ def test_readings_each_second_into_steps_of_five_minutes_are_told_with_both_valu
     [told] = events.of(StreamStepDiffered)
     assert (told.stream_step_s, told.model_step_s) == (1.0, 300.0)
     assert complaint == "readings come every 1 s, the model's step is 300 s"
+
+
+def test_what_is_missing_by_a_rule_is_told_once_not_when_it_is_read_again() -> None:
+    events, complaint = run(("f0", "f1", "f2"), rule=FeatureRule(change="rate"))
+    [told] = events.of(CellsUnreadable)
+    assert (told.feature, told.reason, told.count) == ("f0", "first_value", 1)
+    assert told.example_offset == 0
+    assert complaint == ""
+    again, _ = run(("f0", "f1", "f2"), rule=FeatureRule(change="rate"), replayed=True)
+    assert not again.of(CellsUnreadable)
 
 
 def test_a_stream_that_fits_is_not_complained_of() -> None:
