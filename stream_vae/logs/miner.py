@@ -204,14 +204,14 @@ def _read(engine: Engine) -> list[MinedTemplate]:
 
 def _is_remainder(pattern: str) -> bool:
     """Whether it is the engine's collection of what it gave up; similarity leaves none free."""
-    return all(word == FREE for word in pattern.split())
+    return all(word == FREE for word in pattern.split(" "))
 
 
 def _split(
     joined: Sequence[MinedTemplate], apart: Sequence[MinedTemplate], config: MinerConfig
 ) -> list[MinedTemplate]:
     """Split each template by the plain words of its free places, where these are few."""
-    given_up = {len(one.pattern.split()) for one in apart if _is_remainder(one.pattern)}
+    given_up = {len(one.pattern.split(" ")) for one in apart if _is_remainder(one.pattern)}
     numbers = LogfoldMatcher([one.pattern for one in joined], ()).match(
         [one.pattern for one in apart]
     )
@@ -221,7 +221,7 @@ def _split(
             members[number].append(one)
     found: list[MinedTemplate] = []
     for number, template in enumerate(joined):
-        words = template.pattern.split()
+        words = template.pattern.split(" ")
         # Where distinct lines were given up, a place may have taken more than is known.
         places = [] if len(words) in given_up else _states(words, members[number], config)
         found += _by_words(template, places, members[number]) if places else [template]
@@ -236,7 +236,7 @@ def _states(
     for place in (place for place, word in enumerate(words) if word == FREE):
         taken: Counter[str] = Counter()
         for one in members:
-            taken[one.pattern.split()[place]] += one.count
+            taken[one.pattern.split(" ")[place]] += one.count
         if (
             0 < len(taken) <= config.states
             and min(taken.values()) >= config.state_lines
@@ -256,7 +256,7 @@ def _by_words(
 ) -> list[MinedTemplate]:
     parts: dict[str, MinedTemplate] = {}
     for one in members:
-        words, taken = template.pattern.split(), one.pattern.split()
+        words, taken = template.pattern.split(" "), one.pattern.split(" ")
         for place in places:
             words[place] = taken[place]
         pattern = " ".join(words)
@@ -276,10 +276,9 @@ def _without_names(templates: list[MinedTemplate], least: int) -> list[MinedTemp
     """
     alike: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(list)
     for number, one in enumerate(templates):
-        words = tuple(one.pattern.split())
-        for place, word in enumerate(words):
-            if word != FREE:
-                alike[place, (*words[:place], FREE, *words[place + 1 :])].append(number)
+        words = tuple(one.pattern.split(" "))
+        for place in range(len(words)):
+            alike[place, (*words[:place], FREE, *words[place + 1 :])].append(number)
     joined: list[MinedTemplate] = []
     gone: set[int] = set()
     groups = ((words, group) for (_, words), group in alike.items() if len(group) >= least)
@@ -299,7 +298,14 @@ def _is_constant(word: str) -> bool:
 
 
 def _by_frequency(templates: Iterable[MinedTemplate]) -> list[MinedTemplate]:
-    return sorted(templates, key=lambda one: (-one.count, one.pattern))
+    """Return the templates, most frequent first, each pattern once."""
+    found: dict[str, MinedTemplate] = {}
+    for one in templates:
+        before = found.get(one.pattern)
+        found[one.pattern] = (
+            one if before is None else replace(before, count=before.count + one.count)
+        )
+    return sorted(found.values(), key=lambda one: (-one.count, one.pattern))
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
