@@ -6,7 +6,10 @@ No test is marked `fast` by hand: one that needs a broker says so by its fixture
 
 import gc
 import os
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,12 @@ _TIMEOUT_S = {"fast": 120.0, "slow": 600.0, "system": 600.0}
 _EXAMPLES = {"fast": 10, "ci": 25, "thorough": 2000}
 _WORKERS = 3
 _IN_GROUPS = "stream_vae_in_groups"
+_LIBRARIES = (
+    ("torch", "torch._dynamo"),
+    ("scipy.stats", "sklearn.ensemble", "sklearn.svm", "river.drift", "starlette.applications"),
+    ("matplotlib.pyplot", "stream_vae.settings", "confluent_kafka", "rich.progress", "yaml"),
+)
+"""What takes longest to compile, in shares of a like length: one for each worker."""
 
 # A deadline for an example, or for finding one, says more of the machine than of the program.
 # The fixtures that examples share are factories here, none of which remembers an example.
@@ -61,6 +70,27 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if is_whole and not is_watched and not is_measured:
         option.numprocesses, option.dist = _WORKERS, "loadgroup"
         option.loadscopereorder = False  # the long ones come first, not the groups of many tests
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Import a share of what all workers will, so that each module is compiled by one of them.
+
+    After a fresh checkout nothing is compiled, tests' assertions least of all. Workers collect at
+    the same time and in the same order: they would all compile the same, and only keep it for the
+    next run.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or not worker.get(_IN_GROUPS):
+        return
+    number, n_workers = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    root = session.config.rootpath
+    paths = sorted(root.glob("tests/**/test_*.py"))[number::n_workers]
+    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in paths]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as while tests are collected
+        for name in (*_LIBRARIES[number % len(_LIBRARIES)], *names):
+            with suppress(Exception, pytest.skip.Exception):  # who collects it tells what is wrong
+                import_module(name)
 
 
 @pytest.hookimpl(optionalhook=True)
