@@ -1,4 +1,4 @@
-"""What it costs to decode a record of each input format: eight features, polls of 500."""
+"""What decoding costs: a record of each input format (eight features), a line of a log."""
 
 import json
 import time
@@ -9,7 +9,10 @@ import fastavro
 import numpy as np
 
 from stream_vae.core.model_spec import numeric_features
+from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.readers import build_line_reader
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.registry.schemas import RegisteredSchema, SchemaId
 from tests.benchmarks.workload import NAMES, START_NS, STEP_NS, Workload
@@ -29,6 +32,11 @@ _AVRO = {
 }
 _Write = Callable[[int, Sequence[float]], bytes]
 HOST = "pump-1"
+_AT = "2025-03-04T13:00:07.250123456Z"
+_LINE = (
+    "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block "
+    "blk_388650490{:08} terminating"
+)
 
 
 class _Schemas:
@@ -59,7 +67,34 @@ def measure_decoding(workload: Workload, kafka: RealKafka) -> dict[str, str]:
             _line,
         ),
     }
-    return {f"decode {name}": f"{_time(*each):.2f} us a record" for name, each in formats.items()}
+    lines: dict[str, tuple[LogFormat, Callable[[str], bytes]]] = {
+        "text": (LogFormat(), str.encode),
+        "text, time in the line": (LogFormat(timestamp_pattern=r"^(\S+ \S+) "), str.encode),
+        "JSON": (
+            LogFormat(message_field="log", timestamp_field="time"),
+            lambda line: json.dumps({"log": f"{line}\n", "stream": "stdout", "time": _AT}).encode(),
+        ),
+    }
+    return {
+        **{f"decode {name}": f"{_time(*each):.2f} us a record" for name, each in formats.items()},
+        **{f"read lines, {name}": f"{_read(*each):.2f} us a line" for name, each in lines.items()},
+    }
+
+
+def _read(fmt: LogFormat, write: Callable[[str], bytes]) -> float:
+    """Return what a line of 115 characters costs until its template is asked for."""
+    reader = build_line_reader("log_lines", fmt)
+    n = _POLL * _POLLS
+    records = [write(_LINE.format(k)) for k in range(n)]
+    polls = [poll_of(records[at : at + _POLL]) for at in range(0, n, _POLL)]
+    spent = []
+    for _ in range(_ROUNDS):
+        began = time.process_time()
+        for poll in polls:
+            found = reader.read(poll, DecodeErrors())
+        spent.append(time.process_time() - began)
+        assert found.levels.tolist() == [3] * _POLL
+    return min(spent) / n * 1e6
 
 
 def _time(fmt: ReadingFormat, write: _Write) -> float:

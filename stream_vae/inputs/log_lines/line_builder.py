@@ -156,7 +156,7 @@ class LineBuilder:
         if self._yearless is not None:
             times = self._yearless.find(found.texts, stamps[found.rows])
         elif self._time is not None:
-            times = [groups[0] if groups else None for groups in map(self._time.find, found.texts)]
+            times = self._time.firsts(found.texts)
         else:
             return found.times
         return _carried_on(times, found.rows) if self._split_lines else times

@@ -1,6 +1,7 @@
 """The operator's regular expressions over lines: none takes long, whatever a line holds."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from stream_vae.core.excerpts import printable
@@ -21,18 +22,28 @@ class LinePattern:
     def __init__(self, compiled: Any) -> None:
         self._search = compiled.search
         self._match = compiled.match
+        self._has_one_group = compiled.groups == 1
 
     def find(self, text: str) -> tuple[str, ...]:
         """Return the groups of the first place where it matches, without those left out."""
-        found = self._search(text[:SEARCHED_CHARACTERS])
+        found = self._search(text, 0, SEARCHED_CHARACTERS)
         return () if found is None else tuple(filter(None, found.groups()))
+
+    def firsts(self, texts: Sequence[str]) -> list[str | None]:
+        """Return the first group of `find` in each of N texts, None where there is none."""
+        if not self._has_one_group:
+            return [groups[0] if groups else None for groups in map(self.find, texts)]
+        search, end = self._search, SEARCHED_CHARACTERS
+        return [
+            None if (found := search(text, 0, end)) is None else found[1] or None for text in texts
+        ]
 
     def message(self, text: str) -> str:
         """Return the first group, and what follows it where it reaches the end of what is searched.
 
         "" where it does not match.
         """
-        found = self._search(text[:SEARCHED_CHARACTERS])
+        found = self._search(text, 0, SEARCHED_CHARACTERS)
         if found is None or found[1] is None:
             return ""
         begin, end = found.span(1)
@@ -40,7 +51,7 @@ class LinePattern:
 
     def matches(self, text: str) -> bool:
         """Return whether a text begins so."""
-        return self._match(text[:SEARCHED_CHARACTERS]) is not None
+        return self._match(text, 0, SEARCHED_CHARACTERS) is not None
 
 
 def compile_pattern(pattern: str, setting: str, *, n_groups: int = 1) -> LinePattern:
