@@ -489,6 +489,23 @@ class UnknownFieldsIgnored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSplit:
+    """Series that are known in one partition have begun in another, as a series of its own there.
+
+    Also where partitions were added to the topic: then once for each.
+    """
+
+    topic: str
+    series: int
+    """With one poll."""
+    example_series: str
+    example_partitions: tuple[int, ...]
+    """Where it is known."""
+    advice: str
+    """The settings of producers that keep a series in one partition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesNotObserved:
     """Some of the model's features have not been in any reading of this instance."""
 
@@ -659,6 +676,7 @@ Event = (
     | RecordsWithoutFeature
     | NothingRead
     | UnknownFieldsIgnored
+    | SeriesSplit
     | FeaturesNotObserved
     | StreamStepDiffered
     | WindowsScored

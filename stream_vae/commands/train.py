@@ -1,4 +1,4 @@
-"""`stream-vae train`: from CSV files to a model bundle."""
+"""`stream-vae train`: from files or a topic to a model bundle."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +26,9 @@ def train(
     bundle: Annotated[Path, typer.Option(help="Folder to write the model bundle to.")],
     input_files: Annotated[
         list[Path] | None,
-        typer.Option("--input", help="CSV file of normal operation; repeat for more files."),
+        typer.Option(
+            "--input", help="File of normal operation (CSV, Parquet, records); repeat for more."
+        ),
     ] = None,
     from_topic: Annotated[
         str | None,
@@ -129,7 +131,10 @@ def train(
     ] = None,
     files: FileOptions,
 ) -> None:
-    """Train a model on CSV files and write its bundle.
+    """Train a model on files or a topic and write its bundle.
+
+    Files are CSV, Parquet, or records and JSON lines as the daemon reads them (`--format`);
+    `--from-topic` reads a topic with the daemon's decoder.
 
     A CSV has a header, a column `timestamp` (RFC 3339 or epoch), optionally `series` and `label`
     (0, 1 or empty; the network never sees it, the score `supervised` and labelled thresholds are

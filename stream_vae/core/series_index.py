@@ -13,6 +13,13 @@ from stream_vae.core.usual_gaps import UsualGaps
 SeriesName = tuple[int, str]
 """Input partition and key: the identity of a series."""
 
+KEEP_TO_ONE_PARTITION = (
+    "the state of a series is kept by partition: let its producer's key name it (Telegraf "
+    "routing_tag, Fluent Bit message_key_field, Vector key_field, Filebeat key, OpenTelemetry "
+    "collector partition_metrics_by_resource_attributes)"
+)
+"""What to do about a series in several partitions."""
+
 NAME_BYTES = 320
 """Estimated index memory of a key of about twenty characters: text, tuple, two slots."""
 
@@ -77,6 +84,8 @@ class SeriesIndex:
         self._free: list[int] = []
         self._rows_in: Counter[int] = Counter()
         self._repeated: dict[str, None] = {}
+        self.split: list[str] = []
+        """Keys that have begun in a further partition since this was cleared."""
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -131,6 +140,10 @@ class SeriesIndex:
             return None
         newest = max(self._rows_of(key), key=lambda each: int(self.arrived[each]))
         return newest if self.arrived[newest] > self.arrived[row] else None
+
+    def partitions_with(self, key: str) -> tuple[int, ...]:
+        """Return the partitions in which a key is known."""
+        return tuple(sorted(self.name(row)[0] for row in self._rows_of(key)))
 
     def overtaken(self, most: int) -> list[tuple[int, int]]:
         """Return rows whose key has sent in another partition since, each with that one's row.
@@ -323,6 +336,7 @@ class SeriesIndex:
             self._names.append(None)
         if any((p, name[1]) in self._row_of for p, n in self._rows_in.items() if n):
             self._repeated[name[1]] = None
+            self.split.append(name[1])
         self._rows_in[name[0]] += 1
         self._row_of[name] = row
         self._names[row] = name

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import printable
 from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection, name_readings
+from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
 from stream_vae.daemon.decoding_told import decoding_events, ruled_events
-from stream_vae.events import Event, RecordsConsumed
+from stream_vae.events import Event, RecordsConsumed, SeriesSplit
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.timestamps import format_times
 from stream_vae.pipeline.pipeline import Pipeline
@@ -79,6 +81,22 @@ class Ingest:
             polled_at=self._clock.monotonic(),
         )
 
+    def _tell_split(self, topic: str) -> None:
+        """Report series that have begun in a further partition with this poll."""
+        index = self._pipeline.store.index
+        if not index.split:
+            return
+        key = index.split[0]
+        self._events.record(
+            SeriesSplit(
+                topic=topic,
+                series=len(index.split),
+                example_series=printable(key),
+                example_partitions=index.partitions_with(key),
+                advice=KEEP_TO_ONE_PARTITION,
+            )
+        )
+
     def _tell(
         self,
         records: RecordBatch,
@@ -98,6 +116,7 @@ class Ingest:
             rejections=rejections,
         )
         names = [feature.name for feature in self._pipeline.detector.spec.features]
+        self._tell_split(records.topic)
         events: list[Event] = [
             RecordsConsumed(
                 topic=records.topic,

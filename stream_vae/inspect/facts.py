@@ -57,6 +57,8 @@ class StepFacts:
     """Share of the readings that come after a later one of their series."""
     latest_s: float
     """Most that one comes after."""
+    n_steps: int
+    """Of all series, that have a reading."""
     readings_per_step: float
     """Mean readings of a series and step that has any."""
     phases_s: tuple[float, float]
@@ -204,6 +206,7 @@ def step_facts(times: NDArray[np.int64], series: Sequence[str]) -> StepFacts | N
         jitter_s=float(np.median(np.concatenate([away for _, _, away in grids]))) / _NS,
         disordered=float((late > 0).mean()),
         latest_s=float(late.max()) / _NS,
+        n_steps=n_steps,
         readings_per_step=n_readings / max(n_steps, 1),
         phases_s=(min(phases), max(phases)),
     )

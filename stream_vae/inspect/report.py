@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
+from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
 from stream_vae.inspect.facts import FieldFacts, SeriesFacts, StepFacts
 from stream_vae.inspect.record_keys import KeyFacts
 from stream_vae.inspect.survey import Inspection, Proof
@@ -15,7 +17,7 @@ _MOST_OTHERS = 20
 _WIDEST = 48
 _ONE_READING = 1.05  # a step, but for a few that came twice
 _SUSPICIONS = {
-    "counter": "only ever rises: a counter",
+    "counter": "only ever rises: a counter, by its values",
     "row number": "numbers the records",
     "constant": "never changes",
     "empty": "never has a value",
@@ -29,7 +31,8 @@ def report_lines(found: Inspection) -> Iterator[str]:
     yield f"records   {found.n_records:,}: {forms or 'none with a value'}{null}"
     yield f"shape     {printable(found.proposal.form, 200)}"
     yield f"keys      {_keys(found.keys)}"
-    yield from table_lines(found.fields, found.left_out, found.series, found.steps)
+    known = found.proposal.counters
+    yield from table_lines(found.fields, found.left_out, found.series, found.steps, known)
     if not found.fields and found.proposal.features:
         names = ", ".join(printable(name, 60) for name in found.proposal.features[:_MOST_FIELDS])
         yield f"fields    seen, and none of them read: {names}"
@@ -52,13 +55,14 @@ def table_lines(
     left_out: Collection[str],
     series: SeriesFacts | None,
     steps: StepFacts | None,
+    counters: Collection[str] = (),
 ) -> Iterator[str]:
-    """Yield the lines on readings, from wherever they are."""
+    """Yield the lines on readings, from wherever they are; `counters` are so by their records."""
     if series is not None:
         yield from _series_lines(series)
     if steps is not None:
         yield from _step_lines(steps)
-    yield from _field_lines(fields, left_out)
+    yield from _field_lines(fields, left_out, counters)
 
 
 def _series_lines(series: SeriesFacts) -> Iterator[str]:
@@ -71,10 +75,7 @@ def _series_lines(series: SeriesFacts) -> Iterator[str]:
     )
     if series.in_several:
         several = ", ".join(printable(name, 40) for name in series.in_several)
-        yield (
-            f"          in several partitions: {several}; the daemon keeps a series' state by "
-            "partition: the producer's key should be what names the series"
-        )
+        yield f"          in several partitions: {several}; {KEEP_TO_ONE_PARTITION}"
 
 
 def _step_lines(steps: StepFacts) -> Iterator[str]:
@@ -93,16 +94,37 @@ def _step_lines(steps: StepFacts) -> Iterator[str]:
         )
 
 
+def history_line(n_rows: int, n_wanted: int, n_series: int, step_s: float) -> str:
+    """Return what there is to train on, and what training wants.
+
+    Args:
+        n_rows: Steps of all series.
+        n_wanted: That would do.
+        n_series: That they are of.
+        step_s: Width of one.
+    """
+    text = f"history   {n_rows:,} steps of all series; training wants {n_wanted:,}"
+    if n_rows >= n_wanted:
+        return f"{text}: enough"
+    more_s = (n_wanted - n_rows) / max(n_series, 1) * step_s
+    return (
+        f"{text}: collect for another {describe_duration(more_s)}, or train on more than this "
+        "sample holds, before you rely on it"
+    )
+
+
 def _seconds(value: float) -> str:
     return f"{float(f'{value:.4g}'):g} s"
 
 
-def _field_lines(fields: Sequence[FieldFacts], left_out: Collection[str]) -> Iterator[str]:
+def _field_lines(
+    fields: Sequence[FieldFacts], left_out: Collection[str], counters: Collection[str]
+) -> Iterator[str]:
     shown = fields[:_MOST_FIELDS]
     width = min(max((len(printable(one.name, _WIDEST)) for one in shown), default=0), _WIDEST)
     for at, one in enumerate(shown):
         title = "fields    " if at == 0 else " " * 10
-        text = _field(one, is_left_out=one.name in left_out)
+        text = _field(one, is_left_out=one.name in left_out, is_known_counter=one.name in counters)
         yield f"{title}{printable(one.name, _WIDEST):<{width}}  {text}"
     if len(fields) > len(shown):
         yield f"          and {len(fields) - len(shown):,} more"
@@ -116,16 +138,17 @@ def _other_lines(fields: Mapping[str, str]) -> Iterator[str]:
         yield f"          and {len(fields) - _MOST_OTHERS:,} more"
 
 
-def _field(one: FieldFacts, *, is_left_out: bool) -> str:
-    end = ", left out" if is_left_out else ""
+def _field(one: FieldFacts, *, is_left_out: bool, is_known_counter: bool) -> str:
+    is_counter = is_known_counter or one.suspicion == "counter"
+    end = ", trained on as a rate" if is_counter else ", left out" if is_left_out else ""
     if one.low is None or one.high is None:
         return f"empty{end}"
     examples = ", ".join(f"{value:g}" for value in one.examples)
     text = f"{one.kind}, {one.low:g} to {one.high:g}, {_missing(one.missing)}, such as {examples}"
-    if one.suspicion == "counter":
-        option = shlex.quote(f"{one.name}=rate")
-        end += f"; to train on its rate: --rule {printable(option, 200)}"
-    return f"{text}; {_SUSPICIONS[one.suspicion]}{end}" if one.suspicion else text + end
+    why = _SUSPICIONS.get(one.suspicion, "")
+    if is_known_counter:
+        why = "a counter, as its records say"
+    return f"{text}; {why}{end}" if why else text + end
 
 
 def _missing(share: float) -> str:
@@ -162,12 +185,18 @@ def why_unread(found: Inspection) -> str:
     return f"they have none of the features, but {proof.ignored_example or 'no field'}"
 
 
+def counters_of(fields: Sequence[FieldFacts], known: Collection[str] = ()) -> list[str]:
+    """Return the fields that are counters, by their values or by what records say (`known`)."""
+    return [one.name for one in fields if one.suspicion == "counter" or one.name in known]
+
+
 def train_command(
     source: Sequence[str],
     features: Sequence[str],
     *,
     config: str = "",
     steps: StepFacts | None = None,
+    counters: Collection[str] = (),
 ) -> str:
     """Return the command that trains on what was inspected.
 
@@ -176,13 +205,15 @@ def train_command(
         features: To train on; none: those that training finds.
         config: Name of the file of the configuration; "": none is needed.
         steps: The step is named where parts of steps come apart, whose gaps are no steps.
+        counters: Of the features, those to be trained on as rates.
     """
+    rules = [word for name in counters for word in ("--rule", f"{name}=rate")]
     with_config = ["--config", config] if config else []
     names = ["--features", ",".join(map(_quoted, features))] if features else []
     step: list[str] = []
     if steps is not None and steps.readings_per_step > _ONE_READING:
         step = ["--step-seconds", f"{float(f'{steps.step_s:.3g}'):g}"]
-    words = ["stream-vae", "train", *source, *with_config, *names, *step]
+    words = ["stream-vae", "train", *source, *with_config, *names, *rules, *step]
     return shlex.join([*words, "--bundle", "bundle"])
 
 

@@ -85,8 +85,6 @@ class Inspection:
     fields: tuple[FieldFacts, ...]
     series: SeriesFacts | None
     steps: StepFacts | None
-    span_s: float
-    """From the first reading to the last."""
     proof: Proof
 
 
@@ -153,9 +151,6 @@ def inspect_records(
         steps=step_facts(decoded.readings.times, decoded.readings.series)
         if has_readings and decoded is not None
         else None,
-        span_s=float(np.ptp(decoded.readings.times)) / 1e9
-        if has_readings and decoded is not None
-        else 0.0,
         proof=proof,
     )
 

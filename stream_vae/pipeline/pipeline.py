@@ -174,6 +174,7 @@ class Pipeline:
             records: The poll they are of; without, steps wait for no clock.
         """
         known = self.store.index
+        known.split.clear()
         rows = seen = self.store.rows(_names(readings))
         known.see(rows, readings.arrivals, readings.offsets)
         known.changed[rows] = True

@@ -23,6 +23,7 @@ def test_a_file_of_records_is_inspected_with_the_commands_that_follow(
     ran = run_program("inspect", "--input", path)
     assert ran.code == 0, ran.err
     assert "reads 30 of 30 records" in ran.out
+    assert "history   30 steps of all series; training wants 2,286: collect for" in ran.out
     assert "timestamp_field: ts" in ran.out
     assert f"train --input {path} --format {form} --config stream-vae.yaml" in ran.out
     ran = run_program("inspect", "--input", path, "--json")

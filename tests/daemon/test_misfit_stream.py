@@ -16,6 +16,7 @@ from stream_vae.events import (
     FeaturesNotObserved,
     NothingJudged,
     RecordsWithoutFeature,
+    SeriesSplit,
     StreamStepDiffered,
     UnknownFieldsIgnored,
 )
@@ -36,6 +37,7 @@ def run(
     model_step_s: float = 1.0,
     replayed: bool = False,
     rule: FeatureRule | None = None,
+    partitions: tuple[int, ...] = (0,),
 ) -> tuple[RecordedEvents, str]:
     """Send a record a second, its fields called so; return what was told, and the complaint.
 
@@ -58,7 +60,7 @@ def run(
         values = [json.dumps({"timestamp": s, **dict.fromkeys(names, 1.0)}) for s in seconds]
         records = RecordBatch(
             topic="readings",
-            partitions=np.zeros(POLL, np.int32),
+            partitions=np.resize(np.array(partitions, np.int32), POLL),
             offsets=np.arange(begin, begin + POLL),
             timestamps=np.zeros(POLL, np.int64),
             timed_by_broker=False,
@@ -102,6 +104,16 @@ def test_a_stream_that_fits_is_not_complained_of() -> None:
     assert complaint == ""
     for kind in (UnknownFieldsIgnored, FeaturesNotObserved, StreamStepDiffered, NothingJudged):
         assert events.of(kind) == []
+
+
+def test_a_series_in_two_partitions_is_told_of_once_with_its_shippers_setting() -> None:
+    """Control: in one partition it is not, nor where it is read again."""
+    names = ("f0", "f1", "f2")
+    [told] = run(names, partitions=(0, 3))[0].of(SeriesSplit)
+    assert (told.series, told.example_series, told.example_partitions) == (1, "pump-7", (0, 3))
+    assert "routing_tag" in told.advice
+    assert run(names)[0].of(SeriesSplit) == []
+    assert run(names, partitions=(0, 3), replayed=True)[0].of(SeriesSplit) == []
 
 
 def test_readings_read_again_tell_nothing() -> None:

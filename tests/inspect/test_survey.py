@@ -11,7 +11,7 @@ import pytest
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inspect.configuration import configuration
-from stream_vae.inspect.report import as_plain, report_lines
+from stream_vae.inspect.report import as_plain, counters_of, report_lines, train_command
 from stream_vae.inspect.survey import inspect_records
 from stream_vae.settings import load_settings
 from tests.inspect.shapes import SHAPES, START, STEPS, Record, batch_of
@@ -173,3 +173,17 @@ def test_keys_of_a_schema_registry_are_read_by_it() -> None:
         found = inspect_records(batch_of(records), now_ns=NOW_NS)
         assert found.proposal.settings["key_format"] == key_format
         assert (found.proposal.settings.get("format") == "registry") == (key_format == "registry")
+
+
+def test_counters_that_records_themselves_name_are_told_as_known() -> None:
+    """Control: one that is guessed from its values."""
+    known = inspect_records(batch_of(SHAPES["collectd"].records), now_ns=NOW_NS)
+    text = "\n".join(report_lines(known))
+    assert text.count("a counter, as its records say, trained on as a rate") == 2
+    counters = counters_of(known.fields, known.proposal.counters)
+    assert counters == ["if_octets/if_octets/rx", "if_octets/if_octets/tx"]
+    command = train_command([], known.features, counters=counters)
+    assert "--rule if_octets/if_octets/rx=rate" in command
+    shape = SHAPES["wide, host in a field, a row number, a constant and a counter"]
+    guessed = inspect_records(batch_of(shape.records), now_ns=NOW_NS)
+    assert "a counter, by its values, trained on as a rate" in "\n".join(report_lines(guessed))

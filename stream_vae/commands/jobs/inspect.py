@@ -22,15 +22,18 @@ from stream_vae.edges.kafka.read.topic_ends import TopicEnds
 from stream_vae.edges.registry.schema_client import schema_source
 from stream_vae.errors import InputFileError
 from stream_vae.inspect.configuration import configuration
-from stream_vae.inspect.facts import field_facts, series_facts, step_facts
+from stream_vae.inspect.facts import SeriesFacts, StepFacts, field_facts, series_facts, step_facts
 from stream_vae.inspect.report import (
     as_plain,
+    counters_of,
+    history_line,
     report_lines,
     table_lines,
     train_command,
     why_unread,
 )
 from stream_vae.inspect.survey import Inspection, inspect_records
+from stream_vae.models.config import rows_wanted
 from stream_vae.settings import LoadedSettings, Settings, load_settings
 from stream_vae.settings.load import DEFAULT_ORIGIN
 from stream_vae.settings.sources import is_of_preset
@@ -55,7 +58,7 @@ def inspect_file(
     batch = sample_records(path, lines, n_records)
     found = _inspect(batch, loaded)
     source = ["--input", str(path), "--format", lines]
-    _print(found, configuration(found), source, as_json=as_json)
+    _print(found, configuration(found), source, loaded.settings, as_json=as_json)
     _check_read(found, str(path), batch)
 
 
@@ -87,7 +90,8 @@ def inspect_topic(
             raise InputFileError(_nothing_there(settings, seconds, oldest=oldest))
         found = _inspect(batch, loaded)
     yaml = configuration(found, topic=topic, servers=servers)
-    _print(found, yaml, ["--from-topic", topic, "--bootstrap", servers], as_json=as_json)
+    source = ["--from-topic", topic, "--bootstrap", servers]
+    _print(found, yaml, source, settings, as_json=as_json)
     _check_read(found, f"topic {topic}", batch)
 
 
@@ -150,15 +154,29 @@ def _given(loaded: LoadedSettings) -> dict[str, object]:
     return {name: getattr(loaded.settings.input, name) for name in names if name != "topic"}
 
 
-def _print(found: Inspection, yaml: str, source: Sequence[str], *, as_json: bool) -> None:
+def _history(steps: StepFacts | None, series: SeriesFacts | None, settings: Settings) -> list[str]:
+    """Return what there is to train on, against what training wants."""
+    if steps is None or series is None:
+        return []
+    wanted = rows_wanted(settings.model.window_length, settings.training)
+    return [history_line(steps.n_steps, wanted, series.n, steps.step_s)]
+
+
+def _print(
+    found: Inspection, yaml: str, source: Sequence[str], settings: Settings, *, as_json: bool
+) -> None:
     train = ""
     if found.features and found.proof.n_readings:
-        train = train_command(source, found.features, config=CONFIG_NAME, steps=found.steps)
+        counters = counters_of(found.fields, found.proposal.counters)
+        names = dict.fromkeys((*found.features, *counters))
+        train = train_command(
+            source, [*names], config=CONFIG_NAME, steps=found.steps, counters=counters
+        )
     if as_json:
         plain = {**as_plain(found), "configuration": yaml, "train": train}
         typer.echo(json.dumps(plain, indent=1))
         return
-    for line in report_lines(found):
+    for line in (*report_lines(found), *_history(found.steps, found.series, settings)):
         typer.echo(printable_lines(line))
     typer.echo(f"\n# {CONFIG_NAME}\n{yaml}")
     if train:
@@ -195,8 +213,11 @@ def _print_table(path: Path, form: FileFormat, loaded: LoadedSettings, *, as_jso
     )
     unused = sorted(_given(loaded).keys() - _OF_TABLES)
     left_out = {field.name: field.suspicion for field in fields if field.suspicion}
-    features = [name for name in names if name not in left_out] if left_out else []
-    train = train_command(["--input", str(path)], features, steps=steps)
+    counters = counters_of(fields)
+    features = [name for name in names if name not in left_out or name in counters]
+    train = train_command(
+        ["--input", str(path)], features if left_out else [], steps=steps, counters=counters
+    )
     if as_json:
         plain = {
             "n_records": len(readings),
@@ -210,7 +231,8 @@ def _print_table(path: Path, form: FileFormat, loaded: LoadedSettings, *, as_jso
         typer.echo(json.dumps(plain, indent=1))
         return
     typer.echo(f"rows      {len(readings):,} with a time, {form}")
-    for line in table_lines(fields, left_out, series, steps):
+    lines = table_lines(fields, left_out, series, steps)
+    for line in (*lines, *_history(steps, series, settings)):
         typer.echo(printable_lines(line))
     for title, text in note_rows(readings.notes, readings.ignored_columns):
         typer.echo(f"note      {title}: {text}")

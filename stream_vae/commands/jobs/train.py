@@ -24,6 +24,7 @@ from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, warn
 from stream_vae.commands.jobs.train_report import report_table
 from stream_vae.commands.options import FileOptions
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_rule import refuse_unfit, rules_of
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
@@ -144,6 +145,17 @@ def train_bundle(
     unjudged = warn_of_unjudged(calibration, trained.bundle.spec, settings.detect)
     for lacking in (*_lacking(settings.detect, trained.bundle.spec), *unjudged):
         warn(console, lacking)
+    if grave := [one for one in trained.report.advice if one.is_grave]:
+        length_s = data.step_seconds * max(len(one.times) for one in series)
+        told = "; ".join(f"{one.kind.replace('_', ' ')}: {one.text}" for one in grave)
+        console.print(
+            styled(
+                ("not to be relied on:", "bold red"),
+                f" this bundle is of {describe_duration(length_s)} of readings ({told}). Alerts "
+                "may be of anything: train on more before anyone is paged by them",
+            ),
+            soft_wrap=True,
+        )
     with_config = f" --config {config}" if config else ""
     next_command = f"stream-vae score --bundle {bundle} --input FILE --output scores.csv"
     if isinstance(source, TopicPeriod):

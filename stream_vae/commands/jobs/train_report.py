@@ -73,7 +73,11 @@ def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
     """Yield what was read, and what was mended in it."""
     yield "rows", f"{data.rows:,} in {data.series:,} series"
     if data.snapped_rows:
-        yield "rows off the grid, moved to its nearest point", f"{data.snapped_rows:,}"
+        usual = "; usual: the daemon reads them so too" if data.snapped_rows == data.rows else ""
+        yield (
+            "rows between two steps, taken for the nearer",
+            f"{data.snapped_rows:,}, by {data.snapped_s:.3g} s in the median{usual}",
+        )
     step = f"{data.step_seconds:g} s"
     if data.step_is_inferred:
         near = f"; {data.step_agreement:.1%} of the times between rows are near it"

@@ -48,6 +48,8 @@ class DataReport:
     """Rows merged into a later row of their series in the same step, cell by cell."""
     snapped_rows: int
     """Rows whose time was not on the grid and was moved to its nearest point."""
+    snapped_s: float
+    """By how much, in the median of these."""
     missing_steps: int
     """Steps between the first and the last of a series without a row."""
     steps_held: int
@@ -94,7 +96,7 @@ def to_training_series(
             "come apart their gaps are no steps, so give --step-seconds"
         )
     grid = (readings.times + step_ns // 2) // step_ns * step_ns
-    n_rows, n_snapped = len(readings), int((grid != readings.times).sum())
+    n_rows, moved = len(readings), np.abs(grid - readings.times)
     n_unsorted = sum(_count_unsorted(readings.times[rows]) for rows in row_lists)
     readings, by_rule = _ruled(readings, row_lists, step_ns, max_gap)
     grid = (readings.times + step_ns // 2) // step_ns * step_ns
@@ -111,7 +113,8 @@ def to_training_series(
         step_agreement=step_agreement(gaps, step_ns),
         unsorted_rows=n_unsorted,
         duplicate_rows=len(readings) - n_steps,
-        snapped_rows=n_snapped,
+        snapped_rows=int(np.count_nonzero(moved)),
+        snapped_s=float(np.median(moved[moved > 0])) / 1e9 if moved.any() else 0.0,
         steps_held=len(readings) - n_rows,
         missing_by_rule={f"{one.feature}, {one.reason}": one.count for one in by_rule},
         missing_steps=sum(_count_missing_steps(one.times, step_ns) for one in series),

@@ -177,6 +177,9 @@ class Metrics:
         self.unknown_fields = self._counters(
             "unknown_fields_total", "Field names seen that are no feature of the model.", "topic"
         )
+        self.series_split = self._counters(
+            "series_split_total", "Series that have begun in a further partition.", "topic"
+        )
         self.feature_values = self._counters(
             "feature_values_total", "Values observed, by the model's features.", "feature"
         )

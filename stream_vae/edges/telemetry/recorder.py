@@ -106,6 +106,7 @@ class Recorder:
             events.CellsUnreadable: self._cells_unreadable,
             events.RecordsWithoutFeature: self._records_without_feature,
             events.UnknownFieldsIgnored: self._unknown_fields_ignored,
+            events.SeriesSplit: self._series_split,
             events.FeaturesNotObserved: self._features_not_observed,
             events.StreamStepDiffered: self._warn_sparingly,
             events.WindowsScored: self._windows_scored,
@@ -360,6 +361,10 @@ class Recorder:
     def _unknown_fields_ignored(self, event: events.UnknownFieldsIgnored) -> None:
         self._metrics.unknown_fields.labels(event.topic).inc(len(event.fields))
         self._warn_sparingly(event, count=len(event.fields))
+
+    def _series_split(self, event: events.SeriesSplit) -> None:
+        self._metrics.series_split.labels(event.topic).inc(event.series)
+        self._warn_sparingly(event, count=event.series)
 
     # Model and decision
 

@@ -1,6 +1,5 @@
 """Advice on training data: what a person should know or change before trusting the model."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.residuals import UsualResiduals
-from stream_vae.models.config import ArchitectureConfig, TrainingConfig
+from stream_vae.models.config import ENOUGH_WINDOWS, ArchitectureConfig, TrainingConfig, rows_wanted
 from stream_vae.models.provenance import TrimmedSpan
 from stream_vae.models.training.reports import Advice, EpochReport
 from stream_vae.models.training.rhythm import Rhythm, find_rhythms
@@ -22,9 +21,8 @@ _NEAR_CONSTANT = 0.99
 """Share of the commonest value."""
 _MANY_GAPS = 0.05
 _MOSTLY_GAPS = 0.5
-_ENOUGH_WINDOWS = 50
-"""Windows end to end in the training part. Our own rule: on public server metrics histories of 500
-to 600 rows, 12 windows of 32, found a quarter of what the whole series did."""
+_GRAVE = 0.25
+"""Share of the rows that would do, below which what alerts say is not to be relied on."""
 _FEWEST_CHANGES = 20
 _MOST_RESETS = 0.01
 """Of a counter's changes."""
@@ -211,9 +209,9 @@ def advise_on_length(
     """Yield a history that holds few windows, and what would be enough."""
     rows = sum(len(one.times) for one in series)
     share = 1 - training.validation_fraction - training.calibration_fraction
-    needed = math.ceil(_ENOUGH_WINDOWS * window_length / share)
+    needed = rows_wanted(window_length, training)
     if rows < needed:
-        shorter = int(rows * share / _ENOUGH_WINDOWS)
+        shorter = int(rows * share / ENOUGH_WINDOWS)
         instead = f", or a window_length of {shorter}" if shorter >= _SHORTEST_WINDOW else ""
         text = (
             f"{rows:,} records in all are few: {needed:,} would do; a hidden_size of 16 suits few"
@@ -223,7 +221,7 @@ def advise_on_length(
                 f"{rows:,} rows in all are few for a window_length of {window_length}: {needed:,} "
                 f"would do{instead}; a hidden_size of 16 suits few rows"
             )
-        yield Advice(kind="short_history", text=text)
+        yield Advice(kind="short_history", text=text, is_grave=rows < _GRAVE * needed)
 
 
 def advise_on_trimming(spans: Sequence[TrimmedSpan], *, asked: Trim) -> Iterator[Advice]:
@@ -274,7 +272,7 @@ def advise_on_likelihood(
         f"the network by itself, {model:.3f} against {constant:.3f} nats per value (the score "
         f"fused has other members too): {step}"
     )
-    yield Advice(kind="no_better_than_constant", text=text)
+    yield Advice(kind="no_better_than_constant", text=text, is_grave=True)
 
 
 def advise_on_members(names: Sequence[str], usual: UsualResiduals | None) -> Iterator[Advice]:

@@ -25,6 +25,8 @@ class Advice:
     text: str
     feature: str | None = None
     series: str | None = None
+    is_grave: bool = False
+    """A bundle of which this is true is not to be relied on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -240,6 +240,8 @@ def test_a_short_history_is_told_with_what_would_do() -> None:
     (found,) = advise_on_length([on_grid(noise(700))], 32, TRAINING)
     assert "2,286 would do, or a window_length of 9" in found.text
     assert list(advise_on_length([on_grid(noise(2286))], 32, TRAINING)) == []
+    (far_too_short,) = advise_on_length([on_grid(noise(500))], 32, TRAINING)
+    assert (found.is_grave, far_too_short.is_grave) == (False, True)
 
 
 def test_a_window_too_short_to_have_an_order_is_not_advised() -> None:
