@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.scaling import Scaler
-from stream_vae.detect.config import ThresholdConfig
+from stream_vae.detect.config import ThresholdConfig, TrackingConfig
 from stream_vae.evaluate.baselines import Windows
 from stream_vae.evaluate.comparison import FEWEST_WINDOWS, cut_windows, encoded, fit_references
 from stream_vae.evaluate.fault_trials import FaultBench, HeldOut, Method, Replayed, replay
@@ -362,7 +362,8 @@ def _other_methods(
     threshold = method.config.threshold
     if threshold.method in ("fixed", "labelled"):  # a value that means something for our score
         threshold = ThresholdConfig()
-    config = replace(method.config, score=_OTHER_SCORE, threshold=threshold)
+    tracking = TrackingConfig()  # which no other score makes use of
+    config = replace(method.config, score=_OTHER_SCORE, threshold=threshold, tracking=tracking)
     levels = np.linspace(0, 1, 1001)
     return {
         name: Method(

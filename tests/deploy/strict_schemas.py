@@ -95,6 +95,7 @@ _SPECS: dict[str, Schema] = {
         secretTargetRef=_list(_fields(parameter=_TEXT, name=_TEXT, key=_TEXT))
     ),
     "monitoring.coreos.com/v1 PodMonitor": _fields(
+        jobLabel=_TEXT,
         selector=_fields(matchLabels=_TEXTS),
         podMetricsEndpoints=_list(_fields(port=_TEXT, path=_TEXT, interval=_TEXT)),
     ),

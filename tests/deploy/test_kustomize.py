@@ -30,6 +30,7 @@ from tests.deploy.manifests import (
     values_of,
 )
 from tests.deploy.strict_schemas import NEWEST, OLDEST, check
+from tests.prometheus_rule import MONITORING, RULE, written
 
 # On one worker: renderings and schemas are kept.
 pytestmark = pytest.mark.xdist_group("deploy")
@@ -108,6 +109,8 @@ def test_the_base_fits_an_older_release(base: Sequence[Document]) -> None:
         ("ScaledObject", ("spec", "maxReplicas"), 6),
         ("ScaledObject", ("spec", "triggers", 0, "metadata", "lagThreshold"), 10000),
         ("TriggerAuthentication", ("spec", "secretTargetRef", 0, "secret"), "x"),
+        ("PodMonitor", ("spec", "podMetricsEndpointz"), []),
+        ("PrometheusRule", ("spec", "groups", 0, "rules", 0, "exprs"), "up == 0"),
         ("KafkaTopic", ("spec", "partition"), 6),
         ("KafkaUser", ("spec", "authorization", "acls", 0, "operation"), "Read"),
         ("KafkaUser", ("spec", "authorization", "acls", 0, "operations"), ["read"]),
@@ -117,7 +120,8 @@ def test_a_fault_would_be_noticed(
     kind: str, path: tuple[str | int, ...], value: object, everything: Sequence[Document]
 ) -> None:
     """Control for the schemas."""
-    found = next(document for document in everything if document["kind"] == kind)
+    all_of_them = (*everything, *kustomized("overlays/prod"))
+    found = next(document for document in all_of_them if document["kind"] == kind)
     document = copy.deepcopy(found)
     place: Any = document
     for key in path[:-1]:
@@ -375,6 +379,17 @@ def test_the_service_is_headless_and_the_pods_name_it(base: Sequence[Document]) 
     service = only(base, "Service")
     assert service["spec"]["clusterIP"] == "None"
     assert only(base, "StatefulSet")["spec"]["serviceName"] == service["metadata"]["name"]
+
+
+def test_the_rules_in_the_cluster_are_the_rules() -> None:
+    """Mend it by `python -m tests.prometheus_rule`."""
+    assert RULE.read_text(encoding="utf-8") == written()
+    documents = kustomized("overlays/prod")
+    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text(encoding="utf-8"))
+    assert only(documents, "PrometheusRule")["spec"] == rules
+    label = only(documents, "PodMonitor")["spec"]["jobLabel"]
+    pod = only(documents, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    assert "stream-vae" in pod[label], "the rules look for such a job"
 
 
 def test_the_gpu_is_asked_for_once_and_used(everything: Sequence[Document]) -> None:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from stream_vae.core.model_spec import Feature, Scores
+from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.scaling import Scaler
-from stream_vae.detect.config import DetectConfig
-from stream_vae.evaluate.fault_assessment import Plan, assess
+from stream_vae.detect.config import DetectConfig, TrackingConfig
+from stream_vae.evaluate.fault_assessment import Plan, _other_methods, assess
 from stream_vae.evaluate.fault_trials import FaultBench, HeldOut, Method, replay
 from stream_vae.evaluate.fault_words import poisson_interval, verdicts
 from stream_vae.evaluate.injection import KINDS, Injections, inject
@@ -108,6 +109,21 @@ def test_a_feature_that_the_score_ignores_is_said_to_be_found_at_no_size() -> No
     )
     assert found.mixed == 60
     assert 0 < found.methods[0].found < found.mixed
+
+
+def test_other_methods_are_opened_beside_a_detector_whose_tracking_is_set() -> None:
+    """None of them tracks, and a setting that nothing uses is refused."""
+    usual = UsualResiduals(**dict.fromkeys(("variance", "bias", "level"), np.zeros((1, F))))
+    method = Method(
+        spec=replace(make_spec(), tracking={"mean_square": usual}),
+        scorer=MeanSquareScorer(),
+        config=DetectConfig(tracking=TrackingConfig(readings=96)),
+    )
+    windows = np.random.default_rng(1).normal(size=(60, T, F)).astype(np.float32)
+    others = _other_methods(method, make_history(300), windows, seed=0)
+    assert others
+    for other in others.values():
+        other.open(1)
 
 
 def test_too_short_a_history_is_said_to_be_too_short() -> None:
