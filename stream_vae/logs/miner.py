@@ -48,6 +48,8 @@ FREE = "<*>"
 _BATCH = 10_000
 _DISTINCT = 20_000
 """Masked lines that are told apart to see what a free place takes."""
+_SPLIT = 500
+"""Templates that are looked at for states, most frequent first."""
 _MATCHER_CHILDREN = 10_000
 _LEAST_CONSTANT = 2
 """Words that templates have in common before they are joined for a name."""
@@ -150,6 +152,9 @@ class LogfoldMiner:
 class LogfoldMatcher:
     """Matches with logfold.
 
+    A line is held to each template of as many words that has a free one, .05 to .1 microseconds
+    each: 2,000 templates of one length make it 100 microseconds.
+
     Args:
         patterns: Of the templates; a template's number is its place here.
         masks: Those the templates were mined with.
@@ -210,15 +215,20 @@ def _is_remainder(pattern: str) -> bool:
 def _split(
     joined: Sequence[MinedTemplate], apart: Sequence[MinedTemplate], config: MinerConfig
 ) -> list[MinedTemplate]:
-    """Split each template by the plain words of its free places, where these are few."""
+    """Split each template by the plain words of its free places, where these are few.
+
+    Only the most frequent are: a line is held to each template of its length with a free place.
+    """
     given_up = {len(one.pattern.split(" ")) for one in apart if _is_remainder(one.pattern)}
-    numbers = LogfoldMatcher([one.pattern for one in joined], ()).match(
+    free = [n for n, one in enumerate(joined) if FREE in one.pattern.split(" ")]
+    tried = sorted(free, key=lambda n: -joined[n].count)[:_SPLIT]
+    numbers = LogfoldMatcher([joined[n].pattern for n in tried], ()).match(
         [one.pattern for one in apart]
     )
     members: Mapping[int, list[MinedTemplate]] = defaultdict(list)
     for number, one in zip(numbers.tolist(), apart, strict=True):
         if number >= 0:
-            members[number].append(one)
+            members[tried[number]].append(one)
     found: list[MinedTemplate] = []
     for number, template in enumerate(joined):
         words = template.pattern.split(" ")
