@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from stream_vae.wire.rejections import REASONS
-from tests.fuzz.fuzz_driver import CAPACITY, FuzzDriver, Tally, train_bundle
+from tests.fuzz.fuzz_driver import CAPACITY, Bundles, FuzzDriver, Tally
 from tests.fuzz.layouts import LAYOUTS
 from tests.fuzz.mutators import KINDS, forget_templates
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
@@ -42,9 +42,10 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("error")
     console = Console(width=120)
-    bundle = train_bundle()
+    bundles = Bundles()
+    seed = arguments.seed * len(LAYOUTS)
     drivers = [
-        FuzzDriver(layout, bundle, seed=arguments.seed * len(LAYOUTS) + i, flood=arguments.flood)
+        FuzzDriver(layout, bundles.of(layout), seed=seed + i, flood=arguments.flood)
         for i, layout in enumerate(LAYOUTS)
     ]
     n_polls = -(-arguments.records // HOSTILE_A_POLL)

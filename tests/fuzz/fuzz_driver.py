@@ -5,6 +5,7 @@ partitions leave, and now and then all state moves into a new pipeline through i
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.incidents import SeriesIncidents
-from stream_vae.core.model_spec import Feature, numeric_features
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import Headers, OutputRecord, RecordBatch, Rejection
 from stream_vae.core.verdicts import Verdict
@@ -43,10 +44,11 @@ from stream_vae.wire.snapshots import (
     encode_value,
     head_of,
 )
-from tests.fuzz.layouts import NAMES, Layout
+from tests.fuzz.layouts import NUMERIC, Layout, of_kinds
 from tests.fuzz.state import unsound_numbers
 from tests.fuzz.stream import (
     CLEAN,
+    N_CLEAN,
     N_PARTITIONS,
     START_NS,
     STEP_NS,
@@ -68,18 +70,35 @@ _MOVE_EVERY = 60  # polls between two partitions that leave and come back
 _FRAMES_DOWN = 60
 
 
-def train_bundle() -> Bundle:
+def train_bundle(features: Sequence[Feature] = NUMERIC, window_length: int = T) -> Bundle:
     """Return a tiny trained model: T = 5, F = 3, H = 8, Z = 2."""
     times = START_NS - np.arange(1500, 0, -1, dtype=np.int64) * STEP_NS
+    values = signal(1500, seed=1)
+    if features is not NUMERIC:
+        values = of_kinds(values)
     return train(
-        [TrainingSeries(key="train", times=times, values=signal(1500, seed=1))],
-        features=[Feature(name=name, unit="V") for name in NAMES],
+        [TrainingSeries(key="train", times=times, values=values)],
+        features=features,
         step_seconds=STEP_NS / 1e9,
-        architecture=ArchitectureConfig(window_length=T, hidden_size=8, latent_size=2),
+        architecture=ArchitectureConfig(window_length=window_length, hidden_size=8, latent_size=2),
         training=TrainingConfig(epochs=1, min_steps=60, device="cpu"),
         model_id="fuzz",
         now=datetime(2026, 1, 1, tzinfo=UTC),
     ).bundle
+
+
+class Bundles:
+    """A model for each layout, trained when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._trained: dict[tuple[Sequence[Feature], int], Bundle] = {}
+
+    def of(self, layout: Layout) -> Bundle:
+        """Return the model of a layout's features."""
+        key = layout.features, 1 if layout.is_events else T
+        if key not in self._trained:
+            self._trained[key] = train_bundle(*key)
+        return self._trained[key]
 
 
 @dataclass(slots=True)
@@ -123,6 +142,7 @@ class FuzzDriver:
         self.forgotten = 0
         self.pipeline = _pipeline(bundle)
         self.layout = layout
+        self._clean = frozenset(layout.known_as(f"{CLEAN}-{i}") for i in range(N_CLEAN))
         self._stream = HostileStream(layout, seed, flood)
         self._decoder = _decoder(layout)
         self._lone_decoder = _decoder(layout)
@@ -181,9 +201,9 @@ class FuzzDriver:
 
     def _check_changes(self, changes: Changes) -> None:
         for _, key in changes.forgotten:
-            assert not key.startswith(CLEAN), f"{key} was forgotten for strangers"
+            assert key not in self._clean, f"{key} was forgotten for strangers"
         for event in changes.alerts:
-            assert not event.series.key.startswith(CLEAN)
+            assert event.series.key not in self._clean
             self._outbox.add_alert(event, 0.0)
             self._check_alert(event, self._outbox.waiting.alerts[-1].record)
         self.tally.alerts += len(changes.alerts)
@@ -248,11 +268,11 @@ class FuzzDriver:
         alone = decoded.readings.take(clean)
         undisturbed = self._undisturbed.observe(alone, now)
         steps = outcome.batch.scored.readings.series
-        clean = np.flatnonzero([key.startswith(CLEAN) for key in steps])
+        clean = np.flatnonzero([key in self._clean for key in steps])
         for name in ("verdict", "score", "threshold", "p_value"):
             found = getattr(outcome.verdicts, name)[clean]
             np.testing.assert_array_equal(found, getattr(undisturbed.verdicts, name), name)
-        alerts = [event for event in outcome.alerts if event.series.key.startswith(CLEAN)]
+        alerts = [event for event in outcome.alerts if event.series.key in self._clean]
         assert alerts == list(undisturbed.alerts)
 
     def _check_outputs(
@@ -303,7 +323,9 @@ class FuzzDriver:
 
 
 def _decoder(layout: Layout) -> Decoder:
-    return build_decoder(numeric_features(NAMES), layout.fmt, schemas=layout.schemas)
+    return build_decoder(
+        layout.features, layout.fmt, is_events=layout.is_events, schemas=layout.schemas
+    )
 
 
 def _pipeline(bundle: Bundle) -> Pipeline:

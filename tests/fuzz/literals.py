@@ -52,6 +52,16 @@ _TEXTS = (
     "2026-01-01T00:00:00\u221201:00".encode(),
     b"2026-01-01T00:00:00.%sZ" % (b"9" * 5000),
     b"2026-01-01T00:00:00Z" * 100,
+    *(
+        b"2026-03-29 02:30:00,2026-10-25 02:30:00,2026-03-08 02:30,2026-11-01 01:30:00.5,"
+        b"2026-10-25 02:30:00 CET,2026-10-25T02:30:00+02,1970-01-01 00:00:00,2199-12-31 23:30:00,"
+        b"2200-01-01 00:30:00,1969-12-31 19:00:00,0001-01-01 00:00:00,9999-12-31 23:59:59,"
+        b"2026-10-25 02:30:00 +0200,04.03.2025 01:00,29.02.2025 01:00,2025/03/04 01:00:00,"
+        b"04-Mar-2025 01:00:00,04/Mar/2025:01:00:00 +0000,20250304T010000Z,20250304010000,202503,"
+        b"04-Mar-0000,31-Feb-2025,04/03/2025 01:00:00 PM +0100,001 26, 00:00:00,366 25, 00:00:00,"
+        b"Tue, 04 Mar 2025 01:00:00 GMT,2025-03-04 01:00:00 UTC,04.03.9999,01/01/0001 01:00:00 AM Z"
+    ).split(b","),
+    b"2026-10-25 02:30:00,5",
 )
 
 TIMES = (
@@ -72,13 +82,26 @@ def any_number(rng: Random) -> bytes:
     return repr(number).encode()
 
 
-def any_time(rng: Random) -> bytes:
-    """Return a time from the list, any number, or text of digits in the right places."""
+DATE_TIME = "{Y:04}-{m:02}-{d:02}T{H:02}:{M:02}:{S:02}{f}{z}"
+
+
+def any_time(rng: Random, form: str = DATE_TIME) -> bytes:
+    """Return a time from the list, any number, or text of digits in the right places.
+
+    Args:
+        rng: Of all chance.
+        form: Of the text, with the directives of `strptime` in braces.
+    """
     kind = rng.random()
-    if kind < 0.6:
+    if kind < 0.5:
         return rng.choice(TIMES)
-    if kind < 0.8:
+    if kind < 0.7:
         return b"%d" % (rng.getrandbits(rng.randint(1, 70)) * rng.choice((1, 1, -1)))
-    year, month, day, hour, minute, second = (rng.randrange(n) for n in (2300, 14, 33, 26, 62, 62))
-    offset = rng.choice(("Z", "+00:00", "-23:59", "+14:00", "", f"+{rng.randrange(30):02}:99"))
-    return f'"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{offset}"'.encode()
+    bounds = {"Y": 2300, "m": 14, "d": 33, "H": 26, "M": 62, "S": 62}
+    parts: dict[str, int | str] = {name: rng.randrange(n) for name, n in bounds.items()}
+    if rng.random() < 0.5:
+        parts |= {"Y": 2025, "m": rng.choice((3, 10, 11)), "d": rng.choice((1, 9, 26, 30))}
+    parts["z"] = rng.choice(("Z", "+00:00", "-23:59", "+14", "", f"+{rng.randrange(30):02}:99"))
+    parts["p"] = rng.choice(("AM", "PM", "pm", ""))
+    parts["f"] = rng.choice(("", "", ".5", ",25", ".1234567891"))
+    return f'"{form.format(**parts)}"'.encode()

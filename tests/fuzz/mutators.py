@@ -15,6 +15,8 @@ from tests.fuzz.literals import TYPES, any_number, any_time
 MIB = 2**20
 _LITERAL = re.compile(rb'(?<=[:\[,])(?:"[^"]*"|-?[0-9][0-9.eE+-]*|null)(?=[,\]}])')
 
+_TIME_LITERAL = re.compile(rb'"[^"]*"|[-0-9.eE+]+')
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
@@ -89,15 +91,14 @@ def _wild_values(rng: Random, made_of: Material) -> Hostile:
 
 
 def _extreme_times(rng: Random, made_of: Material) -> Hostile:
-    member = b'"%s":' % made_of.layout.time_member
-    begin = made_of.clean.find(member) + len(member)
-    found = _LITERAL.match(made_of.clean, begin)
-    if made_of.layout.write is not None:
+    before = made_of.layout.before_time
+    if before is None:
         return _flipped_bits(rng, made_of)  # its time is no literal
-    assert found is not None
-    return Hostile(
-        made_of.key, made_of.clean[:begin] + any_time(rng) + made_of.clean[found.end() :]
-    )
+    begin = made_of.clean.find(before) + len(before)
+    end = _TIME_LITERAL.match(made_of.clean, begin)
+    assert end is not None
+    time = any_time(rng, made_of.layout.time_form)
+    return Hostile(made_of.key, made_of.clean[:begin] + time + made_of.clean[end.end() :])
 
 
 def _random_bytes(rng: Random, made_of: Material) -> Hostile:
@@ -254,6 +255,8 @@ KEYS: tuple[bytes | None, ...] = (
 
 def _hostile_keys(rng: Random, made_of: Material) -> Hostile:
     key = rng.choice(KEYS)
+    if made_of.key is not None and rng.random() < 0.3:
+        key = _spoilt(rng, made_of.key)
     member = made_of.layout.series_member
     if member is None:
         return Hostile(key, made_of.clean)
@@ -268,6 +271,22 @@ def _hostile_keys(rng: Random, made_of: Material) -> Hostile:
     return Hostile(key, value)
 
 
+def _spoilt(rng: Random, key: bytes) -> bytes:
+    """Return a key with a bit flipped, cut, followed or preceded by something, or nested."""
+    at = rng.randrange(len(key))
+    return rng.choice(
+        (
+            key[:at] + bytes([key[at] ^ 1 << rng.randrange(8)]) + key[at + 1 :],
+            key[:at],
+            key + rng.randbytes(rng.randint(1, 9)),
+            rng.randbytes(1) + key,
+            key[:5] + _nest(rng.choice((b"[", b'{"a":')), rng.choice((3, 900, 70_000)), False),
+            key[:5] + rng.choice(TYPES),
+            rng.randbytes(len(key)),
+        )
+    )
+
+
 _NAMES = (
     "",
     "h",
@@ -279,7 +298,13 @@ _NAMES = (
     "\u202e",
     "\n",
     "n" * 300,
+    "__value_schema_id",
+    "__key_schema_id",
 )
+
+
+_IDS = (b"\x00\x00\x00\x00\x06", b"\x00\x00\x00\x00\x05", b"\x01" + b"\x07" * 16, b"\x01\x00")
+"""Of schemas, as headers name them."""
 
 
 def _hostile_headers(rng: Random, made_of: Material) -> Hostile:
@@ -287,12 +312,13 @@ def _hostile_headers(rng: Random, made_of: Material) -> Hostile:
     if rng.random() < 0.05:
         headers: Headers = [("dlq.headers", b"unreadable")]  # what an unreadable name becomes
     else:
-        values = (None, b"", b"not_json", b"\xff\xfe", b"\x00" * 9, b"\r\nx: y", b"v" * 2000)
+        values = (None, b"", b"not_json", b"\xff\xfe", b"\x00" * 9, b"\r\nx: y", b"v" * 2000, *_IDS)
         count = rng.choice((1, 2, 5, 300)) if rng.random() < 0.1 else rng.randint(1, 5)
         headers = [(rng.choice(_NAMES), rng.choice(values)) for _ in range(count)]
         if rng.random() < 0.001:
             headers.append(("big", _blanks(16 * MIB)))
-    return Hostile(made_of.key, rng.choice((b"", b"{", None, b"\xff", b"[]")), headers)
+    values_of = (b"", b"{", None, b"\xff", b"[]", made_of.clean)
+    return Hostile(made_of.key, rng.choice(values_of), headers)
 
 
 def _sent_again(rng: Random, made_of: Material) -> Hostile:

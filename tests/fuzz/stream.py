@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.records import RecordBatch
-from tests.fuzz.layouts import NAMES, Layout
+from stream_vae.inputs.reading_format import RECORD_TIME
+from tests.fuzz.layouts import NAMES, NUMERIC, Layout, of_kinds
 from tests.fuzz.mutators import KINDS, Hostile, Material
 
 F = len(NAMES)
@@ -57,6 +58,7 @@ class HostileStream:
         self._rng = Random(seed)  # noqa: S311 -- to be repeated, not to be secret
         self._flood = flood
         self._signal = signal(1009, seed)
+        self._is_timed = layout.fmt.timestamp_field == RECORD_TIME
         self._polls = 0
         self._other = b"{}"
         self._next_offset = [0] * N_PARTITIONS
@@ -67,6 +69,7 @@ class HostileStream:
         # Sometimes all kinds, sometimes one: then the whole poll may pass by the fast way.
         chosen = rng.sample(list(KINDS), rng.choice((1, 2, 5, len(KINDS), len(KINDS))))
         made: list[tuple[str, Hostile, int]] = []
+        times: list[int] = []
         for k in range(STEPS_A_POLL):
             series = [*range(N_CLEAN + N_HOSTILE)]
             rng.shuffle(series)
@@ -74,12 +77,12 @@ class HostileStream:
                 step = self._polls * STEPS_A_POLL + k
                 kind = CLEAN if i < N_CLEAN else rng.choice(chosen)
                 made.append((kind, self._record(kind, i, step), i % N_PARTITIONS))
+                times.append(START_NS + step * STEP_NS)
         self._polls += 1
         now_ns = START_NS + self._polls * STEPS_A_POLL * STEP_NS
         kinds = [kind for kind, *_ in made]
-        records = self._batch(
-            [record for _, record, _ in made], [at for *_, at in made], kinds, now_ns
-        )
+        stamps = self._timestamps(kinds, times, now_ns)
+        records = self._batch([record for _, record, _ in made], [at for *_, at in made], stamps)
         return Poll(records=records, kinds=kinds, now_ns=now_ns)
 
     def _record(self, kind: str, i: int, step: int) -> Hostile:
@@ -89,25 +92,35 @@ class HostileStream:
         values = self._signal[(step + 40 * i) % len(self._signal)]
         if kind == CLEAN and (step + 37 * i) % 230 > 221:
             values = values + 9.0
+        if self._layout.features is not NUMERIC:
+            values = of_kinds(values[None])[0]
         value = self._layout.encode(
             series=name, time_ns=START_NS + step * STEP_NS, values=values.tolist()
         )
-        key = None if self._layout.series_member else name.encode()
+        key = self._layout.key(name) if self._layout.has_key else None
         if kind == CLEAN:
             return Hostile(key, value)
         material = Material(layout=self._layout, key=key, clean=value, other=self._other)
         self._other = value
         return KINDS[kind](self._rng, material)
 
-    def _timestamps(self, kinds: list[str], now_ns: int) -> NDArray[np.int64]:
+    def _timestamps(
+        self, kinds: Sequence[str], times: Sequence[int], now_ns: int
+    ) -> NDArray[np.int64]:
         """Kafka's times; hostile producers set theirs as they like."""
         hostile = (0, 1, 10**6, now_ns - 1, now_ns + 10**12, 2**63 - 1, -(2**63), -1)
+        own = times if self._is_timed else [now_ns] * len(times)
+        is_own = 0.6 if self._is_timed else 0.0
         return np.array(
-            [now_ns if kind == CLEAN else self._rng.choice(hostile) for kind in kinds], np.int64
+            [
+                time if kind == CLEAN or self._rng.random() < is_own else self._rng.choice(hostile)
+                for kind, time in zip(kinds, own, strict=True)
+            ],
+            np.int64,
         )
 
     def _batch(
-        self, made: Sequence[Hostile], partitions: list[int], kinds: list[str], now_ns: int
+        self, made: Sequence[Hostile], partitions: list[int], timestamps: NDArray[np.int64]
     ) -> RecordBatch:
         offsets = []
         for at in partitions:
@@ -117,7 +130,7 @@ class HostileStream:
             topic="readings",
             partitions=np.array(partitions, np.int32),
             offsets=np.array(offsets, np.int64),
-            timestamps=self._timestamps(kinds, now_ns),
+            timestamps=timestamps,
             timed_by_broker=self._rng.random() < 0.3,
             keys=[record.key for record in made],
             values=[record.value for record in made],

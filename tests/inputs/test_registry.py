@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stream_vae.core.model_spec import numeric_features
-from stream_vae.errors import ConfigError
+from stream_vae.errors import ConfigError, DecodeError
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -243,6 +243,38 @@ def test_keys_of_the_registry_name_series() -> None:
     assert reasons(decoded) == [(2, "key_not_text"), (3, "schema_id_missing"), (4, "key_missing")]
     with pytest.raises(ConfigError, match=r"input\.key_format"):
         build_decoder(numeric_features(["flow"]), ReadingFormat(key_format="registry"))
+
+
+@pytest.mark.parametrize("key", [b"[" * 70_000, b'"\xff"', b'{"id":"\xed\xa0\x80"}'])
+def test_a_key_of_json_that_cannot_be_read_is_told(key: bytes) -> None:
+    """Control: the key beside it names a series."""
+    plain = RegisteredSchema(kind="JSON", text="{}")
+    schemas = Schemas({6: plain, 7: RegisteredSchema(kind="AVRO", text=FLAT)})
+    decoder = make(schemas, "flow", key_format="registry")
+    framed: list[bytes | None] = [b"\0\0\0\0\6" + each for each in (key, b'{"id":"pump-7"}')]
+    decoded = decoder.decode(replace(poll_of([flat(0)] * 2), keys=framed), NOW_NS)
+    assert reasons(decoded) == [(0, "key_not_text")]
+    assert decoded.readings.series == ["pump-7"]
+
+
+@pytest.mark.parametrize("is_referred_to", [False, True])
+def test_content_that_nests_without_an_end_is_too_deep(is_referred_to: bool) -> None:
+    """The compiled reader would end the process. Control: what nests within reason is read."""
+    branch = {"name": "next", "type": ["null", {"type": "array", "items": "Point"}]}
+    point = {"type": "record", "name": "Point", "fields": [{"name": "x", "type": "int"}, branch]}
+    text, references = json.dumps(point), {}
+    if is_referred_to:
+        references, text = {"point": text}, record_of(("point", "Point"))
+    read = avro_reader(text, references)
+
+    def nested(levels: int) -> bytes:
+        return b"\x02\x02\x02" * levels + b"\x02\0" + b"\0" * levels
+
+    assert read(nested(40), 0)
+    for levels in (60, 900, 200_000):
+        with pytest.raises(DecodeError, match="100 levels") as caught:
+            read(nested(levels), 0)
+        assert caught.value.reason == "too_deep"
 
 
 def test_a_header_that_is_no_id_is_told() -> None:

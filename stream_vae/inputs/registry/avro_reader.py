@@ -7,7 +7,7 @@ them, are read by runs of fields at several times its speed.
 import json
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import accumulate
 from typing import Any
@@ -23,6 +23,8 @@ _Step = Callable[[bytes, int, dict[str, Any]], int]
 
 _ADDRESS = re.compile(r" from <[^>]*>")
 _WIDTHS = {"double": "d", "float": "f"}
+_MOST_LEVELS = 100
+"""Of content whose schema refers to itself: Python reads as many wherever the stack stands."""
 _KEPT = "decimal"  # the only logical type whose bytes are not a plain value
 
 
@@ -39,23 +41,10 @@ def avro_reader(text: str, references: Mapping[str, str]) -> Reader:
         ConfigError: If `fastavro` is not installed.
         DecodeError: `schema_unusable`.
     """
-    try:
-        from fastavro import parse_schema, schemaless_reader  # noqa: PLC0415 -- an extra
-    except ImportError:
-        raise ConfigError(
-            "input.format registry: a schema is Avro; expected the extra `registry`: "
-            "pip install 'stream-vae[registry]'"
-        ) from None
-    try:
-        named: dict[str, Any] = {}
-        for each in references.values():
-            parse_schema(_plain(json.loads(each)), named_schemas=named)
-        plain = _plain(json.loads(text))
-        schema = parse_schema(plain, named_schemas=named)
-    except Exception as exc:  # noqa: BLE001 -- the library's, and of JSON
-        detail = f"Avro schema: {printable(str(exc), 200)}"
-        raise DecodeError("schema_unusable", detail) from None
+    plain, schema, named = _parsed(text, references)
     quick = _flat_reader(plain)
+    is_recursive = _is_recursive(named)
+    library_reader = _reader_in_python() if is_recursive else _library().schemaless_reader
 
     def read(raw: bytes, begin: int) -> Any:
         if quick is not None:
@@ -66,7 +55,9 @@ def avro_reader(text: str, references: Mapping[str, str]) -> Reader:
         content = BytesIO(raw)
         content.seek(begin)
         try:
-            found = schemaless_reader(content, schema, None)
+            found = library_reader(content, schema, None)
+        except RecursionError:
+            raise _too_deep() from None
         except Exception as exc:  # noqa: BLE001 -- whatever hostile bytes make the library raise
             told = _ADDRESS.sub("", str(exc))  # it differs each time
             detail = f"{type(exc).__name__} {printable(told, 100)}; expected Avro of its schema"
@@ -74,9 +65,93 @@ def avro_reader(text: str, references: Mapping[str, str]) -> Reader:
         if content.tell() != len(raw):
             detail = f"{len(raw) - content.tell()} bytes are left; expected Avro of its schema"
             raise DecodeError("not_avro", detail)
+        if is_recursive and _is_too_deep(found):
+            raise _too_deep()
         return found
 
     return read
+
+
+def _parsed(text: str, references: Mapping[str, str]) -> tuple[Any, Any, Mapping[str, Any]]:
+    """Return a schema without logical types, the library's form of it, and what has a name in it.
+
+    Raises:
+        DecodeError: `schema_unusable`.
+    """
+    parse = _library().parse_schema
+    try:
+        named: dict[str, Any] = {}
+        for each in references.values():
+            parse(_plain(json.loads(each)), named_schemas=named)
+        plain = _plain(json.loads(text))
+        return plain, parse(plain, named_schemas=named), named
+    except Exception as exc:  # noqa: BLE001 -- the library's, and of JSON
+        detail = f"Avro schema: {printable(str(exc), 200)}"
+        raise DecodeError("schema_unusable", detail) from None
+
+
+def _library() -> Any:
+    try:
+        import fastavro  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise ConfigError(
+            "input.format registry: a schema is Avro; expected the extra `registry`: "
+            "pip install 'stream-vae[registry]'"
+        ) from None
+    return fastavro
+
+
+def _reader_in_python() -> Any:
+    """Return the library's reader that raises where content nests without an end.
+
+    The compiled one overruns the stack there, and takes the process with it.
+    """
+    from fastavro import _read_py  # noqa: PLC0415 -- an extra
+
+    return _read_py.schemaless_reader
+
+
+def _too_deep() -> DecodeError:
+    detail = f"nested deeper than {_MOST_LEVELS} levels, of a schema that refers to itself"
+    return DecodeError("too_deep", detail)
+
+
+def _is_too_deep(found: Any) -> bool:
+    """Return whether a value has more than `_MOST_LEVELS` objects and arrays in each other."""
+    level = [found]
+    for _ in range(_MOST_LEVELS + 1):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for some in inner for each in some if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _is_recursive(named: Mapping[str, Any]) -> bool:
+    """Return whether one of these parsed schemas can hold itself."""
+    within = {name: set(_named_in(schema, named)) for name, schema in named.items()}
+    while within:
+        leaves = {name for name, others in within.items() if not others & within.keys()}
+        if not leaves:
+            return True
+        within = {name: others for name, others in within.items() if name not in leaves}
+    return False
+
+
+def _named_in(schema: Any, named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the schemas that one refers to, or holds."""
+    if isinstance(schema, str) and schema in named:
+        yield schema
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from _named_in(each, named)
+    elif isinstance(schema, dict):
+        for part in ("type", "items", "values", "fields"):
+            inner = schema.get(part)
+            if isinstance(inner, dict) and inner.get("name") in named:
+                yield inner["name"]
+            else:
+                yield from _named_in(inner, named)
 
 
 def _plain(schema: Any) -> Any:

@@ -14,6 +14,7 @@ from stream_vae.core.excerpts import excerpt
 from stream_vae.core.records import RecordBatch, Rejection
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decoder import Decoded, Decoder, Unreadable
+from stream_vae.inputs.nesting import is_too_deep
 from stream_vae.inputs.registry.avro_reader import Reader, avro_reader
 from stream_vae.inputs.registry.framing import KEY_HEADER, VALUE_HEADER, schema_id
 from stream_vae.inputs.registry.schemas import (
@@ -138,9 +139,9 @@ class RegistryDecoder:
         if document is None:
             return None
         try:
-            found = msgspec.json.decode(document)
-        except msgspec.DecodeError:
-            found = [None]  # nothing that names
+            found = None if is_too_deep(document) else msgspec.json.decode(document)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            found = None  # nothing that names
         parts = list(found.values()) if isinstance(found, dict) else [found]
         if not parts or not all(isinstance(part, str | int) for part in parts):
             detail = (
