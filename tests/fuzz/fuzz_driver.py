@@ -371,7 +371,8 @@ def _check_verdicts(assembled: Assembled, outcome: Outcome) -> None:
     n = len(assembled.readings)
     assert len(verdicts.verdict) == n
     told = next(event for event in outcome.events if isinstance(event, ReadingsJudged))
-    assert told.normal + told.anomalous + told.warming_up + told.unscorable == n
+    counts = (told.normal, told.anomalous, told.warming_up, told.unscorable, told.late)
+    assert sum(counts) == n
     assert (verdicts.verdict[outcome.late] == Verdict.UNSCORABLE).all()
     judged = np.isin(verdicts.verdict, [Verdict.NORMAL, Verdict.ANOMALOUS])
     for numbers in (verdicts.score, verdicts.threshold, verdicts.p_value):

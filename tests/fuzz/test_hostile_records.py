@@ -11,8 +11,8 @@ from stream_vae.core.model_spec import Scores
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.models.bundle import Bundle
-from tests.fuzz.fuzz_driver import Bundles, FuzzDriver, train_bundle
-from tests.fuzz.layouts import LAYOUTS, Layout
+from tests.fuzz.fuzz_driver import FuzzDriver, train_bundle
+from tests.fuzz.layouts import LAYOUTS, NUMERIC, Layout
 from tests.fuzz.mutators import KINDS
 from tests.fuzz.state import paths_of_numbers
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL, HostileStream
@@ -38,15 +38,15 @@ def test_hostile_records_are_accounted_for_and_harm_nobody(bundle: Bundle) -> No
     assert tally.alerts
 
 
-@pytest.fixture(scope="module")
-def bundles() -> Bundles:
-    return Bundles()
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_each_layout_has_hostile_records_that_harm_nobody(layout: Layout, bundles: Bundles) -> None:
-    driver = FuzzDriver(layout, bundles.of(layout), seed=11)
+@pytest.mark.parametrize(
+    "layout",
+    [each for each in LAYOUTS if each.features is NUMERIC and not each.is_events],
+    ids=lambda layout: layout.name,
+)
+def test_each_layout_has_hostile_records_that_harm_nobody(layout: Layout, bundle: Bundle) -> None:
+    """Those of another model than the others' wait for the million."""
+    driver = FuzzDriver(layout, bundle, seed=11)
     driver.run_poll()
     tally = driver.tally
     assert tally.sent.total() == tally.outcomes.total() > HOSTILE_A_POLL
@@ -56,7 +56,7 @@ def test_each_layout_has_hostile_records_that_harm_nobody(layout: Layout, bundle
 
 
 def test_the_same_seed_makes_the_same_records() -> None:
-    for layout in LAYOUTS:
+    for layout in LAYOUTS[::5]:
         one, two, other = (HostileStream(layout, seed).poll() for seed in (3, 3, 4))
         assert one.records.values == two.records.values
         assert one.records.keys == two.records.keys
