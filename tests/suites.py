@@ -25,7 +25,7 @@ _EXAMPLES = {"fast": 10, "ci": 25, "thorough": 2000}
 _WORKERS = 3
 _IN_GROUPS = "stream_vae_in_groups"
 _LIBRARIES = (
-    ("torch", "torch._dynamo"),
+    ("torch",),
     ("scipy.stats", "sklearn.ensemble", "sklearn.svm", "river.drift", "starlette.applications"),
     ("matplotlib.pyplot", "stream_vae.settings", "confluent_kafka", "rich.progress", "yaml"),
 )
