@@ -38,7 +38,7 @@ def refuse_not_finite(value: float | None) -> float | None:
     return value
 
 
-FileFormat = Literal["csv", "records", "jsonl", "parquet"]
+FileFormat = Literal["csv", "records", "jsonl", "log", "parquet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,12 @@
-"""Log templates: the shapes of lines that a model counts."""
+"""What a model of logs knows of lines: the templates that it counts, and how lines are compared."""
 
 from dataclasses import dataclass
+
+VALUE = "<v>"
+"""Stands in a pattern for a value that a mask took."""
+
+FREE = "<*>"
+"""Stands in a pattern for a word that differs from line to line."""
 
 LINES = "lines"
 """Feature: all lines of a step."""
@@ -9,10 +15,22 @@ UNSEEN = "unseen"
 """Feature: lines of no template that training saw."""
 
 RARE = "rare"
-"""Features `rare.N` count the templates that training saw too seldom for a column of their own."""
+"""Features `rare.N` count the templates that training saw too seldom for a feature of their own."""
 
 LEVEL = "level"
 """Features `level.NAME` count the lines of a level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """A kind of value, which is replaced before lines are compared."""
+
+    name: str
+    """For messages."""
+    pattern: str
+    """Regular expression without look-around and back-references."""
+    keeps: str = ""
+    """What of the match stays before the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +38,34 @@ class LogTemplate:
     """A shape of lines, fixed at training."""
 
     id: str
-    """Stable: the next training gives the same template the same one."""
-    text: str
-    """Words, with `<*>` where they vary."""
+    """Stays when a later training finds the template again."""
+    pattern: str
+    """As lines are compared: words, `<v>` for a masked value, `<*>` for a free word. Of an event
+    that was parsed before: its id, or its template as it was given."""
     example: str
-    """A line of it; bounded and printable."""
+    """The beginning of a line of it; printable."""
     count: int
     """Lines of it in training."""
     feature: str
-    """Name of the feature that counts it: its id, or one that rare templates share."""
+    """Name of the feature that counts it."""
+
+    @property
+    def text(self) -> str:
+        """The template as people read it.
+
+        >>> LogTemplate(id="", pattern="<v> of <*>", example="", count=1, feature="").text
+        '<*> of <*>'
+        """
+        return self.pattern.replace(VALUE, FREE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """The templates of a model of logs."""
+
+    templates: tuple[LogTemplate, ...]
+    """Most frequent first."""
+    masks: tuple[Mask, ...]
+    """With which they were found."""
+    lines: int
+    """In training, those of templates that are not kept among them."""

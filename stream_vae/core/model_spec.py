@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.coverage import Coverage
 from stream_vae.core.feature_rule import FeatureRule
-from stream_vae.core.log_templates import LogTemplate
+from stream_vae.core.log_templates import LogSpec
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.core.scaling import Scaler
 
@@ -85,13 +85,13 @@ class ModelSpec:
     releases, and of scores whose threshold is their own."""
     cycle_steps: int = 0
     """Of the longest rhythm found in the training data; 0 if there is none."""
-    templates: tuple[LogTemplate, ...] = ()
-    """Of a model of logs: what its features count; empty for every other."""
+    logs: LogSpec | None = None
+    """Of a model of logs: what its features count; None of every other."""
 
     @property
     def adds_up(self) -> bool:
         """Whether readings are counts that add up to those of their step."""
-        return bool(self.templates)
+        return self.logs is not None
 
     @property
     def without_rules(self) -> "ModelSpec":

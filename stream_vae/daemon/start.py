@@ -70,6 +70,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         settings.input,
         is_events=spec.has_events,
         schemas=schema_source(settings.registry),
+        logs=spec.logs,
     )
     row_bytes = store_of_one(spec, settings.detect, settings.input.assembly).series_bytes
     capacity = _capacity(settings, row_bytes)

@@ -8,6 +8,7 @@ To add one of JSON: a module with its layout, a line in `LAYOUTS`, and its name 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from stream_vae.core.log_templates import LogSpec
 from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.collectd import CollectdParser, collectd_format
@@ -17,13 +18,22 @@ from stream_vae.inputs.json_objects import object_layout
 from stream_vae.inputs.json_points import JsonPointParser
 from stream_vae.inputs.json_records import JsonRecordParser
 from stream_vae.inputs.line_protocol import LineProtocolParser
+from stream_vae.inputs.log_lines.line_parser import LineParser
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.readers import (
+    READERS,
+    as_read,
+    build_line_reader,
+    log_format_name,
+)
 from stream_vae.inputs.otlp.json_decoder import OtlpJsonDecoder
 from stream_vae.inputs.otlp.protobuf_decoder import OtlpProtobufDecoder
-from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
+from stream_vae.inputs.reading_format import InputFormat, LogInputFormat, ReadingFormat
 from stream_vae.inputs.record_layout import RecordLayout
 from stream_vae.inputs.registry.registry_decoder import RegistryDecoder
 from stream_vae.inputs.registry.schemas import SchemaSource
 from stream_vae.inputs.vectors import vector_layout
+from stream_vae.logs.templates import Templates
 
 _GROWTH = 32
 
@@ -43,6 +53,18 @@ def _influx(features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool)
 def _collectd(features: Sequence[Feature], fmt: ReadingFormat, *, is_events: bool) -> Decoder:
     parser = CollectdParser(features, fmt)
     return JsonDecoder(parser, collectd_format(fmt), is_events=is_events)
+
+
+def _lines(
+    name: LogInputFormat, features: Sequence[Feature], fmt: LogFormat, logs: LogSpec | None
+) -> Decoder:
+    if logs is None:
+        raise ConfigError(
+            f"input.format: found {fmt.format}, but the bundle has no templates of lines; expected "
+            "one that was trained on logs"
+        )
+    reader, match = build_line_reader(name, fmt), Templates(logs).match
+    return JsonDecoder(LineParser(reader, features, logs.templates, match), as_read(name, fmt))
 
 
 DECODERS: Mapping[InputFormat, Callable[..., Decoder]] = {
@@ -74,6 +96,7 @@ def build_decoder(
     *,
     is_events: bool = False,
     schemas: SchemaSource | None = None,
+    logs: LogSpec | None = None,
 ) -> Decoder:
     """Return the decoder of a format.
 
@@ -83,10 +106,19 @@ def build_decoder(
         is_events: Records are events without order in time (window length 1): one without a
             timestamp has its record's, and one without a key belongs to the series `events`.
         schemas: Of the schema registry, for the format `registry`.
+        logs: What the features count, if they count the lines of logs.
 
     Raises:
         ConfigError: If the format is inconsistent or does not fit the features.
     """
+    name = log_format_name(fmt)
+    if name is not None and isinstance(fmt, LogFormat):
+        return _lines(name, features, fmt, logs)
+    if logs is not None:
+        raise ConfigError(
+            f"input.format: found {fmt.format}, expected {' or '.join(READERS)}: the bundle counts "
+            "lines of logs"
+        )
     if fmt.key_format == "registry" and fmt.format != "registry":
         raise ConfigError(
             f"input.key_format: found registry with input.format {fmt.format}; expected registry"

@@ -15,7 +15,21 @@ from stream_vae.inputs.timestamps import check_time_settings
 RECORD_TIME = "$record"
 """`timestamp_field` of records whose time is Kafka's."""
 
-InputFormat = Literal["json", "vector", "otlp_proto", "otlp_json", "registry", "influx", "collectd"]
+LogInputFormat = Literal["log_lines", "log_events", "otlp_logs_proto", "otlp_logs_json"]
+
+InputFormat = Literal[
+    "json",
+    "vector",
+    "otlp_proto",
+    "otlp_json",
+    "registry",
+    "influx",
+    "collectd",
+    "log_lines",
+    "log_events",
+    "otlp_logs_proto",
+    "otlp_logs_json",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +45,9 @@ class ReadingFormat:
     in the order of the bundle's features (parsed log vectors, embeddings). `otlp_proto`,
     `otlp_json`: metrics of OpenTelemetry. `registry`: Avro, or JSON, of a schema in a schema
     registry (`registry.url`); with the settings of `json`. `influx`: InfluxDB's line protocol.
-    `collectd`: JSON of collectd's `write_kafka`."""
+    `collectd`: JSON of collectd's `write_kafka`. `log_lines`: lines of a log, as text or in a field
+    of JSON (`message_field`). `log_events`: events of a log that are parsed already.
+    `otlp_logs_proto`, `otlp_logs_json`: logs of OpenTelemetry."""
 
     timestamp_field: str = "timestamp"
     """Field (dotted path allowed) of the event time; `$record` takes Kafka's own time of the

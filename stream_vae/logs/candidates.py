@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from stream_vae.core.log_templates import Mask
 from stream_vae.errors import StateError
-from stream_vae.logs.masks import Mask, Masker
+from stream_vae.logs.masks import Masker
 from stream_vae.logs.miner import MinerConfig, patterns_of
 
 STATE_VERSION = 1

@@ -16,17 +16,14 @@ without a unit.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from logfold import MaskRule
 from logfold.errors import LogfoldError
 from logfold.ext.masks import Masker as Engine
 
 from stream_vae.core.excerpts import printable
+from stream_vae.core.log_templates import VALUE, Mask
 from stream_vae.errors import ConfigError
-
-VALUE = "<v>"
-"""Stands for a masked value."""
 
 _HEX = "[0-9A-Fa-f]"
 _PART = f"{_HEX}{{1,4}}"
@@ -39,18 +36,6 @@ _UNIT = (
     r"|days?|[smhd]|[KMG]?Hz|%)"
 )
 _END_OF_VALUE = r"\s\"'<>()\[\]{},;"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mask:
-    """A kind of value."""
-
-    name: str
-    """For messages."""
-    pattern: str
-    """Regular expression without look-around and back-references."""
-    keeps: str = ""
-    """What of the match stays before the value."""
 
 
 DEFAULT_MASKS = (

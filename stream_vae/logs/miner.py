@@ -40,10 +40,8 @@ from annotated_types import Ge, Interval
 from logfold import Miner as Engine
 from numpy.typing import NDArray
 
-from stream_vae.logs.masks import VALUE, Mask, engine_rules, without_surrogates
-
-FREE = "<*>"
-"""Stands for a word that differs from line to line."""
+from stream_vae.core.log_templates import FREE, VALUE, Mask
+from stream_vae.logs.masks import engine_rules, without_surrogates
 
 _BATCH = 10_000
 _DISTINCT = 20_000

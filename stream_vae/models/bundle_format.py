@@ -31,7 +31,7 @@ from torch import Tensor
 
 from stream_vae.core.coverage import Coverage
 from stream_vae.core.feature_rule import FeatureRule, parse_rule, refuse_unfit
-from stream_vae.core.log_templates import LogTemplate
+from stream_vae.core.log_templates import LogSpec
 from stream_vae.core.model_spec import Criterion, Feature, FeatureKind, ModelSpec
 from stream_vae.core.scaler_fitting import transforms_of
 from stream_vae.core.scaling import Scaler
@@ -117,10 +117,17 @@ def with_version(bundle: Bundle) -> Bundle:
         document.calibration,
         # The ring of scores reaches over the rhythm. Without one the version is that of format 1.
         *([document.cycle_steps] if document.cycle_steps else []),
-        *([[(one.text, one.feature) for one in document.templates]] if document.templates else []),
+        *(_counted(document.logs)),
     ]
     version = _sha256(msgspec.json.encode(decisive, order="sorted"))[:_VERSION_DIGITS]
     return replace(bundle, spec=replace(bundle.spec, version=version))
+
+
+def _counted(logs: LogSpec | None) -> list[object]:
+    """Return what decides how lines are counted."""
+    if logs is None:
+        return []
+    return [[(one.pattern, one.feature) for one in logs.templates], list(logs.masks)]
 
 
 def encode_bundle(bundle: Bundle) -> dict[str, bytes]:
@@ -256,7 +263,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     calibration: dict[str, Annotated[list[float], msgspec.Meta(min_length=2)]]
     labelled_thresholds: dict[str, dict[Criterion, float]] = {}
     cycle_steps: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
-    templates: list[LogTemplate] = []
+    logs: LogSpec | None = None
 
 
 def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
@@ -290,7 +297,7 @@ def _to_document(bundle: Bundle, *, weights_sha256: str) -> _Document:
         calibration={name: levels.tolist() for name, levels in spec.calibration.items()},
         labelled_thresholds={name: dict(found) for name, found in spec.labelled_thresholds.items()},
         cycle_steps=spec.cycle_steps,
-        templates=list(spec.templates),
+        logs=spec.logs,
     )
     # One JSON round trip: an integer given for a float must hash as the float that is read back.
     return msgspec.json.decode(msgspec.json.encode(document), type=_Document)
@@ -322,7 +329,7 @@ def _to_fields(document: _Document) -> dict[str, Any]:
     for name in _LATER_SUMMARY:
         if not getattr(document.training, name):
             del fields["training"][name]
-    for name in ("cycle_steps", "templates"):
+    for name in ("cycle_steps", "logs"):
         if not fields[name]:
             del fields[name]
     for options, config in (
@@ -380,7 +387,7 @@ def _to_bundle(document: _Document, tensors: Mapping[str, Tensor]) -> Bundle:
         },
         labelled_thresholds=document.labelled_thresholds,
         cycle_steps=document.cycle_steps,
-        templates=tuple(document.templates),
+        logs=document.logs,
     )
     return Bundle(
         spec=spec,
@@ -435,7 +442,7 @@ def _check_values(document: _Document) -> None:
     """Reject values that training never writes."""
     _check_bounds(document)
     names = [feature.name for feature in document.features]
-    _check_templates(document.templates, names)
+    _check_templates(document.logs, names)
     if len(set(names)) != len(names):
         raise BundleError(f"{MODEL_FILE}: features: found {names}, expected unique names")
     for feature in document.features:
@@ -480,12 +487,13 @@ def _check_values(document: _Document) -> None:
             )
 
 
-def _check_templates(templates: Sequence[LogTemplate], names: Sequence[str]) -> None:
+def _check_templates(logs: LogSpec | None, names: Sequence[str]) -> None:
+    templates = () if logs is None else logs.templates
     lost = next((one for one in templates if one.feature not in names), None)
     if lost is not None:
         raise BundleError(
-            f"{MODEL_FILE}: templates: {lost.id}: found feature {lost.feature!r}, expected one of "
-            "the features"
+            f"{MODEL_FILE}: logs: template {lost.id}: found feature {lost.feature!r}, expected "
+            "one of the features"
         )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_vae.core.alerts import AlertFeature, AlertLevel, AlertStep, LineDirection
 from stream_vae.core.count_interval import central_interval
 from stream_vae.core.event_time import utc
-from stream_vae.core.log_templates import UNSEEN
+from stream_vae.core.log_templates import UNSEEN, LogTemplate
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.pipeline.explanation import FARTHEST, Explanation
 
@@ -46,7 +46,8 @@ def build_features(
         alert_feature(spec.features[f], explanation, f, float(share[f]))
         for f in largest[:max_features]
     )
-    return tuple(_of_lines(told, spec) if spec.adds_up else told for told in found)
+    templates = () if spec.logs is None else spec.logs.templates
+    return tuple(found if spec.logs is None else (_of_lines(told, templates) for told in found))
 
 
 def build_levels(
@@ -114,13 +115,13 @@ def alert_feature(
     )
 
 
-def _of_lines(told: AlertFeature, spec: ModelSpec) -> AlertFeature:
+def _of_lines(told: AlertFeature, templates: Sequence[LogTemplate]) -> AlertFeature:
     """Add what a count of log lines counts, and what is wrong with it."""
     at = told if told.worst is None else told.worst
     direction: LineDirection = "missing" if (at.actual or 0.0) < at.expected else "too_many"
     if told.name == UNSEEN:
         direction = "unseen"
-    counted = [one for one in spec.templates if one.feature == told.name]
+    counted = [one for one in templates if one.feature == told.name]
     if not counted:
         return replace(told, direction=direction)
     usual = max(counted, key=lambda one: one.count)

@@ -18,6 +18,7 @@ from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.registry.config import RegistryConfig
 from stream_vae.edges.telemetry.config import LoggingConfig
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 
@@ -53,21 +54,24 @@ class BundleConfig:
 
 class _Described(BaseModel, use_attribute_docstrings=True):
     reading: ReadingFormat
+    lines: LogFormat
     architecture: ArchitectureConfig
 
 
 def _describe_inherited(
-    schema: dict[str, Any], base: Literal["ReadingFormat", "ArchitectureConfig"]
+    schema: dict[str, Any], *bases: Literal["ReadingFormat", "LogFormat", "ArchitectureConfig"]
 ) -> dict[str, Any]:
     """Describe inherited fields too; pydantic reads the docstrings of the class itself alone."""
-    inherited = _Described.model_json_schema()["$defs"][base]
-    for name, spec in inherited["properties"].items():
-        schema["properties"][name].setdefault("description", spec["description"])
+    described = _Described.model_json_schema()["$defs"]
+    for base in bases:
+        for name, spec in described[base]["properties"].items():
+            if "description" in spec:
+                schema["properties"][name].setdefault("description", spec["description"])
     return schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputConfig(ReadingFormat):
+class InputConfig(LogFormat):
     """Input topic and record format."""
 
     topic: Topic = "stream-vae.readings"
@@ -121,9 +125,8 @@ class InputConfig(ReadingFormat):
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Describe the inherited fields too."""
-        return _describe_inherited(
-            handler.resolve_ref_schema(handler(core_schema)), "ReadingFormat"
-        )
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        return _describe_inherited(schema, "ReadingFormat", "LogFormat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 
 from stream_vae.logs.candidates import Candidates
-from stream_vae.logs.templates import mine
+from stream_vae.logs.templates import Templates, mine
 from tests.benchmarks.workload import Workload
 from tests.system.broker import RealKafka
 
@@ -19,8 +19,10 @@ def measure_log_templates(workload: Workload, kafka: RealKafka) -> dict[str, str
     rng = random.Random(0)  # noqa: S311 -- no secret
     known = [_line(rng) for _ in range(_LINES)]
     began = time.process_time()
-    templates = mine(known)
+    logs = mine(known)
     mining = _LINES / (time.process_time() - began)
+
+    templates = Templates(logs)
 
     def match(lines: list[str]) -> None:
         for at in range(0, len(lines), _POLL):
@@ -29,7 +31,7 @@ def measure_log_templates(workload: Workload, kafka: RealKafka) -> dict[str, str
 
     before = _best(lambda: match(known))
     memory = psutil.Process().memory_info().rss
-    candidates = Candidates(templates.masks)
+    candidates = Candidates(logs.masks)
     spent = 0.0
     for _ in range(_FLOOD // _LINES):
         flood = [_distinct(rng) for _ in range(_LINES)]

@@ -16,10 +16,10 @@ from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.file_lines import FileLines
 from stream_vae.inputs.log_lines.levels import LEVELS, levels_in
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
-from stream_vae.inputs.log_lines.log_format import LogFormat, LogInputFormat
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import build_line_reader
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
-from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.reading_format import LogInputFormat, ReadingFormat
 from stream_vae.inputs.timestamps import TimestampParser
 from tests.inputs.otlp_messages import fixed64, message
 from tests.inputs.polls import poll_of

@@ -1,14 +1,14 @@
 import random
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_vae.errors import BundleError, ConfigError
-from stream_vae.logs.masks import DEFAULT_MASKS, Mask, Masker
+from stream_vae.core.log_templates import LogSpec, Mask
+from stream_vae.errors import ConfigError
+from stream_vae.logs.masks import DEFAULT_MASKS, Masker
 from stream_vae.logs.miner import MinerConfig
 from stream_vae.logs.templates import TemplateConfig, Templates, carry_over, mine
 
@@ -26,15 +26,16 @@ LINES = [
     "session 9 opened for zoe",
     "fan 1 is stuck now in rack 2",
 ]
-TEMPLATES = mine(TRAINING)
+LOGS = mine(TRAINING)
+TEMPLATES = Templates(LOGS)
 
 
-def texts(found: Templates) -> set[str]:
-    return {one.text for one in found.entries}
+def texts(found: LogSpec) -> set[str]:
+    return {one.text for one in found.templates}
 
 
 def test_a_name_is_free_wherever_it_stands_and_a_state_is_not() -> None:
-    assert texts(TEMPLATES) == {
+    assert texts(LOGS) == {
         "session <*> opened for <*>",
         "fan <*> is slow now in rack <*>",
         "fan <*> is fast now in rack <*>",
@@ -64,30 +65,14 @@ def test_any_text_has_a_template_or_none(line: str) -> None:
     assert TEMPLATES.match([line]).dtype == np.int32
 
 
-def test_templates_read_back_are_the_same() -> None:
-    stored = msgspec.json.decode(msgspec.json.encode(TEMPLATES.as_json()))
-    read = Templates.from_json(stored)
-    assert read.entries == TEMPLATES.entries
-    assert read.as_json() == TEMPLATES.as_json()
-    assert np.array_equal(read.match(LINES), TEMPLATES.match(LINES))
-    with pytest.raises(BundleError, match="found version 2, expected 1"):
-        Templates.from_json({**stored, "version": 2})
-    with pytest.raises(BundleError, match="outside the columns"):
-        Templates.from_json({**stored, "own_columns": 0, "shared_columns": 1})
-
-
-def test_every_template_is_counted_in_one_column_of_a_stated_number() -> None:
+def test_every_template_is_counted_by_one_of_a_stated_number_of_features() -> None:
     lines = [
         f"{word} happened" for word in map("".join, zip(*[iter("abcdefghij" * 6)] * 3, strict=True))
     ]
-    found = mine([*TRAINING, *lines], TemplateConfig(own_columns=3, shared_columns=4))
-    assert found.n_columns == 7
-    assert sorted(found.columns[:3]) == [0, 1, 2]
-    assert set(found.columns[3:]) <= {3, 4, 5, 6}
-    assert {one.feature for one in found.counted()[3:]} <= {f"rare.{n}" for n in range(4)}
-    assert [one.feature for one in found.counted()[:3]] == [one.id for one in found.entries[:3]]
-    assert sum(len(found.of_column(column)) for column in range(7)) == len(found)
-    assert mine(TRAINING[:20]).n_columns == 1
+    found = mine([*TRAINING, *lines], TemplateConfig(own=3, shared=4)).templates
+    assert [one.feature for one in found[:3]] == [one.id for one in found[:3]]
+    assert {one.feature for one in found[3:]} <= {f"rare.{n}" for n in range(4)}
+    assert len({one.id for one in found}) == len(found)
 
 
 def test_identities_outlast_a_training_that_frees_a_word_and_one_that_sees_it_no_more() -> None:
@@ -95,15 +80,15 @@ def test_identities_outlast_a_training_that_frees_a_word_and_one_that_sees_it_no
     old = mine([*narrow, *TRAINING[20:]])
     new = mine([*TRAINING[:-1], "a new thing"])
     carried = carry_over(old, new)
-    by_text = {one.text: one.id for one in old.entries}
-    after = {one.text: one.id for one in carried.templates.entries}
+    by_text = {one.text: one.id for one in old.templates}
+    after = {one.text: one.id for one in carried.logs.templates}
     assert after["session <*> opened for <*>"] == by_text["session <*> opened for ann"]
     assert after["fan <*> is slow now in rack <*>"] == by_text["fan <*> is slow now in rack <*>"]
     assert carried.gone == (by_text["shutting down"],)
     assert carried.new == (after["a new thing"],)
     assert set(carried.kept) | set(carried.new) == set(after.values())
-    back = carry_over(carried.templates, old)
-    assert {one.text: one.id for one in back.templates.entries} == by_text
+    back = carry_over(carried.logs, old)
+    assert {one.text: one.id for one in back.logs.templates} == by_text
 
 
 def test_an_operators_mask_goes_first_and_one_that_could_stall_is_refused() -> None:
@@ -116,8 +101,8 @@ def test_an_operators_mask_goes_first_and_one_that_could_stall_is_refused() -> N
 
 def test_a_masked_example_holds_no_value_that_a_mask_takes() -> None:
     line = "login of user=ann from 10.1.2.3"
-    assert mine([line]).entries[0].example == line
-    assert mine([line], TemplateConfig(examples="masked")).entries[0].example == (
+    assert mine([line]).templates[0].example == line
+    assert mine([line], TemplateConfig(examples="masked")).templates[0].example == (
         "login of user=<v> from <v>"
     )
 
@@ -147,5 +132,5 @@ def test_a_flood_leaves_mining_bounded() -> None:
         TemplateConfig(kept=50),
         miner=MinerConfig(max_templates=100),
     )
-    assert len(found) <= 50
-    assert (found.match(TRAINING[:20]) >= 0).all()
+    assert len(found.templates) <= 50
+    assert (Templates(found).match(TRAINING[:20]) >= 0).all()

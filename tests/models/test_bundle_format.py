@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stream_vae.core.coverage import Coverage
 from stream_vae.core.feature_rule import parse_rule
-from stream_vae.core.log_templates import LogTemplate
+from stream_vae.core.log_templates import LogSpec, LogTemplate, Mask
 from stream_vae.core.model_spec import Criterion, Feature
 from stream_vae.errors import BundleError
 from stream_vae.models.bundle import Bundle
@@ -237,14 +237,15 @@ def test_kinds_come_back_with_how_they_are_scaled(make_bundle: MakeBundle) -> No
 def test_templates_come_back_in_format_3_and_are_of_a_feature(make_bundle: MakeBundle) -> None:
     bundle = make_bundle(features=(Feature(name="login", kind="count"),))
     template = LogTemplate(
-        id="login", text="login of <*>", example="login of bob", count=3, feature="login"
+        id="login", pattern="login of <*>", example="login of bob", count=3, feature="login"
     )
-    logs = with_version(replace(bundle, spec=replace(bundle.spec, templates=(template,))))
+    spec = LogSpec(templates=(template,), masks=(Mask(name="n", pattern="[0-9]+"),), lines=3)
+    logs = with_version(replace(bundle, spec=replace(bundle.spec, logs=spec)))
     files = encode_bundle(logs)
-    assert decode_bundle(files).spec.templates == (template,)
+    assert decode_bundle(files).spec.logs == spec
     assert logs.spec.version != bundle.spec.version, "other lines are counted"
-    with pytest.raises(BundleError, match="templates: login: found feature 'logout'"):
-        decode_bundle(altered(files, "templates.0.feature", "logout"))
+    with pytest.raises(BundleError, match="logs: template login: found feature 'logout'"):
+        decode_bundle(altered(files, "logs.templates.0.feature", "logout"))
 
 
 def test_rules_come_back_and_make_another_version(make_bundle: MakeBundle) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.feature_words import subject_in_words
-from stream_vae.core.log_templates import LINES, UNSEEN, LogTemplate
+from stream_vae.core.log_templates import LINES, UNSEEN, LogSpec, LogTemplate
 from stream_vae.core.model_spec import ExpectedWindows, Feature, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.residuals import UsualResiduals
@@ -131,10 +131,13 @@ def test_counts_of_lines_say_what_lines_are_wrong_and_how() -> None:
     names = ("login.3f", UNSEEN, LINES)
     features = tuple(Feature(name=name, unit="lines", kind="count") for name in names)
     templates = tuple(
-        LogTemplate(id=f"login.{n}", text=text, example="login of bob", count=n, feature="login.3f")
+        LogTemplate(
+            id=f"login.{n}", pattern=text, example="login of bob", count=n, feature="login.3f"
+        )
         for n, text in ((3, "logout of <*>"), (40, "login of <*>"))
     )
-    spec = replace(SPEC, features=features[:F], templates=templates)
+    logs = LogSpec(templates=templates, masks=(), lines=43)
+    spec = replace(SPEC, features=features[:F], logs=logs)
     window = np.zeros((T, F))
     window[-1] = (9.0, 2.0, -4.0)[:F]
     told = build_features(spec, explanation_of(window), np.full(F, 1 / F, np.float32), F)

@@ -12,13 +12,18 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.csv_dialect import CsvDialect
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvFiles, CsvReadings
-from stream_vae.edges.files.record_files import RecordFiles
+from stream_vae.edges.files.record_files import LineForm, RecordFiles
 from stream_vae.edges.files.text_format import TextFormat
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.cell_values import CellFormat, DecimalMark
+from stream_vae.inputs.log_lines.readers import log_format_name
 from stream_vae.inputs.reading_format import ReadingFormat
 
 _DECIMALS: dict[str, DecimalMark] = {",": ",", ".": ".", "comma": ",", "point": "."}
+
+
+LINE_FORMS: dict[FileFormat, LineForm] = {"records": "records", "jsonl": "jsonl", "log": "log"}
+"""Formats of files that hold a record a line."""
 
 
 class ReadingFiles(Protocol):
@@ -62,15 +67,9 @@ def open_files(
     Raises:
         ConfigError: If an option cannot be meant.
     """
-    form = options.format or _form_of(paths)
-    if form in ("records", "jsonl"):
-        return RecordFiles(
-            paths,
-            replace(choice, drop=choice.drop | frozenset(names_of(options.ignore))),
-            _of_records(options, settings),
-            "records" if form == "records" else "jsonl",
-            now_ns=time.time_ns(),
-        )
+    form = form_of(paths, options)
+    if form in LINE_FORMS or log_format_name(settings) is not None:
+        return open_records(paths, choice, options, settings)
     told = _told(choice, options, settings)
     if form == "parquet" and told.text is not None:
         for option, value in (("--delimiter", options.delimiter), ("--encoding", options.encoding)):
@@ -78,6 +77,22 @@ def open_files(
                 raise ConfigError(f"{option} {value}: expected it for CSV alone, not for Parquet")
         told = replace(told, text=replace(told.text, is_parquet=True))
     return CsvFiles(paths, told)
+
+
+def open_records(
+    paths: Sequence[Path], choice: ColumnChoice, options: FileOptions, settings: ReadingFormat
+) -> RecordFiles:
+    """Return files of records, one a line, not yet read; arguments as of `open_files`."""
+    form = form_of(paths, options)
+    if form not in LINE_FORMS and log_format_name(settings) is None:
+        raise ConfigError(f"--format: found {form}; expected one of {', '.join(LINE_FORMS)}")
+    return RecordFiles(
+        paths,
+        replace(choice, drop=choice.drop | frozenset(names_of(options.ignore))),
+        _of_records(options, settings),
+        LINE_FORMS.get(form, "log"),
+        now_ns=time.time_ns(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +104,16 @@ class TopicPeriod:
     until: str | None = None
 
 
-def _form_of(paths: Sequence[Path]) -> FileFormat:
-    """Return the form that the names tell; CSV where they tell none."""
+def form_of(paths: Sequence[Path], options: FileOptions) -> FileFormat:
+    """Return the form that is told, or that the names tell; CSV where they tell none."""
+    if options.format is not None:
+        return options.format
     endings = {path.name.removesuffix(".gz").rpartition(".")[2].lower() for path in paths}
     if endings == {"parquet"}:
         return "parquet"
-    return "jsonl" if endings and endings <= {"jsonl", "ndjson"} else "csv"
+    if endings and endings <= {"jsonl", "ndjson"}:
+        return "jsonl"
+    return "log" if endings == {"log"} else "csv"
 
 
 def _of_records(options: FileOptions, settings: ReadingFormat) -> ReadingFormat:

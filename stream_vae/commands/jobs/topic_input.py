@@ -3,7 +3,7 @@
 import time
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
-from stream_vae.commands.jobs.input_files import ReadingFiles, TopicPeriod
+from stream_vae.commands.jobs.input_files import TopicPeriod
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.record_files import TopicRecords
@@ -14,7 +14,7 @@ from stream_vae.inputs.timestamps import TimestampParser
 from stream_vae.settings import Settings
 
 
-def open_topic(period: TopicPeriod, choice: ColumnChoice, settings: Settings) -> ReadingFiles:
+def open_topic(period: TopicPeriod, choice: ColumnChoice, settings: Settings) -> TopicRecords:
     """Return the records of a topic, not yet read: the daemon's decoder admits them.
 
     Raises:

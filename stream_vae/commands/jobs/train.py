@@ -1,5 +1,6 @@
 """From CSV files to a model bundle."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +21,14 @@ from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
 from stream_vae.commands.jobs.input_files import TopicPeriod, open_files
 from stream_vae.commands.jobs.judgeable import warn_of_unjudged
+from stream_vae.commands.jobs.log_history import (
+    LearntHistory,
+    is_of_logs,
+    lines_format,
+    of_logs,
+    open_logs,
+    read_logs,
+)
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, warn
 from stream_vae.commands.jobs.train_report import report_table
@@ -83,18 +92,14 @@ def train_bundle(
         max_categories=settings.training.max_categories,
         is_events=settings.model.window_length == 1,
     )
-    if isinstance(source, TopicPeriod):
-        # Imported here: training on files needs no Kafka client.
-        from stream_vae.commands.jobs.topic_input import open_topic
-
-        files = open_topic(source, choice, settings)
-    else:
-        files = open_files(source, choice, options, settings.input)
-    readings = files.read()
+    history = _read(source, choice, settings, options, step_seconds)
+    readings, choice, logs = history.readings, history.choice, history.logs
     readings = replace(readings, features=_with_rules(readings.features, settings, rules))
     if choice.is_events and step_seconds is None and settings.model.calendar is False:
         readings = in_order(readings)
-    series, data = to_training_series(readings, step_seconds, max_gap=settings.detect.max_gap)
+    series, data = to_training_series(
+        readings, history.step_seconds, max_gap=settings.detect.max_gap
+    )
     fit = partial(
         train_with_progress,
         series,
@@ -124,6 +129,8 @@ def train_bundle(
         )
     if settings.training.injected_faults and not trained.bundle.training.folds:
         trained = replace(trained, bundle=_with_faults(trained.bundle, settings, series, console))
+    if logs is not None:
+        trained = replace(trained, bundle=of_logs(trained.bundle, logs))
     save_bundle(trained.bundle, bundle)
     features = trained.bundle.spec.features
     console.print(
@@ -168,6 +175,33 @@ def train_bundle(
         ),
         soft_wrap=True,
     )
+
+
+def _read(
+    source: list[Path] | TopicPeriod,
+    choice: ColumnChoice,
+    settings: Settings,
+    options: FileOptions,
+    step_seconds: float | None,
+) -> LearntHistory:
+    """Return the history: readings as they are, or the counts of lines."""
+    if is_of_logs(source, options, settings.input):
+        return read_logs(
+            lambda chosen: open_logs(source, chosen, options, settings),
+            choice,
+            lines_format(settings.input),
+            step_seconds=step_seconds,
+            window_length=settings.model.window_length,
+            now_ns=time.time_ns(),
+        )
+    if isinstance(source, TopicPeriod):
+        # Imported here: training on files needs no Kafka client.
+        from stream_vae.commands.jobs.topic_input import open_topic
+
+        readings = open_topic(source, choice, settings).read()
+    else:
+        readings = open_files(source, choice, options, settings.input).read()
+    return LearntHistory(readings=readings, choice=choice, step_seconds=step_seconds)
 
 
 def _with_faults(

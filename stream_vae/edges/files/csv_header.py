@@ -10,6 +10,7 @@ from stream_vae.core.excerpts import printable
 from stream_vae.errors import InputFileError
 
 if TYPE_CHECKING:  # `--help` needs names of columns alone
+    from stream_vae.core.log_templates import LogSpec
     from stream_vae.core.model_spec import Feature, ModelSpec
     from stream_vae.edges.files.csv_tables import Table
     from stream_vae.edges.files.text_format import TextFormat
@@ -67,6 +68,8 @@ class ColumnChoice:
     time is then its number among all rows, in milliseconds since 1970."""
     text: "TextFormat | None" = None
     """How the text of the files is read; None: as usual."""
+    logs: "LogSpec | None" = None
+    """What the features count, if they count the lines of logs."""
 
 
 ALL_COLUMNS = ColumnChoice()
@@ -79,6 +82,7 @@ def columns_of(spec: "ModelSpec") -> ColumnChoice:
         features=tuple(feature.name for feature in spec.features),
         declared={feature.name: feature for feature in spec.features},
         is_events=spec.has_events,
+        logs=spec.logs,
     )
 
 

@@ -1,8 +1,8 @@
-"""Files of records, one JSON object a line, to readings by the daemon's own decoder.
+"""Files of records, one a line, to readings by the daemon's own decoder.
 
-Two forms: `records` has a Kafka record a line, `{"key": ..., "value": ...}`, also as `kcat -J`
-prints it; `jsonl` has the value alone. What the daemon would put on the dead-letter topic is
-counted and told.
+Three forms: `records` has a Kafka record a line, `{"key": ..., "value": ...}`, also as `kcat -J`
+prints it; `jsonl` and `log` have the value alone. What the daemon would put on the dead-letter
+topic is counted and told.
 """
 
 import base64
@@ -38,10 +38,12 @@ from stream_vae.edges.files.record_features import field_at, find_features
 from stream_vae.errors import InputFileError, StreamVaeError
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.log_lines.file_lines import FileLines
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.registry.schemas import SchemaSource
 
-LineForm = Literal["records", "jsonl"]
+LineForm = Literal["records", "jsonl", "log"]
 
 _SAMPLE_LINES = 1000
 _SCHEMAS_WAIT_S = 30.0
@@ -102,6 +104,11 @@ class RecordFiles:
         self._n_ignored = 0
         self._examples: dict[object, str] = {}
         self._other_fields: dict[str, None] = {}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files."""
+        return self._paths
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
@@ -180,6 +187,11 @@ class RecordFiles:
             notes=self.notes,
         )
 
+    def iter_records(self) -> Iterator[RecordBatch]:
+        """Yield all records in file order, undecoded."""
+        for lines in self._chunks():
+            yield lines.batch
+
     def first_records(self, n: int) -> RecordBatch | None:
         """Return the first records, undecoded; None if there is none."""
         batches: list[RecordBatch] = []
@@ -200,7 +212,11 @@ class RecordFiles:
         if self._has_label:
             features.append(Feature(name=self._choice.label))
         decoder = build_decoder(
-            features, self._fmt, is_events=self._choice.is_events, schemas=self._schemas
+            features,
+            self._fmt,
+            is_events=self._choice.is_events,
+            schemas=self._schemas,
+            logs=self._choice.logs,
         )
         for lines in chain([first], chunks):
             self._await(decoder, lines.batch)
@@ -272,9 +288,18 @@ class RecordFiles:
         n_records = 0
         for number, path in enumerate(self._paths):
             key = series_of_file(path).encode()
-            lines = _read_lines(path)
+            lines = _read_lines(path, strip=self._form != "log")
+            as_sent = None
+            if self._form == "log" and isinstance(self._fmt, LogFormat):
+                as_sent = FileLines(self._fmt)
+                lines = as_sent.joined(lines)
             while block := list(islice(lines, n_lines)):
-                records = [self._record(path, line, raw, key) for line, raw in block]
+                if as_sent is None:
+                    records = [self._record(path, line, raw, key) for line, raw in block]
+                else:
+                    raws = [raw for _, raw in block]
+                    told = as_sent.times(raws, path.stat().st_mtime_ns).tolist()
+                    records = [(key, raw, time) for raw, time in zip(raws, told, strict=True)]
                 n = len(records)
                 yield _Lines(
                     file_number=number,
@@ -400,17 +425,18 @@ def _stamp(place: str, found: object) -> int:
         ) from None
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is not blank, with its number."""
+def _read_lines(path: Path, *, strip: bool) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not blank, with its number; stripped, or without its end alone."""
     limit = 2 * LARGEST_RECORD_BYTES + 65_536  # as hex
     try:
         with _open(path) as file:
             for number, line in enumerate(iter(lambda: file.readline(limit), b""), 1):
                 if len(line) == limit:
                     raise InputFileError(f"{path}, line {number}: more than {limit:,} bytes")
-                stripped = line.strip().removeprefix(b"\xef\xbb\xbf")
-                if stripped:
-                    yield number, stripped
+                bare = line.strip() if strip else line.rstrip()
+                bare = bare.removeprefix(b"\xef\xbb\xbf")
+                if bare:
+                    yield number, bare
     except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
         raise InputFileError(f"{path}: not a whole gzip file ({exc})") from exc
     except OSError as exc:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stream_vae.errors import InputFileError
 from stream_vae.evaluate.data_sets.folder import DataFolder, find_files, read_text
-from stream_vae.logs.templates import TemplateConfig, mine
+from stream_vae.logs.templates import TemplateConfig, Templates, mine
 
 NAME = "loghub"
 FOLDER = "loghub_2k"
@@ -78,11 +78,11 @@ def parse_system(folder: DataFolder, system: str, name: str) -> Parsed:
             f"{folder.place}/{name}: found columns {rows.fieldnames}, expected {exc} among them"
         ) from None
     lines, events = [line for line, _ in found], [event for _, event in found]
-    templates = mine(lines, TemplateConfig(kept=max(1, len(lines))))
+    logs = mine(lines, TemplateConfig(kept=max(1, len(lines))))
     return Parsed(
         system=system,
-        grouping_accuracy=grouping_accuracy(events, templates.match(lines).tolist()),
-        templates=len(templates),
+        grouping_accuracy=grouping_accuracy(events, Templates(logs).match(lines).tolist()),
+        templates=len(logs.templates),
         events=len(set(events)),
     )
 

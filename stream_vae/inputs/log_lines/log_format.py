@@ -7,8 +7,6 @@ from annotated_types import Ge, Le
 
 from stream_vae.inputs.reading_format import ReadingFormat
 
-LogInputFormat = Literal["log_lines", "log_events", "otlp_logs_proto", "otlp_logs_json"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFormat(ReadingFormat):

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from stream_vae.inputs.log_lines.json_reader import JsonLineReader
 from stream_vae.inputs.log_lines.lines import LineReader
-from stream_vae.inputs.log_lines.log_format import LogFormat, LogInputFormat
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.otlp_json import OtlpJsonLogs
 from stream_vae.inputs.log_lines.otlp_logs import OtlpLineReader
 from stream_vae.inputs.log_lines.otlp_proto import OtlpProtobufLogs
 from stream_vae.inputs.log_lines.plain_reader import PlainLineReader
+from stream_vae.inputs.reading_format import LogInputFormat, ReadingFormat
 
 
 def _lines(fmt: LogFormat) -> LineReader:
@@ -35,6 +36,11 @@ READERS: Mapping[LogInputFormat, Callable[[LogFormat], LineReader]] = {
     "otlp_logs_json": _otlp_json,
 }
 """Name in `input.format` -> reader."""
+
+
+def log_format_name(fmt: ReadingFormat) -> LogInputFormat | None:
+    """Return the name of a format of logs; None for one of readings."""
+    return next((name for name in READERS if name == fmt.format), None)
 
 
 def build_line_reader(name: LogInputFormat, fmt: LogFormat) -> LineReader:

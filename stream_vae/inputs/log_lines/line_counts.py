@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.log_templates import LEVEL, LINES, UNSEEN, LogTemplate
 from stream_vae.core.model_spec import Feature
-
-LEVELS = ("", "trace", "debug", "info", "warn", "error", "fatal")
-"""Names of levels by number; 0: the line tells none."""
+from stream_vae.inputs.log_lines.levels import LEVELS
 
 _NOT_COUNTED = -1
 
@@ -40,7 +38,7 @@ class LineCounter:
 
         Args:
             templates: (N,) number of each line's template; -1: none of the model's.
-            levels: (N,) of `LEVELS`.
+            levels: (N,) positions in `LEVELS`; 0 where a line tells none.
         """
         found = np.zeros((len(templates), self._n_features))
         at = np.arange(len(templates))

@@ -1,0 +1,166 @@
+"""Histories of logs: what training learns of their lines, and the counts that it is fitted to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stream_vae.commands.jobs.input_files import TopicPeriod, form_of, open_records
+from stream_vae.commands.options import FileOptions
+from stream_vae.core.log_templates import LogSpec
+from stream_vae.core.model_spec import Feature
+from stream_vae.edges.files.added_up import add_up
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.edges.files.record_files import RecordFiles
+from stream_vae.errors import InputFileError
+from stream_vae.inputs.json_decoder import JsonDecoder
+from stream_vae.inputs.log_lines.learning import LineLearner
+from stream_vae.inputs.log_lines.line_counts import features_of
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
+from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.logs.masks import DEFAULT_MASKS
+from stream_vae.logs.miner import LogfoldMiner, MinerConfig
+from stream_vae.logs.templates import TemplateConfig, chosen, of_events
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.bundle_format import with_version
+from stream_vae.settings import Settings
+
+_STEPS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
+_ENOUGH_STEPS = 2000
+"""Steps of a history below which shorter ones are taken."""
+
+OpenLogs = Callable[[ColumnChoice], RecordFiles]
+"""Opens the history anew; it is read twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearntHistory:
+    """What a model is fitted to."""
+
+    readings: CsvReadings
+    """Of logs, counts whole steps apart; a step without a line is zero unless it is in a long
+    gap."""
+    choice: ColumnChoice
+    """With which they were read."""
+    step_seconds: float | None
+    """None: to be inferred."""
+    logs: LogSpec | None = None
+    """What the features count, if they count the lines of logs."""
+
+
+def read_logs(
+    open_logs: OpenLogs,
+    choice: ColumnChoice,
+    fmt: LogFormat,
+    *,
+    step_seconds: float | None,
+    window_length: int,
+    now_ns: int,
+) -> LearntHistory:
+    """Learn the templates of a history, and count its lines by them.
+
+    Args:
+        open_logs: The history.
+        choice: Of the command line.
+        fmt: The settings of the input.
+        step_seconds: Width of a step; None: the longest up to a minute of which the history has
+            many.
+        window_length: Steps of a window; a longer gap is missing rather than empty.
+        now_ns: Wall clock, nanoseconds since 1970.
+
+    Raises:
+        InputFileError: If there is no line that can be counted.
+    """
+    name = log_format_name(fmt) or "log_lines"
+    learner = LineLearner(build_line_reader(name, fmt))
+    miner = LogfoldMiner(DEFAULT_MASKS, MinerConfig())
+    decoder = JsonDecoder(learner, as_read(name, fmt))
+    first_ns, last_ns, n_lines = np.iinfo(np.int64).max, 0, 0
+    rejected = ""
+    for batch in open_logs(choice).iter_records():
+        decoded = decoder.decode(batch, now_ns)
+        miner.add(learner.take_texts())
+        times = decoded.readings.times
+        if len(times):
+            first_ns, last_ns = min(first_ns, int(times.min())), max(last_ns, int(times.max()))
+        n_lines += len(times)
+        if not rejected and decoded.rejections:
+            rejected = f"; first: {decoded.rejections[0].detail}"
+    if not n_lines:
+        raise InputFileError(f"no line that counts{rejected}")
+    events = of_events(learner.events, learner.examples)
+    mined = sorted([*miner.templates(), *events], key=lambda one: (-one.count, one.pattern))
+    logs = chosen(mined, TemplateConfig(), DEFAULT_MASKS)
+    features = features_of(logs.templates, learner.levels)
+    step_s = step_seconds or _step(last_ns - first_ns)
+    counted = _counting(choice, logs, features)
+    files = open_logs(counted)
+    readings = add_up(
+        files.iter_batches(),
+        features,
+        step_ns=round(step_s * 1e9),
+        bridged=window_length,
+        paths=files.paths,
+    )
+    return LearntHistory(
+        logs=logs,
+        readings=replace(readings, notes=files.notes),
+        step_seconds=step_s,
+        choice=counted,
+    )
+
+
+def is_of_logs(
+    source: Sequence[Path] | TopicPeriod, options: FileOptions, settings: ReadingFormat
+) -> bool:
+    """Return whether a history is of lines of logs, by the settings or the files' names."""
+    if log_format_name(settings) is not None:
+        return True
+    return not isinstance(source, TopicPeriod) and form_of(source, options) == "log"
+
+
+def lines_format(settings: LogFormat) -> LogFormat:
+    """Return settings that read lines: `log_lines` where they are of another format."""
+    return settings if log_format_name(settings) else replace(settings, format="log_lines")
+
+
+def open_logs(
+    source: Sequence[Path] | TopicPeriod,
+    choice: ColumnChoice,
+    options: FileOptions,
+    settings: Settings,
+) -> RecordFiles:
+    """Return a history of logs, not yet read."""
+    if isinstance(source, TopicPeriod):
+        # Imported here: training on files needs no Kafka client.
+        from stream_vae.commands.jobs.topic_input import open_topic
+
+        return open_topic(source, choice, settings)
+    return open_records(source, choice, options, lines_format(settings.input))
+
+
+def of_logs(bundle: Bundle, logs: LogSpec) -> Bundle:
+    """Return the bundle of a model whose features count the lines of these templates."""
+    return with_version(replace(bundle, spec=replace(bundle.spec, logs=logs)))
+
+
+def _counting(choice: ColumnChoice, logs: LogSpec, features: Sequence[Feature]) -> ColumnChoice:
+    return replace(
+        choice,
+        features=tuple(feature.name for feature in features),
+        declared={feature.name: feature for feature in features},
+        logs=logs,
+    )
+
+
+def _step(span_ns: int) -> float:
+    """Return the width of steps that suits a history.
+
+    >>> _step(86_400 * 10**9 * 7), _step(7200 * 10**9)
+    (60.0, 2.0)
+    """
+    fitting = [step for step in _STEPS_S if span_ns >= _ENOUGH_STEPS * step * 1e9]
+    return max(fitting, default=_STEPS_S[0])

@@ -1,0 +1,63 @@
+"""What training sees of lines before there are templates: their texts, events, levels and times."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.log_lines.levels import LEVELS
+from stream_vae.inputs.log_lines.lines import LineReader
+from stream_vae.inputs.raw_readings import RawReadings
+
+
+class LineLearner:
+    """A parser whose readings have no values: it keeps what it reads.
+
+    Args:
+        reader: Of the input format.
+    """
+
+    def __init__(self, reader: LineReader) -> None:
+        self._reader = reader
+        self._texts: list[str] = []
+        self._levels = np.zeros(len(LEVELS), np.int64)
+        self.events: Counter[str] = Counter()
+        """Ids or templates of events that are parsed already -> how many there were."""
+        self.examples: dict[str, str] = {}
+        """A line of each."""
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the levels that lines told, ascending."""
+        return tuple(
+            name for name, n in zip(LEVELS[1:], self._levels[1:].tolist(), strict=True) if n
+        )
+
+    def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
+        """See `JsonParser.parse`."""
+        lines = self._reader.read(batch, errors)
+        self._levels += np.bincount(lines.levels, minlength=len(LEVELS))
+        if lines.templates is None:
+            self._texts += lines.texts
+        else:
+            for event, text in zip(lines.templates, lines.texts, strict=True):
+                if not event:
+                    self._texts.append(text)
+                    continue
+                self.events[event] += 1
+                self.examples.setdefault(event, text)
+        return RawReadings(
+            index=lines.index,
+            series=lines.series,
+            times=lines.times,
+            values=np.zeros((len(lines.index), 0)),
+            elements=lines.elements,
+            ignored=lines.ignored,
+        )
+
+    def take_texts(self) -> Iterator[str]:
+        """Yield the lines read since, those of parsed events left out."""
+        texts, self._texts = self._texts, []
+        yield from texts

@@ -1,0 +1,74 @@
+"""Records of logs to raw readings: each line is one, of counts that are 0 or 1."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.core.log_templates import LogTemplate
+from stream_vae.core.model_spec import Feature
+from stream_vae.core.records import RecordBatch
+from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.log_lines.line_counts import LineCounter
+from stream_vae.inputs.log_lines.lines import LineReader, LogLines
+from stream_vae.inputs.raw_readings import RawReadings
+
+MatchLines = Callable[[Sequence[str]], NDArray[np.int32]]
+"""From N lines to the number of each one's template in the model; -1: none."""
+
+_UNSEEN = -1
+
+
+class LineParser:
+    """Finds lines, and which of the model's templates each is of.
+
+    Args:
+        reader: Of the input format.
+        features: F of the model.
+        templates: Of the model.
+        match: Of lines that are not parsed yet.
+    """
+
+    def __init__(
+        self,
+        reader: LineReader,
+        features: Sequence[Feature],
+        templates: Sequence[LogTemplate],
+        match: MatchLines,
+    ) -> None:
+        self._reader = reader
+        self._match = match
+        self._of_event = {template.pattern: n for n, template in enumerate(templates)}
+        self._counter = LineCounter(features, templates)
+
+    def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
+        """See `JsonParser.parse`."""
+        lines = self._reader.read(batch, errors)
+        templates = match_lines(lines, self._of_event, self._match)
+        return RawReadings(
+            index=lines.index,
+            series=lines.series,
+            times=lines.times,
+            values=self._counter.vectors(templates, lines.levels),
+            elements=lines.elements,
+            ignored=lines.ignored,
+        )
+
+
+def match_lines(
+    lines: LogLines, of_event: Mapping[str, int], match: MatchLines
+) -> NDArray[np.int32]:
+    """Return (N,) number of each line's template; -1: none of the model's.
+
+    Args:
+        lines: N
+        of_event: Id or template of events that are parsed already -> number.
+        match: Of the others.
+    """
+    if lines.templates is None:
+        return match(lines.texts)
+    numbers = np.array([of_event.get(event, _UNSEEN) for event in lines.templates], np.int32)
+    plain = np.flatnonzero([not event for event in lines.templates])
+    if len(plain):
+        numbers[plain] = match([lines.texts[n] for n in plain.tolist()])
+    return numbers
