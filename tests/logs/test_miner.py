@@ -3,8 +3,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.log_templates import FREE
 from stream_vae.logs.masks import DEFAULT_MASKS
-from stream_vae.logs.miner import FREE, LogfoldMatcher, LogfoldMiner, MinerConfig
+from stream_vae.logs.miner import LogfoldMatcher, LogfoldMiner, MinerConfig
 from tests.suites import fewer_examples
 
 WORDS = ["user", "root", "link", "up", "down", "12", "k=v", FREE, "<v>", "a\xa0b", "x\x0by", "\x00"]

@@ -1,0 +1,110 @@
+"""Logs from lines to alerts, by the commands."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream_vae.commands.jobs.score import score_files
+from stream_vae.commands.jobs.train import train_bundle
+from stream_vae.core.log_templates import LINES, UNSEEN
+from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.errors import ConfigError
+
+BEGIN = np.datetime64("2026-03-01T00:00:00")
+NORMAL = {"request {} served in {} ms": 6, "user {} logged in": 2, "cache {} refreshed": 1}
+CONFIG = r"""
+input:
+  format: log_lines
+  timestamp_pattern: '^(\S+) '
+  message_pattern: '^\S+ \S+ (.*)'
+model: {window_length: 6, hidden_size: 8, latent_size: 2}
+training: {epochs: 3, min_steps: 60, batch_size: 64, device: cpu, injected_faults: 0}
+worker: {device: cpu}
+detect: {threshold: {method: percentile, quantile: 0.999}}
+"""
+
+
+def write_log(path: Path, minutes: int, faults: Mapping[int, Mapping[str, int]]) -> Path:
+    """Write the lines of some minutes; in those of `faults` others than the usual."""
+    rng = np.random.default_rng(minutes)
+    lines = []
+    for minute in range(minutes):
+        for text, mean in {**NORMAL, **faults.get(minute, {})}.items():
+            for _ in range(rng.poisson(mean) if text in NORMAL else mean):
+                at = BEGIN + np.timedelta64(minute, "m") + np.timedelta64(rng.integers(29), "s")
+                told = text.format(*rng.integers(0, 10_000, 2).tolist())
+                lines.append(f"{at}Z {'ERROR' if 'refused' in text else 'INFO'} {told}\n")
+    path.write_text("".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a bundle of logs and the settings it was trained with."""
+    folder = tmp_path_factory.mktemp("logs")
+    (folder / "stream-vae.yaml").write_text(CONFIG)
+    train_bundle(
+        [write_log(folder / "app.log", 400, {})],
+        folder / "bundle",
+        ColumnChoice(),
+        {},
+        folder / "stream-vae.yaml",
+        name=None,
+        step_seconds=60,
+        units=[],
+        kinds=[],
+        rules=[],
+        force=False,
+    )
+    return folder
+
+
+def test_an_alert_tells_which_lines_are_missing_too_many_or_unseen(logs: Path) -> None:
+    spec = load_bundle(logs / "bundle").spec
+    assert spec.logs is not None
+    assert {one.text for one in spec.logs.templates} == {
+        "request <*> served in <*>",
+        "user <*> logged in",
+        "cache <*> refreshed",
+    }
+    assert [one.name for one in spec.features][-3:] == ["level.info", UNSEEN, LINES]
+    faults = {
+        **{m: {"disk {} refused a write": 25} for m in range(60, 63)},
+        **{m: {"user {} logged in": 60} for m in range(100, 103)},
+        **{m: {"request {} served in {} ms": 0} for m in range(140, 146)},
+    }
+    write_log(logs / "later.log", 180, faults)
+    score_files(
+        logs / "bundle",
+        [logs / "later.log"],
+        logs / "scores.csv",
+        logs / "alerts.jsonl",
+        {},
+        logs / "stream-vae.yaml",
+    )
+    events = [json.loads(line) for line in (logs / "alerts.jsonl").read_text().splitlines()]
+    told = {
+        minute: (one["direction"], one.get("template"))
+        for event in events
+        if event["sequence"] == 0
+        for one in event["features"][:1]
+        for minute in range(60, 180, 40)
+        if minute <= (np.datetime64(event["starts_at"][:-1]) - BEGIN).astype(int) / 60 < minute + 10
+    }
+    assert told[60][0] in {"unseen", "too_many"}
+    assert told[100] == ("too_many", "user <*> logged in")
+    assert told[140][0] == "missing"
+    texts = [event["summary"] for event in events]
+    assert any('too many lines "user <*> logged in"' in text for text in texts)
+
+
+def test_a_bundle_of_logs_reads_no_other_format(logs: Path) -> None:
+    config = logs / "wrong.yaml"
+    config.write_text("input: {format: json}\n")
+    (logs / "app.jsonl").write_text('{"flow": 1}\n')
+    with pytest.raises(ConfigError, match=r"input\.format: found json, expected log_lines"):
+        score_files(logs / "bundle", [logs / "app.jsonl"], logs / "scores.csv", None, {}, config)
