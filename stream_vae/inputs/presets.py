@@ -2,8 +2,9 @@
 
 After the producers' documentation: Telegraf's JSON serialiser (a metric, or a batch of them),
 Metricbeat's event structure, prometheus-kafka-adapter's README, Kafka Connect's JsonConverter with
-schemas, the JSON format of CloudEvents (structured mode), the Kafka output of Fluent Bit, and
-Vector's metric and log events under its `json` codec.
+schemas, the JSON format of CloudEvents (structured mode), the Kafka output of Fluent Bit, Vector's
+metric and log events under its `json` codec, Filebeat's events, files of Docker's `json-file`
+driver, and the default template of rsyslog's `omkafka`.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,10 @@ Preset = Literal[
     "fluent_bit",
     "vector",
     "vector_logs",
+    "fluent_bit_logs",
+    "filebeat",
+    "docker_logs",
+    "rsyslog",
 ]
 
 PRESETS: Mapping[Preset, Mapping[str, str]] = MappingProxyType(
@@ -48,7 +53,31 @@ PRESETS: Mapping[Preset, Mapping[str, str]] = MappingProxyType(
             "value_field": "gauge.value|counter.value",
             "name_field": "name",
         },
-        "vector_logs": {"series_field": "host"},
+        # Numbers in log events; with input.format log_lines their lines.
+        "vector_logs": {"series_field": "host", "message_field": "message"},
+        "fluent_bit_logs": {
+            "format": "log_lines",
+            "timestamp_field": "@timestamp",
+            "message_field": "log|message",
+        },
+        "filebeat": {
+            "format": "log_lines",
+            "timestamp_field": "@timestamp",
+            "series_field": "host.name",
+            "message_field": "message",
+            "level_field": "log.level",
+        },
+        "docker_logs": {
+            "format": "log_lines",
+            "timestamp_field": "time",
+            "message_field": "log",
+        },
+        "rsyslog": {
+            "format": "log_lines",
+            "timestamp_pattern": r"^(\S+) ",
+            "series_pattern": r"^\S+ (\S+) ",
+            "message_pattern": r"^\S+ \S+ [^:]*: (.*)",
+        },
     }
 )
 """Preset -> name of a setting below `input` -> its default under the preset."""

@@ -18,6 +18,7 @@ from stream_vae.inputs.log_lines.levels import LEVELS, levels_in
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import build_line_reader
+from stream_vae.inputs.presets import PRESETS
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import LogInputFormat, ReadingFormat
 from stream_vae.inputs.timestamps import TimestampParser
@@ -60,18 +61,23 @@ SHIPPERS: dict[str, tuple[bytes, dict[str, Any], tuple[Any, ...]]] = {
     "a line": (b"INFO started in 3 ms\r\n", {}, ("INFO started in 3 ms", "info", None, None, None)),
     "Docker": (
         as_json(log="level=warn full\n", stream="stderr", time=AT),
-        {"message_field": "message|log", "timestamp_field": "time"},
+        dict(PRESETS["docker_logs"]),
         ("level=warn full", "warn", None, AT, None),
     ),
     "Filebeat": (
         as_json(**BEATS),
-        {
-            "message_field": "message",
-            "level_field": "log.level",
-            "timestamp_field": "@timestamp",
-            "series_field": "host.name",
-        },
+        dict(PRESETS["filebeat"]),
         ("down", "error", "web-1", AT, None),
+    ),
+    "Fluent Bit": (
+        as_json(**{"@timestamp": 1741093207.25, "log": "up"}),
+        dict(PRESETS["fluent_bit_logs"]),
+        ("up", "none", None, 1741093207.25, None),
+    ),
+    "Vector": (
+        as_json(timestamp=AT, host="web-1", source_type="file", message="[warn] full"),
+        dict(PRESETS["vector_logs"]),
+        ("[warn] full", "warn", "web-1", AT, None),
     ),
     "a parser of events": (
         as_json(**EVENT),
@@ -106,11 +112,7 @@ def test_the_line_of_a_shipper_is_read(shipper: str) -> None:
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/debian_producers.json").read_text())
 RSYSLOG: dict[str, dict[str, Any]] = {
-    "plain": {
-        "timestamp_pattern": r"^(\S+) ",
-        "series_pattern": r"^\S+ (\S+) ",
-        "message_pattern": r"^\S+ \S+ [^:]*: (.*)",
-    },
+    "plain": dict(PRESETS["rsyslog"]),
     "rfc5424": {
         "timestamp_pattern": r"^<\d{1,3}>1 (\S+) ",
         "series_pattern": r"^\S+ \S+ (\S+) ",

@@ -14,7 +14,7 @@ from stream_vae.core.records import Headers, RecordBatch
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.formats import build_decoder
-from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.settings import load_settings
 from tests.inputs.otlp_messages import Point, as_protobuf
 from tests.inputs.polls import poll_of
@@ -41,7 +41,7 @@ def decode(
         values=[r if isinstance(r, bytes) else json.dumps(r).encode() for r in records],
         headers=lambda row: (headers or {}).get(row, []),
     )
-    decoder = build_decoder(numeric_features(features), ReadingFormat(**settings))
+    decoder = build_decoder(numeric_features(features), LogFormat(**settings))
     return decoder.decode(batch, NOW_S * 10**9)
 
 
@@ -525,7 +525,7 @@ def test_a_series_field_that_finds_nothing_is_named_with_what_is_there(
 ) -> None:
     told = {"series_field": "host", **settings}
     name = {"influx": "pump.flow"}.get(told.get("format", ""), "flow")
-    decoder = build_decoder(numeric_features([name]), ReadingFormat(**told))
+    decoder = build_decoder(numeric_features([name]), LogFormat(**told))
     (rejection,) = decoder.decode(poll_of([record]), NOW_S * 10**9).rejections
     assert rejection.reason == "key_missing"
     assert f"input.series_field {told['series_field']} finds nothing" in rejection.detail

@@ -52,6 +52,7 @@ class LineLearner:
             index=lines.index,
             series=lines.series,
             times=lines.times,
+            record_time_serves=True,
             values=np.zeros((len(lines.index), 0)),
             elements=lines.elements,
             ignored=lines.ignored,

@@ -49,6 +49,7 @@ class LineParser:
             index=lines.index,
             series=lines.series,
             times=lines.times,
+            record_time_serves=True,
             values=self._counter.vectors(templates, lines.levels),
             elements=lines.elements,
             ignored=lines.ignored,
