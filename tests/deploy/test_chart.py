@@ -27,6 +27,7 @@ from tests.deploy.manifests import (
     values_of,
 )
 from tests.deploy.strict_schemas import check
+from tests.prometheus_rule import MONITORING
 
 # On one worker: the engine and the schemas are kept.
 pytestmark = pytest.mark.xdist_group("deploy")
@@ -63,6 +64,7 @@ CASES: dict[str, dict[str, Any]] = {
         "monitoring": {
             "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
             "rules": {"enabled": True, "labels": {"release": "prometheus"}},
+            "dashboard": {"enabled": True},
         },
     },
     "image": {
@@ -320,9 +322,11 @@ def test_one_monitor_finds_the_daemons_of_all_detectors_and_nothing_else() -> No
     assert reached == set(named(documents, "StatefulSet"))
 
 
-def test_the_chart_has_the_rules_of_prometheus_as_they_are() -> None:
+def test_the_chart_has_rules_and_dashboard_as_they_are() -> None:
     documents = case("several")
-    rules = yaml.safe_load((DEPLOY / "monitoring" / "rules.yaml").read_text(encoding="utf-8"))
+    shown = named(documents, "ConfigMap")["stream-vae-dashboard"]["data"]["stream-vae.json"]
+    assert json.loads(shown) == json.loads((MONITORING / "dashboard.json").read_text("utf-8"))
+    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text(encoding="utf-8"))
     assert only(documents, "PrometheusRule")["spec"] == rules
     label = only(documents, "PodMonitor")["spec"]["jobLabel"]
     for each in named(documents, "StatefulSet").values():

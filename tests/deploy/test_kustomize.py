@@ -381,7 +381,7 @@ def test_the_service_is_headless_and_the_pods_name_it(base: Sequence[Document]) 
     assert only(base, "StatefulSet")["spec"]["serviceName"] == service["metadata"]["name"]
 
 
-def test_the_rules_in_the_cluster_are_the_rules() -> None:
+def test_rules_and_dashboard_in_the_cluster_are_those_of_monitoring() -> None:
     """Mend it by `python -m tests.prometheus_rule`."""
     assert RULE.read_text(encoding="utf-8") == written()
     documents = kustomized("overlays/prod")
@@ -390,6 +390,12 @@ def test_the_rules_in_the_cluster_are_the_rules() -> None:
     label = only(documents, "PodMonitor")["spec"]["jobLabel"]
     pod = only(documents, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
     assert "stream-vae" in pod[label], "the rules look for such a job"
+    (shown,) = (
+        each["data"]["stream-vae.json"]
+        for each in documents
+        if each["metadata"]["labels"].get("grafana_dashboard") == "1"
+    )
+    assert shown == (MONITORING / "dashboard.json").read_text(encoding="utf-8")
 
 
 def test_the_gpu_is_asked_for_once_and_used(everything: Sequence[Document]) -> None:
