@@ -106,7 +106,8 @@ class ConditionSources:
             yield (
                 "partition_stalled",
                 f"{_named(stalled)} stuck: nothing was read for "
-                f"{max(one.stalled_s for one in stalled):.0f} s although there is more",
+                f"{max(one.stalled_s for one in stalled):.0f} s, and no "
+                "broker has said that this is all",
             )
         if self.back_pressure.is_behind:
             yield (

@@ -193,7 +193,9 @@ class StatusBoard:
             progress.at_end_at = progress.moved_at = now
         if one.position != progress.position:
             progress.position, progress.moved_at = one.position, now
-        return now - progress.moved_at if lag else 0.0
+        # Of an empty partition, too, a broker says soon that this is its end.
+        waits = lag is None or lag > 0
+        return now - progress.moved_at if waits else 0.0
 
     def _lag_s(self, one: Partition, lag: int | None, now: float) -> float | None:
         """Return the age of the oldest record that waits, at most.

@@ -294,6 +294,18 @@ def test_who_is_stuck_or_idle_says_why_until_it_is_mended(case: Case) -> None:
     assert one.loop.readiness().status == "ok", one.loop.readiness().reason
 
 
+def test_a_partition_of_which_nothing_is_heard_is_stuck_and_an_empty_one_is_not() -> None:
+    for is_heard in (False, True):
+        scene = Scene()
+        one = scene.start()
+        if not is_heard:
+            one.consumer._fetch = lambda max_records: []  # type: ignore[method-assign]
+        one.turn_until(lambda one=one: one.partitions.live)  # type: ignore[misc]  # bound here
+        observe(one)
+        observe(one, 61.0)
+        assert ("partition_stalled" in conditions_of(one)) is not is_heard
+
+
 def test_every_condition_is_tried_here_or_where_it_arises() -> None:
     """Those are in test_decoder_gate, test_loop and test_misfit_stream."""
     elsewhere = {"decoding_held", "not_in_group", "stream_step_differs"}
