@@ -24,6 +24,23 @@ def show(
 
 
 @app.command()
+def templates(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model bundle of logs.")],
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="OTHER", help="An earlier bundle: print what changed since."),
+    ] = None,
+) -> None:
+    """Print the templates of a model of logs: feature, lines in training, text and example.
+
+    Example: stream-vae model templates bundle/ --against bundle-old/
+    """
+    from stream_vae.commands.jobs.log_report import print_templates
+
+    print_templates(folder, against)
+
+
+@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="Model bundle.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],

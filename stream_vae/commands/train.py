@@ -121,6 +121,14 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the bundle that is there.")
     ] = False,
+    templates_of: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Logs: templates that this bundle has too keep the names they have there "
+            "(default: the bundle that --force replaces).",
+        ),
+    ] = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
@@ -179,6 +187,7 @@ def train(
         kinds=kind or [],
         rules=rule or [],
         force=force,
+        templates_of=templates_of,
         options=files,
         searching=None
         if search is None

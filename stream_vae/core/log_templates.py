@@ -21,6 +21,10 @@ LEVEL = "level"
 """Features `level.NAME` count the lines of a level."""
 
 
+NUMBER = "number"
+"""Of no model: the number of a line's template, by which training counts them per series."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mask:
     """A kind of value, which is replaced before lines are compared."""

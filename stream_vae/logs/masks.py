@@ -15,7 +15,7 @@ without a unit.
 'acquire lock=<v>, tag=<v>, user=<v> for <v>'
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from logfold import MaskRule
 from logfold.errors import LogfoldError
@@ -103,6 +103,19 @@ class Masker:
             return self._engine.mask(text)
         except UnicodeError:
             return self._engine.mask(without_surrogates(text))
+
+
+def with_masks(named: Mapping[str, str]) -> tuple[Mask, ...]:
+    """Return masks of an operator, name -> pattern, before the defaults.
+
+    Raises:
+        ConfigError: Of a mask that the engine refuses.
+    """
+    own = tuple(Mask(name=name, pattern=pattern) for name, pattern in named.items())
+    masks = (*own, *DEFAULT_MASKS)
+    if own:
+        engine_rules(masks)
+    return masks
 
 
 def engine_rules(masks: Sequence[Mask]) -> tuple[MaskRule, ...]:

@@ -7,7 +7,7 @@ a replay gives the same, and the width and meaning of a vector stay as long as t
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -26,6 +26,7 @@ from stream_vae.logs.miner import (
     TemplateMatcher,
 )
 
+_NO_TEMPLATE = -1
 _ID_BYTES = 4
 _WORDS_IN_ID, _CHARACTERS_IN_ID = 4, 40
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]*")
@@ -173,30 +174,52 @@ def carry_over(old: LogSpec, new: LogSpec) -> Carried:
     identity; each identity is given once.
     """
     identities: dict[int, str] = {}
-    taken: set[str] = set()
     old_patterns = [one.pattern for one in old.templates]
     new_patterns = [one.pattern for one in new.templates]
     same = {pattern: number for number, pattern in enumerate(new_patterns)}
     pairs = [(number, same[p]) for number, p in enumerate(old_patterns) if p in same]
     pairs += enumerate(Templates(new).match(old_patterns).tolist())
     pairs += ((of, n) for n, of in enumerate(Templates(old).match(new_patterns).tolist()))
+    given: set[str] = set()
     for before, after in pairs:
         if before < 0 or after < 0:
             continue
         identity = old.templates[before].id
-        if after not in identities and identity not in taken:
+        if after not in identities and identity not in given:
             identities[after] = identity
-            taken.add(identity)
-    templates = tuple(
-        _renamed(one, identities.get(number, one.id)) for number, one in enumerate(new.templates)
-    )
-    known = {one.id for one in old.templates}
+            given.add(identity)
+    reserved = {one.id for one in old.templates}
+    fresh: dict[int, str] = {}
+    for number, one in enumerate(new.templates):
+        if number not in identities:
+            fresh[number] = _unlike(one.id, reserved)
+            reserved.add(fresh[number])
+    names = identities | fresh
     return Carried(
-        logs=replace(new, templates=templates),
-        kept=tuple(one.id for one in templates if one.id in known),
-        gone=tuple(one.id for one in old.templates if one.id not in taken),
-        new=tuple(one.id for one in templates if one.id not in known),
+        logs=replace(
+            new, templates=tuple(_renamed(one, names[n]) for n, one in enumerate(new.templates))
+        ),
+        kept=tuple(identities[n] for n in sorted(identities)),
+        gone=tuple(one.id for one in old.templates if one.id not in given),
+        new=tuple(fresh.values()),
     )
+
+
+def _unlike(identity: str, others: Collection[str]) -> str:
+    """Return an identity that no other template has or had.
+
+    It follows from the pattern that a template had at first, which another may have now.
+    """
+    while identity in others:
+        identity += "-2"
+    return identity
+
+
+def covered(logs: LogSpec) -> frozenset[int]:
+    """Return the numbers of templates whose lines another one takes."""
+    patterns = [one.pattern for one in logs.templates]
+    of = Templates(logs).match(patterns).tolist()
+    return frozenset(n for n, number in enumerate(of) if number not in (n, _NO_TEMPLATE))
 
 
 def _renamed(template: LogTemplate, identity: str) -> LogTemplate:

@@ -1,7 +1,7 @@
 """Settings of a model's architecture and training."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -232,6 +232,12 @@ class TrainingConfig:
     """Faults of each kind, feature and size that are injected into the held-out calibration part
     after training, to tell which sizes are found; the report says nine of ten. 0: none; nor
     where all rows are fitted (`calibration`)."""
+
+    masks: dict[str, str] = field(default_factory=dict)
+    """Logs: name -> regular expression of a value (`order: '\\bORD-[A-Z]+\\b'`) that is replaced
+    before lines are compared, ahead of the masks for numbers, addresses, paths and the like. They
+    take time linear in the line: look-around and back-references are refused. The bundle keeps
+    them."""
 
     def __post_init__(self) -> None:
         """Validate the fields against each other."""

@@ -18,6 +18,7 @@ from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.registry.config import RegistryConfig
 from stream_vae.edges.telemetry.config import LoggingConfig
+from stream_vae.errors import ConfigError
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
@@ -316,6 +317,18 @@ class Settings(BaseSettings):
                 "digits, '.', '_' and '-', 239 at most; set state.topic"
             )
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_masks(self) -> Self:
+        if self.training.masks:
+            from stream_vae.logs.masks import with_masks  # noqa: PLC0415 -- few have masks
+
+            try:
+                with_masks(self.training.masks)
+            except ConfigError as exc:
+                msg = f"training.masks: {exc}"
+                raise ValueError(msg) from None
         return self
 
     @model_validator(mode="after")

@@ -1,18 +1,27 @@
 """Logs from lines to alerts, by the commands."""
 
 import json
+import time
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stream_vae.commands.jobs.log_history import LearntLogs, of_logs, open_logs, read_logs
+from stream_vae.commands.jobs.log_report import log_rows, print_templates
 from stream_vae.commands.jobs.score import score_files
 from stream_vae.commands.jobs.train import train_bundle
-from stream_vae.core.log_templates import LINES, UNSEEN
-from stream_vae.edges.files.bundle_files import load_bundle
+from stream_vae.commands.options import FileOptions
+from stream_vae.core.log_templates import LINES, NUMBER, UNSEEN, LogSpec, Mask
+from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.log_lines.line_counts import features_of
+from stream_vae.settings import load_settings
 
 BEGIN = np.datetime64("2026-03-01T00:00:00")
 NORMAL = {"request {} served in {} ms": 6, "user {} logged in": 2, "cache {} refreshed": 1}
@@ -51,19 +60,22 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a bundle of logs and the settings it was trained with."""
     folder = tmp_path_factory.mktemp("logs")
     (folder / "stream-vae.yaml").write_text(CONFIG)
-    train_bundle(
-        [write_log(folder / "app.log", 400, {})],
-        folder / "bundle",
-        ColumnChoice(),
-        {},
-        folder / "stream-vae.yaml",
-        name=None,
-        step_seconds=60,
-        units=[],
-        kinds=[],
-        rules=[],
-        force=False,
-    )
+    report = StringIO()
+    with redirect_stdout(report):
+        train_bundle(
+            [write_log(folder / "app.log", 400, {})],
+            folder / "bundle",
+            ColumnChoice(),
+            {},
+            folder / "stream-vae.yaml",
+            name=None,
+            step_seconds=60,
+            units=[],
+            kinds=[],
+            rules=[],
+            force=False,
+        )
+    (folder / "report.txt").write_text(report.getvalue())
     return folder
 
 
@@ -112,3 +124,65 @@ def test_a_bundle_of_logs_reads_no_other_format(logs: Path) -> None:
     (logs / "app.jsonl").write_text('{"flow": 1}\n')
     with pytest.raises(ConfigError, match=r"input\.format: found json, expected log_lines"):
         score_files(logs / "bundle", [logs / "app.jsonl"], logs / "scores.csv", None, {}, config)
+
+
+def learn(path: Path, before: LogSpec | None, masks: Mapping[str, str]) -> LearntLogs:
+    settings = load_settings(config=path.parent / "stream-vae.yaml").settings
+    learnt = read_logs(
+        lambda choice: open_logs([path], choice, FileOptions(), settings),
+        ColumnChoice(),
+        settings.input,
+        step_seconds=60,
+        window_length=6,
+        masks=masks,
+        before=before,
+        now_ns=time.time_ns(),
+    ).logs
+    assert learnt is not None
+    return learnt
+
+
+def test_a_new_training_keeps_names_of_templates_and_tells_what_changed(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = load_bundle(logs / "bundle")
+    old = bundle.spec.logs
+    assert old is not None
+    path = write_log(logs / "new.log", 40, {})
+    usual, minute = path.read_text(), BEGIN + np.timedelta64(60, "m")
+    odd = [f"{minute}Z INFO cache {n} refreshed by {name}\n" for n in range(9) for name in "ABCD"]
+    path.write_text(usual.replace("user ", "User ") + "".join(odd))
+    learnt = learn(path, old, {"who": r"\b[A-D]\b"})
+    named = {one.text: one.id for one in learnt.spec.templates}
+    assert named["request <*> served in <*>"] == old.templates[0].id
+    assert named["cache <*> refreshed by <*>"] not in {one.id for one in old.templates}
+    [rows] = [text for what, text in log_rows(learnt) if what == "templates of the bundle before"]
+    assert rows.startswith("2 kept, 2 new (")
+    assert ", 1 gone (user-logged-in." in rows
+    assert learnt.spec.masks[0] == Mask(name="who", pattern=r"\b[A-D]\b")
+    features = features_of(learnt.spec.templates, learnt.levels)
+    assert NUMBER not in {one.name for one in features}
+    assert sum(sum(n.values()) for n in learnt.by_series.values()) == learnt.spec.lines
+
+    save_bundle(of_logs(bundle, replace(old, templates=old.templates[:2])), logs / "less")
+    print_templates(logs / "bundle", logs / "less")
+    told = capsys.readouterr().out
+    assert "2 kept, 1 new" in told
+    print_templates(logs / "bundle", None)
+    assert "request <*> served in <*>" in capsys.readouterr().out
+
+
+def test_the_report_tells_of_lines_and_never_to_leave_unseen_out(logs: Path) -> None:
+    told = (logs / "report.txt").read_text()
+    assert "3: 3 counted by a feature of their own, which are 100.0% of the lines; 0 in" in told
+    assert "levels" in told
+    assert "always 0" not in told
+    spec = load_bundle(logs / "bundle").spec
+    assert UNSEEN in {feature.name for feature in spec.features}
+
+
+def test_masks_that_the_engine_refuses_are_found_before_training(tmp_path: Path) -> None:
+    config = tmp_path / "stream-vae.yaml"
+    config.write_text("training: {masks: {who: '(?<=by )A'}}\n")
+    with pytest.raises(ConfigError, match=r"training\.masks: mask 'who': found the pattern"):
+        load_settings(config=config)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from stream_vae.core.log_templates import LogSpec, Mask
 from stream_vae.errors import ConfigError
 from stream_vae.logs.masks import DEFAULT_MASKS, Masker
-from stream_vae.logs.miner import MinerConfig
-from stream_vae.logs.templates import TemplateConfig, Templates, carry_over, mine
+from stream_vae.logs.miner import MinedTemplate, MinerConfig
+from stream_vae.logs.templates import TemplateConfig, Templates, carry_over, chosen, mine
 
 TRAINING = [
     *(f"session {n} opened for {name}" for n, name in enumerate(["ann", "bob", "eve", "kim"] * 5)),
@@ -89,6 +89,23 @@ def test_identities_outlast_a_training_that_frees_a_word_and_one_that_sees_it_no
     assert set(carried.kept) | set(carried.new) == set(after.values())
     back = carry_over(carried.logs, old)
     assert {one.text: one.id for one in back.logs.templates} == by_text
+
+
+def test_no_identity_is_given_twice_though_a_pattern_comes_back() -> None:
+    narrow, wide = "door <v> opened by ann", "door <v> opened by <*>"
+    before = _of_patterns(narrow)
+    kept = carry_over(before, _of_patterns(wide)).logs
+    assert kept.templates[0].id == before.templates[0].id
+    both = carry_over(kept, _of_patterns(wide, narrow))
+    identities = [one.id for one in both.logs.templates]
+    assert identities[0] == before.templates[0].id
+    assert len({*identities, *(one.feature for one in both.logs.templates)}) == 2
+    assert both.new == (identities[1],)
+
+
+def _of_patterns(*patterns: str) -> LogSpec:
+    mined = [MinedTemplate(pattern=one, count=9, example="") for one in patterns]
+    return chosen(mined, TemplateConfig(), DEFAULT_MASKS)
 
 
 def test_an_operators_mask_goes_first_and_one_that_could_stall_is_refused() -> None:

@@ -1,31 +1,43 @@
 """Histories of logs: what training learns of their lines, and the counts that it is fitted to."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from stream_vae.commands.jobs.input_files import TopicPeriod, form_of, open_records
+from stream_vae.commands.jobs.terminal import warn
 from stream_vae.commands.options import FileOptions
-from stream_vae.core.log_templates import LogSpec
+from stream_vae.core.log_templates import NUMBER, LogSpec
 from stream_vae.core.model_spec import Feature
+from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.added_up import add_up
+from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.edges.files.record_files import RecordFiles
-from stream_vae.errors import InputFileError
+from stream_vae.errors import BundleError, ConfigError, InputFileError
 from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.log_lines.learning import LineLearner
 from stream_vae.inputs.log_lines.line_counts import features_of
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.logs.masks import DEFAULT_MASKS
+from stream_vae.logs.masks import with_masks
 from stream_vae.logs.miner import LogfoldMiner, MinerConfig
-from stream_vae.logs.templates import TemplateConfig, chosen, of_events
+from stream_vae.logs.templates import (
+    Carried,
+    TemplateConfig,
+    carry_over,
+    chosen,
+    of_events,
+)
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import with_version
+from stream_vae.models.bundle_names import MODEL_FILE
 from stream_vae.settings import Settings
 
 _STEPS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
@@ -34,6 +46,19 @@ _ENOUGH_STEPS = 2000
 
 OpenLogs = Callable[[ColumnChoice], RecordFiles]
 """Opens the history anew; it is read twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearntLogs:
+    """What was learnt of the lines of a history."""
+
+    spec: LogSpec
+    levels: tuple[str, ...]
+    """Names of those that lines told."""
+    by_series: Mapping[str, Mapping[int, int]]
+    """Key -> number of a template -> lines of it; -1: lines without one."""
+    carried: Carried | None
+    """Which templates an earlier training had too; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +72,7 @@ class LearntHistory:
     """With which they were read."""
     step_seconds: float | None
     """None: to be inferred."""
-    logs: LogSpec | None = None
+    logs: LearntLogs | None = None
     """What the features count, if they count the lines of logs."""
 
 
@@ -58,6 +83,8 @@ def read_logs(
     *,
     step_seconds: float | None,
     window_length: int,
+    masks: Mapping[str, str],
+    before: LogSpec | None,
     now_ns: int,
 ) -> LearntHistory:
     """Learn the templates of a history, and count its lines by them.
@@ -69,6 +96,8 @@ def read_logs(
         step_seconds: Width of a step; None: the longest up to a minute of which the history has
             many.
         window_length: Steps of a window; a longer gap is missing rather than empty.
+        masks: The operator's own, name -> pattern.
+        before: Templates of an earlier training, which keep their identities.
         now_ns: Wall clock, nanoseconds since 1970.
 
     Raises:
@@ -76,7 +105,8 @@ def read_logs(
     """
     name = log_format_name(fmt) or "log_lines"
     learner = LineLearner(build_line_reader(name, fmt))
-    miner = LogfoldMiner(DEFAULT_MASKS, MinerConfig())
+    all_masks = with_masks(masks)
+    miner = LogfoldMiner(all_masks, MinerConfig())
     decoder = JsonDecoder(learner, as_read(name, fmt))
     first_ns, last_ns, n_lines = np.iinfo(np.int64).max, 0, 0
     rejected = ""
@@ -93,24 +123,37 @@ def read_logs(
         raise InputFileError(f"no line that counts{rejected}")
     events = of_events(learner.events, learner.examples)
     mined = sorted([*miner.templates(), *events], key=lambda one: (-one.count, one.pattern))
-    logs = chosen(mined, TemplateConfig(), DEFAULT_MASKS)
+    logs = chosen(mined, TemplateConfig(), all_masks)
+    carried = None if before is None else carry_over(before, logs)
+    logs = logs if carried is None else carried.logs
     features = features_of(logs.templates, learner.levels)
     step_s = step_seconds or _step(last_ns - first_ns)
-    counted = _counting(choice, logs, features)
-    files = open_logs(counted)
+    files = open_logs(_counting(choice, logs, (*features, Feature(name=NUMBER))))
+    by_series: defaultdict[str, Counter[int]] = defaultdict(Counter)
     readings = add_up(
-        files.iter_batches(),
+        _told_apart(files.iter_batches(), by_series),
         features,
         step_ns=round(step_s * 1e9),
         bridged=window_length,
         paths=files.paths,
     )
     return LearntHistory(
-        logs=logs,
+        logs=LearntLogs(spec=logs, levels=learner.levels, by_series=by_series, carried=carried),
         readings=replace(readings, notes=files.notes),
         step_seconds=step_s,
-        choice=counted,
+        choice=_counting(choice, logs, features),
     )
+
+
+def _told_apart(
+    batches: Iterator[ReadingBatch], by_series: defaultdict[str, Counter[int]]
+) -> Iterator[ReadingBatch]:
+    """Yield readings without their last column, the number of the template; count it by series."""
+    for batch in batches:
+        numbers = batch.values[:, -1].astype(np.int64).tolist()
+        for (key, number), n in Counter(zip(batch.series, numbers, strict=True)).items():
+            by_series[key][number] += n
+        yield replace(batch, values=batch.values[:, :-1])
 
 
 def is_of_logs(
@@ -140,6 +183,34 @@ def open_logs(
 
         return open_topic(source, choice, settings)
     return open_records(source, choice, options, lines_format(settings.input))
+
+
+def templates_before(named: Path | None, target: Path, console: Console) -> LogSpec | None:
+    """Return the templates of an earlier training, whose identities this one keeps.
+
+    Args:
+        named: The bundle that the command line names.
+        target: The bundle that is replaced, if one is there.
+        console: Told of a bundle that cannot be read.
+
+    Raises:
+        BundleError: If the named bundle cannot be read.
+        ConfigError: If the named bundle has no templates.
+    """
+    if named is not None:
+        logs = load_bundle(named).spec.logs
+        if logs is None:
+            raise ConfigError(
+                f"--templates-of {named}: found a bundle of readings, expected one of logs"
+            )
+        return logs
+    if not (target / MODEL_FILE).exists():
+        return None
+    try:
+        return load_bundle(target).spec.logs
+    except BundleError as exc:
+        warn(console, f"its templates do not keep their names: {exc}")
+        return None
 
 
 def of_logs(bundle: Bundle, logs: LogSpec) -> Bundle:

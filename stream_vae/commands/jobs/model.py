@@ -36,6 +36,9 @@ def print_bundle(folder: Path) -> None:
         "training data", f"{bundle.training.rows:,} rows, {bundle.training.series} series"
     )
     table.add_row("data SHA-256", bundle.training.data_sha256)
+    if spec.logs is not None:
+        text = f"{len(spec.logs.templates):,} of {spec.logs.lines:,} lines; see model templates"
+        table.add_row("log templates", text)
     for name, quantiles in spec.calibration.items():
         at = {level: quantiles[round(level * (len(quantiles) - 1))] for level in (0.5, 0.99, 1.0)}
         text = "  ".join(f"q{level:g} {value:.4g}" for level, value in at.items())

@@ -28,7 +28,9 @@ from stream_vae.commands.jobs.log_history import (
     of_logs,
     open_logs,
     read_logs,
+    templates_before,
 )
+from stream_vae.commands.jobs.log_report import log_advice, log_rows
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled, warn
 from stream_vae.commands.jobs.train_report import report_table
@@ -36,6 +38,7 @@ from stream_vae.commands.options import FileOptions
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_rule import refuse_unfit, rules_of
+from stream_vae.core.log_templates import LogSpec
 from stream_vae.core.model_spec import Feature, FeatureKind, ModelSpec
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
@@ -79,6 +82,7 @@ def train_bundle(
     rules: list[str],
     force: bool,
     searching: SearchOptions | None = None,
+    templates_of: Path | None = None,
     options: FileOptions = FileOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Train a model on CSV files, write its bundle and print the report."""
@@ -92,7 +96,14 @@ def train_bundle(
         max_categories=settings.training.max_categories,
         is_events=settings.model.window_length == 1,
     )
-    history = _read(source, choice, settings, options, step_seconds)
+    history = _read(
+        source,
+        choice,
+        settings,
+        options,
+        step_seconds,
+        before=lambda: templates_before(templates_of, bundle, console),
+    )
     readings, choice, logs = history.readings, history.choice, history.logs
     readings = replace(readings, features=_with_rules(readings.features, settings, rules))
     if choice.is_events and step_seconds is None and settings.model.calendar is False:
@@ -130,7 +141,8 @@ def train_bundle(
     if settings.training.injected_faults and not trained.bundle.training.folds:
         trained = replace(trained, bundle=_with_faults(trained.bundle, settings, series, console))
     if logs is not None:
-        trained = replace(trained, bundle=of_logs(trained.bundle, logs))
+        report = log_advice(trained.report, logs)
+        trained = replace(trained, bundle=of_logs(trained.bundle, logs.spec), report=report)
     save_bundle(trained.bundle, bundle)
     features = trained.bundle.spec.features
     console.print(
@@ -143,6 +155,7 @@ def train_bundle(
             declared=choice.declared,
             label=choice.label,
             stride=1 if trained.bundle.spec.has_events else settings.training.stride,
+            more=() if logs is None else log_rows(logs),
         )
     )
     if trained.bundle.training.faults is not None:
@@ -183,8 +196,13 @@ def _read(
     settings: Settings,
     options: FileOptions,
     step_seconds: float | None,
+    *,
+    before: Callable[[], LogSpec | None],
 ) -> LearntHistory:
-    """Return the history: readings as they are, or the counts of lines."""
+    """Return the history: readings as they are, or the counts of lines.
+
+    `before` gives the templates of an earlier training.
+    """
     if is_of_logs(source, options, settings.input):
         return read_logs(
             lambda chosen: open_logs(source, chosen, options, settings),
@@ -192,6 +210,8 @@ def _read(
             lines_format(settings.input),
             step_seconds=step_seconds,
             window_length=settings.model.window_length,
+            masks=settings.training.masks,
+            before=before(),
             now_ns=time.time_ns(),
         )
     if isinstance(source, TopicPeriod):

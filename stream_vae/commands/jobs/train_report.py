@@ -24,6 +24,7 @@ def report_table(
     declared: Collection[str] = (),
     label: str = LABEL,
     stride: int = 1,
+    more: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """Return the closing report of a training.
 
@@ -36,10 +37,12 @@ def report_table(
         declared: Features whose kind the operator gave: no other one is proposed.
         label: Column of the labels.
         stride: Steps between the starts of two training windows.
+        more: Further rows about the input.
     """
     table = Table(title="Training report", show_header=False, title_justify="left")
     for what, text in (
         *(("input", printable(note, 300)) for note in notes),
+        *more,
         *_data_rows(data),
         *_feature_rows(data, features, ignored_columns, declared),
         *_label_rows(report.labels, label),
@@ -173,7 +176,8 @@ def _advice_rows(advice: tuple[Advice, ...]) -> Iterator[tuple[str, str]]:
         of_kind = [one for one in advice if one.kind == kind]
         what = kind.replace("_", " ")
         if len(of_kind) > _LISTED_FEATURES:
-            names = tuple(printable(one.feature) for one in of_kind if one.feature is not None)
+            about_each = (one.feature or one.series for one in of_kind)
+            names = tuple(printable(name) for name in about_each if name is not None)
             yield what, f"{_shortened(names)} ({of_kind[0].text})"
             continue
         for one in of_kind:

@@ -14,6 +14,11 @@ AdviceKind = Literal[
     "trimmed",
     "left_out_of_fused",
     "no_better_than_constant",
+    "one_template",
+    "mostly_rare_templates",
+    "too_many_templates",
+    "no_frequent_template",
+    "mostly_covered_templates",
 ]
 
 
