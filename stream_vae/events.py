@@ -435,8 +435,8 @@ class CellsUnreadable:
     topic: str
     feature: str
     reason: str
-    """As in `stream_vae.wire.rejections.REASONS`, or of a rule: `first_value`, `counter_reset`,
-    `out_of_order`, `beyond_range`."""
+    """As in `stream_vae.wire.rejections.REASONS`, or `replaced`, or of a rule: `first_value`,
+    `counter_reset`, `out_of_order`, `beyond_range`."""
     count: int
     example_partition: int
     example_offset: int

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import CellError
-from stream_vae.inputs.raw_readings import RawReadings
+from stream_vae.inputs.raw_readings import RawReadings, Replaced, replaced_values
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
 
@@ -69,6 +69,10 @@ def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
         times = None if times is None else [times[i] for i in firsts]
     values = np.full((n_readings, n_features), np.nan)
     values[of_point[observed], features[observed]] = found[observed]
+    replaced: Sequence[Replaced] = ()
+    if np.count_nonzero(~np.isnan(values)) < len(observed):
+        cells = of_point[observed] * n_features + features[observed]
+        replaced = replaced_values(cells, points.index[known][observed], feature_names)
     return RawReadings(
         index=rows,
         series=series,
@@ -77,6 +81,7 @@ def merge_points(points: Points, feature_names: Sequence[str]) -> RawReadings:
         cell_errors=_cell_errors(points, known, of_point, feature_names),
         elements=_elements(points, known, of_point),
         ignored=_without_feature(points, known),
+        replaced=replaced,
     )
 
 

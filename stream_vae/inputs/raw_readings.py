@@ -27,8 +27,21 @@ from stream_vae.inputs.series_keys import KeyFormat, RawKey, parse_key, parse_ke
 from stream_vae.inputs.series_places import no_series, places_in_json
 from stream_vae.inputs.timestamps import RawTime, TimestampParser
 
+REPLACED = "replaced"
+"""Reason of a value that is not used since another of its record is of the same feature."""
+
 EVENT_SERIES = "events"
 """Series of event records that name none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """Values of a feature that another one of the same record, series and time replaced."""
+
+    feature: str
+    count: int
+    index: int
+    """Position in the batch of the first record with one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,31 @@ class RawReadings:
     """As in `Decoded`."""
     unknown_fields: tuple[str, ...] = ()
     """As in `Decoded`."""
+    replaced: Sequence[Replaced] = ()
+    """Of points: which were of one cell of a reading."""
+
+
+def replaced_values(
+    cells: NDArray[np.int64], rows: NDArray[np.int64], feature_names: Sequence[str]
+) -> list[Replaced]:
+    """Return the values after which another of the same cell came.
+
+    Args:
+        cells: (n,) reading and feature of each value, as one number.
+        rows: (n,) position of its record.
+        feature_names: F, in the model's order.
+    """
+    backwards = cells[::-1]
+    is_last = np.zeros(len(cells), np.bool_)
+    is_last[np.unique(backwards, return_index=True)[1]] = True
+    lost = np.flatnonzero(~is_last[::-1])
+    features, first, counts = np.unique(
+        cells[lost] % len(feature_names), return_index=True, return_counts=True
+    )
+    return [
+        Replaced(feature=feature_names[f], count=count, index=int(rows[lost[at]]))
+        for f, at, count in zip(features.tolist(), first.tolist(), counts.tolist(), strict=True)
+    ]
 
 
 class _Faults:
@@ -138,7 +176,10 @@ class ReadingBuilder:
             ),
             index=index,
             rejections=errors.rejections(),
-            unreadable=_unreadable(raw, cell_errors, faults.positions) if cell_errors else {},
+            unreadable={
+                **(_unreadable(raw, cell_errors, faults.positions) if cell_errors else {}),
+                **{(one.feature, REPLACED): _of_replaced(one) for one in raw.replaced},
+            },
             n_repeated_hour=parsed.n_repeated,
             n_skipped_hour=parsed.n_skipped,
             ignored=raw.ignored,
@@ -333,6 +374,18 @@ def _reject_empty(raw: RawReadings, faults: _Faults) -> Sequence[CellError]:
         else:
             kept.append(cell)
     return kept
+
+
+def _of_replaced(replaced: Replaced) -> Unreadable:
+    return Unreadable(
+        count=replaced.count,
+        index=replaced.index,
+        detail=(
+            "a later value of the same record, series and time is of this feature, too, and counts "
+            "alone; a label may tell them apart: name it in braces in input.feature_name, or in "
+            "input.series_field"
+        ),
+    )
 
 
 def _unreadable(

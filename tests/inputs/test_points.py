@@ -47,6 +47,19 @@ def test_points_of_one_series_and_time_are_one_reading_in_the_order_of_the_first
     assert [raw.elements(i) for i in range(4)] == [([1, 3], 4), ([2], 4), ([4], 4), ([1], 1)]
 
 
+def test_a_value_that_another_of_its_record_replaces_is_told() -> None:
+    """Control: the same feature of another record, series or time replaces nothing."""
+    points = [(0, "a", 1, 0, 1.0), (0, "b", 1, 0, 2.0), (0, "a", 2, 0, 3.0), (1, "a", 1, 0, 4.0)]
+    assert not merge_points(points_of(points), NAMES).replaced
+    twice = [*points, (1, "a", 1, 0, 5.0), (2, "a", 1, 2, 1.0), (2, "a", 1, 2, 1.0)]
+    raw = merge_points(points_of(twice), NAMES)
+    assert [(one.feature, one.count, one.index) for one in raw.replaced] == [
+        ("flow", 1, 1),
+        ("speed", 1, 2),
+    ]
+    assert raw.values[3, 0] == 5.0
+
+
 def test_points_of_no_feature_are_left_out_and_records_of_no_other_are_ignored() -> None:
     raw = merge_points(
         points_of([(0, "a", 1, -1, 1.0), (1, "a", 1, -1, 1.0), (1, "b", 1, 1, 2.0)]), NAMES
