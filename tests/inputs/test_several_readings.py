@@ -12,6 +12,7 @@ from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import DECODERS, LAYOUTS, build_decoder
+from stream_vae.inputs.log_lines.readers import READERS
 from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
 from tests.inputs.point_lists import PointListDecoder, point_list
 
@@ -40,7 +41,7 @@ GOOD = point_list(["a", NOW_S, 1, 2], ["b", NOW_S, 3, None], ["a", NOW_S + 1, 5,
 
 
 def test_every_format_has_a_decoder() -> None:
-    assert {*LAYOUTS, *DECODERS, "registry"} == set(get_args(InputFormat))
+    assert {*LAYOUTS, *DECODERS, *READERS, "registry"} == set(get_args(InputFormat))
     for name in LAYOUTS:
         build_decoder(numeric_features(["flow"]), ReadingFormat(format=name))
 
