@@ -11,15 +11,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from tests.deploy.debian import debian_tool
+from tests.deploy.test_monitoring import DASHBOARD
 from tests.system.broker import RealKafka, free_ports
 from tests.system.harness import as_records, sine_values
 from tests.system.scene import Scene, await_true, probe
 
 RULES = Path(__file__).parents[2] / "deploy" / "monitoring" / "rules.yaml"
+
+QUERIES: list[str] = DASHBOARD.queries()
 
 # Of Debian's package, which looks for them there; `dpkg -x` does not put them so.
 TEMPLATES = Path("/usr/share/prometheus/alertmanager/default.tmpl")
@@ -73,8 +77,12 @@ def running(*command: str, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stack(folder: Path, metrics_port: int) -> Iterator[Receiver]:
-    """Run both, with our rules; what these wait for is cut to a second."""
+def stack(folder: Path, metrics_port: int) -> Iterator[tuple[Receiver, str]]:
+    """Run both, with our rules; what these wait for is cut to a second.
+
+    Yields:
+        What Alertmanager tells, and where Prometheus answers.
+    """
     prometheus_port, alertmanager_port = free_ports(2)
     receiver = Receiver()
     text = re.sub(r"for: \w+", "for: 1s", RULES.read_text(encoding="utf-8"))
@@ -115,8 +123,27 @@ def stack(folder: Path, metrics_port: int) -> Iterator[Receiver]:
             folder=folder,
         ),
     ):
-        yield receiver
+        yield receiver, f"http://127.0.0.1:{prometheus_port}/api/v1"
     receiver.close()
+
+
+def answered(prometheus: str) -> list[str]:
+    """Return the dashboard's queries that have an answer now; none, and no rule, is refused.
+
+    What has no match, or several where one belongs, is refused by data alone.
+    """
+    rules = httpx.get(f"{prometheus}/rules", timeout=10).json()["data"]["groups"][0]["rules"]
+    assert {rule["name"]: rule["lastError"] for rule in rules if rule["health"] != "ok"} == {}
+    found = []
+    for query in QUERIES:
+        expression = query.replace('detector=~"d"', 'detector=~".*"')
+        answer = httpx.get(f"{prometheus}/query", params={"query": expression}, timeout=10).json()
+        assert answer["status"] == "success", answer
+        if answer["data"]["result"]:
+            found.append(query)
+        else:
+            print("no answer:", query)  # noqa: T201 -- for `-s`
+    return found
 
 
 def test_a_blind_daemon_and_a_broker_that_is_gone_are_told_of_and_when_they_are_mended(
@@ -125,7 +152,7 @@ def test_a_blind_daemon_and_a_broker_that_is_gone_are_told_of_and_when_they_are_
     topic = scene.topics.input
     with scene.daemon(kafka__broker_deadline_s=180.0) as daemon:
         daemon.wait_for("daemon_ready", 60)
-        with stack(tmp_path, daemon.http_port) as receiver:
+        with stack(tmp_path, daemon.http_port) as (receiver, prometheus):
             stranger = json.dumps({"timestamp": 1_700_000_000, "other": 1}).encode()
             own_kafka.produce(topic, [(b"pump", stranger)] * 150)
             await_true(lambda: receiver.has("StreamVaeBlind", "firing"), "blind")
@@ -133,6 +160,7 @@ def test_a_blind_daemon_and_a_broker_that_is_gone_are_told_of_and_when_they_are_
             own_kafka.produce(topic, as_records(sine_values(20, seed=1), "pump"))
             await_true(lambda: receiver.has("StreamVaeBlind", "resolved"), "sees again")
 
+            assert len(answered(prometheus)) > len(QUERIES) / 2, "most panels show something"
             own_kafka.kill()
             await_true(lambda: receiver.has("StreamVaeNotReady", "firing"), "no broker")
             own_kafka.start()
