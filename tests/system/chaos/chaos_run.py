@@ -33,7 +33,7 @@ from tests.system.chaos.schedule import (
     draw_schedule,
 )
 from tests.system.chaos.small_disk import SmallDisk
-from tests.system.chaos.stream import N_PARTITIONS, StreamRecord, build_stream
+from tests.system.chaos.stream import FORMAT, N_PARTITIONS, StreamRecord, build_stream
 from tests.system.harness import DaemonProcess, Topics, make_config
 from tests.system.scene import await_true
 
@@ -50,6 +50,8 @@ _BROKER = {
 }
 
 _DAEMON: dict[str, object] = {
+    "input.records_path": FORMAT.records_path,
+    "input.series_field": FORMAT.series_field,
     "http.enabled": False,
     "logging.level": "info",
     "logging.summary_period_s": 5.0,
@@ -223,6 +225,9 @@ def _run_daemons(
     fleet = Fleet(logs, configs, broken_order=stage.options.broken_order)
     try:
         for name in stage.names:
+            if stage.options.broken_order:
+                # Asked for before there is any input: it is certain to come.
+                fleet.request(name, "commit", "kill-before")
             fleet.release(name)
         operator = Operator(fleet, stage.broker, topics, configs.values())
         player = FaultPlayer(

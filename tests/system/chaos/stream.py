@@ -1,8 +1,9 @@
 """The input of a run: real readings of many series, what is wrong with some, and poison."""
 
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,13 @@ _NULL_SHARE = 0.01
 _NEW_SERIES = 10
 _MOVED_SERIES = 8
 _LONG_GAP_SHARE = 0.0005
+_BATCHED_SHARE = 1 / 3
+_BATCH_READINGS = 4
+_BROKEN_BATCH_SHARE = 0.05
 _LONG_GAP_STEPS = 12  # longer than detect.max_gap: the series warms up again
+
+FORMAT = ReadingFormat(records_path="readings", series_field="series")
+"""Of the records: some are a reading, others hold an array of readings of several series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +56,10 @@ def build_stream(
 ) -> list[list[StreamRecord]]:
     """Return what is fed during each fault: the same for the same arguments.
 
-    Series take turns, a reading each; each fourth sends its reading in two records, some features
-    in each. Some steps are missing, measured twice or come too late,
-    some values are null, some gaps are long; bytes that are no reading stand among them.
+    Series take turns, a reading each; each fourth sends its reading in two parts, some features in
+    each. A third of the series share records: each holds what several of them send, and a few of
+    these hold something that is no reading too. Some steps are missing, measured twice or come too
+    late, some values are null, some gaps are long; bytes that are no reading stand among them.
     A partition that is added gets series of its own.
     """
     n_steps = -(-readings_per_fault * len(schedule) // n_series) + _LONG_GAP_STEPS
@@ -61,7 +69,7 @@ def build_stream(
         for i in range(n_series)
     ]
     poison = _poison(rng)
-    turns = _turns(series, rng)
+    turns = _turns(series, rng, _Batches(np.random.default_rng([seed, 5])))
     moves = np.random.default_rng([seed, 4])
     chunks: list[list[StreamRecord]] = []
     n_partitions = N_PARTITIONS
@@ -100,10 +108,13 @@ class _Series:
             self.partition = partition
         self._values = values
         self._rng = rng
-        self._encoder = ReadingEncoder(numeric_features(recording.features), ReadingFormat())
+        self._encoder = ReadingEncoder(
+            numeric_features(recording.features), replace(FORMAT, records_path="")
+        )
         self._step = 0
         self._gap = 0
         self._n_parts = 2 if zlib.crc32(name.encode()) // N_PARTITIONS % 4 == 0 else 1
+        self.is_batched = zlib.crc32(name.encode()[::-1]) % 1000 < 1000 * _BATCHED_SHARE
 
     def next_records(self) -> list[StreamRecord]:
         """Return what arrives at the next step: mostly one reading."""
@@ -143,11 +154,48 @@ class _Series:
         )
 
 
-def _turns(series: Sequence[_Series], rng: np.random.Generator) -> Iterator[list[StreamRecord]]:
+class _Batches:
+    """Puts readings of several series into one record, partition by partition."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._waiting: defaultdict[int, list[bytes]] = defaultdict(list)
+        self._n = 0
+
+    def add(self, records: Sequence[StreamRecord]) -> list[StreamRecord]:
+        """Return the records that are full with these."""
+        full = []
+        for record in records:
+            waiting = self._waiting[record.partition]
+            waiting.append(record.value)
+            if len(waiting) >= _BATCH_READINGS:
+                full.append(self._record(record.partition))
+        return full
+
+    def take_rest(self) -> list[StreamRecord]:
+        """Return what waits."""
+        return [self._record(partition) for partition in sorted(self._waiting)]
+
+    def _record(self, partition: int) -> StreamRecord:
+        elements = self._waiting.pop(partition)
+        self._n += 1
+        is_broken = bool(self._rng.random() < _BROKEN_BATCH_SHARE)
+        if is_broken:
+            elements.insert(int(self._rng.integers(len(elements) + 1)), b'["no reading"]')
+        value = b'{"readings": [%s], "n": %d}' % (b", ".join(elements), self._n)
+        key = b"gateway-%d" % partition
+        return StreamRecord(partition=partition, key=key, value=value, is_poison=is_broken)
+
+
+def _turns(
+    series: Sequence[_Series], rng: np.random.Generator, batches: _Batches
+) -> Iterator[list[StreamRecord]]:
     """Give each series its turn, in an order that changes, for ever."""
     while True:
         for i in rng.permutation(len(series)).tolist():
-            yield series[i].next_records()
+            records = series[i].next_records()
+            yield batches.add(records) if series[i].is_batched else records
+        yield batches.take_rest()
 
 
 def _poison(rng: np.random.Generator) -> Iterator[StreamRecord]:

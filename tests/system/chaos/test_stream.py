@@ -1,7 +1,9 @@
 """What a run is fed: the same for the same seed, with everything in it that can go wrong."""
 
+import json
 from collections import Counter
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,15 @@ import pytest
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.formats import build_decoder
-from stream_vae.inputs.reading_format import ReadingFormat
 from tests.system.chaos.recording import Recording
 from tests.system.chaos.schedule import Kind, draw_schedule
-from tests.system.chaos.stream import BURST_RECORDS, N_PARTITIONS, StreamRecord, build_stream
+from tests.system.chaos.stream import (
+    BURST_RECORDS,
+    FORMAT,
+    N_PARTITIONS,
+    StreamRecord,
+    build_stream,
+)
 from tests.system.harness import START_NS
 
 N_FAULTS = len(Kind)
@@ -29,12 +36,12 @@ def small_recording() -> Recording:
     )
 
 
-def stream(seed: int, n_faults: int = N_FAULTS) -> list[list[StreamRecord]]:
+def stream(seed: int, n_faults: int = N_FAULTS, n_series: int = 10) -> list[list[StreamRecord]]:
     return build_stream(
         small_recording(),
         draw_schedule(seed, n_faults, 3),
         seed=seed,
-        n_series=10,
+        n_series=n_series,
         readings_per_fault=100,
     )
 
@@ -61,7 +68,7 @@ def test_each_poison_record_is_rejected(feature: str) -> None:
         values=[r.value for r in poison],
         headers=lambda _: [],
     )
-    decoder = build_decoder(numeric_features([feature]), ReadingFormat())
+    decoder = build_decoder(numeric_features([feature]), FORMAT)
 
     assert len(decoder.decode(batch, START_NS).rejections) == n
 
@@ -75,10 +82,30 @@ def test_no_two_poison_records_are_alike_and_a_burst_is_many() -> None:
     assert sum(r.is_poison for r in chunks[burst]) >= BURST_RECORDS
 
 
+def readings(record: StreamRecord) -> list[dict[str, Any]]:
+    """Return the readings that a record holds."""
+    content = json.loads(record.value)
+    return [each for each in content.get("readings", [content]) if isinstance(each, dict)]
+
+
 def test_a_series_stays_in_its_partition() -> None:
-    places = {(r.key, r.partition) for r in chain.from_iterable(stream(1)) if not r.is_poison}
+    records = [r for r in chain.from_iterable(stream(1)) if b"series-" in r.value]
+    places = {(each["series"], r.partition) for r in records for each in readings(r)}
 
     assert len(places) == 10
+
+
+def test_some_records_hold_readings_of_several_series_and_some_of_these_a_broken_one() -> None:
+    """Control: others are one reading; parts of readings are among both."""
+    records = [*chain.from_iterable(stream(1, n_series=40))]
+    shared = [r for r in records if b'"readings"' in r.value]
+    alone = [r for r in records if b"series-" in r.value and b'"readings"' not in r.value]
+
+    assert max(len({each["series"] for each in readings(r)}) for r in shared) > 1
+    assert any(r.is_poison for r in shared)
+    assert not all(r.is_poison for r in shared)
+    for records in (shared, alone):
+        assert len({len(each) for r in records for each in readings(r)}) > 1
 
 
 def test_an_added_partition_gets_series_of_its_own_and_some_series_move() -> None:
@@ -91,5 +118,6 @@ def test_an_added_partition_gets_series_of_its_own_and_some_series_move() -> Non
     for n, at in enumerate(added, start=N_PARTITIONS):
         first = min(i for i, chunk in enumerate(chunks) if any(r.partition == n for r in chunk))
         assert first == at
-    places = Counter(key for key, _ in {(r.key, r.partition) for c in chunks for r in c})
-    assert max(places.values()) > 1
+    records = [r for chunk in chunks for r in chunk if b"series-" in r.value]
+    places = {(each["series"], r.partition) for r in records for each in readings(r)}
+    assert max(Counter(series for series, _ in places).values()) > 1
