@@ -23,13 +23,13 @@ from stream_vae.inputs.points import Points, merge_points
 from stream_vae.inputs.raw_readings import RawReadings
 from stream_vae.inputs.reading_format import ReadingFormat, cell_format
 from stream_vae.inputs.record_layout import Elements, RecordLayout, ValueField, split_path
+from stream_vae.inputs.remembered import Remembered
 from stream_vae.inputs.templates import TextTemplate
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _Scalar = float | str | bool | None
 _NONE = -1
 _MOST_NAMES = 50
-_MOST_TABLES = 10_000
 
 
 class JsonPointParser:
@@ -64,7 +64,7 @@ class JsonPointParser:
         field_names = [f"{fmt.value_field} of {sent[name]}" for name in self._names]
         self._cells = FeatureCells(features, field_names, cell_format(fmt))
         self._elements = JsonElementParser(self._layout, fmt.max_record_bytes)
-        self._tables: dict[tuple[Any, ...], dict[str, int]] = {}
+        self._tables = Remembered[tuple[Any, ...], dict[str, int]]()
 
     def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
         """Return the readings of the valid elements; add the errors of the others to `errors`."""
@@ -143,9 +143,10 @@ class JsonPointParser:
             field = self._field_of(key, name)
             if field is not None:
                 table[field] = feature
-        if len(self._tables) >= _MOST_TABLES:
-            self._tables.clear()
-        self._tables[key] = table
+        # As keys, 1 and True are the same.
+        if all(part is None or type(part) is str for part in key):
+            lengths = map(len, (*filter(None, key), *table))
+            self._tables.keep(key, table, n_characters=sum(lengths))
         return table
 
     def _field_of(self, key: tuple[Any, ...], name: str) -> str | None:

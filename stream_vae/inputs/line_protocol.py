@@ -22,6 +22,7 @@ from stream_vae.inputs.feature_cells import FeatureCells
 from stream_vae.inputs.points import Points, merge_points
 from stream_vae.inputs.raw_readings import RawReadings
 from stream_vae.inputs.reading_format import ReadingFormat, cell_format
+from stream_vae.inputs.remembered import Remembered
 from stream_vae.inputs.series_places import no_series
 from stream_vae.inputs.templates import TextTemplate
 
@@ -42,7 +43,7 @@ _TRUTH = {
 _UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _KNOWN = re.compile(r"name|field|tags\..+")
 _EXPECTED = "a name, tags, a blank, fields and a time"
-_MOST_HEADS = 100_000
+_LONGEST_FIELD, _MOST_FIELDS = 1000, 10_000  # remembered of a head
 _MOST_NAMES = 50
 
 
@@ -90,7 +91,7 @@ class LineProtocolParser:
                 "s, ms, us or ns, the precision of its times"
             )
         self._max_bytes = fmt.max_record_bytes
-        self._heads: dict[str, _Head] = {}
+        self._heads = Remembered[str, _Head]()
 
     def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
         """Return the readings of the valid lines; add the errors of the others to `errors`."""
@@ -163,16 +164,16 @@ class LineProtocolParser:
         if self._series is not None:
             series = self._series.fill(tuple(labels.get(part) for part in self._series.fields))
             series = series or no_series(self._series_field, [*labels])
-        if len(self._heads) >= _MOST_HEADS:
-            self._heads.clear()
-        head = self._heads[text] = _Head(series, {}, labels)
+        head = _Head(series, {}, labels)
+        self._heads.keep(text, head, n_characters=len(text))
         return head
 
     def _place(self, head: _Head, field: str) -> int:
         name = self._name(head, field)
         feature = -1 if name is None else self._feature_of.get(name, -1)
-        if len(head.features) < _MOST_HEADS:
+        if len(field) <= _LONGEST_FIELD and len(head.features) < _MOST_FIELDS:
             head.features[field] = feature
+            self._heads.add(len(field))
         return feature
 
     def _name(self, head: _Head, field: str) -> str | None:

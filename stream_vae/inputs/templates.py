@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.remembered import Remembered
 
 _PART = re.compile(r"\{([^{}]+)\}")
-_MOST_REMEMBERED = 100_000
 
 
 class TextTemplate:
@@ -33,7 +33,7 @@ class TextTemplate:
             )
         self.fields = tuple(pieces[1::2])
         self._literals = pieces[::2]
-        self._filled: dict[Sequence[object], str | None] = {}
+        self._filled = Remembered[Sequence[object], str]()
 
     @property
     def is_one_field(self) -> bool:
@@ -65,10 +65,9 @@ class TextTemplate:
         except (KeyError, TypeError):
             pass
         text = _joined(self._literals, parts)
-        if text is not None:
-            if len(self._filled) >= _MOST_REMEMBERED:
-                self._filled.clear()
-            self._filled[parts] = text
+        # As keys, 1 and True are the same.
+        if text is not None and all(type(part) is str for part in parts):
+            self._filled.keep(parts, text, n_characters=2 * len(text))
         return text
 
 

@@ -24,7 +24,7 @@ from tests.fuzz.layouts import LAYOUTS
 from tests.fuzz.mutators import KINDS, forget_templates
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
 
-_WARM_POLLS = 700
+_WARM_POLLS = 60 * len(LAYOUTS)
 _LOOK_EVERY = 100  # polls
 _MOST_GROWTH = 1.05
 _OTHERS = ("warming up", "unscorable", "waiting", "late", "ignored")

@@ -8,6 +8,7 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.errors import ConfigError, DecodeError
 from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.remembered import Remembered
 from stream_vae.inputs.series_places import no_series
 
 Labels = Mapping[str, str]
@@ -16,7 +17,6 @@ _LABEL = re.compile(r"\{([^{}]*)\}")
 _QUANTILE = re.compile(r"\.p([0-9]{1,2}(?:\.[0-9]+)?|100)$")
 _KNOWN = re.compile(r"name|unit|scope\.name|(?:resource|attributes)\..+")
 _EXPECTED = "name, unit, scope.name, resource.KEY or attributes.KEY"
-_MOST_LACKING = 1000
 MAX_UNUSED = 10
 """Most names that are told of a record that has none of the model's."""
 
@@ -63,7 +63,7 @@ class PointNames:
             field = f"{{{field}}}"
         self._series = None if field is None else name_parts("input.series_field", field)
         self._series_field = fmt.series_field or ""
-        self._lacking: dict[tuple[str, ...], DecodeError] = {}
+        self._lacking = Remembered[tuple[str, ...], DecodeError]()
 
     def feature(self, metric: MetricNames, attributes: Labels) -> str:
         """Return the name of a point's feature, without what it is of a histogram.
@@ -95,9 +95,8 @@ class PointNames:
         )
         error = self._lacking.get(there)
         if error is None:
-            if len(self._lacking) >= _MOST_LACKING:
-                self._lacking.clear()
-            error = self._lacking[there] = no_series(self._series_field, there)
+            error = no_series(self._series_field, there)
+            self._lacking.keep(there, error, n_characters=sum(map(len, there)))
         return error
 
 
