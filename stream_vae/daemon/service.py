@@ -37,6 +37,9 @@ from stream_vae.settings import LoadedSettings
 
 EXIT_FAILED = 1
 _LAST_WORD_S = 1.0
+# To load a model; and brokers are waited for up to thrice: for topics, changelog and producer.
+_LOADING_S = 900.0
+_BROKER_WAITS = 3
 # Kafka's clients use at least one per broker; many systems limit a process to 1,024 by default, and
 # allow it to raise the limit.
 _MOST_FILE_HANDLES = 65_536
@@ -211,9 +214,12 @@ class Service:
         self._events.record(DaemonStopped(reason=reason, duration_s=duration_s))
 
     def _liveness(self) -> Health:
-        if self._loop is None:
-            return Health(is_ok=True, reason="starting")
-        return self._loop.liveness()
+        if self._loop is not None:
+            return self._loop.liveness()
+        took_s = self._clock.monotonic() - self._began_at
+        limit_s = _LOADING_S + _BROKER_WAITS * self._loaded.settings.kafka.broker_deadline_s
+        reason = f"starting for {took_s:.0f} s, expected at most {limit_s:.0f} s"
+        return Health(is_ok=took_s <= limit_s, reason=reason)
 
     def _readiness(self) -> Health:
         if self._loop is None:

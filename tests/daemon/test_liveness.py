@@ -6,14 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import structlog
 from numpy.typing import NDArray
 
 from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.daemon import scoring_worker
 from stream_vae.daemon.scoring_worker import ScoringWorker
+from stream_vae.daemon.service import Service
 from stream_vae.daemon.work_queue import Work
 from stream_vae.edges.http.config import HttpConfig
+from stream_vae.settings import load_settings
 from tests.conftest import MeanSquareScorer
 from tests.limits import slowness
 from tests.memory_kafka.clock import ManualClock
@@ -131,6 +134,18 @@ def test_a_worker_and_a_loop_that_hang_are_found_out_in_turn(
     stop.set()
     loop.join(10)
     one.stop()
+
+
+def test_a_start_that_never_ends_is_found_out() -> None:
+    """Such as one that waits for a device; brokers have a deadline of their own."""
+    service = Service(load_settings(None, environ={}), structlog.get_logger(), lambda _: None)
+    assert service._liveness().is_ok, "control"
+    service._began_at -= 3600.0
+    assert not service._liveness().is_ok
+    assert service._status()["live"] == {
+        "status": "failed",
+        "reason": "starting for 3600 s, expected at most 1800 s",
+    }
 
 
 def turn_until(stop: threading.Event, one: Instance) -> None:

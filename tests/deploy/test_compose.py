@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from stream_vae.settings import load_settings
+from tests.deploy.debian import ToolMissingError, debian_tool
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.test_dockerfile import environment, last
 from tests.deploy.test_kustomize import options_of
@@ -110,6 +111,32 @@ def test_the_configuration_fits_the_stack() -> None:
     assert "stream-vae" in job["job_name"], "the rules look for such a job"
     seconds = float(services["daemon"]["stop_grace_period"].removesuffix("0s").replace("1m", "60"))
     assert seconds > settings.shutdown_deadline_s
+
+
+@pytest.mark.parametrize(
+    ("program", "package", "arguments"),
+    [
+        ("promtool", "prometheus", ("check", "config", "--syntax-only", "prometheus.yaml")),
+        ("amtool", "prometheus-alertmanager", ("check-config", "alertmanager.yaml")),
+    ],
+)
+def test_their_own_tools_take_their_configurations(
+    program: str, package: str, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Control: not with a key that is misspelt."""
+    try:
+        tool = debian_tool(program, package)
+    except ToolMissingError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+    text = (COMPOSE / arguments[-1]).read_text(encoding="utf-8")
+    for content, is_right in ((text, True), (text + "\nreceiver: x\n", False)):
+        (tmp_path / arguments[-1]).write_text(content, encoding="utf-8")
+        done = subprocess.run(
+            [str(tool), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode == 0) is is_right, done.stdout + done.stderr
 
 
 def test_the_data_are_real_and_nothing_of_them_is_both_learnt_and_played(
