@@ -24,6 +24,7 @@ from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.events import ReadingsJudged
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.raw_readings import REPLACED
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scoring import WindowScorer
@@ -352,7 +353,7 @@ def _check_accounts(poll: Poll, decoded: Decoded) -> None:
     assert not set(decoded.ignored) & (accepted | set(rejected))
     assert len(set(rejected)) == len(rejected)
     assert all(found.count > 0 for found in decoded.unreadable.values())
-    assert {reason for _, reason in decoded.unreadable} <= set(REASONS)
+    assert {reason for _, reason in decoded.unreadable} <= {*REASONS, REPLACED}
     assert rejected == sorted(rejected)
     assert (np.diff(decoded.index) >= 0).all()
     readings = decoded.readings
