@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.feature_rule import FeatureRule, parse_rule
+from stream_vae.core.feature_rule import parse_rule
 from stream_vae.core.incidents import SeriesIncidents
+from stream_vae.core.log_templates import LogSpec
+from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesName
@@ -44,6 +46,11 @@ class Stream:
     """(N,) record of each reading."""
     readings: ReadingBatch
 
+    def of_counts(self) -> "Stream":
+        """Return the same, of what lines of logs give."""
+        counts = np.rint(np.abs(np.nan_to_num(self.readings.values)))
+        return replace(self, readings=replace(self.readings, values=counts))
+
     def poll(self, begin: int, end: int) -> tuple[RecordBatch, ReadingBatch, NDArray[np.int64]]:
         """Return the records from `begin` to `end`, their readings, and the record of each."""
         end = min(end, len(self.times))
@@ -61,6 +68,9 @@ class Stream:
         )
         return records, self.readings.take(at), self.index[at] - begin
 
+
+PLAIN = ("", "", "")
+LOGS = LogSpec(templates=(), masks=(), lines=0)
 
 Row = tuple[float, int, int, list[float]]
 """Place in the input in steps, series (-1: no reading), event time, values."""
@@ -151,8 +161,12 @@ class Line:
             self.decide(self.assemble(at, until, replayed=replayed), until, replayed=replayed)
 
 
-def rule_of(text: str) -> FeatureRule | None:
-    return parse_rule(text) if text else None
+def ruled(rules: tuple[str, ...]) -> ModelSpec:
+    """Return a model whose features have these rules, "" for none."""
+    plain = make_spec()
+    pairs = zip(plain.features, rules, strict=True)
+    features = tuple(replace(one, rule=parse_rule(text) if text else None) for one, text in pairs)
+    return replace(plain, features=features)
 
 
 def through_bytes(
@@ -193,7 +207,8 @@ def state_of(pipeline: Pipeline) -> dict[SeriesName, object]:
         st.sampled_from([0.3, 1.0, 2.5]),
         st.integers(0, 3),
     ),
-    rules=st.sampled_from([("", "", ""), ("difference", "hold:3", "scale:0.5,rate,hold:5")]),
+    rules=st.sampled_from([PLAIN, ("difference", "hold:3", "scale:0.5,rate,hold:5")]),
+    adds_up=st.booleans(),
 )
 def test_steps_of_parts_are_judged_alike_however_polled_and_after_a_restart(
     make_pipeline: MakePipeline,
@@ -204,12 +219,12 @@ def test_steps_of_parts_are_judged_alike_however_polled_and_after_a_restart(
     polls: list[int],
     assembly: AssemblyConfig,
     rules: tuple[str, ...],
+    adds_up: bool,
 ) -> None:
     """Each series is saved at an offset of its own, while the next poll is in flight already."""
     stream = make_stream(seed)
-    plain = make_spec()
-    ruled = zip(plain.features, map(rule_of, rules), strict=True)
-    spec = replace(plain, features=tuple(replace(one, rule=rule) for one, rule in ruled))
+    stream = stream.of_counts() if adds_up else stream
+    spec = replace(make_spec(), logs=LOGS) if adds_up else ruled(rules)
     n = len(stream.times)
     until = round(until_at * n)
     checkpoint = round(checkpoint_at * until)
