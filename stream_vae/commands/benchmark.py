@@ -12,7 +12,8 @@ def benchmark(
         list[str],
         typer.Argument(
             help="smd, asd, skab, nab, ecg5000, smap-msl, adbench, digits, tsb-ad-m (machines of "
-            "smd under the rule of TSB-AD-M) or loghub (templates of log lines).",
+            "smd under the rule of TSB-AD-M), hdfs (sessions of log events), bgl (log lines in "
+            "time buckets) or loghub (templates of log lines).",
             metavar="NAME...",
         ),
     ],
@@ -20,7 +21,7 @@ def benchmark(
         Path | None,
         typer.Option(
             help="Folder with the set in its published layout, or with the folders smd, asd, skab, "
-            "nab, ecg5000, smap_msl, adbench_tabular, loghub_2k; digits needs none."
+            "nab, ecg5000, smap_msl, adbench_tabular, hdfs, loghub_2k; digits needs none."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How often to train, each anew.")] = 1,

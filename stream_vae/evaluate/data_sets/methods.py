@@ -53,6 +53,10 @@ def all_scores(
     """Train the model and the baselines on a task and yield what each says of its windows."""
     yield from model_scores(task, seed=seed, now=now, on_batch=on_batch)
     yield from baseline_scores(task, seed=seed, with_deterministic=with_deterministic)
+    for one in task.others if with_deterministic else ():
+        yield MethodScores(
+            method=one.method, score=one.score, test=one.test, reference=one.reference
+        )
 
 
 def model_scores(

@@ -20,7 +20,6 @@ from stream_vae.evaluate.data_sets.task import Task
 from stream_vae.evaluate.metrics import average_precision, best_f1, roc_auc
 from stream_vae.evaluate.vus import vus_pr
 
-_QUANTILE = 0.99
 _NAB_CUTS = 400
 _LOG_ODDS = "supervised"
 """The score whose cut, even odds, is its own."""
@@ -56,14 +55,14 @@ def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
     """Return a method's figures on one task."""
     judged = slice(task.judged_from, None)
     labels = task.is_anomalous[judged]
-    scores, metrics = found.test, _ranking(labels, found.test[judged], task.vus_buffer)
+    scores, metrics = found.test, _ranking(labels, found.test[judged], task)
     is_detected = None
     if task.detect is not None:
         made = detected(task, found, task.detect)
         scores, is_detected = made.value, made.opened
     elif found.reference is not None:
         is_detected = scores >= _cut(task, found.score, found.reference)
-        metrics |= at_cut(labels, is_detected[judged])
+        metrics |= at_cut(labels, is_detected[judged], task.settings.prevalence)
     return Result(
         row=BenchmarkRow(
             data=data,
@@ -80,17 +79,25 @@ def measured(data: str, task: Task, found: MethodScores, seed: int) -> Result:
     )
 
 
-def at_cut(is_anomalous: NDArray[np.bool_], is_detected: NDArray[np.bool_]) -> dict[str, float]:
+def at_cut(
+    is_anomalous: NDArray[np.bool_],
+    is_detected: NDArray[np.bool_],
+    prevalence: float | None = None,
+) -> dict[str, float]:
     """Return accuracy, precision, recall, F1, and false and missed alarms, all as fractions.
 
     False alarms (`far`) are of the normal rows, missed ones (`mar`) of the anomalous rows. Without
-    an anomalous row recall, F1 and missed alarms are left out, and so on.
+    an anomalous row recall, F1 and missed alarms are left out, and so on. With a prevalence, normal
+    rows count as many times as gives anomalous ones that share.
     """
     hits = int((is_anomalous & is_detected).sum())
-    false, missed = int(is_detected.sum()) - hits, int(is_anomalous.sum()) - hits
-    normal = len(is_anomalous) - hits - missed
+    missed = int(is_anomalous.sum()) - hits
+    weight, normal = 1.0, float(len(is_anomalous) - hits - missed)
+    if prevalence is not None and normal:
+        weight = (1 - prevalence) / prevalence * (hits + missed) / normal
+    false, normal = weight * (int(is_detected.sum()) - hits), weight * normal
     shares = {
-        "accuracy": (hits + normal - false, len(is_anomalous)),
+        "accuracy": (hits + normal - false, hits + missed + normal),
         "precision": (hits, hits + false),
         "recall": (hits, hits + missed),
         "f1": (2 * hits, 2 * hits + false + missed),
@@ -161,7 +168,7 @@ def _cut(task: Task, score: str, reference: NDArray[np.float64]) -> float:
     if score == _LOG_ODDS:
         return 0.0
     if task.settings.cut == "held_out":
-        middle, high = np.quantile(reference, (0.5, _QUANTILE))
+        middle, high = np.quantile(reference, (0.5, task.settings.cut_quantile))
         return float(middle + task.settings.cut_factor * (high - middle))
     if task.settings.cut == "training_labels" and task.history_labels is not None:
         return best_f1(task.history_labels, reference)[1]
@@ -169,16 +176,18 @@ def _cut(task: Task, score: str, reference: NDArray[np.float64]) -> float:
 
 
 def _ranking(
-    labels: NDArray[np.bool_], scores: NDArray[np.float64], vus_buffer: int | None
+    labels: NDArray[np.bool_], scores: NDArray[np.float64], task: Task
 ) -> dict[str, float]:
     """Return the figures that need no cut; none where all rows are alike."""
     if labels.all() or not labels.any():
         return {}
+    if task.settings.prevalence is not None:  # on which the others depend
+        return {"roc_auc": roc_auc(labels, scores)}
     measures: dict[str, Callable[[NDArray[np.bool_], NDArray[np.float64]], float]] = {
         "average_precision": average_precision,
         "roc_auc": roc_auc,
         "best_f1": lambda is_anomalous, values: best_f1(is_anomalous, values)[0],
     }
-    if vus_buffer is not None:
-        measures["vus_pr"] = partial(vus_pr, max_buffer=vus_buffer)
+    if task.vus_buffer is not None:
+        measures["vus_pr"] = partial(vus_pr, max_buffer=task.vus_buffer)
     return {name: measure(labels, scores) for name, measure in measures.items()}

@@ -16,7 +16,7 @@ HELD_OUT = 0.2
 """Share of the training windows, at their end, that no detector is fitted to."""
 
 Cut = Literal["held_out", "two_groups", "training_labels"]
-"""How a score is cut without a look at test labels: at the 99 % quantile of held-out normal
+"""How a score is cut without a look at test labels: at a high quantile of held-out normal
 windows; where the training scores fall into two groups (Otsu 1979); or at the best F1 on the
 training labels."""
 
@@ -49,6 +49,22 @@ class TaskSettings:
     cut: Cut = "held_out"
     cut_factor: float = 1.0
     """The cut lies this many times as far above the median of held-out scores as their quantile."""
+    cut_quantile: float = 0.99
+    """Of held-out scores."""
+    prevalence: float | None = None
+    """Share of anomalies at which precision and F1 are told; None: that of the test windows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherScores:
+    """What a method that does not see windows says of the same windows."""
+
+    method: str
+    score: str
+    test: NDArray[np.float64]
+    """(B,) of the test windows; higher = more anomalous."""
+    reference: NDArray[np.float64]
+    """(W,) of training windows that it was not fitted to; they set the cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +91,8 @@ class Task:
     """Of the detector that makes the cut; None where `settings.cut` does."""
     vus_buffer: int | None = None
     """Longest buffer of VUS-PR, rows; None where the data set is not judged by it."""
+    others: tuple[OtherScores, ...] = ()
+    """Baselines of this data set alone; they draw nothing."""
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -152,6 +170,7 @@ def sequence_task(  # noqa: PLR0913 - both parts, labels and their meaning
     is_anomalous: NDArray[np.bool_],
     settings: TaskSettings,
     train_labels: NDArray[np.bool_] | None = None,
+    others: tuple[OtherScores, ...] = (),
 ) -> Task:
     """Return the task of judging sequences or records, each a window of its own.
 
@@ -165,6 +184,7 @@ def sequence_task(  # noqa: PLR0913 - both parts, labels and their meaning
         is_anomalous: (B,)
         settings: With the window length T.
         train_labels: (W,), where the task gives them.
+        others: Baselines of the data set's own.
     """
     W, T, F = train.shape
     stride = T if T == 1 else T + 1
@@ -188,6 +208,7 @@ def sequence_task(  # noqa: PLR0913 - both parts, labels and their meaning
         history_labels=train_labels,
         step_seconds=_STEP_NS / 1e9,
         settings=settings,
+        others=others,
     )
 
 

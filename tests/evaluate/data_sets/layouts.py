@@ -145,6 +145,28 @@ def adbench() -> dict[str, bytes]:
     return {"1_mine.npz": file.getvalue()}
 
 
+def hdfs() -> dict[str, bytes]:
+    """Return sessions of three events; an anomalous one has an unknown event for the last."""
+    normal = ["a b b c", "b a b c", "b a c c", "a b c"]
+    rows = [*(f"{normal[0]},0" for _ in range(10)), *("a b b x,1" for _ in range(10))]
+    return {
+        "hdfs_train": "\n".join(normal[i % 4] for i in range(60)).encode(),
+        "robust_log_valid.csv": "\n".join(["Sequence,label", *rows]).encode(),
+    }
+
+
+def bgl() -> dict[str, bytes]:
+    """Return two lines in each of sixty buckets, but for one that has none and two with alerts."""
+    rows = ["Label,Timestamp,Level,Content"]
+    for bucket in range(60):
+        time = bucket * 21_600
+        if bucket in (7, 40, 50):
+            rows += [f"KERN,{time + i},FATAL,kernel panic on node {i}" for i in range(9)]
+        elif bucket != 45:
+            rows += [f"-,{time},INFO,cache error {bucket} corrected", f"-,{time + 9},INFO,ready"]
+    return {"BGL/BGL_2k.log_structured.csv": "\n".join(rows).encode()}
+
+
 LAYOUTS: dict[str, Callable[[], dict[str, bytes]]] = {
     "smd": servers,
     "asd": servers,
@@ -155,6 +177,8 @@ LAYOUTS: dict[str, Callable[[], dict[str, bytes]]] = {
     "smap-msl": smap_msl,
     "adbench": adbench,
     "digits": dict,
+    "hdfs": hdfs,
+    "bgl": bgl,
 }
 
 

@@ -10,8 +10,10 @@ import pytest
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.evaluate.data_sets import (
     adbench,
+    bgl,
     digits,
     ecg5000,
+    hdfs,
     nab,
     servers,
     skab,
@@ -41,6 +43,8 @@ LOADERS: dict[str, tuple[Loader, TaskSettings]] = {
     "smap-msl": (smap_msl.load_smap_msl, tiny(smap_msl.SETTINGS)),
     "adbench": (adbench.load_adbench, tiny(adbench.SETTINGS, 1)),
     "digits": (digits.load_digits, tiny(digits.SETTINGS, 8)),
+    "hdfs": (hdfs.load_hdfs, tiny(hdfs.SETTINGS, 1)),
+    "bgl": (bgl.load_bgl, tiny(bgl.SETTINGS, 1)),
 }
 
 
@@ -111,6 +115,9 @@ def test_an_empty_folder_is_refused_with_the_layout(name: str) -> None:
         ("smap-msl", "train/X-1.npy", b"nothing", "not an array"),
         ("smap-msl", "labeled_anomalies_mine.csv", b"chan\nX-1\n", "anomaly_sequences"),
         ("adbench", "1_mine.npz", b"nothing", "X and y"),
+        ("hdfs", "robust_log_valid.csv", b"Sequence,label\n5 22,0\n5 22\n", "line 3: found '5 22'"),
+        ("hdfs", "hdfs_train", b"\n", "a session a line"),
+        ("bgl", "BGL/BGL_2k.log_structured.csv", b"Label,Content\n-,x\n", "columns Label, Time"),
     ],
 )
 def test_a_damaged_file_is_named(name: str, file: str, content: bytes, says: str) -> None:
@@ -169,6 +176,30 @@ def test_figures_at_a_cut_by_hand() -> None:
         }
     )
     assert "recall" not in at_cut(np.zeros(5, np.bool_), found)
+
+
+def test_figures_at_another_prevalence_are_those_of_normal_rows_repeated() -> None:
+    labels, found = np.array([1, 1, 0, 0, 0]) > 0, np.array([1, 0, 1, 0, 0]) > 0
+    often = np.repeat(np.arange(5), [1, 1, 6, 6, 6])
+    assert at_cut(labels, found, 0.1) == pytest.approx(at_cut(labels[often], found[often]))
+
+
+def test_sessions_are_counted_by_the_events_of_training_and_one_column_for_all_others() -> None:
+    (task,) = tasks_of("hdfs")
+    assert task.test.values.shape == (20, 1, 4)
+    assert np.expm1(task.test.values[0, 0]).tolist() == pytest.approx([1, 2, 1, 0])
+    assert np.expm1(task.test.values[-1, 0]).tolist() == pytest.approx([1, 2, 0, 1])
+    chain = {one.score: one for one in task.others}
+    assert chain["largest"].test[-1] > chain["largest"].test[0]
+    assert len(chain["mean"].reference) == 12  # a fifth
+
+
+def test_a_bucket_counts_its_lines_and_those_with_alerts_are_not_learnt_from() -> None:
+    (task,) = tasks_of("bgl")
+    assert task.is_anomalous.sum() == 2
+    assert len(task.history) == 29  # one of thirty has an alert
+    lines = np.expm1(task.test.values[:, 0, -1])
+    assert sorted(np.rint(lines)) == [0, *[2] * 27, 9, 9]
 
 
 def test_what_draws_nothing_is_run_once_and_the_rest_for_each_seed() -> None:
