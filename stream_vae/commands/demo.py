@@ -10,6 +10,10 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="Folder for alerts, scores, picture, bundle and log.")
     ] = Path("stream-vae-demo"),
+    logs: Annotated[
+        bool,
+        typer.Option("--logs", help="Lines of a log instead of readings; takes three minutes."),
+    ] = False,
 ) -> None:
     """Run the whole job on an embedded broker and real data, in half a minute.
 
@@ -19,8 +23,21 @@ def demo(
     and consumes the alerts as any consumer would. The broker is librdkafka's mock cluster, which is
     not Kafka: it proves nothing about delivery.
 
+    With --logs the data is made as you watch: three instances of a service, Kafka clients with
+    the debug log of librdkafka on, work on a broker of their own. A minute of their lines trains a
+    model. Then their broker is slowed, taken down, and brought back, while the daemon reads the
+    lines from another broker and tells which lines are missing, too many, or were never seen. The
+    closing table holds what was found against what was done.
+
     Example: stream-vae demo --out /tmp/demo
+
+    Example: stream-vae demo --logs --out /tmp/demo-logs
     """
+    if logs:
+        from stream_vae.commands.jobs.log_demo import run_log_demo
+
+        run_log_demo(out)
+        return
     from stream_vae.commands.jobs.demo import run_demo
 
     run_demo(out)

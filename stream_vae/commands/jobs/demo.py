@@ -1,6 +1,5 @@
 """The whole job, once, on an embedded broker and real data."""
 
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -8,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from river.datasets import WaterFlow
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
+from stream_vae.commands.jobs.demo_daemon import (
+    all_alerts,
+    demo_topics,
+    make_out,
+    running_daemon,
+    write_config,
+)
 from stream_vae.commands.jobs.demo_report import (
     FEATURE,
     STEP_S,
@@ -35,7 +40,7 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.edges.kafka.read.topic_reader import read_topic
-from stream_vae.errors import ConfigError, StreamVaeError
+from stream_vae.errors import StreamVaeError
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.models.device import limit_threads
 from stream_vae.settings import Settings, load_settings
@@ -43,6 +48,7 @@ from stream_vae.wire.alert_deduplicator import AlertDeduplicator
 from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import decode_alert
 
+_TOPIC = "demo.readings"
 _SERIES = "pipeline-branch"
 _RATE = 300.0
 _ALERT_WAIT_S = 30.0
@@ -72,16 +78,12 @@ def run_demo(out: Path) -> None:
     """Train, stream, consume and compare; leave the files in a folder."""
     console = open_console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        check_bundle_target(out / "bundle", replace=True)
-    except OSError as exc:
-        raise ConfigError(f"--out {out}: cannot be written: {exc.strerror}") from exc
+    make_out(out)
+    check_bundle_target(out / "bundle", replace=True)
     limit_threads(1)
     training, rest = _water_flow()
-    topics = {"demo.readings": 1, "demo.alerts": 1, "demo.dead-letters": 1, "demo.late": 1}
-    with EmbeddedBroker(topics) as broker:
-        config = _write_config(out, broker.bootstrap)
+    with EmbeddedBroker(demo_topics(_TOPIC)) as broker:
+        config = write_config(out, broker.bootstrap, {"topic": _TOPIC}, _DETECTION)
         settings = load_settings(config=config, environ={}).settings
         console.rule("1. Train on a clean stretch")
         console.print(
@@ -124,7 +126,7 @@ def _water_flow() -> tuple[SeriesArrays, ReadingBatch]:
     clean = (times >= TRAINED_ON[0]) & (times < TRAINED_ON[1])
     n = int((~clean).sum())
     rest = ReadingBatch(
-        topic="demo.readings",
+        topic=_TOPIC,
         partitions=np.zeros(n, np.int32),
         offsets=np.arange(n),
         series=[_SERIES] * n,
@@ -133,36 +135,6 @@ def _water_flow() -> tuple[SeriesArrays, ReadingBatch]:
         values=values[~clean],
     )
     return SeriesArrays(key=_SERIES, times=times[clean], values=values[clean]), rest
-
-
-def _write_config(out: Path, bootstrap: str) -> Path:
-    """Write the configuration that the daemon is started with."""
-    config = {
-        "detector": {"name": "demo"},
-        "bundle": {"path": str(out.resolve() / "bundle")},
-        "input": {"topic": "demo.readings"},
-        "output": {
-            "alerts_topic": "demo.alerts",
-            "dead_letter_topic": "demo.dead-letters",
-            "late_topic": "demo.late",
-        },
-        "kafka": {
-            "bootstrap_servers": bootstrap,
-            "group_id": "demo",
-            "group_protocol": "consumer",
-            "start": "earliest",
-            "broker_deadline_s": 30.0,
-        },
-        "state": {"changelog": False},  # the embedded broker compacts nothing and makes no topic
-        "http": {"port": 0},
-        "worker": {"device": "cpu"},
-        "logging": {"format": "json", "summary_period_s": 5.0},
-        **_DETECTION,
-    }
-    path = out / "daemon.yaml"
-    text = yaml.safe_dump(config, sort_keys=False)
-    path.write_text(f"# Of the demo's daemon; its broker ended with it.\n{text}", encoding="utf-8")
-    return path
 
 
 def _score_offline(settings: Settings, rest: ReadingBatch) -> Offline:
@@ -195,44 +167,14 @@ def _stream(
 ) -> tuple[list[AlertEvent], float]:
     """Run the daemon over the rest; return the alert events and the readings per second."""
     log = out / "daemon.log"
-    with log.open("w", encoding="utf-8") as file:
-        daemon = subprocess.Popen(  # noqa: S603 -- our own program, our own arguments
-            [sys.executable, "-m", "stream_vae", "run", "--config", str(config)],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _await_assignment(daemon, log)
-            began = time.monotonic()
-            with _progress(console) as bar:
-                _publish(settings.kafka, settings.input.topic, rest, bar)
-                rate = len(rest) / (time.monotonic() - began)
-                _show_alerts(settings, n_expected, bar)
-            daemon.terminate()
-            code = daemon.wait(timeout=settings.shutdown_deadline_s + 5)
-        finally:
-            daemon.kill()
-    if code != 0:
-        msg = f"the daemon was asked to stop and ended with exit code {code}; its log: {log}"
-        raise StreamVaeError(msg)
+    with running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s):
+        began = time.monotonic()
+        with _progress(console) as bar:
+            _publish(settings.kafka, settings.input.topic, rest, bar)
+            rate = len(rest) / (time.monotonic() - began)
+            _show_alerts(settings, n_expected, bar)
     console.print("daemon asked to stop (SIGTERM): drained, committed, exit code 0")
-    # All that stands in the topic, so that an event too many could not hide.
-    records = read_topic(
-        settings.kafka,
-        settings.output.alerts_topic,
-        BrokerNotices(console, settings.kafka.bootstrap_servers),
-        follow=False,
-    )
-    return [decode_alert(record.value or b"") for record in records], rate
-
-
-def _await_assignment(daemon: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while "partitions_assigned" not in log.read_text(encoding="utf-8"):
-        if daemon.poll() is not None or time.monotonic() > deadline:
-            msg = f"the daemon did not start; its log: {log}"
-            raise StreamVaeError(msg)
-        time.sleep(0.1)
+    return all_alerts(settings, console), rate
 
 
 def _progress(console: Console) -> Progress:

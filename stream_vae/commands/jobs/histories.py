@@ -10,6 +10,7 @@ from stream_vae.commands.jobs.input_files import open_files
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.edges.files.added_up import add_up
 from stream_vae.edges.files.csv_header import LABEL, columns_of
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.inputs.reading_format import ReadingFormat
@@ -23,7 +24,7 @@ def read_history(
     options: FileOptions = FileOptions(),  # noqa: B008 - frozen
     settings: ReadingFormat = ReadingFormat(),  # noqa: B008 - frozen
 ) -> CsvReadings:
-    """Return the readings of files that have the model's features.
+    """Return the readings of files that have the model's features; of logs the counts of steps.
 
     Args:
         paths: One or more.
@@ -36,7 +37,17 @@ def read_history(
         InputFileError: With file, line and column.
     """
     choice = replace(columns_of(spec), label=label)
-    return open_files(paths, choice, options, settings).read()
+    files = open_files(paths, choice, options, settings)
+    if spec.logs is None:
+        return files.read()
+    readings = add_up(
+        files.iter_batches(),
+        spec.features,
+        step_ns=round(spec.step_seconds * 1e9),
+        bridged=spec.window_length,
+        paths=paths,
+    )
+    return replace(readings, notes=files.notes)
 
 
 def to_batch(readings: CsvReadings) -> ReadingBatch:

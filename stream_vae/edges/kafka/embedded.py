@@ -8,6 +8,7 @@ from typing import Self
 from confluent_kafka import cimpl
 
 _PRODUCER = 0
+_BROKER = 1
 _ERROR_BYTES = 512
 
 
@@ -69,11 +70,15 @@ class EmbeddedBroker:
 
     def go_down(self) -> None:
         """Close every connection and refuse new ones."""
-        self._library.rd_kafka_mock_broker_set_down(self._cluster, 1)
+        self._library.rd_kafka_mock_broker_set_down(self._cluster, _BROKER)
 
     def come_up(self) -> None:
         """Accept connections again; data and port are unchanged."""
-        self._library.rd_kafka_mock_broker_set_up(self._cluster, 1)
+        self._library.rd_kafka_mock_broker_set_up(self._cluster, _BROKER)
+
+    def slow_down(self, round_trip_ms: int) -> None:
+        """Hold each answer back for so long; 0: as fast as it can again."""
+        self._library.rd_kafka_mock_broker_set_rtt(self._cluster, _BROKER, round_trip_ms)
 
     def close(self) -> None:
         """Stop the cluster and discard its data; a second call is a no-op."""
@@ -123,6 +128,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_rtt": (number, [pointer, ctypes.c_int32, number]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)

@@ -1,0 +1,368 @@
+"""Logs, once: real lines of clients whose broker is disturbed, on embedded brokers."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TimeRemainingColumn
+
+from stream_vae.commands.jobs.broker_notices import BrokerNotices
+from stream_vae.commands.jobs.demo_daemon import (
+    all_alerts,
+    demo_topics,
+    make_out,
+    running_daemon,
+    write_config,
+)
+from stream_vae.commands.jobs.histories import read_history, to_batch
+from stream_vae.commands.jobs.log_demo_report import (
+    Disturbance,
+    LogDemo,
+    disturbance_table,
+    log_demo_table,
+    write_picture,
+)
+from stream_vae.commands.jobs.log_history import of_logs, open_logs, read_logs
+from stream_vae.commands.jobs.offline import open_pipeline
+from stream_vae.commands.jobs.terminal import TaskText, open_console, styled
+from stream_vae.commands.jobs.train import train_with_progress
+from stream_vae.commands.options import FileOptions
+from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.edges.files.outputs import AlertsWriter, whole_file
+from stream_vae.edges.files.training_data import to_training_series
+from stream_vae.edges.kafka.embedded import EmbeddedBroker
+from stream_vae.edges.kafka.observed_clients import LogLine, ObservedClients
+from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, publish_readings
+from stream_vae.edges.kafka.read.topic_reader import read_topic
+from stream_vae.evaluate.history import run_history
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.device import limit_threads
+from stream_vae.settings import Settings, load_settings
+from stream_vae.wire.alert_deduplicator import AlertDeduplicator
+from stream_vae.wire.alert_text import format_alert
+from stream_vae.wire.alerts import decode_alert
+
+_TOPIC = "demo.lines"
+_ORDERS = "orders"
+_INSTANCES = ("shop-1", "shop-2", "shop-3")
+_STEP_S = 1.0
+_SETTLING_S = 10.0
+"""Until the clients have joined their group and know each other."""
+_TRAINING_S = 70.0
+_ROUND_TRIP_MS = 400
+
+_READS: dict[str, Any] = {
+    "topic": _TOPIC,
+    "format": "log_lines",
+    "timestamp_pattern": r"^(\S+) ",
+    "series_pattern": r"^\S+ (\S+) ",
+    # Without the names of client and thread: what one instance says, the others say too.
+    "message_pattern": r"^\S+ \S+ \S+ \[[^]]*\] \[[^]]*\]: (.*)",
+}
+_DETECTION: dict[str, Any] = {
+    "model": {"window_length": 6, "hidden_size": 16, "latent_size": 4},
+    "training": {"stride": 1, "min_steps": 300, "batch_size": 32},
+}
+"""A window of some seconds, for a minute of history; all of detection is as it is by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Phase:
+    name: str
+    seconds: float
+    begin: Callable[[], None]
+    is_disturbance: bool = False
+    is_return: bool = False
+
+
+def _phases(observed: EmbeddedBroker) -> tuple[_Phase, ...]:
+    """Return what happens to the observed broker, in its order."""
+
+    def nothing() -> None:
+        """Leave it as it is."""
+
+    return (
+        _Phase(name="normal work", seconds=12, begin=nothing),
+        _Phase(
+            name=f"slowed: each answer {_ROUND_TRIP_MS} ms later",
+            seconds=12,
+            begin=lambda: observed.slow_down(_ROUND_TRIP_MS),
+            is_disturbance=True,
+        ),
+        _Phase(name="normal work again", seconds=16, begin=lambda: observed.slow_down(0)),
+        _Phase(name="down: no connection", seconds=10, begin=observed.go_down, is_disturbance=True),
+        _Phase(
+            name="back", seconds=20, begin=observed.come_up, is_disturbance=True, is_return=True
+        ),
+    )
+
+
+def run_log_demo(out: Path) -> None:
+    """Train on lines of normal work, disturb the broker, and hold the alerts against that."""
+    console = open_console(width=None if sys.stdout.isatty() else 110)
+    started = time.monotonic()
+    make_out(out)
+    check_bundle_target(out / "bundle", replace=True)
+    limit_threads(1)
+    recorder = _Recorder()
+    with (
+        EmbeddedBroker(demo_topics(_TOPIC)) as broker,
+        EmbeddedBroker({_ORDERS: len(_INSTANCES)}) as observed,
+        ObservedClients(observed.bootstrap, _ORDERS, _INSTANCES, recorder.take),
+        _restored(observed),
+    ):
+        config = write_config(out, broker.bootstrap, _READS, _DETECTION)
+        settings = load_settings(config=config, environ={}).settings
+        console.rule("1. Watch normal work")
+        console.print(
+            f"{len(_INSTANCES)} instances of a service, each a producer and a consumer of a broker "
+            "of their own, write librdkafka's debug log."
+        )
+        n_trained = _record_normal_work(recorder, out / "normal.log", console)
+        console.rule("2. Train on its lines")
+        bundle = _train(out / "normal.log", settings, console)
+        console.rule("3. Disturb the broker; the daemon reads the lines from another one")
+        disturbances, ended, n_streamed = _stream(
+            settings, config, out, _phases(observed), recorder, console
+        )
+        received = all_alerts(settings, console)
+    with whole_file(out / "alerts.jsonl") as file:
+        for event in received:
+            AlertsWriter(file).write(event)
+    n_offline = _draw(bundle, settings, out, disturbances)
+    demo = LogDemo(
+        disturbances=disturbances,
+        events=tuple(received),
+        instances=_INSTANCES,
+        ended=ended,
+    )
+    console.rule("4. What was found")
+    console.print(disturbance_table(demo))
+    console.print(
+        log_demo_table(
+            demo,
+            bundle,
+            n_trained=n_trained,
+            n_streamed=n_streamed,
+            n_offline=n_offline,
+            seconds=time.monotonic() - started,
+        )
+    )
+    _print_next_steps(console, out)
+
+
+@contextmanager
+def _restored(observed: EmbeddedBroker) -> Iterator[None]:
+    """Let the broker answer again whatever happens, since clients cannot end without it."""
+    try:
+        yield
+    finally:
+        observed.slow_down(0)
+        observed.come_up()
+
+
+class _Recorder:
+    """Writes lines to a file, and hands them on, while it is told to; others are dropped."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: TextIO | None = None
+        self._hand_on: Callable[[LogLine], None] = lambda _: None
+        self.n = 0
+        """Lines recorded since the last start."""
+
+    def take(self, line: LogLine) -> None:
+        """Record a line; called by all threads that write lines."""
+        with self._lock:
+            if self._file is not None:
+                self._file.write(f"{line.text}\n")
+                self._hand_on(line)
+                self.n += 1
+
+    @contextmanager
+    def recording(
+        self, path: Path, hand_on: Callable[[LogLine], None] = lambda _: None
+    ) -> Iterator[None]:
+        """Record until the end of the block, in the order in which lines are handed on."""
+        with path.open("w", encoding="utf-8") as file:
+            with self._lock:
+                self._file, self._hand_on, self.n = file, hand_on, 0
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._file = None
+
+
+def _record_normal_work(recorder: _Recorder, path: Path, console: Console) -> int:
+    """Record lines for training; return how many."""
+    with _progress(console) as bar:
+        _await(_SETTLING_S, bar, bar.add_task("clients settle", total=_SETTLING_S))
+        with recorder.recording(path):
+            _await(_TRAINING_S, bar, bar.add_task("lines of normal work", total=_TRAINING_S))
+    console.print(f"{recorder.n:,} lines, {recorder.n / _TRAINING_S:,.0f} a second, in {path}")
+    return recorder.n
+
+
+def _await(seconds: float, bar: Progress, task: TaskID) -> None:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
+        bar.update(task, completed=waited)
+        time.sleep(0.1)
+    bar.update(task, completed=seconds)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(TaskText(), BarColumn(), TimeRemainingColumn(), console=console)
+
+
+def _train(path: Path, settings: Settings, console: Console) -> Bundle:
+    """Fit and save the model as `stream-vae train --input normal.log --step-seconds 1` does."""
+    history = read_logs(
+        lambda choice: open_logs([path], choice, FileOptions(), settings),
+        ColumnChoice(),
+        settings.input,
+        step_seconds=_STEP_S,
+        window_length=settings.model.window_length,
+        now_ns=time.time_ns(),
+    )
+    series, data = to_training_series(
+        history.readings, history.step_seconds, max_gap=settings.detect.max_gap
+    )
+    trained = train_with_progress(
+        series,
+        features=list(data.features),
+        step_seconds=data.step_seconds,
+        architecture=settings.model.architecture,
+        training=settings.training,
+        model_id="client-log",
+        console=console,
+    )
+    bundle = trained.bundle if history.logs is None else of_logs(trained.bundle, history.logs)
+    save_bundle(bundle, settings.bundle.path)
+    return bundle
+
+
+def _stream(
+    settings: Settings,
+    config: Path,
+    out: Path,
+    phases: Sequence[_Phase],
+    recorder: _Recorder,
+    console: Console,
+) -> tuple[tuple[Disturbance, ...], datetime, int]:
+    """Run the daemon on the lines through all phases, and print its alerts as they come.
+
+    Returns:
+        The disturbances, when the last line was taken, and the number of lines.
+    """
+    lines: SimpleQueue[EncodedReading | None] = SimpleQueue()
+
+    def publish(line: LogLine) -> None:
+        lines.put(EncodedReading(key=None, value=line.text.encode(), time_ns=line.time_ns))
+
+    notices = BrokerNotices(console, settings.kafka.bootstrap_servers)
+    with (
+        running_daemon(config, out / "daemon.log", stop_within_s=settings.shutdown_deadline_s),
+        ThreadPoolExecutor(1) as publisher,
+    ):
+        publishing = publisher.submit(
+            publish_readings, settings.kafka, _TOPIC, iter(lines.get, None), notices
+        )
+        try:
+            with _progress(console) as bar, recorder.recording(out / "streamed.log", publish):
+                schedule = _Schedule(phases, bar)
+                _show_alerts(settings, schedule, bar)
+        finally:
+            lines.put(None)
+        published = publishing.result()
+    console.print("daemon asked to stop (SIGTERM): drained, committed, exit code 0")
+    return schedule.disturbances, datetime.now(UTC), published
+
+
+class _Schedule:
+    """Begins each phase when it is due."""
+
+    def __init__(self, phases: Sequence[_Phase], bar: Progress) -> None:
+        self._phases = list(phases)
+        self._bar = bar
+        self._tasks = [bar.add_task(one.name, total=one.seconds, start=False) for one in phases]
+        self._began: list[datetime] = []
+
+    def advance(self) -> bool:
+        """Begin the phase that is due; return whether all are over."""
+        now = datetime.now(UTC)
+        current = len(self._began) - 1
+        waited = (now - self._began[current]).total_seconds() if self._began else 0.0
+        if self._began:
+            self._bar.update(self._tasks[current], completed=waited)
+        if self._began and waited < self._phases[current].seconds:
+            return False
+        if current + 1 == len(self._phases):
+            return True
+        phase = self._phases[current + 1]
+        self._began.append(now)
+        self._bar.start_task(self._tasks[current + 1])
+        self._bar.console.print(f"{now:%H:%M:%S}Z  {phase.name}", style="bold")
+        phase.begin()
+        return False
+
+    @property
+    def disturbances(self) -> tuple[Disturbance, ...]:
+        """What was done to the broker, and when."""
+        ends = [*self._began[1:], datetime.now(UTC)]
+        return tuple(
+            Disturbance(name=phase.name, start=start, end=end, is_return=phase.is_return)
+            for phase, start, end in zip(self._phases, self._began, ends, strict=True)
+            if phase.is_disturbance
+        )
+
+
+def _show_alerts(settings: Settings, schedule: _Schedule, bar: Progress) -> None:
+    seen = AlertDeduplicator()
+    for record in read_topic(
+        settings.kafka,
+        settings.output.alerts_topic,
+        BrokerNotices(bar.console, settings.kafka.bootstrap_servers),
+        follow=True,
+        stop=schedule.advance,
+    ):
+        event = decode_alert(record.value or b"")
+        if seen.is_new(event):
+            bar.console.print(format_alert(event), highlight=False, soft_wrap=True)
+
+
+def _draw(
+    bundle: Bundle, settings: Settings, out: Path, disturbances: Sequence[Disturbance]
+) -> int:
+    """Score the streamed lines offline and draw them; return the incidents found there."""
+    readings = read_history([out / "streamed.log"], bundle.spec, settings=settings.input)
+    pipeline = open_pipeline(
+        bundle, settings, capacity=len(_INSTANCES), instance="offline", with_log_probability=True
+    )
+    history = run_history(pipeline, to_batch(readings), now=datetime.now(UTC))
+    write_picture(out / "anomalies.png", history, bundle.spec, disturbances)
+    return len(history.incidents)
+
+
+def _print_next_steps(console: Console, out: Path) -> None:
+    console.print(
+        styled("In ", (str(out), "bold"), ": normal.log, streamed.log, alerts.jsonl, ")
+        + "anomalies.png, bundle/, daemon.yaml, daemon.log\n"
+        "The lines are real and new each time; the disturbances are few and gross, so this shows "
+        "how it works, not how well.\n"
+        "Next, with your own log (its time is found by `timestamp_pattern`, see README, Logs):\n"
+        "  stream-vae train --input app.log --config logs.yaml --bundle bundle/\n"
+        "  stream-vae score --bundle bundle/ --input later.log --config logs.yaml "
+        "--output scores.csv --alerts alerts.jsonl"
+    )
