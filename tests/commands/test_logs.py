@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream_vae.commands.jobs.histories import read_history
 from stream_vae.commands.jobs.log_history import LearntLogs, of_logs, open_logs, read_logs
 from stream_vae.commands.jobs.log_report import log_rows, print_templates
 from stream_vae.commands.jobs.score import score_files
@@ -116,6 +117,16 @@ def test_an_alert_tells_which_lines_are_missing_too_many_or_unseen(logs: Path) -
     assert told[140][0] == "missing"
     texts = [event["summary"] for event in events]
     assert any('too many lines "user <*> logged in"' in text for text in texts)
+
+
+def test_the_rows_of_a_history_of_logs_are_steps_not_lines(logs: Path) -> None:
+    spec = load_bundle(logs / "bundle").spec
+    config = load_settings(config=logs / "stream-vae.yaml", environ={}).settings
+    history = read_history([logs / "app.log"], spec, settings=config.input)
+    n_lines = len((logs / "app.log").read_text().splitlines())
+    assert len(history) == len(set(history.times.tolist())) == 400
+    at = [feature.name for feature in spec.features].index(LINES)
+    assert history.values[:, at].sum() == n_lines
 
 
 def test_a_bundle_of_logs_reads_no_other_format(logs: Path) -> None:

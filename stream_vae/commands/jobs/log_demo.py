@@ -56,9 +56,9 @@ _TOPIC = "demo.lines"
 _ORDERS = "orders"
 _INSTANCES = ("shop-1", "shop-2", "shop-3")
 _STEP_S = 1.0
-_SETTLING_S = 10.0
+_SETTLING_S = 8.0
 """Until the clients have joined their group and know each other."""
-_TRAINING_S = 70.0
+_TRAINING_S = 60.0
 _ROUND_TRIP_MS = 400
 
 _READS: dict[str, Any] = {
@@ -94,13 +94,13 @@ def _phases(observed: EmbeddedBroker) -> tuple[_Phase, ...]:
     return (
         _Phase(name="normal work", seconds=12, begin=nothing),
         _Phase(
-            name=f"slowed: each answer {_ROUND_TRIP_MS} ms later",
+            name=f"slowed by {_ROUND_TRIP_MS} ms",
             seconds=12,
             begin=lambda: observed.slow_down(_ROUND_TRIP_MS),
             is_disturbance=True,
         ),
         _Phase(name="normal work again", seconds=16, begin=lambda: observed.slow_down(0)),
-        _Phase(name="down: no connection", seconds=10, begin=observed.go_down, is_disturbance=True),
+        _Phase(name="down", seconds=10, begin=observed.go_down, is_disturbance=True),
         _Phase(
             name="back", seconds=20, begin=observed.come_up, is_disturbance=True, is_return=True
         ),
@@ -132,7 +132,7 @@ def run_log_demo(out: Path) -> None:
         console.rule("2. Train on its lines")
         bundle = _train(out / "normal.log", settings, console)
         console.rule("3. Disturb the broker; the daemon reads the lines from another one")
-        disturbances, ended, n_streamed = _stream(
+        disturbances, n_streamed = _stream(
             settings, config, out, _phases(observed), recorder, console
         )
         received = all_alerts(settings, console)
@@ -144,7 +144,6 @@ def run_log_demo(out: Path) -> None:
         disturbances=disturbances,
         events=tuple(received),
         instances=_INSTANCES,
-        ended=ended,
     )
     console.rule("4. What was found")
     console.print(disturbance_table(demo))
@@ -234,6 +233,8 @@ def _train(path: Path, settings: Settings, console: Console) -> Bundle:
         settings.input,
         step_seconds=_STEP_S,
         window_length=settings.model.window_length,
+        masks=settings.training.masks,
+        before=None,
         now_ns=time.time_ns(),
     )
     series, data = to_training_series(
@@ -248,7 +249,7 @@ def _train(path: Path, settings: Settings, console: Console) -> Bundle:
         model_id="client-log",
         console=console,
     )
-    bundle = trained.bundle if history.logs is None else of_logs(trained.bundle, history.logs)
+    bundle = trained.bundle if history.logs is None else of_logs(trained.bundle, history.logs.spec)
     save_bundle(bundle, settings.bundle.path)
     return bundle
 
@@ -260,11 +261,11 @@ def _stream(
     phases: Sequence[_Phase],
     recorder: _Recorder,
     console: Console,
-) -> tuple[tuple[Disturbance, ...], datetime, int]:
+) -> tuple[tuple[Disturbance, ...], int]:
     """Run the daemon on the lines through all phases, and print its alerts as they come.
 
     Returns:
-        The disturbances, when the last line was taken, and the number of lines.
+        The disturbances, and the number of lines published.
     """
     lines: SimpleQueue[EncodedReading | None] = SimpleQueue()
 
@@ -287,7 +288,7 @@ def _stream(
             lines.put(None)
         published = publishing.result()
     console.print("daemon asked to stop (SIGTERM): drained, committed, exit code 0")
-    return schedule.disturbances, datetime.now(UTC), published
+    return schedule.disturbances, published
 
 
 class _Schedule:
@@ -298,6 +299,7 @@ class _Schedule:
         self._bar = bar
         self._tasks = [bar.add_task(one.name, total=one.seconds, start=False) for one in phases]
         self._began: list[datetime] = []
+        self._ended: datetime | None = None
 
     def advance(self) -> bool:
         """Begin the phase that is due; return whether all are over."""
@@ -309,6 +311,7 @@ class _Schedule:
         if self._began and waited < self._phases[current].seconds:
             return False
         if current + 1 == len(self._phases):
+            self._ended = now
             return True
         phase = self._phases[current + 1]
         self._began.append(now)
@@ -320,7 +323,7 @@ class _Schedule:
     @property
     def disturbances(self) -> tuple[Disturbance, ...]:
         """What was done to the broker, and when."""
-        ends = [*self._began[1:], datetime.now(UTC)]
+        ends = [*self._began[1:], self._ended or self._began[-1]]
         return tuple(
             Disturbance(name=phase.name, start=start, end=end, is_return=phase.is_return)
             for phase, start, end in zip(self._phases, self._began, ends, strict=True)
@@ -359,8 +362,8 @@ def _print_next_steps(console: Console, out: Path) -> None:
     console.print(
         styled("In ", (str(out), "bold"), ": normal.log, streamed.log, alerts.jsonl, ")
         + "anomalies.png, bundle/, daemon.yaml, daemon.log\n"
-        "The lines are real and new each time; the disturbances are few and gross, so this shows "
-        "how it works, not how well.\n"
+        "The lines are real and new each time; the disturbances are gross, so this shows how it "
+        "works, not how well.\n"
         "Next, with your own log (its time is found by `timestamp_pattern`, see README, Logs):\n"
         "  stream-vae train --input app.log --config logs.yaml --bundle bundle/\n"
         "  stream-vae score --bundle bundle/ --input later.log --config logs.yaml "

@@ -46,19 +46,18 @@ class LogDemo:
     """All of the topic, in its order."""
     instances: tuple[str, ...]
     """Series that were observed."""
-    ended: datetime
 
 
 def disturbance_table(demo: LogDemo) -> Table:
     """Return one row for each disturbance: when, where it was found, how soon, in which words."""
-    table = Table("broker", "when", "found", "after", "what the alerts said", show_lines=True)
+    table = Table("broker", "when (UTC)", "found", "after", "what the alerts said", show_lines=True)
     for one in demo.disturbances:
         events = _resolved(demo, one) if one.is_return else _opened(demo, one)
         series = {event.series.key for event in events}
         first = min((_step(event) for event in events), default=None)
         table.add_row(
             one.name,
-            f"{one.start:%H:%M:%S}Z to {one.end:%H:%M:%S}Z",
+            f"{one.start:%H:%M:%S}\nto {one.end:%H:%M:%S}",
             f"in {len(series)} of {len(demo.instances)}" if series else "not found",
             "" if first is None else _seconds(first - one.start),
             "\n".join(_resolutions(events) if one.is_return else _words(demo, one)),
@@ -119,9 +118,7 @@ def write_picture(
             ] = 1
     lines = [feature.name for feature in spec.features].index(LINES)
     view = series_views(history, spec, max_gap=0, labels=labels)[0]
-    title = (
-        f"Lines of {view.key} a second: what the daemon saw; the broker was disturbed where marked"
-    )
+    title = f"Lines of {view.key} a second; marked: its broker is disturbed"
     drawn = replace(view, key=title, telling=(lines,))
     path.write_bytes(render_png(lambda: draw_score(drawn)))
 
@@ -171,11 +168,14 @@ def _words(demo: LogDemo, one: Disturbance) -> list[str]:
         if feature.contribution >= _LEAST_SHARE
     ]
     most = (_most(told, direction) for direction in _DIRECTIONS)
-    return [
-        f"{event.series.key}: {subject_in_words(feature)} "
-        f"{worst_in_words(feature, event.window.end)}"
-        for feature, event in filter(None, most)
-    ]
+    return [_told(feature, event) for feature, event in filter(None, most)]
+
+
+def _told(feature: AlertFeature, event: AlertEvent) -> str:
+    """Return what an alert says of a feature, and of which step."""
+    at = event.window.end if feature.worst is None else feature.worst.at
+    words = f"{subject_in_words(feature)} {worst_in_words(feature, at)}"
+    return f"{at:%H:%M:%S} {event.series.key}: {words}"
 
 
 def _most(
@@ -191,6 +191,7 @@ def _most(
 
 def _resolutions(events: Iterable[AlertEvent]) -> list[str]:
     return [
-        f"{event.series.key}: resolved, {(event.reason or '').replace('_', ' ')}"
+        f"{_step(event):%H:%M:%S} {event.series.key}: resolved, "
+        f"{(event.reason or '').replace('_', ' ')}"
         for event in events
     ]

@@ -88,6 +88,20 @@ def test_a_member_of_a_kip_848_group_delivers_in_transactions(broker: EmbeddedBr
     assert read == taken
 
 
+def test_a_slowed_broker_answers_later_and_then_as_before(broker: EmbeddedBroker) -> None:
+    client = Producer(producer_properties(config_for(broker)))
+    waits = []
+    for round_trip_ms in (0, 150, 0):
+        broker.slow_down(round_trip_ms)
+        client.list_topics("alerts", timeout=10)  # what was sent before is answered
+        began = time.monotonic()
+        client.list_topics("alerts", timeout=10)
+        waits.append(time.monotonic() - began)
+    client.close()
+    assert waits[1] >= 0.15
+    assert waits[2] < waits[1]
+
+
 def test_a_broker_that_went_down_answers_again_with_its_data(broker: EmbeddedBroker) -> None:
     config = config_for(broker)
     producer = Producer(producer_properties(config))
