@@ -462,13 +462,58 @@ class RecordsWithoutFeature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinesRead:
+    """Lines of a log were read and counted."""
+
+    topic: str
+    known: int
+    """Of the model's templates."""
+    unseen: int
+    """Of no template that training saw."""
+    empty: int
+    continuation: int
+    """They belong to the line before."""
+    cut: int
+    """Longer than `input.max_line_bytes`."""
+    replaced: int
+    """Characters that stand for bytes which were not UTF-8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinesOdd:
+    """Lines of a log are not as they should be; but for empty ones they count."""
+
+    topic: str
+    reason: str
+    """`unseen`: of no template that training saw; `cut`: longer than `input.max_line_bytes`;
+    `not_utf8`: bytes were replaced; `empty`: records hold nothing else."""
+    count: int
+    """Lines; of `not_utf8` characters, of `empty` records."""
+    example_partition: int
+    example_offset: int
+    example: str
+    """Of such a line; bounded and printable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnseenTemplates:
+    """What lines of no template look like: templates that the next training may find."""
+
+    lines: int
+    """All of them in the partitions of this instance, as far as their state reaches back."""
+    templates: tuple[str, ...]
+    """The most frequent, with their lines; bounded and printable."""
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NothingRead:
     """None of many records in a row gave a reading: each was ignored or rejected."""
 
     records: int
     """Since the last that gave one."""
     without_feature: int
-    """Of them, those that name none of the model's features."""
+    """Of them, those that name none of the model's features; of logs, that hold no line."""
     rejected: int
     """Of them, dead letters."""
     detail: str
@@ -674,6 +719,9 @@ Event = (
     | StreamMeasured
     | CellsUnreadable
     | RecordsWithoutFeature
+    | LinesRead
+    | LinesOdd
+    | UnseenTemplates
     | NothingRead
     | UnknownFieldsIgnored
     | SeriesSplit

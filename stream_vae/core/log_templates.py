@@ -25,6 +25,15 @@ NUMBER = "number"
 """Of no model: the number of a line's template, by which training counts them per series."""
 
 
+def shown(pattern: str) -> str:
+    """Return a pattern as people read it.
+
+    >>> shown("<v> of <*>")
+    '<*> of <*>'
+    """
+    return pattern.replace(VALUE, FREE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mask:
     """A kind of value, which is replaced before lines are compared."""
@@ -55,12 +64,8 @@ class LogTemplate:
 
     @property
     def text(self) -> str:
-        """The template as people read it.
-
-        >>> LogTemplate(id="", pattern="<v> of <*>", example="", count=1, feature="").text
-        '<*> of <*>'
-        """
-        return self.pattern.replace(VALUE, FREE)
+        """The template as people read it."""
+        return shown(self.pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

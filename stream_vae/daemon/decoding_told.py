@@ -5,8 +5,15 @@ from collections.abc import Sequence
 from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_rules import MissingByRule
 from stream_vae.core.records import RecordBatch
-from stream_vae.events import CellsUnreadable, Event, LocalTimesDoubtful, RecordsWithoutFeature
-from stream_vae.inputs.decoder import Decoded
+from stream_vae.events import (
+    CellsUnreadable,
+    Event,
+    LinesOdd,
+    LinesRead,
+    LocalTimesDoubtful,
+    RecordsWithoutFeature,
+)
+from stream_vae.inputs.decoder import Decoded, LineCounts, OddLine
 from stream_vae.pipeline.stream_fit import NAMES_TOLD, nearest_fields
 from stream_vae.wire.rejections import MAX_DETAIL_CHARACTERS
 
@@ -36,7 +43,9 @@ def decoding_events(
         for reason, count in doubtful.items()
         if count
     ]
-    if decoded.ignored:
+    if decoded.lines is not None:
+        events += _lines_told(decoded.lines, len(decoded.ignored), records)
+    elif decoded.ignored:
         example = decoded.ignored[0]
         events.append(
             RecordsWithoutFeature(
@@ -51,6 +60,37 @@ def decoding_events(
             )
         )
     return events
+
+
+def _lines_told(lines: LineCounts, n_blank: int, records: RecordBatch) -> list[Event]:
+    """Return the events of lines; `n_blank` records hold none."""
+    count: dict[OddLine, int] = {
+        "unseen": lines.n_unseen,
+        "cut": lines.n_cut,
+        "not_utf8": lines.n_replaced,
+        "empty": n_blank,
+    }
+    read = LinesRead(
+        topic=records.topic,
+        known=lines.n_known,
+        unseen=lines.n_unseen,
+        empty=lines.n_empty,
+        continuation=lines.n_continuation,
+        cut=lines.n_cut,
+        replaced=lines.n_replaced,
+    )
+    odd = [
+        LinesOdd(
+            topic=records.topic,
+            reason=reason,
+            count=count[reason],
+            example_partition=int(records.partitions[at]),
+            example_offset=int(records.offsets[at]),
+            example=text,
+        )
+        for reason, (at, text) in lines.examples.items()
+    ]
+    return [read, *odd]
 
 
 def ruled_events(missing: Sequence[MissingByRule], records: RecordBatch) -> list[Event]:

@@ -59,6 +59,9 @@ class Ingest:
         started = time.perf_counter()
         decoded = self._decoder.decode(records, self._clock.time_ns(), read_since_ns)
         decoded_at = time.perf_counter()
+        if decoded.lines is not None and self._pipeline.unseen_lines is not None:
+            # Of what is read again, too: the state of the partition is that before it.
+            self._pipeline.unseen_lines.add(records, decoded.lines.unseen)
         readings, index = decoded.readings, decoded.index
         if ticket is None:
             unseen = self._pipeline.replayed.unseen(readings)

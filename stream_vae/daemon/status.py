@@ -8,15 +8,22 @@ import numpy as np
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.health import CONDITIONS, Condition, Heartbeat
+from stream_vae.core.log_templates import shown
 from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.clock import utc_now
 from stream_vae.daemon.conditions import ConditionSources, InstanceProgress, PartitionStatus
-from stream_vae.events import InstanceObserved, SeriesCounted
+from stream_vae.events import InstanceObserved, SeriesCounted, UnseenTemplates
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
 
 _PERIOD_S = 1.0
 _SERIES_NAMED = 10
+_UNSEEN_PERIOD_S = 60.0
+_UNSEEN_TOLD = 5
+_TRAIN_ANEW = (
+    "if they are of normal operation, train anew on a history that has them (train --force keeps "
+    "the names of templates)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,16 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnseenTemplate:
+    """What some lines of no template look like."""
+
+    template: str
+    """Printable, as `example`."""
+    lines: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One observation; never changed, so that any thread may read it."""
 
@@ -41,6 +58,8 @@ class Observed:
     at_monotonic: float
     progress: InstanceProgress
     counts: Counts
+    unseen: tuple[UnseenTemplate, ...] = ()
+    """Of logs: what lines of no template look like, most frequent first; once a minute."""
     since: Mapping[str, float]
     """Code of each condition -> monotonic seconds since when it holds."""
 
@@ -80,6 +99,7 @@ class StatusBoard:
         self._polled_at = self._judged_at = now
         self._n_judged = 0
         self._records_since_verdict = 0
+        self._unseen_at, self._n_unseen = -float("inf"), 0
         self._latest = Observed(
             at=utc_now(clock),
             at_monotonic=now,
@@ -114,6 +134,7 @@ class StatusBoard:
             at_monotonic=now,
             progress=progress,
             counts=counts,
+            unseen=self._unseen(now),
             since={one.code: before.get(one.code, now) for one in conditions},
         )
         self._record(progress, conditions, now)
@@ -153,6 +174,7 @@ class StatusBoard:
                 "readings_in_flight": self._sources.scoring.readings_in_flight,
                 "no_record_s": _rounded(seen.progress.no_record_s),
             },
+            "unseen_templates": [asdict(one) for one in seen.unseen],
         }
 
     def _progress(self, lag: Mapping[int, int], now: float) -> InstanceProgress:
@@ -239,6 +261,30 @@ class StatusBoard:
             )
         )
         return counts
+
+    def _unseen(self, now: float) -> tuple[UnseenTemplate, ...]:
+        """Return what lines of no template look like, and tell of it if there are more."""
+        found = self._sources.pipeline.unseen_lines
+        if found is None or now - self._unseen_at < _UNSEEN_PERIOD_S:
+            return self._latest.unseen
+        self._unseen_at = now
+        if found.lines == self._n_unseen:
+            return self._latest.unseen
+        unseen = tuple(
+            UnseenTemplate(
+                template=printable(shown(one.pattern)),
+                lines=one.count,
+                example=printable(one.example, 200),
+            )
+            for one in found.most_frequent()
+        )
+        if found.lines > self._n_unseen:
+            told = tuple(f"{one.lines:,} x {one.template}" for one in unseen[:_UNSEEN_TOLD])
+            self._events.record(
+                UnseenTemplates(lines=found.lines, templates=told, advice=_TRAIN_ANEW)
+            )
+        self._n_unseen = found.lines
+        return unseen
 
     def _record(
         self, progress: InstanceProgress, conditions: tuple[Condition, ...], now: float

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,31 @@ class Unreadable:
     """Position in the batch of the first record with one."""
     detail: str
     """What was found there and expected."""
+
+
+OddLine = Literal["unseen", "cut", "not_utf8", "empty"]
+"""What is odd about a line: it is of no template that training saw; it was longer than
+`max_line_bytes`; it has bytes that are not UTF-8; it holds nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineCounts:
+    """What the records of a poll hold as lines of a log."""
+
+    n_known: int
+    """Lines of the model's templates."""
+    n_unseen: int
+    n_empty: int
+    n_cut: int
+    n_replaced: int
+    """Characters that stand for bytes which were not UTF-8."""
+    n_continuation: int
+    """Lines that belong to the one before them."""
+    examples: Mapping[OddLine, tuple[int, str]]
+    """What is odd -> position in the batch of the first record with such a line, and its text;
+    bounded, printable."""
+    unseen: Sequence[tuple[int, str]] = ()
+    """Lines without a template: position of the record in the batch, ascending, and text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +77,8 @@ class Decoded:
     """What the first of them names instead; bounded and printable."""
     unknown_fields: tuple[str, ...] = ()
     """Unused fields seen for the first time; bounded and printable."""
+    lines: LineCounts | None = None
+    """Of formats of logs; those in `ignored` then hold empty lines alone."""
 
 
 class Decoder(Protocol):

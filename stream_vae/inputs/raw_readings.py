@@ -20,7 +20,7 @@ from stream_vae.core.records import (
 )
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import CellError, DecodeErrors
-from stream_vae.inputs.decoder import Decoded, Unreadable
+from stream_vae.inputs.decoder import Decoded, LineCounts, Unreadable
 from stream_vae.inputs.local_times import ParsedTimes
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import KeyFormat, RawKey, parse_key, parse_keys
@@ -71,6 +71,8 @@ class RawReadings:
     """As in `Decoded`."""
     replaced: Sequence[Replaced] = ()
     """Of points: which were of one cell of a reading."""
+    lines: LineCounts | None = None
+    """As in `Decoded`."""
 
 
 def replaced_values(
@@ -185,6 +187,7 @@ class ReadingBuilder:
             ignored=raw.ignored,
             ignored_fields=raw.ignored_fields,
             unknown_fields=raw.unknown_fields,
+            lines=raw.lines,
         )
 
     def _series_of(self, batch: RecordBatch, raw: RawReadings, faults: _Faults) -> list[str]:

@@ -7,7 +7,7 @@ depends on the order of the lines alone, not on how they were cut into batches.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -34,6 +34,17 @@ class Candidate:
     """Lines, as far as they were not forgotten."""
     example: str
     """The beginning of the first line; raw, so escape it before it is shown."""
+
+
+def joined(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return candidates, most frequent first, those of one template as one."""
+    found: dict[str, Candidate] = {}
+    for one in candidates:
+        before = found.get(one.pattern)
+        found[one.pattern] = (
+            one if before is None else replace(before, count=before.count + one.count)
+        )
+    return sorted(found.values(), key=lambda one: (-one.count, one.pattern))
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):

@@ -39,6 +39,7 @@ from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore
 from stream_vae.pipeline.stream_fit import StreamFit
 from stream_vae.pipeline.unjudged import UnjudgedWatch
 from stream_vae.pipeline.unread import UnreadWatch
+from stream_vae.pipeline.unseen_lines import UnseenLines
 
 _MARGINS_TOLD = 64
 
@@ -103,7 +104,10 @@ class Pipeline:
             (*detector.parts, *series_parts),
             assembly=assembly,
         )
-        self._partition_parts = (self.store.steps.clocks, *partition_parts)
+        self.unseen_lines = None if spec.logs is None else UnseenLines(spec.logs)
+        """Of a model of logs: what lines of no template look like."""
+        of_logs = () if self.unseen_lines is None else (self.unseen_lines,)
+        self._partition_parts = (self.store.steps.clocks, *of_logs, *partition_parts)
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
         self.unread = UnreadWatch(spec)

@@ -26,6 +26,7 @@ class UnreadWatch:
     def __init__(self, spec: ModelSpec) -> None:
         names = [feature.name for feature in spec.features]
         more = ", ..." if len(names) > _NAMES_TOLD else ""
+        self._is_of_logs = spec.logs is not None
         self._features = f"{', '.join(names[:_NAMES_TOLD])}{more}"
         self.records = 0
         """Since the last that gave a reading."""
@@ -42,9 +43,10 @@ class UnreadWatch:
         parts: list[str] = []
         if self._ignored:
             instead = f", but {', '.join(self._fields)}" if self._fields else ""
-            parts.append(
-                f"{self._ignored} name none of the model's features ({self._features}){instead}"
-            )
+            what = f"name none of the model's features ({self._features}){instead}"
+            if self._is_of_logs:
+                what = "hold no line but empty ones"
+            parts.append(f"{self._ignored} {what}")
         if self._rejected:
             reason, _ = self._rejected.most_common(1)[0]
             parts.append(f"{self._rejected.total()} are dead letters, most of them {reason}")

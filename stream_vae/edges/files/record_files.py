@@ -36,7 +36,7 @@ from stream_vae.edges.files.csv_readings import (
 )
 from stream_vae.edges.files.record_features import field_at, find_features
 from stream_vae.errors import InputFileError, StreamVaeError
-from stream_vae.inputs.decoder import Decoded, Decoder
+from stream_vae.inputs.decoder import Decoded, Decoder, OddLine
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.log_lines.file_lines import FileLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
@@ -46,6 +46,10 @@ from stream_vae.inputs.registry.schemas import SchemaSource
 LineForm = Literal["records", "jsonl", "log"]
 
 _SAMPLE_LINES = 1000
+_ODD_LINES: Mapping[OddLine, str] = {
+    "cut": "lines are longer than input.max_line_bytes, and cut there",
+    "not_utf8": "characters stand for bytes that are not UTF-8",
+}
 _SCHEMAS_WAIT_S = 30.0
 _BYTES_OF: Mapping[str, Callable[[str], bytes]] = {
     "text": str.encode,
@@ -102,6 +106,7 @@ class RecordFiles:
         self._rejected: Counter[str] = Counter()
         self._unreadable: Counter[tuple[str, str]] = Counter()
         self._n_ignored = 0
+        self._odd_lines: Counter[OddLine] = Counter()
         self._examples: dict[object, str] = {}
         self._other_fields: dict[str, None] = {}
 
@@ -128,10 +133,16 @@ class RecordFiles:
             f"{count:,} {n} are dead letters, {reason}: {self._examples[reason]}"
             for reason, count in self._rejected.most_common()
         ]
-        if self._n_ignored:
+        if self._n_ignored and self._choice.logs is not None:
+            notes.append(f"{self._n_ignored:,} {n} hold no line but empty ones")
+        elif self._n_ignored:
             notes.append(
                 f"{self._n_ignored:,} {n} name none of the features: {self._examples[None]}"
             )
+        notes += [
+            f"{count:,} {_ODD_LINES[what]}: {self._examples[what]}"
+            for what, count in self._odd_lines.items()
+        ]
         notes += [
             f"{count:,} values of {printable(feature)} are missing, {reason}: "
             f"{self._examples[feature, reason]}"
@@ -283,6 +294,13 @@ class RecordFiles:
             fields = ", ".join(decoded.ignored_fields) or "no field"
             example(None, decoded.ignored[0], f"has {fields}")
         self._other_fields.update(dict.fromkeys(decoded.unknown_fields))
+        of_logs = decoded.lines
+        if of_logs is not None:
+            counts: dict[OddLine, int] = {"cut": of_logs.n_cut, "not_utf8": of_logs.n_replaced}
+            for what, count in counts.items():
+                if count and what in of_logs.examples:
+                    self._odd_lines[what] += count
+                    example(what, *of_logs.examples[what])
 
     def _chunks(self, n_lines: int = CHUNK_ROWS) -> Iterator[_Lines]:
         n_records = 0

@@ -174,6 +174,20 @@ class Metrics:
             "Records that name none of the model's features.",
             "topic",
         )
+        self.log_lines = self._counters(
+            "log_lines_total",
+            "Lines of logs: known by their template, unseen, empty, or continuing one.",
+            "topic",
+            "kind",
+        )
+        self.log_lines_cut = self._counters(
+            "log_lines_cut_total", "Lines of logs longer than input.max_line_bytes.", "topic"
+        )
+        self.log_characters_replaced = self._counters(
+            "log_characters_replaced_total",
+            "Characters of logs that stand for bytes which were not UTF-8.",
+            "topic",
+        )
         self.unknown_fields = self._counters(
             "unknown_fields_total", "Field names seen that are no feature of the model.", "topic"
         )

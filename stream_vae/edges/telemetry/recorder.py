@@ -105,6 +105,9 @@ class Recorder:
             events.StreamMeasured: self._stream_measured,
             events.CellsUnreadable: self._cells_unreadable,
             events.RecordsWithoutFeature: self._records_without_feature,
+            events.LinesRead: self._lines_read,
+            events.LinesOdd: self._lines_odd,
+            events.UnseenTemplates: self._warn_sparingly,
             events.UnknownFieldsIgnored: self._unknown_fields_ignored,
             events.SeriesSplit: self._series_split,
             events.FeaturesNotObserved: self._features_not_observed,
@@ -343,6 +346,16 @@ class Recorder:
     def _records_without_feature(self, event: events.RecordsWithoutFeature) -> None:
         self._metrics.records_without_feature.labels(event.topic).inc(event.count)
         self._warn_sparingly(event, count=event.count)
+
+    def _lines_read(self, event: events.LinesRead) -> None:
+        for kind in ("known", "unseen", "empty", "continuation"):
+            if n := getattr(event, kind):
+                self._metrics.log_lines.labels(event.topic, kind).inc(n)
+        self._metrics.log_lines_cut.labels(event.topic).inc(event.cut)
+        self._metrics.log_characters_replaced.labels(event.topic).inc(event.replaced)
+
+    def _lines_odd(self, event: events.LinesOdd) -> None:
+        self._warn_sparingly(event, kind=event.reason, count=event.count)
 
     def _stream_measured(self, event: events.StreamMeasured) -> None:
         for feature, count in event.feature_values.items():

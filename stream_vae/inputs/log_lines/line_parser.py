@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import printable
 from stream_vae.core.log_templates import LogTemplate
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.decoder import LineCounts, OddLine
 from stream_vae.inputs.log_lines.line_counts import LineCounter
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.raw_readings import RawReadings
@@ -17,6 +19,9 @@ MatchLines = Callable[[Sequence[str]], NDArray[np.int32]]
 """From N lines to the number of each one's template in the model; -1: none."""
 
 _UNSEEN = -1
+_REPLACED = "\ufffd"
+EXAMPLE_LENGTH = 200
+"""Characters of a line that is shown as an example."""
 
 
 class LineParser:
@@ -53,7 +58,35 @@ class LineParser:
             values=self._counter.vectors(templates, lines.levels),
             elements=lines.elements,
             ignored=lines.ignored,
+            lines=_counts(lines, np.flatnonzero(templates == _UNSEEN).tolist()),
         )
+
+
+def _counts(lines: LogLines, unseen: Sequence[int]) -> LineCounts:
+    """Return what a poll held, with the lines of no template."""
+    texts, index = lines.texts, lines.index
+    odd: dict[OddLine, int | None] = {"unseen": unseen[0] if unseen else None}
+    if lines.n_cut:
+        odd["cut"] = max(range(len(texts)), key=lambda n: len(texts[n]), default=None)
+    if lines.n_replaced:
+        odd["not_utf8"] = next((n for n, text in enumerate(texts) if _REPLACED in text), None)
+    examples: dict[OddLine, tuple[int, str]] = {
+        what: (int(index[n]), printable(texts[n], EXAMPLE_LENGTH))
+        for what, n in odd.items()
+        if n is not None
+    }
+    if lines.ignored:
+        examples["empty"] = (lines.ignored[0], "")
+    return LineCounts(
+        n_known=len(texts) - len(unseen),
+        n_unseen=len(unseen),
+        n_empty=lines.n_empty,
+        n_cut=lines.n_cut,
+        n_replaced=lines.n_replaced,
+        n_continuation=lines.n_continuation,
+        examples=examples,
+        unseen=[(int(index[n]), texts[n]) for n in unseen],
+    )
 
 
 def match_lines(

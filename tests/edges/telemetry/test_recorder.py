@@ -20,6 +20,7 @@ QUIET = {
     events.SeriesCounted,
     events.InstanceObserved,
     events.RecordsConsumed,
+    events.LinesRead,
     events.StreamMeasured,
     events.ReadingsJudged,
     events.WindowsScored,
