@@ -22,12 +22,12 @@ def inspect(
         Path | None,
         typer.Option(
             "--input",
-            help="File to look at instead: records, JSON lines or CSV.",
+            help="File to look at instead: records, JSON lines, CSV, or lines of a log.",
             show_default=False,
         ),
     ] = None,
     file_format: Annotated[
-        Literal["csv", "records", "jsonl", "parquet"] | None,
+        Literal["csv", "records", "jsonl", "parquet", "log"] | None,
         typer.Option("--format", help="Of the file, as for train. Default: found."),
     ] = None,
     records: Annotated[

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.presets import preset_defaults
-from stream_vae.inputs.reading_format import ReadingFormat
 
 ONE_SERIES = "all"
 """What the series of all readings is called where nothing names one."""
@@ -32,7 +32,7 @@ class Proposal:
     """Features that the records themselves call counters."""
 
 
-def format_of(settings: Mapping[str, Any]) -> ReadingFormat:
+def format_of(settings: Mapping[str, Any]) -> LogFormat:
     """Return the format that settings below `input` mean; others than a format's are passed over.
 
     Raises:
@@ -40,5 +40,5 @@ def format_of(settings: Mapping[str, Any]) -> ReadingFormat:
     """
     preset = settings.get("preset")
     told = {**(preset_defaults(preset, settings) if preset else {}), **settings}
-    names = {one.name for one in fields(ReadingFormat)}
-    return ReadingFormat(**{name: value for name, value in told.items() if name in names})
+    names = {one.name for one in fields(LogFormat)}
+    return LogFormat(**{name: value for name, value in told.items() if name in names})

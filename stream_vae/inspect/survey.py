@@ -4,7 +4,7 @@ The proposed settings are proven: the daemon's own decoder reads the sample with
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,10 @@ from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decode_slow_path import parse_document
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.json_decoder import JsonDecoder
+from stream_vae.inputs.log_lines.learning import LineLearner
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.registry.registry_decoder import RegistryDecoder
@@ -35,9 +39,17 @@ from stream_vae.inspect.facts import (
 )
 from stream_vae.inspect.json_shapes import Keys, propose_json
 from stream_vae.inspect.line_shapes import looks_like_lines, propose_lines
+from stream_vae.inspect.log_shapes import (
+    lines_note,
+    looks_like_a_log,
+    message_field_of,
+    propose_json_log,
+    propose_text_log,
+)
 from stream_vae.inspect.otlp_shapes import looks_like_otlp_protobuf, propose_otlp
 from stream_vae.inspect.proposal import Proposal, format_of
 from stream_vae.inspect.record_keys import KeyFacts, look_at_keys
+from stream_vae.logs.templates import mine
 
 Form = str
 
@@ -86,15 +98,18 @@ class Inspection:
     series: SeriesFacts | None
     steps: StepFacts | None
     proof: Proof
+    of_logs: bool = False
+    """Its records are lines of logs; what is counted of them is found at training."""
 
 
-def inspect_records(
+def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     batch: RecordBatch,
     *,
     now_ns: int,
     schemas: SchemaSource | None = None,
     wait: Callable[[], bool] = lambda: False,
     given: Mapping[str, Any] = MappingProxyType({}),
+    as_sent: Callable[[LogFormat], RecordBatch] | None = None,
 ) -> Inspection:
     """Return what a sample shows.
 
@@ -104,6 +119,8 @@ def inspect_records(
         schemas: Of a registry, where one is known.
         wait: Called while a schema is awaited; returns whether to go on waiting.
         given: Settings below `input` that the operator has decided: they are proposed as they are.
+        as_sent: Returns the lines of a log as records, by the settings that read them; without, the
+            records are as they were sent.
     """
     of_record = [None if raw is None else _form(raw) for raw in batch.values]
     forms = Counter(form for form in of_record if form is not None)
@@ -111,6 +128,11 @@ def inspect_records(
     keys = look_at_keys(batch.keys, may_be_registered=is_registered)
     sample = _Sample(batch=batch, now_ns=now_ns, schemas=schemas, wait=wait, given=given)
     proposal = _with_given(_with_key_format(_propose(sample, of_record, forms, keys), keys), given)
+    lines_format = _lines_format(proposal)
+    if lines_format is not None:
+        batch = sample.batch if as_sent is None else as_sent(lines_format)
+        found = _inspect_lines(replace(sample, batch=batch), lines_format, proposal)
+        return replace(found, forms=_by_number(forms), keys=keys)
     names = proposal.features[:_MOST_FEATURES]
     _, decoded = _decode(sample, proposal, names)
     fields: list[FieldFacts] = []
@@ -139,7 +161,7 @@ def inspect_records(
     return Inspection(
         n_records=len(batch),
         n_null=sum(raw is None for raw in batch.values),
-        forms=dict(sorted(forms.items(), key=lambda pair: (-pair[1], pair[0]))),
+        forms=_by_number(forms),
         keys=keys,
         proposal=proposal,
         features=chosen,
@@ -153,6 +175,67 @@ def inspect_records(
         else None,
         proof=proof,
     )
+
+
+def _by_number(forms: Mapping[Form, int]) -> dict[Form, int]:
+    return dict(sorted(forms.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _lines_format(proposal: Proposal) -> LogFormat | None:
+    """Return the settings of a proposal that reads logs; None of every other."""
+    try:
+        fmt = format_of(proposal.settings)
+    except ValueError:
+        return None
+    return None if log_format_name(fmt) is None else fmt
+
+
+def _inspect_lines(sample: "_Sample", fmt: LogFormat, proposal: Proposal) -> Inspection:
+    """Return what the daemon's reader makes of lines of logs; forms and keys are not told."""
+    batch, name = sample.batch, log_format_name(fmt)
+    nothing = _no_proof(len(batch))
+    found = Inspection(
+        n_records=len(batch),
+        n_null=sum(raw is None for raw in batch.values),
+        forms={},
+        keys=look_at_keys(batch.keys),
+        proposal=proposal,
+        features=(),
+        left_out={},
+        fields=(),
+        series=None,
+        steps=None,
+        proof=nothing,
+        of_logs=True,
+    )
+    if name is None:
+        return found
+    try:
+        learner = LineLearner(build_line_reader(name, fmt))
+        decoder = JsonDecoder(learner, as_read(name, fmt))
+    except (ConfigError, ValueError) as exc:
+        return replace(found, proof=replace(nothing, refusal=printable(str(exc), 300)))
+    decoded = decoder.decode(batch, sample.now_ns)
+    notes = [*proposal.notes, *_about_lines(learner, decoded)]
+    readings = decoded.readings
+    return replace(
+        found,
+        proposal=replace(proposal, notes=tuple(notes)),
+        series=series_facts(readings.series, readings.partitions) if len(readings) else None,
+        proof=replace(_proof(nothing, decoded), n_ignored=0),
+    )
+
+
+def _about_lines(learner: LineLearner, decoded: Decoded) -> Iterator[str]:
+    """Yield how many templates lines have, when they were, and the levels that they tell."""
+    texts, times = [*learner.take_texts()], decoded.readings.times
+    if texts:
+        yield lines_note(texts, [one.text for one in mine(texts).templates])
+    if len(times):
+        first, last = (np.datetime64(int(at) // 10**9, "s") for at in (times.min(), times.max()))
+        yield f"from {first}Z to {last}Z; levels {', '.join(learner.levels) or 'none'}"
+    if decoded.ignored:
+        yield f"{len(decoded.ignored):,} records hold no line but empty ones"
 
 
 def _with_key_format(proposal: Proposal, keys: KeyFacts) -> Proposal:
@@ -261,20 +344,45 @@ def _propose(
         return propose_lines(
             records, batch.keys, keys_name_series=keys.may_name_series, given=sample.given
         )
+    return _propose_other(sample, usual, records, keys)
+
+
+def _propose_other(
+    sample: "_Sample", usual: Form, records: Sequence[tuple[int, bytes]], keys: KeyFacts
+) -> Proposal:
+    batch = sample.batch
     if usual == "JSON of collectd":
         return propose_collectd([(row, parse_document(raw)) for row, raw in records], sample.given)
     told = Keys(found=batch.keys, may_name_series=keys.may_name_series, n_distinct=keys.n_distinct)
     if usual.startswith(f"{_OF_REGISTRY}Avro"):
         return _propose_avro(sample, records, told)
     if usual.startswith(("JSON", _OF_REGISTRY)):
-        documents = [(row, parse_document(raw)) for row, raw in records]
-        proposal = propose_json(documents, told, batch.timestamps, sample.given)
-        if usual.startswith(_OF_REGISTRY):
-            note = "the five bytes of the schema's number are skipped; no registry is needed"
-            proposal = replace(proposal, notes=(*proposal.notes, note))
-        return proposal
+        return _propose_json(sample, usual, records, told)
+    lines = [raw.decode() for _, raw in records] if usual == "text" else []
+    if _may_be_logs(sample.given) and (looks_like_a_log(lines) or "format" in sample.given):
+        n_keys = keys.n_distinct if keys.may_name_series else 0
+        return propose_text_log(lines, n_keys=n_keys, given=sample.given)
     note = f"no input format reads records that are {usual or 'without a value'}"
     return Proposal(form=usual or "no values", settings={}, features=(), notes=(note,))
+
+
+def _propose_json(
+    sample: "_Sample", form: Form, records: Sequence[tuple[int, bytes]], keys: Keys
+) -> Proposal:
+    documents = [(row, parse_document(raw)) for row, raw in records]
+    proposal = propose_json(documents, keys, sample.batch.timestamps, sample.given)
+    field = message_field_of([document for _, document in documents])
+    if field is not None and _may_be_logs(sample.given):
+        return propose_json_log(field, proposal)
+    if form.startswith(_OF_REGISTRY):
+        note = "the five bytes of the schema's number are skipped; no registry is needed"
+        return replace(proposal, notes=(*proposal.notes, note))
+    return proposal
+
+
+def _may_be_logs(given: Mapping[str, Any]) -> bool:
+    """Return whether the operator has decided on no other format."""
+    return given.get("format", "log_lines") == "log_lines" and not given.get("value_field")
 
 
 def _propose_avro(sample: _Sample, records: Sequence[tuple[int, bytes]], keys: Keys) -> Proposal:
@@ -341,15 +449,7 @@ def _decode(
     sample: _Sample, proposal: Proposal, names: Sequence[str]
 ) -> tuple[Proof, Decoded | None]:
     batch = sample.batch
-    nothing = Proof(
-        n_records=len(batch),
-        n_read=0,
-        n_readings=0,
-        rejected={},
-        n_ignored=0,
-        ignored_example="",
-        unreadable={},
-    )
+    nothing = _no_proof(len(batch))
     if not names:
         return replace(nothing, refusal="no field of numbers was found"), None
     try:
@@ -360,22 +460,35 @@ def _decode(
     if not sample.has_all(decoder, batch):
         return replace(nothing, refusal=printable(decoder.lacks(batch), 300)), None
     decoded = decoder.decode(batch, sample.now_ns)
+    return _proof(nothing, decoded), decoded
+
+
+def _no_proof(n_records: int) -> Proof:
+    return Proof(
+        n_records=n_records,
+        n_read=0,
+        n_readings=0,
+        rejected={},
+        n_ignored=0,
+        ignored_example="",
+        unreadable={},
+    )
+
+
+def _proof(nothing: Proof, decoded: Decoded) -> Proof:
     rejected: dict[str, tuple[int, str]] = {}
     for one in decoded.rejections:
         count, example = rejected.get(one.reason, (0, printable(one.detail, 200)))
         rejected[one.reason] = count + 1, example
-    return (
-        replace(
-            nothing,
-            n_read=len(np.unique(decoded.index)),
-            n_readings=len(decoded.readings),
-            rejected=rejected,
-            n_ignored=len(decoded.ignored),
-            ignored_example=", ".join(printable(name, 60) for name in decoded.ignored_fields[:5]),
-            unreadable={
-                f"{printable(feature)}, {reason}": (cells.count, printable(cells.detail, 200))
-                for (feature, reason), cells in decoded.unreadable.items()
-            },
-        ),
-        decoded,
+    return replace(
+        nothing,
+        n_read=len(np.unique(decoded.index)),
+        n_readings=len(decoded.readings),
+        rejected=rejected,
+        n_ignored=len(decoded.ignored),
+        ignored_example=", ".join(printable(name, 60) for name in decoded.ignored_fields[:5]),
+        unreadable={
+            f"{printable(feature)}, {reason}": (cells.count, printable(cells.detail, 200))
+            for (feature, reason), cells in decoded.unreadable.items()
+        },
     )

@@ -41,6 +41,19 @@ def test_a_table_is_inspected(run_program: RunProgram, tmp_path: Path) -> None:
     assert f"Next: stream-vae train --input {path}" in ran.out
 
 
+def test_a_log_file_is_inspected(run_program: RunProgram, tmp_path: Path) -> None:
+    """Control: a table of the same times is a table."""
+    path = tmp_path / "messages"
+    path.write_text("Mar  4 13:00:07 web-1 app[7]: request 7 served\n" * 20)
+    ran = run_program("inspect", "--input", path)
+    assert ran.code == 0, ran.err
+    assert "reads 20 of 20 records" in ran.out
+    assert "timestamp_zone: UTC  # these times tell no offset" in ran.out
+    assert f"train --input {path} --format log --config stream-vae.yaml" in ran.out
+    path.write_text("timestamp,flow\n2026-03-04T13:00:07Z,1\n2026-03-04T13:00:08Z,2\n")
+    assert "--format log" not in run_program("inspect", "--input", path).out
+
+
 def test_two_sources_at_once_are_refused(run_program: RunProgram, tmp_path: Path) -> None:
     ran = run_program("inspect", "--input", tmp_path, "--topic", "t")
     assert ran.code == 2

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,19 +10,21 @@ import numpy as np
 import typer
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
-from stream_vae.commands.jobs.input_files import note_rows, open_files
+from stream_vae.commands.jobs.input_files import LINE_FORMS, note_rows, open_files
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.options import FileFormat, FileOptions
 from stream_vae.core.excerpts import printable_lines
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.files.csv_header import ColumnChoice
-from stream_vae.edges.files.record_files import LineForm, sample_records
+from stream_vae.edges.files.record_files import sample_records
 from stream_vae.edges.kafka.read.topic_batches import read_sample
 from stream_vae.edges.kafka.read.topic_ends import TopicEnds
 from stream_vae.edges.registry.schema_client import schema_source
 from stream_vae.errors import InputFileError
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inspect.configuration import configuration
 from stream_vae.inspect.facts import SeriesFacts, StepFacts, field_facts, series_facts, step_facts
+from stream_vae.inspect.log_shapes import looks_like_a_log
 from stream_vae.inspect.report import (
     as_plain,
     counters_of,
@@ -51,12 +53,16 @@ def inspect_file(
     """Look at a file of records, JSON lines or CSV, and print what it holds."""
     loaded = load_settings(config=config)
     found_form = form or _form_of(path)
-    if found_form not in ("records", "jsonl"):
+    lines = LINE_FORMS.get(found_form)
+    if lines is None:
         _print_table(path, found_form, loaded, as_json=as_json)
         return
-    lines: LineForm = "records" if found_form == "records" else "jsonl"
-    batch = sample_records(path, lines, n_records)
-    found = _inspect(batch, loaded)
+    if lines == "log":
+        batch = sample_records(path, lines, n_records, LogFormat(format="log_lines"))
+        found = _inspect(batch, loaded, lambda fmt: sample_records(path, "log", n_records, fmt))
+    else:
+        batch = sample_records(path, lines, n_records)
+        found = _inspect(batch, loaded)
     source = ["--input", str(path), "--format", lines]
     _print(found, configuration(found), source, loaded.settings, as_json=as_json)
     _check_read(found, str(path), batch)
@@ -132,7 +138,11 @@ def _check_read(found: Inspection, place: str, batch: RecordBatch) -> None:
     )
 
 
-def _inspect(batch: RecordBatch, loaded: LoadedSettings) -> Inspection:
+def _inspect(
+    batch: RecordBatch,
+    loaded: LoadedSettings,
+    as_sent: Callable[[LogFormat], RecordBatch] | None = None,
+) -> Inspection:
     settings = loaded.settings
     until = time.monotonic() + _REGISTRY_WAIT_S
     return inspect_records(
@@ -141,6 +151,7 @@ def _inspect(batch: RecordBatch, loaded: LoadedSettings) -> Inspection:
         schemas=schema_source(settings.registry),
         wait=lambda: time.monotonic() < until,  # a look itself takes a quarter of a second
         given=_given(loaded),
+        as_sent=as_sent,
     )
 
 
@@ -166,7 +177,9 @@ def _print(
     found: Inspection, yaml: str, source: Sequence[str], settings: Settings, *, as_json: bool
 ) -> None:
     train = ""
-    if found.features and found.proof.n_readings:
+    if found.of_logs and found.proof.n_readings:
+        train = train_command(source, [], config=CONFIG_NAME)
+    elif found.features and found.proof.n_readings:
         counters = counters_of(found.fields, found.proposal.counters)
         names = dict.fromkeys((*found.features, *counters))
         train = train_command(
@@ -191,9 +204,21 @@ def _form_of(path: Path) -> FileFormat:
     try:
         sample_records(path, "records", 1)
     except InputFileError:
+        if _is_log(path):
+            return "log"
         is_json = sample_records(path, "jsonl", 1).values[0][:1] in (b"{", b"[")  # type: ignore[index]  # a line is never null
         return "jsonl" if is_json else "csv"
     return "records"
+
+
+def _is_log(path: Path) -> bool:
+    """Return whether a file holds lines of a log, rather than JSON or a table with a header."""
+    ending = path.name.removesuffix(".gz").rpartition(".")[2].lower()
+    first = sample_records(path, "log", 20, LogFormat(format="log_lines"))
+    lines = [value.decode(errors="replace") for value in first.values if value is not None]
+    if all(line.startswith(("{", "[{")) for line in lines):
+        return False
+    return ending == "log" or looks_like_a_log(lines)
 
 
 def _print_table(path: Path, form: FileFormat, loaded: LoadedSettings, *, as_json: bool) -> None:

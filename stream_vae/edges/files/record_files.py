@@ -393,18 +393,21 @@ class TopicRecords(RecordFiles):
             yield _Lines(file_number=0, numbers=batch.offsets.tolist(), batch=batch)
 
 
-def sample_records(path: Path, form: LineForm, n_records: int) -> RecordBatch:
+def sample_records(
+    path: Path, form: LineForm, n_records: int, fmt: ReadingFormat | None = None
+) -> RecordBatch:
     """Return the first records of a file.
 
     Args:
         path: The file.
         form: Of a line.
         n_records: Most of them.
+        fmt: Of lines of logs: what tells which belong together, and when each was.
 
     Raises:
         InputFileError: If it cannot be read, has no record, or a line is none.
     """
-    files = RecordFiles([path], ColumnChoice(), ReadingFormat(), form, now_ns=0)
+    files = RecordFiles([path], ColumnChoice(), fmt or ReadingFormat(), form, now_ns=0)
     batch = files.first_records(n_records)
     if batch is None:
         raise InputFileError(f"{path}: empty; expected records")

@@ -1,0 +1,246 @@
+"""Records of logs: how their lines begin, and what in them is time, series and message."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stream_vae.core.excerpts import printable
+from stream_vae.inputs.log_lines.line_patterns import SEARCHED_CHARACTERS
+from stream_vae.inputs.log_lines.yearless_times import YEARLESS
+from stream_vae.inspect.leaves import at_path
+from stream_vae.inspect.proposal import ONE_SERIES, WHY_ONE_SERIES, Proposal
+
+_MESSAGE_FIELDS = ("log", "message", "msg", "MESSAGE", "event.original", "textPayload", "body")
+_OF_JSON = ("timestamp_field", "timestamp_format", "timestamp_zone", "series_field", "series")
+_SAMPLE = 1000
+_MOSTLY = 0.5
+_NEED_ZONE = (
+    "these times tell no offset: put the zone of the machines that write them (UTC, Europe/Berlin)"
+)
+_CLOCK = r"\d{2}:\d{2}:\d{2}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How lines begin."""
+
+    name: str
+    time: str
+    """Regular expression of the time, or a name that `input.timestamp_pattern` takes."""
+    before: str = "^"
+    """What stands before it."""
+    after: str = r"\S*\s+"
+    """What stands between it and the message."""
+    format: str = "auto"
+    """In `input.timestamp_format`."""
+    has_offset: bool = True
+    host: str = ""
+    """Regular expression whose group is the host."""
+    message: str = ""
+    """Regular expression whose group is the message; "" what follows the time."""
+
+    @property
+    def time_pattern(self) -> str:
+        """What `input.timestamp_pattern` is."""
+        return self.time if self.time in YEARLESS else f"{self.before}({self.time})"
+
+    @property
+    def begins(self) -> re.Pattern[str]:
+        """How a line of it begins."""
+        yearless = YEARLESS.get(self.time)
+        return re.compile(self.time_pattern) if yearless is None else yearless
+
+    @property
+    def message_pattern(self) -> str | None:
+        """What `input.message_pattern` is; None: the whole line is the message."""
+        if self.message or self.time in YEARLESS:
+            return self.message or None
+        return f"{self.before}{self.time}{self.after}(.*)"
+
+
+_ISO = rf"\d{{4}}-\d{{2}}-\d{{2}}[T ]{_CLOCK}(?:[.,]\d{{1,9}})?"
+_OFFSET = r" ?(?:Z|[+-]\d{2}:?\d{2})"
+HEADS = (
+    Head(
+        name="ISO 8601, host, program (rsyslog)",
+        time=rf"{_ISO}{_OFFSET}",
+        after=r" \S+ [^:]*: ",
+        host=rf"^{_ISO}{_OFFSET} (\S+) ",
+    ),
+    Head(name="ISO 8601", time=rf"{_ISO}{_OFFSET}", before=r"^\[?"),
+    Head(name="ISO 8601 without offset", time=_ISO, before=r"^\[?", has_offset=False),
+    Head(
+        name="syslog",
+        time="syslog",
+        has_offset=False,
+        host=r"^(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \S+ (\S+) ",
+        message=r"^(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \S+ \S+ (.*)",
+    ),
+    Head(name="klog", time="klog", has_offset=False),
+    Head(name="logcat", time="logcat", has_offset=False),
+    Head(
+        name="access log of Apache or nginx",
+        time=rf"\d{{2}}/[A-Z][a-z]{{2}}/\d{{4}}:{_CLOCK} [+-]\d{{4}}",
+        before=r"^\S+ \S+ \S+ \[",
+        after=r"\] ",
+        format="%d/%b/%Y:%H:%M:%S %z",
+    ),
+    Head(
+        name="error log of Apache",
+        time=rf"[A-Z][a-z]{{2}} \d{{2}} {_CLOCK}(?:\.\d{{6}})? \d{{4}}",
+        before=r"^\[[A-Z][a-z]{2} ",
+        after=r"\] ",
+        format="%b %d %H:%M:%S %Y",
+        has_offset=False,
+    ),
+    Head(
+        name="year/month/day (nginx, Go)",
+        time=rf"\d{{4}}/\d{{2}}/\d{{2}} {_CLOCK}",
+        format="%Y/%m/%d %H:%M:%S",
+        has_offset=False,
+    ),
+    Head(
+        name="yy/mm/dd (Spark)",
+        time=rf"\d{{2}}/\d{{2}}/\d{{2}} {_CLOCK}",
+        format="%y/%m/%d %H:%M:%S",
+        has_offset=False,
+    ),
+    Head(
+        name="yymmdd HHMMSS (Hadoop)",
+        time=r"\d{6} \d{6}",
+        format="%y%m%d %H%M%S",
+        has_offset=False,
+    ),
+    Head(name="epoch", time=r"\d{10}(?:\d{3})?(?:\.\d{1,9})?", before=r"^\[?", after=r"\]?\s+"),
+    Head(name="label, epoch (BGL)", time=r"\d{10}", before=r"^\S+ ", after=r"\s+"),
+)
+"""In the order in which they are tried."""
+
+
+def head_of(lines: Sequence[str]) -> Head | None:
+    """Return how most of some lines begin; None: in no known way."""
+    sample = [line[:SEARCHED_CHARACTERS] for line in lines[:_SAMPLE]]
+    for head in HEADS:
+        n = sum(_is_of(head, line) for line in sample)
+        if n > _MOSTLY * len(sample):
+            return head
+    return None
+
+
+def looks_like_a_log(lines: Sequence[str]) -> bool:
+    """Return whether lines are of a log: they begin as such do, or are words for people."""
+    if head_of(lines) is not None:
+        return True
+    words = [line.split() for line in lines[:_SAMPLE] if line.strip()]
+    of_words = sum(sum(word[:1].isalpha() for word in line) >= 3 for line in words)
+    return bool(words) and of_words > _MOSTLY * len(words)
+
+
+def message_field_of(documents: Sequence[Any]) -> str | None:
+    """Return the field of JSON that holds a line for people; None: there is none."""
+    sample = documents[:_SAMPLE]
+    for name in _MESSAGE_FIELDS:
+        found = [at_path(one, name) for one in sample if isinstance(one, dict)]
+        texts = [text for text in found if isinstance(text, str) and " " in text.strip()]
+        if len(texts) > _MOSTLY * len(sample):
+            return name
+    return None
+
+
+def propose_text_log(lines: Sequence[str], *, n_keys: int, given: Mapping[str, Any]) -> Proposal:
+    """Return the settings that read records that are lines of text.
+
+    Args:
+        lines: Of the sample.
+        n_keys: Different keys, if they could name the series; else 0.
+        given: Settings that the operator has decided.
+    """
+    head = head_of(lines)
+    settings: dict[str, Any] = {"format": "log_lines"}
+    why: dict[str, str] = {}
+    notes: list[str] = []
+    if head is None:
+        notes.append(
+            "lines do not begin with a time that is known here: Kafka's time of each record is "
+            "used; set timestamp_pattern, whose first group is the time"
+        )
+    else:
+        settings["timestamp_pattern"] = head.time_pattern
+        why["timestamp_pattern"] = f"{head.name}, such as {printable(_first(head, lines), 60)}"
+        if head.format != "auto":
+            settings["timestamp_format"] = head.format
+        if not head.has_offset:
+            settings["timestamp_zone"] = "UTC"
+            why["timestamp_zone"] = _NEED_ZONE
+        if head.message_pattern is not None:
+            settings["message_pattern"] = head.message_pattern
+            why["message_pattern"] = "what follows the time"
+            if head.message or head.host:
+                why["message_pattern"] = "what follows time and host"
+    if not given.keys() & {"series", "series_field", "series_pattern"}:
+        for name, value, reason in _series(head, lines, n_keys):
+            why[name] = reason
+            if value is not None:
+                settings[name] = value
+    return Proposal(
+        form="lines of a log",
+        settings=settings,
+        features=(),
+        why=why,
+        notes=tuple(notes),
+    )
+
+
+def propose_json_log(field: str, found: Proposal) -> Proposal:
+    """Return the settings that read lines in a field of JSON.
+
+    Args:
+        field: Of the line.
+        found: As readings: what is time and series there.
+    """
+    settings = {name: found.settings[name] for name in _OF_JSON if name in found.settings}
+    note = "to read numbers of these records instead, see input.format json"
+    return Proposal(
+        form=f"a log in JSON, its lines in {printable(field)}",
+        settings={"format": "log_lines", "message_field": field, **settings},
+        features=(),
+        why={name: text for name, text in found.why.items() if name in settings},
+        notes=(note,),
+        other_fields=found.other_fields,
+    )
+
+
+def lines_note(texts: Sequence[str], templates: Sequence[str]) -> str:
+    """Return how many templates the lines of a sample have, and the most frequent ones."""
+    told = "; ".join(f'"{printable(text, 80)}"' for text in templates[:3])
+    return f"{len(texts):,} lines of {len(templates):,} templates, the most frequent {told}"
+
+
+def _series(
+    head: Head | None, lines: Sequence[str], n_keys: int
+) -> Iterator[tuple[str, str | None, str]]:
+    """Yield the setting that names series, its value, and why; None: it is as it is."""
+    hosts = Counter[str]()
+    if head is not None and head.host:
+        found = (re.match(head.host, line) for line in lines[:_SAMPLE])
+        hosts.update(match[1] for match in found if match is not None)
+    if head is not None and (len(hosts) > n_keys or (hosts and not n_keys)):
+        names = ", ".join(printable(name, 40) for name, _ in hosts.most_common(3))
+        yield "series_pattern", head.host, f"the host: {names}"
+    elif n_keys:
+        yield "format", None, "the record's key names the series"
+    else:
+        yield "series", ONE_SERIES, WHY_ONE_SERIES
+
+
+def _is_of(head: Head, line: str) -> bool:
+    if head.message_pattern is not None and not re.match(head.message_pattern, line):
+        return False
+    return head.begins.match(line) is not None
+
+
+def _first(head: Head, lines: Sequence[str]) -> str:
+    found = filter(None, (head.begins.match(line) for line in lines))
+    return next((one[0 if head.time in YEARLESS else 1] for one in found), "")

@@ -1,0 +1,80 @@
+"""Lines of logs are known by how they begin, and the configuration that is printed reads them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inspect.configuration import configuration
+from stream_vae.inspect.log_shapes import HEADS
+from stream_vae.inspect.report import report_lines
+from stream_vae.inspect.survey import Inspection, inspect_records
+from stream_vae.settings import load_settings
+from tests.inspect.shapes import START, Record, batch_of
+
+NOW_NS = (START + 3600 * 24) * 10**9
+SAID = "INFO request 7 was served"
+HEAD = {
+    "ISO 8601, host, program (rsyslog)": "2026-01-01T00:00:07.25+01:00 web-1 app[7]: {}",
+    "ISO 8601": "[2026-01-01T00:00:07Z] {}",
+    "ISO 8601 without offset": "2026-01-01 00:00:07,250 {}",
+    "syslog": "<30>Jan  1 00:00:07 web-1 app[7]: {}",
+    "klog": "I0101 00:00:07.250000       1 main.go:7] {}",
+    "logcat": "01-01 00:00:07.250  1702  2395 D Manager: {}",
+    "access log of Apache or nginx": '10.0.0.1 - ann [01/Jan/2026:00:00:07 +0100] "GET /{}"',
+    "error log of Apache": "[Thu Jan 01 00:00:07 2026] [notice] {}",
+    "year/month/day (nginx, Go)": "2026/01/01 00:00:07 {}",
+    "yy/mm/dd (Spark)": "26/01/01 00:00:07 {}",
+    "yymmdd HHMMSS (Hadoop)": "260101 000007 {}",
+    "epoch": "1767225607.250 {}",
+    "label, epoch (BGL)": "- 1767225607 {}",
+}
+
+
+def look(lines: list[str], key: bytes | None = None) -> Inspection:
+    return inspect_records(
+        batch_of([Record(line.encode(), key=key) for line in lines]), now_ns=NOW_NS
+    )
+
+
+def settings_of(found: Inspection, folder: Path) -> LogFormat:
+    path = folder / "proposed.yaml"
+    path.write_text(configuration(found, topic="app", servers="b:9092"))
+    return load_settings(config=path, environ={}).settings.input
+
+
+@pytest.mark.parametrize("name", [head.name for head in HEADS])
+def test_a_common_head_of_lines_is_known_and_read(name: str, tmp_path: Path) -> None:
+    found = look([HEAD[name].format(SAID)] * 5)
+    settings = settings_of(found, tmp_path)
+    assert settings.format == "log_lines"
+    assert found.proposal.why["timestamp_pattern"].startswith(f"{name}, such as ")
+    assert (found.proof.n_readings, dict(found.proof.rejected)) == (5, {})
+    has_offset = next(head.has_offset for head in HEADS if head.name == name)
+    assert (settings.timestamp_zone is None) is has_offset
+    told = "\n".join(report_lines(found))
+    assert "from 20" in told
+    assert "5 lines of 1 templates" in told
+    assert (settings.series_pattern is not None) is (name in HEAD and "web-1" in HEAD[name])
+    assert (settings.series == "all") is (settings.series_pattern is None)
+
+
+def test_keys_name_series_and_lines_without_a_known_time_have_their_records(tmp_path: Path) -> None:
+    found = look(["the pump was started"] * 5, key=b"web-1")
+    settings = settings_of(found, tmp_path)
+    assert (settings.series, settings.timestamp_pattern) == (None, None)
+    assert found.proof.n_readings == 5
+    assert "set timestamp_pattern" in " ".join(found.proposal.notes)
+
+
+def test_a_log_in_json_is_known_by_its_line_and_readings_are_not(tmp_path: Path) -> None:
+    """Control: numbers beside one word are readings."""
+    lines = [json.dumps({"ts": START + at, "host": "web-1", "msg": SAID}) for at in range(5)]
+    settings = settings_of(found := look(lines), tmp_path)
+    assert (settings.format, settings.message_field) == ("log_lines", "msg")
+    assert (settings.timestamp_field, settings.series_field) == ("ts", "host")
+    assert found.proof.n_readings == 5
+    words = [json.dumps({"ts": START + at, "host": "web-1", "msg": "ok", "x": at}) for at in (1, 3)]
+    assert "format" not in look(words).proposal.settings
+    assert look(["a,1,2"] * 5).proposal.settings == {}
