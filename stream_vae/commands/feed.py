@@ -1,4 +1,4 @@
-"""`stream-vae feed`: publishes CSV files as readings."""
+"""`stream-vae feed`: publishes CSV files as readings, and lines of logs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ def feed(
     *,
     input_files: Annotated[
         list[Path],
-        typer.Option("--input", help="CSV file (.gz is unpacked); repeat for more files."),
+        typer.Option("--input", help="CSV file, or .log (.gz is unpacked); repeat for more files."),
     ],
     bootstrap: Annotated[
         str | None,
@@ -46,7 +46,8 @@ def feed(
     One record per row: the series is the Kafka key, the value a JSON object of timestamp and
     features (empty cells are left out, `label` is not published), or what the configuration's
     `input` section says. Rows go out in file order; with --speed, in the order of their
-    timestamps. Ends when every record is acknowledged.
+    timestamps. Lines of logs (.log, or any file where `input.format` is of logs) go out as they
+    are, the file's name as their key. Ends when every record is acknowledged.
 
     Example: stream-vae feed --input week.csv --bootstrap localhost:9092 --topic readings --rate 100
 

@@ -1,6 +1,7 @@
 """`stream-vae feed` against a broker."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,24 @@ def published(broker: EmbeddedBroker) -> list[TopicRecord]:
 
 def content(records: list[TopicRecord]) -> list[tuple[bytes | None, dict[str, Any]]]:
     return [(r.key, json.loads(r.value or b"null")) for r in records]
+
+
+def test_lines_of_a_log_are_records_as_they_are_paced_by_their_times(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    path, config = tmp_path / "app.log", tmp_path / "c.yaml"
+    lines = ["2026-01-01T00:00:00Z up \x1b[1m", "no time", "2026-01-01T00:05:00Z down"]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    config.write_text("input: {timestamp_pattern: '^(\\S+) '}\n")
+    to = ("--bootstrap", broker.bootstrap, "--topic", "readings")
+    began = time.monotonic()
+    result = run("--input", path, *to, "--config", config, "--speed", "3000", "--key", "web-1")
+    assert result.exit_code == 0, result.stderr
+    assert time.monotonic() - began >= 0.1
+    assert "3 lines published to readings" in result.stderr
+    found = published(broker)
+    assert [one.value for one in found] == [line.encode() for line in lines]
+    assert {one.key for one in found} == {b"web-1"}
 
 
 def test_each_row_is_a_record_keyed_by_its_series(broker: EmbeddedBroker, table: Path) -> None:

@@ -129,6 +129,24 @@ def test_the_rows_of_a_history_of_logs_are_steps_not_lines(logs: Path) -> None:
     assert history.values[:, at].sum() == n_lines
 
 
+def test_a_format_that_changes_for_good_is_told_as_unseen_lines_and_not_by_silence(
+    logs: Path,
+) -> None:
+    """Control: nothing is told before it."""
+    changed = dict.fromkeys(NORMAL, 0) | {"event=served id={} took={}": 9, "event=login": 2}
+    path = write_log(logs / "changed.log", 200, dict.fromkeys(range(120, 200), changed))
+    config = logs / "stream-vae.yaml"
+    score_files(logs / "bundle", [path], logs / "scores.csv", logs / "changed.jsonl", {}, config)
+    events = [json.loads(line) for line in (logs / "changed.jsonl").read_text().splitlines()]
+    assert {event["kind"] for event in events} == {"anomaly"}
+    [first] = [event for event in events if event["sequence"] == 0]
+    assert 118 <= minute_of(first["starts_at"]) <= 125
+    assert "unseen" in {one.get("direction") for one in first["features"]}
+    assert "lines not seen in training" in first["summary"]
+    verdicts = [line.split(",")[5] for line in (logs / "scores.csv").read_text().splitlines()]
+    assert verdicts[-60:].count("ANOMALOUS") >= 55
+
+
 def test_a_bundle_of_logs_reads_no_other_format(logs: Path) -> None:
     config = logs / "wrong.yaml"
     config.write_text("input: {format: json}\n")

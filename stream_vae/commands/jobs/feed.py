@@ -1,4 +1,4 @@
-"""CSV files as published readings."""
+"""CSV files as published readings, and lines of logs as they are."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,16 +16,22 @@ from rich.progress import (
 )
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
+from stream_vae.commands.jobs.input_files import is_of_logs, lines_format, open_records
 from stream_vae.commands.jobs.terminal import TaskText, open_console
+from stream_vae.commands.options import FileOptions
 from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv, series_of_file
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.json_decoder import JsonDecoder
+from stream_vae.inputs.log_lines.learning import LineLearner
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
-from stream_vae.settings import load_settings
+from stream_vae.settings import Settings, load_settings
 
 
 def publish_files(
@@ -38,29 +44,69 @@ def publish_files(
     speed: float | None,
     key: str | None,
 ) -> None:
-    """Publish CSV files to a topic, one record a row; return when all are acknowledged."""
+    """Publish files to a topic, one record a row or line; return when all are acknowledged."""
     pace = _pace(rate, speed)
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
         raise ConfigError(f"--key: {len(key)} characters; expected 1 to {MAX_KEY_CHARACTERS}")
     settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
+    if is_of_logs(input_files, FileOptions(), settings.input):
+        lines = _lines(input_files, lines_format(settings.input), key, by_time=speed is not None)
+        _publish(lines, settings, pace, what="lines", total=None)
+        return
     choice = _columns(settings.model.features)
     is_events = settings.model.window_length == 1
     readings = read_csv(input_files, replace(choice, is_events=is_events))
     if not readings.has_times:
         # Rows are numbered; the last one happens now.
         readings = replace(readings, times=readings.times - readings.times[-1] + time.time_ns())
+    encoded = _encoded(readings, settings.input, key, by_time=speed is not None)
+    _publish(encoded, settings, pace, what="readings", total=len(readings))
+
+
+def _publish(
+    records: Iterator[EncodedReading],
+    settings: Settings,
+    pace: Pace,
+    *,
+    what: str,
+    total: int | None,
+) -> None:
     console = open_console(stderr=True, soft_wrap=True)
     with _progress(console) as bar:
-        task = bar.add_task("publishing", total=len(readings))
+        task = bar.add_task("publishing", total=total)
         published = publish_readings(
             settings.kafka,
             settings.input.topic,
-            _encoded(readings, settings.input, key, by_time=speed is not None),
+            records,
             BrokerNotices(bar.console, settings.kafka.bootstrap_servers),
             pace=pace,
             on_progress=lambda done: bar.update(task, completed=done),
         )
-    console.print(f"{published:,} readings published to {settings.input.topic}", highlight=False)
+    console.print(f"{published:,} {what} published to {settings.input.topic}", highlight=False)
+
+
+def _lines(
+    paths: list[Path], fmt: LogFormat, key: str | None, *, by_time: bool
+) -> Iterator[EncodedReading]:
+    """Yield lines as they are, in the order of the files; one that tells no time is of its last."""
+    name = log_format_name(fmt) or "log_lines"
+    learner = LineLearner(build_line_reader(name, fmt))
+    decoder = JsonDecoder(learner, as_read(name, fmt))
+    last_ns, now_ns = 0, time.time_ns()
+    for batch in open_records(paths, ColumnChoice(), FileOptions(), fmt).iter_records():
+        times = np.zeros(len(batch), np.int64)
+        if by_time:
+            decoded = decoder.decode(batch, now_ns)
+            times[decoded.index] = decoded.readings.times
+            last_ns = last_ns or int(times[times > 0][:1].sum())
+            times = np.maximum.accumulate(np.maximum(times, last_ns))
+            last_ns = int(times[-1])
+            for _ in learner.take_texts():
+                pass
+        for own_key, value, time_ns in zip(batch.keys, batch.values, times.tolist(), strict=True):
+            if value is not None:
+                named = own_key if key is None else key.encode()
+                yield EncodedReading(key=named, value=value, time_ns=time_ns)
 
 
 def _columns(kinds: Mapping[str, FeatureKind]) -> ColumnChoice:

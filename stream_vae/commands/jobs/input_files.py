@@ -16,6 +16,7 @@ from stream_vae.edges.files.record_files import LineForm, RecordFiles
 from stream_vae.edges.files.text_format import TextFormat
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.cell_values import CellFormat, DecimalMark
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import log_format_name
 from stream_vae.inputs.reading_format import ReadingFormat
 
@@ -114,6 +115,20 @@ def form_of(paths: Sequence[Path], options: FileOptions) -> FileFormat:
     if endings and endings <= {"jsonl", "ndjson"}:
         return "jsonl"
     return "log" if endings == {"log"} else "csv"
+
+
+def is_of_logs(
+    source: Sequence[Path] | TopicPeriod, options: FileOptions, settings: ReadingFormat
+) -> bool:
+    """Return whether a history is of lines of logs, by the settings or the files' names."""
+    if log_format_name(settings) is not None:
+        return True
+    return not isinstance(source, TopicPeriod) and form_of(source, options) == "log"
+
+
+def lines_format(settings: LogFormat) -> LogFormat:
+    """Return settings that read lines: `log_lines` where they are of another format."""
+    return settings if log_format_name(settings) else replace(settings, format="log_lines")
 
 
 def _of_records(options: FileOptions, settings: ReadingFormat) -> ReadingFormat:

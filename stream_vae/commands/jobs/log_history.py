@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from stream_vae.commands.jobs.input_files import TopicPeriod, form_of, open_records
+from stream_vae.commands.jobs.input_files import TopicPeriod, lines_format, open_records
 from stream_vae.commands.jobs.terminal import warn
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.log_templates import NUMBER, LogSpec
@@ -25,7 +25,6 @@ from stream_vae.inputs.log_lines.learning import LineLearner
 from stream_vae.inputs.log_lines.line_counts import features_of
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
-from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.logs.masks import with_masks
 from stream_vae.logs.miner import LogfoldMiner, MinerConfig
 from stream_vae.logs.templates import (
@@ -154,20 +153,6 @@ def _told_apart(
         for (key, number), n in Counter(zip(batch.series, numbers, strict=True)).items():
             by_series[key][number] += n
         yield replace(batch, values=batch.values[:, :-1])
-
-
-def is_of_logs(
-    source: Sequence[Path] | TopicPeriod, options: FileOptions, settings: ReadingFormat
-) -> bool:
-    """Return whether a history is of lines of logs, by the settings or the files' names."""
-    if log_format_name(settings) is not None:
-        return True
-    return not isinstance(source, TopicPeriod) and form_of(source, options) == "log"
-
-
-def lines_format(settings: LogFormat) -> LogFormat:
-    """Return settings that read lines: `log_lines` where they are of another format."""
-    return settings if log_format_name(settings) else replace(settings, format="log_lines")
 
 
 def open_logs(

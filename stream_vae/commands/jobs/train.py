@@ -19,12 +19,15 @@ from rich.progress import (
 
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
-from stream_vae.commands.jobs.input_files import TopicPeriod, open_files
+from stream_vae.commands.jobs.input_files import (
+    TopicPeriod,
+    is_of_logs,
+    lines_format,
+    open_files,
+)
 from stream_vae.commands.jobs.judgeable import warn_of_unjudged
 from stream_vae.commands.jobs.log_history import (
     LearntHistory,
-    is_of_logs,
-    lines_format,
     of_logs,
     open_logs,
     read_logs,
