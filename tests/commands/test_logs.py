@@ -12,9 +12,16 @@ import numpy as np
 import pytest
 
 from stream_vae.commands.jobs.histories import read_history
-from stream_vae.commands.jobs.log_history import LearntLogs, of_logs, open_logs, read_logs
+from stream_vae.commands.jobs.log_history import (
+    LearntLogs,
+    of_logs,
+    open_logs,
+    read_logs,
+    templates_before,
+)
 from stream_vae.commands.jobs.log_report import log_rows, print_templates
 from stream_vae.commands.jobs.score import score_files
+from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train import train_bundle
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.log_templates import LINES, NUMBER, UNSEEN, LogSpec, Mask
@@ -22,6 +29,7 @@ from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.log_lines.line_counts import features_of
+from stream_vae.models.bundle_names import MODEL_FILE
 from stream_vae.settings import load_settings
 
 BEGIN = np.datetime64("2026-03-01T00:00:00")
@@ -199,6 +207,25 @@ def test_a_new_training_keeps_names_of_templates_and_tells_what_changed(
     assert "2 kept, 1 new" in told
     print_templates(logs / "bundle", None)
     assert "request <*> served in <*>" in capsys.readouterr().out
+
+
+def test_names_come_from_the_bundle_that_is_named_or_else_replaced(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that cannot be read is no reason not to replace it."""
+    console, bundle = open_console(), load_bundle(logs / "bundle")
+    for found in (
+        templates_before(logs / "bundle", tmp_path, console),
+        templates_before(None, logs / "bundle", console),
+    ):
+        assert found == bundle.spec.logs
+    assert templates_before(None, tmp_path, console) is None
+    save_bundle(replace(bundle, spec=replace(bundle.spec, logs=None)), tmp_path / "readings")
+    with pytest.raises(ConfigError, match="found a bundle of readings, expected one of logs"):
+        templates_before(tmp_path / "readings", tmp_path, console)
+    (tmp_path / MODEL_FILE).write_text("{}")
+    assert templates_before(None, tmp_path, console) is None
+    assert "its templates do not keep their names" in capsys.readouterr().out
 
 
 def test_the_report_tells_of_lines_and_never_to_leave_unseen_out(logs: Path) -> None:

@@ -5,15 +5,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_vae.core.health import CONDITIONS
-from stream_vae.events import InstanceObserved, NothingRead, SeriesCounted
+from stream_vae.core.records import RecordBatch
+from stream_vae.events import InstanceObserved, NothingRead, SeriesCounted, UnseenTemplates
+from stream_vae.logs.templates import mine
+from stream_vae.pipeline.unseen_lines import UnseenLines
 from tests.memory_kafka.clock import START_S
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.producer import MemoryProducer
 from tests.memory_kafka.scene import CHANGELOG, Scene, reading
 
+EMPTY_POLL = RecordBatch(
+    topic="app",
+    partitions=np.zeros(1, np.int32),
+    offsets=np.zeros(1, np.int64),
+    timestamps=np.zeros(1, np.int64),
+    timed_by_broker=False,
+    keys=[None],
+    values=[None],
+    headers=lambda _: [],
+)
 Deed = Callable[[Scene, Instance], None]
 
 
@@ -391,3 +405,30 @@ def test_records_of_which_nothing_is_read_are_told_of_once_until_one_is() -> Non
     told = one.events.of(NothingRead)
     assert [(e.without_feature, e.rejected) for e in told] == [(e.records, 0) for e in told]
     assert len(told) == 2
+
+
+def test_unseen_templates_are_told_once_a_minute_if_there_are_more() -> None:
+    scene = Scene()
+    one = scene.start("a")
+    scene.feed_series("s", range(5))
+    scene.settle(one)
+    assert status_of(one)["unseen_templates"] == []
+    one.pipeline.unseen_lines = found = UnseenLines(mine(["request 1 served"]))
+
+    def see(*texts: str) -> int:
+        found.add(EMPTY_POLL, [(0, text) for text in texts])
+        observe(one, 61.0)
+        return len(one.events.of(UnseenTemplates))
+
+    assert see("disk 1 full", "disk 2 is \x1b[2J", "disk 3 full") == 1
+    [told] = one.events.of(UnseenTemplates)
+    assert (told.lines, told.templates[0]) == (3, "2 x disk <*> full")
+    first, second = status_of(one)["unseen_templates"]
+    assert first == {"template": "disk <*> full", "lines": 2, "example": "disk 1 full"}
+    assert "\x1b" not in second["example"] + second["template"]
+    assert see() == 1
+    assert see("disk 4 full") == 2
+    observe(one, 2.0)
+    found.add(EMPTY_POLL, [(0, "disk 5 full")])
+    observe(one, 2.0)
+    assert len(one.events.of(UnseenTemplates)) == 2
