@@ -2,7 +2,9 @@
 
 import gc
 import tracemalloc
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
+from stream_vae.inputs.registry.schemas import SchemaId, UnknownSchema
 from stream_vae.inputs.remembered import Remembered
+from tests.inputs.otlp_messages import Point, as_protobuf
 from tests.inputs.polls import poll_of
 
 NOW_NS = 10**18
@@ -63,6 +67,50 @@ def test_long_texts_of_records_are_not_kept(
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 5 * LONG
+
+
+class _Unknown:
+    """A registry that knows no schema."""
+
+    def find(self, ids: Collection[SchemaId]) -> Mapping[SchemaId, UnknownSchema]:
+        return {one: UnknownSchema(detail="none") for one in ids}
+
+    def waiting_for(self, schema_id: SchemaId) -> str:
+        return str(schema_id)
+
+
+class _Values(list[bytes | None]):
+    """Values that can be seen to go."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "record", "reason"),
+    [
+        (LINES, b"cpu idle=1 1", "key_missing"),
+        (
+            {"format": "otlp_proto", "series_field": "resource.id"},
+            as_protobuf(({"host": "a"}, [Point(metric="cpu.idle", time_ns=1)])),
+            "key_missing",
+        ),
+        ({"format": "registry"}, b"\0\0\0\0\1x", "schema_unknown"),
+    ],
+    ids=["lines", "OTLP", "registry"],
+)
+def test_errors_that_records_repeat_keep_no_poll(
+    settings: Mapping[str, Any], record: bytes, reason: str
+) -> None:
+    decoder = build_decoder(
+        numeric_features(["cpu.idle"]), ReadingFormat(**settings), schemas=_Unknown()
+    )
+    polls = []
+    for _ in range(3):
+        values = _Values([record])
+        polls.append(weakref.ref(values))
+        decoded = decoder.decode(replace(poll_of(values), values=values), NOW_NS)
+        assert [rejection.reason for rejection in decoded.rejections] == [reason], "control"
+        del values, decoded
+    gc.collect()
+    assert [poll() for poll in polls] == [None] * 3
 
 
 def test_the_table_begins_anew_when_it_is_full() -> None:

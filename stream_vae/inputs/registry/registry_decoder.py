@@ -158,9 +158,11 @@ class RegistryDecoder:
             if len(self._readers) >= _MOST_READERS:
                 self._readers.clear()
             known = self._readers[schema_id] = schema, _reader_of(schema_id, schema)
-        if isinstance(known[1], DecodeError):
-            raise known[1]
-        return known[1]
+        error = known[1]
+        if isinstance(error, DecodeError):
+            # Another each time: one that is remembered would keep the frames, and so the polls.
+            raise DecodeError(error.reason, error.detail)
+        return error
 
 
 def _reader_of(found: SchemaId, schema: _Answer) -> Reader | DecodeError | None:
