@@ -120,7 +120,7 @@ def metrics(row: int) -> dict[str, Any]:
             {"h0", "h1"},
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_what_the_operator_has_decided_is_used_and_printed_as_it_is(
     given: dict[str, Any], features: set[str], series: set[str], tmp_path: Path
