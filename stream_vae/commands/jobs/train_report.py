@@ -12,6 +12,8 @@ from stream_vae.models.provenance import Tried
 from stream_vae.models.training.reports import Advice, LabelReport, TrainingReport
 
 _LISTED_FEATURES = 8
+_LISTED_NAMES = 40
+"""Features that are listed, all of them; of more, as logs have, the first."""
 
 
 def report_table(
@@ -107,8 +109,9 @@ def _feature_rows(
     declared: Collection[str],
 ) -> Iterator[tuple[str, str]]:
     """Yield the features, their kinds, and what is odd about them."""
-    names = [printable(feature.name) for feature in features]
-    yield "features", f"{len(names)}: {', '.join(names)}"
+    names = tuple(printable(feature.name) for feature in features)
+    shown = f"{len(names)}: {', '.join(names)}"
+    yield "features", shown if len(names) <= _LISTED_NAMES else _shortened(names)
     rules = tuple(f"{printable(one.name)} {one.rule.text}" for one in features if one.rule)
     if rules:
         yield "rules", _shortened(rules)

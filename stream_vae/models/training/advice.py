@@ -69,9 +69,9 @@ def advise_on_gaps(series: Sequence[TrainingSeries], step_ns: int) -> Iterator[A
     share = missing / sum(steps)
     longest, key, at = max(_longest_gap(one, step_ns) for one in series)
     text = f"{share:.2%} of the steps are missing; the longest gap is {longest:,} steps from {at}"
-    if share > _MOSTLY_GAPS:
-        widths = np.concatenate([np.diff(one.times) for one in series])
-        wider = float(np.median(widths)) / 1e9
+    widths = np.concatenate([np.diff(one.times) for one in series])
+    wider = float(np.median(widths)) / 1e9
+    if share > _MOSTLY_GAPS and wider * 1e9 > step_ns:
         text += f": a step of {step_ns / 1e9:g} s is too fine, try --step-seconds {wider:g}"
     elif share > _MANY_GAPS:
         text += ": more than one step in twenty; a wider --step-seconds has fewer"

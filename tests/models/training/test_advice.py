@@ -211,6 +211,17 @@ def test_gaps_are_told_with_their_share_and_the_longest() -> None:
     assert list(advise_on_gaps([one], HALF_HOUR_NS)) == []
 
 
+def test_a_wider_step_is_named_only_where_it_is_wider() -> None:
+    """One long gap is no reason for it."""
+    one = on_grid(noise(100))
+    told = []
+    for rows in (np.r_[0:20, 80:100], np.arange(0, 100, 4)):
+        part = TrainingSeries(key="pump", times=one.times[rows], values=one.values[rows])
+        (found,) = advise_on_gaps([part], HALF_HOUR_NS)
+        told.append(found.text.partition("try ")[2])
+    assert told == ["", "--step-seconds 7200"]
+
+
 def test_a_grid_much_finer_than_the_rows_is_told_with_a_better_one() -> None:
     one = on_grid(noise(100))
     sparse = TrainingSeries(key="a", times=one.times[::3], values=one.values[::3])
