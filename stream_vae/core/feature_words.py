@@ -42,6 +42,7 @@ def values_in_words(feature: AlertFeature, plus_minus: str = "±") -> str:
     ```
     24.3, expected 102 ± 1.1 L/s
     7, expected 1.5 (0 to 4)
+    567, expected 0
     1, probability 0.003
     "nurse", probability 0.003, expected "clerk" (probability 0.7)
     ```
@@ -55,6 +56,8 @@ def values_in_words(feature: AlertFeature, plus_minus: str = "±") -> str:
             return f"{actual}, expected 1 with probability {feature.expected:.2g}"
         return f"{actual}, probability {feature.actual_probability:.2g}"
     if feature.expected_low is not None and feature.expected_high is not None:
+        if feature.expected_high == 0:
+            return f"{actual}, expected 0{unit}"
         interval = f"({feature.expected_low:.4g} to {feature.expected_high:.4g})"
         return f"{actual}, expected {feature.expected:.4g} {interval}{unit}"
     return (

@@ -158,7 +158,10 @@ def _seconds(span: timedelta) -> str:
 
 
 def _words(demo: LogDemo, one: Disturbance) -> list[str]:
-    """Return what was told of unseen, too many and missing lines, each where it told most."""
+    """Return what was told of unseen, too many and missing lines, each where it told most.
+
+    A window remembers some steps before the disturbance; what it tells of those is left out.
+    """
     ids = {event.incident_id for event in _opened(demo, one)}
     told = [
         (feature, event)
@@ -166,14 +169,19 @@ def _words(demo: LogDemo, one: Disturbance) -> list[str]:
         if event.incident_id in ids and event.status == "firing"
         for feature in event.features
         if feature.contribution >= _LEAST_SHARE
+        if one.start - _a_step(event) < _worst_at(feature, event) <= one.end + _SETTLES
     ]
-    most = (_most(told, direction) for direction in _DIRECTIONS)
-    return [_told(feature, event) for feature, event in filter(None, most)]
+    most = filter(None, (_most(told, direction) for direction in _DIRECTIONS))
+    return [_told(*pair) for pair in sorted(most, key=lambda pair: _worst_at(*pair))]
+
+
+def _worst_at(feature: AlertFeature, event: AlertEvent) -> datetime:
+    return event.window.end if feature.worst is None else feature.worst.at
 
 
 def _told(feature: AlertFeature, event: AlertEvent) -> str:
     """Return what an alert says of a feature, and of which step."""
-    at = event.window.end if feature.worst is None else feature.worst.at
+    at = _worst_at(feature, event)
     words = f"{subject_in_words(feature)} {worst_in_words(feature, at)}"
     return f"{at:%H:%M:%S} {event.series.key}: {words}"
 
