@@ -70,10 +70,12 @@ _READS: dict[str, Any] = {
     "message_pattern": r"^\S+ \S+ \S+ \[[^]]*\] \[[^]]*\]: (.*)",
 }
 _DETECTION: dict[str, Any] = {
+    "detect": {"threshold": {"quantile": 0.999}},
     "model": {"window_length": 6, "hidden_size": 16, "latent_size": 4},
     "training": {"stride": 1, "min_steps": 300, "batch_size": 32},
 }
-"""A window of some seconds, for a minute of history; all of detection is as it is by default."""
+"""A window of some seconds, for a minute of history; of readings that are normal, one in a thousand
+may be above the threshold, where the default has one in fifty: a reading a second is many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
