@@ -289,7 +289,8 @@ class ReadingBuilder:
         for position in np.flatnonzero((stamped <= 0) | (stamped >= END_NS)).tolist():
             detail = (
                 f"Kafka's time of the record is {excerpt(int(stamped[position]))} ns; expected one "
-                "from 1970 to 2200, or a field with the time: input.timestamp_field"
+                "from 1970 to 2200, or a field with the time: input.timestamp_field (in lines of a "
+                "log: input.timestamp_pattern)"
             )
             faults.note(position, DecodeError("timestamp_missing", detail))
         return ParsedTimes(times=stamped)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,12 +182,16 @@ def series_facts(series: Sequence[str], partitions: NDArray[np.int32]) -> Series
     )
 
 
-def step_facts(times: NDArray[np.int64], series: Sequence[str]) -> StepFacts | None:
+def step_facts(
+    times: NDArray[np.int64], series: Sequence[str], partitions: NDArray[np.int32] | None = None
+) -> StepFacts | None:
     """Return the facts of N readings' times; None if no series has two.
 
     Args:
-        times: (N,) nanoseconds since 1970, in the order of arrival within each series.
+        times: (N,) nanoseconds since 1970, in the order of arrival within each partition.
         series: N.
+        partitions: (N,); None: all are of one. Between partitions there is no order that a reading
+            could be late in.
     """
     codes = _codes(series)
     groups = [times[codes == code] for code in range(int(codes.max(initial=-1)) + 1)]
@@ -194,8 +199,7 @@ def step_facts(times: NDArray[np.int64], series: Sequence[str]) -> StepFacts | N
     step = infer_step(gaps)
     if step is None:
         return None
-    behind = [np.maximum.accumulate(group) - group for group in groups]
-    late = np.concatenate(behind)
+    late = _behind(times, codes, np.zeros_like(codes) if partitions is None else partitions)
     grids = [_grid(group, step) for group in groups if len(group) > 1]
     n_steps = sum(len(np.unique((group - phase + step / 2) // step)) for group, phase, _ in grids)
     n_readings = sum(len(group) for group, _, _ in grids)
@@ -210,6 +214,17 @@ def step_facts(times: NDArray[np.int64], series: Sequence[str]) -> StepFacts | N
         readings_per_step=n_readings / max(n_steps, 1),
         phases_s=(min(phases), max(phases)),
     )
+
+
+def _behind(
+    times: NDArray[np.int64], codes: NDArray[np.int64], partitions: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """Return (N,) how far each reading is behind its series' newest before it in its partition."""
+    late = np.zeros_like(times)
+    for code, partition in np.unique(np.stack([codes, partitions]), axis=1).T.tolist():
+        at = np.flatnonzero((codes == code) & (partitions == partition))
+        late[at] = np.maximum.accumulate(times[at]) - times[at]
+    return late
 
 
 def _grid(

@@ -139,7 +139,7 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     steps: StepFacts | None = None
     if decoded is not None and len(decoded.readings):
         readings = decoded.readings
-        steps = step_facts(readings.times, readings.series)
+        steps = step_facts(readings.times, readings.series, readings.partitions)
         fields = field_facts(
             names,
             readings.values,
@@ -170,7 +170,9 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
         series=series_facts(decoded.readings.series, decoded.readings.partitions)
         if has_readings and decoded is not None
         else None,
-        steps=step_facts(decoded.readings.times, decoded.readings.series)
+        steps=step_facts(
+            decoded.readings.times, decoded.readings.series, decoded.readings.partitions
+        )
         if has_readings and decoded is not None
         else None,
         proof=proof,

@@ -11,6 +11,7 @@ import pytest
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inspect.configuration import configuration
+from stream_vae.inspect.facts import step_facts
 from stream_vae.inspect.report import as_plain, counters_of, report_lines, train_command
 from stream_vae.inspect.survey import inspect_records
 from stream_vae.settings import load_settings
@@ -187,3 +188,13 @@ def test_counters_that_records_themselves_name_are_told_as_known() -> None:
     shape = SHAPES["wide, host in a field, a row number, a constant and a counter"]
     guessed = inspect_records(batch_of(shape.records), now_ns=NOW_NS)
     assert "a counter, by its values, trained on as a rate" in "\n".join(report_lines(guessed))
+
+
+def test_partitions_have_no_order_that_a_reading_could_be_late_in() -> None:
+    """Control: within one partition the same readings are."""
+    times = np.array([10, 20, 30, 0, 10, 20], np.int64) * 10**9
+    apart = step_facts(times, ["a"] * 6, np.array([0, 0, 0, 1, 1, 1], np.int32))
+    together = step_facts(times, ["a"] * 6, np.zeros(6, np.int32))
+    assert apart is not None
+    assert together is not None
+    assert (apart.latest_s, together.latest_s) == (0.0, 30.0)

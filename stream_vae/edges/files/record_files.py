@@ -256,6 +256,12 @@ class RecordFiles:
         if names is None:
             place = f"{self._paths[0]}, line {first.numbers[0]}"
             names = find_features(place, sample, fmt, leave_out={choice.label, *choice.drop})
+        both = next((name for name in names if name in choice.drop), None)
+        if both is not None:
+            raise InputFileError(
+                f"--ignore {printable(both)}: found it among the features that are asked for "
+                "(--features, or those of the model); expected it in one of the two"
+            )
         self._features = tuple(choice.declared.get(name, Feature(name=name)) for name in names)
         self._has_label = (
             fmt.format == "json"

@@ -1,6 +1,6 @@
 """CSV readings to training series: per series, sorted, on the grid, each step once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,7 +63,7 @@ class DataReport:
     constant_features: tuple[str, ...]
     """Features that never change: they carry no information."""
     mostly_missing_features: tuple[str, ...]
-    """Features observed in less than half of the rows."""
+    """Features observed in less than half of the steps that have a row."""
     uneven_features: tuple[str, ...]
     """Numeric and count features whose level differs so much between series that one scale does not
     fit all."""
@@ -121,7 +121,7 @@ def to_training_series(
         missing_cells=_counts(readings.feature_names, readings.missing_cells),
         infinite_cells=_counts(readings.feature_names, readings.infinite_cells),
         constant_features=tuple(_constant_features(readings)),
-        mostly_missing_features=tuple(_mostly_missing_features(readings)),
+        mostly_missing_features=tuple(_mostly_missing_features(readings.features, series)),
         uneven_features=tuple(_uneven_features(readings.features, series)),
         proposed_kinds=_proposed_kinds(readings.features, series),
     )
@@ -271,11 +271,14 @@ def _constant_features(readings: CsvReadings) -> Iterator[str]:
     )
 
 
-def _mostly_missing_features(readings: CsvReadings) -> Iterator[str]:
-    observed = (~np.isnan(readings.values)).mean(axis=0)
-    yield from (
-        name for name, share in zip(readings.feature_names, observed, strict=True) if share < 0.5
-    )
+def _mostly_missing_features(
+    features: tuple[Feature, ...], series: Sequence[SeriesArrays]
+) -> Iterator[str]:
+    """Yield features observed in less than half of the steps that have a reading."""
+    n = sum(len(one.times) for one in series)
+    observed = np.sum([(~np.isnan(one.values)).sum(axis=0) for one in series], axis=0)
+    shares = zip(features, (observed / max(n, 1)).tolist(), strict=True)
+    yield from (feature.name for feature, share in shares if share < 0.5)
 
 
 def _proposed_kinds(

@@ -235,8 +235,8 @@ FAMILIES: Mapping[str, Family] = {
                 ("PCA", 0.769),
             )
         ),
-        source="as quoted for the whole log of 575,061 sessions (Meng et al. 2019 and before), "
-        "trained on other parts of it, each with a cut of its own rule",
+        source="Meng et al. (2019) and papers before it, over all 575,061 sessions, of which they "
+        "train on other parts; their cuts and numbers of candidates are chosen by hand",
     ),
     "bgl": Family(
         title="BlueGene/L, lines in buckets of 6 h",

@@ -172,3 +172,10 @@ def test_a_csv_and_records_of_the_same_text_give_the_same_readings(
     assert records.series == table.series
     assert records.times.tolist() == table.times.tolist()
     np.testing.assert_array_equal(records.values, table.values)
+
+
+def test_a_feature_that_is_asked_for_and_left_out_is_refused(tmp_path: Path) -> None:
+    lines = [record({"timestamp": TIME, "flow": 1, "level": 2})]
+    assert read(tmp_path, lines, ignore=["level"]).feature_names == ("flow",)
+    with pytest.raises(InputFileError, match="--ignore level: found it among the features"):
+        read(tmp_path, lines, features=["flow", "level"], ignore=["level"])

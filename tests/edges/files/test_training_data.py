@@ -207,3 +207,14 @@ def test_a_step_whose_parts_come_apart_is_inferred_as_from_steps_that_come_whole
     minutes = np.arange(0, 500, 10)[:, None] + np.arange(5) + rng.uniform(0, 0.1, (50, 5))
     times = np.rint(minutes.reshape(-1) * 60e9).astype(np.int64)
     assert infer_step(np.diff(times)) == 60 * 10**9
+
+
+def test_what_parts_of_steps_leave_to_others_is_not_missing() -> None:
+    """Control: a feature of one step in three is."""
+    rows = [
+        row
+        for n in range(9)
+        for row in (("a", 60.0 * n, float(n), NAN), ("a", 60.0 * n, NAN, NAN if n % 3 else 1.0))
+    ]
+    _, report = to_training_series(make_readings(rows))
+    assert report.mostly_missing_features == ("speed",)
