@@ -70,7 +70,8 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
     (folder / "stream-vae.yaml").write_text(CONFIG)
     report = StringIO()
-    with redirect_stdout(report):
+    with redirect_stdout(report), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
         train_bundle(
             [write_log(folder / "app.log", 400, {})],
             folder / "bundle",
@@ -180,8 +181,9 @@ def learn(path: Path, before: LogSpec | None, masks: Mapping[str, str]) -> Learn
 
 
 def test_a_new_training_keeps_names_of_templates_and_tells_what_changed(
-    logs: Path, capsys: pytest.CaptureFixture[str]
+    logs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     bundle = load_bundle(logs / "bundle")
     old = bundle.spec.logs
     assert old is not None
