@@ -95,7 +95,7 @@ class AlertFeature:
     """The step that makes up most of the feature's contribution; None where it was not observed in
     the whole window."""
     direction: LineDirection | None = None
-    """Of a count of log lines; None of other features."""
+    """Of a count of log lines, at its worst step; None of other features."""
     template: str | None = None
     """Of a count of log lines: the template of the lines, with `<*>` where they vary; of rare
     templates that share a count, the most frequent of them in training."""
