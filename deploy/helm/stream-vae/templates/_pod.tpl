@@ -157,7 +157,7 @@ spec:
         - --from-topic
         - {{ dig "input" "topic" "stream-vae.readings" .values.config | quote }}
         - --bundle
-        - /work/model
+        - /scratch/model
         - --name
         - {{ dig "detector" "name" "stream-vae" .values.config | quote }}
         {{- range .values.training.extraArgs }}
@@ -180,14 +180,14 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
         - name: work
-          mountPath: /work
+          mountPath: /scratch
         - name: tmp
           mountPath: /tmp
   containers:
     # Whole or not at all, and only after training went well.
     - name: publish
       {{- include "stream-vae.imageFields" .root | nindent 6 }}
-      args: [model, copy, /work/model, $(BUNDLE_TARGET), --force]
+      args: [model, copy, /scratch/model, $(BUNDLE_TARGET), --force]
       env:
         - name: BUNDLE_TARGET
           {{- if eq $bundle.source "store" }}
@@ -205,7 +205,7 @@ spec:
         {{- include "stream-vae.containerSecurity" . | nindent 8 }}
       volumeMounts:
         - name: work
-          mountPath: /work
+          mountPath: /scratch
           readOnly: true
         {{- if ne $bundle.source "store" }}
         - name: bundle
