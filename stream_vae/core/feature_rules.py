@@ -115,6 +115,24 @@ class FeatureRules:
             return None
         return cls(features, config, last_steps, capacity)
 
+    @classmethod
+    def of_history(
+        cls, features: Sequence[Feature], *, step_ns: int, max_gap: int, n_series: int
+    ) -> "FeatureRules | None":
+        """Return the rules of features over whole series, before which there was nothing.
+
+        Args:
+            features: F.
+            step_ns: Width of the grid, nanoseconds.
+            max_gap: Missing steps in a row that a held value bridges.
+            n_series: In rows 0 to n_series - 1.
+        """
+        grid = WindowConfig(length=0, step_ns=step_ns, max_gap=max_gap, min_observed=0.0)
+        rules = cls.of(features, grid, lambda rows: np.full(len(rows), NEVER), n_series)
+        if rules is not None:
+            rules.state.begin(np.arange(n_series, dtype=np.int32))
+        return rules
+
     @property
     def has_state(self) -> bool:
         """Whether what came before matters."""

@@ -22,6 +22,11 @@ NEVER = int(np.iinfo(np.int64).min)
 """Number of the newest step of a series that has none."""
 
 
+def nearest_steps(times: NDArray[np.int64], step_ns: int) -> NDArray[np.int64]:
+    """Return (N,) number of the grid point nearest to each time; halves go up."""
+    return np.asarray((times + step_ns // 2) // step_ns, np.int64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowConfig:
     """Shape of a window and of the time grid under it."""
@@ -42,7 +47,7 @@ class WindowConfig:
 
     def steps_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (N,) number of the nearest grid point of each time; halves go up."""
-        return np.asarray((times + self.step_ns // 2) // self.step_ns, np.int64)
+        return nearest_steps(times, self.step_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

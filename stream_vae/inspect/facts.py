@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.step_width import infer_step, step_agreement
+from stream_vae.core.windows import nearest_steps
 
 _NS = 1e9
 _ENOUGH = 8
@@ -84,7 +85,7 @@ def field_facts(
         step_ns: Width of a step; 0: each time is one.
     """
     codes = _codes(series)
-    steps = (times + step_ns // 2) // step_ns if step_ns else times
+    steps = nearest_steps(times, step_ns) if step_ns else times
     places = _Places(
         codes=codes,
         order=np.lexsort((times, codes)),

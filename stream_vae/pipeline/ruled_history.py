@@ -10,7 +10,6 @@ from stream_vae.core.feature_rule import refuse_other_rules
 from stream_vae.core.feature_rules import FeatureRules
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.windows import NEVER, WindowConfig
 from stream_vae.errors import ConfigError
 
 
@@ -32,20 +31,14 @@ def ruled_history(spec: ModelSpec, readings: ReadingBatch, max_gap: int) -> Rule
         max_gap: Missing steps in a row that what is held bridges.
     """
     everything = np.arange(len(readings))
-    grid = WindowConfig(
-        length=spec.window_length,
-        step_ns=round(spec.step_seconds * 1e9),
-        max_gap=max_gap,
-        min_observed=0.0,
-    )
     numbers: dict[str, int] = {}
     rows = np.array([numbers.setdefault(key, len(numbers)) for key in readings.series], np.int32)
-    rules = FeatureRules.of(
-        spec.features, grid, lambda series: np.full(len(series), NEVER), len(numbers)
+    step_ns = round(spec.step_seconds * 1e9)
+    rules = FeatureRules.of_history(
+        spec.features, step_ns=step_ns, max_gap=max_gap, n_series=len(numbers)
     )
     if rules is None:
         return RuledHistory(readings=readings, source=everything)
-    rules.state.begin(np.arange(len(numbers), dtype=np.int32))
     ruled = rules.apply(rows, readings.times, readings.values)
     source = everything if ruled.filled is None else ruled.filled.source
     return RuledHistory(readings=ruled.readings(readings), source=source)

@@ -40,6 +40,25 @@ class SavedSeries:
     """Of the tracked series."""
 
 
+def window_config(spec: ModelSpec, config: DetectConfig, *, lateness: int = 0) -> WindowConfig:
+    """Return the shape of a model's windows and of the grid under them.
+
+    Args:
+        spec: The model's inputs.
+        config: How gaps and missing values are taken.
+        lateness: Steps before the newest one that are still open.
+    """
+    return WindowConfig(
+        length=spec.window_length,
+        step_ns=round(spec.step_seconds * 1e9),
+        # Steps without a line are zero: warm-up restarts once a whole window had none.
+        max_gap=spec.window_length if spec.adds_up else config.max_gap,
+        min_observed=config.min_observed,
+        lateness=lateness,
+        adds_up=spec.adds_up,
+    )
+
+
 class SeriesStore:
     """Windows, thresholds and incidents of at most `capacity` series.
 
@@ -65,15 +84,7 @@ class SeriesStore:
         assembly: AssemblyConfig = AS_USUAL,
     ) -> None:
         self.index = SeriesIndex(capacity, step_s=spec.step_seconds)
-        grid = WindowConfig(
-            length=spec.window_length,
-            step_ns=round(spec.step_seconds * 1e9),
-            # A series is outside a window that has no line at all.
-            max_gap=spec.window_length if spec.adds_up else config.max_gap,
-            min_observed=config.min_observed,
-            lateness=assembly.lateness_steps,
-            adds_up=spec.adds_up,
-        )
+        grid = window_config(spec, config, lateness=assembly.lateness_steps)
         self.windows = SeriesTable(grid, len(spec.features), capacity)
         self.rules = FeatureRules.of(spec.features, grid, self.windows.last_steps, capacity)
         self.leaps = LeapGuard(self.windows, grid, capacity, assembly.max_leap_steps)

@@ -6,9 +6,10 @@ import numpy as np
 
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.windows import SeriesTable, WindowConfig
+from stream_vae.core.windows import SeriesTable
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.files.training_data import SeriesArrays
+from stream_vae.pipeline.series_store import window_config
 
 _FEW = 0.5
 
@@ -23,12 +24,7 @@ def warn_of_unjudged(
         spec: Of the bundle.
         detect: How windows are judged.
     """
-    config = WindowConfig(
-        length=spec.window_length,
-        step_ns=round(spec.step_seconds * 1e9),
-        max_gap=detect.max_gap,
-        min_observed=detect.min_observed,
-    )
+    config = window_config(spec, detect)
     n_judged = n_readings = 0
     for one in series:
         n = len(one.times)

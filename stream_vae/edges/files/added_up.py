@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.windows import nearest_steps
 from stream_vae.edges.files.csv_readings import MAX_CELLS, CsvReadings
 from stream_vae.errors import InputFileError
 
@@ -74,7 +75,7 @@ class _Table:
                 self._codes[key] = len(self.series)
                 self.series.append(key)
         codes = np.array([self._codes[key] for key in batch.series], np.int64)
-        steps = (batch.times + self._step_ns // 2) // self._step_ns
+        steps = nearest_steps(batch.times, self._step_ns)
         self._parts.append(_sums(codes, steps, batch.values))
         if len(self._parts) >= _COMPACT_AT:
             self._parts = [self.whole()]

@@ -10,7 +10,7 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_rules import FeatureRules, MissingByRule
 from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.core.step_width import infer_step, step_agreement
-from stream_vae.core.windows import NEVER, WindowConfig
+from stream_vae.core.windows import nearest_steps
 from stream_vae.edges.files.csv_features import propose_kind
 from stream_vae.edges.files.csv_readings import EVENT_STEP_NS, NO_LABEL, CsvReadings
 from stream_vae.errors import InputFileError
@@ -95,11 +95,11 @@ def to_training_series(
             f"step is {step_ns / 1e9:g} s; expected at least a millisecond: where parts of a step "
             "come apart their gaps are no steps, so give --step-seconds"
         )
-    grid = (readings.times + step_ns // 2) // step_ns * step_ns
+    grid = nearest_steps(readings.times, step_ns) * step_ns
     n_rows, moved = len(readings), np.abs(grid - readings.times)
     n_unsorted = sum(_count_unsorted(readings.times[rows]) for rows in row_lists)
     readings, by_rule = _ruled(readings, row_lists, step_ns, max_gap)
-    grid = (readings.times + step_ns // 2) // step_ns * step_ns
+    grid = nearest_steps(readings.times, step_ns) * step_ns
     series: list[SeriesArrays] = []
     for key, rows in zip(*rows_by_series(readings.series), strict=True):
         series.append(_merged(key, rows, grid, readings))
@@ -150,15 +150,13 @@ def _ruled(
         step_ns: Width of the grid.
         max_gap: Missing steps in a row that a held value bridges.
     """
-    grid = WindowConfig(length=0, step_ns=step_ns, max_gap=max_gap, min_observed=0.0)
     n_series = len(row_lists)
-    rules = FeatureRules.of(
-        readings.features, grid, lambda series: np.full(len(series), NEVER), n_series
+    rules = FeatureRules.of_history(
+        readings.features, step_ns=step_ns, max_gap=max_gap, n_series=n_series
     )
     if rules is None or not n_series:
         return readings, ()
-    rules.state.begin(np.arange(n_series, dtype=np.int32))
-    steps = grid.steps_of(readings.times)
+    steps = nearest_steps(readings.times, step_ns)
     # In order of time; within a step the order of the rows tells which value replaces which.
     order = np.concatenate([rows[np.argsort(steps[rows], kind="stable")] for rows in row_lists])
     numbers = np.repeat(np.arange(n_series, dtype=np.int32), [len(rows) for rows in row_lists])
