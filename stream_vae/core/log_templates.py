@@ -21,10 +21,6 @@ LEVEL = "level"
 """Features `level.NAME` count the lines of a level."""
 
 
-NUMBER = "number"
-"""Of no model: the number of a line's template, by which training counts them per series."""
-
-
 def shown(pattern: str) -> str:
     """Return a pattern as people read it.
 

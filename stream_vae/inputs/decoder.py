@@ -77,6 +77,9 @@ class Decoded:
     """What the first of them names instead; bounded and printable."""
     unknown_fields: tuple[str, ...] = ()
     """Unused fields seen for the first time; bounded and printable."""
+    templates: NDArray[np.int32] | None = None
+    """(N,) of formats of logs: number of the template of each reading, which is a line; -1: none of
+    the model's."""
     lines: LineCounts | None = None
     """Of formats of logs; those in `ignored` then hold empty lines alone."""
 

@@ -71,6 +71,8 @@ class RawReadings:
     """As in `Decoded`."""
     replaced: Sequence[Replaced] = ()
     """Of points: which were of one cell of a reading."""
+    templates: NDArray[np.int32] | None = None
+    """(R,) as in `Decoded`."""
     lines: LineCounts | None = None
     """As in `Decoded`."""
 
@@ -153,7 +155,7 @@ class ReadingBuilder:
             read_since_ns: As in `Decoder.decode`.
         """
         raw = _without_counted(batch, raw, errors)
-        index, values = raw.index, raw.values
+        index, values, templates = raw.index, raw.values, raw.templates
         faults = _Faults(raw, errors)
         cell_errors = _reject_empty(raw, faults) if raw.cell_errors else ()
         series = self._series_of(batch, raw, faults)
@@ -166,6 +168,7 @@ class ReadingBuilder:
             series = [name for name, keep in zip(series, kept.tolist(), strict=True) if keep]
             index, times, values = index[kept], times[kept], values[kept]
             arrivals = arrivals[kept]
+            templates = None if templates is None else templates[kept]
         return Decoded(
             readings=ReadingBatch(
                 topic=batch.topic,
@@ -187,6 +190,7 @@ class ReadingBuilder:
             ignored=raw.ignored,
             ignored_fields=raw.ignored_fields,
             unknown_fields=raw.unknown_fields,
+            templates=templates,
             lines=raw.lines,
         )
 
@@ -362,6 +366,7 @@ def _left_out(raw: RawReadings, positions: Sequence[int], errors: DecodeErrors) 
         series=None if raw.series is None else [raw.series[i] for i in kept],
         times=None if raw.times is None else [raw.times[i] for i in kept],
         values=raw.values[mask],
+        templates=None if raw.templates is None else raw.templates[mask],
         cell_errors=[
             replace(cell, position=place[cell.position])
             for cell in raw.cell_errors

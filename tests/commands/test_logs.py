@@ -24,11 +24,10 @@ from stream_vae.commands.jobs.score import score_files
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train import train_bundle
 from stream_vae.commands.options import FileOptions
-from stream_vae.core.log_templates import LINES, NUMBER, UNSEEN, LogSpec, Mask
+from stream_vae.core.log_templates import LINES, UNSEEN, LogSpec, Mask
 from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.errors import ConfigError
-from stream_vae.inputs.log_lines.line_counts import features_of
 from stream_vae.models.bundle_names import MODEL_FILE
 from stream_vae.settings import load_settings
 
@@ -199,8 +198,6 @@ def test_a_new_training_keeps_names_of_templates_and_tells_what_changed(
     assert rows.startswith("2 kept, 2 new (")
     assert ", 1 gone (user-logged-in." in rows
     assert learnt.spec.masks[0] == Mask(name="who", pattern=r"\b[A-D]\b")
-    features = features_of(learnt.spec.templates, learnt.levels)
-    assert NUMBER not in {one.name for one in features}
     assert sum(sum(n.values()) for n in learnt.by_series.values()) == learnt.spec.lines
 
     save_bundle(of_logs(bundle, replace(old, templates=old.templates[:2])), logs / "less")

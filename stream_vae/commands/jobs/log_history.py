@@ -11,7 +11,7 @@ from rich.console import Console
 from stream_vae.commands.jobs.input_files import TopicPeriod, lines_format, open_records
 from stream_vae.commands.jobs.terminal import warn
 from stream_vae.commands.options import FileOptions
-from stream_vae.core.log_templates import NUMBER, LogSpec
+from stream_vae.core.log_templates import LogSpec
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.added_up import add_up
@@ -20,6 +20,7 @@ from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.edges.files.record_files import RecordFiles
 from stream_vae.errors import BundleError, ConfigError, InputFileError
+from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.log_lines.learning import LineLearner
 from stream_vae.inputs.log_lines.line_counts import features_of
@@ -127,10 +128,11 @@ def read_logs(
     logs = logs if carried is None else carried.logs
     features = features_of(logs.templates, learner.levels)
     step_s = step_seconds or _step(last_ns - first_ns)
-    files = open_logs(_counting(choice, logs, (*features, Feature(name=NUMBER))))
+    choice = _counting(choice, logs, features)
+    files = open_logs(choice)
     by_series: defaultdict[str, Counter[int]] = defaultdict(Counter)
     readings = add_up(
-        _told_apart(files.iter_batches(), by_series),
+        _counted(files.iter_decoded(), by_series),
         features,
         step_ns=round(step_s * 1e9),
         bridged=window_length,
@@ -140,19 +142,20 @@ def read_logs(
         logs=LearntLogs(spec=logs, levels=learner.levels, by_series=by_series, carried=carried),
         readings=replace(readings, notes=files.notes),
         step_seconds=step_s,
-        choice=_counting(choice, logs, features),
+        choice=choice,
     )
 
 
-def _told_apart(
-    batches: Iterator[ReadingBatch], by_series: defaultdict[str, Counter[int]]
+def _counted(
+    polls: Iterator[Decoded], by_series: defaultdict[str, Counter[int]]
 ) -> Iterator[ReadingBatch]:
-    """Yield readings without their last column, the number of the template; count it by series."""
-    for batch in batches:
-        numbers = batch.values[:, -1].astype(np.int64).tolist()
-        for (key, number), n in Counter(zip(batch.series, numbers, strict=True)).items():
+    """Yield the readings of polls; count their templates by series."""
+    for decoded in polls:
+        numbers = [] if decoded.templates is None else decoded.templates.tolist()
+        found = zip(decoded.readings.series, numbers, strict=True)
+        for (key, number), n in Counter(found).items():
             by_series[key][number] += n
-        yield replace(batch, values=batch.values[:, :-1])
+        yield decoded.readings
 
 
 def open_logs(

@@ -152,9 +152,14 @@ class RecordFiles:
 
     def iter_batches(self) -> Iterator[ReadingBatch]:
         """Yield all readings in file order; offsets are numbers of records from 0."""
-        for _, decoded, _ in self._decoded():
+        for decoded in self.iter_decoded():
             readings = decoded.readings
             yield replace(readings, arrivals=readings.times)
+
+    def iter_decoded(self) -> Iterator[Decoded]:
+        """Yield all that the decoder makes of the records, in file order."""
+        for _, decoded, _ in self._decoded():
+            yield decoded
 
     def read(self) -> CsvReadings:
         """Return all readings.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.log_templates import LEVEL, LINES, NUMBER, UNSEEN, LogTemplate
+from stream_vae.core.log_templates import LEVEL, LINES, UNSEEN, LogTemplate
 from stream_vae.core.model_spec import Feature
 from stream_vae.inputs.log_lines.levels import LEVELS
 
@@ -16,8 +16,7 @@ class LineCounter:
     """Turns N lines into N vectors of counts, to be added up by series and step.
 
     Args:
-        features: F of the model: those of its templates, `lines`, `unseen`, `level.NAME`; at
-            training `number` too.
+        features: F of the model: those of its templates, `lines`, `unseen`, `level.NAME`.
         templates: Of the model.
     """
 
@@ -31,7 +30,6 @@ class LineCounter:
             [column.get(f"{LEVEL}.{name}", _NOT_COUNTED) for name in LEVELS], np.int64
         )
         self._lines = column.get(LINES, _NOT_COUNTED)
-        self._number = column.get(NUMBER, _NOT_COUNTED)
 
     def vectors(
         self, templates: NDArray[np.int32], levels: NDArray[np.int8]
@@ -49,8 +47,6 @@ class LineCounter:
             found[at[counted], columns[counted]] = 1.0
         if self._lines != _NOT_COUNTED:
             found[:, self._lines] = 1.0
-        if self._number != _NOT_COUNTED:
-            found[:, self._number] = templates
         return found
 
 

@@ -58,6 +58,7 @@ class LineParser:
             values=self._counter.vectors(templates, lines.levels),
             elements=lines.elements,
             ignored=lines.ignored,
+            templates=templates,
             lines=_counts(lines, np.flatnonzero(templates == _UNSEEN).tolist()),
         )
 
