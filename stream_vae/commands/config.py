@@ -48,6 +48,20 @@ def schema() -> None:
     typer.echo(schema_text())
 
 
+@app.command()
+def asyncapi(config: ConfigOption = None, secrets_dir: SecretsOption = None) -> None:
+    """Print the AsyncAPI 3.0 document of the topics: what their records are, and who writes them.
+
+    It names the topics and brokers of the settings. What a reading holds beyond them is the
+    producer's matter, and the bundle's.
+
+    Example: stream-vae config asyncapi --config stream-vae.yaml > asyncapi.json
+    """
+    from stream_vae.commands.jobs.asyncapi import document_text
+
+    typer.echo(document_text(config, secrets_dir))
+
+
 @app.command(hidden=True)
 def table() -> None:
     """Print all settings as a Markdown table (the README's)."""

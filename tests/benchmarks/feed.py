@@ -35,6 +35,7 @@ class Feed:
     spike_every: int | None = None
     step: int = 0
     """Next to be sent."""
+    n_sent: int = 0
     sent: dict[tuple[str, int], float] = field(default_factory=dict)
     """Series and event time in seconds of each anomalous reading -> when it was produced."""
 
@@ -91,6 +92,7 @@ class Feed:
             except BufferError:
                 self._producer.poll(0.05)
             else:
+                self.n_sent += 1
                 return
 
     def _is_spike(self, i: int) -> bool:

@@ -82,7 +82,7 @@ def _run(workload: Workload, kafka: RealKafka, rate: float) -> _Run:
     )
     seen: dict[tuple[str, int], float] = {}
     done = threading.Event()
-    reader = threading.Thread(target=_read, args=(kafka, topics, seen, done))
+    reader = threading.Thread(target=read_openings, args=(kafka, topics, seen, done))
     feed.send_steps(T)
     with DaemonProcess(config, program=AS_USERS_START_IT) as daemon:
         daemon.wait_for("state_restored", 60)
@@ -105,9 +105,10 @@ def _run(workload: Workload, kafka: RealKafka, rate: float) -> _Run:
     )
 
 
-def _read(
+def read_openings(
     kafka: RealKafka, topics: Topics, seen: dict[tuple[str, int], float], done: threading.Event
 ) -> None:
+    """Read alerts until told to stop; note when each opening came, by series and start (s)."""
     config = KafkaConfig(bootstrap_servers=kafka.bootstrap, group_id=uuid.uuid4().hex)
     for record in read_topic(
         config, topics.alerts, RecordedEvents(), follow=True, stop=done.is_set

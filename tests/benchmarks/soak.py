@@ -1,0 +1,199 @@
+"""The whole daemon for half an hour: `python -m tests.benchmarks.soak --minutes 30`.
+
+It reads a steady stream with incidents and damaged records in it from a real broker, is scraped
+each second, and is looked at from outside: what it holds must not grow. Nothing is asserted; the
+table has the figures, those of memory and times from after a warm-up.
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.daemons import Counters, config_of
+from tests.benchmarks.feed import Feed
+from tests.benchmarks.latency import read_openings
+from tests.benchmarks.soak_clients import Repeated, Scrapes
+from tests.benchmarks.soak_samples import ProcessSamples
+from tests.benchmarks.workload import T, Workload
+from tests.system.broker import RealKafka
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics
+
+_SAMPLE_S = 10.0
+_WARM_UP_S = 300.0
+_SETTLE_S = 5.0  # for what is on its way at the end
+_INCIDENTS: dict[str, object] = {
+    "detect.incident.open_after": 1,  # so that an alert is owed at once, and its time is known
+    "detect.incident.open_within": 1,
+    "detect.incident.resolve_after": 2,
+    "detect.incident.min_deviation": 5.0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A long run."""
+
+    minutes: float
+    rate: float
+    """Readings a second."""
+    n_series: int
+    n_partitions: int
+    seconds_per_incident: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the stream flows."""
+        return self.minutes * 60
+
+    @property
+    def warm_up_s(self) -> float:
+        """The first part, which no slope is fitted to: a third of a short run."""
+        return min(_WARM_UP_S, self.seconds / 3)
+
+
+@dataclass(kw_only=True)
+class Soak:
+    """A run while it goes on, and what was found."""
+
+    plan: Plan
+    processes: dict[str, ProcessSamples] = field(default_factory=dict)
+    opened: dict[tuple[str, int], float] = field(default_factory=dict)
+    """Series and start of each incident -> when its first event was read."""
+    n_damaged: int = 0
+    warm_at: float = 0.0
+    """When the warm-up was over, seconds since 1970."""
+
+    def run(self, workload: Workload, kafka: RealKafka) -> dict[str, str]:
+        """Return the rows of the table."""
+        plan = self.plan
+        topics = Topics.create(kafka, partitions=plan.n_partitions)
+        feed = Feed(
+            kafka=kafka,
+            topic=topics.input,
+            n_series=plan.n_series,
+            rate=plan.rate,
+            spike_every=round(plan.rate * plan.seconds_per_incident),
+        )
+        config = config_of(workload, kafka, topics, _INCIDENTS)
+        done = threading.Event()
+        reader = threading.Thread(
+            target=read_openings, args=(kafka, topics, self.opened, done), daemon=True
+        )
+        feed.send_steps(T)
+        with DaemonProcess(config, program=AS_USERS_START_IT) as daemon:
+            daemon.wait_for("state_restored", 60, count=plan.n_partitions)
+            reader.start()
+            scrapes = Scrapes(daemon.http_port)
+            with feed, Repeated(scrapes.look), Repeated(lambda: self._damage(kafka, topics)):
+                self._watch({"daemon": daemon.pid}, scrapes)
+            time.sleep(_SETTLE_S)
+            counters = Counters.of(daemon)
+            done.set()
+            reader.join(30)
+            code = daemon.stop()
+            return {
+                "stream": f"{plan.minutes:g} min of {plan.rate:,.0f} readings/s, {plan.n_series:,} "
+                f"series, {plan.n_partitions} partitions; {counters.judged:,.0f} of "
+                f"{feed.n_sent:,} readings judged, {counters.commits:,.0f} transactions, "
+                f"{counters.cpu_s / plan.seconds:.0%} of a core",
+                **self._held(),
+                "reading to visible alert": _quantiles(self._latencies(feed)),
+                "scrape": f"{_quantiles(scrapes.seconds)}; {scrapes.failed} failed, not ready in "
+                f"{scrapes.not_ready}; lag at most {scrapes.longest_lag_s:.1f} s",
+                "damaged records": f"{self.n_damaged:,} sent",
+                "warnings and errors": _complaints(daemon) or "none",
+                "end": f"exit code {code}, {len(daemon.stray_lines)} lines past the log",
+            }
+
+    def _watch(self, pids: dict[str, int], scrapes: Scrapes) -> None:
+        self.processes = {name: ProcessSamples(pid=pid) for name, pid in pids.items()}
+        began = time.monotonic()
+        n_samples = int(self.plan.seconds / _SAMPLE_S) + 1
+        for i in range(n_samples):
+            time.sleep(max(0.0, began + i * _SAMPLE_S - time.monotonic()))
+            if not self.warm_at and time.monotonic() >= began + self.plan.warm_up_s:
+                self.warm_at = time.time()
+                scrapes.begin_anew()
+            for samples in self.processes.values():
+                samples.sample()
+
+    def _held(self) -> dict[str, str]:
+        return {
+            f"{process}: {quantity}": str(growth)
+            for process, samples in self.processes.items()
+            for quantity, growth in samples.growth(warm_up_s=self.plan.warm_up_s).items()
+        }
+
+    def _damage(self, kafka: RealKafka, topics: Topics) -> None:
+        """Send one record that is no reading: the way of dead letters must not leak either."""
+        self.n_damaged += kafka.produce(topics.input, [(b"s0", b"damaged %d" % self.n_damaged)])
+
+    def _latencies(self, feed: Feed) -> list[float]:
+        return [
+            self.opened[key] - at
+            for key, at in feed.sent.items()
+            if at >= self.warm_at and key in self.opened
+        ]
+
+
+def _quantiles(seconds: list[float]) -> str:
+    if not seconds:
+        return "none"
+    p50, p95, p99 = np.quantile(seconds, [0.5, 0.95, 0.99]) * 1e3
+    largest = max(seconds) * 1e3
+    return (
+        f"p50 {p50:.0f} ms, p95 {p95:.0f}, p99 {p99:.0f}, longest {largest:.0f} of {len(seconds):,}"
+    )
+
+
+def _complaints(daemon: DaemonProcess) -> str:
+    events = [one for one in daemon.events if one.get("level") in {"warning", "error"}]
+    found = Counter[str]()
+    for event in events:
+        found[event["event"]] += event.get("count", 1)
+    return ", ".join(f"{name} {n:,}" for name, n in found.most_common())
+
+
+def main() -> None:
+    """Run and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--rate", type=float, default=1000.0, help="readings a second")
+    parser.add_argument("--series", type=int, default=200)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--seconds-per-incident", type=float, default=1.0)
+    arguments = parser.parse_args()
+    plan = Plan(
+        minutes=arguments.minutes,
+        rate=arguments.rate,
+        n_series=arguments.series,
+        n_partitions=arguments.partitions,
+        seconds_per_incident=arguments.seconds_per_incident,
+    )
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        workload = Workload.create(
+            Path(folder), n_series=plan.n_series, n_readings=0, hidden_size=32
+        )
+        kafka = RealKafka.create(Path(folder) / "kafka")
+        try:
+            rows = Soak(plan=plan).run(workload, kafka)
+        finally:
+            kafka.stop()
+    table = Table("measure", "figure", title="soak", title_justify="left")
+    for label, figure in rows.items():
+        table.add_row(label, figure)
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
