@@ -1,6 +1,6 @@
 """What a sample's readings are like: fields, series and steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from stream_vae.core.windows import nearest_steps
 _NS = 1e9
 _ENOUGH = 8
 _MOSTLY = 0.9
+_NEARLY_ALL = 0.95
+_ENOUGH_CHANGES = 40
+"""Chances to change before it counts that there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +30,13 @@ class FieldFacts:
     missing: float
     """Share of the steps of its series, of parts put together, in which it has no value."""
     examples: tuple[float, ...]
+    usual: float
+    """Share of the values that are the commonest one of their series."""
+    usual_change: float
+    """Share of the differences between values that are the commonest one of their series; 0 where
+    they are few."""
     suspicion: str
-    """Why it may be no feature: counter, row number, constant, empty; or ""."""
+    """Why it may be no feature: counter, row number, constant, seldom changes, empty; or ""."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +121,12 @@ def _of_field(name: str, column: NDArray[np.float64], places: _Places) -> FieldF
     filled = len(np.unique(places.steps[observed]))
     ordered = places.order[observed[places.order]]
     distinct = np.unique(found)
+    values, codes = column[ordered], places.codes[ordered]
+    is_change = np.diff(codes) == 0
+    usual = _usual(values, codes)
+    usual_change = 0.0
+    if is_change.sum() >= _ENOUGH_CHANGES:
+        usual_change = _usual(np.diff(values)[is_change], codes[1:][is_change])
     kind, suspicion = _kind(distinct), ""
     if len(distinct) == 0:
         suspicion = "empty"
@@ -120,7 +134,9 @@ def _of_field(name: str, column: NDArray[np.float64], places: _Places) -> FieldF
         suspicion = "constant"
     elif len(found) >= _ENOUGH:
         # Across series first: what numbers all records also rises in each.
-        suspicion = _numbers_all(found) or _rises(column[ordered], places.codes[ordered])
+        suspicion = _numbers_all(found) or _rises(values, codes)
+        if not suspicion and usual >= _NEARLY_ALL and is_change.sum() >= _ENOUGH_CHANGES:
+            suspicion = "seldom changes"
     return FieldFacts(
         name=name,
         kind=kind,
@@ -128,8 +144,53 @@ def _of_field(name: str, column: NDArray[np.float64], places: _Places) -> FieldF
         high=float(found.max()) if len(found) else None,
         missing=1 - filled / max(n_steps, 1),
         examples=tuple(found[:3].tolist()),
+        usual=usual,
+        usual_change=usual_change,
         suspicion=suspicion,
     )
+
+
+def why_left_out(field: FieldFacts, *, is_known_counter: bool = False) -> str:
+    """Return why a field is no feature as it is; "": it is one, "counter": its rate is.
+
+    Args:
+        field: As its values are.
+        is_known_counter: Its records say that it is one.
+    """
+    if not (is_known_counter or field.suspicion == "counter"):
+        return field.suspicion
+    if field.suspicion in ("constant", "empty"):
+        return field.suspicion
+    return "seldom changes" if field.usual_change >= _NEARLY_ALL else "counter"
+
+
+def counters_of(fields: Sequence[FieldFacts], known: Collection[str] = ()) -> list[str]:
+    """Return the counters to train on as rates, by their values or by what records say (`known`).
+
+    One whose rate is nearly always the same is none of them.
+    """
+    return [
+        one.name
+        for one in fields
+        if why_left_out(one, is_known_counter=one.name in known) == "counter"
+    ]
+
+
+def _usual(values: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
+    """Return the share of the values that are the commonest one of their series.
+
+    >>> _usual(np.array([1.0, 1.0, 2.0, 5.0]), np.array([0, 0, 0, 1]))
+    0.75
+    """
+    if not len(values):
+        return 0.0
+    order = np.lexsort((values, codes))
+    values, codes = values[order], codes[order]
+    is_new = (np.diff(values) != 0) | (np.diff(codes) != 0)
+    starts = np.flatnonzero(np.concatenate(([True], is_new)))
+    counts = np.diff(starts, append=len(values))
+    of_series = np.flatnonzero(np.diff(codes[starts], prepend=-1))
+    return float(np.maximum.reduceat(counts, of_series).sum() / len(values))
 
 
 def _kind(distinct: NDArray[np.float64]) -> str:

@@ -1,7 +1,6 @@
 """Values with names and labels: which label is of the series, and which of the feature."""
 
 import re
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +38,7 @@ class Point:
     """What stands beside it, by the place that a template names."""
     time: Hashable = None
     is_counter: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,8 @@ class PointNaming:
     feature_name: str
     features: tuple[str, ...]
     counters: frozenset[str]
+    units: Mapping[str, str]
+    """Of features whose points tell one."""
     notes: tuple[str, ...]
 
 
@@ -128,13 +130,7 @@ def name_points(  # noqa: PLR0913 -- what is known of the points
                 f"{', '.join(printable(label, 60) for label in sorted(needed))} and are not read"
             )
             points = [point for point in points if needed <= set(point.labels)]
-    counted: Counter[str] = Counter()
-    counters: set[str] = set()
-    for point in points:
-        feature = _filled(template, point)
-        counted[feature] += 1
-        if point.is_counter:
-            counters.add(feature)
+    named = [(_filled(template, point), point) for point in points]
     field = None
     if series:
         field = series[0] if len(series) == 1 else "/".join(f"{{{label}}}" for label in series)
@@ -142,8 +138,9 @@ def name_points(  # noqa: PLR0913 -- what is known of the points
         series_field=field,
         is_one_series=field is None and not keys_name_series,
         feature_name=template,
-        features=tuple(counted),
-        counters=frozenset(counters),
+        features=tuple(dict.fromkeys(feature for feature, _ in named)),
+        counters=frozenset(feature for feature, point in named if point.is_counter),
+        units={feature: point.unit for feature, point in named if point.unit},
         notes=tuple(notes),
     )
 

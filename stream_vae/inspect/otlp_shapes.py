@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from stream_vae.core.excerpts import printable
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.otlp.wire import BYTES, fields, text
 from stream_vae.inspect.labelled_points import Point, name_points
@@ -16,6 +17,7 @@ _ATTRIBUTES = {"gauge": 7, "sum": 7, "histogram": 9, "exponentialHistogram": 1, 
 _TIME = 3
 _CUMULATIVE = (2, "2", "AGGREGATION_TEMPORALITY_CUMULATIVE")
 _MOST_POINTS = 200_000
+_LONGEST_UNIT = 40
 
 
 def looks_like_otlp_protobuf(raw: bytes) -> bool:
@@ -79,6 +81,7 @@ def propose_otlp(
         why={"series": WHY_ONE_SERIES},
         notes=naming.notes,
         counters=naming.counters,
+        units=naming.units,
     )
 
 
@@ -88,7 +91,16 @@ def _parts_of(kind: str) -> tuple[str, ...]:
 
 def _points(kind: str, point: Point) -> Iterator[Point]:
     for part in _parts_of(kind):
-        yield replace(point, field=part)
+        yield replace(point, field=part, unit="" if part == ".count" else point.unit)
+
+
+def _unit(told: str) -> str:
+    """Return a unit as people read it; "" where it says that there is none.
+
+    >>> _unit("By"), _unit("1"), _unit("{requests}")
+    ('By', '', 'requests')
+    """
+    return "" if told == "1" else printable(told.removeprefix("{").removesuffix("}"), _LONGEST_UNIT)
 
 
 def _json_points(row: int, raw: bytes) -> Iterator[Point]:
@@ -105,6 +117,7 @@ def _json_points(row: int, raw: bytes) -> Iterator[Point]:
                             name=metric.get("name", ""),
                             labels=of_resource | _json_labels("attributes.", point),
                             time=point.get("timeUnixNano"),
+                            unit=_unit(metric.get("unit", "")),
                             is_counter=data.get("aggregationTemporality") in _CUMULATIVE
                             and data.get("isMonotonic", kind != "sum"),
                         )
@@ -133,10 +146,12 @@ def _protobuf_points(row: int, raw: bytes) -> Iterator[Point]:
 def _metric_points(
     row: int, raw: bytes, metric: tuple[int, int], of_resource: dict[str, Any]
 ) -> Iterator[Point]:
-    name = ""
+    name = unit = ""
     for number, kind, begin, end in fields(raw, *metric):
         if number == 1 and kind == BYTES:
             name = text(raw, begin, end)
+        elif number == 3 and kind == BYTES:
+            unit = _unit(text(raw, begin, end))
     for number, kind, begin, end in fields(raw, *metric):
         shape = _KINDS.get(number)
         if shape is None or kind != BYTES:
@@ -148,7 +163,9 @@ def _metric_points(
             times = [raw[each[2] : each[3]] for each in fields(raw, *point) if each[0] == _TIME]
             labels = of_resource | _labels(raw, point, _ATTRIBUTES[shape], "attributes.")
             time = times[0] if times else None
-            one = Point(row=row, name=name, labels=labels, time=time, is_counter=is_counter)
+            one = Point(
+                row=row, name=name, labels=labels, time=time, is_counter=is_counter, unit=unit
+            )
             yield from _points(shape, one)
 
 

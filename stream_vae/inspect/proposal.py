@@ -30,6 +30,8 @@ class Proposal:
     """Field that is no feature -> what it holds."""
     counters: frozenset[str] = frozenset()
     """Features that the records themselves call counters."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Feature -> unit, where the records tell it."""
 
 
 def format_of(settings: Mapping[str, Any]) -> LogFormat:

@@ -3,12 +3,13 @@
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
-from stream_vae.inspect.facts import FieldFacts, SeriesFacts, StepFacts
+from stream_vae.inspect.facts import FieldFacts, SeriesFacts, StepFacts, why_left_out
 from stream_vae.inspect.record_keys import KeyFacts
 from stream_vae.inspect.survey import Inspection, Proof
 
@@ -20,6 +21,8 @@ _SUSPICIONS = {
     "counter": "only ever rises: a counter, by its values",
     "row number": "numbers the records",
     "constant": "never changes",
+    "seldom changes": "seldom changes: any other value would alert, name it in --features if that "
+    "is what is to be found",
     "empty": "never has a value",
 }
 
@@ -139,14 +142,16 @@ def _other_lines(fields: Mapping[str, str]) -> Iterator[str]:
 
 
 def _field(one: FieldFacts, *, is_left_out: bool, is_known_counter: bool) -> str:
-    is_counter = is_known_counter or one.suspicion == "counter"
-    end = ", trained on as a rate" if is_counter else ", left out" if is_left_out else ""
+    reason = why_left_out(one, is_known_counter=is_known_counter)
+    end = ", left out" if is_left_out else ""
+    if reason == "counter":
+        end = ", trained on as a rate"
     if one.low is None or one.high is None:
         return f"empty{end}"
     examples = ", ".join(f"{value:g}" for value in one.examples)
     text = f"{one.kind}, {one.low:g} to {one.high:g}, {_missing(one.missing)}, such as {examples}"
-    why = _SUSPICIONS.get(one.suspicion, "")
-    if is_known_counter:
+    why = _SUSPICIONS.get(reason, "")
+    if reason == "counter" and is_known_counter:
         why = "a counter, as its records say"
     return f"{text}; {why}{end}" if why else text + end
 
@@ -185,18 +190,14 @@ def why_unread(found: Inspection) -> str:
     return f"they have none of the features, but {proof.ignored_example or 'no field'}"
 
 
-def counters_of(fields: Sequence[FieldFacts], known: Collection[str] = ()) -> list[str]:
-    """Return the fields that are counters, by their values or by what records say (`known`)."""
-    return [one.name for one in fields if one.suspicion == "counter" or one.name in known]
-
-
-def train_command(
+def train_command(  # noqa: PLR0913 -- what is known of the features
     source: Sequence[str],
     features: Sequence[str],
     *,
     config: str = "",
     steps: StepFacts | None = None,
     counters: Collection[str] = (),
+    units: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the command that trains on what was inspected.
 
@@ -206,6 +207,7 @@ def train_command(
         config: Name of the file of the configuration; "": none is needed.
         steps: The step is named where parts of steps come apart, whose gaps are no steps.
         counters: Of the features, those to be trained on as rates.
+        units: Of features; others are passed over.
     """
     rules = [word for name in counters for word in ("--rule", f"{name}=rate")]
     with_config = ["--config", config] if config else []
@@ -213,7 +215,13 @@ def train_command(
     step: list[str] = []
     if steps is not None and steps.readings_per_step > _ONE_READING:
         step = ["--step-seconds", f"{float(f'{steps.step_s:.3g}'):g}"]
-    words = ["stream-vae", "train", *source, *with_config, *names, *rules, *step]
+    told = {name: units[name] for name in features if name in units}
+    measured = [
+        word
+        for name, unit in told.items()
+        for word in ("--unit", f"{name}={unit}{'/s' if name in counters else ''}")
+    ]
+    words = ["stream-vae", "train", *source, *with_config, *names, *rules, *measured, *step]
     return shlex.join([*words, "--bundle", "bundle"])
 
 

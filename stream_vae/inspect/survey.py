@@ -33,9 +33,11 @@ from stream_vae.inspect.facts import (
     FieldFacts,
     SeriesFacts,
     StepFacts,
+    counters_of,
     field_facts,
     series_facts,
     step_facts,
+    why_left_out,
 )
 from stream_vae.inspect.json_shapes import Keys, propose_json
 from stream_vae.inspect.line_shapes import looks_like_lines, propose_lines
@@ -151,12 +153,15 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     chosen = tuple(name for name in names if name not in left_out)
     if not chosen:
         # Better counters, with a word on them, than nothing.
-        chosen = tuple(name for name in names if left_out.get(name) not in ("empty", "row number"))
+        chosen = tuple(counters_of(fields, proposal.counters)) or tuple(
+            name for name in names if left_out.get(name) not in ("empty", "row number")
+        )
         left_out = {name: why for name, why in left_out.items() if name not in chosen}
     chosen = chosen or names
     if "vector" in proposal.settings.get("format", ""):
         chosen, left_out = names, {}
-    proof, decoded = _decode(sample, proposal, chosen)
+    counters = counters_of(fields, proposal.counters)
+    proof, decoded = _decode(sample, proposal, [*dict.fromkeys((*chosen, *counters))])
     has_readings = decoded is not None and len(decoded.readings) > 0
     return Inspection(
         n_records=len(batch),
@@ -443,8 +448,11 @@ class _Content(Decoder):
 
 
 def _left_out(fields: Sequence[FieldFacts], proposal: Proposal) -> dict[str, str]:
-    found = {field.name: field.suspicion for field in fields if field.suspicion}
-    return found | dict.fromkeys(sorted(proposal.counters), "counter")
+    return {
+        field.name: why
+        for field in fields
+        if (why := why_left_out(field, is_known_counter=field.name in proposal.counters))
+    }
 
 
 def _decode(

@@ -39,12 +39,14 @@ class Point:
     """A point of a gauge or sum, or of a histogram where it has counts."""
 
     metric: str = "flow"
+    unit: str = ""
     value: float = 0.0
     time_ns: int = 0
     start_ns: int = 0
     attributes: Mapping[str, str] = field(default_factory=dict)
     temporality: int = 0
     """Set, it is a sum or histogram."""
+    is_monotonic: bool = False
     counts: Sequence[int] = ()
     bounds: Sequence[float] = ()
     flags: int = 0
@@ -105,8 +107,9 @@ def _metric(point: Point) -> bytes:
             + message(*((7, _label(item)) for item in point.attributes.items()), *flags)
         )
         shape = 7 if point.temporality else 5
-    data = message((1, body), *([(2, point.temporality)] if point.temporality else []))
-    return message((1, point.metric), (shape, data))
+    rises = [(3, 1)] if point.is_monotonic else []
+    data = message((1, body), *([(2, point.temporality)] if point.temporality else []), *rises)
+    return message((1, point.metric), *([(3, point.unit)] if point.unit else []), (shape, data))
 
 
 def _json_labels(labels: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -135,4 +138,6 @@ def _json_metric(point: Point) -> dict[str, Any]:
     data: dict[str, Any] = {"dataPoints": [body]}
     if point.temporality:
         data["aggregationTemporality"] = point.temporality
-    return {"name": point.metric, shape: data}
+    if point.is_monotonic:
+        data["isMonotonic"] = True
+    return {"name": point.metric, "unit": point.unit, shape: data}

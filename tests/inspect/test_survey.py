@@ -1,6 +1,7 @@
 """What is proposed for a sample reads it, by the daemon's own decoder."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inspect.configuration import configuration
-from stream_vae.inspect.facts import step_facts
-from stream_vae.inspect.report import as_plain, counters_of, report_lines, train_command
-from stream_vae.inspect.survey import inspect_records
+from stream_vae.inspect.facts import counters_of, step_facts
+from stream_vae.inspect.report import as_plain, report_lines, train_command
+from stream_vae.inspect.survey import Inspection, inspect_records
 from stream_vae.settings import load_settings
+from tests.inputs.otlp_messages import CUMULATIVE, Point, as_json, as_protobuf
 from tests.inspect.shapes import SHAPES, START, STEPS, Record, batch_of
 
 NOW_NS = (START + 3600 * 24) * 10**9
@@ -198,3 +200,52 @@ def test_partitions_have_no_order_that_a_reading_could_be_late_in() -> None:
     assert apart is not None
     assert together is not None
     assert (apart.latest_s, together.latest_s) == (0.0, 30.0)
+
+
+@pytest.mark.parametrize("write", [as_json, as_protobuf])
+def test_the_printed_command_has_units_and_leaves_out_what_seldom_changes(
+    write: Callable[..., bytes],
+) -> None:
+    """Control: the same where it changes at each step. What becomes a rate is proven, too."""
+
+    def look(every: int) -> tuple[Inspection, str]:
+        moves = [0 if at % every else 1 + at % 7 for at in range(60)]
+        records = []
+        for at, move in enumerate(moves):
+            now = (START + 10 * at) * 10**9
+            points = [
+                Point(metric="load", unit="1", value=at % 7, time_ns=now),
+                Point(metric="free", unit="By", value=move, time_ns=now),
+            ]
+            totals = [("wait", "s", sum(moves[: at + 1])), ("served", "{requests}", at * (at + 1))]
+            sums = [
+                Point(
+                    metric=name,
+                    unit=unit,
+                    value=value,
+                    time_ns=now,
+                    temporality=CUMULATIVE,
+                    is_monotonic=True,
+                )
+                for name, unit, value in totals
+            ]
+            records += [Record(write(({"host.name": "a"}, each))) for each in (points, sums)]
+        found = inspect_records(batch_of(records), now_ns=NOW_NS)
+        counters = counters_of(found.fields, found.proposal.counters)
+        names = [*found.features, *counters]
+        return found, train_command([], names, counters=counters, units=found.proposal.units)
+
+    found, command = look(every=1)
+    assert "--features load,free,wait,served --rule wait=rate --rule served=rate" in command
+    assert "--unit free=By --unit wait=s/s --unit served=requests/s" in command
+    assert found.left_out == {"wait": "counter", "served": "counter"}
+    assert found.proof.n_ignored == 0
+    found, command = look(every=30)
+    assert "--features load,served --rule served=rate --unit served=requests/s" in command
+    assert found.left_out == {
+        "free": "seldom changes",
+        "wait": "seldom changes",
+        "served": "counter",
+    }
+    text = "\n".join(report_lines(found))
+    assert text.count("seldom changes: any other value would alert") == 2

@@ -23,11 +23,18 @@ from stream_vae.edges.registry.schema_client import schema_source
 from stream_vae.errors import InputFileError
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inspect.configuration import configuration
-from stream_vae.inspect.facts import SeriesFacts, StepFacts, field_facts, series_facts, step_facts
+from stream_vae.inspect.facts import (
+    SeriesFacts,
+    StepFacts,
+    counters_of,
+    field_facts,
+    series_facts,
+    step_facts,
+    why_left_out,
+)
 from stream_vae.inspect.log_shapes import looks_like_a_log
 from stream_vae.inspect.report import (
     as_plain,
-    counters_of,
     history_line,
     report_lines,
     table_lines,
@@ -183,7 +190,12 @@ def _print(
         counters = counters_of(found.fields, found.proposal.counters)
         names = dict.fromkeys((*found.features, *counters))
         train = train_command(
-            source, [*names], config=CONFIG_NAME, steps=found.steps, counters=counters
+            source,
+            [*names],
+            config=CONFIG_NAME,
+            steps=found.steps,
+            counters=counters,
+            units=found.proposal.units,
         )
     if as_json:
         plain = {**as_plain(found), "configuration": yaml, "train": train}
@@ -237,7 +249,7 @@ def _print_table(path: Path, form: FileFormat, loaded: LoadedSettings, *, as_jso
         step_ns=0 if steps is None else round(steps.step_s * 1e9),
     )
     unused = sorted(_given(loaded).keys() - _OF_TABLES)
-    left_out = {field.name: field.suspicion for field in fields if field.suspicion}
+    left_out = {field.name: why for field in fields if (why := why_left_out(field))}
     counters = counters_of(fields)
     features = [name for name in names if name not in left_out or name in counters]
     train = train_command(

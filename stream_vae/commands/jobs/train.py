@@ -368,7 +368,8 @@ def _features(
             if name not in choice.declared:
                 features[name] = replace(features[name], kind=kind)
     for pair in units:
-        name, found, unit = pair.partition("=")
+        # A name may hold the sign; a unit does not.
+        name, found, unit = pair.rpartition("=")
         if not found or name not in features:
             msg = f"--unit {pair!r}: expected FEATURE=UNIT with a feature of {_listed(features)}"
             raise ConfigError(msg)
