@@ -12,7 +12,7 @@ SERIES_NAMES = (
     *("host", "hostname", "host.name", "instance", "service.instance.id", "device", "device_id"),
     *("deviceid", "machine", "machine_id", "unit", "asset", "asset_id", "equipment", "series"),
     *("sensor_id", "station", "site", "node", "pod", "container", "plant", "line", "vehicle"),
-    *("source", "sensor", "id", "uuid", "serial", "name", "service.name", "service", "job"),
+    *("service.name", "source", "sensor", "id", "uuid", "serial", "name", "service", "job"),
 )
 """What fields are called that name a series, the likeliest first."""
 _LABEL = re.compile(r"\{([^{}]+)\}")
@@ -62,7 +62,11 @@ def series_rank(path: str) -> int:
     tail = path.lower()
     for prefix in ("tags.", "labels.", "attributes.", "resource.", "fields."):
         tail = tail.removeprefix(prefix)
-    for candidate in (tail, tail.rpartition(".")[2]):
+    if tail.startswith("telemetry."):  # of the library that measures, not of what is measured
+        return len(SERIES_NAMES)
+    before, _, last = tail.rpartition(".")
+    owner = before.rpartition(".")[2] if last in ("name", "id", "uid") else ""
+    for candidate in (tail, owner, last):
         if candidate in SERIES_NAMES:
             return SERIES_NAMES.index(candidate)
     return len(SERIES_NAMES)

@@ -48,6 +48,7 @@ from stream_vae.inspect.log_shapes import (
     propose_json_log,
     propose_text_log,
 )
+from stream_vae.inspect.otlp_log_shapes import looks_like_otlp_logs_protobuf, propose_otlp_logs
 from stream_vae.inspect.otlp_shapes import looks_like_otlp_protobuf, propose_otlp
 from stream_vae.inspect.proposal import Proposal, format_of
 from stream_vae.inspect.record_keys import KeyFacts, look_at_keys
@@ -56,6 +57,13 @@ from stream_vae.logs.templates import mine
 Form = str
 
 _OF_REGISTRY = "schema registry, "
+_OTLP_JSON = {"resourceMetrics": "OTLP JSON", "resourceLogs": "OTLP logs in JSON"}
+_NO_JSON: Mapping[Form, Callable[[bytes], bool]] = {
+    "OTLP logs in protobuf": looks_like_otlp_logs_protobuf,
+    "OTLP protobuf": looks_like_otlp_protobuf,
+    "InfluxDB line protocol": looks_like_lines,
+}
+"""In the order in which they are tried."""
 _PREFIX = 5
 """Bytes of a schema's number and a 0 before it."""
 _MOST_FEATURES = 2000
@@ -286,14 +294,14 @@ def _form(raw: bytes) -> Form:
     if is_of_collectd(document):
         return "JSON of collectd"
     if isinstance(document, dict):
-        is_otlp = isinstance(document.get("resourceMetrics"), list)
-        return "OTLP JSON" if is_otlp else "JSON object"
+        of_otlp = (
+            form for name, form in _OTLP_JSON.items() if isinstance(document.get(name), list)
+        )
+        return next(of_otlp, "JSON object")
     if document is not None:
         return "JSON array" if isinstance(document, list) else "a bare JSON value"
-    if looks_like_otlp_protobuf(raw):
-        return "OTLP protobuf"
-    lines = "InfluxDB line protocol" if looks_like_lines(raw) else ""
-    return lines or ("text" if _is_text(raw) else "binary")
+    found = next((form for form, looks in _NO_JSON.items() if looks(raw)), "")
+    return found or ("text" if _is_text(raw) else "binary")
 
 
 def _document(raw: bytes) -> Any:
@@ -344,6 +352,13 @@ def _propose(
             "otlp_proto" if usual == "OTLP protobuf" else "otlp_json",
             records,
             batch.keys,
+            keys_name_series=keys.may_name_series,
+            given=sample.given,
+        )
+    if usual in ("OTLP logs in protobuf", "OTLP logs in JSON"):
+        return propose_otlp_logs(
+            "otlp_logs_proto" if usual == "OTLP logs in protobuf" else "otlp_logs_json",
+            [raw for _, raw in records],
             keys_name_series=keys.may_name_series,
             given=sample.given,
         )

@@ -11,7 +11,8 @@ from stream_vae.inspect.log_shapes import HEADS
 from stream_vae.inspect.report import report_lines
 from stream_vae.inspect.survey import Inspection, inspect_records
 from stream_vae.settings import load_settings
-from tests.inspect.shapes import START, Record, batch_of
+from tests.inputs.otlp_messages import fixed64, message
+from tests.inspect.shapes import START, Record, batch_of, iso
 
 NOW_NS = (START + 3600 * 24) * 10**9
 SAID = "INFO request 7 was served"
@@ -36,6 +37,10 @@ def look(lines: list[str], key: bytes | None = None) -> Inspection:
     return inspect_records(
         batch_of([Record(line.encode(), key=key) for line in lines]), now_ns=NOW_NS
     )
+
+
+def look_at(value: bytes) -> Inspection:
+    return inspect_records(batch_of([Record(value)] * 5), now_ns=NOW_NS)
 
 
 def settings_of(found: Inspection, folder: Path) -> LogFormat:
@@ -78,3 +83,46 @@ def test_a_log_in_json_is_known_by_its_line_and_readings_are_not(tmp_path: Path)
     words = [json.dumps({"ts": START + at, "host": "web-1", "msg": "ok", "x": at}) for at in (1, 3)]
     assert "format" not in look(words).proposal.settings
     assert look(["a,1,2"] * 5).proposal.settings == {}
+
+
+@pytest.mark.parametrize("form", ["otlp_logs_json", "otlp_logs_proto"])
+def test_logs_of_open_telemetry_are_known_with_their_series_and_read(
+    form: str, tmp_path: Path
+) -> None:
+    """Control: the test of shapes, for metrics of OpenTelemetry."""
+    host, library = ("k8s.pod.name", "web-1"), ("telemetry.sdk.name", "otel")
+    line = f"{iso(START)} {SAID}"
+    value = json.dumps(
+        {
+            "resourceLogs": [
+                {
+                    "resource": {
+                        "attributes": [
+                            {"key": key, "value": {"stringValue": text}}
+                            for key, text in (host, library)
+                        ]
+                    },
+                    "scopeLogs": [
+                        {
+                            "logRecords": [
+                                {"timeUnixNano": str(START), "body": {"stringValue": line}}
+                            ]
+                        }
+                    ],
+                }
+            ]
+        }
+    ).encode()
+    if form == "otlp_logs_proto":
+        labels = [message((1, key), (2, message((1, text)))) for key, text in (host, library)]
+        log = fixed64(11, START * 10**9) + message((5, message((1, line))))
+        resource = message(*((1, label) for label in labels))
+        value = message((1, message((1, resource), (2, message((2, log))))))
+    settings = settings_of(found := look_at(value), tmp_path)
+    assert settings.format == form
+    assert settings.series_field == "resource.k8s.pod.name"
+    assert settings.message_pattern is not None
+    assert found.proof.n_readings == 5
+    assert '5 lines of 1 templates, the most frequent "INFO request <*>' in "\n".join(
+        report_lines(found)
+    )
