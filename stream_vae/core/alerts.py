@@ -57,6 +57,7 @@ class AlertStep:
     actual_probability: float | None = None
     expected_category: str | None = None
     expected_probability: float | None = None
+    direction: LineDirection | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +96,14 @@ class AlertFeature:
     """The step that makes up most of the feature's contribution; None where it was not observed in
     the whole window."""
     direction: LineDirection | None = None
-    """Of a count of log lines, at its worst step; None of other features."""
+    """Of a count of log lines, as `worst` has it: at the worst step, not the newest; None of other
+    features."""
     template: str | None = None
     """Of a count of log lines: the template of the lines, with `<*>` where they vary; of rare
     templates that share a count, the most frequent of them in training."""
     example: str | None = None
-    """A line of that template."""
+    """A line of that template, from training; of lines that training never saw, one of the worst
+    step. Printable and bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

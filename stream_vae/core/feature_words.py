@@ -6,34 +6,12 @@ from datetime import datetime
 from stream_vae.core.alerts import AlertFeature, AlertStep
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
-from stream_vae.core.log_templates import LINES
 
 _MORE = 1.01
 """Beyond rounding."""
-_DIRECTIONS = {"missing": "missing", "too_many": "too many"}
 _UNSEEN = "a value not seen in training"
-_OF_STEP = tuple(field.name for field in fields(AlertStep) if field.name not in {"at", "deviation"})
-
-
-def subject_in_words(feature: AlertFeature) -> str:
-    """Return what a feature is, and of a count of log lines what is wrong with it.
-
-    ```
-    flow
-    too many lines "Failed password for <*> from <*>"
-    missing lines of level.info
-    lines not seen in training
-    ```
-    """
-    name = printable(feature.name, 60)
-    if feature.direction is None:
-        return name
-    if feature.direction == "unseen":
-        return "lines not seen in training"
-    lines = "lines" if feature.name == LINES else f"lines of {name}"
-    if feature.template is not None:
-        lines = f'lines "{printable(feature.template, 160)}"'
-    return f"{_DIRECTIONS[feature.direction]} {lines}"
+_BESIDE = {"at", "deviation", "direction"}
+_OF_STEP = tuple(field.name for field in fields(AlertStep) if field.name not in _BESIDE)
 
 
 def values_in_words(feature: AlertFeature, plus_minus: str = "±") -> str:

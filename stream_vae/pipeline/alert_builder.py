@@ -1,7 +1,7 @@
 """From a change of an incident and its scored window to an alert event."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -27,10 +27,10 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_words import (
     deviation_in_words,
     peak_in_words,
-    subject_in_words,
     worst_in_words,
 )
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
+from stream_vae.core.line_words import lines_in_words, opener_in_words
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.incidents import Change
 from stream_vae.pipeline.alert_features import build_features, build_levels
@@ -366,21 +366,24 @@ class AlertBuilder:
     ) -> str:
         shown = printable(key, 200)  # untrusted text must not control the terminal of a consumer
         if change is Change.RESOLVED:
-            return f"{shown} is as expected again; {self._course(incident)}"
+            return f"{shown} is as expected again; {self._course(incident, features)}"
         if change is Change.ABSORBED:
-            return f"{shown}: its new level is taken as normal; {self._course(incident)}"
+            return f"{shown}: its new level is taken as normal; {self._course(incident, features)}"
         if not features:
             return f"{shown} is anomalous"
         top = features[0]
-        told = worst_in_words(top, window.end)
         share = f"{top.contribution:.0%} of the score"
+        if top.direction is not None:
+            return f"{shown}: {lines_in_words(top, window)}; {share}"
+        told = f"{printable(top.name, 60)} {worst_in_words(top, window.end)}"
         peak = peak_in_words(incident.peak_deviation, top)
-        return f"{shown}: {subject_in_words(top)} {told}; " + ", ".join([share, *peak])
+        return f"{shown}: {told}; " + ", ".join([share, *peak])
 
-    def _course(self, incident: Incident) -> str:
+    def _course(self, incident: Incident, features: Iterable[AlertFeature] = ()) -> str:
         """Return what an incident that is over was: how long, the last step included, how bad."""
         parts = [f"scored as anomalous for {describe_duration(self._duration_s(incident))}"]
-        parts += [f"opened by {printable(incident.opened_by)}"] if incident.opened_by else []
+        if incident.opened_by:
+            parts.append(f"opened by {opener_in_words(incident.opened_by, features)}")
         parts += [f"peak score {incident.peak_score:.3g}"]
         if incident.peak_deviation:
             parts += [f"peak {deviation_in_words(incident.peak_deviation)} off"]

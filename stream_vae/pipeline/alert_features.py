@@ -15,7 +15,7 @@ from stream_vae.pipeline.explanation import FARTHEST, Explanation
 
 _STEP_FIELDS = tuple(
     {field.name for field in fields(AlertStep)}
-    & {field.name for field in fields(AlertFeature)} - {"deviation"}
+    & {field.name for field in fields(AlertFeature)} - {"deviation", "direction"}
 )
 _MOVED = 1.0
 """Expected standard deviations from which the mean of a window tells that a feature moved."""
@@ -117,15 +117,21 @@ def alert_feature(
 
 def _of_lines(told: AlertFeature, templates: Sequence[LogTemplate]) -> AlertFeature:
     """Add what a count of log lines counts, and what is wrong with it."""
-    at = told if told.worst is None else told.worst
-    direction: LineDirection = "missing" if (at.actual or 0.0) < at.expected else "too_many"
-    if told.name == UNSEEN:
-        direction = "unseen"
+    if told.worst is None:
+        return told
+    direction = _direction(told.name, told.worst)
+    told = replace(told, direction=direction, worst=replace(told.worst, direction=direction))
     counted = [one for one in templates if one.feature == told.name]
     if not counted:
-        return replace(told, direction=direction)
+        return told
     usual = max(counted, key=lambda one: one.count)
-    return replace(told, direction=direction, template=usual.text, example=usual.example)
+    return replace(told, template=usual.text, example=usual.example)
+
+
+def _direction(name: str, at: AlertStep) -> LineDirection | None:
+    if name == UNSEEN:
+        return "unseen" if at.actual else None
+    return "missing" if at.actual < at.expected else "too_many"
 
 
 def _step(feature: Feature, explanation: Explanation, t: int, f: int) -> AlertStep | None:

@@ -8,9 +8,9 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_words import (
     deviation_in_words,
     peak_in_words,
-    subject_in_words,
     worst_in_words,
 )
+from stream_vae.core.line_words import lines_in_words, opener_in_words
 
 _MOST_LEVELS = 3
 _ENDED: dict[Reason, str] = {
@@ -36,20 +36,23 @@ def format_alert(event: AlertEvent) -> str:
     2026-04-27 13:00Z  UPDATE    critical  pump-7  score 11.5 > 3.2 (p 1e-12)  flow 20.1, ...
     2026-04-27 15:00Z  RESOLVED  critical  pump-7  as expected again after 3 h, peak score 11.5, ...
     2026-04-28 09:00Z  DRIFT     info      pump-8  new level taken as normal: flow 80, expected 101
+    2026-04-28 10:02Z  FIRING    warning   web-1  at 10:02:00Z 0 lines in 1 min, expected 6: ...
     ```
+
+    Of lines of a log what was wrong with them comes first, the score last.
     """
     time, change = _change(event)
-    parts = [
-        _minute(time),
-        f"{change:<8}",
-        f"{event.severity:<8}",
-        printable(event.series.key),
-        _measure(event),
-    ]
-    if event.features and event.status == "firing":
-        parts.append(_feature(event.features[0], event.window.end))
+    top = event.features[0] if event.features and event.status == "firing" else None
+    parts = [_minute(time), f"{change:<8}", f"{event.severity:<8}", printable(event.series.key)]
+    if top is None:
+        parts.append(_measure(event))
+    elif top.direction is not None:
+        day = time.astimezone(UTC).date()
+        parts += [lines_in_words(top, event.window, day), _measure(event)]
+    else:
+        parts += [_measure(event), _feature(top, event.window.end)]
         if event.deviation is not None:
-            parts += peak_in_words(event.deviation.peak, event.features[0])
+            parts += peak_in_words(event.deviation.peak, top)
     return "  ".join(parts)
 
 
@@ -90,7 +93,7 @@ def _measure(event: AlertEvent) -> str:
     if event.deviation is not None:
         parts.append(f"{deviation_in_words(event.deviation.peak)} off")
     if event.opened_by is not None:
-        parts.append(f"opened by {printable(event.opened_by, 60)}")
+        parts.append(f"opened by {opener_in_words(event.opened_by, event.features)}")
     return ", ".join(parts)
 
 
@@ -101,7 +104,7 @@ def _minute(time: datetime) -> str:
 
 
 def _feature(feature: AlertFeature, newest_at: datetime) -> str:
-    return f"{subject_in_words(feature)} {worst_in_words(feature, newest_at, '+-')}"
+    return f"{printable(feature.name, 60)} {worst_in_words(feature, newest_at, '+-')}"
 
 
 def _level(level: AlertLevel) -> str:

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_vae.core.feature_words import subject_in_words
+from stream_vae.core.alerts import AlertWindow
+from stream_vae.core.event_time import utc
+from stream_vae.core.line_words import lines_in_words, what_lines
 from stream_vae.core.log_templates import LINES, UNSEEN, LogSpec, LogTemplate
 from stream_vae.core.model_spec import ExpectedWindows, Feature, Scores
 from stream_vae.core.readings import ReadingBatch
@@ -22,6 +24,7 @@ from tests.conftest import F, T, make_spec
 SPEC = make_spec()
 WEIGHT = np.exp(-np.arange(T - 1, -1, -1.0) / 8).astype(np.float32)
 SPREAD = 0.5
+WINDOW = AlertWindow(start=utc(0), end=utc((T - 1) * 10**9), length=T, step_seconds=60.0)
 NAN = float("nan")
 
 
@@ -144,9 +147,19 @@ def test_counts_of_lines_say_what_lines_are_wrong_and_how() -> None:
     words = {one.name: (one.direction, one.template, one.example) for one in told}
     assert words["login.3f"] == ("too_many", "login of <*>", "login of bob")
     assert words[UNSEEN] == ("unseen", None, None)
-    assert subject_in_words(told[0]) == 'too many lines "login of <*>"'
-    if LINES in words:
-        assert words[LINES] == ("missing", None, None)
+    assert words[LINES] == ("missing", None, None)
+    assert [what_lines(one) for one in told] == [
+        'too many "login of <*>"',
+        "never seen in training",
+        "missing lines of any kind",
+    ]
+    assert lines_in_words(told[0], WINDOW) == (
+        'at 1970-01-01 00:00:07Z 9 lines in 1 min, expected none: too many "login of <*>", '
+        'such as "login of bob"'
+    )
+    for one in told:
+        assert one.worst is not None
+        assert one.worst.direction == one.direction, "the step carries what contradicts no value"
     plain = build_features(SPEC, explanation_of(window), np.full(F, 1 / F, np.float32), F)
     assert {(one.direction, one.template, one.example) for one in plain} == {(None, None, None)}
 

@@ -305,7 +305,7 @@ _OF_KINDS = {
 _ADDED: dict[type, set[str]] = {
     AlertEvent: {"deviation", "reason", "duration_s", "opened_by", "levels"},
     AlertFeature: {*_OF_KINDS, "kind", "deviation", "worst", "direction", "template", "example"},
-    AlertStep: _OF_KINDS,
+    AlertStep: {*_OF_KINDS, "direction"},
 }
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from stream_vae.core.alerts import AlertEvent, AlertFeature, LineDirection
 from stream_vae.core.durations import describe_duration
-from stream_vae.core.feature_words import subject_in_words, worst_in_words
+from stream_vae.core.line_words import lines_in_words
 from stream_vae.core.log_templates import LINES
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.evaluate.history import History
@@ -181,9 +181,8 @@ def _worst_at(feature: AlertFeature, event: AlertEvent) -> datetime:
 
 def _told(feature: AlertFeature, event: AlertEvent) -> str:
     """Return what an alert says of a feature, and of which step."""
-    at = _worst_at(feature, event)
-    words = f"{subject_in_words(feature)} {worst_in_words(feature, at)}"
-    return f"{at:%H:%M:%S} {event.series.key}: {words}"
+    day = _worst_at(feature, event).date()
+    return f"{event.series.key} {lines_in_words(feature, event.window, day)}"
 
 
 def _most(
