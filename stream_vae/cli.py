@@ -24,6 +24,7 @@ COMMANDS = {
     "backtest": "Measure a bundle on labelled history, beside baselines on the same windows.",
     "benchmark": "Train and judge on public data sets, beside baselines and the published table.",
     "run": "Run the daemon: consume readings, score windows, publish alert events.",
+    "size": "Compute memory, cores, pods and state of a deployment from its settings and model.",
     "alerts": "Print the alert events of a topic, one line each.",
     "feed": "Publish CSV files to a topic as readings, to try the daemon on any broker.",
     "redrive": "Move dead letters or late readings back to their topic; a dry run at first.",
