@@ -1,9 +1,45 @@
 """Readings in columns: the output of decoding and the input of windowing."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+Closing = Literal["ended", "quiet", "full", "early", "over"]
+"""What closes a session: a line that ends it; quiet time; its length; too many were open; the input
+is over."""
+
+CLOSINGS: tuple[Closing, ...] = get_args(Closing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionColumns:
+    """N readings that are sessions of a log; of each the time of its last line is the reading's."""
+
+    keys: list[str]
+    """N, as lines told them."""
+    n_lines: NDArray[np.int64]
+    """(N,)"""
+    first_times: NDArray[np.int64]
+    """(N,) event time of its first line, nanoseconds since 1970."""
+    first_offsets: NDArray[np.int64]
+    """(N,) of the record with its first line."""
+    last_offsets: NDArray[np.int64]
+    """(N,) of the record with its last line."""
+    closings: NDArray[np.int8]
+    """(N,) positions in `CLOSINGS`."""
+
+    def take(self, which: NDArray[np.int64]) -> "SessionColumns":
+        """Return some of the sessions, by position."""
+        return SessionColumns(
+            keys=[self.keys[i] for i in which.tolist()],
+            n_lines=self.n_lines[which],
+            first_times=self.first_times[which],
+            first_offsets=self.first_offsets[which],
+            last_offsets=self.last_offsets[which],
+            closings=self.closings[which],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +63,8 @@ class ReadingBatch:
     this process's clock; files use the event time."""
     values: NDArray[np.float64]
     """(N, F) in input units; NaN = not observed. Never infinite."""
+    sessions: SessionColumns | None = None
+    """Of readings that are sessions."""
 
     def __len__(self) -> int:
         return len(self.series)
@@ -41,10 +79,11 @@ class ReadingBatch:
             times=self.times[which],
             arrivals=self.arrivals[which],
             values=self.values[which],
+            sessions=None if self.sessions is None else self.sessions.take(which),
         )
 
     def followed_by(self, more: "ReadingBatch") -> "ReadingBatch":
-        """Return these readings and more of the same topic."""
+        """Return these readings and more of the same topic; none are sessions."""
         return ReadingBatch(
             topic=self.topic,
             partitions=np.concatenate((self.partitions, more.partitions)),
