@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.partition_clocks import PartitionClocks
 from stream_vae.core.readings import CLOSINGS, Closing, ReadingBatch, SessionColumns
 from stream_vae.core.records import RecordBatch
-from stream_vae.core.steps import PartitionClocks
 from stream_vae.errors import StateError
 
 LONGEST_KEY = 200
@@ -127,7 +127,7 @@ class SessionAssembler:
         self._clocks = clocks
         self._partitions: dict[int, _Partition] = {}
         self._counts = np.zeros((_FIRST_ROWS, len(features)), np.float32)
-        self._places = np.zeros(_FIRST_ROWS, _PLACE)
+        self._places = np.full(_FIRST_ROWS, _NONE, _PLACE)
         self._free = list(range(_FIRST_ROWS))
 
     @property
@@ -159,10 +159,12 @@ class SessionAssembler:
         for number in np.unique(records.partitions).tolist():
             partition = self._partitions.setdefault(number, _Partition())
             at = np.flatnonzero(lines.partitions == number)
+            of_partition = np.flatnonzero(records.partitions == number)
             poll = _Poll(
                 number=number,
-                records=np.flatnonzero(records.partitions == number),
+                records=of_partition,
                 clock=clock,
+                clocks=clock[of_partition].tolist(),
                 at=at,
                 index=index[at],
             )
@@ -260,12 +262,9 @@ class SessionAssembler:
         if not self._free:
             n = len(self._counts)
             self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
-            self._places = np.concatenate((self._places, np.zeros_like(self._places)))
+            self._places = np.concatenate((self._places, np.full(n, _NONE, _PLACE)))
             self._free = list(range(n, 2 * n))
-        row = self._free.pop()
-        self._counts[row] = 0.0
-        self._places["last_offset"][row] = _NONE
-        return row
+        return self._free.pop()
 
     def _add(
         self, touched: list[_Open], nth: list[int], lines: ReadingBatch, at: NDArray[np.int64]
@@ -339,6 +338,8 @@ class SessionAssembler:
         return batch
 
     def _release(self, rows: list[int]) -> None:
+        self._counts[rows] = 0.0
+        self._places[rows] = _NONE
         self._free += rows
 
 
@@ -351,6 +352,8 @@ class _Poll:
     """(m,) positions in the poll."""
     clock: NDArray[np.int64]
     """(M,) at every record of the poll."""
+    clocks: list[int]
+    """m, at its records."""
     at: NDArray[np.int64]
     """(n,) positions of its lines among all."""
     index: NDArray[np.int64]
@@ -359,11 +362,11 @@ class _Poll:
     @property
     def newest(self) -> int:
         """The clock after the poll."""
-        return int(self.clock[self.records[-1]])
+        return self.clocks[-1]
 
     def first_at(self, due: int) -> int:
         """Return the first record at or after a time."""
-        return int(self.records[bisect_left(self.clock[self.records], due)])
+        return int(self.records[bisect_left(self.clocks, due)])
 
     def lines(
         self, lines: ReadingBatch, found: LineSessions

@@ -7,7 +7,6 @@ of complete readings passes unchanged, and the same records give the same steps 
 polled. Counts are added up instead; of these no step is complete before it ends.
 """
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -15,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
-from stream_vae.core.event_time import END_NS
+from stream_vae.core.partition_clocks import PartitionClocks
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesIndex
+from stream_vae.core.sessions import SessionConfig
 from stream_vae.core.windows import SeriesTable, WindowConfig
 
 _LATER = int(np.iinfo(np.int64).max)
 _NONE = -1
-_CLOCK = struct.Struct("<q")
 # Where an entry stands among the readings of a poll: before one, instead of it, after it.
 _BEFORE, _INSTEAD, _AFTER, _PLACES = 0, 1, 2, 3
 
@@ -37,12 +36,14 @@ does not wait. time, arrival and offset: of its last part.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssemblyConfig:
-    """How readings are assembled to steps; see the settings under `input`."""
+    """How readings are assembled to steps, or to sessions; see the settings under `input`."""
 
     wait_steps: float = 1.0
     wait_s: float | None = None
     lateness_steps: int = 1
     max_leap_steps: int = 20
+    sessions: SessionConfig | None = None
+    """None: lines make none."""
 
     def wait_ns(self, step_ns: int) -> int:
         """Return the longest wait of a step that is not complete, nanoseconds."""
@@ -83,43 +84,6 @@ class Steps:
             judged=judged[order],
             revises=revises[order],
         )
-
-
-class PartitionClocks:
-    """The newest record time of each partition, by which steps wait.
-
-    It is part of the partition's state, so that a replay decides as the first time.
-    """
-
-    name = "record_clock"
-
-    def __init__(self) -> None:
-        self._newest: dict[int, int] = {}
-
-    def advance(self, records: RecordBatch) -> NDArray[np.int64]:
-        """Return (M,) the clock of its partition at each record, and keep the last."""
-        clock = np.empty(len(records), np.int64)
-        for partition in np.unique(records.partitions).tolist():
-            at = np.flatnonzero(records.partitions == partition)
-            # A producer may set any time, also one to which no wait can be added.
-            times = np.clip(records.timestamps[at], 0, END_NS)
-            times[0] = max(int(times[0]), self._newest.get(partition, 0))
-            clock[at] = np.maximum.accumulate(times)
-            self._newest[partition] = int(clock[at[-1]])
-        return clock
-
-    def save(self, partition: int) -> bytes | None:
-        """See `PartitionPart.save`."""
-        newest = self._newest.get(partition)
-        return None if newest is None else _CLOCK.pack(newest)
-
-    def load(self, partition: int, saved: bytes) -> None:
-        """See `PartitionPart.load`."""
-        (self._newest[partition],) = _CLOCK.unpack(saved)
-
-    def forget(self, partition: int) -> None:
-        """See `PartitionPart.forget`."""
-        self._newest.pop(partition, None)
 
 
 class StepAssembler:

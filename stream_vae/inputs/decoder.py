@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection
+from stream_vae.core.sessions import LineSessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +23,10 @@ class Unreadable:
     """What was found there and expected."""
 
 
-OddLine = Literal["unseen", "cut", "not_utf8", "empty"]
+OddLine = Literal["unseen", "cut", "not_utf8", "empty", "no_session"]
 """What is odd about a line: it is of no template that training saw; it was longer than
-`max_line_bytes`; it has bytes that are not UTF-8; it holds nothing."""
+`max_line_bytes`; it has bytes that are not UTF-8; it holds nothing; it tells no key of a session,
+where sessions are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class LineCounts:
     """Characters that stand for bytes which were not UTF-8."""
     n_continuation: int
     """Lines that belong to the one before them."""
+    n_keyless: int
+    """Lines of no session, where sessions are asked for."""
     examples: Mapping[OddLine, tuple[int, str]]
     """What is odd -> position in the batch of the first record with such a line, and its text;
     bounded, printable."""
@@ -80,6 +84,8 @@ class Decoded:
     templates: NDArray[np.int32] | None = None
     """(N,) of formats of logs: number of the template of each reading, which is a line; -1: none of
     the model's."""
+    sessions: LineSessions | None = None
+    """(N,) of readings that are lines: the session of each; None where lines make none."""
     lines: LineCounts | None = None
     """Of formats of logs; those in `ignored` then hold empty lines alone."""
 

@@ -18,6 +18,7 @@ from stream_vae.core.records import (
     RecordBatch,
     redriven_readings,
 )
+from stream_vae.core.sessions import LineSessions
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import CellError, DecodeErrors
 from stream_vae.inputs.decoder import Decoded, LineCounts, Unreadable
@@ -73,6 +74,8 @@ class RawReadings:
     """Of points: which were of one cell of a reading."""
     templates: NDArray[np.int32] | None = None
     """(R,) as in `Decoded`."""
+    sessions: LineSessions | None = None
+    """R, as in `Decoded`."""
     lines: LineCounts | None = None
     """As in `Decoded`."""
 
@@ -155,7 +158,7 @@ class ReadingBuilder:
             read_since_ns: As in `Decoder.decode`.
         """
         raw = _without_counted(batch, raw, errors)
-        index, values, templates = raw.index, raw.values, raw.templates
+        index, values, templates, sessions = raw.index, raw.values, raw.templates, raw.sessions
         faults = _Faults(raw, errors)
         cell_errors = _reject_empty(raw, faults) if raw.cell_errors else ()
         series = self._series_of(batch, raw, faults)
@@ -169,6 +172,7 @@ class ReadingBuilder:
             index, times, values = index[kept], times[kept], values[kept]
             arrivals = arrivals[kept]
             templates = None if templates is None else templates[kept]
+            sessions = None if sessions is None else sessions.take(kept)
         return Decoded(
             readings=ReadingBatch(
                 topic=batch.topic,
@@ -191,6 +195,7 @@ class ReadingBuilder:
             ignored_fields=raw.ignored_fields,
             unknown_fields=raw.unknown_fields,
             templates=templates,
+            sessions=sessions,
             lines=raw.lines,
         )
 
@@ -367,6 +372,7 @@ def _left_out(raw: RawReadings, positions: Sequence[int], errors: DecodeErrors) 
         times=None if raw.times is None else [raw.times[i] for i in kept],
         values=raw.values[mask],
         templates=None if raw.templates is None else raw.templates[mask],
+        sessions=None if raw.sessions is None else raw.sessions.take(mask),
         cell_errors=[
             replace(cell, position=place[cell.position])
             for cell in raw.cell_errors

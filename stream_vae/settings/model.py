@@ -103,7 +103,7 @@ class InputConfig(LogFormat):
 
     def __post_init__(self) -> None:
         """Validate the fields."""
-        ReadingFormat.__post_init__(self)
+        LogFormat.__post_init__(self)
         for pattern, rule in self.rules.items():
             try:
                 parse_rule(rule)
@@ -119,6 +119,7 @@ class InputConfig(LogFormat):
             wait_s=self.wait_s,
             lateness_steps=self.lateness_steps,
             max_leap_steps=self.max_leap_steps,
+            sessions=self.sessions,
         )
 
     @classmethod

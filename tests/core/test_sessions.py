@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_vae.core.partition_clocks import PartitionClocks
 from stream_vae.core.readings import CLOSINGS, ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.sessions import LineSessions, SessionAssembler, SessionConfig
-from stream_vae.core.steps import PartitionClocks
 from stream_vae.errors import StateError
 
 F = 3

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.event_time import END_NS
+from stream_vae.core.partition_clocks import PartitionClocks
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesIndex
-from stream_vae.core.steps import PartitionClocks, StepAssembler
+from stream_vae.core.steps import StepAssembler
 from stream_vae.core.windows import SeriesTable, WindowConfig
 
 T, F = 3, 2

@@ -52,9 +52,11 @@ class JsonLineReader(LineReader):
         beside = message if of_events else event or ""
         texts = [name for name in beside.split("|") if name]
         levels = [fmt.level_field] if fmt.level_field else []
-        self._layout = RecordLayout(fmt, [value], labels=[*texts, *levels])
+        keys = [fmt.session_field] if fmt.session_field else []
+        self._layout = RecordLayout(fmt, [value], labels=[*texts, *levels, *keys])
         self._beside = self._layout.labels[: len(texts)]
         self._level = self._layout.labels[len(texts)] if levels else None
+        self._session = self._layout.labels[-1] if keys else None
         self._elements = JsonElementParser(self._layout, fmt.max_record_bytes)
 
     def read(self, batch: RecordBatch, errors: DecodeErrors) -> LogLines:
@@ -74,6 +76,9 @@ class JsonLineReader(LineReader):
             times=self._layout.times_of(elements),
             levels=None if self._level is None else self._layout.column(self._level, elements),
             templates=templates,
+            sessions=(
+                None if self._session is None else self._layout.column(self._session, elements)
+            ),
             numbers=elements.numbers,
             sizes=elements.sizes,
             empty=elements.empty,

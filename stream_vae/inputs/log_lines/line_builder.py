@@ -16,6 +16,7 @@ from stream_vae.inputs.log_lines.levels import levels_in, levels_of
 from stream_vae.inputs.log_lines.line_patterns import LinePattern, compile_pattern
 from stream_vae.inputs.log_lines.lines import LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.session_keys import SessionKeys
 from stream_vae.inputs.log_lines.yearless_times import YEARLESS, YearlessTimes
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
@@ -42,6 +43,8 @@ class FoundTexts:
     """E, as fields tell them; None: no field does."""
     templates: Sequence[str] | None = None
     """As in `LogLines`."""
+    sessions: Sequence[Any] | None = None
+    """E keys of sessions, as fields tell them; None: no field does."""
     numbers: Sequence[int] | None = None
     """E numbers, from 1, in their records; None: each record has one text."""
     sizes: Sequence[int] | None = None
@@ -60,6 +63,7 @@ class FoundTexts:
             times=None if self.times is None else [self.times[i] for i in chosen],
             levels=None if self.levels is None else [self.levels[i] for i in chosen],
             templates=None if self.templates is None else [self.templates[i] for i in chosen],
+            sessions=None if self.sessions is None else [self.sessions[i] for i in chosen],
             numbers=None if self.numbers is None else [self.numbers[i] for i in chosen],
             sizes=None if self.sizes is None else [self.sizes[i] for i in chosen],
         )
@@ -87,6 +91,7 @@ class LineBuilder:
             self._time = _pattern(fmt.timestamp_pattern, "input.timestamp_pattern")
         self._series = _pattern(fmt.series_pattern, "input.series_pattern")
         self._message = _pattern(fmt.message_pattern, "input.message_pattern")
+        self._sessions = None if fmt.sessions is None else SessionKeys(fmt)
 
     def build(
         self, batch: RecordBatch, found: FoundTexts, counts: TextCounts, errors: DecodeErrors
@@ -117,6 +122,9 @@ class LineBuilder:
             texts=texts if self._message is None else _messages(texts, self._message),
             levels=_levels(found),
             templates=None if found.templates is None else list(found.templates),
+            sessions=None
+            if self._sessions is None
+            else self._sessions.of(texts, found.sessions, found.templates),
             elements=_elements(found),
             ignored=[row for row in np.flatnonzero(is_lost).tolist() if row not in errors],
             n_empty=n_found - len(texts),
@@ -164,7 +172,7 @@ class LineBuilder:
     def _series_of(self, found: FoundTexts) -> Sequence[RawKey | DecodeError] | None:
         if self._series is None:
             return found.series
-        names = ["/".join(groups) or None for groups in map(self._series.find, found.texts)]
+        names = self._series.joined(found.texts)
         return _carried_on(names, found.rows) if self._split_lines else names
 
 

@@ -59,6 +59,7 @@ class LineParser:
             elements=lines.elements,
             ignored=lines.ignored,
             templates=templates,
+            sessions=lines.sessions,
             lines=_counts(lines, np.flatnonzero(templates == _UNSEEN).tolist()),
         )
 
@@ -69,6 +70,9 @@ def _counts(lines: LogLines, unseen: Sequence[int]) -> LineCounts:
     odd: dict[OddLine, int | None] = {"unseen": unseen[0] if unseen else None}
     if lines.n_cut:
         odd["cut"] = max(range(len(texts)), key=lambda n: len(texts[n]), default=None)
+    keys = () if lines.sessions is None else lines.sessions.keys
+    if n_keyless := keys.count(None):
+        odd["no_session"] = keys.index(None)
     if lines.n_replaced:
         odd["not_utf8"] = next((n for n, text in enumerate(texts) if _REPLACED in text), None)
     examples: dict[OddLine, tuple[int, str]] = {
@@ -85,6 +89,7 @@ def _counts(lines: LogLines, unseen: Sequence[int]) -> LineCounts:
         n_cut=lines.n_cut,
         n_replaced=lines.n_replaced,
         n_continuation=lines.n_continuation,
+        n_keyless=n_keyless,
         examples=examples,
         unseen=[(int(index[n]), texts[n]) for n in unseen],
     )

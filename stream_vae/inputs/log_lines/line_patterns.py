@@ -38,6 +38,17 @@ class LinePattern:
             None if (found := search(text, 0, end)) is None else found[1] or None for text in texts
         ]
 
+    def joined(self, texts: Sequence[str]) -> list[str | None]:
+        """Return what `find` finds in each of N texts, joined by `/`; None where there is none."""
+        if self._has_one_group:
+            return self.firsts(texts)
+        return ["/".join(groups) or None for groups in map(self.find, texts)]
+
+    def are_in(self, texts: Sequence[str]) -> list[bool]:
+        """Return whether it matches anywhere in each of N texts."""
+        search, end = self._search, SEARCHED_CHARACTERS
+        return [search(text, 0, end) is not None for text in texts]
+
     def message(self, text: str) -> str:
         """Return the first group, and what follows it where it reaches the end of what is searched.
 

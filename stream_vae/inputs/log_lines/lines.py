@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.records import RecordBatch
+from stream_vae.core.sessions import LineSessions
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.series_keys import RawKey
@@ -35,6 +36,8 @@ class LogLines:
     """(N,) positions in `levels.LEVELS`; 0 where a line tells none."""
     templates: list[str] | None = None
     """N ids or templates of events that are parsed already, "" where one is not; None: none is."""
+    sessions: LineSessions | None = None
+    """Of each line; None where lines make none."""
     elements: Callable[[int], tuple[Sequence[int], int]] | None = None
     """From a line's position to its number, from 1, in its record, and how many the record has.
     None: each record gives one line."""

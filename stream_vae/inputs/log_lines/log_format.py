@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
+from stream_vae.core.excerpts import excerpt
+from stream_vae.core.sessions import SessionConfig
 from stream_vae.inputs.reading_format import ReadingFormat
 
 
@@ -43,6 +45,31 @@ class LogFormat(ReadingFormat):
     (`^\\S+ \\S+ \\S+ (\\S+) ` is the host in a line of syslog); unset, `input.series_field` in
     JSON, else the Kafka key does."""
 
+    session_pattern: str | None = None
+    """Regular expression whose groups, joined by `/`, are the key of a session within a line: an id
+    of a request, block or job (`(blk_-?\\d+)`). With a key, what is judged is a session: the counts
+    of all its lines within its series and partition, once it is closed, by a bundle of
+    `model.window_length: 1`. A line without a key counts nowhere else."""
+
+    session_field: str | None = None
+    """Field (dotted path allowed) of that key in JSON, or a label in OpenTelemetry's logs
+    (`attributes.request.id`). In place of `session_pattern`."""
+
+    session_end_pattern: str | None = None
+    """Regular expression of what ends a session, looked for in its lines and, of events that are
+    parsed already, in their ids or templates. Unset, only quiet time does."""
+
+    session_quiet_s: Annotated[float, Gt(0), Le(1e9)] = 300.0
+    """A session is closed once so many seconds have passed since its last line, by the times of the
+    records in its partition, so that a replay decides the same; in files by those of the lines."""
+
+    session_max_open: Annotated[int, Ge(1), Le(10_000)] = 5_000
+    """Open sessions of a partition; beyond it the one whose last line is the longest ago is closed
+    early, and told (`sessions_closed_early`)."""
+
+    session_max_lines: Annotated[int, Ge(1), Le(1_000_000)] = 10_000
+    """Lines after which a session is closed; with the next one of its key another begins."""
+
     max_line_bytes: Annotated[int, Ge(64), Le(1_048_576)] = 16_384
     """Longer lines are cut there and counted."""
 
@@ -58,3 +85,30 @@ class LogFormat(ReadingFormat):
     join: Literal["first", "all"] = "first"
     """What is kept of a line and those that belong to it: the `first`, so that stack traces of
     every depth are one template, or `all`, on one line."""
+
+    def __post_init__(self) -> None:
+        """Validate the fields against each other."""
+        ReadingFormat.__post_init__(self)
+        if self.session_pattern is not None and self.session_field is not None:
+            msg = (
+                f"session_pattern, session_field: found {excerpt(self.session_pattern)} and "
+                f"{excerpt(self.session_field)}; expected one of them"
+            )
+            raise ValueError(msg)
+        if self.session_end_pattern is not None and self.sessions is None:
+            msg = (
+                "session_end_pattern: found it without a key of sessions; expected session_pattern "
+                "or session_field beside it"
+            )
+            raise ValueError(msg)
+
+    @property
+    def sessions(self) -> SessionConfig | None:
+        """When sessions are closed; None where lines make none."""
+        if self.session_pattern is None and self.session_field is None:
+            return None
+        return SessionConfig(
+            quiet_s=self.session_quiet_s,
+            max_open=self.session_max_open,
+            max_lines=self.session_max_lines,
+        )

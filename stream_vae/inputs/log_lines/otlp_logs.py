@@ -71,6 +71,9 @@ class OtlpLineReader(LineReader):
         self._level = fmt.level_field
         if self._level is not None:
             name_parts("input.level_field", f"{{{self._level}}}")
+        self._session = fmt.session_field
+        if self._session is not None:
+            name_parts("input.session_field", f"{{{self._session}}}")
 
     def read(self, batch: RecordBatch, errors: DecodeErrors) -> LogLines:
         """See `LineReader.read`."""
@@ -99,6 +102,8 @@ class OtlpLineReader(LineReader):
             found.times.append(log.time or None)
             found.series.append(self._names.series(log.origin, log.attributes))
             found.templates.append(label_of(self._event, log.origin, log.attributes) or "")
+            if self._session is not None:
+                found.sessions.append(label_of(self._session, log.origin, log.attributes))
 
     def _text(self, log: OtlpLog) -> str:
         body = log.body
@@ -128,6 +133,7 @@ class _Found:
     times: list[int | None] = field(default_factory=list)
     series: list[str | DecodeError | None] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
+    sessions: list[str | None] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
 
     def texts_of_poll(self) -> FoundTexts:
@@ -138,6 +144,7 @@ class _Found:
             times=self.times,
             levels=self.levels,
             templates=self.templates if any(self.templates) else None,
+            sessions=self.sessions or None,
             numbers=self.numbers,
             sizes=self.sizes,
             empty=self.empty,

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stream_vae.core.excerpts import printable
 from stream_vae.core.records import RecordBatch
-from stream_vae.errors import DecodeError
+from stream_vae.errors import ConfigError, DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.cleaning import TextCounts, decode_text
 from stream_vae.inputs.log_lines.line_builder import FoundTexts, LineBuilder
@@ -20,10 +21,16 @@ class PlainLineReader(LineReader):
         fmt: The operator's choices.
 
     Raises:
-        ConfigError: If a pattern is none, has no group, or could take long.
+        ConfigError: If a pattern is none, has no group, or could take long, or a field is told.
     """
 
     def __init__(self, fmt: LogFormat) -> None:
+        if fmt.session_field is not None:
+            raise ConfigError(
+                f"input.session_field: found {printable(fmt.session_field)} for lines of text, "
+                "which have no fields; expected input.session_pattern, or input.message_field where they "
+                "are JSON"
+            )
         self._builder = LineBuilder(fmt)
         self._splits = fmt.split_lines
         self._is_first_only = fmt.join == "first"
