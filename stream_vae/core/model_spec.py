@@ -91,7 +91,12 @@ class ModelSpec:
     @property
     def adds_up(self) -> bool:
         """Whether readings are counts that add up to those of their step."""
-        return self.logs is not None
+        return self.logs is not None and not self.has_sessions
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether readings are sessions of logs, each a window."""
+        return self.logs is not None and self.has_events
 
     @property
     def without_rules(self) -> "ModelSpec":

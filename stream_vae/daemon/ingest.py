@@ -63,6 +63,12 @@ class Ingest:
             # Of what is read again, too: the state of the partition is that before it.
             self._pipeline.unseen_lines.add(records, decoded.lines.unseen)
         readings, index = decoded.readings, decoded.index
+        if self._pipeline.sessions is not None and decoded.sessions is not None:
+            # The state of the partition is that before what is read again, too; a session that is
+            # in its series' state already is left out below, by the record that closes it.
+            readings, index = self._pipeline.sessions.assemble(
+                readings, index, decoded.sessions, records
+            )
         if ticket is None:
             unseen = self._pipeline.replayed.unseen(readings)
             readings, index = readings.take(unseen), index[unseen]

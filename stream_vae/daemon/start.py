@@ -45,6 +45,7 @@ from stream_vae.pipeline.detector import Detector, score_name
 from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.pipeline.ruled_history import check_rules
+from stream_vae.pipeline.session_check import check_sessions
 from stream_vae.settings import Settings
 from stream_vae.wire.alerts import decode_alert
 
@@ -65,6 +66,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     trained = load_bundle(settings.bundle.path)
     spec = trained.spec
     check_rules(spec, settings.input.rules)
+    check_sessions(spec, settings.input.sessions)
     decoder = build_decoder(
         spec.features,
         settings.input,

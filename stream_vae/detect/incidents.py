@@ -11,6 +11,7 @@ from stream_vae.core.incidents import Incident, IncidentState, JudgedReading
 from stream_vae.detect.config import IncidentConfig
 from stream_vae.detect.severity import severity_of, size_of, worse_of
 
+_TOLD_ONE_BY_ONE = 16
 _AFTER_ALL = sys.maxsize
 """Place of a reading in its record that comes after all others."""
 
@@ -20,7 +21,7 @@ class Change(Enum):
 
     OPENED = "opened"
     UPDATED = "updated"
-    """It became more severe."""
+    """It became more severe, or is another session that is told."""
     RESOLVED = "resolved"
     """Readings are normal again."""
     ABSORBED = "absorbed"
@@ -58,6 +59,8 @@ class IncidentTracker:
         unscorable_after: Consecutive steps that cannot be judged, events at a T of 1, with which
             an incident ends.
         lateness_ns: Steps up to so long before the newest one are still open.
+        tells_each: Readings are sessions: of those that go on with an incident the first are told
+            as updates one by one, then the 32nd, the 64th and so on.
     """
 
     def __init__(
@@ -67,8 +70,10 @@ class IncidentTracker:
         window_length: int = 32,
         unscorable_after: int = 40,
         lateness_ns: int = 0,
+        tells_each: bool = False,
     ) -> None:
         self._config = config
+        self._tells_each = tells_each
         self._lateness_ns = lateness_ns
         self._window_length = window_length
         self._unscorable_after = unscorable_after
@@ -355,19 +360,21 @@ class IncidentTracker:
         n_anomalous = incident.n_anomalous + is_new
         found = self._severity(grade, deviation, n_anomalous)
         severity = incident.severity if replayed else worse_of(found, incident.severity)
-        worse = severity != incident.severity
+        is_told = severity != incident.severity
+        if self._tells_each and is_new and not replayed:
+            is_told |= n_anomalous <= _TOLD_ONE_BY_ONE or not n_anomalous & (n_anomalous - 1)
         state.incident = replace(
             incident,
             last_anomalous_at=max(incident.last_anomalous_at, reading.time),
             offset_end=reading.offset,
-            sequence=incident.sequence + worse,
+            sequence=incident.sequence + is_told,
             peak_score=max(incident.peak_score, reading.score),
             peak_grade=grade,
             severity=severity,
             peak_deviation=deviation,
             n_anomalous=n_anomalous,
         )
-        return (Change.UPDATED, state.incident) if worse else None
+        return (Change.UPDATED, state.incident) if is_told else None
 
     def _calm(
         self, state: _SeriesState, incident: Incident, reading: JudgedReading, *, replayed: bool

@@ -18,6 +18,7 @@ from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesName
+from stream_vae.core.sessions import SessionAssembler, SessionConfig
 from stream_vae.core.state_layout import PartitionPart, StatePart
 from stream_vae.core.steps import AS_USUAL, AssemblyConfig, Steps
 from stream_vae.core.verdicts import Verdict, VerdictBatch
@@ -106,7 +107,13 @@ class Pipeline:
         )
         self.unseen_lines = None if spec.logs is None else UnseenLines(spec.logs)
         """Of a model of logs: what lines of no template look like."""
-        of_logs = () if self.unseen_lines is None else (self.unseen_lines,)
+        self.sessions = None
+        """Of a model of sessions: what makes them of lines."""
+        if spec.has_sessions:
+            names = [feature.name for feature in spec.features]
+            closing = assembly.sessions or SessionConfig()
+            self.sessions = SessionAssembler(closing, names, self.store.steps.clocks)
+        of_logs = [part for part in (self.unseen_lines, self.sessions) if part is not None]
         self._partition_parts = (self.store.steps.clocks, *of_logs, *partition_parts)
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)

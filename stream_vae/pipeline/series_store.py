@@ -115,6 +115,7 @@ class SeriesStore:
             window_length=spec.window_length,
             unscorable_after=config.unscorable_limit(spec.window_length),
             lateness_ns=grid.lateness * grid.step_ns,
+            tells_each=spec.has_sessions,
         )
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
         self.blind = BlindSeries(capacity, 2 * (spec.window_length + config.max_gap))

@@ -38,7 +38,7 @@ def read_history(
     """
     choice = replace(columns_of(spec), label=label)
     files = open_files(paths, choice, options, settings)
-    if spec.logs is None:
+    if not spec.adds_up:
         return files.read()
     readings = add_up(
         files.iter_batches(),

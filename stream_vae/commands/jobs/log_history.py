@@ -12,7 +12,7 @@ from stream_vae.commands.jobs.input_files import TopicPeriod, lines_format, open
 from stream_vae.commands.jobs.terminal import warn
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.log_templates import LogSpec
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.added_up import add_up
 from stream_vae.edges.files.bundle_files import load_bundle
@@ -126,22 +126,26 @@ def read_logs(
     logs = chosen(mined, TemplateConfig(), all_masks)
     carried = None if before is None else carry_over(before, logs)
     logs = logs if carried is None else carried.logs
-    features = features_of(logs.templates, learner.levels)
+    kind: FeatureKind = "count" if fmt.sessions is None else "numeric"
+    features = features_of(logs.templates, learner.levels, kind)
     step_s = step_seconds or _step(last_ns - first_ns)
     choice = _counting(choice, logs, features)
     files = open_logs(choice)
     by_series: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    readings = add_up(
-        _counted(files.iter_decoded(), by_series),
-        features,
-        step_ns=round(step_s * 1e9),
-        bridged=window_length,
-        paths=files.paths,
-    )
+    if fmt.sessions is not None:
+        readings = files.read(lambda decoded: _count(decoded, by_series))
+    else:
+        readings = add_up(
+            _counted(files.iter_decoded(), by_series),
+            features,
+            step_ns=round(step_s * 1e9),
+            bridged=window_length,
+            paths=files.paths,
+        )
     return LearntHistory(
         logs=LearntLogs(spec=logs, levels=learner.levels, by_series=by_series, carried=carried),
         readings=replace(readings, notes=files.notes),
-        step_seconds=step_s,
+        step_seconds=step_seconds if fmt.sessions is not None else step_s,
         choice=choice,
     )
 
@@ -151,11 +155,16 @@ def _counted(
 ) -> Iterator[ReadingBatch]:
     """Yield the readings of polls; count their templates by series."""
     for decoded in polls:
-        numbers = [] if decoded.templates is None else decoded.templates.tolist()
-        found = zip(decoded.readings.series, numbers, strict=True)
-        for (key, number), n in Counter(found).items():
-            by_series[key][number] += n
+        _count(decoded, by_series)
         yield decoded.readings
+
+
+def _count(decoded: Decoded, by_series: defaultdict[str, Counter[int]]) -> None:
+    """Count the templates of lines by series."""
+    numbers = [] if decoded.templates is None else decoded.templates.tolist()
+    found = zip(decoded.readings.series, numbers, strict=True)
+    for (key, number), n in Counter(found).items():
+        by_series[key][number] += n
 
 
 def open_logs(

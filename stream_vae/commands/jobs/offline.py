@@ -11,6 +11,7 @@ from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector, score_name
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.ruled_history import check_rules
+from stream_vae.pipeline.session_check import check_sessions
 from stream_vae.settings import Settings
 
 
@@ -35,6 +36,7 @@ def open_pipeline(
         ConfigError: If bundle and settings do not fit.
     """
     check_rules(model.spec, settings.input.rules)
+    check_sessions(model.spec, settings.input.sessions)
     scorer = build_scorer(model, settings, with_log_probability=with_log_probability)
     origin = Origin(
         detector=AlertDetector(name=settings.detector.name, version=__version__, instance=instance),

@@ -207,6 +207,7 @@ def _read(
     `before` gives the templates of an earlier training.
     """
     if is_of_logs(source, options, settings.input):
+        _check_windows(settings)
         return read_logs(
             lambda chosen: open_logs(source, chosen, options, settings),
             choice,
@@ -225,6 +226,26 @@ def _read(
     else:
         readings = open_files(source, choice, options, settings.input).read()
     return LearntHistory(readings=readings, choice=choice, step_seconds=step_seconds)
+
+
+def _check_windows(settings: Settings) -> None:
+    """Refuse a window length that lines of logs do not have.
+
+    Raises:
+        ConfigError: If it is 1 without sessions, or not 1 with them.
+    """
+    length = settings.model.window_length
+    if settings.input.sessions is not None and length != 1:
+        raise ConfigError(
+            f"model.window_length: found {length}, expected 1: with input.session_pattern or "
+            "session_field each session is a window"
+        )
+    if settings.input.sessions is None and length == 1:
+        raise ConfigError(
+            "model.window_length: found 1 for lines of a log, expected 2 or more steps; to judge "
+            "sessions, the lines of a request, block or job together, expected "
+            "input.session_pattern or session_field"
+        )
 
 
 def _with_faults(

@@ -34,6 +34,7 @@ from stream_vae.edges.files.csv_readings import (
     CsvReadings,
     series_of_file,
 )
+from stream_vae.edges.files.file_sessions import FileSessions
 from stream_vae.edges.files.record_features import field_at, find_features
 from stream_vae.errors import InputFileError, StreamVaeError
 from stream_vae.inputs.decoder import Decoded, Decoder, OddLine
@@ -152,8 +153,7 @@ class RecordFiles:
 
     def iter_batches(self) -> Iterator[ReadingBatch]:
         """Yield all readings in file order; offsets are numbers of records from 0."""
-        for decoded in self.iter_decoded():
-            readings = decoded.readings
+        for _, readings, _, _ in self._readings():
             yield replace(readings, arrivals=readings.times)
 
     def iter_decoded(self) -> Iterator[Decoded]:
@@ -161,8 +161,11 @@ class RecordFiles:
         for _, decoded, _ in self._decoded():
             yield decoded
 
-    def read(self) -> CsvReadings:
+    def read(self, observe: Callable[[Decoded], None] | None = None) -> CsvReadings:
         """Return all readings.
+
+        Args:
+            observe: Is given all that the decoder makes of the records, too.
 
         Raises:
             InputFileError: Also if there is none, or there are more than `MAX_CELLS`.
@@ -170,10 +173,10 @@ class RecordFiles:
         parts: list[tuple[_Lines, ReadingBatch, NDArray[np.int8]]] = []
         indexes: list[NDArray[np.int64]] = []
         n_cells = 0
-        for lines, decoded, labels in self._decoded():
-            parts.append((lines, decoded.readings, labels))
-            indexes.append(decoded.index)
-            n_cells += decoded.readings.values.size + 4 * len(decoded.readings)
+        for lines, found, index, labels in self._readings(observe):
+            parts.append((lines, found, labels))
+            indexes.append(index)
+            n_cells += found.values.size + 4 * len(found)
             if n_cells > MAX_CELLS:
                 raise InputFileError(
                     f"{self._paths[lines.file_number]}, line {lines.numbers[-1]}: more than "
@@ -216,6 +219,27 @@ class RecordFiles:
             if sum(map(len, batches)) >= n:
                 break
         return joined(batches).take(range(min(n, sum(map(len, batches))))) if batches else None
+
+    def _readings(
+        self, observe: Callable[[Decoded], None] | None = None
+    ) -> Iterator[tuple[_Lines, ReadingBatch, NDArray[np.int64], NDArray[np.int8]]]:
+        """Yield readings, each with its record and label; of lines that make sessions, these."""
+        sessions = self._fmt.sessions if isinstance(self._fmt, LogFormat) else None
+        makes = lines = None
+        for lines, decoded, labels in self._decoded():
+            if observe is not None:
+                observe(decoded)
+            if sessions is None:
+                yield lines, decoded.readings, decoded.index, labels
+                continue
+            names = [feature.name for feature in self._features]
+            makes = makes or FileSessions(sessions, names)
+            for found, index in makes.take(lines.file_number, lines.batch, decoded):
+                yield lines, found, index, np.full(len(found), NO_LABEL, np.int8)
+        if makes is not None and lines is not None:
+            rest = makes.rest(lines.batch.topic)
+            index = np.full(len(rest), len(lines.batch) - 1)
+            yield lines, rest, index, np.full(len(rest), NO_LABEL, np.int8)
 
     def _decoded(self) -> Iterator[tuple[_Lines, Decoded, NDArray[np.int8]]]:
         """Yield decoded lines, and the labels of their readings."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.log_templates import LEVEL, LINES, UNSEEN, LogTemplate
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.inputs.log_lines.levels import LEVELS
 
 _NOT_COUNTED = -1
@@ -50,13 +50,17 @@ class LineCounter:
         return found
 
 
-def features_of(templates: Sequence[LogTemplate], levels: Sequence[str]) -> tuple[Feature, ...]:
+def features_of(
+    templates: Sequence[LogTemplate], levels: Sequence[str], kind: FeatureKind = "count"
+) -> tuple[Feature, ...]:
     """Return the features of a model of logs, all of them counts.
 
     Args:
         templates: As training found them.
         levels: Names of the levels that training met.
+        kind: Of all; those of sessions are `numeric`: a count of 2 that always is 2 is no count
+            whose variance is 2.
     """
     own = dict.fromkeys(template.feature for template in templates)
     names = [*own, *(f"{LEVEL}.{name}" for name in levels), UNSEEN, LINES]
-    return tuple(Feature(name=name, unit="lines", kind="count") for name in names)
+    return tuple(Feature(name=name, unit="lines", kind=kind) for name in names)

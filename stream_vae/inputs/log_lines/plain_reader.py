@@ -28,8 +28,8 @@ class PlainLineReader(LineReader):
         if fmt.session_field is not None:
             raise ConfigError(
                 f"input.session_field: found {printable(fmt.session_field)} for lines of text, "
-                "which have no fields; expected input.session_pattern, or input.message_field where they "
-                "are JSON"
+                "which have no fields; expected input.session_pattern, or input.message_field "
+                "where they are JSON"
             )
         self._builder = LineBuilder(fmt)
         self._splits = fmt.split_lines
