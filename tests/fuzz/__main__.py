@@ -21,10 +21,12 @@ from rich.table import Table
 from stream_vae.wire.rejections import REASONS
 from tests.fuzz.fuzz_driver import CAPACITY, Bundles, FuzzDriver, Tally
 from tests.fuzz.layouts import LAYOUTS
+from tests.fuzz.log_layouts import LOG_LAYOUTS
 from tests.fuzz.mutators import KINDS, forget_templates
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
 
-_WARM_POLLS = 60 * len(LAYOUTS)
+_ALL = (*LAYOUTS, *LOG_LAYOUTS)
+_WARM_POLLS = 60 * len(_ALL)
 _LOOK_EVERY = 100  # polls
 _MOST_GROWTH = 1.05
 _OTHERS = ("warming up", "unscorable", "waiting", "late", "ignored")
@@ -43,10 +45,10 @@ def main() -> None:
     warnings.simplefilter("error")
     console = Console(width=120)
     bundles = Bundles()
-    seed = arguments.seed * len(LAYOUTS)
+    seed = arguments.seed * len(_ALL)
     drivers = [
         FuzzDriver(layout, bundles.of(layout), seed=seed + i, flood=arguments.flood)
-        for i, layout in enumerate(LAYOUTS)
+        for i, layout in enumerate(_ALL)
     ]
     n_polls = -(-arguments.records // HOSTILE_A_POLL)
     resident: list[float] = []

@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.feature_rule import parse_rule
+from stream_vae.core.log_templates import LogSpec
 from stream_vae.core.model_spec import Feature, numeric_features
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import RECORD_TIME, ReadingFormat
@@ -23,6 +25,7 @@ from stream_vae.inputs.registry.schemas import (
     UnknownSchema,
 )
 from tests.fuzz.literals import DATE_TIME
+from tests.fuzz.log_model import lines_of
 from tests.inputs.otlp_messages import CUMULATIVE, Point, as_json, as_protobuf
 
 NAMES = ("flow", "pressure", "speed")
@@ -32,6 +35,10 @@ KINDS_OF_FEATURES = (
     Feature(name="flow", kind="count"),
     Feature(name="pressure", kind="binary"),
     Feature(name="speed", kind="categorical", categories=GEARS),
+)
+RULED = tuple(
+    Feature(name=name, rule=parse_rule(rule))
+    for name, rule in zip(NAMES, ("scale:-1e3,hold:300", "difference", "rate,hold:90"), strict=True)
 )
 
 
@@ -58,6 +65,12 @@ class Layout:
 
     write: Callable[[str, int, Sequence[float]], bytes] | None = None
     """From series, nanoseconds since 1970 and values to a record that is no JSON of a layout."""
+    write_lines: Callable[[str, int, Sequence[str]], bytes] | None = None
+    """Of logs: from series, nanoseconds since 1970 and lines to a record."""
+    n_lines: int = 3
+    """Of logs: lines of a record."""
+    logs: LogSpec | None = None
+    """What the features count, if they count lines of logs."""
     schemas: SchemaSource | None = None
     features: Sequence[Feature] = NUMERIC
     is_events: bool = False
@@ -77,7 +90,9 @@ class Layout:
         return ReadingEncoder(self.features, self.fmt)
 
     def encode(self, *, series: str, time_ns: int, values: Sequence[float]) -> bytes:
-        """Return a clean record of one reading."""
+        """Return a clean record of one reading, or of the lines of a step."""
+        if self.write_lines is not None:
+            return self.write_lines(series, time_ns, lines_of(values)[: self.n_lines])
         if self.write is not None:
             return self.write(series, time_ns, values)
         if self.shape is None:
@@ -87,7 +102,8 @@ class Layout:
     @property
     def before_time(self) -> bytes | None:
         """What stands before a time in a clean record; None where no text does."""
-        if self.fmt.timestamp_field == RECORD_TIME or self.write is not None:
+        is_own = self.write is not None or self.write_lines is not None
+        if self.fmt.timestamp_field == RECORD_TIME or is_own:
             return self.time_at
         return b'"%s":' % self.fmt.timestamp_field.rpartition(".")[2].encode()
 
@@ -158,6 +174,19 @@ def _of_kinds(series: str, at: int, values: Sequence[float]) -> object:
     count, truth, gear = values
     words = {"flow": int(count), "pressure": "open" if truth else "shut", "speed": GEARS[int(gear)]}
     return {"timestamp": at, **words}
+
+
+def _counters(series: str, at: int, values: Sequence[float]) -> object:
+    """A gauge, and two counters that rise."""
+    gauge, *counters = values
+    risen = [at // 60 * 5 + value for value in counters]
+    return {"timestamp": at, **dict(zip(NAMES, (gauge, *risen), strict=True))}
+
+
+def _points_of_counters(series: str, at: int, values: Sequence[float]) -> object:
+    told = _counters(series, at, values)
+    assert isinstance(told, dict)
+    return [{"name": name, "value": told[name], "timestamp": at} for name in NAMES]
 
 
 def _points_of_kinds(series: str, at: int, values: Sequence[float]) -> object:
@@ -531,6 +560,13 @@ LAYOUTS = (
         features=KINDS_OF_FEATURES,
     ),
     Layout(name="events", fmt=ReadingFormat(), is_events=True),
+    Layout(name="rules of features", fmt=ReadingFormat(), shape=_counters, features=RULED),
+    Layout(
+        name="points, rules of features",
+        fmt=ReadingFormat(records_path="$", name_field="name", value_field="value"),
+        shape=_points_of_counters,
+        features=RULED,
+    ),
     Layout(
         name="collectd",
         fmt=ReadingFormat(

@@ -3,13 +3,14 @@
 import gzip
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
 from stream_vae.core.records import Headers
 from tests.fuzz.layouts import Layout
+from tests.fuzz.line_texts import any_line, repeated
 from tests.fuzz.literals import TYPES, any_number, any_time
 
 MIB = 2**20
@@ -28,6 +29,8 @@ class Material:
     """The value that would have been the series' next reading."""
     other: bytes
     """The value of another record of the layout."""
+    write: Callable[[Sequence[str]], bytes] | None = None
+    """Of logs: from lines to the record that would have held them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +333,11 @@ def _sent_again(rng: Random, made_of: Material) -> Hostile:
     return Hostile(made_of.key, value, [("dlq.redriven.readings", which)])
 
 
+def _hostile_lines(rng: Random, made_of: Material) -> Hostile:
+    assert made_of.write is not None
+    return Hostile(made_of.key, made_of.write([any_line(rng) for _ in range(3)]))
+
+
 KINDS: dict[str, Callable[[Random, Material], Hostile]] = {
     "flipped bits": _flipped_bits,
     "truncated": _truncated,
@@ -349,7 +357,11 @@ KINDS: dict[str, Callable[[Random, Material], Hostile]] = {
     "hostile keys": _hostile_keys,
     "hostile headers": _hostile_headers,
     "sent again": _sent_again,
+    "hostile lines": _hostile_lines,
 }
+
+OF_LOGS = frozenset({"hostile lines"})
+"""Kinds that records of logs alone can be."""
 
 
 def _replaced(rng: Random, value: bytes, literal: bytes, last: int = 0) -> bytes:
@@ -389,5 +401,5 @@ def _blanks(length: int) -> bytes:
 
 def forget_templates() -> None:
     """Free what was kept to be sent again, some 100 MiB: it is the test's memory."""
-    for template in (_nest, _huge, _blanks):
+    for template in (_nest, _huge, _blanks, repeated):
         template.cache_clear()

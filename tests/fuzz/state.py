@@ -14,9 +14,11 @@ from stream_vae.pipeline.pipeline import Pipeline
 def unsound_numbers(pipeline: Pipeline) -> list[str]:
     """Return where a number in the state of a known series is infinite or, unlawfully, NaN."""
     index = pipeline.store.index
-    # NaN means "not observed" in the steps of a series, those before the newest among them.
-    windows = pipeline.store.windows
-    steps = (windows.state["values"], windows._earlier)
+    # NaN means "not observed" in the steps of a series, those before the newest among them, and in
+    # what rules remember of its features.
+    windows, rules = pipeline.store.windows, pipeline.store.rules
+    ruled = () if rules is None else rules.state._arrays.values()
+    steps = (windows.state["values"], windows._earlier, *ruled)
     rows = index.used()
     faults = []
     for path, number in _numbers(pipeline, ""):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.reading_format import RECORD_TIME
-from tests.fuzz.layouts import NAMES, NUMERIC, Layout, of_kinds
-from tests.fuzz.mutators import KINDS, Hostile, Material
+from tests.fuzz.layouts import KINDS_OF_FEATURES, NAMES, Layout, of_kinds
+from tests.fuzz.mutators import KINDS, OF_LOGS, Hostile, Material
 
 F = len(NAMES)
 STEP_NS = 60 * 10**9
@@ -58,6 +59,7 @@ class HostileStream:
         self._rng = Random(seed)  # noqa: S311 -- to be repeated, not to be secret
         self._flood = flood
         self._signal = signal(1009, seed)
+        self._kinds = [kind for kind in KINDS if layout.logs is not None or kind not in OF_LOGS]
         self._is_timed = layout.fmt.timestamp_field == RECORD_TIME
         self._polls = 0
         self._other = b"{}"
@@ -67,7 +69,8 @@ class HostileStream:
         """Return the next poll of `N_CLEAN` clean and `N_HOSTILE` hostile series."""
         rng = self._rng
         # Sometimes all kinds, sometimes one: then the whole poll may pass by the fast way.
-        chosen = rng.sample(list(KINDS), rng.choice((1, 2, 5, len(KINDS), len(KINDS))))
+        kinds = self._kinds
+        chosen = rng.sample(kinds, rng.choice((1, 2, 5, len(kinds), len(kinds))))
         made: list[tuple[str, Hostile, int]] = []
         times: list[int] = []
         for k in range(STEPS_A_POLL):
@@ -92,15 +95,21 @@ class HostileStream:
         values = self._signal[(step + 40 * i) % len(self._signal)]
         if kind == CLEAN and (step + 37 * i) % 230 > 221:
             values = values + 9.0
-        if self._layout.features is not NUMERIC:
+        if self._layout.features is KINDS_OF_FEATURES:
             values = of_kinds(values[None])[0]
-        value = self._layout.encode(
-            series=name, time_ns=START_NS + step * STEP_NS, values=values.tolist()
-        )
+        time_ns = START_NS + step * STEP_NS
+        value = self._layout.encode(series=name, time_ns=time_ns, values=values.tolist())
         key = self._layout.key(name) if self._layout.has_key else None
         if kind == CLEAN:
             return Hostile(key, value)
-        material = Material(layout=self._layout, key=key, clean=value, other=self._other)
+        write = self._layout.write_lines
+        material = Material(
+            layout=self._layout,
+            key=key,
+            clean=value,
+            other=self._other,
+            write=None if write is None else partial(write, name, time_ns),
+        )
         self._other = value
         return KINDS[kind](self._rng, material)
 
