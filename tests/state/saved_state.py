@@ -34,6 +34,8 @@ class SavedState:
     offsets: dict[tuple[int, str], int] = field(default_factory=dict)
     incidents: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
     checkpoints: dict[int, int] = field(default_factory=dict)
+    parts: dict[int, dict[str, object]] = field(default_factory=dict)
+    """Partition -> what is remembered of it as a whole."""
 
     def comparable(self) -> State:
         """Return what must be the same whatever happened to the daemons on the way.
@@ -53,6 +55,7 @@ class SavedState:
         for name, told in self._remembered():
             unnamed = {kind: _unnamed(incident) for kind, incident in told.items()}
             state.setdefault(f"{name[0]}/{name[1]}", {})["incidents"] = unnamed
+        state |= {f"{partition}": parts for partition, parts in self.parts.items()}
         return state
 
     def firing(self) -> frozenset[str]:
@@ -82,7 +85,9 @@ class SavedState:
                 content = msgspec.json.decode(value)
                 self.incidents[name] = {"offset": content["offset"], **content["value"]}
         elif kind == CHECKPOINT and value is not None:
-            self.checkpoints[partition] = decode_value(value, Checkpoint)[0].offset
+            checkpoint = decode_value(value, Checkpoint)[0]
+            self.checkpoints[partition] = checkpoint.offset
+            self.parts[partition] = {name: part.hex() for name, part in checkpoint.parts.items()}
 
     def _add_row(self, name: tuple[int, str], value: bytes | None) -> None:
         if value is None:

@@ -40,6 +40,9 @@ def main() -> int:
         "(what people do), TOLD (the same, where outputs may differ and invariants are checked); "
         "separated by commas (default: %(default)s)",
     )
+    parser.add_argument(
+        "--logs", choices=["text", "json"], help="feed log lines of that form, not readings"
+    )
     parser.add_argument("--protocol", choices=["consumer", "classic"], default="consumer")
     parser.add_argument(
         "--control",
@@ -62,6 +65,7 @@ def main() -> int:
             readings_per_fault=arguments.readings_per_fault,
             kinds=tuple(chain.from_iterable(map(_kinds, arguments.kinds.split(",")))),
             protocol=arguments.protocol,
+            logs=arguments.logs,
             broken_order=arguments.control,
         ),
         directory,

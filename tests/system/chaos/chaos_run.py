@@ -16,10 +16,12 @@ from tests.system.chaos.ends import oddities, reasons, times_told
 from tests.system.chaos.faults import FaultPlayer
 from tests.system.chaos.feed import Feed, publish_all
 from tests.system.chaos.fleet import Fleet
+from tests.system.chaos.log_stream import LogSource
 from tests.system.chaos.operators import Operator
 from tests.system.chaos.outputs import Outputs, collect
 from tests.system.chaos.proxy import Proxy
-from tests.system.chaos.recording import load_recording, train_bundle
+from tests.system.chaos.reading_stream import ReadingSource
+from tests.system.chaos.recording import load_recording
 from tests.system.chaos.report import Report
 from tests.system.chaos.schedule import (
     AT_REST,
@@ -33,7 +35,7 @@ from tests.system.chaos.schedule import (
     draw_schedule,
 )
 from tests.system.chaos.small_disk import SmallDisk
-from tests.system.chaos.stream import FORMAT, N_PARTITIONS, StreamRecord, build_stream
+from tests.system.chaos.stream import N_PARTITIONS, Source, StreamRecord, build_stream
 from tests.system.harness import DaemonProcess, Topics, make_config
 from tests.system.scene import await_true
 
@@ -50,8 +52,6 @@ _BROKER = {
 }
 
 _DAEMON: dict[str, object] = {
-    "input.records_path": FORMAT.records_path,
-    "input.series_field": FORMAT.series_field,
     "http.enabled": False,
     "logging.level": "info",
     "logging.summary_period_s": 5.0,
@@ -81,6 +81,8 @@ class Options:
     readings_per_fault: int = 1200
     kinds: tuple[Kind, ...] = USUAL
     protocol: Literal["consumer", "classic"] = "consumer"
+    logs: Literal["text", "json"] | None = None
+    """Form of log lines that are fed in place of readings."""
     broken_order: bool = False
     """The control: output published before, and apart from, the offsets."""
 
@@ -95,6 +97,7 @@ class _Stage:
     proxies: dict[str, Proxy]
     disk: SmallDisk | None
     bundle: Path
+    settings: Mapping[str, object]
     chunks: list[list[StreamRecord]]
     first_ms: int
     unreached: Counter[str] = field(default_factory=Counter)
@@ -129,16 +132,18 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
     """
     began = time.monotonic()
     schedule = draw_schedule(options.seed, options.n_faults, options.n_daemons, options.kinds)
-    recording = load_recording()
-    tell(f"readings: {recording.origin}")
+    source: Source = ReadingSource(load_recording())
+    if options.logs is not None:
+        source = LogSource(options.logs)
+    tell(f"input: {source.origin}")
     chunks = build_stream(
-        recording,
+        source,
         schedule,
         seed=options.seed,
         n_series=options.n_series,
         readings_per_fault=options.readings_per_fault,
     )
-    bundle = train_bundle(recording, directory / "bundle")
+    bundle = source.train_bundle(directory / "bundle")
     with _broker(options, directory) as (broker, proxies, disk):
         stage = _Stage(
             directory=directory,
@@ -147,6 +152,7 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
             proxies=proxies,
             disk=disk,
             bundle=bundle,
+            settings=source.settings,
             chunks=chunks,
             first_ms=int(time.time() * 1000) - len(chunks) * options.readings_per_fault * 2,
         )
@@ -162,7 +168,7 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
     if not kinds & set(TOLD) and not has_retired:
         found += differences(oracle, run)
     return Report(
-        origin=recording.origin,
+        origin=source.origin,
         faults=Counter(fault.kind.value for fault in schedule),
         unreached=stage.unreached,
         ends=reasons(fleet.ends),
@@ -303,4 +309,6 @@ def _config(stage: _Stage, topics: Topics, name: str) -> Path:
         own["kafka.bootstrap_servers"] = f"127.0.0.1:{stage.proxies[name].port}"
     if name in stage.names:
         own["kafka.instance_id"] = name  # the extra one is a dynamic member
-    return make_config(stage.directory, stage.broker, topics, stage.bundle, {**_DAEMON, **own})
+    return make_config(
+        stage.directory, stage.broker, topics, stage.bundle, {**_DAEMON, **stage.settings, **own}
+    )

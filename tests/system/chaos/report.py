@@ -11,7 +11,7 @@ class Report:
     """Figures of a run, and in what it differed from the oracle."""
 
     origin: str
-    """Where the readings come from."""
+    """Where the input comes from."""
     faults: Counter[str]
     unreached: Counter[str]
     """Of these, those that found nothing to strike."""
@@ -48,7 +48,7 @@ class Report:
         yield (
             f"compared: {self.n_records} records of {self.n_series} series ({self.origin}), "
             f"{self.n_alerts} alert events, {self.n_dead_letters} dead letters, "
-            f"{self.n_late} late readings, state of {self.n_restored} series"
+            f"{self.n_late} late, state of {self.n_restored} series"
         )
         yield from self.differences
         yield "EQUAL" if self.is_equal else f"DIFFERENT; data and logs: {self.logs}"

@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -11,12 +13,17 @@ import pytest
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.log_lines.line_counts import features_of
+from stream_vae.logs.templates import mine
+from stream_vae.settings import load_settings
+from tests.system.chaos.log_stream import Form, LogSource
+from tests.system.chaos.reading_stream import FORMAT, ReadingSource
 from tests.system.chaos.recording import Recording
 from tests.system.chaos.schedule import Kind, draw_schedule
 from tests.system.chaos.stream import (
     BURST_RECORDS,
-    FORMAT,
     N_PARTITIONS,
+    Source,
     StreamRecord,
     build_stream,
 )
@@ -36,9 +43,12 @@ def small_recording() -> Recording:
     )
 
 
-def stream(seed: int, n_faults: int = N_FAULTS, n_series: int = 10) -> list[list[StreamRecord]]:
+@cache
+def stream(
+    seed: int, n_faults: int = N_FAULTS, n_series: int = 10, source: Source | None = None
+) -> list[list[StreamRecord]]:
     return build_stream(
-        small_recording(),
+        source or ReadingSource(small_recording()),
         draw_schedule(seed, n_faults, 3),
         seed=seed,
         n_series=n_series,
@@ -46,9 +56,23 @@ def stream(seed: int, n_faults: int = N_FAULTS, n_series: int = 10) -> list[list
     )
 
 
+def as_poll(records: Sequence[StreamRecord]) -> RecordBatch:
+    n = len(records)
+    return RecordBatch(
+        topic="input",
+        partitions=np.array([r.partition for r in records], np.int32),
+        offsets=np.arange(n, dtype=np.int64),
+        timestamps=np.full(n, START_NS, np.int64),
+        timed_by_broker=False,
+        keys=[r.key for r in records],
+        values=[r.value for r in records],
+        headers=lambda _: [],
+    )
+
+
 def test_a_seed_gives_one_stream() -> None:
     """Control: another seed gives another; a longer run begins as a shorter one."""
-    assert stream(1) == stream(1)
+    assert stream.__wrapped__(1) == stream(1)
     assert stream(1) != stream(2)
     assert stream(1, 5) == stream(1)[:5]
 
@@ -57,20 +81,30 @@ def test_a_seed_gives_one_stream() -> None:
 def test_each_poison_record_is_rejected(feature: str) -> None:
     """By models of either recording: a record without any of its features would be ignored."""
     poison = [r for r in chain.from_iterable(stream(1)) if r.is_poison]
-    n = len(poison)
-    batch = RecordBatch(
-        topic="input",
-        partitions=np.array([r.partition for r in poison], np.int32),
-        offsets=np.arange(n, dtype=np.int64),
-        timestamps=np.full(n, START_NS, np.int64),
-        timed_by_broker=False,
-        keys=[r.key for r in poison],
-        values=[r.value for r in poison],
-        headers=lambda _: [],
-    )
     decoder = build_decoder(numeric_features([feature]), FORMAT)
 
-    assert len(decoder.decode(batch, START_NS).rejections) == n
+    assert len(decoder.decode(as_poll(poison), START_NS).rejections) == len(poison)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_each_poison_record_of_logs_is_rejected_and_no_other(form: Form) -> None:
+    """Control: what is spoilt about lines is there, and each record of them is lines or empty."""
+    source = LogSource(form)
+    records = [*chain.from_iterable(stream(1, 8, 40, source))]
+    poll = as_poll(records)
+    settings = load_settings(overrides=source.settings, environ={}).settings.input
+    logs = mine(["a line"])
+    decoder = build_decoder(features_of(logs.templates, ()), settings, logs=logs)
+    decoded = decoder.decode(poll, 2 * START_NS)
+
+    rejected = {rejection.index for rejection in decoded.rejections}
+    assert rejected == {at for at, record in enumerate(records) if record.is_poison}
+    assert max(Counter(records[at].value for at in rejected).values()) == 1
+    assert len({*decoded.index.tolist(), *decoded.ignored, *rejected}) == len(records)
+    assert len(set(decoded.readings.series)) == 40
+    assert decoded.lines is not None
+    for n in (decoded.lines.n_cut, decoded.lines.n_replaced, decoded.lines.n_continuation):
+        assert n > 0
 
 
 def test_no_two_poison_records_are_alike_and_a_burst_is_many() -> None:
@@ -112,7 +146,9 @@ def test_an_added_partition_gets_series_of_its_own_and_some_series_move() -> Non
     """Control: before that, no record goes there."""
     kinds = (Kind.PARTITIONS_ADDED, Kind.KEYS_MOVED)
     schedule = draw_schedule(1, 4, 3, kinds)
-    chunks = build_stream(small_recording(), schedule, seed=1, n_series=10, readings_per_fault=100)
+    chunks = build_stream(
+        ReadingSource(small_recording()), schedule, seed=1, n_series=10, readings_per_fault=100
+    )
     added = [i for i, fault in enumerate(schedule) if fault.kind is Kind.PARTITIONS_ADDED]
 
     for n, at in enumerate(added, start=N_PARTITIONS):
