@@ -78,8 +78,9 @@ _FRAMES_DOWN = 60
 
 def train_bundle(features: Sequence[Feature] = NUMERIC, window_length: int = T) -> Bundle:
     """Return a tiny trained model: T = 5, F = 3 but for logs, H = 8, Z = 2."""
-    times = START_NS - np.arange(1500, 0, -1, dtype=np.int64) * STEP_NS
-    values = signal(1500, seed=1)
+    n_steps = 500 if features is LOG_FEATURES else 1500
+    times = START_NS - np.arange(n_steps, 0, -1, dtype=np.int64) * STEP_NS
+    values = signal(n_steps, seed=1)
     if features is KINDS_OF_FEATURES:
         values = of_kinds(values)
     elif features is LOG_FEATURES:

@@ -13,6 +13,8 @@ from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.models.bundle import Bundle
 from tests.fuzz.fuzz_driver import FuzzDriver, train_bundle
 from tests.fuzz.layouts import LAYOUTS, NUMERIC, Layout
+from tests.fuzz.log_layouts import LOG_LAYOUTS
+from tests.fuzz.log_model import LOG_FEATURES
 from tests.fuzz.mutators import KINDS
 from tests.fuzz.state import paths_of_numbers
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL, HostileStream
@@ -53,6 +55,29 @@ def test_each_layout_has_hostile_records_that_harm_nobody(layout: Layout, bundle
     assert tally.rejected(CLEAN) == 0
     rejected = sum(tally.rejected(kind) for kind in KINDS)
     assert 0 < rejected < tally.hostile, "control: some are readings, some are not"
+
+
+@pytest.fixture(scope="module")
+def bundle_of_logs() -> Bundle:
+    return train_bundle(LOG_FEATURES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", (LOG_LAYOUTS[1], LOG_LAYOUTS[9]), ids=lambda layout: layout.name)
+def test_hostile_lines_are_accounted_for_and_harm_nobody(
+    layout: Layout, bundle_of_logs: Bundle
+) -> None:
+    """Text and JSON of several lines; the other layouts of logs wait for the million."""
+    driver = FuzzDriver(layout, bundle_of_logs, seed=11)
+    driver.run_poll()
+    driver.look()
+    tally = driver.tally
+    assert tally.sent.total() == tally.outcomes.total() > HOSTILE_A_POLL
+    assert tally.rejected(CLEAN) == 0
+    rejected = sum(tally.rejected(kind) for kind in KINDS)
+    assert 0 < rejected < tally.hostile, "control: some are lines, some are not"
+    assert driver.pipeline.unseen_lines is not None
+    assert driver.pipeline.unseen_lines.lines > 0
 
 
 def test_the_same_seed_makes_the_same_records() -> None:

@@ -157,7 +157,7 @@ _JSON: Mapping[str, object] = {"input.preset": "filebeat", "input.records_path":
 
 _TEXT_POISON = (
     b"never host-x app: no time %d",
-    b"2199-01-01T00:00:00Z host-x app: too early %d",
+    b"1969-12-31T23:59:59Z host-x app: too early %d",
     b"2026-01-01T00:00:00Z host-x app: " + b"too long " * 500 + b"%d",
     b"2026-01-01T00:00:00Z " + b"x" * 1100 + b" app: a name too long %d",
 )
