@@ -63,7 +63,7 @@ def bundle_of_logs() -> Bundle:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", (LOG_LAYOUTS[1], LOG_LAYOUTS[9]), ids=lambda layout: layout.name)
+@pytest.mark.parametrize("layout", [LOG_LAYOUTS[1], LOG_LAYOUTS[9]], ids=lambda layout: layout.name)
 def test_hostile_lines_are_accounted_for_and_harm_nobody(
     layout: Layout, bundle_of_logs: Bundle
 ) -> None:
