@@ -45,7 +45,10 @@ def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="Model bundle.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
     input_files: Annotated[
-        list[Path], typer.Option("--input", help="CSV file of history; repeat for more files.")
+        list[Path],
+        typer.Option(
+            "--input", help="File of history (CSV, Parquet, records, logs); repeat for more."
+        ),
     ],
     config: ConfigOption = None,
 ) -> None:

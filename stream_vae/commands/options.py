@@ -53,8 +53,8 @@ class FileOptions:
         typer.Option(
             "--format",
             help="csv; records: Kafka records, one JSON object of key and value a line, read as "
-            "the daemon reads them; jsonl: their values alone; parquet. Default: by the name's "
-            "ending.",
+            "the daemon reads them; jsonl: their values alone; log: lines of a log; parquet. "
+            "Default: by the name's ending.",
             rich_help_panel=INPUT_PANEL,
         ),
     ] = None

@@ -17,7 +17,8 @@ def score(
     *,
     bundle: Annotated[Path, typer.Option(help="Model bundle written by train.")],
     input_files: Annotated[
-        list[Path], typer.Option("--input", help="CSV file; repeat for more files.")
+        list[Path],
+        typer.Option("--input", help="File (CSV, Parquet, records, logs); repeat for more."),
     ],
     output: Annotated[Path, typer.Option(help="Scores CSV to write.")],
     alerts: Annotated[
@@ -32,13 +33,14 @@ def score(
     ] = None,
     files: FileOptions,
 ) -> None:
-    """Score CSV files with a bundle: what the daemon would have said, reading by reading.
+    """Score files with a bundle: what the daemon would have said, reading by reading.
 
     One output row per step judged, in the order in which they are: series, timestamp, score,
     threshold, p_value and verdict (NORMAL, ANOMALOUS, WARMING_UP or UNSCORABLE). A complete reading
     is a step; others are judged with the next of their series, and parts of one step together. The
     files are read a piece at a time, and no more series are held than state.memory_budget_mb says,
-    as in the daemon.
+    as in the daemon. Records, JSON lines and lines of logs are read by its decoder (`--format`, and
+    `input` of the configuration).
 
     With --plot the files are then held at once and scored again, to draw the series with most
     incidents: score against threshold, expected and actual values, bars of error and probability.

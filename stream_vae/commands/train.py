@@ -27,7 +27,8 @@ def train(
     input_files: Annotated[
         list[Path] | None,
         typer.Option(
-            "--input", help="File of normal operation (CSV, Parquet, records); repeat for more."
+            "--input",
+            help="File of normal operation (CSV, Parquet, records, logs); repeat for more.",
         ),
     ] = None,
     from_topic: Annotated[

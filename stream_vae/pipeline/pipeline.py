@@ -58,6 +58,8 @@ class Outcome:
     events: tuple[Event, ...]
     n_leaps: int = 0
     """Readings that were not used, since their times leapt ahead; known to `observe` alone."""
+    missing: tuple[MissingByRule, ...] = ()
+    """Values that the rules of features made missing; known to `observe` alone."""
 
     @property
     def scores(self) -> Scores:
@@ -159,7 +161,7 @@ class Pipeline:
         """Process N readings."""
         assembled = self.assemble(readings)
         outcome = self.decide(self.score(assembled), now)
-        return replace(outcome, n_leaps=len(assembled.leaps))
+        return replace(outcome, n_leaps=len(assembled.leaps), missing=assembled.missing)
 
     def finish(self, topic: str, now: datetime) -> Outcome:
         """Judge the steps that wait for more: nothing will come."""

@@ -61,6 +61,15 @@ def test_each_event_is_one_line_on_stdout(broker: EmbeddedBroker) -> None:
     assert "2 alert events" in result.stderr
 
 
+def test_lines_name_their_detector_from_the_second_on(broker: EmbeddedBroker) -> None:
+    """Control: lines of one detector name none."""
+    other = {"name": "other\x1b", "version": "0.1.0", "instance": "b"}
+    publish(broker, make_event(), make_event(incident_id="f" * 16, detector=other))
+    first, second = run("--bootstrap", broker.bootstrap, "--topic", "alerts").stdout.splitlines()
+    assert "detector" not in first
+    assert second.endswith("  detector other\\x1b")
+
+
 def test_json_is_the_event_as_it_stands_on_one_line(broker: EmbeddedBroker) -> None:
     """Fields of a newer release are kept, though the published text spans many lines."""
     event = make_event(added_in_2030=[1, 2])

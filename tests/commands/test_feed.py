@@ -70,6 +70,16 @@ def test_lines_of_a_log_are_records_as_they_are_paced_by_their_times(
     assert {one.key for one in found} == {b"web-1"}
 
 
+def test_where_the_configuration_names_the_series_it_is_the_key_of_all(
+    broker: EmbeddedBroker, table: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("input: {series: plant, topic: readings}\n")
+    result = run("--input", table, "--bootstrap", broker.bootstrap, "--config", config)
+    assert result.exit_code == 0, result.stderr
+    assert [one.key for one in published(broker)] == [b"plant"] * 3
+
+
 def test_each_row_is_a_record_keyed_by_its_series(broker: EmbeddedBroker, table: Path) -> None:
     """Missing cells are left out, the label is not published."""
     result = run("--input", table, "--bootstrap", broker.bootstrap, "--topic", "readings")

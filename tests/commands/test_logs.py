@@ -20,6 +20,7 @@ from stream_vae.commands.jobs.log_history import (
     templates_before,
 )
 from stream_vae.commands.jobs.log_report import log_rows, print_templates
+from stream_vae.commands.jobs.model_compare import compare_bundles
 from stream_vae.commands.jobs.score import score_files
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train import train_bundle
@@ -161,6 +162,35 @@ def test_a_bundle_of_logs_reads_no_other_format(logs: Path) -> None:
     (logs / "app.jsonl").write_text('{"flow": 1}\n')
     with pytest.raises(ConfigError, match=r"input\.format: found json, expected log_lines"):
         score_files(logs / "bundle", [logs / "app.jsonl"], logs / "scores.csv", None, {}, config)
+
+
+def test_two_bundles_of_logs_are_compared_on_lines(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_log(logs / "short.log", 30, {})
+    compare_bundles(logs / "bundle", logs / "bundle", [path], logs / "stream-vae.yaml")
+    assert "rank correlation 1.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["flag", "settings"])
+def test_rules_of_features_are_refused_for_logs(logs: Path, tmp_path: Path, where: str) -> None:
+    config = tmp_path / "stream-vae.yaml"
+    rules = "  rules: {lines: rate}\n"
+    config.write_text(CONFIG.replace("model:", f"{rules * (where == 'settings')}model:"))
+    with pytest.raises(ConfigError, match=r"input\.rules: found lines=rate .* expected none"):
+        train_bundle(
+            [logs / "app.log"],
+            tmp_path / "bundle",
+            ColumnChoice(),
+            {},
+            config,
+            name=None,
+            step_seconds=60,
+            units=[],
+            kinds=[],
+            rules=["lines=rate"] * (where == "flag"),
+            force=False,
+        )
 
 
 def learn(path: Path, before: LogSpec | None, masks: Mapping[str, str]) -> LearntLogs:

@@ -81,6 +81,9 @@ def test_resets_raise_nothing_a_jump_of_the_rate_does_and_records_score_as_csv(
             *("--alerts", alerts, "--config", ruled / "stream-vae.yaml"),
         )
         assert done.code == 0, done.err
+        missing = "missing by rule: {} values of bytes_total, {}: "
+        assert missing.format(3, "counter_reset") in done.err
+        assert missing.format(1, "first_value") in done.err
         with scores.open() as file:
             found.append([[*row.values()][1:] for row in csv.DictReader(file)])
         events = [json.loads(line) for line in alerts.read_text().splitlines()]

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
 from stream_vae.commands.jobs.terminal import open_console
+from stream_vae.core.excerpts import printable
 from stream_vae.edges.kafka.read.topic_reader import TopicRecord, read_topic
 from stream_vae.errors import AlertDecodeError, TopicMissingError
 from stream_vae.settings import load_settings
@@ -56,6 +57,7 @@ class _Printer:
         self._console = console
         self._as_json = as_json
         self._seen = AlertDeduplicator()
+        self._detectors: set[str] = set()
         self._shown = self._repeated = self._undecodable = 0
 
     def show(self, record: TopicRecord) -> None:
@@ -72,11 +74,15 @@ class _Printer:
             self._repeated += 1
             return
         self._shown += 1
+        self._detectors.add(event.detector.name)
         if self._as_json:
             # The bytes themselves: fields that only a newer release knows are not lost.
             typer.echo(msgspec.json.format(record.value or b"", indent=-1))
         else:
-            typer.echo(format_alert(event))
+            line = format_alert(event)
+            if len(self._detectors) > 1:
+                line += f"  detector {printable(event.detector.name, 60)}"
+            typer.echo(line)
 
     def tally(self) -> str:
         """Return the closing line."""

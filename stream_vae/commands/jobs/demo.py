@@ -30,7 +30,7 @@ from stream_vae.commands.jobs.demo_report import (
 )
 from stream_vae.commands.jobs.offline import open_pipeline
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled
-from stream_vae.commands.jobs.train import train_with_progress
+from stream_vae.commands.jobs.train_progress import train_with_progress
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.bundle_files import check_bundle_target, load_bundle, save_bundle

@@ -49,6 +49,8 @@ def publish_files(
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
         raise ConfigError(f"--key: {len(key)} characters; expected 1 to {MAX_KEY_CHARACTERS}")
     settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
+    # Readers take all for this series: keys of others would spread it over partitions.
+    key = settings.input.series or key
     if is_of_logs(input_files, FileOptions(), settings.input):
         lines = _lines(input_files, lines_format(settings.input), key, by_time=speed is not None)
         _publish(lines, settings, pace, what="lines", total=None)
@@ -138,7 +140,9 @@ def _encoded(
     file_names = [series_of_file(path) for path in readings.paths]
     for row in order.tolist():
         series = readings.series[row]
-        if key is not None and series == file_names[readings.file_numbers[row]]:
+        if fmt.series is not None:
+            series = fmt.series
+        elif key is not None and series == file_names[readings.file_numbers[row]]:
             series = key
         time_ns = int(readings.times[row])
         yield EncodedReading(

@@ -205,4 +205,4 @@ def note_rows(notes: Sequence[str], ignored: Sequence[str]) -> Iterator[tuple[st
             ", ".join(map(printable, ignored)),
         )
     for note in notes:
-        yield "input", printable(note, 300)
+        yield "input", printable(note, 400)

@@ -34,7 +34,7 @@ from stream_vae.commands.jobs.log_demo_report import (
 from stream_vae.commands.jobs.log_history import of_logs, open_logs, read_logs
 from stream_vae.commands.jobs.offline import open_pipeline
 from stream_vae.commands.jobs.terminal import TaskText, open_console, styled
-from stream_vae.commands.jobs.train import train_with_progress
+from stream_vae.commands.jobs.train_progress import train_with_progress
 from stream_vae.commands.options import FileOptions
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice

@@ -55,7 +55,7 @@ def compare_bundles(
 def _run(folder: Path, input_files: Sequence[Path], settings: Settings, console: Console) -> _Run:
     model = load_bundle(folder)
     try:
-        batch = to_batch(read_history(input_files, model.spec))
+        batch = to_batch(read_history(input_files, model.spec, settings=settings.input))
     except InputFileError as exc:
         raise InputFileError(f"{exc} (read for bundle {folder})") from exc
     pipeline = open_pipeline(model, settings, capacity=len(set(batch.series)), instance="compare")

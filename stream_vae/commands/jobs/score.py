@@ -1,5 +1,6 @@
 """The daemon's own pipeline over files, without Kafka."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -61,6 +62,7 @@ def score_files(
     readings = open_files(input_files, columns_of(model.spec), options, settings.input)
     counts = np.zeros(len(Verdict), np.int64)
     n_alerts = n_opened = n_late = n_leaps = n_forgotten = 0
+    missing: Counter[tuple[str, str]] = Counter()
     console = open_console(stderr=True)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
@@ -75,6 +77,7 @@ def score_files(
             counts += np.bincount(outcome.verdicts.verdict, minlength=len(Verdict))
             n_late += len(outcome.late)
             n_leaps += outcome.n_leaps
+            missing.update(_missing_of(outcome))
             n_opened += sum(
                 event.incidents_opened
                 for event in outcome.events
@@ -98,6 +101,7 @@ def score_files(
         console.print(f"{title}: {text}")
     for title, text in note_rows(readings.notes, readings.ignored_columns):
         console.print(f"{title}: {text}", markup=False)
+    _tell_of_missing(console, missing)
     _tell_of_leaps(console, n_leaps, settings.input.max_leap_steps)
     for text in _warnings(pipeline, readings, n_late=n_late, n_forgotten=n_forgotten):
         warn(console, text)
@@ -105,6 +109,16 @@ def score_files(
         from stream_vae.commands.jobs.score_plots import plot_history
 
         plot_history(model, settings, input_files, plot, console, options=options)
+
+
+def _missing_of(outcome: Outcome) -> dict[tuple[str, str], int]:
+    """Return feature and why -> values that its rule made missing."""
+    return {(one.feature, f"{one.reason}: {one.detail}"): one.count for one in outcome.missing}
+
+
+def _tell_of_missing(console: Console, missing: Counter[tuple[str, str]]) -> None:
+    for (feature, why), n in missing.most_common():
+        console.print(f"missing by rule: {n:,} values of {feature}, {why}", markup=False)
 
 
 def _tell_of_leaps(console: Console, n: int, longest: int) -> None:

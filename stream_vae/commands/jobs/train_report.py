@@ -43,7 +43,7 @@ def report_table(
     """
     table = Table(title="Training report", show_header=False, title_justify="left")
     for what, text in (
-        *(("input", printable(note, 300)) for note in notes),
+        *(("input", printable(note, 400)) for note in notes),
         *more,
         *_data_rows(data),
         *_feature_rows(data, features, ignored_columns, declared),

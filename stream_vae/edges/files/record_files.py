@@ -26,6 +26,7 @@ from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import LARGEST_RECORD_BYTES, RecordBatch, joined
+from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import (
     CHUNK_ROWS,
@@ -422,6 +423,29 @@ class TopicRecords(RecordFiles):
         self._batches = batches
         self._schemas = schemas
         self._place = "offset"
+        self._partition: dict[str, int] = {}
+        self._split: dict[str, tuple[int, int]] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As of files, and the series that are in several partitions."""
+        notes = super().notes
+        if self._split:
+            key, (one, other) = next(iter(self._split.items()))
+            notes = (
+                *notes,
+                f"{len(self._split):,} series are in several partitions, such as "
+                f"{printable(key, 60)} in {one} and {other}: {KEEP_TO_ONE_PARTITION}",
+            )
+        return notes
+
+    def _count(self, lines: _Lines, decoded: Decoded) -> None:
+        super()._count(lines, decoded)
+        readings = decoded.readings
+        for key, at in set(zip(readings.series, readings.partitions.tolist(), strict=True)):
+            first = self._partition.setdefault(key, at)
+            if at != first:
+                self._split.setdefault(key, (min(first, at), max(first, at)))
 
     def _chunks(self, n_lines: int = CHUNK_ROWS) -> Iterator[_Lines]:
         for batch in self._batches:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from stream_vae.commands.options import FileFormat, FileOptions
 from stream_vae.core.model_spec import numeric_features
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.edges.files.record_files import TopicRecords
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.inputs.cell_values import MISSING_WORDS
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.timestamps import format_times
+from tests.inputs.polls import poll_of
 
 NAN = float("nan")
 TIME = "2025-03-04T01:00:00Z"
@@ -41,6 +44,19 @@ def read(
     choice = ColumnChoice(features=None if features is None else tuple(features))
     told = FileOptions(format=form, **options)
     return open_files([path], choice, told, fmt or ReadingFormat()).read()
+
+
+def test_series_in_several_partitions_of_a_topic_are_told_with_what_helps() -> None:
+    """Control: one that is in a single partition."""
+    value = json.dumps({"timestamp": TIME, "flow": 1}).encode()
+    batches = []
+    for partition, keys in enumerate((b"ab", b"bc")):
+        named = replace(poll_of([value] * 2), keys=[bytes([key]) for key in keys])
+        batches.append(replace(named, partitions=np.full(2, partition, np.int32)))
+    topic = TopicRecords("t", iter(batches), ColumnChoice(), ReadingFormat(), now_ns=2**61)
+    assert len(topic.read()) == 4
+    [note] = topic.notes
+    assert note.startswith("1 series are in several partitions, such as b in 0 and 1: the state")
 
 
 def record(value: object, key: object = "a", **more: object) -> dict[str, object]:
