@@ -1,13 +1,16 @@
 """What the README says of settings, schema, metrics and reasons is what the program has."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from stream_vae.core.health import CONDITIONS
 from stream_vae.edges.telemetry.metrics import Metrics
+from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.settings import markdown_table
 from stream_vae.wire.alerts import alert_schema
 from stream_vae.wire.rejections import REASONS
@@ -50,6 +53,24 @@ def test_every_metric_is_listed_and_every_listed_metric_is_there() -> None:
     for row in table.splitlines()[2:]:
         listed.update(re.findall(r"`([a-z_]+)`", row.split("|")[1]))
     assert listed == real
+
+
+def test_every_message_that_warns_has_its_action() -> None:
+    recorder = Recorder(
+        CollectorRegistry(),
+        structlog.get_logger(),
+        detector="x",
+        summary_period_s=60.0,
+        clock=float,
+    )
+    warning = {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+        for kind, face in recorder._faces.items()
+        if re.search(r'_warn|"warning"|"error"', inspect.getsource(face))
+    }
+    table = README.split("| `event` | Do |")[1].split("\n\n")[0]
+    listed = [row.split("`")[1] for row in table.splitlines()[2:]]
+    assert sorted(listed) == sorted(warning)
 
 
 def test_every_condition_is_explained_in_the_order_of_their_weight() -> None:

@@ -104,7 +104,7 @@ def settings_of(spec: Document, documents: Sequence[Document]) -> Settings:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "stream-vae.yaml"
         file.write_text(data["stream-vae.yaml"], encoding="utf-8")
-        if secrets is not None and ours.get("STREAM_VAE_KAFKA__SASL_MECHANISM"):
+        if secrets is not None and "sasl_mechanism" in f"{ours} {data}".lower():
             ours["STREAM_VAE_KAFKA__SASL_PASSWORD"] = "-"  # noqa: S105 -- the Secret has it
         return load_settings(file, environ=ours).settings
 

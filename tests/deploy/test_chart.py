@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -33,6 +34,7 @@ from tests.prometheus_rule import MONITORING
 pytestmark = pytest.mark.xdist_group("deploy")
 
 CHART = DEPLOY / "helm" / "stream-vae"
+README = (DEPLOY.parent / "README.md").read_text(encoding="utf-8")
 
 CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -154,6 +156,29 @@ def test_every_document_is_strictly_right_and_every_pod_restricted(
 def test_every_configuration_can_be_used(documents: Sequence[Document]) -> None:
     for spec in pods(documents):
         settings_of(spec, documents)
+
+
+def test_the_manual_leads_from_an_empty_namespace_to_pods_that_find_what_it_made() -> None:
+    manual = README.split("From an empty namespace, step by step")[1].split("</details>")[0]
+    values = yaml.safe_load(manual.split("```yaml\n")[1].split("```")[0])
+    documents = rendered(values)
+    daemon = only(documents, "StatefulSet")
+    assert f"port-forward {daemon['metadata']['name']}-0 8080" in manual
+    template = pod_template(daemon)
+    assert template is not None
+    spec = template["spec"]
+    assert security_faults(spec) == set()
+    secrets = {
+        each["secret"]["secretName"]
+        for volume in spec["volumes"]
+        for each in volume.get("projected", {"sources": [volume]})["sources"]
+        if "secret" in each
+    }
+    (made,) = re.findall(r"create secret generic (\S+)", manual)
+    assert made in secrets
+    found = settings_of(spec, documents)
+    assert found.input.topic == "readings"
+    assert f"model copy bundle {values['bundle']['store']['url']}" in manual
 
 
 def test_the_defaults_are_the_kustomize_base() -> None:

@@ -308,8 +308,19 @@ def test_the_user_has_the_rights_of_the_readme_and_no_others(name: str) -> None:
         of = acl["resource"]
         kind = of["type"].replace("transactionalId", "transactional id")
         given[kind, of["name"], of["patternType"]] = set(acl["operations"])
-    assert given == asked
+    assert given == asked == _of_commands()
     assert found.kafka.sasl_username == only(documents, "KafkaUser")["metadata"]["name"]
+
+
+def _of_commands() -> dict[tuple[str, str, str], set[str]]:
+    """Return the rights that the README's commands give."""
+    rows = re.findall(r"^acls --(topic|group|transactional-id) (\S+) (.+)$", README, re.MULTILINE)
+    return {
+        (kind.replace("-", " "), name, "prefix" if "prefixed" in rest else "literal"): set(
+            re.findall(r"--operation (\w+)", rest)
+        )
+        for kind, name, rest in rows
+    }
 
 
 def test_training_reads_the_topic_and_writes_where_the_daemon_looks(
