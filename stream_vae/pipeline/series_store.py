@@ -86,7 +86,13 @@ class SeriesStore:
         self.index = SeriesIndex(capacity, step_s=spec.step_seconds)
         grid = window_config(spec, config, lateness=assembly.lateness_steps)
         self.windows = SeriesTable(grid, len(spec.features), capacity)
-        self.rules = FeatureRules.of(spec.features, grid, self.windows.last_steps, capacity)
+        self.rules = FeatureRules.of(
+            spec.features,
+            step_ns=grid.step_ns,
+            max_gap=grid.max_gap,
+            last_steps=self.windows.last_steps,
+            capacity=capacity,
+        )
         self.leaps = LeapGuard(self.windows, grid, capacity, assembly.max_leap_steps)
         self.steps = StepAssembler(self.windows, self.index, grid, assembly.wait_ns(grid.step_ns))
         # Adding a part here is enough: it is initialised, saved, restored and counted.

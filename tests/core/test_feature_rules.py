@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from stream_vae.core.feature_rule import FeatureRule, parse_rule, rules_of
 from stream_vae.core.feature_rules import FeatureRules
 from stream_vae.core.model_spec import Feature
-from stream_vae.core.windows import NEVER, WindowConfig
+from stream_vae.core.windows import NEVER
 
 STEP = 10
 NAN = float("nan")
-CONFIG = WindowConfig(length=3, step_ns=STEP, max_gap=2, min_observed=0.0, lateness=1)
+MAX_GAP = 2
 TEXTS = ("scale:2", "difference", "rate", "scale:-0.5,rate,hold:2.5e-8", "hold:3e-8")
 FEATURES = [
     Feature(name=f"f{i}", rule=parse_rule(text) if text else None)
@@ -42,7 +42,7 @@ class Plain:
     def take(self, time: int, values: Sequence[float], reasons: list[tuple[str, str]]) -> list[Out]:
         """Return the steps between that are shown, and the reading."""
         step, told = step_of(time), []
-        if self.newest != NEVER and 0 < step - self.newest - 1 <= CONFIG.max_gap:
+        if self.newest != NEVER and 0 < step - self.newest - 1 <= MAX_GAP:
             for between in range(self.newest + 1, step):
                 shown = tuple(self.stands(f, between * STEP) for f in range(len(FEATURES)))
                 if not np.isnan(shown).all():
@@ -108,7 +108,13 @@ class Line:
 
     def __init__(self, newest: NDArray[np.int64] | None = None) -> None:
         self.newest = np.full(8, NEVER) if newest is None else newest
-        self.rules = FeatureRules(FEATURES, CONFIG, lambda rows: self.newest[rows], 8)
+        self.rules = FeatureRules(
+            FEATURES,
+            step_ns=STEP,
+            max_gap=MAX_GAP,
+            last_steps=lambda rows: self.newest[rows],
+            capacity=8,
+        )
         self.rules.state.begin(np.arange(8, dtype=np.int32))
 
     def take(self, rows: Sequence[Row]) -> tuple[list[Out], list[tuple[str, str, int]]]:
@@ -186,7 +192,13 @@ def test_any_cut_with_restores_gives_what_a_plain_implementation_does(
 
 
 def test_a_result_beyond_all_floats_is_missing_and_told() -> None:
-    rules = FeatureRules([Feature(name="f", rule=FeatureRule(scale=1e300))], CONFIG, np.zeros, 1)
+    rules = FeatureRules(
+        [Feature(name="f", rule=FeatureRule(scale=1e300))],
+        step_ns=STEP,
+        max_gap=MAX_GAP,
+        last_steps=np.zeros,
+        capacity=1,
+    )
     ruled = rules.apply(np.zeros(2, np.int32), np.arange(2), np.array([[1e200], [1.0]]))
     np.testing.assert_array_equal(ruled.values, [[NAN], [1e300]])
     assert [(one.reason, one.count, one.at) for one in ruled.missing] == [("beyond_range", 1, 0)]

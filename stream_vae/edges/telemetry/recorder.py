@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from stream_vae import events
-from stream_vae.core.feature_rules import COUNTER_RESET, FIRST_VALUE
+from stream_vae.core.counter_changes import COUNTER_RESET, FIRST_VALUE
 from stream_vae.core.health import CONDITIONS
 from stream_vae.detect.rates import Rates, realised_rates
 from stream_vae.edges.telemetry.logs import Logger
