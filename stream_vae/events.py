@@ -477,22 +477,50 @@ class LinesRead:
     """Longer than `input.max_line_bytes`."""
     replaced: int
     """Characters that stand for bytes which were not UTF-8."""
+    without_session: int = 0
+    """They tell no key of a session, where sessions are judged: they count nowhere else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinesOdd:
-    """Lines of a log are not as they should be; but for empty ones they count."""
+    """Lines of a log are not as they should be; they count, but for empty ones and `no_session`."""
 
     topic: str
     reason: str
     """`unseen`: of no template that training saw; `cut`: longer than `input.max_line_bytes`;
-    `not_utf8`: bytes were replaced; `empty`: records hold nothing else."""
+    `not_utf8`: bytes were replaced; `empty`: records hold nothing else; `no_session`: they tell no
+    key of a session."""
     count: int
     """Lines; of `not_utf8` characters, of `empty` records."""
     example_partition: int
     example_offset: int
     example: str
     """Of such a line; bounded and printable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsClosed:
+    """Sessions of a log were closed, and are judged."""
+
+    topic: str
+    closed: Mapping[str, int]
+    """`ended`: by a line that ends them; `quiet`: no line came for `input.session_quiet_s`; `full`:
+    they have `input.session_max_lines` lines; `early`: too many were open -> how many."""
+    open: int
+    """Sessions that are open now, in the partitions of this instance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsClosedEarly:
+    """More sessions were open in a partition than may be: some are judged before they are over."""
+
+    topic: str
+    count: int
+    max_open: int
+    example_series: str
+    example_session: str
+    example_partition: int
+    advice: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -721,6 +749,8 @@ Event = (
     | RecordsWithoutFeature
     | LinesRead
     | LinesOdd
+    | SessionsClosed
+    | SessionsClosedEarly
     | UnseenTemplates
     | NothingRead
     | UnknownFieldsIgnored

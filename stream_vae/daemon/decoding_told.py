@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_rules import MissingByRule
+from stream_vae.core.readings import CLOSINGS, ReadingBatch
 from stream_vae.core.records import RecordBatch
+from stream_vae.core.sessions import SessionAssembler
 from stream_vae.events import (
     CellsUnreadable,
     Event,
@@ -12,6 +16,8 @@ from stream_vae.events import (
     LinesRead,
     LocalTimesDoubtful,
     RecordsWithoutFeature,
+    SessionsClosed,
+    SessionsClosedEarly,
 )
 from stream_vae.inputs.decoder import Decoded, LineCounts, OddLine
 from stream_vae.pipeline.stream_fit import NAMES_TOLD, nearest_fields
@@ -69,6 +75,7 @@ def _lines_told(lines: LineCounts, n_blank: int, records: RecordBatch) -> list[E
         "cut": lines.n_cut,
         "not_utf8": lines.n_replaced,
         "empty": n_blank,
+        "no_session": lines.n_keyless,
     }
     read = LinesRead(
         topic=records.topic,
@@ -78,6 +85,7 @@ def _lines_told(lines: LineCounts, n_blank: int, records: RecordBatch) -> list[E
         continuation=lines.n_continuation,
         cut=lines.n_cut,
         replaced=lines.n_replaced,
+        without_session=lines.n_keyless,
     )
     odd = [
         LinesOdd(
@@ -91,6 +99,32 @@ def _lines_told(lines: LineCounts, n_blank: int, records: RecordBatch) -> list[E
         for reason, (at, text) in lines.examples.items()
     ]
     return [read, *odd]
+
+
+def session_events(closed: ReadingBatch, sessions: SessionAssembler) -> list[Event]:
+    """Return the events of the sessions that a poll closes, and of those that are open after it."""
+    if closed.sessions is None:
+        return []
+    how = np.bincount(closed.sessions.closings, minlength=len(CLOSINGS)).tolist()
+    counts: dict[str, int] = {name: n for name, n in zip(CLOSINGS, how, strict=True) if n}
+    events: list[Event] = [SessionsClosed(topic=closed.topic, closed=counts, open=sessions.n_open)]
+    if "early" in counts:
+        first = closed.sessions.closings.tolist().index(CLOSINGS.index("early"))
+        events.append(
+            SessionsClosedEarly(
+                topic=closed.topic,
+                count=counts["early"],
+                max_open=sessions.max_open,
+                example_series=printable(closed.series[first], MAX_DETAIL_CHARACTERS),
+                example_session=printable(closed.sessions.keys[first], MAX_DETAIL_CHARACTERS),
+                example_partition=int(closed.partitions[first]),
+                advice=(
+                    "name what ends a session in input.session_end_pattern, shorten "
+                    "input.session_quiet_s, or raise input.session_max_open"
+                ),
+            )
+        )
+    return events
 
 
 def ruled_events(missing: Sequence[MissingByRule], records: RecordBatch) -> list[Event]:

@@ -11,7 +11,7 @@ from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch, Rejection, name_readings
 from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
-from stream_vae.daemon.decoding_told import decoding_events, ruled_events
+from stream_vae.daemon.decoding_told import decoding_events, ruled_events, session_events
 from stream_vae.events import Event, RecordsConsumed, SeriesSplit
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.timestamps import format_times
@@ -77,6 +77,9 @@ class Ingest:
             self._evict(lacking)
         steps = self._pipeline.assemble(readings, index, records)
         rejections = [*decoded.rejections, *_leapt(decoded, readings, index, steps.leaps)]
+        if ticket is not None and self._pipeline.sessions is not None:
+            for event in session_events(readings, self._pipeline.sessions):
+                self._events.record(event)
         if ticket is not None:
             times_s = decoded_at - started, time.perf_counter() - decoded_at
             self._tell(records, decoded, steps, rejections, times_s)

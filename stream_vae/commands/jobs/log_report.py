@@ -16,7 +16,7 @@ from stream_vae.logs.templates import Carried, carry_over, covered
 from stream_vae.models.training.log_advice import advise_on_templates
 from stream_vae.models.training.reports import TrainingReport
 
-_OF_COLUMNS = frozenset({"constant", "counter"})
+_OF_COLUMNS = frozenset({"constant", "counter", "near_constant"})
 """Kinds of advice that say to leave a column out, or to take its rate."""
 _LISTED = 5
 

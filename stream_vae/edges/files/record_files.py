@@ -50,6 +50,7 @@ LineForm = Literal["records", "jsonl", "log"]
 _SAMPLE_LINES = 1000
 _ODD_LINES: Mapping[OddLine, str] = {
     "cut": "lines are longer than input.max_line_bytes, and cut there",
+    "no_session": "lines tell no key of a session, and count nowhere",
     "not_utf8": "characters stand for bytes that are not UTF-8",
 }
 _SCHEMAS_WAIT_S = 30.0
@@ -108,6 +109,7 @@ class RecordFiles:
         self._rejected: Counter[str] = Counter()
         self._unreadable: Counter[tuple[str, str]] = Counter()
         self._n_ignored = 0
+        self._sessions: FileSessions | None = None
         self._odd_lines: Counter[OddLine] = Counter()
         self._examples: dict[object, str] = {}
         self._other_fields: dict[str, None] = {}
@@ -141,6 +143,8 @@ class RecordFiles:
             notes.append(
                 f"{self._n_ignored:,} {n} name none of the features: {self._examples[None]}"
             )
+        if self._sessions is not None:
+            notes.append(self._sessions.note)
         notes += [
             f"{count:,} {_ODD_LINES[what]}: {self._examples[what]}"
             for what, count in self._odd_lines.items()
@@ -225,16 +229,16 @@ class RecordFiles:
         self, observe: Callable[[Decoded], None] | None = None
     ) -> Iterator[tuple[_Lines, ReadingBatch, NDArray[np.int64], NDArray[np.int8]]]:
         """Yield readings, each with its record and label; of lines that make sessions, these."""
-        sessions = self._fmt.sessions if isinstance(self._fmt, LogFormat) else None
-        makes = lines = None
+        config = self._fmt.sessions if isinstance(self._fmt, LogFormat) else None
+        makes = lines = self._sessions = None
         for lines, decoded, labels in self._decoded():
             if observe is not None:
                 observe(decoded)
-            if sessions is None:
+            if config is None:
                 yield lines, decoded.readings, decoded.index, labels
                 continue
             names = [feature.name for feature in self._features]
-            makes = makes or FileSessions(sessions, names)
+            makes = self._sessions = makes or FileSessions(config, names)
             for found, index in makes.take(lines.file_number, lines.batch, decoded):
                 yield lines, found, index, np.full(len(found), NO_LABEL, np.int8)
         if makes is not None and lines is not None:
@@ -332,7 +336,11 @@ class RecordFiles:
         self._other_fields.update(dict.fromkeys(decoded.unknown_fields))
         of_logs = decoded.lines
         if of_logs is not None:
-            counts: dict[OddLine, int] = {"cut": of_logs.n_cut, "not_utf8": of_logs.n_replaced}
+            counts: dict[OddLine, int] = {
+                "cut": of_logs.n_cut,
+                "no_session": of_logs.n_keyless,
+                "not_utf8": of_logs.n_replaced,
+            }
             for what, count in counts.items():
                 if count and what in of_logs.examples:
                     self._odd_lines[what] += count

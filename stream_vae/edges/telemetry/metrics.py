@@ -188,6 +188,15 @@ class Metrics:
             "Characters of logs that stand for bytes which were not UTF-8.",
             "topic",
         )
+        self.log_lines_without_session = self._counters(
+            "log_lines_without_session_total",
+            "Lines of logs that tell no key of a session, where sessions are judged.",
+            "topic",
+        )
+        self.sessions_closed = self._counters(
+            "sessions_closed_total", "Sessions of logs that were closed, by why.", "topic", "reason"
+        )
+        self.sessions_open = self._gauge("sessions_open", "Sessions of logs that are open.")
         self.unknown_fields = self._counters(
             "unknown_fields_total", "Field names seen that are no feature of the model.", "topic"
         )

@@ -107,6 +107,8 @@ class Recorder:
             events.RecordsWithoutFeature: self._records_without_feature,
             events.LinesRead: self._lines_read,
             events.LinesOdd: self._lines_odd,
+            events.SessionsClosed: self._sessions_closed,
+            events.SessionsClosedEarly: self._sessions_closed_early,
             events.UnseenTemplates: self._warn_sparingly,
             events.UnknownFieldsIgnored: self._unknown_fields_ignored,
             events.SeriesSplit: self._series_split,
@@ -353,9 +355,19 @@ class Recorder:
                 self._metrics.log_lines.labels(event.topic, kind).inc(n)
         self._metrics.log_lines_cut.labels(event.topic).inc(event.cut)
         self._metrics.log_characters_replaced.labels(event.topic).inc(event.replaced)
+        if event.without_session:
+            self._metrics.log_lines_without_session.labels(event.topic).inc(event.without_session)
 
     def _lines_odd(self, event: events.LinesOdd) -> None:
         self._warn_sparingly(event, kind=event.reason, count=event.count)
+
+    def _sessions_closed(self, event: events.SessionsClosed) -> None:
+        for reason, count in event.closed.items():
+            self._metrics.sessions_closed.labels(event.topic, reason).inc(count)
+        self._metrics.sessions_open.set(event.open)
+
+    def _sessions_closed_early(self, event: events.SessionsClosedEarly) -> None:
+        self._warn_sparingly(event, count=event.count)
 
     def _stream_measured(self, event: events.StreamMeasured) -> None:
         for feature, count in event.feature_values.items():
