@@ -106,6 +106,29 @@ class AlertFeature:
     step. Printable and bounded."""
 
 
+Closing = Literal["ended", "quiet", "full", "early", "over"]
+"""What closes a session: a line that ends it; quiet time; its length; too many were open; the input
+is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSession:
+    """The lines of one request, block or job, which were judged together."""
+
+    key: str
+    """As the lines told it."""
+    lines: int
+    starts_at: datetime
+    """Event time of its first line."""
+    ends_at: datetime
+    """Event time of its last line."""
+    offset_start: int
+    """Of the input record with its first line."""
+    offset_end: int
+    """Of that with its last line."""
+    closed: Closing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertDeviation:
     """How large the anomaly is, whatever its probability: deviations as `AlertFeature.deviation`.
@@ -211,4 +234,7 @@ class AlertEvent:
     levels: tuple[AlertLevel, ...] = ()
     """Of a drift: the features that moved, farthest first."""
     links: dict[str, str] = field(default_factory=dict)
+    session: AlertSession | None = None
+    """The session that opened the incident, or that is told as an update; None of other readings,
+    and where an incident ends."""
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
-from stream_vae.core.alerts import AlertFeature, AlertStep, AlertWindow
+from stream_vae.core.alerts import AlertFeature, AlertSession, AlertStep, AlertWindow
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.log_templates import LEVEL, LINES, RARE, UNSEEN
@@ -13,34 +13,41 @@ _TEMPLATE_CHARACTERS = 160
 _EXAMPLE_CHARACTERS = 120
 _NAME_CHARACTERS = 60
 _COUNT_DIGITS = 10
+_SPREADS = 2.0
 
 
-def lines_in_words(feature: AlertFeature, window: AlertWindow, day: date | None = None) -> str:
+def lines_in_words(
+    feature: AlertFeature, window: AlertWindow | AlertSession, day: date | None = None
+) -> str:
     """Return when lines were wrong, how many there were and should have been, and what is wrong.
 
-    All of it is of the step that makes up most of the feature's contribution.
+    All of it is of the session, or of the step that makes up most of the feature's contribution.
 
     Args:
         feature: A count of lines, with a direction.
-        window: That is told of.
+        window: That is told of, or the session.
         day: UTC day that a reader knows; without, or on another one, the date is told.
 
     ```
     at 09:46:27Z 51 lines in 10 s, expected 89 to 169: missing lines of any kind
     at 09:46:37Z 0 lines in 10 s, expected 1: missing "beat <*>", such as "beat 17"
     at 09:46:53Z 551 lines in 10 s, expected none: never seen in training, such as "disk full"
+    session blk_7 of 9 lines from 09:46:53Z: 0 lines, expected 3: missing "Received block <*>"
     ```
     """
     values = _values(feature)
-    at = window.end if feature.worst is None else feature.worst.at
     example = ""
     if feature.example:
         example = f', such as "{printable(feature.example, _EXAMPLE_CHARACTERS)}"'
-    return (
-        f"at {_time(at, day)} {_counted(values.actual or 0.0)} in "
-        f"{describe_duration(window.step_seconds)}, expected {_expected(values)}: "
-        f"{what_lines(feature)}{example}"
-    )
+    counted = _counted(values.actual or 0.0)
+    if isinstance(window, AlertSession):
+        name = printable(window.key, _NAME_CHARACTERS)
+        place = f"session {name} of {_counted(window.lines)} from {_time(window.starts_at, day)}: "
+        counted = f"{place}{counted}"
+    else:
+        at = _time(window.end if feature.worst is None else feature.worst.at, day)
+        counted = f"at {at} {counted} in {describe_duration(window.step_seconds)}"
+    return f"{counted}, expected {_expected(values)}: {what_lines(feature)}{example}"
 
 
 def what_lines(feature: AlertFeature) -> str:
@@ -65,7 +72,7 @@ def opener_in_words(name: str, features: Iterable[AlertFeature]) -> str:
         features: Of the event that tells of it.
     """
     opener = next((one for one in features if one.name == name), None)
-    is_of_lines = opener is not None and (opener.unit == LINES and opener.kind == "count")
+    is_of_lines = opener is not None and opener.unit == LINES and opener.direction is not None
     if opener is None or not is_of_lines:
         return printable(name, _NAME_CHARACTERS)
     return f"lines {NEVER_SEEN}" if name == UNSEEN else _which(opener)
@@ -102,8 +109,9 @@ def _counted(actual: float) -> str:
 
 def _expected(at: AlertFeature | AlertStep) -> str:
     low, high = at.expected_low, at.expected_high
-    if low is None or high is None:
-        return f"{at.expected:.4g}"
+    if low is None or high is None:  # of a session, whose counts scatter as numbers do
+        low = round(max(at.expected - _SPREADS * at.expected_std, 0.0))
+        high = max(round(at.expected + _SPREADS * at.expected_std), low)
     if high == 0:
         return "none"
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"

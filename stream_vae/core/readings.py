@@ -1,14 +1,12 @@
 """Readings in columns: the output of decoding and the input of windowing."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Closing = Literal["ended", "quiet", "full", "early", "over"]
-"""What closes a session: a line that ends it; quiet time; its length; too many were open; the input
-is over."""
+from stream_vae.core.alerts import Closing
 
 CLOSINGS: tuple[Closing, ...] = get_args(Closing)
 

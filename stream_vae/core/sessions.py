@@ -16,8 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.alerts import Closing
 from stream_vae.core.partition_clocks import PartitionClocks
-from stream_vae.core.readings import CLOSINGS, Closing, ReadingBatch, SessionColumns
+from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import StateError
 

@@ -15,6 +15,7 @@ from stream_vae.core.alerts import (
     AlertLevel,
     AlertModel,
     AlertSeries,
+    AlertSession,
     AlertSource,
     AlertWindow,
     Kind,
@@ -32,6 +33,7 @@ from stream_vae.core.feature_words import (
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.line_words import lines_in_words, opener_in_words
 from stream_vae.core.model_spec import ModelSpec
+from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
 from stream_vae.detect.incidents import Change
 from stream_vae.pipeline.alert_features import build_features, build_levels
 from stream_vae.pipeline.explanation import Explanation
@@ -161,6 +163,7 @@ class AlertBuilder:
         at = int(scored.window_batch.ready[b])
         key = readings.series[at]
         window = self._window(int(scored.window_batch.end_times[b]))
+        session = None if readings.sessions is None else _session(readings.sessions, readings, at)
         contribution = scores.contribution[b]
         features = build_features(self._spec, explanation, contribution, self._max_features)
         is_over = change is Change.RESOLVED or change is Change.ABSORBED
@@ -184,7 +187,7 @@ class AlertBuilder:
             detector=self._origin.detector,
             model=self._model,
             source=self._source(readings.topic, int(readings.partitions[at]), incident),
-            summary=_bounded(self._summary(change, incident, key, features, window)),
+            summary=_bounded(self._summary(change, incident, key, features, window, session)),
             deviation=AlertDeviation(
                 newest=explanation.newest_deviation,
                 window=explanation.largest_deviation,
@@ -194,6 +197,7 @@ class AlertBuilder:
             duration_s=self._duration_s(incident),
             opened_by=incident.opened_by or None,
             links=self._origin.links,
+            session=None if is_over else session,
         )
 
     def build_drift(
@@ -356,13 +360,14 @@ class AlertBuilder:
         name = f"{self._origin.detector.name}:silence:{silence.offset}"
         return silence.id or incident_id_by_name(name, series, silence.since)
 
-    def _summary(
+    def _summary(  # noqa: PLR0913, PLR0917 -- the change, and what is told of it
         self,
         change: Change,
         incident: Incident,
         key: str,
         features: tuple[AlertFeature, ...],
         window: AlertWindow,
+        session: AlertSession | None,
     ) -> str:
         shown = printable(key, 200)  # untrusted text must not control the terminal of a consumer
         if change is Change.RESOLVED:
@@ -374,7 +379,7 @@ class AlertBuilder:
         top = features[0]
         share = f"{top.contribution:.0%} of the score"
         if top.direction is not None:
-            return f"{shown}: {lines_in_words(top, window)}; {share}"
+            return f"{shown}: {lines_in_words(top, session or window)}; {share}"
         told = f"{printable(top.name, 60)} {worst_in_words(top, window.end)}"
         peak = peak_in_words(incident.peak_deviation, top)
         return f"{shown}: {told}; " + ", ".join([share, *peak])
@@ -489,6 +494,19 @@ def _bounded(summary: str) -> str:
     """Return a summary as long as events allow: names and categories can be long."""
     limit = MAX_SUMMARY_CHARACTERS
     return summary if len(summary) <= limit else f"{summary[: limit - 1]}…"
+
+
+def _session(sessions: SessionColumns, readings: ReadingBatch, at: int) -> AlertSession:
+    """Return the session that a reading is."""
+    return AlertSession(
+        key=sessions.keys[at],
+        lines=int(sessions.n_lines[at]),
+        starts_at=utc(int(sessions.first_times[at])),
+        ends_at=utc(int(readings.times[at])),
+        offset_start=int(sessions.first_offsets[at]),
+        offset_end=int(sessions.last_offsets[at]),
+        closed=CLOSINGS[sessions.closings[at]],
+    )
 
 
 def _level_in_words(level: AlertLevel) -> str:

@@ -48,7 +48,7 @@ def format_alert(event: AlertEvent) -> str:
         parts.append(_measure(event))
     elif top.direction is not None:
         day = time.astimezone(UTC).date()
-        parts += [lines_in_words(top, event.window, day), _measure(event)]
+        parts += [lines_in_words(top, event.session or event.window, day), _measure(event)]
     else:
         parts += [_measure(event), _feature(top, event.window.end)]
         if event.deviation is not None:

@@ -12,7 +12,7 @@ from stream_vae.commands.jobs.input_files import TopicPeriod, lines_format, open
 from stream_vae.commands.jobs.terminal import warn
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.log_templates import LogSpec
-from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.added_up import add_up
 from stream_vae.edges.files.bundle_files import load_bundle
@@ -126,8 +126,7 @@ def read_logs(
     logs = chosen(mined, TemplateConfig(), all_masks)
     carried = None if before is None else carry_over(before, logs)
     logs = logs if carried is None else carried.logs
-    kind: FeatureKind = "count" if fmt.sessions is None else "numeric"
-    features = features_of(logs.templates, learner.levels, kind)
+    features = features_of(logs.templates, learner.levels, of_sessions=fmt.sessions is not None)
     step_s = step_seconds or _step(last_ns - first_ns)
     choice = _counting(choice, logs, features)
     files = open_logs(choice)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.alerts import Closing
 from stream_vae.core.partition_clocks import PartitionClocks
-from stream_vae.core.readings import CLOSINGS, Closing, ReadingBatch
+from stream_vae.core.readings import CLOSINGS, ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.sessions import SessionAssembler, SessionConfig
 from stream_vae.inputs.decoder import Decoded

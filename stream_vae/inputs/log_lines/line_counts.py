@@ -51,16 +51,20 @@ class LineCounter:
 
 
 def features_of(
-    templates: Sequence[LogTemplate], levels: Sequence[str], kind: FeatureKind = "count"
+    templates: Sequence[LogTemplate], levels: Sequence[str], *, of_sessions: bool = False
 ) -> tuple[Feature, ...]:
-    """Return the features of a model of logs, all of them counts.
+    """Return the features of a model of logs, all of them counts of lines.
 
     Args:
         templates: As training found them.
         levels: Names of the levels that training met.
-        kind: Of all; those of sessions are `numeric`: a count of 2 that always is 2 is no count
-            whose variance is 2.
+        of_sessions: They are those of sessions: numbers, since what always is 2 is no count with
+            a variance of 2, and of templates alone, since an alert is to name the event that did
+            not fit.
     """
     own = dict.fromkeys(template.feature for template in templates)
     names = [*own, *(f"{LEVEL}.{name}" for name in levels), UNSEEN, LINES]
+    if of_sessions:
+        names = [*own, UNSEEN]
+    kind: FeatureKind = "numeric" if of_sessions else "count"
     return tuple(Feature(name=name, unit="lines", kind=kind) for name in names)
