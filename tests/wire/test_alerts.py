@@ -21,6 +21,7 @@ from stream_vae.core.alerts import (
     AlertLevel,
     AlertModel,
     AlertSeries,
+    AlertSession,
     AlertSource,
     AlertStep,
     AlertWindow,
@@ -303,7 +304,7 @@ _OF_KINDS = {
 }
 # Added within version 1, so that no reader knows them as required.
 _ADDED: dict[type, set[str]] = {
-    AlertEvent: {"deviation", "reason", "duration_s", "opened_by", "levels"},
+    AlertEvent: {"deviation", "reason", "duration_s", "opened_by", "levels", "session"},
     AlertFeature: {*_OF_KINDS, "kind", "deviation", "worst", "direction", "template", "example"},
     AlertStep: {*_OF_KINDS, "direction"},
 }
@@ -328,6 +329,7 @@ def schema_of(name: str) -> dict[str, Any]:
         (AlertDetector, schema_of("detector")),
         (AlertModel, schema_of("model")),
         (AlertSource, schema_of("source")),
+        (AlertSession, schema_of("session")),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -21,6 +21,7 @@ QUIET = {
     events.InstanceObserved,
     events.RecordsConsumed,
     events.LinesRead,
+    events.SessionsClosed,
     events.StreamMeasured,
     events.ReadingsJudged,
     events.WindowsScored,
