@@ -114,9 +114,13 @@ class Layout:
         return None if field is None else field.rstrip("}").rpartition(".")[2].encode()
 
 
+def _named(values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(NAMES, values, strict=True))
+
+
 def _points(series: str, at: int, values: Sequence[float]) -> object:
     """Points of one value each, as text, beside those of another producer."""
-    named = {"other": "x", **dict(zip(NAMES, map(str, values), strict=True))}
+    named = {"other": "x"} | {name: str(value) for name, value in _named(values).items()}
     labels = {"unit": series, "job": "pumps"}
     return {
         "metrics": [
@@ -129,12 +133,12 @@ def _points(series: str, at: int, values: Sequence[float]) -> object:
 def _readings(series: str, at: int, values: Sequence[float]) -> object:
     """A reading and a heartbeat in an array."""
     heartbeat = {"at": at, "device": {"unit": series}, "status": "up"}
-    return [heartbeat, {**heartbeat, **dict(zip(NAMES, values, strict=True))}]
+    return [heartbeat, {**heartbeat, **_named(values)}]
 
 
 def _fields(series: str, at: int, values: Sequence[float]) -> object:
     """A metric with its fields and tags."""
-    fields = {**dict(zip(NAMES, values, strict=True)), "state": "on"}
+    fields = {**_named(values), "state": "on"}
     tags = {"host": "gw", "unit": series}
     return {"fields": fields, "name": "pump", "tags": tags, "timestamp": at}
 
@@ -142,14 +146,17 @@ def _fields(series: str, at: int, values: Sequence[float]) -> object:
 def _connect(series: str, at: int, values: Sequence[float]) -> object:
     """A reading within an envelope, of a time on the wall."""
     local = datetime.fromtimestamp(at, timezone(timedelta(hours=1)))
-    reading = {"when": f"{local:%Y-%m-%d %H:%M:%S}", **dict(zip(NAMES, values, strict=True))}
+    reading = {"when": f"{local:%Y-%m-%d %H:%M:%S}", **_named(values)}
     return {"schema": {"type": "struct"}, "payload": {**reading, "unit": series}}
 
 
 def _cloud_event(series: str, at: int, values: Sequence[float]) -> object:
     """Readings whose time and series stand beside them; the numbers are text with units."""
-    texts = [f"{value:,.3f} kW".replace(",", "_").replace(".", ",") for value in values]
-    data = [{"name": "x"}, dict(zip(NAMES, texts, strict=True))]
+    texts = {
+        name: f"{value:,.3f} kW".replace(",", "_").replace(".", ",")
+        for name, value in _named(values).items()
+    }
+    data = [{"name": "x"}, texts]
     when = datetime.fromtimestamp(at, UTC)
     return {"time": f"{when:%d/%m/%Y %I:%M:%S %p %z}", "source": series, "data": data}
 
@@ -166,7 +173,7 @@ def _vector_metric(series: str, at: int, values: Sequence[float]) -> object:
 
 def _without_time(series: str, at: int, values: Sequence[float]) -> object:
     """A reading that leaves its time to Kafka."""
-    return {**dict(zip(NAMES, values, strict=True)), "id": series}
+    return {**_named(values), "id": series}
 
 
 def _of_kinds(series: str, at: int, values: Sequence[float]) -> object:
@@ -180,7 +187,7 @@ def _counters(series: str, at: int, values: Sequence[float]) -> object:
     """A gauge, and two counters that rise."""
     gauge, *counters = values
     risen = [at // 60 * 5 + value for value in counters]
-    return {"timestamp": at, **dict(zip(NAMES, (gauge, *risen), strict=True))}
+    return {"timestamp": at, **_named([gauge, *risen])}
 
 
 def _points_of_counters(series: str, at: int, values: Sequence[float]) -> object:
@@ -197,8 +204,7 @@ def _points_of_kinds(series: str, at: int, values: Sequence[float]) -> object:
 
 def _points_of(time_ns: int, values: Sequence[float]) -> list[Point]:
     return [
-        Point(metric=name, value=value, time_ns=time_ns)
-        for name, value in zip(NAMES, values, strict=True)
+        Point(metric=name, value=value, time_ns=time_ns) for name, value in _named(values).items()
     ]
 
 
@@ -243,14 +249,14 @@ def _compact(raw: bytes) -> bytes:
 
 
 def _lines(series: str, time_ns: int, values: Sequence[float]) -> bytes:
-    fields = ",".join(f"{name}={value!r}" for name, value in zip(NAMES, values, strict=True))
+    fields = ",".join(f"{name}={value!r}" for name, value in _named(values).items())
     return f'pump,host=gw {fields},state="on" {time_ns}\nother x=1i {time_ns}'.encode()
 
 
 def _tagged_lines(series: str, time_ns: int, values: Sequence[float]) -> bytes:
     """A line a value, series of two tags, times of seconds."""
     at = time_ns // 10**9
-    named = {"other": 0, **dict(zip(NAMES, values, strict=True))}
+    named = {"other": 0, **_named(values)}
     return "".join(
         f"{name},host=g\\ w,id={series} value={value!r} {at}\r\n" for name, value in named.items()
     ).encode()
@@ -293,7 +299,7 @@ _AVRO = {
 
 def _avro(series: str, time_ns: int, values: Sequence[float]) -> bytes:
     out = BytesIO()
-    named = dict(zip(NAMES, values, strict=True))
+    named = _named(values)
     record = {"timestamp": time_ns // 1000, **named, "tags": {"host": "gw"}}
     fastavro.schemaless_writer(out, _PARSED, record)
     return b"\0\0\0\0\7" + out.getvalue()
@@ -329,8 +335,7 @@ _PARSED_NESTED = fastavro.parse_schema(_NESTED)
 def _avro_points(series: str, time_ns: int, values: Sequence[float]) -> bytes:
     out = BytesIO()
     points = [
-        {"name": name, "value": value, "next": None}
-        for name, value in zip(NAMES, values, strict=True)
+        {"name": name, "value": value, "next": None} for name, value in _named(values).items()
     ]
     record = {"at": time_ns // 10**6, "readings": points, "raw": {"x": 1.0}}
     fastavro.schemaless_writer(out, _PARSED_NESTED, record)
@@ -338,7 +343,7 @@ def _avro_points(series: str, time_ns: int, values: Sequence[float]) -> bytes:
 
 
 def _registered_json(series: str, time_ns: int, values: Sequence[float]) -> bytes:
-    named = dict(zip(NAMES, values, strict=True))
+    named = _named(values)
     return b"\0\0\0\0\6" + msgspec.json.encode({"timestamp": time_ns, **named})
 
 
