@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "Run the daemon: consume readings, score windows, publish alert events.",
     "size": "Compute memory, cores, pods and state of a deployment from its settings and model.",
     "alerts": "Print the alert events of a topic, one line each.",
+    "forward": "Forward alert events to Alertmanager, a webhook, Slack, PagerDuty or Grafana.",
     "feed": "Publish CSV files to a topic as readings, to try the daemon on any broker.",
     "redrive": "Move dead letters or late readings back to their topic; a dry run at first.",
     "config": "Check, show and describe settings; nothing is started or contacted.",

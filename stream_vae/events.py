@@ -707,8 +707,117 @@ class TransactionAborted:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwarderStarted:
+    """`stream-vae forward` is about to join its group."""
+
+    version: str
+    instance: str
+    receiver: str
+    """Kind of the receiver."""
+    address: str
+    """Scheme, host and port alone: a path may be a secret."""
+    group: str
+    http_url: str | None
+    settings: Mapping[str, object]
+    """Dotted name -> value of those that are not the default, secrets masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsCaughtUp:
+    """What was delivered of a partition before was read again, to know what fires."""
+
+    topic: str
+    partition: int
+    records: int
+    """Read again, delivered to nobody."""
+    firing: int
+    """Incidents of the partition that fire."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertForwarded:
+    """A receiver took an alert event."""
+
+    incident_id: str
+    sequence: int
+    status: str
+    severity: str
+    series: str
+    attempts: int
+    latency_s: float
+    """From Kafka's time of the event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsPassedOver:
+    """Events that a receiver is not told: of its kind or severity, or a later one is known."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingFailed:
+    """A receiver did not take an event, or a re-send; it is tried again."""
+
+    detail: str
+    failing_s: float
+    """Since the first failure in a row."""
+    next_in_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertUndeliverable:
+    """An event is given up, and goes to the dead-letter topic."""
+
+    reason: str
+    """One of `stream_vae.wire.rejections.FORWARD_REASONS`."""
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsResent:
+    """A receiver was told again what fires."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwarderObserved:
+    """What a forwarder does, once per iteration."""
+
+    firing: int
+    """Incidents."""
+    waiting: int
+    """Events polled and not delivered."""
+    behind_s: float
+    """Age of the oldest of them, by Kafka's time."""
+    failing_s: float
+    """Since the first failure in a row."""
+    lag_records: int
+    """Events not yet polled."""
+    heartbeat: float
+    """Epoch seconds."""
+
+
+ForwardEvent = (
+    ForwarderStarted
+    | AlertsCaughtUp
+    | AlertForwarded
+    | AlertsPassedOver
+    | ForwardingFailed
+    | AlertUndeliverable
+    | AlertsResent
+    | ForwarderObserved
+)
+"""Events of `stream-vae forward` alone."""
+
 Event = (
-    DaemonStarted
+    ForwardEvent
+    | DaemonStarted
     | SettingsLoaded
     | DaemonReady
     | DaemonFailed

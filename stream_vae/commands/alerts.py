@@ -6,8 +6,18 @@ import typer
 
 from stream_vae.commands.options import ConfigOption, SecretsOption
 
+app = typer.Typer(
+    name="alerts",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
 
+
+@app.callback()
 def alerts(
+    context: typer.Context,
     *,
     bootstrap: Annotated[
         str | None,
@@ -42,6 +52,8 @@ def alerts(
 
     Example: stream-vae alerts --json | jq 'select(.severity == "critical").series.key'
     """
+    if context.invoked_subcommand is not None:
+        return
     from stream_vae.commands.jobs.alerts import print_alerts
 
     print_alerts(
@@ -52,3 +64,13 @@ def alerts(
         from_beginning=from_beginning,
         as_json=as_json,
     )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of alert events."""
+    import json
+
+    from stream_vae.wire.alerts import alert_schema
+
+    typer.echo(json.dumps(alert_schema(), indent=2, ensure_ascii=False))

@@ -22,6 +22,7 @@ from stream_vae.core.ports import Telemetry
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.stop_signals import handle_stop_signals
 from stream_vae.edges.http.server import HealthServer
+from stream_vae.edges.telemetry.event_log import EventLog
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.errors import ConfigError, StreamVaeError
@@ -32,6 +33,7 @@ from stream_vae.events import (
     DaemonStarted,
     DaemonStopped,
     Event,
+    ForwarderStarted,
 )
 from stream_vae.settings import LoadedSettings
 
@@ -85,6 +87,31 @@ class Surroundings:
     """Returns whether the daemon was asked to stop."""
 
 
+class MakeRecorder(Protocol):
+    """Makes the recorder of a process."""
+
+    def __call__(
+        self,
+        registry: CollectorRegistry,
+        logger: Logger,
+        *,
+        detector: str,
+        summary_period_s: float,
+        clock: Callable[[], float],
+    ) -> EventLog:
+        """Return it; see `Recorder`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What a process does; the daemon's if nothing else is said."""
+
+    recorder: MakeRecorder = Recorder
+    starting: str = "loading the model, then waiting for brokers and topics"
+    """What it does before it has a loop."""
+
+
 class Service:
     """Serves one daemon until it is asked to stop.
 
@@ -93,6 +120,7 @@ class Service:
         logger: For log lines.
         start: Loads the model, waits for brokers and topics and returns the loop; None if it was
             asked to stop meanwhile.
+        role: What the process does.
     """
 
     def __init__(
@@ -100,15 +128,17 @@ class Service:
         loaded: LoadedSettings,
         logger: Logger,
         start: Callable[[Surroundings], Loop | None],
+        role: "Role | None" = None,
     ) -> None:
         settings = loaded.settings
+        self._role = role or Role()
         self._loaded = loaded
         self._start = start
         self._clock = SystemClock()
         self._began_at = self._clock.monotonic()
         self._heartbeat = Heartbeat(self._began_at)
         registry = CollectorRegistry()
-        self._events = Recorder(
+        self._events = self._role.recorder(
             registry,
             logger,
             detector=settings.detector.name,
@@ -223,8 +253,7 @@ class Service:
 
     def _readiness(self) -> Health:
         if self._loop is None:
-            reason = "starting: loading the model, then waiting for brokers and topics"
-            return Health(is_ok=False, reason=reason)
+            return Health(is_ok=False, reason=f"starting: {self._role.starting}")
         return self._loop.readiness()
 
     def _status(self) -> dict[str, object]:
@@ -249,7 +278,7 @@ class _LoopTelemetry:
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: EventLog,
         *,
         on_started: Callable[[], None],
         on_tick: Callable[[], None],
@@ -261,7 +290,7 @@ class _LoopTelemetry:
     def record(self, event: Event) -> None:
         """Forward an event."""
         self._recorder.record(event)
-        if isinstance(event, DaemonStarted):
+        if isinstance(event, DaemonStarted | ForwarderStarted):
             self._on_started()
 
     def tick(self) -> None:

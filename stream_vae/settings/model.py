@@ -16,6 +16,7 @@ from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.kafka.config import KafkaConfig
+from stream_vae.edges.receivers.config import ForwardConfig
 from stream_vae.edges.registry.config import RegistryConfig
 from stream_vae.edges.telemetry.config import LoggingConfig
 from stream_vae.errors import ConfigError
@@ -274,6 +275,9 @@ class Settings(BaseSettings):
     worker: WorkerConfig = Field(default_factory=WorkerConfig)
     """The thread that owns the model and its device."""
 
+    forward: ForwardConfig = Field(default_factory=ForwardConfig)
+    """One receiver of alert events; read by `forward` alone."""
+
     http: HttpConfig = Field(default_factory=HttpConfig)
     """HTTP endpoint for probes and Prometheus."""
 
@@ -308,6 +312,11 @@ class Settings(BaseSettings):
         if not self.state.changelog:
             return None
         return self.state.topic or f"{self.kafka.group_id}-changelog"
+
+    @property
+    def forward_group(self) -> str:
+        """The consumer group of a forwarder."""
+        return self.forward.group_id or f"{self.kafka.group_id}-forward-{self.forward.to}"
 
     @model_validator(mode="after")
     def _name_a_changelog_topic(self) -> Self:

@@ -56,6 +56,11 @@ def format_alert(event: AlertEvent) -> str:
     return "  ".join(parts)
 
 
+def change_of(event: AlertEvent) -> str:
+    """Return how an incident changed, in one word: `FIRING`, `UPDATE`, `RESOLVED` or `DRIFT`."""
+    return _change(event)[1]
+
+
 def _change(event: AlertEvent) -> tuple[datetime, str]:
     """Return when an incident changed, and how."""
     if event.kind == "drift":

@@ -56,6 +56,13 @@ REASONS: dict[str, str] = {
 }
 """Stable code -> meaning. Codes are never renamed: dashboards and replay tools depend on them."""
 
+FORWARD_REASONS: dict[str, str] = {
+    "not_an_alert": "The record is no alert event, or one of a newer schema version.",
+    "receiver_refused": "The receiver refuses this alert event (HTTP 400 and the like).",
+    "receiver_unavailable": "The receiver has taken no event for forward.retry_s.",
+}
+"""The same of alert events that `stream-vae forward` gives up."""
+
 
 def rejection_headers(  # noqa: PLR0913 - one argument a header
     original_headers: Headers,

@@ -23,7 +23,7 @@ from stream_vae.inputs.timestamps import TimestampParser
 from stream_vae.settings import load_settings
 from stream_vae.settings.model import TOPIC_PATTERN
 from stream_vae.wire.redrive_history import RedriveHistory, Selection
-from stream_vae.wire.rejections import REASONS
+from stream_vae.wire.rejections import FORWARD_REASONS, REASONS
 
 _BATCH_RECORDS = 1_000
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -190,9 +190,10 @@ def _check_order(selection: Selection) -> None:
 
 
 def _reasons(reasons: list[str]) -> tuple[str, ...]:
+    known = {**REASONS, **FORWARD_REASONS}
     for each in reasons:
-        if each not in REASONS:
-            msg = f"--reason: found {each!r}, expected one of {', '.join(REASONS)}"
+        if each not in known:
+            msg = f"--reason: found {each!r}, expected one of {', '.join(known)}"
             raise ConfigError(msg)
     return tuple(sorted(set(reasons)))
 

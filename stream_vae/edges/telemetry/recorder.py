@@ -1,11 +1,7 @@
-"""Turns each event into a log line and metrics; nothing else writes either."""
+"""Turns each event of the daemon into a log line and metrics; nothing else writes either."""
 
 import math
-import re
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -13,25 +9,22 @@ from stream_vae import events
 from stream_vae.core.counter_changes import COUNTER_RESET, FIRST_VALUE
 from stream_vae.core.health import CONDITIONS
 from stream_vae.detect.rates import Rates, realised_rates
+from stream_vae.edges.telemetry.event_log import EventLog, Faces
 from stream_vae.edges.telemetry.logs import Logger
 from stream_vae.edges.telemetry.metrics import Metrics
-from stream_vae.edges.telemetry.repeats import Level, Line, RepeatLimiter
+from stream_vae.edges.telemetry.repeats import Line
 from stream_vae.edges.telemetry.summary import Period
 
 # An observation costs 1.4 us, so only a sample of a poll's margins is observed.
 _MARGINS_OBSERVED = 16
 _USUAL_OF_COUNTERS = {FIRST_VALUE, COUNTER_RESET}  # counted, but no reason to warn
-_DIGITS = re.compile(r"\d+")
-_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-class Recorder:
-    """Turns events into log lines and metrics. Any thread may record.
+class Recorder(EventLog):
+    """Log lines and metrics of the daemon.
 
-    A line is named after its event (`PartitionsAssigned` is `partitions_assigned`) and contains the
-    event's fields. Nothing is logged per reading: frequent events are only counted, and summarised
-    in one line per period; repeated warnings are held back and counted. `DaemonStopped` is the last
-    line: later events are only counted.
+    Nothing is logged per reading: frequent events are only counted, and summarised in one line per
+    period.
 
     Args:
         registry: For the metrics; a recorder needs one of its own.
@@ -50,29 +43,18 @@ class Recorder:
         summary_period_s: float,
         clock: Callable[[], float],
     ) -> None:
+        super().__init__(logger, summary_period_s=summary_period_s, clock=clock)
         self._metrics = Metrics(registry, detector)
-        self._logger = logger
-        self._summary_period_s = summary_period_s
-        self._clock = clock
-        # Reentrant: a library may log from within a metric or the logger itself.
-        self._lock = threading.RLock()
-        self._is_closed = False
-        self.has_started = False
-        """Whether `DaemonStarted` was recorded."""
         self._period = Period()
-        self._period_began = clock()
-        self._limiter = RepeatLimiter(self._write, summary_period_s)
         self._judged = self._anomalous = self._opened = 0  # since the start
         self._topics: dict[int, str] = {}  # partition held -> its topic
         self._lag: dict[int, int] = {}
-        self._faces: Mapping[type[events.Event], Callable[[Any], None]] = {
+
+    def _list_faces(self) -> Faces:
+        return {
+            **self._life_cycle(),
             events.DaemonStarted: self._daemon_started,
             events.SettingsLoaded: self._trace,
-            events.DaemonReady: self._inform,
-            events.DaemonFailed: self._daemon_failed,
-            events.DaemonCrashed: self._daemon_failed,
-            events.DaemonStopped: self._daemon_stopped,
-            events.LibraryLogged: self._library_logged,
             events.BrokerUnreachable: self._broker_unreachable,
             events.BrokerReached: self._broker_reached,
             events.ConsumptionDelayed: self._warn_sparingly,
@@ -125,77 +107,20 @@ class Recorder:
             events.TransactionAborted: self._transaction_aborted,
         }
 
-    @property
-    def events_known(self) -> frozenset[type[events.Event]]:
-        """The kinds of events that are handled."""
-        return frozenset(self._faces)
-
-    def record(self, event: events.Event) -> None:
-        """Log and count one event."""
-        with self._lock:
-            self._faces[type(event)](event)
-
-    def tick(self) -> None:
-        """Write the summary line and held-back warnings that are due; call once per iteration."""
-        now = self._clock()
-        if now - self._period_began < self._summary_period_s:
-            return
-        with self._lock:
-            self._limiter.release(now)
-            self._summarise(now)
-
     def _summarise(self, now: float) -> None:
         duration_s = now - self._period_began
         lag_records = sum(self._lag.values())
         self._write(Line("info", "summary", self._period.fields(duration_s, lag_records)))
         self._period = self._period.next()
-        self._period_began = now
-
-    def _write(self, line: Line) -> None:
-        if not self._is_closed:
-            getattr(self._logger, line.level)(line.event, **line.fields)
-
-    def _trace(self, event: events.Event) -> None:
-        self._write(_line("debug", event))
-
-    def _inform(self, event: events.Event) -> None:
-        self._write(_line("info", event))
-
-    def _warn(self, event: events.Event) -> None:
-        self._write(_line("warning", event))
-
-    def _warn_sparingly(self, event: events.Event, *, kind: str = "", count: int = 1) -> None:
-        line = _line("warning", event)
-        self._limiter.add(line, kind=kind, count=count, now=self._clock())
 
     # Life cycle
 
     def _daemon_started(self, event: events.DaemonStarted) -> None:
-        self._period_began = self._clock()
-        self.has_started = True
+        self._begin()
         self._metrics.build_info.labels(event.version, event.instance).set(1)
         self._metrics.model_trained.set(event.model_trained_s)
         self._metrics.model_info.labels(event.model_id, event.model_version, event.device).set(1)
         self._inform(event)
-
-    def _daemon_failed(self, event: events.DaemonFailed | events.DaemonCrashed) -> None:
-        # The warnings that led to it are written first.
-        self._limiter.release(self._clock(), all_kinds=True)
-        self._write(_line("error", event))
-
-    def _daemon_stopped(self, event: events.DaemonStopped) -> None:
-        now = self._clock()
-        self._limiter.release(now, all_kinds=True)
-        if self.has_started:
-            self._summarise(now)
-        self._inform(event)
-        self._is_closed = True
-
-    def _library_logged(self, event: events.LibraryLogged) -> None:
-        # Messages that differ in digits alone (ports, durations) are of one kind.
-        kind = f"{event.level} {event.library} {_DIGITS.sub('', event.message)}"
-        line = _line("error" if event.level == "error" else "warning", event)
-        self._limiter.add(line, kind=kind, count=1, now=self._clock())
 
     def _broker_unreachable(self, event: events.BrokerUnreachable) -> None:
         self._metrics.broker_reachable.set(0)
@@ -477,8 +402,3 @@ class Recorder:
     def _transaction_aborted(self, event: events.TransactionAborted) -> None:
         self._metrics.transactions.labels("aborted").inc()
         self._warn_sparingly(event)
-
-
-def _line(level: Level, event: events.Event) -> Line:
-    name = _WORD_START.sub("_", type(event).__name__).lower()
-    return Line(level, name, {field.name: getattr(event, field.name) for field in fields(event)})

@@ -47,13 +47,14 @@ class FoundTopics:
     """Name -> one that exists already."""
 
 
-def await_topics(
+def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
     config: KafkaConfig,
     input_topic: str,
     owned_topics: Sequence[OwnedTopic],
     events: EventSink,
     *,
     stopping: Callable[[], bool],
+    advice: str = "create it or set input.topic",
 ) -> FoundTopics | None:
     """Wait until brokers answer, the input topic exists, and all that exist can be used.
 
@@ -67,6 +68,7 @@ def await_topics(
         events: Receives, before each retry, why no broker answers or what is missing although one
             does, and once one answers, how many seconds that took.
         stopping: Returns whether to stop waiting.
+        advice: What to do where the input topic does not exist.
 
     Returns:
         None if `stopping` returned true first.
@@ -86,7 +88,7 @@ def await_topics(
     is_unreachable = False
     while not stopping():
         try:
-            found = _look(admin, input_topic, owned_topics)
+            found = _look(admin, input_topic, owned_topics, advice)
         except _NoAnswer as exc:
             admin.poll(0)  # calls error_cb
             found = _NotReady(_no_answer_reason(client_errors, exc), is_outage=True)
@@ -203,7 +205,7 @@ def _sleep(seconds: float, deadline: Deadline, stopping: Callable[[], bool]) -> 
 
 
 def _look(
-    admin: AdminClient, input_topic: str, owned_topics: Sequence[OwnedTopic]
+    admin: AdminClient, input_topic: str, owned_topics: Sequence[OwnedTopic], advice: str
 ) -> FoundTopics | _NotReady:
     """Return what is there, or what to wait for."""
     try:
@@ -219,7 +221,7 @@ def _look(
             admin, {input_topic: ("Read",), **{topic.name: topic.rights for topic in owned_topics}}
         )
     if input_topic not in cluster.topics:
-        detail = f"the input topic {input_topic!r} does not exist; create it or set input.topic"
+        detail = f"the input topic {input_topic!r} does not exist; {advice}"
         return _NotReady(detail, is_outage=False, error=TopicMissingError)
     unready = _unready(cluster.topics[input_topic])
     if unready:

@@ -1,0 +1,1 @@
+"""Receivers of alert events over HTTP."""

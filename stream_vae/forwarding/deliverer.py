@@ -1,0 +1,168 @@
+"""One attempt to deliver one event, and what becomes of it."""
+
+from collections.abc import Collection
+from datetime import datetime
+from enum import Enum
+
+from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.records import OutputRecord, Rejection
+from stream_vae.errors import AlertDecodeError
+from stream_vae.events import (
+    AlertForwarded,
+    AlertsPassedOver,
+    AlertUndeliverable,
+    ForwardingFailed,
+)
+from stream_vae.forwarding.backoff import Backoff
+from stream_vae.forwarding.exchange import DeliveryError
+from stream_vae.forwarding.incidents import KnownIncidents
+from stream_vae.forwarding.parts import ForwardParts, ForwardPlan
+from stream_vae.forwarding.queue import WaitingRecord
+from stream_vae.forwarding.receivers import Delivery
+from stream_vae.wire.alerts import decode_alert
+from stream_vae.wire.rejections import rejection_headers
+
+GROUP_HEADER = "forward.group"
+"""Of a dead letter: the group that could not deliver it. Redriven, the event is for that alone."""
+
+_SEVERITIES = ("info", "warning", "critical")
+_NS = 1e9
+
+
+class Outcome(Enum):
+    """What became of an event."""
+
+    DELIVERED = "delivered"
+    SETTLED = "settled"
+    """Passed over, or a dead letter."""
+    RETRY = "retry"
+
+
+class Deliverer:
+    """Delivers events one by one.
+
+    Args:
+        config: Of the forwarder.
+        parts: Of the forwarder.
+        known: Told of every event that is settled.
+        backoff: Told of successes and failures.
+    """
+
+    def __init__(
+        self,
+        config: ForwardPlan,
+        parts: ForwardParts,
+        known: KnownIncidents,
+        backoff: Backoff,
+    ) -> None:
+        self._config = config
+        self._parts = parts
+        self._known = known
+        self._backoff = backoff
+        self.dead_letters: list[OutputRecord] = []
+        """To publish with the next commit."""
+        self.failure = ""
+        """Why the last attempt failed."""
+
+    def wants(self, event: AlertEvent) -> bool:
+        """Return whether the receiver is told of such an event."""
+        is_enough = _SEVERITIES.index(event.severity) >= _SEVERITIES.index(
+            self._config.min_severity
+        )
+        return is_enough and self._parts.receiver.wants(event)
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Drop the dead letters of partitions that were lost before a commit."""
+        self.dead_letters = [one for one in self.dead_letters if one.partition not in partitions]
+
+    def attempt(self, waiting: WaitingRecord, now: datetime) -> Outcome:
+        """Try once."""
+        try:
+            event = decode_alert(waiting.value or b"")
+        except AlertDecodeError as exc:
+            return self._give_up(waiting, "not_an_alert", str(exc))
+        is_for_other = any(
+            name == GROUP_HEADER and value != self._config.group.encode()
+            for name, value in waiting.headers
+        )
+        if is_for_other or self._known.is_past(event) or not self.wants(event):
+            self._known.note(event, waiting.partition)
+            self._parts.events.record(AlertsPassedOver(count=1))
+            return Outcome.SETTLED
+        delivery = Delivery(
+            event=event,
+            value=waiting.value or b"",
+            before=self._known.firing_event(event.incident_id),
+        )
+        waiting.attempts += 1
+        try:
+            self._parts.receiver.deliver(delivery, now)
+        except DeliveryError as exc:
+            outcome = self._failed(waiting, exc)
+        else:
+            self._backoff.succeeded()
+            self._report(event, waiting)
+            outcome = Outcome.DELIVERED
+        if outcome is not Outcome.RETRY:
+            self._known.note(event, waiting.partition)
+        return outcome
+
+    def _failed(self, waiting: WaitingRecord, error: DeliveryError) -> Outcome:
+        self.failure = error.detail
+        if error.is_final:
+            return self._give_up(waiting, "receiver_refused", error.detail)
+        now = self._parts.clock.monotonic()
+        pause_s = self._backoff.failed(now=now, asked_s=error.retry_after_s)
+        failing_s = self._backoff.failing_s(now)
+        self._parts.events.record(
+            ForwardingFailed(detail=error.detail, failing_s=failing_s, next_in_s=pause_s)
+        )
+        if failing_s < self._config.retry_s:
+            return Outcome.RETRY
+        detail = f"{waiting.attempts} attempts, no success for {failing_s:.0f} s: {error.detail}"
+        return self._give_up(waiting, "receiver_unavailable", detail)
+
+    def _give_up(self, waiting: WaitingRecord, reason: str, detail: str) -> Outcome:
+        config = self._config
+        kept = [(name, value) for name, value in waiting.headers if name != GROUP_HEADER]
+        headers = rejection_headers(
+            [*kept, (GROUP_HEADER, config.group.encode())],
+            Rejection(index=0, reason=reason, detail=detail),
+            topic=config.topic,
+            partition=waiting.partition,
+            offset=waiting.offset,
+            detector=config.name,
+        )
+        self.dead_letters.append(
+            OutputRecord(
+                topic=config.dead_letter_topic,
+                key=waiting.key,
+                value=waiting.value,
+                headers=headers,
+                partition=waiting.partition,
+            )
+        )
+        self._parts.events.record(
+            AlertUndeliverable(
+                reason=reason,
+                detail=detail,
+                topic=config.topic,
+                partition=waiting.partition,
+                offset=waiting.offset,
+            )
+        )
+        return Outcome.SETTLED
+
+    def _report(self, event: AlertEvent, waiting: WaitingRecord) -> None:
+        late_ns = max(self._parts.clock.time_ns() - waiting.time_ns, 0)
+        self._parts.events.record(
+            AlertForwarded(
+                incident_id=event.incident_id,
+                sequence=event.sequence,
+                status=event.status,
+                severity=event.severity,
+                series=event.series.key,
+                attempts=waiting.attempts,
+                latency_s=late_ns / _NS,
+            )
+        )

@@ -1,0 +1,64 @@
+"""What is known of incidents: which fire, and how far each was told."""
+
+from collections import OrderedDict
+from collections.abc import Collection
+
+from stream_vae.core.alerts import AlertEvent
+
+MAX_ENDED = 65_536
+"""Incidents remembered after their end."""
+
+
+class KnownIncidents:
+    """The newest event of each incident that fires; of others, its number.
+
+    Args:
+        max_ended: Most incidents remembered after their end.
+    """
+
+    def __init__(self, max_ended: int = MAX_ENDED) -> None:
+        self._max_ended = max_ended
+        self._firing: dict[str, tuple[int, AlertEvent]] = {}
+        self._ended: OrderedDict[str, int] = OrderedDict()
+
+    def is_past(self, event: AlertEvent) -> bool:
+        """Return whether a later event of its incident is known: told now, it would be wrong."""
+        if event.incident_id in self._ended:
+            return event.sequence < self._ended[event.incident_id]
+        known = self.firing_event(event.incident_id)
+        return known is not None and event.sequence < known.sequence
+
+    def note(self, event: AlertEvent, partition: int) -> None:
+        """Take an event for the newest of its incident, unless a later one is known.
+
+        Args:
+            event: Of the alerts topic.
+            partition: From which it was read.
+        """
+        if self.is_past(event):
+            return
+        if event.status == "firing":
+            self._firing[event.incident_id] = partition, event
+            self._ended.pop(event.incident_id, None)
+            return
+        self._firing.pop(event.incident_id, None)
+        self._ended[event.incident_id] = event.sequence
+        if len(self._ended) > self._max_ended:
+            self._ended.popitem(last=False)
+
+    def firing_event(self, incident_id: str) -> AlertEvent | None:
+        """Return the newest event of an incident that fires."""
+        found = self._firing.get(incident_id)
+        return None if found is None else found[1]
+
+    def firing(self, partitions: Collection[int]) -> list[AlertEvent]:
+        """Return the newest events of what fires, by the partitions that told."""
+        return [event for partition, event in self._firing.values() if partition in partitions]
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Forget what fires of partitions that another instance reads from now on."""
+        self._firing = {
+            identity: known
+            for identity, known in self._firing.items()
+            if known[0] not in partitions
+        }

@@ -1,0 +1,178 @@
+"""Where a forwarder stands in each partition of the alerts topic."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_vae.core.ports import EventSink, InputConsumer
+from stream_vae.core.records import RecordBatch
+from stream_vae.errors import AlertDecodeError, KafkaUnavailableError
+from stream_vae.events import AlertsCaughtUp
+from stream_vae.forwarding.incidents import KnownIncidents
+from stream_vae.forwarding.queue import WaitingRecord
+from stream_vae.wire.alerts import decode_alert
+
+
+@dataclass(slots=True, kw_only=True)
+class _Place:
+    deliver_from: int
+    """What lies before was delivered, by this instance or another."""
+    next_offset: int
+    """To commit."""
+    n_noted: int = 0
+    is_current: bool = False
+    """Whether all that was delivered before has been read."""
+
+
+class Places:
+    """Offsets of the partitions held; what was delivered before is read again and noted.
+
+    Args:
+        topic: The alerts topic.
+        start: Where a group without an offset begins.
+        consumer: Of the topic.
+        known: Told of the events that were delivered before.
+        events: Receives `AlertsCaughtUp`.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        start: Literal["latest", "earliest"],
+        consumer: InputConsumer,
+        known: KnownIncidents,
+        events: EventSink,
+    ) -> None:
+        self._topic = topic
+        self._start = start
+        self._consumer = consumer
+        self._known = known
+        self._events = events
+        self._unknown: set[int] = set()
+        self._places: dict[int, _Place] = {}
+        self._settled: dict[int, int] = {}
+        self._has_caught_up = False
+        self.shown: Mapping[str, object] = {}
+        """Partition -> what it does; other threads read it."""
+
+    @property
+    def settled(self) -> dict[int, int]:
+        """Partition -> offset to commit, where it changed."""
+        return dict(self._settled)
+
+    @property
+    def current(self) -> frozenset[int]:
+        """Partitions of which all that was delivered before has been read."""
+        return frozenset(p for p, place in self._places.items() if place.is_current)
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """Take partitions; `find` says where they go on."""
+        self._unknown.update(partitions)
+        self._show()
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Leave partitions."""
+        for partition in partitions:
+            self._unknown.discard(partition)
+            self._places.pop(partition, None)
+            self._settled.pop(partition, None)
+        self._show()
+
+    def find(self) -> None:
+        """Find out where new partitions go on, unless no broker answers now, and read them."""
+        with suppress(KafkaUnavailableError):
+            offsets = self._consumer.offsets
+            committed = offsets.committed(self._unknown) if self._unknown else {}
+            for partition in sorted(self._unknown):
+                oldest, end = offsets.oldest(partition), offsets.end(partition)
+                begin = committed.get(partition)
+                if begin is None:
+                    begin = end if self._start == "latest" else oldest
+                    # An event that comes before the first commit must not be skipped by a restart.
+                    self._settled[partition] = begin
+                elif begin > end:
+                    begin = oldest  # the topic was made anew: nothing of it was delivered
+                self._consumer.release({partition: oldest})
+                self._unknown.discard(partition)
+                place = _Place(deliver_from=begin, next_offset=begin)
+                self._places[partition] = place
+                if oldest >= begin:
+                    self._catch_up(partition, place)
+
+    def take(self, records: RecordBatch) -> Iterator[WaitingRecord]:
+        """Yield the records to deliver; note those that were."""
+        for row, (partition, offset) in enumerate(
+            zip(records.partitions.tolist(), records.offsets.tolist(), strict=True)
+        ):
+            place = self._places.get(partition)
+            if place is None:
+                continue
+            if offset < place.deliver_from:
+                place.n_noted += 1
+                with suppress(AlertDecodeError):  # a dead letter by now
+                    self._known.note(decode_alert(records.values[row] or b""), partition)
+                continue
+            if not place.is_current:
+                self._catch_up(partition, place)
+            yield WaitingRecord(
+                partition=partition,
+                offset=offset,
+                time_ns=int(records.timestamps[row]),
+                key=records.keys[row],
+                value=records.values[row],
+                headers=records.headers(row),
+            )
+
+    def reach_ends(self, waiting: Collection[int]) -> None:
+        """Go on to the ends reached: behind the last record stand transaction markers alone.
+
+        Args:
+            waiting: Partitions of which records are still to be delivered.
+        """
+        for partition, end in self._consumer.take_eof_offsets().items():
+            place = self._places.get(partition)
+            if place is None:
+                continue
+            if not place.is_current:
+                self._catch_up(partition, place)
+            if partition not in waiting:
+                self.settle(partition, max(end, place.next_offset))
+
+    def settle(self, partition: int, next_offset: int) -> None:
+        """Go on in a partition, if it is still held."""
+        place = self._places.get(partition)
+        if place is not None and place.next_offset != next_offset:
+            place.next_offset = self._settled[partition] = next_offset
+
+    def committed(self, offsets: Mapping[int, int]) -> None:
+        """Take offsets for committed."""
+        for partition, offset in offsets.items():
+            if self._settled.get(partition) == offset:
+                del self._settled[partition]
+        self._show()
+
+    def take_caught_up(self) -> bool:
+        """Return whether a partition has been read since the last call."""
+        found, self._has_caught_up = self._has_caught_up, False
+        return found
+
+    def _catch_up(self, partition: int, place: _Place) -> None:
+        place.is_current = self._has_caught_up = True
+        self._events.record(
+            AlertsCaughtUp(
+                topic=self._topic,
+                partition=partition,
+                records=place.n_noted,
+                firing=len(self._known.firing({partition})),
+            )
+        )
+
+    def _show(self) -> None:
+        self.shown = {
+            **{str(p): {"next_offset": None} for p in sorted(self._unknown)},
+            **{
+                str(p): {"next_offset": one.next_offset, "is_current": one.is_current}
+                for p, one in sorted(self._places.items())
+            },
+        }

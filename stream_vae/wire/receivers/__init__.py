@@ -1,0 +1,1 @@
+"""Alert events as the receivers of other makers take them."""
