@@ -1,6 +1,6 @@
 """What is known of incidents: which fire, and how far each was told."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection
 
 from stream_vae.core.alerts import AlertEvent
@@ -19,6 +19,7 @@ class KnownIncidents:
     def __init__(self, max_ended: int = MAX_ENDED) -> None:
         self._max_ended = max_ended
         self._firing: dict[str, tuple[int, AlertEvent]] = {}
+        self._of_partition: Counter[int] = Counter()
         self._ended: OrderedDict[str, int] = OrderedDict()
 
     def is_past(self, event: AlertEvent) -> bool:
@@ -37,12 +38,18 @@ class KnownIncidents:
         """
         if self.is_past(event):
             return
-        if event.status == "firing":
-            self._firing[event.incident_id] = partition, event
-            self._ended.pop(event.incident_id, None)
+        if event.status == "resolved":
+            self.note_end(event.incident_id, event.sequence)
             return
-        self._firing.pop(event.incident_id, None)
-        self._ended[event.incident_id] = event.sequence
+        self._take_out(event.incident_id)
+        self._firing[event.incident_id] = partition, event
+        self._of_partition[partition] += 1
+        self._ended.pop(event.incident_id, None)
+
+    def note_end(self, incident_id: str, sequence: int) -> None:
+        """Take an incident for ended by the event with this number."""
+        self._take_out(incident_id)
+        self._ended[incident_id] = max(sequence, self._ended.pop(incident_id, 0))
         if len(self._ended) > self._max_ended:
             self._ended.popitem(last=False)
 
@@ -50,6 +57,15 @@ class KnownIncidents:
         """Return the newest event of an incident that fires."""
         found = self._firing.get(incident_id)
         return None if found is None else found[1]
+
+    def _take_out(self, incident_id: str) -> None:
+        before = self._firing.pop(incident_id, None)
+        if before is not None:
+            self._of_partition[before[0]] -= 1
+
+    def n_firing(self, partitions: Collection[int]) -> int:
+        """Return how many fire, by the partitions that told."""
+        return sum(self._of_partition[partition] for partition in partitions)
 
     def firing(self, partitions: Collection[int]) -> list[AlertEvent]:
         """Return the newest events of what fires, by the partitions that told."""
@@ -62,3 +78,5 @@ class KnownIncidents:
             for identity, known in self._firing.items()
             if known[0] not in partitions
         }
+        for partition in partitions:
+            self._of_partition.pop(partition, None)

@@ -20,10 +20,7 @@ from stream_vae.forwarding.parts import ForwardParts, ForwardPlan
 from stream_vae.forwarding.places import Places
 from stream_vae.forwarding.queue import EventQueue
 
-_POLL_RECORDS = 500
 _POLL_S = 0.1
-_FULL = 1_000
-"""Events waiting at which no more are fetched."""
 _DELIVERING_S = 0.5
 """After so long the events delivered are committed, and brokers heard."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -122,7 +119,7 @@ class ForwardLoop:
         """Run one iteration."""
         parts = self._parts
         parts.heartbeat.beat(parts.clock.monotonic())
-        records = parts.consumer.poll(_POLL_RECORDS, _POLL_S)
+        records = parts.consumer.poll(self._config.poll_records, _POLL_S)
         if records is not None:
             self._queue.add(self._places.take(records))
         self._places.reach_ends(self._queue.partitions())
@@ -229,10 +226,10 @@ class ForwardLoop:
         self._deliverer.dead_letters = []
 
     def _regulate(self) -> None:
-        consumer = self._parts.consumer
-        if len(self._queue) >= _FULL and not consumer.paused:
+        consumer, most = self._parts.consumer, self._config.max_waiting
+        if len(self._queue) >= most and not consumer.paused:
             consumer.pause()
-        elif len(self._queue) < _FULL // 2 and consumer.paused:
+        elif len(self._queue) < most // 2 and consumer.paused:
             consumer.resume()
 
     def _observed(self) -> ForwarderObserved:
@@ -241,7 +238,7 @@ class ForwardLoop:
         now_ns = clock.time_ns()
         behind_ns = 0 if first is None else max(now_ns - first.time_ns, 0)
         return ForwarderObserved(
-            firing=len(self._known.firing(self._places.current)),
+            firing=self._known.n_firing(self._places.current),
             waiting=len(self._queue),
             behind_s=behind_ns / 1e9,
             failing_s=self._backoff.failing_s(clock.monotonic()),

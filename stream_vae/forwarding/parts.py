@@ -27,6 +27,9 @@ class ForwardPlan:
     retry_s: float
     """Failures in a row after which events are given up."""
     liveness_timeout_s: float
+    poll_records: int = 500
+    max_waiting: int = 1_000
+    """Events waiting at which no more are fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from stream_vae.core.ports import EventSink, InputConsumer
@@ -11,7 +11,7 @@ from stream_vae.errors import AlertDecodeError, KafkaUnavailableError
 from stream_vae.events import AlertsCaughtUp
 from stream_vae.forwarding.incidents import KnownIncidents
 from stream_vae.forwarding.queue import WaitingRecord
-from stream_vae.wire.alerts import decode_alert
+from stream_vae.wire.alerts import alert_place, decode_alert
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +20,11 @@ class _Place:
     """What lies before was delivered, by this instance or another."""
     next_offset: int
     """To commit."""
+    end: int = 0
+    """The partition's, as last reached: before it, behind the last record, stand markers alone."""
     n_noted: int = 0
+    newest: dict[str, bytes] = field(default_factory=dict)
+    """Incident that fires, as far as was read -> its newest event."""
     is_current: bool = False
     """Whether all that was delivered before has been read."""
 
@@ -109,9 +113,9 @@ class Places:
             if place is None:
                 continue
             if offset < place.deliver_from:
-                place.n_noted += 1
-                with suppress(AlertDecodeError):  # a dead letter by now
-                    self._known.note(decode_alert(records.values[row] or b""), partition)
+                self._note(place, records.values[row] or b"")
+                if offset + 1 == place.deliver_from:
+                    self._catch_up(partition, place)
                 continue
             if not place.is_current:
                 self._catch_up(partition, place)
@@ -125,7 +129,7 @@ class Places:
             )
 
     def reach_ends(self, waiting: Collection[int]) -> None:
-        """Go on to the ends reached: behind the last record stand transaction markers alone.
+        """Go on to the ends reached.
 
         Args:
             waiting: Partitions of which records are still to be delivered.
@@ -134,10 +138,12 @@ class Places:
             place = self._places.get(partition)
             if place is None:
                 continue
+            place.end = end
             if not place.is_current:
                 self._catch_up(partition, place)
-            if partition not in waiting:
-                self.settle(partition, max(end, place.next_offset))
+        for partition, place in self._places.items():
+            if place.end > place.next_offset and partition not in waiting:
+                self.settle(partition, place.end)
 
     def settle(self, partition: int, next_offset: int) -> None:
         """Go on in a partition, if it is still held."""
@@ -157,14 +163,30 @@ class Places:
         found, self._has_caught_up = self._has_caught_up, False
         return found
 
+    def _note(self, place: _Place, value: bytes) -> None:
+        """Note an event that was delivered before; of most, that it is over."""
+        place.n_noted += 1
+        found = alert_place(value)
+        if found is None:  # a dead letter by now
+            return
+        if found.status == "firing":
+            place.newest[found.incident_id] = value
+        else:
+            place.newest.pop(found.incident_id, None)
+            self._known.note_end(found.incident_id, found.sequence)
+
     def _catch_up(self, partition: int, place: _Place) -> None:
         place.is_current = self._has_caught_up = True
+        for value in place.newest.values():
+            with suppress(AlertDecodeError):
+                self._known.note(decode_alert(value), partition)
+        place.newest.clear()
         self._events.record(
             AlertsCaughtUp(
                 topic=self._topic,
                 partition=partition,
                 records=place.n_noted,
-                firing=len(self._known.firing({partition})),
+                firing=self._known.n_firing({partition}),
             )
         )
 

@@ -1,6 +1,6 @@
 """Events that wait to be delivered."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ class EventQueue:
 
     def __init__(self) -> None:
         self._waiting: deque[WaitingRecord] = deque()
+        self._of_partition: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -37,16 +38,20 @@ class EventQueue:
 
     def add(self, records: Iterable[WaitingRecord]) -> None:
         """Add records behind all others."""
-        self._waiting.extend(records)
+        for record in records:
+            self._waiting.append(record)
+            self._of_partition[record.partition] += 1
 
     def pop(self) -> None:
         """Take the first away."""
-        self._waiting.popleft()
+        self._of_partition[self._waiting.popleft().partition] -= 1
 
     def drop(self, partitions: Collection[int]) -> None:
         """Take away what another instance delivers from now on."""
         self._waiting = deque(one for one in self._waiting if one.partition not in partitions)
+        for partition in partitions:
+            self._of_partition.pop(partition, None)
 
     def partitions(self) -> frozenset[int]:
         """Return the partitions of which something waits."""
-        return frozenset(one.partition for one in self._waiting)
+        return frozenset(partition for partition, n in self._of_partition.items() if n)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from stream_vae.core.alerts import MAX_SUMMARY_CHARACTERS, SCHEMA_VERSION, AlertEvent
+from stream_vae.core.alerts import MAX_SUMMARY_CHARACTERS, SCHEMA_VERSION, AlertEvent, Status
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.errors import AlertDecodeError
 
@@ -34,6 +34,15 @@ class _Envelope(msgspec.Struct):
     """The one field every version has."""
 
     schema_version: int
+
+
+class AlertPlace(msgspec.Struct, frozen=True):
+    """Where an event stands in its incident."""
+
+    schema_version: int
+    incident_id: str
+    sequence: int
+    status: Status
 
 
 def encode_alert(event: AlertEvent) -> bytes:
@@ -95,6 +104,18 @@ def decode_alert(data: bytes) -> AlertEvent:
     if fault is not None:
         raise AlertDecodeError(f"alert event {printable(event.incident_id)}: {fault}")
     return event
+
+
+def alert_place(data: bytes) -> AlertPlace | None:
+    """Return which event of which incident stands in a record's value, at a fraction of the cost.
+
+    Nothing else of it is validated. None if it is no event of this schema version.
+    """
+    try:
+        place = msgspec.json.decode(data, type=AlertPlace)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return place if place.schema_version == SCHEMA_VERSION else None
 
 
 def alert_schema() -> dict[str, Any]:

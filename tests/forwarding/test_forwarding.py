@@ -1,0 +1,236 @@
+"""Alert events reach a receiver at least once, in order, over outages, crashes and rebalances."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from stream_vae.core.records import OutputRecord
+from stream_vae.events import AlertForwarded, AlertUndeliverable
+from stream_vae.forwarding.exchange import Response
+from stream_vae.forwarding.receivers import (
+    AlertmanagerReceiver,
+    GrafanaReceiver,
+    PagerDutyReceiver,
+    Receiver,
+    SlackReceiver,
+    WebhookReceiver,
+)
+from stream_vae.wire.dead_letters import read_dead_letter
+from tests.forwarding.bench import (
+    ALERTS,
+    DEAD_LETTERS,
+    GROUP,
+    PLAN,
+    Bench,
+    Forwarder,
+    opened,
+    resolved,
+    risen,
+)
+from tests.forwarding.stand_ins import (
+    KEY,
+    Alertmanager,
+    Grafana,
+    PagerDuty,
+    Slack,
+    StandIn,
+    Webhook,
+)
+
+RECEIVERS: dict[str, tuple[type[StandIn], Callable[[StandIn], Receiver]]] = {
+    "alertmanager": (
+        Alertmanager,
+        lambda at: AlertmanagerReceiver(exchange=at, resend_after_s=60.0),
+    ),
+    "webhook": (Webhook, lambda at: WebhookReceiver(exchange=at, keys=(KEY,))),
+    "slack": (Slack, lambda at: SlackReceiver(exchange=at)),
+    "pagerduty": (PagerDuty, lambda at: PagerDutyReceiver(exchange=at, routing_key="R" * 32)),
+    "grafana": (Grafana, lambda at: GrafanaReceiver(exchange=at)),
+}
+
+
+def webhook(bench: Bench) -> tuple[Webhook, Receiver]:
+    stand_in = Webhook(bench.clock)
+    return stand_in, WebhookReceiver(exchange=stand_in, keys=(KEY,))
+
+
+def alertmanager(bench: Bench) -> tuple[Alertmanager, Receiver]:
+    stand_in = Alertmanager(bench.clock)
+    return stand_in, AlertmanagerReceiver(exchange=stand_in, resend_after_s=60.0)
+
+
+@pytest.mark.parametrize("kind", RECEIVERS)
+def test_each_receiver_is_told_of_an_incident_in_order_over_an_outage(kind: str) -> None:
+    bench = Bench()
+    stand_in = RECEIVERS[kind][0](bench.clock)
+    stand_in.plan += [None, Response(status=503), Response(status=429, retry_after="7")]
+    forwarder = Forwarder(bench, RECEIVERS[kind][1](stand_in), PLAN)
+    bench.publish(opened("p1"), opened("p2"), risen("p1"))
+    bench.turn_until(bench.is_committed, forwarder)
+    assert stand_in.fires() == {"p1", "p2"}
+    assert bench.clock.monotonic() > 1008, "control: it waited as it was asked to"
+    bench.publish(resolved("p1"))
+    bench.turn_until(bench.is_committed, forwarder)
+    assert stand_in.fires() == {"p2"}
+    own = [line for line in stand_in.told() if line.startswith("p1")]
+    if kind == "alertmanager":  # there, what becomes more severe is another alert
+        own.remove("p1 warning resolved")
+    assert own == ["p1 warning firing", "p1 critical firing", "p1 critical resolved"]
+    assert bench.dead_letters() == []
+
+
+def test_a_crash_at_any_step_loses_nothing_and_repeats_under_the_same_key_alone() -> None:
+    events = [opened("p1"), risen("p1"), opened("p2"), resolved("p1"), opened("p3")]
+    n_repeated = 0
+    for step in range(40):
+        bench = Bench()
+        stand_in, receiver = webhook(bench)
+        bench.publish(*events)
+        first = Forwarder(bench, receiver, PLAN)
+        first.faults.crash_in = step
+        if not first.lives(20):
+            first.die()
+        second = Forwarder(bench, receiver, PLAN, name="b")
+        bench.turn_until(bench.is_committed, second)
+        keys = [key for key, _ in stand_in.taken]
+        assert list(dict.fromkeys(keys)) == [f"{e.incident_id}.{e.sequence}" for e in events]
+        n_repeated += len(keys) - len(set(keys))
+        assert stand_in.fires() == {"p2", "p3"}
+    assert n_repeated, "control: some crashes lie between delivery and commit"
+
+
+def test_what_fires_is_told_to_alertmanager_again_also_after_a_restart_and_nothing_else_is() -> (
+    None
+):
+    bench = Bench()
+    stand_in, receiver = alertmanager(bench)
+    first = Forwarder(bench, receiver, PLAN)
+    bench.publish(opened("p1"), opened("p2"), risen("p2"), resolved("p2"))
+    bench.turn_until(bench.is_committed, first)
+    for _ in range(10):
+        first.turn(60)
+        bench.clock.sleep(54.0)
+    assert stand_in.fires() == {"p1"}, "after ten minutes"
+    first.die()
+    bench.clock.sleep(1000.0)
+    assert stand_in.fires() == set(), "control: nobody tells it"
+    n_told = len(stand_in.told())
+    second = Forwarder(bench, receiver, PLAN, name="b")
+    second.turn(3)
+    assert stand_in.fires() == {"p1"}, "at once"
+    assert stand_in.told()[n_told:] == ["p1 warning firing"]
+    assert second.events.of(AlertForwarded) == [], "what was delivered is not delivered again"
+
+
+def test_partitions_that_move_take_what_fires_with_them() -> None:
+    bench = Bench(partitions=2)
+    stand_in, receiver = alertmanager(bench)
+    first = Forwarder(bench, receiver, PLAN)
+    bench.publish(opened("p0"), partition=0)
+    bench.publish(opened("p1"), partition=1)
+    bench.turn_until(bench.is_committed, first)
+    second = Forwarder(bench, receiver, PLAN, name="b")
+    for _ in range(20):
+        first.turn(1)
+        second.turn(1)
+    status = first.loop.status(), second.loop.status()
+    assert [seen["firing"] for seen in status] == [1, 1]
+    bench.publish(resolved("p0"), partition=0)
+    bench.publish(resolved("p1"), partition=1)
+    bench.turn_until(bench.is_committed, first, second)
+    assert stand_in.fires() == set()
+    assert len(stand_in.told()) == 4, "each told once that it opened and once that it is over"
+
+
+def test_what_a_receiver_refuses_is_a_dead_letter_and_redriven_is_for_that_receiver_alone() -> None:
+    bench = Bench()
+    stand_in, receiver = webhook(bench)
+    other, of_other = webhook(bench)
+    forwarder = Forwarder(bench, receiver, PLAN)
+    beside = Forwarder(bench, of_other, replace(PLAN, group="other"), name="c")
+    stand_in.plan += [Response(status=422, body=b"no such tenant")]
+    bench.publish(opened("p1"), b"no alert", risen("p1"))
+    bench.turn_until(
+        lambda: bench.is_committed() and bench.is_committed("other"), forwarder, beside
+    )
+    assert [key for key, _ in stand_in.taken] == ["p1-0.1"]
+    letters = [(entry, read_dead_letter(entry.headers)) for entry in bench.dead_letters()]
+    reasons = [letter.reason for _, letter in letters if letter]
+    assert sorted(reasons) == ["not_an_alert", "not_an_alert", "receiver_refused"]
+    entry, letter = next((e, one) for e, one in letters if one and one.reason == "receiver_refused")
+    assert letter.detail == "HTTP 422: no such tenant"
+    assert (letter.source_topic, letter.source_partition) == (ALERTS, 0)
+    redrive(bench, entry.value, letter.redriven_headers())
+    n_other = len(other.taken)
+    bench.turn_until(
+        lambda: bench.is_committed() and bench.is_committed("other"), forwarder, beside
+    )
+    assert len(other.taken) == n_other
+    assert [key for key, _ in stand_in.taken] == ["p1-0.1"], "a later event of it is known"
+
+
+def redrive(bench: Bench, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> None:
+    epoch = bench.kafka.register("redrive")
+    bench.kafka.begin("redrive", epoch)
+    record = OutputRecord(topic=ALERTS, key=b"k", value=value, headers=headers, partition=0)
+    bench.kafka.publish("redrive", epoch, record)
+    bench.kafka.end("redrive", epoch, commit=True)
+
+
+def test_an_outage_pauses_the_topic_keeps_the_loop_alive_and_ends_in_dead_letters() -> None:
+    bench = Bench()
+    stand_in, receiver = webhook(bench)
+    stand_in.is_down = True
+    plan = replace(PLAN, retry_s=60.0, poll_records=10, max_waiting=20)
+    forwarder = Forwarder(bench, receiver, plan)
+    bench.publish(*(opened(f"s{i}") for i in range(50)))
+    forwarder.turn(100)
+    assert forwarder.consumer.paused
+    assert forwarder.faults.steps.count("consumer.poll") == 100
+    assert forwarder.loop.liveness().is_ok
+    readiness = forwarder.loop.readiness()
+    assert readiness.status == "degraded"
+    assert "connection refused" in readiness.reason
+    assert forwarder.loop.status()["waiting"] == 20
+    assert stand_in.n_requests < 10, "ever more seldom"
+    assert bench.dead_letters() == [], "control: not before its time"
+    bench.turn_until(lambda: len(bench.dead_letters()) == 2, forwarder, limit=9_000)
+    given_up = forwarder.events.of(AlertUndeliverable)
+    assert {one.reason for one in given_up} == {"receiver_unavailable"}
+    stand_in.is_down = False
+    bench.turn_until(bench.is_committed, forwarder, limit=5_000)
+    assert [key for key, _ in stand_in.taken] == [f"s{i}-0.0" for i in range(2, 50)]
+    assert not forwarder.consumer.paused
+
+
+def test_a_group_begins_with_what_comes_next_and_severity_decides_what_is_told() -> None:
+    bench = Bench()
+    stand_in, receiver = webhook(bench)
+    plan = replace(PLAN, start="latest", min_severity="critical")
+    bench.publish(risen("before"))
+    first = Forwarder(bench, receiver, plan)
+    first.turn(1)
+    first.turn(1)
+    first.die()
+    bench.publish(opened("p1"), risen("p1"))
+    second = Forwarder(bench, receiver, plan, name="b")
+    bench.turn_until(bench.is_committed, second)
+    assert [key for key, _ in stand_in.taken] == ["p1-0.1"], "none lost between two starts"
+
+
+def test_dead_letters_and_offsets_are_committed_together() -> None:
+    bench = Bench()
+    stand_in, receiver = webhook(bench)
+    bench.publish(b"no alert")
+    first = Forwarder(bench, receiver, PLAN)
+    first.faults.crash_at = "producer.commit"
+    assert not first.lives(20)
+    first.die()
+    second = Forwarder(bench, receiver, PLAN, name="b")
+    bench.clock.sleep(60.0)
+    bench.turn_until(bench.is_committed, second)
+    assert len(bench.dead_letters()) == 1
+    assert bench.kafka.committed(GROUP) == {0: 1}
+    assert stand_in.taken == []
+    assert [entry.value for _, entry in bench.kafka.read_all(DEAD_LETTERS)] == [b"no alert"]
