@@ -9,11 +9,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from stream_vae.core.health import CONDITIONS
+from stream_vae.edges.telemetry.forward_recorder import ForwardMetrics
 from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.settings import markdown_table
 from stream_vae.wire.alerts import alert_schema
-from stream_vae.wire.rejections import REASONS
+from stream_vae.wire.rejections import FORWARD_REASONS, REASONS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -34,7 +35,7 @@ def test_every_field_of_an_alert_event_is_explained(field: str) -> None:
     assert field in names_in_backticks()
 
 
-@pytest.mark.parametrize("reason", sorted(set(REASONS) - {"late"}))
+@pytest.mark.parametrize("reason", sorted({*REASONS, *FORWARD_REASONS} - {"late"}))
 def test_every_reason_of_a_dead_letter_is_listed(reason: str) -> None:
     assert reason in names_in_backticks()
 
@@ -42,16 +43,17 @@ def test_every_reason_of_a_dead_letter_is_listed(reason: str) -> None:
 def test_every_metric_is_listed_and_every_listed_metric_is_there() -> None:
     registry = CollectorRegistry()
     Metrics(registry, "x")
+    ForwardMetrics(registry, "x", "slack")
     real = set()
     for family in registry.collect():
         prefix, _, name = family.name.partition("stream_vae_")
         if prefix:
             continue  # the process's own, known from every exporter
         real.add(f"{name}_total" if family.type == "counter" else name)
-    table = README.split("| Metric (`stream_vae_…`)")[1].split("\n\n")[0]
-    listed = set()
-    for row in table.splitlines()[2:]:
-        listed.update(re.findall(r"`([a-z_]+)`", row.split("|")[1]))
+    tables = README.split("| Metric (`stream_vae_…`)")[1:]
+    assert len(tables) == 2, "the daemon's and the forwarder's"
+    rows = [row for table in tables for row in table.split("\n\n")[0].splitlines()[2:]]
+    listed = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
     assert listed == real
 
 

@@ -6,8 +6,20 @@ import typer
 
 from stream_vae.commands.options import ConfigOption, SecretsOption
 
+_HELP = """Print the alert events of a topic, one line each.
+
+Only committed events are read and each (incident, sequence) is shown once. Records that are not
+alert events are counted, the first ten reported on stderr. TLS and passwords come from the
+configuration, as for `run`. Events go to stdout, all else to stderr, so they can be piped.
+
+Example: stream-vae alerts --bootstrap localhost:9092 --topic stream-vae.alerts --follow
+
+Example: stream-vae alerts --json | jq 'select(.severity == "critical").series.key'
+"""
+
 app = typer.Typer(
     name="alerts",
+    help=_HELP,
     invoke_without_command=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -42,16 +54,7 @@ def alerts(
     config: ConfigOption = None,
     secrets_dir: SecretsOption = None,
 ) -> None:
-    """Print the alert events of a topic, one line each.
-
-    Only committed events are read and each (incident, sequence) is shown once. Records that are not
-    alert events are counted, the first ten reported on stderr. TLS and passwords come from the
-    configuration, as for `run`. Events go to stdout, all else to stderr, so they can be piped.
-
-    Example: stream-vae alerts --bootstrap localhost:9092 --topic stream-vae.alerts --follow
-
-    Example: stream-vae alerts --json | jq 'select(.severity == "critical").series.key'
-    """
+    """Print them, unless a command follows."""
     if context.invoked_subcommand is not None:
         return
     from stream_vae.commands.jobs.alerts import print_alerts

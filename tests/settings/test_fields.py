@@ -75,6 +75,8 @@ def test_secrets_are_known_as_secrets() -> None:
         "kafka.ssl_key_password",
         "registry.password",
         "registry.token",
+        "forward.url",
+        "forward.secret",
     }
 
 

@@ -146,6 +146,8 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
         "registry.url": "http://registry:8081",
         "kafka.sasl_mechanism": "OAUTHBEARER",
         "input.preset": "fluent_bit",
+        "forward.to": "alertmanager",
+        "forward.url": "http://alertmanager:9093",
         "input.decimal": ",",
         "detect.range_margin": "0.05",
         "detect.incident.cooldown_s": "60",

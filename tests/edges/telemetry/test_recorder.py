@@ -8,9 +8,11 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 
 from stream_vae import events
+from stream_vae.edges.telemetry.event_log import EventLog
+from stream_vae.edges.telemetry.forward_recorder import ForwardRecorder
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.edges.telemetry.repeats import MAX_KINDS
 
@@ -26,7 +28,11 @@ QUIET = {
     events.ReadingsJudged,
     events.WindowsScored,
     events.TransactionCommitted,
+    events.AlertsPassedOver,
+    events.AlertsResent,
+    events.ForwarderObserved,
 }
+FORWARDED: tuple[type[events.Event], ...] = get_args(events.ForwardEvent)
 PERIOD_S = 60.0
 DETECTOR = "pumps"
 # The labels of one metric may take this many values at most, whatever the stream holds.
@@ -34,7 +40,7 @@ LABELS = {
     "kind",
     *("topic", "reason", "stage", "verdict", "device", "status", "severity", "result", "event"),
     *("partition", "version", "instance_id", "model_id", "model_version", "le", "detector"),
-    *("feature", "of", "loop", "condition", "bound"),
+    *("feature", "of", "loop", "condition", "bound", "receiver"),
 }
 
 Line = tuple[str, str, dict[str, Any]]
@@ -63,7 +69,7 @@ class Lines:
 
 
 class Bench:
-    """A recorder with a clock that stands still until moved."""
+    """A daemon's recorder with a clock that stands still until moved; beside it a forwarder's."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -76,10 +82,26 @@ class Bench:
             summary_period_s=PERIOD_S,
             clock=lambda: self.now,
         )
+        self.registry_of_forwarder = CollectorRegistry()
+        self.forwarder = ForwardRecorder(
+            self.registry_of_forwarder,
+            self.log,
+            detector=DETECTOR,
+            receiver="slack",
+            summary_period_s=PERIOD_S,
+            clock=lambda: self.now,
+        )
 
     def record(self, *happened: events.Event) -> None:
         for event in happened:
-            self.recorder.record(event)
+            of_forwarder = type(event) in FORWARDED
+            recorder: EventLog = self.forwarder if of_forwarder else self.recorder
+            recorder.record(event)
+
+    def families(self) -> list[Metric]:
+        """All of our metrics."""
+        found = [*self.registry.collect(), *self.registry_of_forwarder.collect()]
+        return [family for family in found if family.name.startswith("stream_vae_")]
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -93,9 +115,9 @@ class Bench:
         """All of our metrics, less when they were created."""
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in self.registry.collect()
+            for family in self.families()
             for sample in family.samples
-            if family.name.startswith("stream_vae_") and not sample.name.endswith("_created")
+            if not sample.name.endswith("_created")
         }
 
 
@@ -138,7 +160,14 @@ def rejected(count: int, reason: str = "not_json", offset: int = 0) -> events.Ev
 
 
 def test_every_event_has_a_face() -> None:
-    assert Bench().recorder.events_known == set(KINDS)
+    bench = Bench()
+    assert bench.recorder.events_known == set(KINDS) - set(FORWARDED)
+    known = bench.forwarder.events_known
+    assert known >= set(FORWARDED)
+    for kind in sorted(known, key=lambda kind: kind is events.DaemonStopped):
+        bench.forwarder.record(make_event(kind))
+    told = {name for _, name, _ in bench.log.lines}
+    assert len(told - {"summary"}) == len(known - QUIET), "a line for each"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -180,9 +209,8 @@ def test_a_thousand_quiet_events_write_no_line() -> None:
 def test_metric_names_follow_the_conventions() -> None:
     bench = Bench()
     bench.record(ASSIGNED, *[make_event(kind) for kind in KINDS])
-    families = [f for f in bench.registry.collect() if f.name.startswith("stream_vae_")]
-    assert len(families) > 20
-    for family in families:
+    assert len(bench.families()) > 20
+    for family in bench.families():
         assert family.documentation.endswith(".")
         names = {sample.name for sample in family.samples}
         assert family.type != "counter" or f"{family.name}_total" in names
