@@ -19,7 +19,7 @@ from stream_vae.core.alerts import (
 from stream_vae.core.records import REDRIVEN_READINGS_HEADER, Rejection
 from stream_vae.wire.alerts import EVENT_TYPE, SCHEMA_ID, alert_headers, alert_schema, encode_alert
 from stream_vae.wire.dead_letters import REDRIVEN_HEADER
-from stream_vae.wire.rejections import REASONS, rejection_headers
+from stream_vae.wire.rejections import FORWARD_REASONS, REASONS, rejection_headers
 from stream_vae.wire.snapshots import OFFSET_HEADER
 
 VERSION = "3.0.0"
@@ -140,8 +140,10 @@ def dead_letter_headers_schema() -> Json:
         ],
         "properties": {
             "dlq.reason": {
-                "enum": sorted(REASONS),
-                "description": "\n".join(f"{code}: {text}" for code, text in REASONS.items()),
+                "enum": sorted({**REASONS, **FORWARD_REASONS}),
+                "description": "\n".join(
+                    f"{code}: {text}" for code, text in {**REASONS, **FORWARD_REASONS}.items()
+                ),
             },
             "dlq.detail": {**_TEXT, "description": "What was found, and what is expected."},
             "dlq.source.topic": {**_TEXT, "description": "Topic that the record was read from."},

@@ -166,7 +166,9 @@ def test_an_answer_says_whether_and_when_to_try_again(
 def test_settings_that_cannot_be_used_are_refused_without_quoting_a_secret(
     wrong: dict[str, Any], said: str
 ) -> None:
-    values = {n: SecretStr(v) if n in {"url", "secret"} else v for n, v in wrong.items()}
+    values: dict[str, Any] = {
+        name: SecretStr(text) if name in {"url", "secret"} else text for name, text in wrong.items()
+    }
     with pytest.raises(ValueError, match=said) as refusal:
         ForwardConfig(**values)
     assert "secret-" not in str(refusal.value)
