@@ -3,13 +3,14 @@
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
 from stream_vae.core.health import CONDITIONS
-from stream_vae.edges.telemetry.forward_recorder import ForwardMetrics
+from stream_vae.edges.telemetry.forward_recorder import ForwardMetrics, ForwardRecorder
 from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.settings import markdown_table
@@ -58,15 +59,14 @@ def test_every_metric_is_listed_and_every_listed_metric_is_there() -> None:
 
 
 def test_every_message_that_warns_has_its_action() -> None:
-    recorder = Recorder(
-        CollectorRegistry(),
-        structlog.get_logger(),
-        detector="x",
-        summary_period_s=60.0,
-        clock=float,
+    given: dict[str, Any] = {"detector": "x", "summary_period_s": 60.0, "clock": float}
+    recorders = (
+        Recorder(CollectorRegistry(), structlog.get_logger(), **given),
+        ForwardRecorder(CollectorRegistry(), structlog.get_logger(), receiver="slack", **given),
     )
     warning = {
         re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+        for recorder in recorders
         for kind, face in recorder._faces.items()
         if re.search(r'_warn|"warning"|"error"', inspect.getsource(face))
     }
