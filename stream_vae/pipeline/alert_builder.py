@@ -387,6 +387,9 @@ class AlertBuilder:
     def _course(self, incident: Incident, features: Iterable[AlertFeature] = ()) -> str:
         """Return what an incident that is over was: how long, the last step included, how bad."""
         parts = [f"scored as anomalous for {describe_duration(self._duration_s(incident))}"]
+        if self._spec.has_sessions:
+            n = incident.n_anomalous
+            parts = [f"{n:,} session{'' if n == 1 else 's'} did not fit"]
         if incident.opened_by:
             parts.append(f"opened by {opener_in_words(incident.opened_by, features)}")
         parts += [f"peak score {incident.peak_score:.3g}"]

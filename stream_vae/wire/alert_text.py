@@ -91,10 +91,10 @@ def _measure(event: AlertEvent) -> str:
         moved = "; ".join(_level(level) for level in event.levels[:_MOST_LEVELS])
         return f"new level taken as normal: {moved}" if moved else "new level taken as normal"
     # Readings may be back while the window still remembers: its score would seem to contradict.
-    duration = describe_duration((_end(event) - event.starts_at).total_seconds())
-    parts = [f"after {duration}", f"peak score {event.score_peak:.3g}"]
-    if event.reason is not None:
-        parts[0] = f"{_ENDED[event.reason]} after {duration}"
+    ended = [] if event.reason is None else [_ENDED[event.reason]]
+    if event.window.length > 1 or event.ends_at != event.starts_at:  # one event lasts no time
+        ended.append(f"after {describe_duration((_end(event) - event.starts_at).total_seconds())}")
+    parts = [*filter(None, [" ".join(ended)]), f"peak score {event.score_peak:.3g}"]
     if event.deviation is not None:
         parts.append(f"{deviation_in_words(event.deviation.peak)} off")
     if event.opened_by is not None:

@@ -43,7 +43,7 @@ def test_a_bundle_that_finds_few_of_the_injected_faults_is_told_with_what_to_do(
     found: int | None, advice: tuple[Advice, ...], told: list[str]
 ) -> None:
     faults = None if found is None else trials(found)
-    lines = [str(line) for line in reliability(advice, faults, length_s=8240)]
+    lines = [str(line) for line in reliability(advice, faults, length="2 h of readings")]
     for line, begin in zip(lines, told, strict=True):
         assert line.startswith(begin)
         assert "train on more" in line

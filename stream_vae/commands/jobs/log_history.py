@@ -57,6 +57,8 @@ class LearntLogs:
     """Names of those that lines told."""
     by_series: Mapping[str, Mapping[int, int]]
     """Key -> number of a template -> lines of it; -1: lines without one."""
+    of_sessions: bool
+    """Whether it is counted by sessions."""
     carried: Carried | None
     """Which templates an earlier training had too; None if there was none."""
 
@@ -123,6 +125,11 @@ def read_logs(
         raise InputFileError(f"no line that counts{rejected}")
     events = of_events(learner.events, learner.examples)
     mined = sorted([*miner.templates(), *events], key=lambda one: (-one.count, one.pattern))
+    if not mined:
+        raise InputFileError(
+            f"{n_lines:,} lines, none of which tells the key of a session; expected one that "
+            "input.session_pattern or session_field finds"
+        )
     logs = chosen(mined, TemplateConfig(), all_masks)
     carried = None if before is None else carry_over(before, logs)
     logs = logs if carried is None else carried.logs
@@ -142,7 +149,13 @@ def read_logs(
             paths=files.paths,
         )
     return LearntHistory(
-        logs=LearntLogs(spec=logs, levels=learner.levels, by_series=by_series, carried=carried),
+        logs=LearntLogs(
+            spec=logs,
+            levels=learner.levels,
+            by_series=by_series,
+            carried=carried,
+            of_sessions=fmt.sessions is not None,
+        ),
         readings=replace(readings, notes=files.notes),
         step_seconds=step_seconds if fmt.sessions is not None else step_s,
         choice=choice,
@@ -162,6 +175,8 @@ def _count(decoded: Decoded, by_series: defaultdict[str, Counter[int]]) -> None:
     """Count the templates of lines by series."""
     numbers = [] if decoded.templates is None else decoded.templates.tolist()
     found = zip(decoded.readings.series, numbers, strict=True)
+    if decoded.sessions is not None:
+        found = (one for one, of in zip(found, decoded.sessions.keys, strict=True) if of)
     for (key, number), n in Counter(found).items():
         by_series[key][number] += n
 

@@ -44,9 +44,11 @@ def log_rows(logs: LearntLogs) -> list[tuple[str, str]]:
 def log_advice(report: TrainingReport, logs: LearntLogs) -> TrainingReport:
     """Return the report with advice on logs in place of that on columns.
 
-    No line of the training is `unseen`, so that this feature is 0 throughout.
+    No line of the training is `unseen`, so that this feature is 0 throughout. Of sessions that are
+    all alike a constant is the best model that there is.
     """
-    others = [one for one in report.advice if one.kind not in _OF_COLUMNS]
+    left_out = _OF_COLUMNS | {"no_better_than_constant"} if logs.of_sessions else _OF_COLUMNS
+    others = [one for one in report.advice if one.kind not in left_out]
     own = advise_on_templates(logs.by_series, logs.spec, covered(logs.spec))
     return replace(report, advice=(*own, *others))
 

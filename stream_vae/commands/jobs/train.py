@@ -223,6 +223,7 @@ def _tell(
             declared=history.choice.declared,
             label=history.choice.label,
             stride=1 if spec.has_events else settings.training.stride,
+            has_steps=not spec.has_events,
             more=() if history.logs is None else log_rows(history.logs),
         )
     )
@@ -235,8 +236,11 @@ def _tell(
         *warn_of_unjudged(calibration, spec, settings.detect),
     ):
         warn(console, text)
-    length_s = data.step_seconds * max(len(one.times) for one in series)
-    for line in reliability(trained.report.advice, faults, length_s=length_s):
+    longest = max(len(one.times) for one in series)
+    length = f"{describe_duration(data.step_seconds * longest)} of readings"
+    if spec.has_events:
+        length = f"{data.rows:,} {'sessions' if spec.has_sessions else 'records'}"
+    for line in reliability(trained.report.advice, faults, length=length):
         console.print(line, soft_wrap=True)
 
 

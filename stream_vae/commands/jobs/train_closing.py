@@ -7,7 +7,6 @@ from pathlib import Path
 from rich.text import Text
 
 from stream_vae.commands.jobs.terminal import styled
-from stream_vae.core.durations import describe_duration
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import DetectConfig
 from stream_vae.models.provenance import FaultTrials
@@ -29,21 +28,20 @@ def lacking(detect: DetectConfig, spec: ModelSpec) -> Iterator[str]:
 
 
 def reliability(
-    advice: Sequence[Advice], faults: FaultTrials | None, *, length_s: float
+    advice: Sequence[Advice], faults: FaultTrials | None, *, length: str
 ) -> Iterator[Text]:
     """Yield in red and yellow why a bundle is not to be relied on.
 
     Args:
         advice: Of the training.
         faults: That were injected; None if none were.
-        length_s: Of the longest series, seconds.
+        length: How much was learnt from.
     """
-    length = describe_duration(length_s)
     if grave := [one for one in advice if one.is_grave]:
         told = "; ".join(f"{one.kind.replace('_', ' ')}: {one.text}" for one in grave)
         yield styled(
             ("not to be relied on:", "bold red"),
-            f" this bundle is of {length} of readings ({told}). Alerts may be of anything: train "
+            f" this bundle is of {length} ({told}). Alerts may be of anything: train "
             "on more before anyone is paged by them",
         )
     if faults is None or not faults.mixed or not faults.methods:

@@ -26,6 +26,7 @@ def report_table(
     declared: Collection[str] = (),
     label: str = LABEL,
     stride: int = 1,
+    has_steps: bool = True,
     more: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """Return the closing report of a training.
@@ -39,13 +40,14 @@ def report_table(
         declared: Features whose kind the operator gave: no other one is proposed.
         label: Column of the labels.
         stride: Steps between the starts of two training windows.
+        has_steps: Rows are of steps in time, rather than events.
         more: Further rows about the input.
     """
     table = Table(title="Training report", show_header=False, title_justify="left")
     for what, text in (
         *(("input", printable(note, 400)) for note in notes),
         *more,
-        *_data_rows(data),
+        *_data_rows(data, has_steps=has_steps),
         *_feature_rows(data, features, ignored_columns, declared),
         *_label_rows(report.labels, label),
         *_advice_rows(report.advice),
@@ -74,7 +76,7 @@ def report_table(
     return table
 
 
-def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
+def _data_rows(data: DataReport, *, has_steps: bool) -> Iterator[tuple[str, str]]:
     """Yield what was read, and what was mended in it."""
     yield "rows", f"{data.rows:,} in {data.series:,} series"
     if data.snapped_rows:
@@ -87,7 +89,8 @@ def _data_rows(data: DataReport) -> Iterator[tuple[str, str]]:
     if data.step_is_inferred:
         near = f"; {data.step_agreement:.1%} of the times between rows are near it"
         step += f" (inferred{near if data.step_agreement < 1 else ''})"
-    yield "step", f"{step}, {data.missing_steps:,} steps missing"
+    if has_steps:
+        yield "step", f"{step}, {data.missing_steps:,} steps missing"
     cells = data.rows * len(data.features)
     handled = {
         "unsorted rows, sorted": data.unsorted_rows,

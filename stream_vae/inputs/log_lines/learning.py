@@ -15,6 +15,8 @@ from stream_vae.inputs.raw_readings import RawReadings
 class LineLearner:
     """A parser whose readings have no values: it keeps what it reads.
 
+    Where lines make sessions, those of none are not learnt of.
+
     Args:
         reader: Of the input format.
     """
@@ -39,10 +41,15 @@ class LineLearner:
         """See `JsonParser.parse`."""
         lines = self._reader.read(batch, errors)
         self._levels += np.bincount(lines.levels, minlength=len(LEVELS))
-        if lines.templates is None:
-            self._texts += lines.texts
+        texts, templates = lines.texts, lines.templates
+        if lines.sessions is not None and None in lines.sessions.keys:
+            kept = np.flatnonzero([key is not None for key in lines.sessions.keys]).tolist()
+            texts = [texts[n] for n in kept]
+            templates = None if templates is None else [templates[n] for n in kept]
+        if templates is None:
+            self._texts += texts
         else:
-            for event, text in zip(lines.templates, lines.texts, strict=True):
+            for event, text in zip(templates, texts, strict=True):
                 if not event:
                     self._texts.append(text)
                     continue
