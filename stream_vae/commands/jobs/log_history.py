@@ -153,8 +153,8 @@ def read_logs(
             spec=logs,
             levels=learner.levels,
             by_series=by_series,
-            carried=carried,
             of_sessions=fmt.sessions is not None,
+            carried=carried,
         ),
         readings=replace(readings, notes=files.notes),
         step_seconds=step_seconds if fmt.sessions is not None else step_s,
@@ -174,9 +174,9 @@ def _counted(
 def _count(decoded: Decoded, by_series: defaultdict[str, Counter[int]]) -> None:
     """Count the templates of lines by series."""
     numbers = [] if decoded.templates is None else decoded.templates.tolist()
-    found = zip(decoded.readings.series, numbers, strict=True)
+    found = list(zip(decoded.readings.series, numbers, strict=True))
     if decoded.sessions is not None:
-        found = (one for one, of in zip(found, decoded.sessions.keys, strict=True) if of)
+        found = [one for one, of in zip(found, decoded.sessions.keys, strict=True) if of]
     for (key, number), n in Counter(found).items():
         by_series[key][number] += n
 

@@ -90,7 +90,8 @@ def score_files(
                     alerts_file.write(event)
             bar.update(task, completed=int(counts.sum()))
     tally = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
-    console.print(f"{counts.sum():,} readings: {tally}; {n_alerts} alert events; see {output}")
+    what = "sessions" if model.spec.has_sessions else "readings"
+    console.print(f"{counts.sum():,} {what}: {tally}; {n_alerts} alert events; see {output}")
     realised = realised_rates(
         judged=int(counts[Verdict.NORMAL] + counts[Verdict.ANOMALOUS]),
         anomalous=int(counts[Verdict.ANOMALOUS]),
