@@ -107,6 +107,7 @@ class Instance:
                 topic=topic,
                 group=group,
             ),
+            assembly=settings.input.assembly,
             partition_parts=parts.partition_parts,
         )
         standing = _standing(kafka, parts)
@@ -132,7 +133,7 @@ class Instance:
         )
         decoder = parts.decoder
         if decoder is None:
-            decoder = build_decoder(parts.spec.features, settings.input)
+            decoder = build_decoder(parts.spec.features, settings.input, logs=parts.spec.logs)
         self.loop: PollLoop = build_loop(
             settings,
             edges,

@@ -9,7 +9,7 @@ from stream_vae.core.records import Headers
 from stream_vae.detect.config import DetectConfig, IncidentConfig, SilenceConfig, ThresholdConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.settings import Settings
-from stream_vae.settings.model import StateConfig, WorkerConfig
+from stream_vae.settings.model import InputConfig, StateConfig, WorkerConfig
 from tests.memory_kafka.broker import MemoryKafka
 from tests.memory_kafka.clock import START_S, ManualClock
 from tests.memory_kafka.group import Group
@@ -32,6 +32,7 @@ GROUP = "stream-vae"
 def make_settings(**sections: Mapping[str, Any]) -> Settings:
     """Return settings for small tests; `kafka={"start": "latest"}` overrides."""
     usual: dict[str, dict[str, Any]] = {
+        "input": {},
         "kafka": {"start": "earliest", "poll_records": 16, "commit_interval_s": 0.5},
         "state": {"snapshot_interval_s": 2.0},
         "worker": {"max_in_flight": 64, "max_batch": 32},
@@ -43,6 +44,7 @@ def make_settings(**sections: Mapping[str, Any]) -> Settings:
     }
     chosen = {name: usual[name] | dict(sections.get(name, {})) for name in usual}
     return Settings(
+        input=InputConfig(**chosen["input"]),
         kafka=KafkaConfig(**chosen["kafka"]),
         state=StateConfig(**chosen["state"]),
         worker=WorkerConfig(**chosen["worker"]),

@@ -38,6 +38,7 @@ from stream_vae.commands.jobs.train_features import (
 from stream_vae.commands.jobs.train_progress import train_with_progress
 from stream_vae.commands.jobs.train_report import report_table
 from stream_vae.commands.options import FileOptions
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.log_templates import LogSpec
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
