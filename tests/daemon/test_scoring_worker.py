@@ -6,7 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Scores
+from stream_vae.daemon import scoring_worker
 from stream_vae.daemon.scoring_worker import ScoringWorker
+from tests.limits import Limit
 from tests.recorded_events import RecordedEvents
 
 
@@ -95,9 +97,14 @@ def test_a_scorers_failure_is_raised_at_the_callers_side(worker: ScoringWorker[i
         worker.collect()
 
 
-@pytest.mark.slow
-def test_an_idle_worker_shows_signs_of_life(worker: ScoringWorker[int]) -> None:
+def test_an_idle_worker_shows_signs_of_life(
+    worker: ScoringWorker[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring_worker, "_IDLE_S", 0.01)
     worker.start()
-    time.sleep(1.2)
-    assert worker.heartbeat.age(time.monotonic()) < 1.0
+    for _ in range(2):
+        began, limit = time.monotonic(), Limit(5.0)
+        while worker.heartbeat.age(now := time.monotonic()) >= now - began:
+            assert not limit.is_over
+            time.sleep(0.005)
     worker.stop(5)

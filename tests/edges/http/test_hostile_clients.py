@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from stream_vae.edges.http.bounded_protocol import MAX_CONNECTIONS
+from tests.limits import slowness
 
 pytestmark = pytest.mark.slow  # each test starts a process of its own
 
@@ -191,12 +192,13 @@ def test_a_response_that_nobody_reads_is_cut_off(clients: contextlib.ExitStack) 
 
 def test_a_client_that_asks_again_in_time_keeps_its_connection() -> None:
     """Control for all of the above: Prometheus asks on one connection again and again."""
-    with serving() as server:
+    deadline_s = REQUEST_DEADLINE_S * slowness()
+    with serving(deadline_s=deadline_s) as server:
         client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         client.connect()
         own = client.sock.getsockname()
         for _ in range(4):
-            time.sleep(REQUEST_DEADLINE_S / 2)  # twice the deadline in all
+            time.sleep(deadline_s / 2)  # twice the deadline in all
             client.request("GET", "/livez")
             assert client.getresponse().read() == b'{"status":"ok","reason":"fine"}'
             assert client.sock.getsockname() == own

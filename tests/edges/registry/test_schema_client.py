@@ -13,6 +13,7 @@ from stream_vae.edges.registry.schema_client import SchemaClient
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.registry.schemas import RegisteredSchema, SchemaId, UnknownSchema
 from tests.edges.registry.stand_in import Registry, registry
+from tests.limits import Limit, slowness
 
 GUID = "89791762-2336-4186-9674-299b90a802e2"
 
@@ -34,9 +35,9 @@ def client(stand_in: Registry, **settings: object) -> SchemaClient:
 
 
 def until(is_reached: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10.0
+    limit = Limit(10.0)
     while not is_reached():
-        assert time.monotonic() < deadline
+        assert not limit.is_over
         time.sleep(0.005)
 
 
@@ -130,7 +131,7 @@ def test_many_unknown_ids_hold_nobody_up_for_long(stand_in: Registry) -> None:
     one = client(stand_in)
     begin = time.monotonic()
     one.find(range(1000, 1500))
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < slowness(), "it would be 25 s"
 
 
 @pytest.mark.parametrize(
