@@ -1,6 +1,7 @@
 """What a model of logs knows of lines: the templates that it counts, and how lines are compared."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 VALUE = "<v>"
 """Stands in a pattern for a value that a mask took."""
@@ -74,3 +75,6 @@ class LogSpec:
     """With which they were found."""
     lines: int
     """In training, those of templates that are not kept among them."""
+    examples: Literal["raw", "masked"] = "raw"
+    """`masked`: of lines that are shown, those that training never saw among them, no value is left
+    that a mask takes."""

@@ -1,7 +1,7 @@
 """Readings in columns: the output of decoding and the input of windowing."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +63,23 @@ class ReadingBatch:
     """(N, F) in input units; NaN = not observed. Never infinite."""
     sessions: SessionColumns | None = None
     """Of readings that are sessions."""
+    unseen: NDArray[Any] | None = None
+    """(N,) text of a line of a log that is of no template that training saw, else None; None: no
+    reading is such a line."""
 
     def __len__(self) -> int:
         return len(self.series)
+
+    @property
+    def unseen_at(self) -> NDArray[np.int64]:
+        """Positions of the readings that are lines of no template that training saw."""
+        texts = () if self.unseen is None else self.unseen.tolist()
+        return np.flatnonzero([text is not None for text in texts])
+
+    @property
+    def no_line(self) -> NDArray[Any]:
+        """(N,) None: `unseen` where no reading is such a line."""
+        return np.full(len(self), None, object)
 
     def take(self, which: NDArray[np.int64]) -> "ReadingBatch":
         """Return some of the readings, by position."""
@@ -78,6 +92,7 @@ class ReadingBatch:
             arrivals=self.arrivals[which],
             values=self.values[which],
             sessions=None if self.sessions is None else self.sessions.take(which),
+            unseen=None if self.unseen is None else self.unseen[which],
         )
 
     def followed_by(self, more: "ReadingBatch") -> "ReadingBatch":
@@ -90,4 +105,13 @@ class ReadingBatch:
             times=np.concatenate((self.times, more.times)),
             arrivals=np.concatenate((self.arrivals, more.arrivals)),
             values=np.concatenate((self.values, more.values)),
+            unseen=_joined(self, more),
         )
+
+
+def _joined(first: ReadingBatch, second: ReadingBatch) -> NDArray[Any] | None:
+    """Return the unseen lines of both."""
+    if first.unseen is None and second.unseen is None:
+        return None
+    parts = (first, second)
+    return np.concatenate([one.no_line if one.unseen is None else one.unseen for one in parts])

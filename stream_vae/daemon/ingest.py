@@ -59,9 +59,10 @@ class Ingest:
         started = time.perf_counter()
         decoded = self._decoder.decode(records, self._clock.time_ns(), read_since_ns)
         decoded_at = time.perf_counter()
-        if decoded.lines is not None and self._pipeline.unseen_lines is not None:
-            # Of what is read again, too: the state of the partition is that before it.
-            self._pipeline.unseen_lines.add(records, decoded.lines.unseen)
+        # Of what is read again, too: the state of the partition is that before it.
+        if self._pipeline.unseen_lines is not None:
+            self._pipeline.unseen_lines.add(decoded.readings)
+        self._pipeline.note_unseen(decoded.readings, decoded.index)
         readings, index = decoded.readings, decoded.index
         if self._pipeline.sessions is not None and decoded.sessions is not None:
             # The state of the partition is that before what is read again, too; a session that is

@@ -76,6 +76,7 @@ class WorkQueue:
             window_batch=work.steps.window_batch,
             scores=scores,
             detector=work.detector,
+            marks=work.steps.marks,
         )
         outcome = self._pipeline.decide(scored, utc_now(self._clock), replayed=work.ticket is None)
         if work.ticket is not None:

@@ -47,8 +47,6 @@ class LineCounts:
     examples: Mapping[OddLine, tuple[int, str]]
     """What is odd -> position in the batch of the first record with such a line, and its text;
     bounded, printable."""
-    unseen: Sequence[tuple[int, str]] = ()
-    """Lines without a template: position of the record in the batch, ascending, and text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from stream_vae.inputs.record_layout import RecordLayout
 from stream_vae.inputs.registry.registry_decoder import RegistryDecoder
 from stream_vae.inputs.registry.schemas import SchemaSource
 from stream_vae.inputs.vectors import vector_layout
+from stream_vae.logs.masks import example_mask
 from stream_vae.logs.templates import Templates
 
 _GROWTH = 32
@@ -64,7 +65,8 @@ def _lines(
             "one that was trained on logs"
         )
     reader, match = build_line_reader(name, fmt), Templates(logs).match
-    return JsonDecoder(LineParser(reader, features, logs.templates, match), as_read(name, fmt))
+    parser = LineParser(reader, features, logs.templates, match, example_mask(logs))
+    return JsonDecoder(parser, as_read(name, fmt))
 
 
 DECODERS: Mapping[InputFormat, Callable[..., Decoder]] = {

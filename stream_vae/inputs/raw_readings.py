@@ -6,6 +6,7 @@ formats, and a reading with an error is rejected.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,8 @@ class RawReadings:
     """R, as in `Decoded`."""
     lines: LineCounts | None = None
     """As in `Decoded`."""
+    unseen: NDArray[Any] | None = None
+    """(R,) as in `ReadingBatch`."""
 
 
 def replaced_values(
@@ -164,13 +167,14 @@ class ReadingBuilder:
         series = self._series_of(batch, raw, faults)
         arrivals = _arrivals(batch, index, now_ns, read_since_ns)
         parsed = self._parse_times(batch, raw, arrivals, faults)
-        times = parsed.times
+        times, unseen = parsed.times, raw.unseen
         if faults.positions:
             kept = np.ones(len(index), dtype=bool)
             kept[list(faults.positions)] = False
             series = [name for name, keep in zip(series, kept.tolist(), strict=True) if keep]
             index, times, values = index[kept], times[kept], values[kept]
             arrivals = arrivals[kept]
+            unseen = None if unseen is None else unseen[kept]
             templates = None if templates is None else templates[kept]
             sessions = None if sessions is None else sessions.take(kept)
         return Decoded(
@@ -182,6 +186,7 @@ class ReadingBuilder:
                 times=times,
                 arrivals=arrivals,
                 values=values,
+                unseen=unseen,
             ),
             index=index,
             rejections=errors.rejections(),
@@ -371,6 +376,7 @@ def _left_out(raw: RawReadings, positions: Sequence[int], errors: DecodeErrors) 
         series=None if raw.series is None else [raw.series[i] for i in kept],
         times=None if raw.times is None else [raw.times[i] for i in kept],
         values=raw.values[mask],
+        unseen=None if raw.unseen is None else raw.unseen[mask],
         templates=None if raw.templates is None else raw.templates[mask],
         sessions=None if raw.sessions is None else raw.sessions.take(mask),
         cell_errors=[

@@ -15,14 +15,14 @@ without a unit.
 'acquire lock=<v>, tag=<v>, user=<v> for <v>'
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from logfold import MaskRule
 from logfold.errors import LogfoldError
 from logfold.ext.masks import Masker as Engine
 
 from stream_vae.core.excerpts import printable
-from stream_vae.core.log_templates import VALUE, Mask
+from stream_vae.core.log_templates import VALUE, LogSpec, Mask, shown
 from stream_vae.errors import ConfigError
 
 _HEX = "[0-9A-Fa-f]"
@@ -103,6 +103,14 @@ class Masker:
             return self._engine.mask(text)
         except UnicodeError:
             return self._engine.mask(without_surrogates(text))
+
+
+def example_mask(logs: LogSpec) -> Callable[[str], str]:
+    """Return what is done to a line before it is shown as an example."""
+    if logs.examples == "raw":
+        return str
+    masker = Masker(logs.masks)
+    return lambda text: shown(masker.mask(text))
 
 
 def with_masks(named: Mapping[str, str]) -> tuple[Mask, ...]:

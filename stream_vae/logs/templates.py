@@ -16,7 +16,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
-from stream_vae.core.log_templates import FREE, RARE, VALUE, LogSpec, LogTemplate, Mask
+from stream_vae.core.log_templates import FREE, RARE, VALUE, LogSpec, LogTemplate, Mask, shown
 from stream_vae.logs.masks import DEFAULT_MASKS, Masker
 from stream_vae.logs.miner import (
     LogfoldMatcher,
@@ -126,7 +126,7 @@ def chosen(
         identity = _identity(one.pattern)
         is_own = number < config.own and one.count >= config.min_lines
         shared = zlib.crc32(one.pattern.encode()) % config.shared
-        example = masker.mask(one.example) if config.examples == "masked" else one.example
+        example = one.example if config.examples == "raw" else shown(masker.mask(one.example))
         templates.append(
             LogTemplate(
                 id=identity,
@@ -137,7 +137,10 @@ def chosen(
             )
         )
     return LogSpec(
-        templates=tuple(templates), masks=tuple(masks), lines=sum(one.count for one in mined)
+        templates=tuple(templates),
+        masks=tuple(masks),
+        lines=sum(one.count for one in mined),
+        examples=config.examples,
     )
 
 

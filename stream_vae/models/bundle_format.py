@@ -332,6 +332,8 @@ def _to_fields(document: _Document) -> dict[str, Any]:
     for name in ("cycle_steps", "logs"):
         if not fields[name]:
             del fields[name]
+    if document.logs is not None and document.logs.examples == "raw":
+        del fields["logs"]["examples"]
     for options, config in (
         (fields["architecture"], ArchitectureConfig()),
         (fields["training"]["config"], TrainingConfig()),

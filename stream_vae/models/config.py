@@ -233,6 +233,9 @@ class TrainingConfig:
     after training, to tell which sizes are found; the report says nine of ten. 0: none; nor
     where all rows are fitted (`calibration`)."""
 
+    log_examples: Literal["raw", "masked"] = "raw"
+    """Logs: lines that are shown as examples, in the bundle, in alerts and in events: as they are
+    (`raw`), or `masked`, without the values that a mask takes. The bundle keeps it."""
     masks: dict[str, str] = field(default_factory=dict)
     """Logs: name -> regular expression of a value (`order: '\\bORD-[A-Z]+\\b'`) that is replaced
     before lines are compared, ahead of the masks for numbers, addresses, paths and the like. They

@@ -37,7 +37,8 @@ from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
 from stream_vae.detect.incidents import Change
 from stream_vae.pipeline.alert_features import build_features, build_levels
 from stream_vae.pipeline.explanation import Explanation
-from stream_vae.pipeline.scored_batch import JudgedBatch
+from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
+from stream_vae.pipeline.unseen_examples import UnseenExamples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,15 +108,23 @@ class AlertBuilder:
         origin: Copied into every event.
         threshold_method: Description of the threshold.
         max_features: Features listed, largest contribution first.
+        unseen: Lines of logs that training never saw; None of readings.
     """
 
     def __init__(
-        self, spec: ModelSpec, origin: Origin, *, threshold_method: str, max_features: int
+        self,
+        spec: ModelSpec,
+        origin: Origin,
+        *,
+        threshold_method: str,
+        max_features: int,
+        unseen: UnseenExamples | None = None,
     ) -> None:
         self._spec = spec
         self._origin = origin
         self._threshold_method = threshold_method
         self._max_features = max_features
+        self._unseen = unseen
 
     def anomaly_id(self, series: str, partition: int, first: JudgedReading) -> str:
         """Return the id of an incident that opens.
@@ -166,6 +175,7 @@ class AlertBuilder:
         session = None if readings.sessions is None else _session(readings.sessions, readings, at)
         contribution = scores.contribution[b]
         features = build_features(self._spec, explanation, contribution, self._max_features)
+        features = self._with_unseen(features, scored, at, explanation)
         is_over = change is Change.RESOLVED or change is Change.ABSORBED
         return AlertEvent(
             incident_id=self._id_of(incident, key),
@@ -198,6 +208,34 @@ class AlertBuilder:
             opened_by=incident.opened_by or None,
             links=self._origin.links,
             session=None if is_over else session,
+        )
+
+    def _with_unseen(
+        self,
+        features: tuple[AlertFeature, ...],
+        scored: ScoredBatch,
+        at: int,
+        explanation: Explanation,
+    ) -> tuple[AlertFeature, ...]:
+        """Add a line of the worst step to lines that training never saw."""
+        unseen, marks = self._unseen, scored.marks
+        if unseen is None or marks is None:
+            return features
+        names = [feature.name for feature in self._spec.features]
+        readings = scored.readings
+
+        def line(name: str) -> str | None:
+            worst = explanation.worst_steps[names.index(name)]
+            return unseen.find(
+                int(readings.partitions[at]),
+                readings.series[at],
+                int(explanation.times[worst]),
+                int(marks[at]),
+            )
+
+        return tuple(
+            replace(one, example=line(one.name)) if one.direction == "unseen" else one
+            for one in features
         )
 
     def build_drift(

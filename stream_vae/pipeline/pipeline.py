@@ -36,10 +36,11 @@ from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.series_lifecycle import Changes, SeriesLifecycle
-from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore
+from stream_vae.pipeline.series_store import Capture, SavedSeries, SeriesStore, window_config
 from stream_vae.pipeline.stream_fit import StreamFit
 from stream_vae.pipeline.unjudged import UnjudgedWatch
 from stream_vae.pipeline.unread import UnreadWatch
+from stream_vae.pipeline.unseen_examples import UnseenExamples
 from stream_vae.pipeline.unseen_lines import UnseenLines
 
 _MARGINS_TOLD = 64
@@ -111,12 +112,20 @@ class Pipeline:
         """Of a model of logs: what lines of no template look like."""
         self.sessions = None
         """Of a model of sessions: what makes them of lines."""
+        self._unseen_examples = None
         if spec.has_sessions:
             names = [feature.name for feature in spec.features]
             closing = assembly.sessions or SessionConfig()
             self.sessions = SessionAssembler(closing, names, self.store.steps.clocks)
-        of_logs = [part for part in (self.unseen_lines, self.sessions) if part is not None]
-        self._partition_parts = (self.store.steps.clocks, *of_logs, *partition_parts)
+        elif spec.logs is not None:
+            grid = window_config(spec, config, lateness=assembly.lateness_steps)
+            self._unseen_examples = UnseenExamples(spec.logs, grid)
+        of_logs = (self.unseen_lines, self.sessions, self._unseen_examples)
+        self._partition_parts: tuple[PartitionPart, ...] = (
+            self.store.steps.clocks,
+            *(part for part in of_logs if part is not None),
+            *partition_parts,
+        )
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
         self.unread = UnreadWatch(spec)
@@ -130,6 +139,7 @@ class Pipeline:
             origin,
             threshold_method=detector.method,
             max_features=config.incident.max_features,
+            unseen=self._unseen_examples,
         )
         self._incidents = AnomalyIncidents(
             self.store, detector, writer, self.replayed, config.incident.min_deviation
@@ -159,6 +169,7 @@ class Pipeline:
 
     def observe(self, readings: ReadingBatch, now: datetime) -> Outcome:
         """Process N readings."""
+        self.note_unseen(readings, np.arange(len(readings)))
         assembled = self.assemble(readings)
         outcome = self.decide(self.score(assembled), now)
         return replace(outcome, n_leaps=len(assembled.leaps), missing=assembled.missing)
@@ -167,11 +178,25 @@ class Pipeline:
         """Judge the steps that wait for more: nothing will come."""
         steps = self.store.steps.release_all(topic)
         self.store.index.pin(steps.rows)
-        return self.decide(self.score(self._cut(steps)), now)
+        cut = self._cut(steps)
+        if self._unseen_examples is not None:
+            marks = self._unseen_examples.marks(cut.readings.partitions)
+            cut = replace(cut, marks=marks)
+        return self.decide(self.score(cut), now)
 
     def shortfall(self, readings: ReadingBatch) -> int:
         """Return how many series must be evicted before these readings can be assembled."""
         return self.store.index.shortfall(_names(readings))
+
+    def note_unseen(self, readings: ReadingBatch, index: NDArray[np.int64]) -> None:
+        """Keep an example of the lines that training never saw, before they are assembled.
+
+        Args:
+            readings: All of a poll, those that saved series contain among them.
+            index: (N,) position of each reading's record.
+        """
+        if self._unseen_examples is not None:
+            self._unseen_examples.add(readings, index)
 
     def assemble(
         self,
@@ -221,7 +246,16 @@ class Pipeline:
             index, decided_at = index[told], decided_at[told]
             store.index.changed[steps.rows] = True
         store.index.warmed_up[batch.rows[~(batch.late | batch.warming_up)]] = True
-        return Assembled(readings=readings, index=index, decided_at=decided_at, window_batch=batch)
+        marks = None
+        if self._unseen_examples is not None:
+            marks = self._unseen_examples.marks(readings.partitions, index)
+        return Assembled(
+            readings=readings,
+            index=index,
+            decided_at=decided_at,
+            window_batch=batch,
+            marks=marks,
+        )
 
     def score(self, assembled: Assembled) -> ScoredBatch:
         """Score assembled readings synchronously."""
@@ -232,6 +266,7 @@ class Pipeline:
             window_batch=batch,
             scores=self.detector.scorer.score(batch.windows, batch.end_times),
             detector=self.detector.version,
+            marks=assembled.marks,
         )
 
     def capture(self, rows: NDArray[np.int32]) -> Capture:
@@ -288,6 +323,8 @@ class Pipeline:
         verdicts = _verdicts(window_batch, scores, judged)
         self.store.blind.observe(window_batch.rows, verdicts.verdict)
         changes = self._changes(batch, now, replayed=replayed)
+        if self._unseen_examples is not None and scored.marks is not None:
+            self._unseen_examples.drop(scored.readings.partitions, scored.marks)
         events: tuple[Event, ...] = ()
         if not replayed:
             unjudged = self.unjudged.observe(

@@ -26,6 +26,8 @@ class Assembled:
     window_batch: WindowBatch
     leaps: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Positions of the given readings that were not used: their times leapt ahead."""
+    marks: NDArray[np.int64] | None = None
+    """(N,) of logs: see `UnseenExamples`."""
     missing: tuple[MissingByRule, ...] = ()
     """Values that the rules of features made missing; positions are of records."""
 

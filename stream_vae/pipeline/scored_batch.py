@@ -24,6 +24,8 @@ class ScoredBatch:
     """Of its windows."""
     detector: str
     """Version of the detector that scored them."""
+    marks: NDArray[np.int64] | None = None
+    """(N,) of logs: see `UnseenExamples`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.log_templates import LogSpec
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.clock import SystemClock
@@ -20,7 +20,7 @@ from stream_vae.logs.templates import mine
 from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.pipeline import Pipeline
-from tests.conftest import MeanSquareScorer, make_spec
+from tests.conftest import NOW, MeanSquareScorer, make_spec
 from tests.recorded_events import RecordedEvents
 
 BEGIN_NS = 1_772_323_200 * 10**9
@@ -49,19 +49,40 @@ class Stream:
             clock=SystemClock(),
         )
 
-    def take(self, lines: Sequence[bytes], first: int = 0, *, replayed: bool = False) -> None:
+    def take(
+        self,
+        lines: Sequence[bytes],
+        first: int = 0,
+        *,
+        replayed: bool = False,
+        seconds: Sequence[int] | None = None,
+    ) -> list[AlertEvent]:
         n = len(lines)
+        at_s = np.arange(first, first + n) if seconds is None else np.array(seconds)
         batch = RecordBatch(
             topic="app",
             partitions=np.zeros(n, np.int32),
             offsets=np.arange(first, first + n),
-            timestamps=BEGIN_NS + np.arange(first, first + n) * 10**9,
+            timestamps=BEGIN_NS + at_s * 10**9,
             timed_by_broker=False,
             keys=[b"web-1"] * n,
             values=list(lines),
             headers=lambda _: [],
         )
-        self._ingest.take(batch, None if replayed else first)
+        polled = self._ingest.take(batch, None if replayed else first)
+        scored = self.pipeline.score(polled.steps)
+        return list(self.pipeline.decide(scored, NOW, replayed=replayed).alerts)
+
+    def restarted(self) -> "Stream":
+        """Return another instance with the state of this one."""
+        index, other = self.pipeline.store.index, Stream()
+        names = [(0, "web-1")]
+        saved = self.pipeline.complete(self.pipeline.capture(index.rows(names)[0]))
+        other.pipeline.load_partition(0, self.pipeline.save_partition(0))
+        other.pipeline.store.load(names, saved.states)
+        for name, incidents in saved.incidents.items():
+            other.pipeline.store.load_incidents(name, incidents, 0)
+        return other
 
     def told(self) -> dict[str, tuple[int, int, str]]:
         return {
@@ -140,3 +161,22 @@ def test_unseen_lines_become_the_same_candidates_after_a_restore(cut: int) -> No
     second.pipeline.forget_partitions({0})
     assert second.pipeline.unseen_lines is not None
     assert second.pipeline.unseen_lines.most_frequent() == []
+
+
+@pytest.mark.parametrize("poll", [600, 17])
+def test_an_alert_of_unseen_lines_shows_the_first_of_its_worst_step(poll: int) -> None:
+    """However they are polled, and after a restart in the middle of that step."""
+    lines = [(minute * 60, b"request 1 served") for minute in range(60)]
+    lines += [(1800 + 6 * n, b"disk %d is full" % n) for n in range(40)]
+    lines.sort()
+    stream, alerts = Stream(), list[AlertEvent]()
+    for begin in range(0, len(lines), poll):
+        seconds, texts = zip(*lines[begin : begin + poll], strict=True)
+        alerts += stream.take(texts, begin, seconds=seconds)
+        stream = stream.restarted()
+    [opened] = [event for event in alerts if event.sequence == 0]
+    [told] = [one for one in opened.features if one.name == "unseen"]
+    assert told.worst is not None
+    step_s = round(told.worst.at.timestamp() - BEGIN_NS / 1e9)
+    first = next(n for n in range(40) if step_s - 30 <= 1800 + 6 * n < step_s + 30)
+    assert told.example == f"disk {first} is full"

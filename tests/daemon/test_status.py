@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from stream_vae.core.health import CONDITIONS
-from stream_vae.core.records import RecordBatch
+from stream_vae.core.readings import ReadingBatch
 from stream_vae.events import InstanceObserved, NothingRead, SeriesCounted, UnseenTemplates
 from stream_vae.logs.templates import mine
 from stream_vae.pipeline.unseen_lines import UnseenLines
@@ -18,16 +18,6 @@ from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.producer import MemoryProducer
 from tests.memory_kafka.scene import CHANGELOG, Scene, reading
 
-EMPTY_POLL = RecordBatch(
-    topic="app",
-    partitions=np.zeros(1, np.int32),
-    offsets=np.zeros(1, np.int64),
-    timestamps=np.zeros(1, np.int64),
-    timed_by_broker=False,
-    keys=[None],
-    values=[None],
-    headers=lambda _: [],
-)
 Deed = Callable[[Scene, Instance], None]
 
 
@@ -407,7 +397,9 @@ def test_records_of_which_nothing_is_read_are_told_of_once_until_one_is() -> Non
     assert len(told) == 2
 
 
-def test_unseen_templates_are_told_once_a_minute_if_there_are_more() -> None:
+def test_unseen_templates_are_told_once_a_minute_if_there_are_more(
+    make_readings: Callable[..., ReadingBatch],
+) -> None:
     scene = Scene()
     one = scene.start("a")
     scene.feed_series("s", range(5))
@@ -415,8 +407,13 @@ def test_unseen_templates_are_told_once_a_minute_if_there_are_more() -> None:
     assert status_of(one)["unseen_templates"] == []
     one.pipeline.unseen_lines = found = UnseenLines(mine(["request 1 served"]))
 
+    def add(*texts: str) -> None:
+        n = len(texts)
+        lines = make_readings([0] * n, ["web-1"] * n, np.zeros((n, 1)))
+        found.add(replace(lines, unseen=np.array(texts, object)))
+
     def see(*texts: str) -> int:
-        found.add(EMPTY_POLL, [(0, text) for text in texts])
+        add(*texts)
         observe(one, 61.0)
         return len(one.events.of(UnseenTemplates))
 
@@ -429,6 +426,6 @@ def test_unseen_templates_are_told_once_a_minute_if_there_are_more() -> None:
     assert see() == 1
     assert see("disk 4 full") == 2
     observe(one, 2.0)
-    found.add(EMPTY_POLL, [(0, "disk 5 full")])
+    add("disk 5 full")
     observe(one, 2.0)
     assert len(one.events.of(UnseenTemplates)) == 2

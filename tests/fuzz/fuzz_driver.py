@@ -176,7 +176,8 @@ class FuzzDriver:
         _check_accounts(poll, decoded)
         if decoded.lines is not None and self.pipeline.unseen_lines is not None:
             _check_lines(decoded, decoded.lines)
-            self.pipeline.unseen_lines.add(poll.records, decoded.lines.unseen)
+            self.pipeline.unseen_lines.add(decoded.readings)
+        self.pipeline.note_unseen(decoded.readings, decoded.index)
         self._evict(decoded.readings, now)
         assembled = self.pipeline.assemble(decoded.readings, decoded.index, poll.records)
         outcome = self.pipeline.decide(self.pipeline.score(assembled), now)
@@ -408,8 +409,11 @@ def _check_lines(decoded: Decoded, lines: LineCounts) -> None:
     n_lines = lines.n_known + lines.n_unseen
     assert n_lines == len(decoded.readings) or decoded.rejections
     assert n_lines >= len(decoded.readings)
-    assert len(lines.unseen) == lines.n_unseen
-    assert all(len(text.encode()) <= LONGEST_LINE for _, text in lines.unseen)
+    readings = decoded.readings
+    at = readings.unseen_at
+    assert len(at) == lines.n_unseen or (len(at) < lines.n_unseen and decoded.rejections)
+    if readings.unseen is not None:
+        assert all(len(text.encode()) <= LONGEST_LINE for text in readings.unseen[at])
     assert all(text.isprintable() for _, text in lines.examples.values())
 
 

@@ -120,7 +120,7 @@ def test_a_masked_example_holds_no_value_that_a_mask_takes() -> None:
     line = "login of user=ann from 10.1.2.3"
     assert mine([line]).templates[0].example == line
     assert mine([line], TemplateConfig(examples="masked")).templates[0].example == (
-        "login of user=<v> from <v>"
+        "login of user=<*> from <*>"
     )
 
 

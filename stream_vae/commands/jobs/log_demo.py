@@ -236,6 +236,7 @@ def _train(path: Path, settings: Settings, console: Console) -> Bundle:
         step_seconds=_STEP_S,
         window_length=settings.model.window_length,
         masks=settings.training.masks,
+        examples=settings.training.log_examples,
         before=None,
         now_ns=time.time_ns(),
     )

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -86,6 +87,7 @@ def read_logs(
     step_seconds: float | None,
     window_length: int,
     masks: Mapping[str, str],
+    examples: Literal["raw", "masked"] = "raw",
     before: LogSpec | None,
     now_ns: int,
 ) -> LearntHistory:
@@ -99,6 +101,7 @@ def read_logs(
             many.
         window_length: Steps of a window; a longer gap is missing rather than empty.
         masks: The operator's own, name -> pattern.
+        examples: As in `TemplateConfig`.
         before: Templates of an earlier training, which keep their identities.
         now_ns: Wall clock, nanoseconds since 1970.
 
@@ -130,7 +133,7 @@ def read_logs(
             f"{n_lines:,} lines, none of which tells the key of a session; expected one that "
             "input.session_pattern or session_field finds"
         )
-    logs = chosen(mined, TemplateConfig(), all_masks)
+    logs = chosen(mined, TemplateConfig(examples=examples), all_masks)
     carried = None if before is None else carry_over(before, logs)
     logs = logs if carried is None else carried.logs
     features = features_of(logs.templates, learner.levels, of_sessions=fmt.sessions is not None)

@@ -278,6 +278,7 @@ def _read(
             step_seconds=step_seconds,
             window_length=settings.model.window_length,
             masks=settings.training.masks,
+            examples=settings.training.log_examples,
             before=before(),
             now_ns=time.time_ns(),
         )

@@ -1,6 +1,7 @@
 """Records of logs to raw readings: each line is one, of counts that are 0 or 1."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class LineParser:
         features: F of the model.
         templates: Of the model.
         match: Of lines that are not parsed yet.
+        mask: What is done to lines that are shown as examples.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class LineParser:
         features: Sequence[Feature],
         templates: Sequence[LogTemplate],
         match: MatchLines,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self._reader = reader
-        self._match = match
+        self._match, self._mask = match, mask
         self._of_event = {template.pattern: n for n, template in enumerate(templates)}
         self._counter = LineCounter(features, templates)
 
@@ -50,6 +53,7 @@ class LineParser:
         """See `JsonParser.parse`."""
         lines = self._reader.read(batch, errors)
         templates = match_lines(lines, self._of_event, self._match)
+        unseen = np.flatnonzero(templates == _UNSEEN)
         return RawReadings(
             index=lines.index,
             series=lines.series,
@@ -60,11 +64,19 @@ class LineParser:
             ignored=lines.ignored,
             templates=templates,
             sessions=lines.sessions,
-            lines=_counts(lines, np.flatnonzero(templates == _UNSEEN).tolist()),
+            lines=_counts(lines, unseen.tolist(), self._mask),
+            unseen=_texts_of(lines.texts, unseen) if len(unseen) else None,
         )
 
 
-def _counts(lines: LogLines, unseen: Sequence[int]) -> LineCounts:
+def _texts_of(texts: Sequence[str], unseen: NDArray[np.int64]) -> NDArray[Any]:
+    """Return (N,) the texts of some lines, None of the others."""
+    found = np.full(len(texts), None, object)
+    found[unseen] = [texts[n] for n in unseen.tolist()]
+    return found
+
+
+def _counts(lines: LogLines, unseen: Sequence[int], mask: Callable[[str], str]) -> LineCounts:
     """Return what a poll held, with the lines of no template."""
     texts, index = lines.texts, lines.index
     odd: dict[OddLine, int | None] = {"unseen": unseen[0] if unseen else None}
@@ -76,7 +88,7 @@ def _counts(lines: LogLines, unseen: Sequence[int]) -> LineCounts:
     if lines.n_replaced:
         odd["not_utf8"] = next((n for n, text in enumerate(texts) if _REPLACED in text), None)
     examples: dict[OddLine, tuple[int, str]] = {
-        what: (int(index[n]), printable(texts[n], EXAMPLE_LENGTH))
+        what: (int(index[n]), printable(mask(texts[n]), EXAMPLE_LENGTH))
         for what, n in odd.items()
         if n is not None
     }
@@ -91,7 +103,6 @@ def _counts(lines: LogLines, unseen: Sequence[int]) -> LineCounts:
         n_continuation=lines.n_continuation,
         n_keyless=n_keyless,
         examples=examples,
-        unseen=[(int(index[n]), texts[n]) for n in unseen],
     )
 
 
