@@ -109,7 +109,7 @@ def test_a_worker_and_a_loop_that_hang_are_found_out_in_turn(
 ) -> None:
     monkeypatch.setattr(scoring_worker, "_IDLE_S", 0.02)
     settings = make_settings().model_copy(
-        update={"http": HttpConfig(liveness_timeout_s=0.4 * slowness())}
+        update={"http": HttpConfig(liveness_timeout_s=0.3 * slowness())}
     )
     scene = Scene(parts=Parts(settings=settings, scorer=scorer, scoring=Threaded))
     scene.kafka.clock = RealClock()

@@ -197,8 +197,8 @@ def test_a_client_that_asks_again_in_time_keeps_its_connection() -> None:
         client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         client.connect()
         own = client.sock.getsockname()
-        for _ in range(4):
-            time.sleep(deadline_s / 2)  # twice the deadline in all
+        for _ in range(3):
+            time.sleep(0.4 * deadline_s)  # more than the deadline in all
             client.request("GET", "/livez")
             assert client.getresponse().read() == b'{"status":"ok","reason":"fine"}'
             assert client.sock.getsockname() == own
