@@ -16,6 +16,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from stream_vae.core.health import CONDITIONS
+from stream_vae.edges.telemetry.forward_recorder import ForwardMetrics
 from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.settings import markdown_table
 from tests.deploy.debian import ToolMissingError, debian_tool
@@ -61,8 +62,8 @@ EXPRESSIONS = {
 def labels_of_metrics() -> dict[str, set[str]]:
     """Every name that a query may use -> the labels of its series."""
     registry = CollectorRegistry()
-    metrics, found = Metrics(registry, "x"), {}
-    for family in vars(metrics).values():
+    daemons, forwarders, found = Metrics(registry, "x"), ForwardMetrics(registry, "x", "slack"), {}
+    for family in (*vars(daemons).values(), *vars(forwarders).values()):
         metric = getattr(family, "_metric", family)
         name = getattr(metric, "_name", None)
         if name is None:
@@ -172,6 +173,7 @@ def test_prometheus_takes_rules_queries_and_metrics_and_each_alert_fires_and_res
     panels.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     registry = CollectorRegistry()
     Metrics(registry, "x")
+    ForwardMetrics(registry, "x", "slack")
 
     def check(*arguments: str, text: str = "") -> None:
         done = subprocess.run(
