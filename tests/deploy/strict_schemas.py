@@ -96,7 +96,10 @@ _SPECS: dict[str, Schema] = {
     ),
     "monitoring.coreos.com/v1 PodMonitor": _fields(
         jobLabel=_TEXT,
-        selector=_fields(matchLabels=_TEXTS),
+        selector=_fields(
+            matchLabels=_TEXTS,
+            matchExpressions=_list(_fields(key=_TEXT, operator=_TEXT, values=_list(_TEXT))),
+        ),
         podMetricsEndpoints=_list(_fields(port=_TEXT, path=_TEXT, interval=_TEXT)),
     ),
     "monitoring.coreos.com/v1 PrometheusRule": _fields(

@@ -56,12 +56,28 @@ CASES: dict[str, dict[str, Any]] = {
         "serviceAccount": {"annotations": {"example.org/role": "bundles"}},
         "config": {"input": {"max_record_bytes": 20971520}, "detect": {"max_gap": 4}},
         "podLabels": {"team": "water"},
+        "forward": {
+            "receivers": {
+                "alertmanager": {
+                    "config": {
+                        "to": "alertmanager",
+                        "url": "http://alertmanager:9093",
+                        "labels": {"team": "water"},
+                        "retry_s": 86400,
+                    }
+                },
+                "pager": {"config": {"to": "pagerduty"}, "existingSecret": "pagerduty"},
+            }
+        },
     },
     "several": {
         "detectors": {
             "pumps": {"config": {"input": {"topic": "pumps"}}, "training": {"enabled": True}},
             "fans": {"replicas": 3, "autoscaling": {"enabled": True, "authenticationRef": "kafka"}},
             "doors": None,
+        },
+        "forward": {
+            "receivers": {"chat": {"config": {"to": "slack"}, "existingSecret": "chat"}},
         },
         "monitoring": {
             "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -258,6 +274,8 @@ def test_values_are_documented_and_held_to_a_schema() -> None:
         ({"config": {"kafka": {"sasl_password": "hunter2"}}}, "sasl_password"),
         ({"config": {"bundle": {"path": "/bundle"}}}, "path"),
         ({"bundle": {"source": "s3"}}, "source"),
+        ({"forward": {"receivers": {"a": {"config": {"to": "irc"}}}}}, "to"),
+        ({"forward": {"receivers": {"a": {"config": {"to": "slack", "secret": "x"}}}}}, "secret"),
         ({"extraEnv": [{"value": "x"}]}, "name"),
         ({"bundle": {"source": "store"}}, "bundle.store.url"),
         ({"bundle": {"source": "image"}}, "bundle.image.reference"),
@@ -307,6 +325,42 @@ def test_an_existing_secret_is_asked_for_and_a_missing_one_is_not() -> None:
         assert (found["secretName"], found["optional"]) == (secret, optional)
 
 
+def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
+    documents = case("store")
+    forwarders = named(documents, "Deployment")
+    daemon = settings_of(only(documents, "StatefulSet")["spec"]["template"]["spec"], documents)
+    found = {}
+    for name, one in forwarders.items():
+        spec = one["spec"]["template"]["spec"]
+        settings = settings_of(spec, documents)
+        assert settings.output.alerts_topic == daemon.output.alerts_topic
+        (secret,) = (each["secret"] for each in spec["volumes"] if each["name"] == "secrets")
+        found[name] = settings.forward.to, settings.forward_group, secret["secretName"]
+        if settings.forward.to == "alertmanager":
+            assert settings.forward.address == "http://alertmanager:9093"
+            assert settings.forward.labels == {"team": "water"}
+            assert settings.forward.retry_s == 86400.0
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        assert one["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        others = [other["spec"]["selector"]["matchLabels"] for other in forwarders.values()]
+        others += [only(documents, kind)["spec"]["selector"] for kind in ("Service", "StatefulSet")]
+        reached = [s for s in others if s.get("matchLabels", s).items() <= labels.items()]
+        assert len(reached) == 1, "its own"
+    assert found == {
+        "stream-vae-forward-alertmanager": (
+            "alertmanager",
+            "stream-vae-forward-alertmanager",
+            "stream-vae",
+        ),
+        "stream-vae-forward-pager": ("pagerduty", "stream-vae-forward-pager", "pagerduty"),
+    }
+    ports = [
+        p["port"] for e in only(documents, "NetworkPolicy")["spec"]["egress"] for p in e["ports"]
+    ]
+    assert {9093, 443} <= set(ports)
+    assert not named(case("defaults"), "Deployment")
+
+
 def test_detectors_of_one_release_share_nothing_but_rights() -> None:
     documents = case("several")
     sets = named(documents, "StatefulSet")
@@ -335,16 +389,22 @@ def test_detectors_of_one_release_share_nothing_but_rights() -> None:
             assert [other["metadata"]["name"] for other in reached] == [name]
 
 
-def test_one_monitor_finds_the_daemons_of_all_detectors_and_nothing_else() -> None:
+def test_one_monitor_finds_daemons_and_forwarders_of_all_detectors_and_nothing_else() -> None:
     documents = case("several")
-    wanted = only(documents, "PodMonitor")["spec"]["selector"]["matchLabels"].items()
+    selector = only(documents, "PodMonitor")["spec"]["selector"]
+    wanted = selector["matchLabels"].items()
+    (one_of,) = selector["matchExpressions"]
+    assert one_of["operator"] == "In"
     reached = {
         each["metadata"]["name"]
         for each in documents
         if (template := pod_template(each)) is not None
-        and wanted <= template["metadata"]["labels"].items()
+        and wanted <= (labels := template["metadata"]["labels"]).items()
+        and labels[one_of["key"]] in one_of["values"]
     }
-    assert reached == set(named(documents, "StatefulSet"))
+    forwarders = named(documents, "Deployment")
+    assert len(forwarders) == 3
+    assert reached == {*named(documents, "StatefulSet"), *forwarders}
 
 
 def test_the_chart_has_rules_and_dashboard_as_they_are() -> None:

@@ -43,6 +43,9 @@ RENDERINGS = {
     "prod": ("overlays/prod",),
     "bundle-image": ("base", "bundle-image"),
     "shared": ("base", "bundle-shared-claim", "training", "strimzi"),
+    "forward": (
+        "base", "bundle-image", "strimzi", "network-policy", "forward", "forward-strimzi",
+    ),
     "all": (
         "base", "bundle-store", "training", "training-store", "gpu", "keda", "strimzi",
         "keda-strimzi", "network-policy",
@@ -321,6 +324,35 @@ def _of_commands() -> dict[tuple[str, str, str], set[str]]:
         )
         for kind, name, rest in rows
     }
+
+
+def test_a_forwarder_has_a_group_and_rights_of_its_own_and_reaches_its_receiver() -> None:
+    documents = kustomized(*RENDERINGS["forward"])
+    spec = only(documents, "Deployment")["spec"]["template"]["spec"]
+    found = settings_of(spec, documents)
+    assert (found.forward.to, found.forward.missing()) == ("alertmanager", [])
+    (user,) = (u for u in documents if u["kind"] == "KafkaUser" and "forward" in str(u["metadata"]))
+    assert found.kafka.sasl_username == user["metadata"]["name"]
+    given = {
+        acl["resource"]["name"]: set(acl["operations"])
+        for acl in user["spec"]["authorization"]["acls"]
+        if acl["resource"]["type"] == "topic"
+    }
+    assert given == {
+        found.output.alerts_topic: {"Read", "DescribeConfigs"},
+        found.output.dead_letter_topic: {"Write", "DescribeConfigs"},
+    }
+    prefixed = [
+        acl["resource"]["name"]
+        for acl in user["spec"]["authorization"]["acls"]
+        if acl["resource"]["patternType"] == "prefix"
+    ]
+    assert len(prefixed) == 2
+    assert all(found.forward_group.startswith(name) for name in prefixed)
+    ports = {
+        p["port"] for e in only(documents, "NetworkPolicy")["spec"]["egress"] for p in e["ports"]
+    }
+    assert int(found.forward.address.rpartition(":")[2]) in ports
 
 
 def test_training_reads_the_topic_and_writes_where_the_daemon_looks(
