@@ -107,7 +107,11 @@ def test_the_configuration_fits_the_stack() -> None:
     assert [port["target"] for port in services["daemon"]["ports"]] == [settings.http.port]
     targets = yaml.safe_load((COMPOSE / "prometheus.yaml").read_text(encoding="utf-8"))
     (job,) = targets["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [f"daemon:{settings.http.port}"]}]
+    scraped = [f"{name}:{settings.http.port}" for name in ("daemon", "forward")]
+    assert job["static_configs"] == [{"targets": scraped}]
+    assert settings.forward.missing() == []
+    assert settings.forward.address == "http://alertmanager:9093"
+    assert {"alertmanager", "forward"} <= services.keys()
     assert "stream-vae" in job["job_name"], "the rules look for such a job"
     seconds = float(services["daemon"]["stop_grace_period"].removesuffix("0s").replace("1m", "60"))
     assert seconds > settings.shutdown_deadline_s
