@@ -44,6 +44,8 @@ class DaemonReady:
     http_url: str | None
     startup_s: float
     """Since the process began to work."""
+    page_url: str | None = None
+    """Where the live page is; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

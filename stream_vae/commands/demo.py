@@ -14,6 +14,10 @@ def demo(
         bool,
         typer.Option("--logs", help="Lines of a log instead of readings; takes three minutes."),
     ] = False,
+    page: Annotated[
+        bool,
+        typer.Option("--page", help="Serve the live page, to be watched; ends with Ctrl-C."),
+    ] = False,
 ) -> None:
     """Run the whole job on an embedded broker and real data, in half a minute.
 
@@ -29,15 +33,20 @@ def demo(
     lines from another broker and tells which lines are missing, too many, or were never seen. The
     closing table holds what was found against what was done.
 
+    With --page the daemon serves its live page, and the readings come slowly enough to watch the
+    first incident open.
+
     Example: stream-vae demo --out /tmp/demo
+
+    Example: stream-vae demo --page
 
     Example: stream-vae demo --logs --out /tmp/demo-logs
     """
     if logs:
         from stream_vae.commands.jobs.log_demo import run_log_demo
 
-        run_log_demo(out)
+        run_log_demo(out, page=page)
         return
     from stream_vae.commands.jobs.demo import run_demo
 
-    run_demo(out)
+    run_demo(out, page=page)

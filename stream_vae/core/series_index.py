@@ -75,6 +75,9 @@ class SeriesIndex:
         never."""
         self.searched: NDArray[np.int64] = np.zeros(capacity, np.int64)
         """When its key was last searched for there; 0: never."""
+        self.generation: NDArray[np.int32] = np.zeros(capacity, np.int32)
+        """How often the row was given to a series, or freed: of a series it stays the same, and no
+        other series of its row has the same."""
         self._partition: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self._last_work: NDArray[np.int64] = np.zeros(capacity, np.int64)
         self._pinned = 0
@@ -160,6 +163,10 @@ class SeriesIndex:
                 newest = max(rows, key=lambda each: int(self.arrived[each]))
                 found += [(row, newest) for row in rows if self.arrived[row] < self.arrived[newest]]
         return found
+
+    def names(self) -> list[SeriesName | None]:
+        """Return the name of each row, None of a free one; any thread may ask."""
+        return self._names.copy()
 
     def used(self) -> NDArray[np.int32]:
         """Return all rows in use."""
@@ -315,6 +322,7 @@ class SeriesIndex:
             self._names[row] = None
         self.changed[rows] = False
         self.elsewhere[rows] = 0
+        self.generation[rows] += 1
         self._free.extend(rows.tolist())
         return names
 
@@ -346,4 +354,5 @@ class SeriesIndex:
         self._partition[row] = name[0]
         self.changed[row] = self.recorded[row] = False
         self.elsewhere[row] = self.searched[row] = 0
+        self.generation[row] += 1
         return row

@@ -29,6 +29,7 @@ from stream_vae.delivery.committer import CommitConfig, Committer
 from stream_vae.delivery.outbox import Outbox
 from stream_vae.delivery.transaction import Transaction
 from stream_vae.inputs.decoder import Decoder
+from stream_vae.page.board import PageBoard
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 from stream_vae.state.begin import BeginFinder, InputFacts
@@ -89,8 +90,11 @@ def build_loop(
     """
     topic, clock, events = settings.input.topic, edges.clock, edges.events
     partitions = PartitionTable()
-    committer = _committer(settings, edges, partitions, _changelog(settings, pipeline))
-    work = WorkQueue(edges.scoring, pipeline, committer, heartbeat=edges.heartbeat, clock=clock)
+    page = PageBoard(pipeline) if settings.page.enabled else None
+    committer = _committer(settings, edges, partitions, _changelog(settings, pipeline), page)
+    work = WorkQueue(
+        edges.scoring, pipeline, committer, heartbeat=edges.heartbeat, clock=clock, board=page
+    )
     maintenance = SeriesMaintenance(
         MaintenanceConfig(topic=topic, ttl_s=settings.state.series_ttl_s),
         pipeline=pipeline,
@@ -161,6 +165,7 @@ def build_loop(
         maintenance=maintenance,
         committer=committer,
         status=status,
+        page=page,
         events=events,
         heartbeat=edges.heartbeat,
         clock=clock,
@@ -188,6 +193,7 @@ def _committer(
     edges: Edges,
     partitions: PartitionTable,
     changelog: ChangelogWriter | None,
+    page: PageBoard | None,
 ) -> Committer:
     output = settings.output
     topics = {
@@ -204,6 +210,7 @@ def _committer(
         changelog=changelog,
         events=edges.events,
         clock=edges.clock,
+        on_alert=None if page is None else page.add_alert,
         transaction=edges.transaction,
     )
 

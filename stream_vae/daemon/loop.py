@@ -19,6 +19,8 @@ from stream_vae.events import (
     PartitionsRevoked,
     StateRestored,
 )
+from stream_vae.page.board import PageBoard
+from stream_vae.page.view import PageView
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
@@ -63,6 +65,8 @@ class LoopParts:
     maintenance: SeriesMaintenance
     committer: Committer
     status: StatusBoard
+    page: PageBoard | None
+    """None where no live page is served."""
     events: Telemetry
     heartbeat: Heartbeat
     clock: Clock
@@ -88,6 +92,7 @@ class PollLoop:
         self._config = config
         self._parts = parts
         self._stopping = False
+        self._page = None if parts.page is None else _view(config, parts.page, parts.pipeline)
         self._progress_at = parts.clock.monotonic()
 
     def stop(self) -> None:
@@ -109,6 +114,11 @@ class PollLoop:
     def status(self) -> dict[str, object]:
         """Return what the instance does, for `/statusz`."""
         return self._parts.status.report()
+
+    @property
+    def page(self) -> PageView | None:
+        """What the live page shows; None if none is served."""
+        return self._page
 
     def run(self) -> None:
         """Run until `stop`; then drain, commit and leave the group.
@@ -173,6 +183,8 @@ class PollLoop:
         parts.maintenance.advance(self._config.poll_records)
         parts.committer.commit_if_due()
         parts.status.tick()
+        if parts.page is not None:
+            parts.page.tick(parts.clock.monotonic())
         parts.events.tick()
 
     def _ingest(self, records: RecordBatch) -> None:
@@ -293,3 +305,7 @@ class PollLoop:
         parts.snapshots.leave(partitions)
         parts.partitions.leave(partitions)
         return parts.pipeline.forget_partitions(partitions)
+
+
+def _view(config: LoopConfig, board: PageBoard, pipeline: Pipeline) -> PageView:
+    return PageView(board, pipeline.detector.spec.features, config.topic)

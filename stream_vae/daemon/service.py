@@ -21,6 +21,7 @@ from stream_vae.core.health import Health, Heartbeat
 from stream_vae.core.ports import Telemetry
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.stop_signals import handle_stop_signals
+from stream_vae.edges.http.page_server import PageServer, PageSource
 from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.telemetry.event_log import EventLog
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger
@@ -70,6 +71,11 @@ class Loop(Protocol):
 
     def status(self) -> dict[str, object]:
         """Return what the instance does."""
+        ...
+
+    @property
+    def page(self) -> PageSource | None:
+        """What the live page shows; None if none is served."""
         ...
 
 
@@ -149,6 +155,9 @@ class Service:
         self._http = HealthServer(
             settings.http, registry, self._liveness, self._readiness, self._status
         )
+        self._page: PageServer | None = None
+        if settings.page.enabled:
+            self._page = PageServer(settings.page, self._shown, self._status)
         self._loop: Loop | None = None
         self._was_ready = False
         self._ending_since: float | None = None
@@ -178,6 +187,8 @@ class Service:
             self._events.record(DaemonCrashed(exc_info=exc))
             raise
         finally:
+            if self._page is not None:
+                self._page.stop()
             self._http.stop()
             logging.getLogger().removeHandler(self._library_handler)
             if self._has_something_to_log(sys.exception()):
@@ -190,6 +201,8 @@ class Service:
     def _work(self) -> None:
         if self._loaded.settings.http.enabled:
             self._http.start()
+        if self._page is not None:
+            self._page.start()
         self._loop = self._start(
             Surroundings(
                 loaded=self._loaded,
@@ -218,7 +231,10 @@ class Service:
         if not self._was_ready and self._readiness().is_ok:
             self._was_ready = True
             startup_s = self._clock.monotonic() - self._began_at
-            self._events.record(DaemonReady(http_url=self._http_url, startup_s=startup_s))
+            page_url = None if self._page is None else self._page.url
+            self._events.record(
+                DaemonReady(http_url=self._http_url, startup_s=startup_s, page_url=page_url)
+            )
 
     def _asked_to_stop(self, number: int) -> None:
         if self._ending_since is not None:
@@ -255,6 +271,9 @@ class Service:
         if self._loop is None:
             return Health(is_ok=False, reason=f"starting: {self._role.starting}")
         return self._loop.readiness()
+
+    def _shown(self) -> PageSource | None:
+        return None if self._loop is None else self._loop.page
 
     def _status(self) -> dict[str, object]:
         """Return the answer to `/statusz`, also while the loop is being started."""

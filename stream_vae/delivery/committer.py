@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.ports import Clock, EventSink, InputConsumer, OutputProducer
 from stream_vae.core.records import Rejection, name_readings
 from stream_vae.core.series_index import SeriesName
@@ -59,6 +60,7 @@ class Committer:
         changelog: Encodes state; None if none is kept.
         events: Receives what was committed and what was rejected.
         clock: The time.
+        on_alert: Receives each alert event when it is added, to be shown.
         transaction: Starts a commit; the tests commit synchronously.
     """
 
@@ -73,6 +75,7 @@ class Committer:
         changelog: ChangelogWriter | None,
         events: EventSink,
         clock: Clock,
+        on_alert: Callable[[AlertEvent], None] | None = None,
         transaction: Callable[..., Transaction] = Transaction,
     ) -> None:
         self._topic = config.topic
@@ -83,6 +86,7 @@ class Committer:
         self._changelog = changelog
         self._events = events
         self._clock = clock
+        self._on_alert = on_alert
         self._transaction = transaction
         self.ledger = OffsetLedger()
         self.outbox = outbox
@@ -124,6 +128,8 @@ class Committer:
         """
         for alert in changes.alerts:
             self.outbox.add_alert(alert, polled_at)
+            if self._on_alert is not None:
+                self._on_alert(alert)
         if self._changelog is None:
             return
         for name, incidents in changes.incidents.items():

@@ -31,7 +31,13 @@ from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdRel
 from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
 from stream_vae.pipeline.anomaly_incidents import AnomalyIncidents
 from stream_vae.pipeline.detector import Detector, detector_parts
-from stream_vae.pipeline.explanation import NewestReadings, newest_readings, reference_of
+from stream_vae.pipeline.explanation import (
+    Explanation,
+    NewestReadings,
+    explain,
+    newest_readings,
+    reference_of,
+)
 from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
@@ -342,11 +348,27 @@ class Pipeline:
             events=events,
         )
 
-    def told(self, outcome: Outcome) -> NewestReadings:
-        """Return what an alert would tell of the newest reading of each of a result's B windows."""
+    def told(self, outcome: Outcome, at: NDArray[np.int64] | None = None) -> NewestReadings:
+        """Return what an alert would tell of the newest readings of a result's windows.
+
+        Args:
+            outcome: The result.
+            at: (A,) positions of windows, ascending; all, if not given.
+        """
         batch, spec = outcome.batch, self.detector.spec
-        at = np.arange(len(batch.scored.scores.value))
-        return newest_readings(spec, batch.scored, at, reference_of(batch, self.detector.usual))
+        reference = reference_of(batch, self.detector.usual)
+        if at is None:
+            at = np.arange(len(batch.scored.scores.value))
+        elif reference is not None:
+            reference = reference.of(at)
+        return newest_readings(spec, batch.scored, at, reference)
+
+    def explained(self, outcome: Outcome, b: int) -> Explanation:
+        """Return what an alert would tell of the steps of one of a result's windows."""
+        batch, spec = outcome.batch, self.detector.spec
+        reference = reference_of(batch, self.detector.usual)
+        of_window = None if reference is None else reference.of(b)
+        return explain(spec, batch.scored, b, of_window)
 
     def _detector(self, version: str) -> Detector:
         if version != self.detector.version:

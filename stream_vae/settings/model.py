@@ -15,6 +15,7 @@ from stream_vae.core.model_spec import FeatureKind
 from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
+from stream_vae.edges.http.page_config import PageConfig
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.receivers.config import ForwardConfig
 from stream_vae.edges.registry.config import RegistryConfig
@@ -280,6 +281,9 @@ class Settings(BaseSettings):
 
     http: HttpConfig = Field(default_factory=HttpConfig)
     """HTTP endpoint for probes and Prometheus."""
+
+    page: PageConfig = Field(default_factory=PageConfig)
+    """The live page."""
 
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     """What is logged, and how it looks."""

@@ -19,6 +19,7 @@ from stream_vae.commands.jobs.demo_daemon import (
     running_daemon,
     write_config,
 )
+from stream_vae.commands.jobs.demo_page import PAGE, stay_for_page, tell_page
 from stream_vae.commands.jobs.demo_report import (
     FEATURE,
     STEP_S,
@@ -51,6 +52,8 @@ from stream_vae.wire.alerts import decode_alert
 _TOPIC = "demo.readings"
 _SERIES = "pipeline-branch"
 _RATE = 300.0
+_WATCHED_RATE = 8.0
+"""Readings a second that somebody watches: the first event comes after half a minute."""
 _ALERT_WAIT_S = 30.0
 
 
@@ -74,8 +77,13 @@ _DETECTION: dict[str, Any] = {
 """Settings that suit one slow feature and three weeks of history."""
 
 
-def run_demo(out: Path) -> None:
-    """Train, stream, consume and compare; leave the files in a folder."""
+def run_demo(out: Path, *, page: bool = False) -> None:
+    """Train, stream, consume and compare; leave the files in a folder.
+
+    Args:
+        out: The folder.
+        page: Serve the live page, stream slowly enough to watch it, and stay until Ctrl-C.
+    """
     console = open_console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
     make_out(out)
@@ -83,7 +91,8 @@ def run_demo(out: Path) -> None:
     limit_threads(1)
     training, rest = _water_flow()
     with EmbeddedBroker(demo_topics(_TOPIC)) as broker:
-        config = write_config(out, broker.bootstrap, {"topic": _TOPIC}, _DETECTION)
+        more = _DETECTION | (PAGE if page else {})
+        config = write_config(out, broker.bootstrap, {"topic": _TOPIC}, more)
         settings = load_settings(config=config, environ={}).settings
         console.rule("1. Train on a clean stretch")
         console.print(
@@ -167,12 +176,18 @@ def _stream(
 ) -> tuple[list[AlertEvent], float]:
     """Run the daemon over the rest; return the alert events and the readings per second."""
     log = out / "daemon.log"
+    page = settings.page.enabled
     with running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s):
+        if page:
+            tell_page(log, console, "The first incident opens in about half a minute.")
         began = time.monotonic()
         with _progress(console) as bar:
-            _publish(settings.kafka, settings.input.topic, rest, bar)
+            pace = Pace(rate=_WATCHED_RATE if page else _RATE)
+            _publish(settings.kafka, settings.input.topic, rest, bar, pace)
             rate = len(rest) / (time.monotonic() - began)
             _show_alerts(settings, n_expected, bar)
+        if page:
+            stay_for_page(console)
     console.print("daemon asked to stop (SIGTERM): drained, committed, exit code 0")
     return all_alerts(settings, console), rate
 
@@ -182,7 +197,9 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, TimeElapsedColumn(), console=console)
 
 
-def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress) -> None:
+def _publish(
+    config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress, pace: Pace
+) -> None:
     encoder = ReadingEncoder([FEATURE], load_settings(environ={}).settings.input)
     task = bar.add_task("readings published", total=len(rest))
     readings = (
@@ -200,7 +217,7 @@ def _publish(config: KafkaConfig, topic: str, rest: ReadingBatch, bar: Progress)
         topic,
         readings,
         BrokerNotices(bar.console, config.bootstrap_servers),
-        pace=Pace(rate=_RATE),
+        pace=pace,
         on_progress=lambda count: bar.update(task, completed=count),
     )
 

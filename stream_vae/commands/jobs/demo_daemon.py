@@ -89,6 +89,7 @@ def running_daemon(config: Path, log: Path, *, stop_within_s: float) -> Iterator
             [sys.executable, "-m", "stream_vae", "run", "--config", str(config)],
             stdout=file,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the demo, which ends it
         )
         try:
             _await_assignment(daemon, log)

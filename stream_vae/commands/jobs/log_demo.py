@@ -23,6 +23,7 @@ from stream_vae.commands.jobs.demo_daemon import (
     running_daemon,
     write_config,
 )
+from stream_vae.commands.jobs.demo_page import PAGE, stay_for_page, tell_page
 from stream_vae.commands.jobs.histories import read_history, to_batch
 from stream_vae.commands.jobs.log_demo_report import (
     Disturbance,
@@ -109,8 +110,13 @@ def _phases(observed: EmbeddedBroker) -> tuple[_Phase, ...]:
     )
 
 
-def run_log_demo(out: Path) -> None:
-    """Train on lines of normal work, disturb the broker, and hold the alerts against that."""
+def run_log_demo(out: Path, *, page: bool = False) -> None:
+    """Train on lines of normal work, disturb the broker, and hold the alerts against that.
+
+    Args:
+        out: Folder of what is left.
+        page: Serve the live page, and stay until Ctrl-C.
+    """
     console = open_console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
     make_out(out)
@@ -123,7 +129,8 @@ def run_log_demo(out: Path) -> None:
         ObservedClients(observed.bootstrap, _ORDERS, _INSTANCES, recorder.take),
         _restored(observed),
     ):
-        config = write_config(out, broker.bootstrap, _READS, _DETECTION)
+        more = _DETECTION | (PAGE if page else {})
+        config = write_config(out, broker.bootstrap, _READS, more)
         settings = load_settings(config=config, environ={}).settings
         console.rule("1. Watch normal work")
         console.print(
@@ -276,10 +283,13 @@ def _stream(
         lines.put(EncodedReading(key=None, value=line.text.encode(), time_ns=line.time_ns))
 
     notices = BrokerNotices(console, settings.kafka.bootstrap_servers)
+    log, page = out / "daemon.log", settings.page.enabled
     with (
-        running_daemon(config, out / "daemon.log", stop_within_s=settings.shutdown_deadline_s),
+        running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s),
         ThreadPoolExecutor(1) as publisher,
     ):
+        if page:
+            tell_page(log, console, "The broker is slowed in a few seconds, and goes down later.")
         publishing = publisher.submit(
             publish_readings, settings.kafka, _TOPIC, iter(lines.get, None), notices
         )
@@ -290,6 +300,8 @@ def _stream(
         finally:
             lines.put(None)
         published = publishing.result()
+        if page:
+            stay_for_page(console)
     console.print("daemon asked to stop (SIGTERM): drained, committed, exit code 0")
     return schedule.disturbances, published
 

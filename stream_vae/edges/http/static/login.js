@@ -1,0 +1,14 @@
+// The token may come behind `#token=`: fragments are sent to no server and stand in no log.
+const field = document.getElementById("token");
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+
+if (given) {
+  history.replaceState(null, "", location.pathname);
+  field.value = given;
+  document.getElementById("form").submit();
+} else {
+  document.getElementById("wrong").hidden = location.search !== "?wrong";
+  // A link of another site leads here without the cookie, although there may be one.
+  const answer = await fetch("series?q=", { redirect: "manual" }).catch(() => null);
+  if (answer?.ok) location.replace("./");
+}

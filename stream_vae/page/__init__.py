@@ -1,0 +1,1 @@
+"""What the live page shows of an instance, in bounded memory."""
