@@ -42,11 +42,12 @@ def demo(
 
     Example: stream-vae demo --logs --out /tmp/demo-logs
     """
-    if logs:
-        from stream_vae.commands.jobs.log_demo import run_log_demo
-
-        run_log_demo(out, page=page)
-        return
     from stream_vae.commands.jobs.demo import run_demo
+    from stream_vae.commands.jobs.log_demo import run_log_demo
 
-    run_demo(out, page=page)
+    try:
+        (run_log_demo if logs else run_demo)(out, page=page)
+    except KeyboardInterrupt:
+        if not page:
+            raise
+        typer.echo("\nEnded before everything was streamed.")

@@ -92,7 +92,8 @@ class PollLoop:
         self._config = config
         self._parts = parts
         self._stopping = False
-        self._page = None if parts.page is None else _view(config, parts.page, parts.pipeline)
+        spec = parts.pipeline.detector.spec
+        self._page = None if parts.page is None else PageView(parts.page, spec, config.topic)
         self._progress_at = parts.clock.monotonic()
 
     def stop(self) -> None:
@@ -305,7 +306,3 @@ class PollLoop:
         parts.snapshots.leave(partitions)
         parts.partitions.leave(partitions)
         return parts.pipeline.forget_partitions(partitions)
-
-
-def _view(config: LoopConfig, board: PageBoard, pipeline: Pipeline) -> PageView:
-    return PageView(board, pipeline.detector.spec.features, config.topic)

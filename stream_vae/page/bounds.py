@@ -34,9 +34,6 @@ LEAST_STEPS = 30
 FEATURES = 8
 """Features of a series that are drawn, those that deviate most."""
 
-KEY_CHARACTERS = 1_000
-"""Series with longer keys are listed, but not drawn."""
-
 SUMMARY_PERIOD_S = 0.5
 STEPS_PERIOD_S = 0.25
 """How often what is shown is made anew, at most, and only while somebody watches."""

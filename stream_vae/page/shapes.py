@@ -10,7 +10,6 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_words import deviation_in_words, subject_in_words, worst_in_words
 from stream_vae.core.series_index import SeriesName
 from stream_vae.page.board import UntoldIncident
-from stream_vae.page.bounds import KEY_CHARACTERS
 from stream_vae.page.incident_list import KnownIncident
 from stream_vae.page.ranking import RankedSeries
 
@@ -28,14 +27,9 @@ def number(value: float) -> float | None:
 
 
 def of_name(name: SeriesName) -> dict[str, Any]:
-    """Return a series: its key as it is, if it can be asked for, and as it is shown."""
+    """Return a series: its key as it is, to ask for it, and as it is shown."""
     partition, key = name
-    is_usable = len(key) <= KEY_CHARACTERS and not any("\ud800" <= c <= "\udfff" for c in key)
-    return {
-        "partition": partition,
-        "key": key if is_usable else None,
-        "label": printable(key, _NAME),
-    }
+    return {"partition": partition, "key": key, "label": printable(key, _NAME)}
 
 
 def of_ranked(one: RankedSeries) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.count_interval import central_interval
 from stream_vae.core.excerpts import printable
-from stream_vae.core.model_spec import Feature
+from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.series_index import SeriesName
 from stream_vae.page.board import PageBoard, Summary
 from stream_vae.page.bounds import FEATURES, FOUND
@@ -41,13 +41,14 @@ class PageView:
 
     Args:
         board: The board.
-        features: F, of the model.
+        spec: Of the model.
         topic: The input topic.
     """
 
-    def __init__(self, board: PageBoard, features: Sequence[Feature], topic: str) -> None:
+    def __init__(self, board: PageBoard, spec: ModelSpec, topic: str) -> None:
         self._board = board
-        self._features = features
+        self._features = spec.features
+        self._step_s = spec.step_seconds
         self._topic = topic
         self._encoded: tuple[int, bytes] = (0, b"")
 
@@ -152,6 +153,7 @@ class PageView:
         steps = held.steps
         return {
             **of_name(name),
+            "step_ms": self._step_s * 1000,
             "n_features": len(self._features),
             "features": [_of_feature(self._features[f]) for f in drawn],
             "t": (steps.times[newest] / 1e6).tolist(),

@@ -7,8 +7,8 @@ import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,19 @@ class Tab:
         """Press and release a key."""
         text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         code = {"Enter": 13, "ArrowDown": 40, "ArrowUp": 38, "Tab": 9, "Escape": 27}.get(key, 0)
-        self.do("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
+        self.do(
+            "Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text
+        )
         self.do("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
-    def show_as(self, *, width: int = 1280, height: int = 900, scheme: str = "light", motion: str = "no-preference") -> None:
+    def show_as(
+        self,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        scheme: str = "light",
+        motion: str = "no-preference",
+    ) -> None:
         """Show the page in a window of some size, as a user with these wishes sees it."""
         self.do(
             "Emulation.setDeviceMetricsOverride",
@@ -176,7 +185,8 @@ def running_chromium(program: Path) -> Iterator[Chromium]:
         browser = Chromium(ours_out, ours_in)
         try:
             yield browser
-            _try(lambda: browser.command("Browser.close", {}))
+            with suppress(AssertionError):  # it may end before it answers
+                browser.command("Browser.close", {})
         finally:
             try:
                 process.wait(5)
@@ -185,10 +195,3 @@ def running_chromium(program: Path) -> Iterator[Chromium]:
                 process.wait()
             os.close(ours_out)
             os.close(ours_in)
-
-
-def _try(deed: Callable[[], object]) -> None:
-    try:
-        deed()
-    except AssertionError:
-        pass  # it may end before it answers

@@ -177,7 +177,8 @@ def _stream(
     """Run the daemon over the rest; return the alert events and the readings per second."""
     log = out / "daemon.log"
     page = settings.page.enabled
-    with running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s):
+    stop_within_s = settings.shutdown_deadline_s
+    with running_daemon(config, log, stop_within_s=stop_within_s, ends_by_key=page):
         if page:
             tell_page(log, console, "The first incident opens in about half a minute.")
         began = time.monotonic()

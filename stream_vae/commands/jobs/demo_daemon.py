@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.settings import Settings
 from stream_vae.wire.alerts import decode_alert
+
+_OWN_END_S = 2.0
 
 _OUTPUTS = {
     "alerts_topic": "demo.alerts",
@@ -78,8 +80,17 @@ def write_config(
 
 
 @contextmanager
-def running_daemon(config: Path, log: Path, *, stop_within_s: float) -> Iterator[None]:
+def running_daemon(
+    config: Path, log: Path, *, stop_within_s: float, ends_by_key: bool = False
+) -> Iterator[None]:
     """Run `stream-vae run` from when it has its partitions until the end of the block.
+
+    Args:
+        config: Its configuration.
+        log: File for its log.
+        stop_within_s: Longest time that it may take to stop.
+        ends_by_key: The block ends with Ctrl-C, which a terminal sends the daemon, too: asked to
+            stop a second time, it would not end in good order.
 
     Raises:
         StreamVaeError: If it does not start, or does not end as it is asked to.
@@ -89,11 +100,13 @@ def running_daemon(config: Path, log: Path, *, stop_within_s: float) -> Iterator
             [sys.executable, "-m", "stream_vae", "run", "--config", str(config)],
             stdout=file,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the demo, which ends it
         )
         try:
             _await_assignment(daemon, log)
             yield
+            if ends_by_key:
+                with suppress(subprocess.TimeoutExpired):
+                    daemon.wait(_OWN_END_S)
             daemon.terminate()
             code = daemon.wait(timeout=stop_within_s + 5)
         finally:

@@ -285,7 +285,7 @@ def _stream(
     notices = BrokerNotices(console, settings.kafka.bootstrap_servers)
     log, page = out / "daemon.log", settings.page.enabled
     with (
-        running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s),
+        running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s, ends_by_key=page),
         ThreadPoolExecutor(1) as publisher,
     ):
         if page:

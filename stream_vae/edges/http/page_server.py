@@ -1,6 +1,7 @@
 """The live page: files of the package, and a stream of what has changed."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -25,6 +26,7 @@ STREAM_S = 60.0
 """After so long a stream ends and the browser asks anew: one that nobody reads does not stay."""
 
 _TURN_S = 0.25
+_UNREAD_BYTES = 256 * 1024
 _STATUS_S = 1.0
 _HEARTBEAT_S = 15.0
 _WRONG_TOKEN_S = 1.0
@@ -76,6 +78,13 @@ class PageProtocol(BoundedProtocol):
 
     max_connections = 64
     request_deadline_s = STREAM_S + 10.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accept a connection; what the kernel holds for its reader is bounded."""
+        found = transport.get_extra_info("socket")
+        if found is not None:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
+        super().connection_made(transport)
 
 
 class PageServer:

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,6 +15,7 @@ from stream_vae.errors import ConfigError
 _QUEUED = 1024
 _START_DEADLINE_S = 10.0
 _STOP_DEADLINE_S = 2.0
+_LAST_MOMENT_S = 0.6
 
 
 class ServerThread:
@@ -99,10 +101,20 @@ class ServerThread:
     def stop(self) -> None:
         """Stop listening; requests in progress get a moment to end. A no-op if not running."""
         self._server.should_exit = True
+        self._drop_unread()
         if self._thread.is_alive():
             self._thread.join(_STOP_DEADLINE_S)
         if self._socket is not None:
             self._socket.close()
+
+    def _drop_unread(self) -> None:
+        """Drop the connections that are there after a moment: nobody reads what they were sent."""
+        for each in list(self._server.server_state.connections):
+            if isinstance(each, BoundedProtocol):
+                with suppress(RuntimeError):  # the server has ended
+                    each.loop.call_soon_threadsafe(
+                        each.loop.call_later, _LAST_MOMENT_S, each.close_at_once
+                    )
 
     def _serve(self) -> None:
         assert self._socket is not None  # noqa: S101 -- start() bound it before starting the thread

@@ -6,17 +6,21 @@ const MOST = 720;
 
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export function numberText(value) {
+const DIGITS = [3, 4, 5].map((n) => [n, new Intl.NumberFormat("en", { maximumSignificantDigits: n })]);
+const FORMATS = new Map(DIGITS);
+
+export function numberText(value, digits = 4) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e6 || size < 1e-3)) return value.toExponential(2);
-  return new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(value);
+  return FORMATS.get(digits).format(value);
 }
 
 // Steps in the order of time; one that was judged anew takes the place of the one before.
 class Steps {
-  constructor(features) {
+  constructor({ features, step_ms }) {
     this.features = features;
+    this.widest = 1.5 * step_ms; // beyond, something is missing between two steps
     this.rows = new Map();
   }
 
@@ -35,9 +39,18 @@ class Steps {
 
   columns(pick, n) {
     const times = this.times();
+    const places = [];
     const found = Array.from({ length: n }, () => []);
-    for (const t of times) pick(this.rows.get(t)).forEach((value, i) => found[i].push(value));
-    return [times, ...found];
+    const put = (t, values) => {
+      places.push(t);
+      values.forEach((value, i) => found[i].push(value));
+    };
+    const nothing = new Array(n).fill(null);
+    times.forEach((t, i) => {
+      if (i > 0 && t - times[i - 1] > this.widest) put((t + times[i - 1]) / 2, nothing);
+      put(t, pick(this.rows.get(t)));
+    });
+    return [places, ...found];
   }
 
   newest() {
@@ -65,7 +78,7 @@ export class Charts {
   // Message of the stream: all steps of a series, or those that are new.
   show(message) {
     if (message.is_new || this.steps === null) {
-      this.steps = new Steps(message.features);
+      this.steps = new Steps(message);
       this.steps.add(message);
       this.build();
       return;
@@ -113,8 +126,7 @@ export class Charts {
     this.root.append(figure);
     const chart = new uPlot(
       this.options(HEIGHT.score, {
-        // An outage scores a hundred times a small peak: beyond 1 the scale is logarithmic.
-        scales: { y: { distr: 4, asinh: 1, range: (_, low, high) => [Math.min(low, 0), Math.max(high * 1.25, 1)] } },
+        scales: { y: scoreScale(this.steps) },
         series: [
           {},
           line("score", ink("--score"), 1.5),
@@ -138,7 +150,7 @@ export class Charts {
     const { figure, plot, newest } = frame(feature.name, unit);
     this.root.append(figure);
     const isCode = feature.kind === "categorical";
-    const level = (code) => (isCode && code !== null ? feature.categories[Math.round(code)] ?? "unseen" : numberText(code));
+    const level = (code) => (isCode && code !== null ? feature.categories[Math.round(code)] ?? "unseen" : numberText(code, 5));
     const shape = isCode || feature.kind === "binary" ? { paths: uPlot.paths.stepped({ align: 1 }) } : {};
     const chart = new uPlot(
       this.options(HEIGHT.feature, {
@@ -165,7 +177,7 @@ export class Charts {
       if (last === null) return;
       const [actual, expected, low, high] = last.cells[f];
       const told = expected === null ? "" : `, expected ${level(expected)}`;
-      const band = low === null || feature.kind === "binary" ? "" : ` (${numberText(low)} to ${numberText(high)})`;
+      const band = low === null || feature.kind === "binary" ? "" : ` (${numberText(low, 5)} to ${numberText(high, 5)})`;
       newest.textContent = actual === null ? "not observed" : `${level(actual)}${told}${band}`;
       newest.classList.toggle("off", actual !== null && low !== null && feature.kind !== "binary" && (actual < low || actual > high));
     };
@@ -203,6 +215,12 @@ export class Charts {
     }
     plot.ctx.restore();
   }
+}
+
+// An outage may score a thousand times a small peak: then the scale is logarithmic beyond 1.
+function scoreScale(steps) {
+  const scores = [...steps.rows.values()].map((row) => Math.abs(row.score ?? 0));
+  return Math.max(...scores, 0) > 50 ? { distr: 4, asinh: 1 } : {};
 }
 
 function line(label, stroke, width) {

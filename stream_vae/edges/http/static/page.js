@@ -99,11 +99,11 @@ function pickedFromAddress() {
   }
 }
 
-const nameOf = (one) => `${one.partition}/${one.key ?? one.label}`;
+const nameOf = (one) => `${one.partition}/${one.key}`;
 const isPicked = (one) => state.picked !== null && one.key === state.picked.key && one.partition === state.picked.partition;
 
 function pick(one) {
-  if (one.key === null || isPicked(one)) return;
+  if (isPicked(one)) return;
   state.picked = { partition: one.partition, key: one.key, label: one.label };
   history.replaceState(null, "", `#series=${one.partition}/${encodeURIComponent(one.key)}`);
   charts.clear();
@@ -247,7 +247,6 @@ function showRanking() {
       const isFiring = firing.has(nameOf(one)) || one.firing === true;
       const isAbove = one.score !== null && one.score > one.threshold;
       const text = one.score === null ? "not judged" : `${numberText(one.score)} / ${numberText(one.threshold)}`;
-      button.disabled = one.key === null;
       button.setAttribute("aria-current", String(isPicked(one)));
       button.title = `${one.label}, partition ${one.partition}`;
       button.setAttribute("aria-label", `${one.label}, score ${text.replace(" / ", ", threshold ")}${isFiring ? ", incident" : ""}`);
@@ -255,9 +254,9 @@ function showRanking() {
       dot.classList.toggle("firing", isFiring);
       if (label.textContent !== one.label) label.textContent = one.label;
       if (value.textContent !== text) value.textContent = text;
-      // Half of the bar is the threshold, on the scale of the chart.
-      const share = one.score === null ? 0 : (Math.asinh(Math.max(one.score, 0)) / Math.max(Math.asinh(Math.max(one.threshold, 0)), 0.1)) * 50;
-      bar.firstChild.style.width = `${Math.min(share, 100).toFixed(1)}%`;
+      // Half of the bar is the threshold; far from it the bar hardly grows.
+      const above = one.score === null ? -Infinity : Math.asinh(one.score - one.threshold) / 3;
+      bar.firstChild.style.width = `${(50 + 50 * Math.tanh(above)).toFixed(1)}%`;
     },
   );
   at("n-series").textContent = state.summary ? plural(state.summary.n_series, "series", "series") : "";
@@ -292,7 +291,7 @@ at("search").addEventListener("input", () => {
 
 at("ranking").addEventListener("keydown", (event) => {
   const steps = { ArrowDown: 1, ArrowUp: -1 };
-  const buttons = [...at("ranking").querySelectorAll("button:not(:disabled)")];
+  const buttons = [...at("ranking").querySelectorAll("button")];
   const here = buttons.indexOf(document.activeElement);
   const to = event.key in steps ? here + steps[event.key] : { Home: 0, End: buttons.length - 1 }[event.key];
   if (to === undefined || here < 0) return;
@@ -304,7 +303,7 @@ at("ranking").addEventListener("keydown", (event) => {
 at("search").addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown") {
     event.preventDefault();
-    at("ranking").querySelector("button:not(:disabled)")?.focus();
+    at("ranking").querySelector("button")?.focus();
   } else if (event.key === "Escape") {
     at("search").value = "";
     search();
@@ -395,16 +394,13 @@ function bodyOf(one) {
     link.target = "_blank";
     found.push(link);
   }
-  if (one.key !== null) {
-    const button = make("button", "pick", "Draw this series");
-    button.type = "button";
-    button.addEventListener("click", () => {
-      pick(one);
-      at("picked-title").scrollIntoView({ block: "start", behavior: "auto" });
-    });
-    found.push(button);
-  }
-  return found;
+  const button = make("button", "pick", "Draw this series");
+  button.type = "button";
+  button.addEventListener("click", () => {
+    pick(one);
+    at("picked-title").scrollIntoView({ block: "start", behavior: "auto" });
+  });
+  return [...found, button];
 }
 
 function contribution(feature) {
@@ -473,8 +469,7 @@ function showDeadLetters({ counts, newest }) {
 function showSummary(summary) {
   state.summary = summary;
   if (state.picked === null && summary.ranking.length) {
-    const first = summary.ranking.find((one) => one.key !== null);
-    if (first) pick(first);
+    pick(summary.ranking[0]);
   }
   showRanking();
   showIncidents(summary.incidents);
