@@ -77,6 +77,7 @@ def test_secrets_are_known_as_secrets() -> None:
         "registry.token",
         "forward.url",
         "forward.secret",
+        "page.token",
     }
 
 
