@@ -149,13 +149,14 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
         "forward.to": "alertmanager",
         "forward.url": "http://alertmanager:9093",
         "input.decimal": ",",
+        "page.token": "a token of sixteen or more",
         "detect.range_margin": "0.05",
         "detect.incident.cooldown_s": "60",
         "detect.incident.open_after": "1",
         **{f"detect.threshold.{name}": "0.75" for name in OF_METHODS.values()},
     }
     of_others = {f"detect.threshold.{OF_METHODS[one]}" for one in OF_METHODS if one != method}
-    of_others |= {"registry.token", "input.series"}  # instead of a user; of a field
+    of_others |= {"registry.token", "input.series", "input.session_field"}  # instead of others
     names = [spec.name for spec in LEAVES if spec.default is None and spec.name not in of_others]
     environ = {
         f"STREAM_VAE_{name.replace('.', '__').upper()}": texts.get(name, "x") for name in names
