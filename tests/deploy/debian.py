@@ -1,4 +1,4 @@
-"""Programs of Debian's packages, unpacked into the user's cache and never installed."""
+"""Programs of Debian's packages, unpacked into the user's cache, or installed if they must be."""
 
 import os
 import shutil
@@ -36,6 +36,27 @@ def debian_tool(program: str, package: str) -> Path:
     return found
 
 
+def installed_tool(program: str, package: str) -> Path:
+    """Return a program of a package that needs many others: installed, in CI, if it is not there.
+
+    Raises:
+        ToolMissingError: If there is none.
+    """
+    found = shutil.which(program)
+    if found is None and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o"]
+        install += ["DPkg::Lock::Timeout=120", package]
+        if _run(install, Path("/"), 300).returncode:  # there may be no lists yet
+            _run(["apt-get", "update", "-q"], Path("/"), 120)
+            done = _run(install, Path("/"), 300)
+            if done.returncode:
+                raise ToolMissingError(f"apt-get install {package}: {done.stderr.strip()}")
+        found = shutil.which(program)
+    if found is None:
+        raise ToolMissingError(f"{program}: not on the path (apt-get install {package})")
+    return Path(found)
+
+
 def _unpack(package: str, folder: Path) -> None:
     fetch = ["apt-get", "download", "-q", package]
     done = _run(fetch, folder)
@@ -50,7 +71,15 @@ def _unpack(package: str, folder: Path) -> None:
         raise ToolMissingError(f"dpkg -x {archives[0].name}: {unpacked.stderr.strip()}")
 
 
-def _run(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+def _run(
+    command: list[str], folder: Path, timeout_s: float = 120.0
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=folder,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )

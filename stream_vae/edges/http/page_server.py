@@ -235,8 +235,8 @@ def build_page(readers: _Readers, token: Token) -> Starlette:
         text = request.query_params.get("q", "")[:_SEARCH_CHARACTERS]
         return Response(await readers.search(text), media_type="application/json")
 
-    async def ask_token(_: Request) -> Response:
-        if not token.is_asked:
+    async def ask_token(request: Request) -> Response:
+        if token.admits(request.headers):
             return RedirectResponse("./", 303)
         return Response(login_page, media_type="text/html")
 

@@ -1,7 +1,7 @@
 // The newest steps of one series: score against threshold, each feature against what was expected.
 
 const SYNC = uPlot.sync("steps");
-const HEIGHT = { score: 130, feature: 140 };
+const HEIGHT = { score: 150, feature: 155 };
 const MOST = 720;
 
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -99,6 +99,7 @@ export class Charts {
     this.plots = [];
     this.root.replaceChildren();
     if (this.steps === null) return;
+    this.isSteep = isSteep(this.steps);
     this.plots.push(this.scoreChart());
     this.steps.features.forEach((feature, f) => this.plots.push(this.featureChart(feature, f)));
     this.root.append(legend());
@@ -106,6 +107,10 @@ export class Charts {
   }
 
   draw() {
+    if (isSteep(this.steps) !== this.isSteep) {
+      this.build();
+      return;
+    }
     for (const one of this.plots) {
       one.plot.setData(one.data());
       one.tell();
@@ -126,7 +131,7 @@ export class Charts {
     this.root.append(figure);
     const chart = new uPlot(
       this.options(HEIGHT.score, {
-        scales: { y: scoreScale(this.steps) },
+        scales: { y: this.isSteep ? { distr: 4, asinh: 1 } : {} },
         series: [
           {},
           line("score", ink("--score"), 1.5),
@@ -195,7 +200,7 @@ export class Charts {
       cursor: { sync: { key: SYNC.key }, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: true }, ...scales },
       axes: [
-        { ...quiet, values: timeLabels, space: 90, size: 28 },
+        { ...quiet, values: timeLabels, space: 90, size: 42 },
         { ...quiet, size: 62, space: 28, values: (_, splits) => splits.map((one) => (one === null ? "" : numberText(one))), ...axis },
       ],
       series,
@@ -218,9 +223,9 @@ export class Charts {
 }
 
 // An outage may score a thousand times a small peak: then the scale is logarithmic beyond 1.
-function scoreScale(steps) {
+function isSteep(steps) {
   const scores = [...steps.rows.values()].map((row) => Math.abs(row.score ?? 0));
-  return Math.max(...scores, 0) > 50 ? { distr: 4, asinh: 1 } : {};
+  return Math.max(...scores, 0) > 50;
 }
 
 function line(label, stroke, width) {
