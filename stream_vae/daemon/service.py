@@ -73,11 +73,6 @@ class Loop(Protocol):
         """Return what the instance does."""
         ...
 
-    @property
-    def page(self) -> PageSource | None:
-        """What the live page shows; None if none is served."""
-        ...
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -91,6 +86,8 @@ class Surroundings:
     http_url: str | None
     stopping: Callable[[], bool]
     """Returns whether the daemon was asked to stop."""
+    show: Callable[[PageSource | None], None]
+    """Gives the live page what it shows."""
 
 
 class MakeRecorder(Protocol):
@@ -116,6 +113,8 @@ class Role:
     recorder: MakeRecorder = Recorder
     starting: str = "loading the model, then waiting for brokers and topics"
     """What it does before it has a loop."""
+    has_page: bool = True
+    """Whether it serves the live page, where that is enabled."""
 
 
 class Service:
@@ -156,8 +155,9 @@ class Service:
             settings.http, registry, self._liveness, self._readiness, self._status
         )
         self._page: PageServer | None = None
-        if settings.page.enabled:
-            self._page = PageServer(settings.page, self._shown, self._status)
+        self._shown: PageSource | None = None
+        if settings.page.enabled and role.has_page:
+            self._page = PageServer(settings.page, lambda: self._shown, self._status)
         self._loop: Loop | None = None
         self._was_ready = False
         self._ending_since: float | None = None
@@ -213,6 +213,7 @@ class Service:
                 heartbeat=self._heartbeat,
                 http_url=self._http_url,
                 stopping=lambda: self._ending_since is not None,
+                show=self._show,
             )
         )
         if self._loop is not None and self._ending_since is None:
@@ -272,8 +273,8 @@ class Service:
             return Health(is_ok=False, reason=f"starting: {self._role.starting}")
         return self._loop.readiness()
 
-    def _shown(self) -> PageSource | None:
-        return None if self._loop is None else self._loop.page
+    def _show(self, source: PageSource | None) -> None:
+        self._shown = source
 
     def _status(self) -> dict[str, object]:
         """Return the answer to `/statusz`, also while the loop is being started."""

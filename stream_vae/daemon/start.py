@@ -113,7 +113,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
     checked = check_start(around, topics)
     if checked is None:
         return None
-    return build_loop(
+    loop = build_loop(
         settings,
         _edges(around, scorer, instance, checked),
         pipeline=Pipeline(
@@ -125,6 +125,8 @@ def start_loop(around: Surroundings) -> PollLoop | None:
         decoder=decoder,
         open_incidents=_open_incidents(around, origin, is_first=checked.standing.is_first),
     )
+    around.show(loop.page)
+    return loop
 
 
 def _open_incidents(

@@ -18,8 +18,6 @@ from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.settings import Settings
 from stream_vae.wire.alerts import decode_alert
 
-_OWN_END_S = 2.0
-
 _OUTPUTS = {
     "alerts_topic": "demo.alerts",
     "dead_letter_topic": "demo.dead-letters",
@@ -104,9 +102,9 @@ def running_daemon(
         try:
             _await_assignment(daemon, log)
             yield
-            if ends_by_key:
+            if ends_by_key and sys.stdin.isatty():
                 with suppress(subprocess.TimeoutExpired):
-                    daemon.wait(_OWN_END_S)
+                    daemon.wait(stop_within_s)
             daemon.terminate()
             code = daemon.wait(timeout=stop_within_s + 5)
         finally:

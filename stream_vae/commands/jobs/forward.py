@@ -25,5 +25,6 @@ def serve_forwarder(
     role = Role(
         recorder=partial(ForwardRecorder, receiver=str(settings.forward.to)),
         starting="waiting for brokers and topics",
+        has_page=False,
     )
     Service(loaded, build_logger(settings.logging, sys.stdout), start_forwarder, role).serve()

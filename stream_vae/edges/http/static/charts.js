@@ -131,7 +131,7 @@ export class Charts {
     this.root.append(figure);
     const chart = new uPlot(
       this.options(HEIGHT.score, {
-        scales: { y: this.isSteep ? { distr: 4, asinh: 1 } : {} },
+        ...(this.isSteep ? STEEP : {}),
         series: [
           {},
           line("score", ink("--score"), 1.5),
@@ -223,6 +223,13 @@ export class Charts {
 }
 
 // An outage may score a thousand times a small peak: then the scale is logarithmic beyond 1.
+const POWERS = Array.from({ length: 12 }, (_, i) => 10 ** i);
+const LEVELS = [...POWERS.map((one) => -one).reverse(), 0, ...POWERS];
+const STEEP = {
+  scales: { y: { distr: 4, asinh: 1, range: (_, low, high) => [Math.min(low, 0), high * 1.5] } },
+  axis: { splits: (_, __, low, high) => LEVELS.filter((one) => one >= low && one <= high), filter: (_, splits) => splits },
+};
+
 function isSteep(steps) {
   const scores = [...steps.rows.values()].map((row) => Math.abs(row.score ?? 0));
   return Math.max(...scores, 0) > 50;
