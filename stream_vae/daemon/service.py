@@ -156,7 +156,7 @@ class Service:
         )
         self._page: PageServer | None = None
         self._shown: PageSource | None = None
-        if settings.page.enabled and role.has_page:
+        if settings.page.enabled and self._role.has_page:
             self._page = PageServer(settings.page, lambda: self._shown, self._status)
         self._loop: Loop | None = None
         self._was_ready = False
