@@ -42,9 +42,10 @@ class ArchitectureConfig:
     decoder gives it at every step (An & Cho 2015); `gaussian_unit`: sigma 1, which ranks as squared
     error; `laplace` and `student_t`: outliers in the training data count less."""
 
-    count_likelihood: Literal["negative_binomial", "poisson"] = "negative_binomial"
+    count_likelihood: Literal["negative_binomial", "poisson", "log_gaussian"] = "negative_binomial"
     """Of counts. `poisson` takes their variance to be their mean, `negative_binomial` learns how
-    much wider it is."""
+    much wider it is. `log_gaussian`: log(1 + count) is normal, with `sigma_floor`; for counts that
+    vary less than their mean, such as of the events of a session."""
 
     cell: Literal["auto", "lstm", "feed_forward"] = "auto"
     """Encoder and decoder: `lstm` reads the window step by step; `feed_forward` takes all its steps

@@ -336,7 +336,7 @@ def test_deviance_is_twice_the_log_probability_lost(case: Case, n_samples: int) 
     assert (made.deviance >= 0).all()
 
 
-@pytest.mark.parametrize("name", NUMERIC_FAMILIES)
+@pytest.mark.parametrize("name", [*NUMERIC_FAMILIES, "log_gaussian"])
 def test_deviance_at_the_expected_number_is_zero(name: str) -> None:
     likelihood = CASES[name].make()
     outputs = samples_of(likelihood, 1)
@@ -344,7 +344,7 @@ def test_deviance_at_the_expected_number_is_zero(name: str) -> None:
     assert made.deviance.abs().max() == 0
 
 
-@pytest.mark.parametrize("name", COUNT_FAMILIES)
+@pytest.mark.parametrize("name", ["negative_binomial", "poisson"])
 @pytest.mark.parametrize("count", [0.0, 1.0, 7.0, 1000.0])
 def test_deviance_of_a_count_is_least_where_the_rate_is_the_count(name: str, count: float) -> None:
     likelihood: CountLikelihood = CASES[name].make()

@@ -63,8 +63,11 @@ def _numeric(
 def _count(
     features: Sequence[Feature], architecture: ArchitectureConfig, scaling: LogScaling | None
 ) -> Likelihood:
+    H = architecture.hidden_size
+    if architecture.count_likelihood == "log_gaussian":  # scaled counts are logarithms already
+        return Gaussian(len(features), hidden_size=H, sigma_floor=architecture.sigma_floor)
     family = _OF_COUNTS[architecture.count_likelihood]
-    return family(len(features), hidden_size=architecture.hidden_size, scaling=scaling)
+    return family(len(features), hidden_size=H, scaling=scaling)
 
 
 def _binary(
