@@ -8,6 +8,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.detect.config import ThresholdConfig
+from stream_vae.detect.tail import fit_tail
+from stream_vae.detect.threshold.learnt import first_scores
 from stream_vae.evaluate.data_sets.methods import MethodScores
 from stream_vae.evaluate.data_sets.nab_rule import (
     NabCount,
@@ -19,6 +22,7 @@ from stream_vae.evaluate.data_sets.single_series import detected
 from stream_vae.evaluate.data_sets.task import Task
 from stream_vae.evaluate.metrics import average_precision, best_f1, roc_auc
 from stream_vae.evaluate.vus import vus_pr
+from stream_vae.models.training.calibration import QUANTILE_LEVELS
 
 _NAB_CUTS = 400
 _LOG_ODDS = "supervised"
@@ -164,12 +168,21 @@ def two_groups(scores: NDArray[np.float64]) -> float:
     return math.exp(cut) if are_distances else cut
 
 
+def first_threshold(reference: NDArray[np.float64], quantile: float) -> float:
+    """Return the threshold with which the daemon's percentile begins, from held-out scores."""
+    window = ThresholdConfig(method="percentile", quantile=quantile).window
+    scores = first_scores(np.quantile(reference, QUANTILE_LEVELS), window)
+    return float(fit_tail(scores[None], quantile).threshold[0])
+
+
 def _cut(task: Task, score: str, reference: NDArray[np.float64]) -> float:
     if score == _LOG_ODDS:
         return 0.0
     if task.settings.cut == "held_out":
         middle, high = np.quantile(reference, (0.5, task.settings.cut_quantile))
         return float(middle + task.settings.cut_factor * (high - middle))
+    if task.settings.cut == "threshold":
+        return first_threshold(reference, task.settings.cut_quantile)
     if task.settings.cut == "training_labels" and task.history_labels is not None:
         return best_f1(task.history_labels, reference)[1]
     return two_groups(reference)

@@ -15,10 +15,11 @@ from stream_vae.models.training.training_windows import TrainingSeries
 HELD_OUT = 0.2
 """Share of the training windows, at their end, that no detector is fitted to."""
 
-Cut = Literal["held_out", "two_groups", "training_labels"]
+Cut = Literal["held_out", "threshold", "two_groups", "training_labels"]
 """How a score is cut without a look at test labels: at a high quantile of held-out normal
-windows; where the training scores fall into two groups (Otsu 1979); or at the best F1 on the
-training labels."""
+windows; at the threshold with which the daemon begins a series, that quantile of a Pareto tail
+fitted to them; where the training scores fall into two groups (Otsu 1979); or at the best F1 on
+the training labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class TaskSettings:
     """Of the model."""
     cut: Cut = "held_out"
     cut_factor: float = 1.0
-    """The cut lies this many times as far above the median of held-out scores as their quantile."""
+    """The `held_out` cut lies this many times as far above the median of held-out scores as their
+    quantile."""
     cut_quantile: float = 0.99
     """Of held-out scores."""
     prevalence: float | None = None
@@ -102,7 +104,7 @@ class Task:
     @property
     def reference(self) -> TimedWindows:
         """Return the training windows whose scores set the cut."""
-        if self.settings.cut != "held_out":
+        if self.settings.cut not in {"held_out", "threshold"}:
             return self.history
         return self.history.rows(slice(round(len(self.history) * (1 - HELD_OUT)), None))
 
