@@ -287,6 +287,61 @@ def test_logs_of_open_telemetry_are_read_in_both_encodings(
         reader_of(name, level_field="level")
 
 
+SESSIONS: dict[str, tuple[LogInputFormat, dict[str, Any], bytes, list[tuple[str | None, bool]]]] = {
+    "text": (
+        "log_lines",
+        {
+            "session_pattern": r"job (\w+)(?: part (\w+))?",
+            "split_lines": True,
+            "session_end_pattern": "bye$",
+            "message_pattern": "^job (.*)",
+        },
+        f"job a part 1 hi\njob b bye\nhi\njob {'c' * 201} hi".encode(),
+        [("a/1", False), ("b", True), (None, False), (None, False)],
+    ),
+    "a field": (
+        "log_lines",
+        {"message_field": "log", "session_field": "ids.job", "records_path": "$"},
+        as_json(log="x", ids={"job": 7})[:-1].join((b"[", b'}, {"log": "y"}]')),
+        [("7", False), (None, False)],
+    ),
+    "an event": (
+        "log_events",
+        {"session_pattern": "job (.)", "message_field": "text", "session_end_pattern": "^E5$"},
+        as_json(event_id="E5", text="job a"),
+        [("a", True)],
+    ),
+    "OTLP": (
+        _PROTO,
+        {"session_field": "attributes.n"},
+        OTLP_PROTO,
+        [("7", False), (None, False), (None, False), (None, False)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SESSIONS)
+def test_lines_tell_the_key_of_their_session_and_what_ends_it(case: str) -> None:
+    """Without one, or with one too long to keep, they are of none."""
+    name, settings, value, expected = SESSIONS[case]
+    lines, _ = read(reader_of(name, **settings), [value])
+    assert lines.sessions is not None
+    assert list(zip(lines.sessions.keys, lines.sessions.ends.tolist(), strict=True)) == expected
+
+
+def test_settings_of_sessions_that_contradict_each_other_are_refused() -> None:
+    """Control: with neither key lines make no sessions."""
+    assert read(reader_of(), [b"x"])[0].sessions is None
+    for settings in (
+        {"session_pattern": "(.)", "session_field": "a"},
+        {"session_end_pattern": "bye"},
+        {"session_pattern": "no group"},
+        {"session_field": "a"},  # of text
+    ):
+        with pytest.raises((ConfigError, ValueError), match="session_"):
+            reader_of(**settings)
+
+
 def test_lines_of_a_file_are_records_as_a_shipper_sends_them() -> None:
     written = 1_767_225_600 * 10**9
     texts = ["none", "1 a", "  at x", "2 b", "ValueError: c", "end"]

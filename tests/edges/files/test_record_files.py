@@ -16,13 +16,17 @@ from hypothesis import strategies as st
 from stream_vae.commands.jobs.input_files import open_files
 from stream_vae.commands.options import FileFormat, FileOptions
 from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.readings import CLOSINGS
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.edges.files.record_files import TopicRecords
 from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.inputs.cell_values import MISSING_WORDS
+from stream_vae.inputs.log_lines.line_counts import features_of
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.timestamps import format_times
+from stream_vae.logs.templates import TemplateConfig, mine
 from tests.inputs.polls import poll_of
 
 NAN = float("nan")
@@ -44,6 +48,59 @@ def read(
     choice = ColumnChoice(features=None if features is None else tuple(features))
     told = FileOptions(format=form, **options)
     return open_files([path], choice, told, fmt or ReadingFormat()).read()
+
+
+def test_sessions_of_files_are_closed_by_the_times_of_their_lines(tmp_path: Path) -> None:
+    """One that goes on where the one before ended continues it; one that begins earlier does not."""
+    fmt = LogFormat(
+        format="log_lines",
+        series="jobs",
+        timestamp_pattern=r"^(\S+)",
+        message_pattern=r"^\S+ (.*)",
+        session_pattern="job (.)",
+        session_end_pattern="bye",
+        session_quiet_s=60,
+    )
+    logs = mine(["job a hi", "job a bye"] * 5, TemplateConfig(min_lines=1))
+    files = {
+        "1.log": ["00:00 job a hi", "00:10 job b hi", "00:20 job a bye", "00:30 none"],
+        "2.log": ["00:40 job b hi", "02:00 job b hi"],  # too late for the one before
+        "3.log": ["00:10 job b bye", "00:20 job c hi"],
+    }
+    for name, lines in files.items():
+        text = "".join(f"2026-03-01T00:{line.replace(' ', 'Z ', 1)}\n" for line in lines)
+        (tmp_path / name).write_text(text)
+    features = features_of(logs.templates, (), of_sessions=True)
+    choice = ColumnChoice(
+        features=tuple(one.name for one in features),
+        declared={one.name: one for one in features},
+        logs=logs,
+        is_events=True,
+    )
+    opened = open_files([tmp_path / name for name in files], choice, FileOptions(), fmt)
+    found = [
+        (
+            key,
+            batch.sessions.n_lines[i],
+            CLOSINGS[batch.sessions.closings[i]],
+            batch.values[i].sum(),
+        )
+        for batch in opened.iter_batches()
+        if batch.sessions is not None
+        for i, key in enumerate(batch.sessions.keys)
+    ]
+    assert found == [
+        ("a", 2, "ended", 2.0),
+        ("b", 2, "quiet", 2.0),
+        ("b", 1, "over", 1.0),
+        ("b", 1, "ended", 1.0),
+        ("c", 1, "over", 1.0),
+    ]
+    assert opened.notes[0] == (
+        "5 sessions, 1 line in the median, 3 are of one line: 2 were ended by a line, 2 were open "
+        "when the input was over, 1 by quiet time (input.session_quiet_s)"
+    )
+    assert opened.notes[1].startswith("1 lines tell no key of a session, and count nowhere: line 4")
 
 
 def test_series_in_several_partitions_of_a_topic_are_told_with_what_helps() -> None:
