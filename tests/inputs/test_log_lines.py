@@ -332,12 +332,13 @@ def test_lines_tell_the_key_of_their_session_and_what_ends_it(case: str) -> None
 def test_settings_of_sessions_that_contradict_each_other_are_refused() -> None:
     """Control: with neither key lines make no sessions."""
     assert read(reader_of(), [b"x"])[0].sessions is None
-    for settings in (
+    refused: list[dict[str, Any]] = [
         {"session_pattern": "(.)", "session_field": "a"},
         {"session_end_pattern": "bye"},
         {"session_pattern": "no group"},
         {"session_field": "a"},  # of text
-    ):
+    ]
+    for settings in refused:
         with pytest.raises((ConfigError, ValueError), match="session_"):
             reader_of(**settings)
 

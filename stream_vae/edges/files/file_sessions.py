@@ -55,7 +55,8 @@ class FileSessions:
         alone = (
             f"{self._lengths[1]:,} are of one line" if self._lengths[1] else "none is of one line"
         )
-        return f"{n:,} sessions, {middle:,} lines in the median, {alone}: {', '.join(how)}"
+        lines = "1 line" if middle == 1 else f"{middle:,} lines"
+        return f"{n:,} sessions, {lines} in the median, {alone}: {', '.join(how)}"
 
     def take(
         self, file_number: int, records: RecordBatch, decoded: Decoded

@@ -51,7 +51,7 @@ def read(
 
 
 def test_sessions_of_files_are_closed_by_the_times_of_their_lines(tmp_path: Path) -> None:
-    """One that goes on where the one before ended continues it; one that begins earlier does not."""
+    """One that begins where the one before ended continues it; one that begins before does not."""
     fmt = LogFormat(
         format="log_lines",
         series="jobs",
@@ -78,17 +78,12 @@ def test_sessions_of_files_are_closed_by_the_times_of_their_lines(tmp_path: Path
         is_events=True,
     )
     opened = open_files([tmp_path / name for name in files], choice, FileOptions(), fmt)
-    found = [
-        (
-            key,
-            batch.sessions.n_lines[i],
-            CLOSINGS[batch.sessions.closings[i]],
-            batch.values[i].sum(),
-        )
-        for batch in opened.iter_batches()
-        if batch.sessions is not None
-        for i, key in enumerate(batch.sessions.keys)
-    ]
+    found: list[tuple[str, int, str, float]] = []
+    for batch in opened.iter_batches():
+        assert batch.sessions is not None
+        how = [CLOSINGS[closing] for closing in batch.sessions.closings]
+        n_lines, counted = batch.sessions.n_lines.tolist(), batch.values.sum(axis=1).tolist()
+        found += zip(batch.sessions.keys, n_lines, how, counted, strict=True)
     assert found == [
         ("a", 2, "ended", 2.0),
         ("b", 2, "quiet", 2.0),
