@@ -251,6 +251,8 @@ def _about_lines(learner: LineLearner, decoded: Decoded) -> Iterator[str]:
         yield f"from {first}Z to {last}Z; levels {', '.join(learner.levels) or 'none'}"
     if decoded.ignored:
         yield f"{len(decoded.ignored):,} records hold no line but empty ones"
+    if learner.n_keyless:
+        yield f"{learner.n_keyless:,} lines tell no key of a session, and would count nowhere"
 
 
 def _with_key_format(proposal: Proposal, keys: KeyFacts) -> Proposal:

@@ -49,6 +49,23 @@ def settings_of(found: Inspection, folder: Path) -> LogFormat:
     return load_settings(config=path, environ={}).settings.input
 
 
+def test_a_configuration_of_sessions_is_one_that_trains_on_them(tmp_path: Path) -> None:
+    """Control: without them a window has more steps."""
+    lines = [HEAD["ISO 8601"].format(text) for text in ("INFO job 1 on", "INFO job 1 off", "INFO")]
+    for given, length, keyless in (({"session_pattern": "job (.)"}, 1, True), ({}, 32, False)):
+        records = batch_of([Record(line.encode(), key=b"a") for line in lines])
+        found = inspect_records(records, now_ns=NOW_NS, given=given)
+        path = tmp_path / "proposed.yaml"
+        path.write_text(configuration(found))
+        settings = load_settings(config=path, environ={}).settings
+        assert (settings.model.window_length, settings.input.sessions is None) == (
+            length,
+            not given,
+        )
+        told = "1 lines tell no key of a session, and would count nowhere" in found.proposal.notes
+        assert told is keyless
+
+
 @pytest.mark.parametrize("name", [head.name for head in HEADS])
 def test_a_common_head_of_lines_is_known_and_read(name: str, tmp_path: Path) -> None:
     found = look([HEAD[name].format(SAID)] * 5)

@@ -29,6 +29,8 @@ class LineLearner:
         """Ids or templates of events that are parsed already -> how many there were."""
         self.examples: dict[str, str] = {}
         """A line of each."""
+        self.n_keyless = 0
+        """Lines that tell no key of a session, where lines make sessions."""
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -44,6 +46,7 @@ class LineLearner:
         texts, templates = lines.texts, lines.templates
         if lines.sessions is not None and None in lines.sessions.keys:
             kept = np.flatnonzero([key is not None for key in lines.sessions.keys]).tolist()
+            self.n_keyless += len(texts) - len(kept)
             texts = [texts[n] for n in kept]
             templates = None if templates is None else [templates[n] for n in kept]
         if templates is None:
