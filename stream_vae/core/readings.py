@@ -65,7 +65,7 @@ class ReadingBatch:
     """Of readings that are sessions."""
     unseen: NDArray[Any] | None = None
     """(N,) text of a line of a log that is of no template that training saw, else None; None: no
-    reading is such a line."""
+    reading is such a line. Of a session its first such line."""
 
     def __len__(self) -> int:
         return len(self.series)

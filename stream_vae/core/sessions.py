@@ -25,6 +25,7 @@ from stream_vae.errors import StateError
 LONGEST_KEY = 200
 """Bytes of a session's key; a longer one is none."""
 
+_UNSEEN_CHARACTERS = 120
 _NONE = -1
 _LATER = int(np.iinfo(np.int64).max)
 _TAG_BYTES = 8
@@ -76,6 +77,8 @@ class _Open:
     """Of its partition, at its last line."""
     nth: int = _NONE
     """Among the sessions of the poll; -1: it has no line there."""
+    unseen: str | None = None
+    """The first of its lines that is of no template; bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     pairs: list[_Pair]
     sessions: bytes
     cells: bytes
+    unseen: list[tuple[int, str]]
 
 
 class SessionAssembler:
@@ -217,6 +221,7 @@ class SessionAssembler:
             pairs=[one.pair for one in opened],
             sessions=sessions.tobytes(),
             cells=cells.tobytes(),
+            unseen=[(n, one.unseen) for n, one in enumerate(opened) if one.unseen is not None],
         )
         return zlib.compress(msgspec.msgpack.encode(state), level=1)
 
@@ -230,7 +235,9 @@ class SessionAssembler:
             state = msgspec.msgpack.decode(zlib.decompress(saved), type=_State)
             sessions = np.frombuffer(state.sessions, _SAVED)
             cells = np.frombuffer(state.cells, _CELL)
-            is_whole = len(sessions) == len(state.pairs) and sessions["n_cells"].sum() == len(cells)
+            n = len(state.pairs)
+            is_whole = len(sessions) == n and sessions["n_cells"].sum() == len(cells)
+            is_whole &= all(0 <= nth < n for nth, _ in state.unseen)
         except (msgspec.DecodeError, msgspec.ValidationError, zlib.error, ValueError) as exc:
             raise StateError(f"open sessions: the saved state is damaged: {exc}") from None
         n_features = self._counts.shape[1]
@@ -251,6 +258,8 @@ class SessionAssembler:
         )
         for pair, row, n, clock in facts:
             found.opened[pair] = _Open(pair, row, n, clock)
+        for nth, text in state.unseen:
+            found.opened[state.pairs[nth]].unseen = text
 
     def forget(self, partition: int) -> None:
         """See `PartitionPart.forget`."""
@@ -292,6 +301,10 @@ class SessionAssembler:
         )
         rows = np.array([one.row for one in touched], np.int64)
         self._counts[rows] += sums.reshape(len(touched), n_features).astype(np.float32)
+        if lines.unseen is not None:
+            for session, text in zip(of.tolist(), lines.unseen[at].tolist(), strict=True):
+                if text is not None and touched[session].unseen is None:
+                    touched[session].unseen = text[:_UNSEEN_CHARACTERS]
         first, last = np.empty(len(touched), np.int64), np.empty(len(touched), np.int64)
         first[of[::-1]], last[of] = at[::-1], at  # of equal ones the last assigned stays
         new = self._places["last_offset"][rows] == _NONE
@@ -326,6 +339,7 @@ class SessionAssembler:
             times=places["last_time"],
             arrivals=arrivals,
             values=self._counts[rows].astype(np.float64),
+            unseen=np.array([one.session.unseen for one in closed], object),
             sessions=SessionColumns(
                 keys=[one.session.pair[1] for one in closed],
                 n_lines=np.array([one.session.n for one in closed], np.int64),

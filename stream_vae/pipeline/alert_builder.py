@@ -35,6 +35,7 @@ from stream_vae.core.line_words import lines_in_words, opener_in_words
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
 from stream_vae.detect.incidents import Change
+from stream_vae.logs.masks import example_mask
 from stream_vae.pipeline.alert_features import build_features, build_levels
 from stream_vae.pipeline.explanation import Explanation
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
@@ -217,8 +218,15 @@ class AlertBuilder:
         at: int,
         explanation: Explanation,
     ) -> tuple[AlertFeature, ...]:
-        """Add a line of the worst step to lines that training never saw."""
+        """Add a line of the session, or of the worst step, to lines that training never saw."""
         unseen, marks = self._unseen, scored.marks
+        if scored.readings.sessions is not None:
+            return tuple(
+                replace(one, example=self._unseen_of(scored.readings, at))
+                if one.direction == "unseen"
+                else one
+                for one in features
+            )
         if unseen is None or marks is None:
             return features
         names = [feature.name for feature in self._spec.features]
@@ -237,6 +245,13 @@ class AlertBuilder:
             replace(one, example=line(one.name)) if one.direction == "unseen" else one
             for one in features
         )
+
+    def _unseen_of(self, sessions: ReadingBatch, at: int) -> str | None:
+        """Return the first line of a session that training never saw."""
+        text = None if sessions.unseen is None else sessions.unseen[at]
+        if text is None or self._spec.logs is None:
+            return None
+        return printable(example_mask(self._spec.logs)(text))
 
     def build_drift(
         self, resolved: AlertEvent, explanation: Explanation, leaps: Sequence[float | None]

@@ -18,6 +18,7 @@ from stream_vae.errors import StateError
 F = 3
 CONFIG = SessionConfig(quiet_s=10e-9, max_open=3, max_lines=4)
 FEATURES = ("a", "b", "c")
+UNSEEN = 2
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,17 @@ class Session:
     partition: int
     offsets: list[int] = field(default_factory=list)
     counts: list[float] = field(default_factory=lambda: [0.0] * F)
+    unseen: str | None = None
     clock: int = 0
     closed_by: int = -1
     how: str = ""
+
+    def add(self, line: Line, offset: int, clock: int) -> None:
+        self.offsets.append(offset)
+        self.counts[line.feature] += 1
+        if line.feature == UNSEEN and self.unseen is None:
+            self.unseen = f"line of {offset}"
+        self.clock = clock
 
 
 def closed_plainly(records: Sequence[Record]) -> tuple[list[Session], list[Session]]:
@@ -78,9 +87,7 @@ def closed_plainly(records: Sequence[Record]) -> tuple[list[Session], list[Sessi
             is_open = place in opened
             one = opened.pop(place) if is_open else Session(line.series, line.key, p)
             opened[place] = one  # behind all others
-            one.offsets.append(offset)
-            one.counts[line.feature] += 1
-            one.clock = clock
+            one.add(line, offset, clock)
             n_open = sum(other.partition == p for other in opened.values())
             if line.is_end:
                 close(one, "ended")
@@ -114,6 +121,13 @@ class Stream:
             times=1000 + offsets[index],
             arrivals=2000 + offsets[index],
             values=values,
+            unseen=np.array(
+                [
+                    f"line of {offset}" if line.feature == UNSEEN else None
+                    for offset, (_, line) in zip(offsets[index].tolist(), lines, strict=True)
+                ],
+                object,
+            ),
         )
         found = LineSessions(
             keys=[line.key for _, line in lines],
@@ -163,6 +177,7 @@ def told(batch: ReadingBatch) -> list[Session]:
                 int(facts.n_lines[i]),
             ],
             counts=batch.values[i].tolist(),
+            unseen=None if batch.unseen is None else batch.unseen[i],
             closed_by=int(batch.offsets[i]),
             how=CLOSINGS[facts.closings[i]],
         )
@@ -171,7 +186,8 @@ def told(batch: ReadingBatch) -> list[Session]:
 
 
 def shown(one: Session) -> tuple[Any, ...]:
-    return one.partition, one.series, one.key, tuple(one.counts), one.closed_by, one.how
+    counts = tuple(one.counts)
+    return one.partition, one.series, one.key, counts, one.unseen, one.closed_by, one.how
 
 
 lines_drawn = st.builds(

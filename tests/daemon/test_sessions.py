@@ -78,13 +78,12 @@ def lines_of(blocks: range, *, odd: dict[int, tuple[str, ...]]) -> list[bytes]:
 
 
 def told(scene: Scene) -> list[tuple[str, str | None, str | None, str | None]]:
-    """Return status, session, its top feature's direction and template of all alert events."""
+    """Return status, session, and its top feature's direction and lines, of all alert events."""
     found = []
     for event in scene.alerts():
         top, session = event["features"][0], event.get("session", {})
-        found.append(
-            (event["status"], session.get("key"), top.get("direction"), top.get("template"))
-        )
+        lines = top.get("template", top.get("example"))
+        found.append((event["status"], session.get("key"), top.get("direction"), lines))
     return found
 
 
@@ -112,12 +111,11 @@ def test_an_alert_names_the_session_that_did_not_fit_whatever_happens_to_the_ins
     scene.kafka.clock.sleep(400.0)
     scene.feed("jobs", [b"heartbeat"])
     scene.settle(one)
-    texts = [(status, key, way) for status, key, way, _ in told(scene) if status == "firing"]
-    assert texts == [
-        ("firing", "blk_4", "missing"),
-        ("firing", "blk_8", "unseen"),
-        ("firing", "blk_9", "too_many"),  # after another odd one, which goes on with its incident
-        ("firing", "blk_13", "missing"),
+    assert [one[1:] for one in told(scene) if one[0] == "firing"] == [
+        ("blk_4", "missing", "wrote <*>"),
+        ("blk_8", "unseen", "disk of blk_8 is full"),
+        ("blk_9", "too_many", "wrote <*>"),  # after another odd one, with whose incident it goes on
+        ("blk_13", "missing", "checked <*>"),
     ]
     scene.assert_undisturbed(one)
 

@@ -63,7 +63,7 @@ class LogFormat(ReadingFormat):
     """A session is closed once so many seconds have passed since its last line, by the times of the
     records in its partition, so that a replay decides the same; in files by those of the lines."""
 
-    session_max_open: Annotated[int, Ge(1), Le(10_000)] = 5_000
+    session_max_open: Annotated[int, Ge(1), Le(8_000)] = 5_000
     """Open sessions of a partition; beyond it the one whose last line is the longest ago is closed
     early, and told (`sessions_closed_early`)."""
 
