@@ -72,10 +72,11 @@ def opener_in_words(name: str, features: Iterable[AlertFeature]) -> str:
         features: Of the event that tells of it.
     """
     opener = next((one for one in features if one.name == name), None)
-    is_of_lines = opener is not None and opener.unit == LINES and opener.direction is not None
-    if opener is None or not is_of_lines:
+    if opener is None or opener.unit != LINES:
         return printable(name, _NAME_CHARACTERS)
-    return f"lines {NEVER_SEEN}" if name == UNSEEN else _which(opener)
+    if name == UNSEEN:
+        return f"lines {NEVER_SEEN}"
+    return _which(opener) if opener.direction is not None else printable(name, _NAME_CHARACTERS)
 
 
 def _wrong(feature: AlertFeature) -> str:
@@ -109,7 +110,7 @@ def _counted(actual: float) -> str:
 
 def _expected(at: AlertFeature | AlertStep) -> str:
     low, high = at.expected_low, at.expected_high
-    if low is None or high is None:  # of a session, whose counts scatter as numbers do
+    if low is None or high is None:  # of counts that scatter as numbers do
         low = round(max(at.expected - _SPREADS * at.expected_std, 0.0))
         high = max(round(at.expected + _SPREADS * at.expected_std), low)
     if high == 0:

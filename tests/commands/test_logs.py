@@ -34,6 +34,7 @@ from stream_vae.settings import load_settings
 
 BEGIN = np.datetime64("2026-03-01T00:00:00")
 NORMAL = {"request {} served in {} ms": 6, "user {} logged in": 2, "cache {} refreshed": 1}
+STEADY = {"beat {} of the clock": 1}
 CONFIG = r"""
 input:
   format: log_lines
@@ -51,7 +52,7 @@ def write_log(path: Path, minutes: int, faults: Mapping[int, Mapping[str, int]])
     rng = np.random.default_rng(minutes)
     lines = []
     for minute in range(minutes):
-        for text, mean in {**NORMAL, **faults.get(minute, {})}.items():
+        for text, mean in {**NORMAL, **STEADY, **faults.get(minute, {})}.items():
             for _ in range(rng.poisson(mean) if text in NORMAL else mean):
                 at = BEGIN + np.timedelta64(minute, "m") + np.timedelta64(rng.integers(29), "s")
                 told = text.format(*rng.integers(0, 10_000, 2).tolist())
@@ -90,20 +91,24 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_alert_tells_which_lines_are_missing_too_many_or_unseen(logs: Path) -> None:
+    """A line that comes once in each step is missed within three of its steps."""
     spec = load_bundle(logs / "bundle").spec
     assert spec.logs is not None
     assert {one.text for one in spec.logs.templates} == {
         "request <*> served in <*>",
         "user <*> logged in",
         "cache <*> refreshed",
+        "beat <*> of the clock",
     }
-    assert [one.name for one in spec.features][-3:] == ["level.info", UNSEEN, LINES]
+    assert [one.name for one in spec.features][4:] == [UNSEEN, LINES], "all lines have one level"
+    assert [one.kind for one in spec.features].count("numeric") == 1
     faults = {
         **{m: {"disk {} refused a write": 25} for m in range(60, 63)},
         **{m: {"user {} logged in": 60} for m in range(100, 103)},
         **{m: {"request {} served in {} ms": 0} for m in range(140, 146)},
+        **{m: {"beat {} of the clock": 0} for m in range(180, 190)},
     }
-    write_log(logs / "later.log", 180, faults)
+    write_log(logs / "later.log", 200, faults)
     score_files(
         logs / "bundle",
         [logs / "later.log"],
@@ -118,12 +123,16 @@ def test_an_alert_tells_which_lines_are_missing_too_many_or_unseen(logs: Path) -
         for event in events
         if event["sequence"] == 0
         for one in event["features"][:1]
-        for minute in range(60, 180, 40)
+        for minute in range(60, 200, 40)
         if minute <= minute_of(event["starts_at"]) < minute + 10
     }
     assert told[60][0] in {"unseen", "too_many"}
     assert told[100] == ("too_many", "user <*> logged in")
     assert told[140][0] == "missing"
+    assert told[180] == ("missing", "beat <*> of the clock")
+    [beat] = [event for event in events if event["sequence"] == 0 and "beat" in event["summary"]]
+    assert minute_of(beat["window"]["end"]) <= 182
+    assert " 0 lines in 1 min, expected 1: missing" in beat["summary"]
     texts = [event["summary"] for event in events]
     assert any('too many "user <*> logged in", such as "user ' in text for text in texts)
 
@@ -225,7 +234,7 @@ def test_a_new_training_keeps_names_of_templates_and_tells_what_changed(
     assert named["request <*> served in <*>"] == old.templates[0].id
     assert named["cache <*> refreshed by <*>"] not in {one.id for one in old.templates}
     [rows] = [text for what, text in log_rows(learnt) if what == "templates of the bundle before"]
-    assert rows.startswith("2 kept, 2 new (")
+    assert rows.startswith("3 kept, 2 new (")
     assert ", 1 gone (user-logged-in." in rows
     assert learnt.spec.masks[0] == Mask(name="who", pattern=r"\b[A-D]\b")
     assert sum(sum(n.values()) for n in learnt.by_series.values()) == learnt.spec.lines
@@ -233,7 +242,7 @@ def test_a_new_training_keeps_names_of_templates_and_tells_what_changed(
     save_bundle(of_logs(bundle, replace(old, templates=old.templates[:2])), logs / "less")
     print_templates(logs / "bundle", logs / "less")
     told = capsys.readouterr().out
-    assert "2 kept, 1 new" in told
+    assert "2 kept, 2 new" in told
     print_templates(logs / "bundle", None)
     assert "request <*> served in <*>" in capsys.readouterr().out
 
@@ -259,7 +268,9 @@ def test_names_come_from_the_bundle_that_is_named_or_else_replaced(
 
 def test_the_report_tells_of_lines_and_never_to_leave_unseen_out(logs: Path) -> None:
     told = (logs / "report.txt").read_text()
-    assert "3: 3 counted by a feature of their own, which are 100.0% of the lines; 0 in" in told
+    assert "4: 4 counted by a feature of their own, which are 100.0% of the lines; 0 in" in told
+    assert "info alone: it has no feature" in told
+    assert ": about as many in each step, like the beats of a clock" in told
     assert "levels" in told
     assert "always 0" not in told
     spec = load_bundle(logs / "bundle").spec

@@ -24,9 +24,10 @@ from stream_vae.errors import BundleError, ConfigError, InputFileError
 from stream_vae.inputs.decoder import Decoded
 from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.log_lines.learning import LineLearner
-from stream_vae.inputs.log_lines.line_counts import features_of
+from stream_vae.inputs.log_lines.line_counts import features_of, with_kinds
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
+from stream_vae.logs.even_counts import are_even
 from stream_vae.logs.masks import with_masks
 from stream_vae.logs.miner import LogfoldMiner, MinerConfig
 from stream_vae.logs.templates import (
@@ -56,6 +57,10 @@ class LearntLogs:
     spec: LogSpec
     levels: tuple[str, ...]
     """Names of those that lines told."""
+    is_level_the_same: bool
+    """Whether all lines have one level."""
+    steady: tuple[str, ...]
+    """Features that hardly vary from step to step."""
     by_series: Mapping[str, Mapping[int, int]]
     """Key -> number of a template -> lines of it; -1: lines without one."""
     of_sessions: bool
@@ -136,11 +141,13 @@ def read_logs(
     logs = chosen(mined, TemplateConfig(examples=examples), all_masks)
     carried = None if before is None else carry_over(before, logs)
     logs = logs if carried is None else carried.logs
-    features = features_of(logs.templates, learner.levels, of_sessions=fmt.sessions is not None)
+    levels = () if learner.is_level_the_same else learner.levels
+    features = features_of(logs.templates, levels, of_sessions=fmt.sessions is not None)
     step_s = step_seconds or _step(last_ns - first_ns)
     choice = _counting(choice, logs, features)
     files = open_logs(choice)
     by_series: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    steady: tuple[str, ...] = ()
     if fmt.sessions is not None:
         readings = files.read(lambda decoded: _count(decoded, by_series))
     else:
@@ -151,10 +158,16 @@ def read_logs(
             bridged=window_length,
             paths=files.paths,
         )
+        features = with_kinds(features, are_even(readings.values, readings.series))
+        steady = tuple(feature.name for feature in features if feature.kind == "numeric")
+        readings = replace(readings, features=features)
+        choice = _counting(choice, logs, features)
     return LearntHistory(
         logs=LearntLogs(
             spec=logs,
             levels=learner.levels,
+            is_level_the_same=learner.is_level_the_same,
+            steady=steady,
             by_series=by_series,
             of_sessions=fmt.sessions is not None,
             carried=carried,

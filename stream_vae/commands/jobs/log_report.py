@@ -34,11 +34,26 @@ def log_rows(logs: LearntLogs) -> list[tuple[str, str]]:
             f"{len(spec.templates):,}: {len(own):,} counted by a feature of their own, which are "
             f"{share:.1%} of the lines; {n_rare:,} in features that several share",
         ),
-        ("levels", ", ".join(logs.levels) or "none is told by the lines"),
+        ("levels", _levels(logs)),
     ]
+    if logs.steady:
+        rows.append(
+            (
+                "steady lines",
+                f"{', '.join(map(printable, logs.steady))}: about as many in each step, like the "
+                "beats of a clock, so that few that are missing, or too many, are noticed",
+            )
+        )
     if logs.carried is not None:
         rows.append(("templates of the bundle before", _changes(logs.carried)))
     return rows
+
+
+def _levels(logs: LearntLogs) -> str:
+    told = ", ".join(logs.levels) or "none is told by the lines"
+    if logs.levels and logs.is_level_the_same:
+        return f"{told} alone: it has no feature, which would repeat that of all lines"
+    return told
 
 
 def log_advice(report: TrainingReport, logs: LearntLogs) -> TrainingReport:

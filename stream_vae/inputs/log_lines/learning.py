@@ -39,6 +39,11 @@ class LineLearner:
             name for name, n in zip(LEVELS[1:], self._levels[1:].tolist(), strict=True) if n
         )
 
+    @property
+    def is_level_the_same(self) -> bool:
+        """Whether all lines have one level, so that it tells none apart."""
+        return bool(np.count_nonzero(self._levels) == 1)
+
     def parse(self, batch: RecordBatch, errors: DecodeErrors) -> RawReadings:
         """See `JsonParser.parse`."""
         lines = self._reader.read(batch, errors)

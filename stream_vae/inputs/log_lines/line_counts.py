@@ -1,6 +1,7 @@
 """Lines to counts: one column for each template, level, and kind of line that training met."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +56,11 @@ def features_of(
 ) -> tuple[Feature, ...]:
     """Return the features of a model of logs, all of them counts of lines.
 
+    A level that all lines have would repeat `lines`, and has no feature.
+
     Args:
         templates: As training found them.
-        levels: Names of the levels that training met.
+        levels: Names of the levels that tell lines apart.
         of_sessions: They are those of sessions: numbers, since what always is 2 is no count with
             a variance of 2, and of templates alone, since an alert is to name the event that did
             not fit.
@@ -68,3 +71,17 @@ def features_of(
         names = [*own, UNSEEN]
     kind: FeatureKind = "numeric" if of_sessions else "count"
     return tuple(Feature(name=name, unit="lines", kind=kind) for name in names)
+
+
+def with_kinds(features: Sequence[Feature], are_even: NDArray[np.bool_]) -> tuple[Feature, ...]:
+    """Return features, those whose counts hardly vary as numbers.
+
+    Args:
+        features: F
+        are_even: (F,) see `are_even`.
+    """
+    even = are_even.tolist()
+    return tuple(
+        replace(feature, kind="numeric") if is_even else feature
+        for feature, is_even in zip(features, even, strict=True)
+    )
