@@ -26,7 +26,8 @@ from tests.fuzz.mutators import KINDS, forget_templates
 from tests.fuzz.stream import CLEAN, HOSTILE_A_POLL
 
 _ALL = (*LAYOUTS, *LOG_LAYOUTS)
-_WARM_POLLS = 60 * len(_ALL)
+_WARM_POLLS = 30 * len(_ALL)
+"""Until each pipeline is full, and what series remember of their scores."""
 _LOOK_EVERY = 100  # polls
 _MOST_GROWTH = 1.05
 _OTHERS = ("warming up", "unscorable", "waiting", "late", "ignored")

@@ -62,7 +62,7 @@ from tests.fuzz.stream import (
     signal,
 )
 
-CAPACITY = 1000
+CAPACITY = 500
 """Series a pipeline has room for; more come than that."""
 
 T = 5
