@@ -15,8 +15,8 @@ SeriesName = tuple[int, str]
 
 KEEP_TO_ONE_PARTITION = (
     "the state of a series is kept by partition: let its producer's key name it (Telegraf "
-    "routing_tag, Fluent Bit message_key_field, Vector key_field, Filebeat key, OpenTelemetry "
-    "collector partition_metrics_by_resource_attributes)"
+    "routing_tag, Fluent Bit message_key_field, Vector key_field, Filebeat key, rsyslog "
+    "dynaKey, OpenTelemetry collector partition_metrics_by_resource_attributes)"
 )
 """What to do about a series in several partitions."""
 

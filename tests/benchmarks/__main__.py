@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=500, help="series in the stream")
     parser.add_argument("--readings", type=int, default=150_000, help="readings in the stream")
     parser.add_argument("--hidden", type=int, default=32, help="H of the network")
+    parser.add_argument("--data-dir", type=Path, help="of Loghub's systems, for log-templates")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = Table("measure", "figure", title="stream-vae benchmarks", title_justify="left")
@@ -55,6 +56,7 @@ def main() -> None:
             n_series=arguments.series,
             n_readings=arguments.readings,
             hidden_size=arguments.hidden,
+            data_dir=arguments.data_dir,
         )
         table.add_row("workload", workload.description)
         table.add_row(

@@ -52,7 +52,7 @@ class _Schemas:
 def measure_decoding(workload: Workload, kafka: RealKafka) -> dict[str, str]:
     """Decode records of every format in one thread; the best of three rounds counts."""
     formats: dict[str, tuple[ReadingFormat, _Write]] = {
-        "json": (ReadingFormat(), _json),
+        "json": (ReadingFormat(), json_reading),
         "otlp_proto": (
             ReadingFormat(format="otlp_proto", series_field="resource.host.name"),
             lambda at, values: as_protobuf(({"host.name": HOST}, _points(at, values))),
@@ -76,7 +76,10 @@ def measure_decoding(workload: Workload, kafka: RealKafka) -> dict[str, str]:
         ),
     }
     return {
-        **{f"decode {name}": f"{_time(*each):.2f} us a record" for name, each in formats.items()},
+        **{
+            f"decode {name}": f"{time_decoding(*each):.2f} us a record"
+            for name, each in formats.items()
+        },
         **{f"read lines, {name}": f"{_read(*each):.2f} us a line" for name, each in lines.items()},
     }
 
@@ -97,7 +100,8 @@ def _read(fmt: LogFormat, write: Callable[[str], bytes]) -> float:
     return min(spent) / n * 1e6
 
 
-def _time(fmt: ReadingFormat, write: _Write) -> float:
+def time_decoding(fmt: ReadingFormat, write: _Write) -> float:
+    """Return what a record costs, microseconds of a processor."""
     decoder = build_decoder(numeric_features(NAMES), fmt, schemas=_Schemas())
     values = np.random.default_rng(0).normal(size=(_POLL * _POLLS, len(NAMES))).tolist()
     records = [write(START_NS + step * STEP_NS, row) for step, row in enumerate(values)]
@@ -113,7 +117,8 @@ def _time(fmt: ReadingFormat, write: _Write) -> float:
     return min(spent) / len(records) * 1e6
 
 
-def _json(time_ns: int, values: Sequence[float]) -> bytes:
+def json_reading(time_ns: int, values: Sequence[float]) -> bytes:
+    """Return a reading with a field of each feature."""
     named = dict(zip(NAMES, values, strict=True))
     return json.dumps({"timestamp": time_ns // 10**6, **named}, separators=(",", ":")).encode()
 

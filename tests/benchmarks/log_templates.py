@@ -1,69 +1,165 @@
-"""What it costs to tell the templates of log lines, and what a flood of unseen ones does."""
+"""What log lines cost on the daemon's path to steps, and what a flood of unseen ones does."""
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import psutil
 
-from stream_vae.logs.candidates import Candidates
+from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.log_templates import LogSpec
+from stream_vae.core.records import RecordBatch
+from stream_vae.daemon.clock import SystemClock
+from stream_vae.daemon.ingest import Ingest
+from stream_vae.detect.config import DetectConfig
+from stream_vae.events import Event, LinesRead
+from stream_vae.inputs.formats import build_decoder
+from stream_vae.inputs.log_lines.line_counts import features_of
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.logs.templates import Templates, mine
-from tests.benchmarks.workload import Workload
+from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.pipeline import Pipeline
+from tests.benchmarks.decoding import json_reading, time_decoding
+from tests.benchmarks.workload import START_NS, Workload
+from tests.conftest import MeanSquareScorer, make_spec
 from tests.system.broker import RealKafka
 
-_POLL, _LINES, _FLOOD, _ROUNDS = 500, 100_000, 1_000_000, 3
+_POLLS, _LINES, _FLOOD, _ROUNDS, _HOSTS = (500, 5000), 100_000, 1_000_000, 3, 20
+_LINE_NS = 10**7  # a hundred lines a second
 
 
 def measure_log_templates(workload: Workload, kafka: RealKafka) -> dict[str, str]:
-    """Mask and match lines as a storage node writes them, then a million distinct ones."""
+    """Read, mask, match and count lines of a storage node, then a million distinct ones."""
     rng = random.Random(0)  # noqa: S311 -- no secret
-    known = [_line(rng) for _ in range(_LINES)]
+    known, origin = _known(workload, rng)
     began = time.process_time()
     logs = mine(known)
     mining = _LINES / (time.process_time() - began)
-
-    templates = Templates(logs)
-
-    def match(lines: list[str]) -> None:
-        for at in range(0, len(lines), _POLL):
-            found = templates.match(lines[at : at + _POLL])
-        assert len(found) == _POLL
-
-    before = _best(lambda: match(known))
+    told = {
+        "log lines": origin,
+        "log lines mined": f"{mining:,.0f} lines/s",
+        "log lines masked and matched": f"{_matched_per_second(logs, known):,.0f} lines/s",
+    }
+    json_us = time_decoding(ReadingFormat(), json_reading)
+    paths = {poll: _Path(logs, poll) for poll in _POLLS}
+    before = {poll: _best(partial(path.take, known)) for poll, path in paths.items()}
+    told |= {
+        f"read, matched and counted by step, polls of {poll:,}": _rate(spent, json_us)
+        for poll, spent in before.items()
+    }
+    path = paths[_POLLS[0]]
     memory = psutil.Process().memory_info().rss
-    candidates = Candidates(logs.masks)
     spent = 0.0
     for _ in range(_FLOOD // _LINES):
-        flood = [_distinct(rng) for _ in range(_LINES)]
-        began = time.process_time()
-        match(flood)
-        candidates.add(flood)
-        spent += time.process_time() - began
+        spent += path.take([_distinct(rng) for _ in range(_LINES)])
     grown = psutil.Process().memory_info().rss - memory
-    return {
-        "log lines mined": f"{mining:,.0f} lines/s",
-        "log lines masked and matched": f"{_LINES / before:,.0f} lines/s",
-        "the same after a million distinct unseen lines": (
-            f"{_LINES / _best(lambda: match(known)):,.0f} lines/s"
-        ),
-        "unseen lines matched and kept as candidates": f"{_FLOOD / spent:,.0f} lines/s",
+    assert path.unseen >= _FLOOD
+    saved = path.pipeline.save_partition(0)
+    after = _best(partial(path.take, known))
+    return told | {
+        "the same of a million distinct unseen lines": _rate(spent * _LINES / _FLOOD, json_us),
+        "and of the known ones after them": _rate(after, json_us),
         "memory that the million took": f"{grown / 2**20:.1f} MB",
-        "saved state of the candidates": f"{len(candidates.snapshot()) / 1024:.0f} KB",
+        "saved state of their partition": f"{sum(map(len, saved.values())) / 1024:.0f} KB",
     }
 
 
-def _best(work: Callable[[], None]) -> float:
-    spent = []
-    for _ in range(_ROUNDS):
+class _Path:
+    """The daemon's way from polls to steps.
+
+    Args:
+        logs: What the model knows.
+        poll: Records of a poll.
+    """
+
+    def __init__(self, logs: LogSpec, poll: int) -> None:
+        features = features_of(logs.templates, ("info", "warn"))
+        spec = replace(make_spec(), features=features, logs=logs, step_seconds=60.0)
+        detector = AlertDetector(name="benchmark", version="0", instance="i")
+        origin = Origin(detector=detector, topic="lines", group="benchmark")
+        config = DetectConfig()
+        self.pipeline = Pipeline(Detector(spec, MeanSquareScorer(), config), config, origin)
+        self.unseen = 0
+        self._poll = poll
+        self._next = 0
+        self._ingest = Ingest(
+            build_decoder(features, LogFormat(format="log_lines"), logs=logs),
+            self.pipeline,
+            events=self,
+            evict=lambda _: None,
+            clock=SystemClock(),
+        )
+
+    def record(self, event: Event) -> None:
+        """Count what is told of lines."""
+        if isinstance(event, LinesRead):
+            self.unseen += event.unseen
+
+    def take(self, lines: Sequence[str]) -> float:
+        """Return the seconds of a processor that lines cost, from records to steps."""
+        spent = 0.0
+        for at in range(0, len(lines), self._poll):
+            records = self._records(lines[at : at + self._poll])
+            began = time.process_time()
+            self._ingest.take(records, self._next)
+            spent += time.process_time() - began
+        return spent
+
+    def _records(self, lines: Sequence[str]) -> RecordBatch:
+        offsets = np.arange(self._next, self._next + len(lines))
+        self._next += len(lines)
+        return RecordBatch(
+            topic="lines",
+            partitions=np.zeros(len(lines), np.int32),
+            offsets=offsets,
+            timestamps=START_NS + offsets * _LINE_NS,
+            timed_by_broker=False,
+            keys=[b"host-%d" % (offset % _HOSTS) for offset in offsets.tolist()],
+            values=[line.encode() for line in lines],
+            headers=lambda _: [],
+        )
+
+
+def _known(workload: Workload, rng: random.Random) -> tuple[list[str], str]:
+    """Return lines that the model knows, and where they are from."""
+    file = None if workload.data_dir is None else workload.data_dir / "HDFS" / "HDFS_2k.log"
+    if file is None or not file.is_file():
+        return [_line(rng) for _ in range(_LINES)], "made as HDFS writes them"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return (lines * (_LINES // len(lines) + 1))[:_LINES], f"{file.name}, repeated"
+
+
+def _matched_per_second(logs: LogSpec, lines: Sequence[str]) -> float:
+    templates, poll = Templates(logs), _POLLS[0]
+
+    def match() -> float:
         began = time.process_time()
-        work()
-        spent.append(time.process_time() - began)
-    return min(spent)
+        for at in range(0, len(lines), poll):
+            templates.match(lines[at : at + poll])
+        return time.process_time() - began
+
+    return len(lines) / _best(match)
+
+
+def _best(work: Callable[[], float]) -> float:
+    return min(work() for _ in range(_ROUNDS))
+
+
+def _rate(spent: float, json_us: float) -> str:
+    """Return what `_LINES` lines cost, also beside a JSON reading of eight fields."""
+    us = spent / _LINES * 1e6
+    return f"{1e6 / us:,.0f} lines/s, {us / json_us:.2f} of the decoding of a JSON reading"
 
 
 def _line(rng: random.Random) -> str:
     host, block = f"10.251.{rng.randrange(256)}.{rng.randrange(256)}", f"blk_{rng.getrandbits(63)}"
-    return rng.choice(
+    head = f"081109 {rng.randrange(240000):06} {rng.randrange(3000)} INFO dfs.DataNode: "
+    return head + rng.choice(
         (
             f"Receiving block {block} src: /{host}:54106 dest: /{host}:50010",
             f"PacketResponder {rng.randrange(3)} for block {block} terminating",

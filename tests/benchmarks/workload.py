@@ -32,10 +32,18 @@ class Workload:
     bundle: Bundle
     n_series: int
     n_readings: int
+    data_dir: Path | None = None
+    """Of Loghub, where it is to be had."""
 
     @classmethod
     def create(
-        cls, folder: Path, *, n_series: int, n_readings: int, hidden_size: int
+        cls,
+        folder: Path,
+        *,
+        n_series: int,
+        n_readings: int,
+        hidden_size: int,
+        data_dir: Path | None = None,
     ) -> "Workload":
         """Train a model just long enough to give sensible scores."""
         times = START_NS - np.arange(2000, 0, -1, dtype=np.int64) * STEP_NS
@@ -49,7 +57,13 @@ class Workload:
             now=datetime(2026, 1, 1, tzinfo=UTC),
         )
         save_bundle(trained.bundle, folder / "bundle")
-        return cls(folder=folder, bundle=trained.bundle, n_series=n_series, n_readings=n_readings)
+        return cls(
+            folder=folder,
+            bundle=trained.bundle,
+            n_series=n_series,
+            n_readings=n_readings,
+            data_dir=data_dir,
+        )
 
     @property
     def description(self) -> str:
