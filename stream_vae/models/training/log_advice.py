@@ -59,10 +59,10 @@ def _of_series(
     once = [number for number, count in found.items() if count == 1]
     rest = _what_to_mask(once or list(found), templates)
     if len(once) > _MOSTLY_RARE * n:
-        text = f"{len(once):,} of {n:,} templates have one line of {lines}{rest}"
+        text = f"{len(once):,} of {n:,} templates took a single one of {lines}{rest}"
         yield Advice(kind="mostly_rare_templates", text=text, series=key)
     if n > _HALF * n_lines:
-        text = f"{n:,} templates of {lines}{rest}"
+        text = f"{lines} gave {n:,} templates, more than one for every two lines{rest}"
         yield Advice(kind="too_many_templates", text=text, series=key)
     usual = max(found.values())
     if usual <= _FREQUENT * n_lines:
@@ -74,8 +74,8 @@ def _of_series(
     dead = [number for number in found if number in covered]
     if len(dead) > _HALF * n:
         text = (
-            f"of {len(dead):,} of {n:,} templates, such as {_quoted(templates[dead[0]])}, new "
-            f"lines count under a wider one{_what_to_mask(dead, templates)}"
+            f"{len(dead):,} of {n:,} templates, such as {_quoted(templates[dead[0]])}, get no new "
+            f"lines: a wider template takes them{_what_to_mask(dead, templates)}"
         )
         yield Advice(kind="mostly_covered_templates", text=text, series=key)
 
@@ -87,9 +87,11 @@ def _what_to_mask(numbers: Sequence[int], templates: Sequence[LogTemplate]) -> s
     own = (min(sorted(of_one), key=n_with.__getitem__) for of_one in words.values() if of_one)
     told = [printable(word, 40) for word in dict.fromkeys(own) if n_with[word] == 1][:_TOLD]
     which = " and ".join(_quoted(templates[number]) for number in numbers[:2])
-    told_words = f"; words of one template each: {', '.join(told)}" if told else ""
+    told_words = f", which differ in {', '.join(told)}" if told else ""
     return (
-        f", such as {which}{told_words}. If those are values, name their pattern in training.masks"
+        f", such as {which}{told_words}. If such words are values (names, ids), give "
+        "training.masks a regular expression that finds them: lines that differ in them become one "
+        "template"
     )
 
 

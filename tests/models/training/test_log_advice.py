@@ -50,8 +50,9 @@ def test_advice_names_the_words_that_keep_templates_apart() -> None:
     counts = {0: 1, 1: 1} | {2: 1}
     [rare, *_] = advise_on_templates({"web": counts | {-1: 97}}, logs, ())
     assert rare.text == (
-        '3 of 3 templates have one line of 100 lines, such as "order AAA shipped" and "order BBB '
-        'shipped"; words of one template each: AAA, BBB, J. If those are values, name their '
-        "pattern in training.masks"
+        '3 of 3 templates took a single one of 100 lines, such as "order AAA shipped" and "order '
+        'BBB shipped", which differ in AAA, BBB, J. If such words are values (names, ids), give '
+        "training.masks a regular expression that finds them: lines that differ in them become one "
+        "template"
     )
     assert "\x1b" not in rare.text
