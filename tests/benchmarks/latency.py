@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -114,7 +115,14 @@ def read_openings(
         config, topics.alerts, RecordedEvents(), follow=True, stop=done.is_set
     ):
         now = time.time()
-        event = msgspec.json.decode(record.value or b"")
-        if event["sequence"] == 0:
-            start = np.datetime64(event["starts_at"].removesuffix("Z"), "s").astype(int)
-            seen[event["series"]["key"], int(start)] = now
+        key = opening_of(msgspec.json.decode(record.value or b""))
+        if key is not None:
+            seen[key] = now
+
+
+def opening_of(event: Any) -> tuple[str, int] | None:
+    """Return series and start, in seconds, if an alert event opens an incident."""
+    if event["sequence"] != 0:
+        return None
+    start = np.datetime64(event["starts_at"].removesuffix("Z"), "s").astype(int)
+    return event["series"]["key"], int(start)

@@ -1,7 +1,8 @@
 """The whole daemon for half an hour: `python -m tests.benchmarks.soak --minutes 30`.
 
 It reads a steady stream with incidents and damaged records in it from a real broker, is scraped
-each second, and is looked at from outside: what it holds must not grow. Nothing is asserted; the
+each second, has its page open twice and a forwarder behind it, and is looked at from outside: what
+both hold must not grow. Nothing is asserted; the
 table has the figures, those of memory and times from after a warm-up.
 """
 
@@ -10,22 +11,25 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.daemons import Counters, config_of
 from tests.benchmarks.feed import Feed
 from tests.benchmarks.latency import read_openings
-from tests.benchmarks.soak_clients import Repeated, Scrapes
+from tests.benchmarks.soak_clients import OpenPage, Repeated, Scrapes, Webhook
 from tests.benchmarks.soak_samples import ProcessSamples
 from tests.benchmarks.workload import T, Workload
 from tests.system.broker import RealKafka
-from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics
+from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics, free_port
 
 _SAMPLE_S = 10.0
 _WARM_UP_S = 300.0
@@ -65,6 +69,9 @@ class Soak:
     """A run while it goes on, and what was found."""
 
     plan: Plan
+    workload: Workload
+    kafka: RealKafka
+    producer: Producer
     processes: dict[str, ProcessSamples] = field(default_factory=dict)
     opened: dict[tuple[str, int], float] = field(default_factory=dict)
     """Series and start of each incident -> when its first event was read."""
@@ -72,47 +79,74 @@ class Soak:
     warm_at: float = 0.0
     """When the warm-up was over, seconds since 1970."""
 
-    def run(self, workload: Workload, kafka: RealKafka) -> dict[str, str]:
+    def run(self) -> dict[str, str]:
         """Return the rows of the table."""
         plan = self.plan
-        topics = Topics.create(kafka, partitions=plan.n_partitions)
+        topics = Topics.create(self.kafka, partitions=plan.n_partitions)
         feed = Feed(
-            kafka=kafka,
+            kafka=self.kafka,
             topic=topics.input,
             n_series=plan.n_series,
             rate=plan.rate,
             spike_every=round(plan.rate * plan.seconds_per_incident),
         )
-        config = config_of(workload, kafka, topics, _INCIDENTS)
-        done = threading.Event()
-        reader = threading.Thread(
-            target=read_openings, args=(kafka, topics, self.opened, done), daemon=True
-        )
+        page_port = free_port()
+        shown = {"page.enabled": True, "page.port": page_port}
+        config = config_of(self.workload, self.kafka, topics, {**_INCIDENTS, **shown})
         feed.send_steps(T)
-        with DaemonProcess(config, program=AS_USERS_START_IT) as daemon:
+        with ExitStack() as stack:
+            daemon = stack.enter_context(DaemonProcess(config, program=AS_USERS_START_IT))
             daemon.wait_for("state_restored", 60, count=plan.n_partitions)
-            reader.start()
+            stack.enter_context(self._read_alerts(topics))
+            webhook = stack.enter_context(Webhook())
+            forwarder = stack.enter_context(self._forwarder(topics, webhook))
+            pages = [
+                stack.enter_context(OpenPage(page_port, series)) for series in (None, (0, "s0"))
+            ]
             scrapes = Scrapes(daemon.http_port)
-            with feed, Repeated(scrapes.look), Repeated(lambda: self._damage(kafka, topics)):
-                self._watch({"daemon": daemon.pid}, scrapes)
+            with feed, Repeated(scrapes.look), Repeated(lambda: self._damage(topics)):
+                self._watch({"daemon": daemon.pid, "forwarder": forwarder.pid}, scrapes)
             time.sleep(_SETTLE_S)
             counters = Counters.of(daemon)
-            done.set()
-            reader.join(30)
-            code = daemon.stop()
+            codes = [forwarder.stop(), daemon.stop()]
             return {
                 "stream": f"{plan.minutes:g} min of {plan.rate:,.0f} readings/s, {plan.n_series:,} "
                 f"series, {plan.n_partitions} partitions; {counters.judged:,.0f} of "
                 f"{feed.n_sent:,} readings judged, {counters.commits:,.0f} transactions, "
                 f"{counters.cpu_s / plan.seconds:.0%} of a core",
                 **self._held(),
-                "reading to visible alert": _quantiles(self._latencies(feed)),
+                "reading to visible alert": _quantiles(self._latencies(feed, self.opened)),
+                "reading to webhook": f"{_quantiles(self._latencies(feed, webhook.opened))}; "
+                f"{webhook.n_events:,} events",
                 "scrape": f"{_quantiles(scrapes.seconds)}; {scrapes.failed} failed, not ready in "
                 f"{scrapes.not_ready}; lag at most {scrapes.longest_lag_s:.1f} s",
+                "pages": "; ".join(
+                    f"{dict(page.events)}, {page.n_bytes / plan.seconds / 1e3:,.1f} kB/s, "
+                    f"{page.n_failed} failed"
+                    for page in pages
+                ),
                 "damaged records": f"{self.n_damaged:,} sent",
-                "warnings and errors": _complaints(daemon) or "none",
-                "end": f"exit code {code}, {len(daemon.stray_lines)} lines past the log",
+                "warnings and errors": "; ".join(map(_complaints, (daemon, forwarder))),
+                "end": f"exit codes {codes}, "
+                f"{len(daemon.stray_lines) + len(forwarder.stray_lines)} lines past the logs",
             }
+
+    def _forwarder(self, topics: Topics, webhook: Webhook) -> DaemonProcess:
+        """Start `stream-vae forward` as a process of its own."""
+        receiver = {"forward.to": "webhook", "forward.url": webhook.url}
+        config = config_of(self.workload, self.kafka, topics, receiver)
+        return DaemonProcess(config, program=AS_USERS_START_IT, command="forward")
+
+    @contextmanager
+    def _read_alerts(self, topics: Topics) -> Iterator[None]:
+        done = threading.Event()
+        reader = threading.Thread(
+            target=read_openings, args=(self.kafka, topics, self.opened, done), daemon=True
+        )
+        reader.start()
+        yield
+        done.set()
+        reader.join(30)
 
     def _watch(self, pids: dict[str, int], scrapes: Scrapes) -> None:
         self.processes = {name: ProcessSamples(pid=pid) for name, pid in pids.items()}
@@ -133,15 +167,17 @@ class Soak:
             for quantity, growth in samples.growth(warm_up_s=self.plan.warm_up_s).items()
         }
 
-    def _damage(self, kafka: RealKafka, topics: Topics) -> None:
+    def _damage(self, topics: Topics) -> None:
         """Send one record that is no reading: the way of dead letters must not leak either."""
-        self.n_damaged += kafka.produce(topics.input, [(b"s0", b"damaged %d" % self.n_damaged)])
+        self.producer.produce(topics.input, b"damaged %d" % self.n_damaged, b"s0")
+        self.producer.poll(0)
+        self.n_damaged += 1
 
-    def _latencies(self, feed: Feed) -> list[float]:
+    def _latencies(self, feed: Feed, opened: dict[tuple[str, int], float]) -> list[float]:
         return [
-            self.opened[key] - at
+            opened[key] - at
             for key, at in feed.sent.items()
-            if at >= self.warm_at and key in self.opened
+            if at >= self.warm_at and key in opened
         ]
 
 
@@ -160,7 +196,7 @@ def _complaints(daemon: DaemonProcess) -> str:
     found = Counter[str]()
     for event in events:
         found[event["event"]] += event.get("count", 1)
-    return ", ".join(f"{name} {n:,}" for name, n in found.most_common())
+    return ", ".join(f"{name} {n:,}" for name, n in found.most_common()) or "none"
 
 
 def main() -> None:
@@ -186,7 +222,7 @@ def main() -> None:
         )
         kafka = RealKafka.create(Path(folder) / "kafka")
         try:
-            rows = Soak(plan=plan).run(workload, kafka)
+            rows = Soak(plan=plan, workload=workload, kafka=kafka, producer=kafka.producer()).run()
         finally:
             kafka.stop()
     table = Table("measure", "figure", title="soak", title_justify="left")

@@ -1,12 +1,17 @@
-"""Clients of a daemon during a long run: Prometheus' scrape, and whoever asks how it stands."""
+"""Who is there during a long run: Prometheus' scrape, an open page, a receiver of alerts."""
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
 import httpx
+import msgspec
+
+from tests.benchmarks.latency import opening_of
 
 _EVERY_S = 1.0
 
@@ -76,3 +81,100 @@ class Scrapes:
             if line.startswith("stream_vae_consumer_lag_seconds{")
         ]
         self.longest_lag_s = max([self.longest_lag_s, *lags])
+
+
+class OpenPage:
+    """The page's event stream, read as a browser does: again after each end of it.
+
+    Args:
+        port: Of the page.
+        series: The one that is drawn, as partition and key; None has none.
+    """
+
+    def __init__(self, port: int, series: tuple[int, str] | None = None) -> None:
+        self._url = f"http://127.0.0.1:{port}/events"
+        self._query = {} if series is None else {"partition": str(series[0]), "key": series[1]}
+        self._client = httpx.Client(timeout=30.0)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.events = Counter[str]()
+        self.n_bytes = self.n_failed = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._read()
+            except httpx.HTTPError:
+                self.n_failed += 1
+                self._stopping.wait(1.0)
+
+    def _read(self) -> None:
+        with self._client.stream("GET", self._url, params=self._query) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                self.n_bytes += len(line) + 1
+                if line.startswith("event: "):
+                    self.events[line[7:]] += 1
+                if self._stopping.is_set():
+                    return
+
+
+class Webhook:
+    """A receiver that takes every alert event, and notes when the first of each incident came."""
+
+    def __init__(self) -> None:
+        self.opened: dict[tuple[str, int], float] = {}
+        self.n_events = 0
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                receiver.take(self.rfile.read(int(self.headers["content-length"])))
+                self.send_response(204)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where events are posted."""
+        return f"http://127.0.0.1:{self._server.server_port}/alerts"
+
+    def take(self, body: bytes) -> None:
+        """Note one event."""
+        self.n_events += 1
+        key = opening_of(msgspec.json.decode(body))
+        if key is not None:
+            self.opened.setdefault(key, time.time())
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()

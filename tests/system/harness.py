@@ -192,8 +192,9 @@ class DaemonProcess:
     Args:
         config: Its YAML file; the log goes beside it.
         env: Environment variables set for it; none of the test run's `STREAM_VAE_…` reach it.
-        program: What follows `python -m`, up to the command `run`. Unset, the process is a fork
-            that has its imports already.
+        program: What follows `python -m`, up to the command. Unset, the process is a fork that has
+            its imports already.
+        command: Another one that takes a configuration and serves probes.
     """
 
     def __init__(
@@ -202,13 +203,14 @@ class DaemonProcess:
         env: Mapping[str, str] | None = None,
         *,
         program: Sequence[str] | None = None,
+        command: str = "run",
     ) -> None:
         self.log = config.with_suffix(f".{uuid.uuid4().hex[:6]}.log")
         self._lines: list[str] = []
         self._events: list[Event] = []
         self._n_read = 0
         self.http_port: int = yaml.safe_load(config.read_text())["http"]["port"]
-        arguments = ["run", "--config", str(config)]
+        arguments = [command, "--config", str(config)]
         self._process: ChildProcess | ForkedProcess
         if program is None:
             self._process = ForkedProcess(arguments, output=self.log, environment=env)
