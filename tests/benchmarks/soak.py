@@ -100,9 +100,8 @@ class Soak:
             stack.enter_context(self._read_alerts(topics))
             webhook = stack.enter_context(Webhook())
             forwarder = stack.enter_context(self._forwarder(topics, webhook))
-            pages = [
-                stack.enter_context(OpenPage(page_port, series)) for series in (None, (0, "s0"))
-            ]
+            forwarder.wait_for("daemon_ready", 60)
+            pages = [stack.enter_context(OpenPage(page_port, key)) for key in (None, "s0")]
             scrapes = Scrapes(daemon.http_port)
             with feed, Repeated(scrapes.look), Repeated(lambda: self._damage(topics)):
                 self._watch({"daemon": daemon.pid, "forwarder": forwarder.pid}, scrapes)
@@ -122,7 +121,7 @@ class Soak:
                 f"{scrapes.not_ready}; lag at most {scrapes.longest_lag_s:.1f} s",
                 "pages": "; ".join(
                     f"{dict(page.events)}, {page.n_bytes / plan.seconds / 1e3:,.1f} kB/s, "
-                    f"{page.n_failed} failed"
+                    f"failures {dict(page.failures)}"
                     for page in pages
                 ),
                 "damaged records": f"{self.n_damaged:,} sent",

@@ -88,17 +88,17 @@ class OpenPage:
 
     Args:
         port: Of the page.
-        series: The one that is drawn, as partition and key; None has none.
+        key: Of the series that is drawn, once it is found; None has none.
     """
 
-    def __init__(self, port: int, series: tuple[int, str] | None = None) -> None:
-        self._url = f"http://127.0.0.1:{port}/events"
-        self._query = {} if series is None else {"partition": str(series[0]), "key": series[1]}
-        self._client = httpx.Client(timeout=30.0)
+    def __init__(self, port: int, key: str | None = None) -> None:
+        self._key = key
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.events = Counter[str]()
-        self.n_bytes = self.n_failed = 0
+        self.failures = Counter[str]()
+        self.n_bytes = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -117,12 +117,12 @@ class OpenPage:
         while not self._stopping.is_set():
             try:
                 self._read()
-            except httpx.HTTPError:
-                self.n_failed += 1
+            except httpx.HTTPError as exc:
+                self.failures[f"{exc}"[:60]] += 1
                 self._stopping.wait(1.0)
 
     def _read(self) -> None:
-        with self._client.stream("GET", self._url, params=self._query) as answer:
+        with self._client.stream("GET", "/events", params=self._query()) as answer:
             answer.raise_for_status()
             for line in answer.iter_lines():
                 self.n_bytes += len(line) + 1
@@ -130,6 +130,13 @@ class OpenPage:
                     self.events[line[7:]] += 1
                 if self._stopping.is_set():
                     return
+
+    def _query(self) -> dict[str, str]:
+        if self._key is None:
+            return {}
+        found = self._client.get("/series", params={"q": self._key}).json()["series"]
+        places = {one["key"]: str(one["partition"]) for one in found}
+        return {"partition": places[self._key], "key": self._key} if self._key in places else {}
 
 
 class Webhook:
