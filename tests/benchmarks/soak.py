@@ -132,7 +132,11 @@ class Soak:
 
     def _forwarder(self, topics: Topics, webhook: Webhook) -> DaemonProcess:
         """Start `stream-vae forward` as a process of its own."""
-        receiver = {"forward.to": "webhook", "forward.url": webhook.url}
+        receiver = {
+            "forward.to": "webhook",
+            "forward.url": webhook.url,
+            "output.dead_letter_topic": f"{topics.group}.undelivered",
+        }
         config = config_of(self.workload, self.kafka, topics, receiver)
         return DaemonProcess(config, program=AS_USERS_START_IT, command="forward")
 
