@@ -101,9 +101,15 @@ class Soak:
             webhook = stack.enter_context(Webhook())
             forwarder = stack.enter_context(self._forwarder(topics, webhook))
             forwarder.wait_for("daemon_ready", 60)
-            pages = [stack.enter_context(OpenPage(page_port, key)) for key in (None, "s0")]
+            pages = [OpenPage(page_port, key) for key in (None, "s0")]
             scrapes = Scrapes(daemon.http_port)
-            with feed, Repeated(scrapes.look), Repeated(lambda: self._damage(topics)):
+            with (
+                feed,
+                Repeated(scrapes.look),
+                Repeated(lambda: self._damage(topics)),
+                pages[0],
+                pages[1],
+            ):
                 self._watch({"daemon": daemon.pid, "forwarder": forwarder.pid}, scrapes)
             time.sleep(_SETTLE_S)
             counters = Counters.of(daemon)
