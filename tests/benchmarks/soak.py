@@ -22,6 +22,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
+from stream_vae.settings import Settings
 from tests.benchmarks.daemons import Counters, config_of
 from tests.benchmarks.feed import Feed
 from tests.benchmarks.latency import read_openings
@@ -31,6 +32,7 @@ from tests.benchmarks.workload import T, Workload
 from tests.system.broker import RealKafka
 from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics, free_port
 
+_HAS_PAGE = "page" in Settings.model_fields
 _SAMPLE_S = 10.0
 _WARM_UP_S = 300.0
 _SETTLE_S = 5.0  # for what is on its way at the end
@@ -91,7 +93,7 @@ class Soak:
             spike_every=round(plan.rate * plan.seconds_per_incident),
         )
         page_port = free_port()
-        shown = {"page.enabled": True, "page.port": page_port}
+        shown = {"page.enabled": True, "page.port": page_port} if _HAS_PAGE else {}
         config = config_of(self.workload, self.kafka, topics, {**_INCIDENTS, **shown})
         feed.send_steps(T)
         with ExitStack() as stack:
@@ -107,9 +109,10 @@ class Soak:
                 feed,
                 Repeated(scrapes.look),
                 Repeated(lambda: self._damage(topics)),
-                pages[0],
-                pages[1],
+                ExitStack() as open_pages,
             ):
+                for page in pages if _HAS_PAGE else ():
+                    open_pages.enter_context(page)
                 self._watch({"daemon": daemon.pid, "forwarder": forwarder.pid}, scrapes)
             time.sleep(_SETTLE_S)
             counters = Counters.of(daemon)

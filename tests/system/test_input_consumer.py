@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import Counter
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -155,3 +156,23 @@ def test_a_partition_can_be_released_while_no_broker_answers(own_kafka: RealKafk
     own_kafka.start()
     assert member.read(2, 60.0) == [b"3", b"4"]
     member.consumer.close()
+
+
+def test_a_partition_waits_for_no_others_backlog_through_pauses(kafka: KafkaCluster) -> None:
+    """A pause discards what was fetched: the first partition would come first each time."""
+    topic = kafka.new_topic("backlog", 4)
+    for partition in range(4):
+        kafka.produce(topic, numbered(0, 3_000), partition=partition)
+    member = Member(kafka, topic, uuid.uuid4().hex, "earliest")
+    consumer, read = member.consumer, Counter[int]()
+    limit = Limit(30)
+    for _ in range(4):
+        begun = read.total()
+        while read.total() < begun + 600 and not limit.is_over:
+            records = consumer.poll(500, 0.1)
+            read.update(records.partitions.tolist() if records else [])
+        consumer.pause()
+        consumer.poll(500, 0.0)
+        consumer.resume()
+    consumer.close()
+    assert set(read) == {0, 1, 2, 3}, read

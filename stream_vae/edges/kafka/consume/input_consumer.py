@@ -32,6 +32,8 @@ Protocol = Literal["consumer", "classic"]
 _REJOIN_PAUSE_S = 1.0
 _REQUEST_TIMEOUT_S = 10.0
 _WAKE_S = 0.5
+_HEAD_START_S = 0.5
+"""Longest time for which partitions wait for what others have to give first."""
 
 
 class InputConsumer:
@@ -64,6 +66,10 @@ class InputConsumer:
         self._assignment: set[int] = set()
         self._held: set[int] = set()
         self._paused = False
+        self._turn = 1  # counts calls of `resume`
+        self._served: dict[int, int] = {}  # partition -> turn in which it last gave records
+        self._later: set[int] = set()  # partitions that others are ahead of
+        self._later_at = 0.0
         self._next_offset: dict[int, int] = {}
         self._heard_of: set[int] = set()  # partitions, since they were released
         self._ends: dict[int, int] = {}
@@ -119,6 +125,7 @@ class InputConsumer:
                 error = message.error()
                 if error is not None:
                     self._handle_error(error, message)
+        self._fetch_later(is_due=bool(records))
         return self._columns(records) if records else None
 
     def take_eof_offsets(self) -> dict[int, int]:
@@ -133,12 +140,24 @@ class InputConsumer:
     def pause(self) -> None:
         """Stop fetching until `resume`; polling keeps the membership alive."""
         self._paused = True
+        self._later.clear()
         self._consumer.pause(self._partitions(self._assignment))
 
     def resume(self) -> None:
-        """Resume fetching, except from held partitions."""
+        """Resume fetching, except from held partitions.
+
+        A pause discards what was fetched, and the client fetches partitions in the same order each
+        time: those that have waited longest come first, or they would never.
+        """
         self._paused = False
-        self._fetch(self._assignment - self._held)
+        wanted, lag = self._assignment - self._held, self.lag()
+        served = {p: self._served.get(p, 0) for p in wanted if lag.get(p, 1) > 0}
+        longest = min(served.values(), default=0)
+        first = {p for p, turn in served.items() if turn == longest}
+        self._later = wanted - first if first else set()
+        self._later_at = time.monotonic() + _HEAD_START_S
+        self._turn += 1
+        self._fetch(first or wanted)
 
     def release(self, begins: Mapping[int, int]) -> None:
         """Start fetching from held partitions.
@@ -276,6 +295,14 @@ class InputConsumer:
                 with suppress(KafkaException):
                     self._consumer.get_watermark_offsets(here, timeout=_WAKE_S)
 
+    def _fetch_later(self, *, is_due: bool) -> None:
+        """Fetch from partitions that others were ahead of, once these have given or need not."""
+        if self._later and (is_due or time.monotonic() >= self._later_at):
+            still_here = self._later & (self._assignment - self._held)
+            self._later.clear()
+            if still_here:
+                self._fetch(still_here)
+
     def _skip_lost(self, partition: int) -> None:
         """Continue with the oldest record kept, if the next one is gone.
 
@@ -394,6 +421,7 @@ class InputConsumer:
             # The same poll may have reached the end: it comes after these records.
             self._next_offset[partition] = max(offset, self._next_offset.get(partition, 0))
         self._heard_of.update(after)
+        self._served.update(dict.fromkeys(after, self._turn))
         return batch
 
     def _partitions(self, partitions: Collection[int]) -> list[TopicPartition]:
@@ -427,6 +455,7 @@ class InputConsumer:
         self._heard_of.difference_update(gone)
         for partition in gone:
             self._next_offset.pop(partition, None)
+            self._served.pop(partition, None)
         if not gone or self._listener is None:
             return
         if is_lost:
