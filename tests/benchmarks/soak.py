@@ -22,7 +22,6 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from stream_vae.settings import Settings
 from tests.benchmarks.daemons import Counters, config_of
 from tests.benchmarks.feed import Feed
 from tests.benchmarks.latency import read_openings
@@ -32,7 +31,6 @@ from tests.benchmarks.workload import T, Workload
 from tests.system.broker import RealKafka
 from tests.system.harness import AS_USERS_START_IT, DaemonProcess, Topics, free_port
 
-_HAS_PAGE = "page" in Settings.model_fields
 _SAMPLE_S = 10.0
 _WARM_UP_S = 300.0
 _SETTLE_S = 5.0  # for what is on its way at the end
@@ -54,6 +52,7 @@ class Plan:
     n_series: int
     n_partitions: int
     seconds_per_incident: float
+    has_page: bool
 
     @property
     def seconds(self) -> float:
@@ -93,7 +92,7 @@ class Soak:
             spike_every=round(plan.rate * plan.seconds_per_incident),
         )
         page_port = free_port()
-        shown = {"page.enabled": True, "page.port": page_port} if _HAS_PAGE else {}
+        shown = {"page.enabled": plan.has_page, "page.port": page_port}
         config = config_of(self.workload, self.kafka, topics, {**_INCIDENTS, **shown})
         feed.send_steps(T)
         with ExitStack() as stack:
@@ -111,7 +110,7 @@ class Soak:
                 Repeated(lambda: self._damage(topics)),
                 ExitStack() as open_pages,
             ):
-                for page in pages if _HAS_PAGE else ():
+                for page in pages if plan.has_page else ():
                     open_pages.enter_context(page)
                 self._watch({"daemon": daemon.pid, "forwarder": forwarder.pid}, scrapes)
             time.sleep(_SETTLE_S)
@@ -219,6 +218,7 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=200)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--seconds-per-incident", type=float, default=1.0)
+    parser.add_argument("--page", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
     plan = Plan(
         minutes=arguments.minutes,
@@ -226,6 +226,7 @@ def main() -> None:
         n_series=arguments.series,
         n_partitions=arguments.partitions,
         seconds_per_incident=arguments.seconds_per_incident,
+        has_page=arguments.page,
     )
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
