@@ -690,11 +690,12 @@ class AlertDelivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionCommitted:
-    """Alerts, dead letters, late readings and input offsets were committed together."""
+    """Alerts, scores, dead letters, late readings and input offsets were committed together."""
 
     alerts: int
     dead_letters: int
     late: int
+    scores: int
     state_records: int
     state_bytes: int
     duration_s: float

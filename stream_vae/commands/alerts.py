@@ -1,6 +1,6 @@
 """`stream-vae alerts`: an alert consumer for the terminal and for pipes."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -70,10 +70,16 @@ def alerts(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of alert events."""
+def schema(
+    of: Annotated[
+        Literal["alerts", "scores"], typer.Option(help="Of which topic's records.")
+    ] = "alerts",
+) -> None:
+    """Print the JSON Schema of alert events, or of the scores of single readings."""
     import json
 
     from stream_vae.wire.alerts import alert_schema
+    from stream_vae.wire.scores import score_schema
 
-    typer.echo(json.dumps(alert_schema(), indent=2, ensure_ascii=False))
+    content = alert_schema() if of == "alerts" else score_schema()
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))

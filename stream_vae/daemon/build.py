@@ -27,6 +27,7 @@ from stream_vae.daemon.status import StatusBoard
 from stream_vae.daemon.work_queue import Work, WorkQueue
 from stream_vae.delivery.committer import CommitConfig, Committer
 from stream_vae.delivery.outbox import Outbox
+from stream_vae.delivery.score_writer import ScoreWriter
 from stream_vae.delivery.transaction import Transaction
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.page.board import PageBoard
@@ -91,7 +92,7 @@ def build_loop(
     topic, clock, events = settings.input.topic, edges.clock, edges.events
     partitions = PartitionTable()
     page = PageBoard(pipeline) if settings.page.enabled else None
-    committer = _committer(settings, edges, partitions, _changelog(settings, pipeline), page)
+    committer = _committer(settings, edges, partitions, pipeline, page)
     work = WorkQueue(
         edges.scoring, pipeline, committer, heartbeat=edges.heartbeat, clock=clock, board=page
     )
@@ -192,7 +193,7 @@ def _committer(
     settings: Settings,
     edges: Edges,
     partitions: PartitionTable,
-    changelog: ChangelogWriter | None,
+    pipeline: Pipeline,
     page: PageBoard | None,
 ) -> Committer:
     output = settings.output
@@ -207,11 +208,14 @@ def _committer(
         producer=edges.producer,
         outbox=Outbox(settings.detector.name, topics),
         partitions=partitions,
-        changelog=changelog,
+        changelog=_changelog(settings, pipeline),
         events=edges.events,
         clock=edges.clock,
         on_alert=None if page is None else page.add_alert,
         transaction=edges.transaction,
+        scores=None
+        if output.scores_topic is None
+        else ScoreWriter(output.scores_topic, output.scores_series, pipeline),
     )
 
 

@@ -71,6 +71,10 @@ def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[Ow
         OwnedTopic(name=settings.output.dead_letter_topic, kind="dead_letters", batch_bytes=sent),
         OwnedTopic(name=settings.output.late_topic, kind="late", batch_bytes=sent),
     ]
+    if settings.output.scores_topic is not None:
+        topics.append(
+            OwnedTopic(name=settings.output.scores_topic, kind="scores", batch_bytes=sent)
+        )
     if settings.changelog_topic is not None:
         state = largest_state(spec, settings.detect)
         if state > LARGEST_RECORD_BYTES:

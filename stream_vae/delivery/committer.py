@@ -12,6 +12,7 @@ from stream_vae.core.records import Rejection, name_readings
 from stream_vae.core.series_index import SeriesName
 from stream_vae.delivery.ledger import OffsetLedger
 from stream_vae.delivery.outbox import Outbox
+from stream_vae.delivery.score_writer import ScoreWriter
 from stream_vae.delivery.transaction import Transaction
 from stream_vae.errors import FencedError
 from stream_vae.events import (
@@ -62,6 +63,7 @@ class Committer:
         clock: The time.
         on_alert: Receives each alert event when it is added, to be shown.
         transaction: Starts a commit; the tests commit synchronously.
+        scores: Encodes the scores that are published; None: none are.
     """
 
     def __init__(  # noqa: PLR0913 -- one part of each kind
@@ -77,6 +79,7 @@ class Committer:
         clock: Clock,
         on_alert: Callable[[AlertEvent], None] | None = None,
         transaction: Callable[..., Transaction] = Transaction,
+        scores: ScoreWriter | None = None,
     ) -> None:
         self._topic = config.topic
         self._interval_s = config.interval_s
@@ -88,6 +91,7 @@ class Committer:
         self._clock = clock
         self._on_alert = on_alert
         self._transaction = transaction
+        self._scores = scores
         self.ledger = OffsetLedger()
         self.outbox = outbox
         self._under_way: Transaction | None = None
@@ -104,6 +108,8 @@ class Committer:
         for event in outcome.events:
             self._events.record(event)
         self.add_changes(outcome.changes, polled.positions, polled.polled_at)
+        if self._scores is not None:
+            self.outbox.waiting.scores.extend(self._scores.records(outcome))
         for rejection in polled.rejections:
             self.outbox.add_dead_letter(polled.records, rejection)
         self._report_rejected(polled)
@@ -284,6 +290,7 @@ class Committer:
                 alerts=len(outputs.alerts),
                 dead_letters=len(outputs.dead_letters),
                 late=len(outputs.late),
+                scores=len(outputs.scores),
                 state_records=len(outputs.state),
                 state_bytes=sum(len(record.value or b"") for record in outputs.state),
                 duration_s=done.ended_at - done.began_at,

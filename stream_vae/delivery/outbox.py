@@ -38,11 +38,12 @@ class Outputs:
     dead_letters: list[OutputRecord] = field(default_factory=list)
     late: list[OutputRecord] = field(default_factory=list)
     state: list[OutputRecord] = field(default_factory=list)
+    scores: list[OutputRecord] = field(default_factory=list)
 
     def records(self) -> list[OutputRecord]:
         """Return all records to publish."""
         alerts = [alert.record for alert in self.alerts]
-        return alerts + self.dead_letters + self.late + self.state
+        return alerts + self.scores + self.dead_letters + self.late + self.state
 
     def before(self, later: "Outputs") -> "Outputs":
         """Return these, followed by later ones."""
@@ -51,6 +52,7 @@ class Outputs:
             dead_letters=self.dead_letters + later.dead_letters,
             late=self.late + later.late,
             state=self.state + later.state,
+            scores=self.scores + later.scores,
         )
 
     def without(self, partitions: Collection[int]) -> "Outputs":
@@ -60,6 +62,7 @@ class Outputs:
             dead_letters=[r for r in self.dead_letters if r.partition not in partitions],
             late=[r for r in self.late if r.partition not in partitions],
             state=[r for r in self.state if r.partition not in partitions],
+            scores=[r for r in self.scores if r.partition not in partitions],
         )
 
 

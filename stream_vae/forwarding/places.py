@@ -144,6 +144,7 @@ class Places:
         for partition, place in self._places.items():
             if place.end > place.next_offset and partition not in waiting:
                 self.settle(partition, place.end)
+        self._show()
 
     def settle(self, partition: int, next_offset: int) -> None:
         """Go on in a partition, if it is still held."""
@@ -156,7 +157,6 @@ class Places:
         for partition, offset in offsets.items():
             if self._settled.get(partition) == offset:
                 del self._settled[partition]
-        self._show()
 
     def take_caught_up(self) -> bool:
         """Return whether a partition has been read since the last call."""

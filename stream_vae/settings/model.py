@@ -28,6 +28,7 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 PREFIX = "STREAM_VAE_"
 NESTING = "__"
 TOPIC_PATTERN = r"^[A-Za-z0-9._-]{1,249}$"
+_MOST_PATTERNS = 100
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:[0-9]+)?)$"
 Topic = Annotated[str, StringConstraints(pattern=TOPIC_PATTERN)]
 Device = Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)]
@@ -160,7 +161,7 @@ class ModelConfig(ArchitectureConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputConfig:
-    """Output topics. All three are written in one transaction with the offsets."""
+    """Output topics. All are written in one transaction with the offsets."""
 
     alerts_topic: Topic = "stream-vae.alerts"
     """Alert events, JSON, keyed by series."""
@@ -170,6 +171,26 @@ class OutputConfig:
 
     late_topic: Topic = "stream-vae.late"
     """Readings older than their series' open steps, unchanged."""
+
+    scores_topic: Topic | None = None
+    """Scores of single readings, JSON, keyed by series, of the series that `scores_series` names;
+    unset, none are published."""
+
+    scores_series: tuple[str, ...] = ()
+    """Series whose scores are published: names, with `*` and `?` for any characters; 100 at
+    most."""
+
+    def __post_init__(self) -> None:
+        """Validate the fields against each other."""
+        if (self.scores_topic is None) != (not self.scores_series):
+            msg = "scores_topic and scores_series must be given together"
+            raise ValueError(msg)
+        if len(self.scores_series) > _MOST_PATTERNS or not all(self.scores_series):
+            msg = (
+                f"scores_series: found {len(self.scores_series)} entries, expected {_MOST_PATTERNS}"
+                " at most, none of them empty"
+            )
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +374,7 @@ class Settings(BaseSettings):
             ("output.alerts_topic", self.output.alerts_topic),
             ("output.dead_letter_topic", self.output.dead_letter_topic),
             ("output.late_topic", self.output.late_topic),
+            ("output.scores_topic", self.output.scores_topic),
             ("state.topic", self.changelog_topic),
         ):
             if topic is None:

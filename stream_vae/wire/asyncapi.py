@@ -20,6 +20,7 @@ from stream_vae.core.records import REDRIVEN_READINGS_HEADER, Rejection
 from stream_vae.wire.alerts import EVENT_TYPE, SCHEMA_ID, alert_headers, alert_schema, encode_alert
 from stream_vae.wire.dead_letters import REDRIVEN_HEADER
 from stream_vae.wire.rejections import FORWARD_REASONS, REASONS, rejection_headers
+from stream_vae.wire.scores import ScoredFeature, ScoredReading, encode_score, score_schema
 from stream_vae.wire.snapshots import OFFSET_HEADER
 
 VERSION = "3.0.0"
@@ -61,6 +62,8 @@ class Deployment:
     late_topic: str
     state_topic: str | None
     """None: no state is kept."""
+    scores_topic: str | None
+    """None: no scores are published."""
     input: InputRecords
 
 
@@ -97,6 +100,8 @@ def asyncapi_document(deployment: Deployment) -> Json:
             "late",
         ),
     ]
+    if deployment.scores_topic is not None:
+        topics.append(_scores(deployment.scores_topic))
     if deployment.state_topic is not None:
         topics.append(_state(deployment.state_topic))
     return {
@@ -305,6 +310,54 @@ def _aside(topic: str, channel: str, meaning: str, reason: str) -> _Topic:
     )
 
 
+def _scores(topic: str) -> _Topic:
+    reading = ScoredReading(
+        series="pump-7",
+        time="2026-04-27T13:00:00Z",
+        score=9.125,
+        threshold=3.25,
+        p_value=1e-12,
+        verdict="anomalous",
+        features=[
+            ScoredFeature(
+                name="flow",
+                unit="L/s",
+                actual=24.3,
+                expected=102.4,
+                lower=100.2,
+                upper=104.6,
+                anomalous=True,
+            )
+        ],
+    )
+    return _Topic(
+        id="scores",
+        name=topic,
+        title="Scores",
+        meaning="The score of each judged reading of chosen series.",
+        message={
+            "name": "score",
+            "title": "Score of a reading",
+            "contentType": "application/json",
+            "headers": {
+                "type": "object",
+                "properties": {"content-type": {"const": "application/json"}},
+            },
+            "payload": _alone(score_schema()),
+            "bindings": _key_binding("The series."),
+            "examples": [
+                {
+                    "name": "anomalous",
+                    "headers": {"content-type": "application/json"},
+                    "payload": msgspec.json.decode(encode_score(reading)),
+                }
+            ],
+        },
+        actions={"send": "Readings were judged."},
+        settings={"cleanup.policy": ["delete"]},
+    )
+
+
 def _state(topic: str) -> _Topic:
     return _Topic(
         id="state",
@@ -346,7 +399,7 @@ def _texts(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
 
 def _alone(schema: Json) -> Json:
     """Return a schema that refers to nothing: references would be looked for in the document."""
-    definitions = schema["$defs"]
+    definitions = schema.get("$defs", {})
 
     def put_in(node: Any) -> Any:
         if isinstance(node, list):

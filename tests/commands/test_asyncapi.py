@@ -80,6 +80,14 @@ def test_every_topic_of_the_settings_is_named() -> None:
     }
 
 
+def test_scores_are_told_of_where_they_are_published() -> None:
+    output = {"scores_topic": "scores", "scores_series": ["pump-*"]}
+    settings = Settings.model_validate({"output": output})
+    document = asyncapi_document(deployment(settings))
+    assert document["channels"]["scores"]["address"] == "scores"
+    assert faults(document) == []
+
+
 @pytest.mark.parametrize(
     "settings", [{}, {"timestamp_field": "meta.at", "series_field": "meta.pump"}]
 )

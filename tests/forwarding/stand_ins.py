@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from stream_vae.core.ports import Clock
 from stream_vae.forwarding.exchange import DeliveryError, Request, Response
-from tests.memory_kafka.clock import ManualClock
 
 KEY = b"a key of two dozen bytes"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -31,7 +31,7 @@ class StandIn:
         clock: Wall clock of the receiver.
     """
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.plan: deque[Response | None] = deque()
         """Answers instead of its own, in turn; None: no answer."""
@@ -68,7 +68,7 @@ class StandIn:
 class Alertmanager(StandIn):
     """Alerts are one by their labels, and end at `endsAt`."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.alerts: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
         self._told: list[str] = []
@@ -109,7 +109,7 @@ class Alertmanager(StandIn):
 class Webhook(StandIn):
     """Standard Webhooks: refuses what is not signed, and what is signed long ago."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.taken: list[tuple[str, dict[str, Any]]] = []
 
@@ -139,7 +139,7 @@ class Webhook(StandIn):
 class Slack(StandIn):
     """An incoming webhook: one message a second."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.messages: list[dict[str, Any]] = []
         self._last_at = float("-inf")
@@ -172,7 +172,7 @@ class Slack(StandIn):
 class PagerDuty(StandIn):
     """Events API version 2: one incident for each `dedup_key`."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.open: dict[str, dict[str, Any]] = {}
         self._told: list[str] = []
@@ -209,7 +209,7 @@ class PagerDuty(StandIn):
 class Grafana(StandIn):
     """The annotations of one organisation."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.annotations: dict[int, dict[str, Any]] = {}
         self._told: list[str] = []

@@ -135,6 +135,8 @@ def test_partitions_that_move_take_what_fires_with_them() -> None:
         first.turn(1)
         second.turn(1)
     status = first.loop.status(), second.loop.status()
+    places = [list(dict(one["partitions"]).values()) for one in status]  # type: ignore[call-overload]
+    assert places == [[{"next_offset": 1, "is_current": True}]] * 2
     assert [seen["firing"] for seen in status] == [1, 1]
     bench.publish(resolved("p0"), partition=0)
     bench.publish(resolved("p1"), partition=1)

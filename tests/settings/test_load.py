@@ -157,6 +157,7 @@ def test_settings_that_are_unset_by_default_can_be_given_by_the_environment(meth
     }
     of_others = {f"detect.threshold.{OF_METHODS[one]}" for one in OF_METHODS if one != method}
     of_others |= {"registry.token", "input.series", "input.session_field"}  # instead of others
+    of_others |= {"output.scores_topic"}  # with series alone
     names = [spec.name for spec in LEAVES if spec.default is None and spec.name not in of_others]
     environ = {
         f"STREAM_VAE_{name.replace('.', '__').upper()}": texts.get(name, "x") for name in names

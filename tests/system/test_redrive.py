@@ -1,5 +1,6 @@
 """`stream-vae redrive` on a real broker: each record once, however often and whatever dies."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,12 @@ import yaml
 from confluent_kafka import TopicPartition
 
 from stream_vae.core.records import Rejection
+from stream_vae.daemon.clock import SystemClock
+from stream_vae.forwarding.exchange import Response
+from stream_vae.wire.alerts import encode_alert
 from stream_vae.wire.rejections import rejection_headers
+from tests.forwarding.bench import opened, risen
+from tests.forwarding.stand_ins import SECRET, Headers, Webhook, serving
 from tests.system.broker import KafkaCluster, Record
 from tests.system.forked_process import Command
 from tests.system.harness import DaemonProcess, Topics, make_config
@@ -188,3 +194,42 @@ def test_a_run_killed_in_between_moves_no_record_twice(
 
     assert f"{len(records) - n_before:,} records moved" in told
     assert values(kafka, topics.input) == sorted_values(records)
+
+
+def test_a_killed_forwarder_goes_on_and_what_its_receiver_refused_is_redriven_to_it(
+    kafka: KafkaCluster, topics: Topics, config: Path
+) -> None:
+    """Nothing is lost; what was told and not committed comes again under the same key."""
+    stand_in = Webhook(SystemClock())
+    told = stand_in.taken
+    reached, killed, mended = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(method: str, path: str, headers: Headers, body: bytes) -> Response:
+        if headers["webhook-id"] == "s3-0.1" and not mended.is_set():
+            return Response(status=422, body=b"no such tenant")
+        response = stand_in.answer(method, path, headers, body)
+        if len(told) == 20 and not reached.is_set():
+            reached.set()
+            killed.wait(60.0)
+        return response
+
+    events = [event for i in range(40) for event in (opened(f"s{i}"), risen(f"s{i}"))]
+    wanted = {f"{event.incident_id}.{event.sequence}" for event in events}
+    kafka.produce(topics.alerts, [(e.series.key.encode(), encode_alert(e)) for e in events])
+    with serving(answer) as url:
+        settings = yaml.safe_load(config.read_text())
+        settings["forward"] = {"to": "webhook", "url": url, "secret": SECRET, "start": "earliest"}
+        settings["http"] = {"enabled": False}
+        config.write_text(yaml.safe_dump(settings))
+        with Command(["forward", "--config", config], config.parent) as first:
+            assert reached.wait(60.0)
+            first.kill()
+        killed.set()
+        with Command(["forward", "--config", config], config.parent):
+            refused = wanted - {"s3-0.1"}
+            await_true(lambda: {key for key, _ in told} == refused, "all but the refused one")
+            await_true(lambda: len(values(kafka, topics.dead_letters)) == 1, "a dead letter")
+            mended.set()
+            assert "1 records moved" in redrive(config, "--reason", "receiver_refused", "--execute")
+            await_true(lambda: {key for key, _ in told} == wanted, "redriven")
+    assert 0 < len(told) - len(wanted) <= 20, "repeated"

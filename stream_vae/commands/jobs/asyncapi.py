@@ -29,5 +29,6 @@ def deployment(settings: Settings) -> Deployment:
         dead_letter_topic=settings.output.dead_letter_topic,
         late_topic=settings.output.late_topic,
         state_topic=settings.changelog_topic,
+        scores_topic=settings.output.scores_topic,
         input=record_schema(settings.input),
     )

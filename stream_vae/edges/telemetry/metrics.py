@@ -321,6 +321,7 @@ class Metrics:
         )
         self.dead_letters = self._counter("dead_letters_total", "Dead letters committed.")
         self.late_records = self._counter("late_records_total", "Late records committed.")
+        self.score_records = self._counter("score_records_total", "Scores committed.")
         self.changelog_records = self._counter(
             "changelog_records_total", "Records of series' state committed to the changelog."
         )

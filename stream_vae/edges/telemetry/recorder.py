@@ -390,6 +390,7 @@ class Recorder(EventLog):
         self._metrics.stage_duration.labels("commit").observe(event.duration_s)
         self._metrics.dead_letters.inc(event.dead_letters)
         self._metrics.late_records.inc(event.late)
+        self._metrics.score_records.inc(event.scores)
         self._show_lag(event.lag_records)
 
     def _show_lag(self, lag_records: Mapping[int, int]) -> None:

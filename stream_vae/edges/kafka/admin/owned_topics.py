@@ -6,22 +6,25 @@ from typing import Literal
 
 from stream_vae.core.records import LARGEST_RECORD_BYTES
 
-TopicKind = Literal["alerts", "dead_letters", "late", "changelog"]
+TopicKind = Literal["alerts", "scores", "dead_letters", "late", "changelog"]
 Right = Literal["Read", "Write"]
 
 _SETTINGS: Mapping[TopicKind, str] = {
     "alerts": "output.alerts_topic",
+    "scores": "output.scores_topic",
     "dead_letters": "output.dead_letter_topic",
     "late": "output.late_topic",
     "changelog": "state.topic",
 }
 _LOST_BY_COMPACTION: Mapping[TopicKind, str] = {
     "alerts": "compaction drops the older alert events of a series, so incidents would go missing",
+    "scores": "compaction drops the older scores of a series",
     "dead_letters": "compaction drops records of the same key and refuses those without one",
     "late": "compaction drops older readings of the same key",
 }
 _CONTENT: Mapping[TopicKind, str] = {
     "alerts": "an alert event",
+    "scores": "a score",
     "dead_letters": "a dead letter",
     "late": "a late reading",
     "changelog": "a series' state",
