@@ -88,6 +88,6 @@ def test_a_crash_repeats_no_score_and_loses_none(place: str) -> None:
 def test_a_topic_without_series_and_series_without_a_topic_are_refused() -> None:
     for wrong in ({"scores_topic": "s"}, {"scores_series": ("a",)}):
         with pytest.raises(ValueError, match="together"):
-            OutputConfig(**wrong)  # type: ignore[arg-type]  # one of them is missing
+            OutputConfig(**wrong)
     with pytest.raises(ValueError, match="101"):
         OutputConfig(scores_topic="s", scores_series=("a",) * 101)

@@ -27,7 +27,7 @@ def slack_message(event: AlertEvent) -> dict[str, Any]:
     links = [
         f"<{escape(url)}|{escape(printable(name, _NAME_CHARACTERS))}>"
         for name, url in event.links.items()
-        if is_web(url) and len(url) <= _URL_CHARACTERS and not set(url) & set("<>|")
+        if is_web(url) and len(url) <= _URL_CHARACTERS
     ]
     context += links[:_MOST_LINKS]
     return {

@@ -5,6 +5,8 @@ import hashlib
 from stream_vae.core.excerpts import printable
 
 _DIGEST_CHARACTERS = 12
+_NOT_IN_URLS = frozenset(' <>"{}|\\^`')
+"""RFC 3986 has none of them."""
 
 
 def stable_name(text: str, limit: int) -> str:
@@ -39,4 +41,5 @@ def is_web(url: str) -> bool:
     >>> is_web("https://example.org/d/1?a=b"), is_web("javascript:x"), is_web("https://a b")
     (True, False, False)
     """
-    return url.startswith(("https://", "http://")) and url.isascii() and url.split() == [url]
+    is_plain = url.isascii() and url.isprintable() and not set(url) & _NOT_IN_URLS
+    return is_plain and url.startswith(("https://", "http://"))
