@@ -25,6 +25,9 @@ from stream_vae.wire.rejections import rejection_headers
 GROUP_HEADER = "forward.group"
 """Of a dead letter: the group that could not deliver it. Redriven, the event is for that alone."""
 
+_LARGEST_ASIDE_BYTES = 900_000
+"""Of a dead letter: what every topic accepts that takes a producer's batch."""
+
 _SEVERITIES = ("info", "warning", "critical")
 _NS = 1e9
 
@@ -125,8 +128,13 @@ class Deliverer:
     def _give_up(self, waiting: WaitingRecord, reason: str, detail: str) -> Outcome:
         config = self._config
         kept = [(name, value) for name, value in waiting.headers if name != GROUP_HEADER]
+        key, value = waiting.key, waiting.value
+        size = len(key or b"") + len(value or b"")
+        if size > _LARGEST_ASIDE_BYTES:  # no event of a daemon: its headers will do
+            key, value = None, None
+            kept = [("dlq.omitted", f"{size} bytes".encode())]
         headers = rejection_headers(
-            [*kept, (GROUP_HEADER, config.group.encode())],
+            [(GROUP_HEADER, config.group.encode()), *kept],
             Rejection(index=0, reason=reason, detail=detail),
             topic=config.topic,
             partition=waiting.partition,
@@ -136,8 +144,8 @@ class Deliverer:
         self.dead_letters.append(
             OutputRecord(
                 topic=config.dead_letter_topic,
-                key=waiting.key,
-                value=waiting.value,
+                key=key,
+                value=value,
                 headers=headers,
                 partition=waiting.partition,
             )
