@@ -38,11 +38,6 @@ def configuration(
         lines.append(f"  {name}: {_scalar(value)}{reason}")
     if settings.get("format") == "registry":
         lines += ["registry:", "  url: http://localhost:8081  # yours"]
-    if settings.get("session_pattern") or settings.get("session_field"):
-        lines += [
-            "model:",
-            "  window_length: 1  # a session is a window; see the recipe `sessions`",
-        ]
     if servers is not None:
         lines += ["kafka:", f"  bootstrap_servers: {_scalar(servers)}", "  start: latest"]
     return "\n".join(lines) + "\n"

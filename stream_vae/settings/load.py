@@ -30,6 +30,7 @@ from stream_vae.settings.sources import (
     FlagsSource,
     PresetSource,
     SecretsSource,
+    SessionsSource,
     Source,
     TextSource,
     VariablesSource,
@@ -40,6 +41,7 @@ from stream_vae.settings.yaml_file import YamlSource
 DEFAULT_ORIGIN = "default"
 _UNKNOWN_NAME = ("extra_forbidden", "unexpected_keyword_argument")
 _BROKEN_RULE = "value_error"
+_SESSION_SETTINGS = ("session_field", "session_pattern")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class LoadedSettings:
 
     settings: Settings
     origins: Mapping[str, str]
-    """Dotted name -> `default`, `FILE:LINE`, `secret FILE`, `environment NAME` or
+    """Dotted name -> `default`, `default of sessions`, `preset NAME`, `FILE:LINE`, `secret FILE`, `environment NAME` or
     `command line`; in the order of the schema."""
 
     def masked(self) -> dict[str, Any]:
@@ -88,7 +90,8 @@ def load_settings(
 ) -> LoadedSettings:
     """Return the effective settings.
 
-    The later win: defaults, a preset of the input, YAML, secrets, environment, command line.
+    The later win: defaults, those of sessions, a preset of the input, YAML, secrets, environment,
+    command line.
 
     Args:
         config: YAML file; None looks at `STREAM_VAE_CONFIG`, and does without.
@@ -103,7 +106,7 @@ def load_settings(
     """
     if environ is None:
         environ = os.environ
-    sources = _with_preset(_read(config, overrides or {}, environ, secrets_dir))
+    sources = _with_defaults(_read(config, overrides or {}, environ, secrets_dir))
     given = {
         path: _Given(value=value, source=source)
         for source in sources
@@ -147,14 +150,19 @@ def _read(
     return sources
 
 
-def _with_preset(sources: list[Source]) -> list[Source]:
-    """Return the sources and, lowest, the preset that they name."""
+def _with_defaults(sources: list[Source]) -> list[Source]:
+    """Return the sources and, lowest, the preset that they name and what suits sessions."""
     given: dict[str, object] = {}
     for source in sources:
         section = source().get("input")
         given |= section if isinstance(section, dict) else {}
     preset = given.get("preset")
-    return sources if preset is None else [PresetSource(preset, given), *sources]
+    lowest: list[Source] = []
+    if any(given.get(name) is not None for name in _SESSION_SETTINGS):
+        lowest.append(SessionsSource())
+    if preset is not None:
+        lowest.append(PresetSource(preset, given))
+    return [*lowest, *sources]
 
 
 def _single_settings() -> list[FieldSpec]:

@@ -24,6 +24,20 @@ from stream_vae.settings.yaml_file import YamlSource
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS_VARIABLE = f"{PREFIX}SECRETS_DIR"
 _OF_PRESET = "preset "
+_OF_SESSIONS: dict[str, Any] = {
+    "model": {
+        "window_length": 1,
+        "latent_size": 4,
+        "sigma_floor": 0.03,
+        "count_likelihood": "log_gaussian",
+    },
+    "training": {"calibration": "cross_validation"},
+    "detect": {
+        "threshold": {"quantile": 0.999},
+        "incident": {"open_within": 1, "resolve_after": 1},
+    },
+}
+"""On normal sessions of HDFS the usual settings find no unknown event; these find each."""
 _MAX_SECRET_BYTES = 65_536
 _TEST_PREFIX = f"{PREFIX}TEST_"
 _PROPERTY_MAPS = (("kafka", "common"), ("kafka", "consumer"), ("kafka", "producer"))
@@ -161,12 +175,25 @@ class PresetSource(InitSettingsSource):
         return f"{_OF_PRESET}{self._preset}"
 
 
+class SessionsSource(InitSettingsSource):
+    """Settings that suit sessions of logs, for whoever tells how lines name theirs."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings, _OF_SESSIONS)
+
+    def origin(self, _: Path) -> str:
+        """Return that it is a default of sessions."""
+        return "default of sessions"
+
+
 def is_of_preset(origin: str) -> bool:
     """Return whether a setting's origin is a preset."""
     return origin.startswith(_OF_PRESET)
 
 
-Source = YamlSource | SecretsSource | VariablesSource | FlagsSource | PresetSource
+Source = (
+    YamlSource | SecretsSource | VariablesSource | FlagsSource | PresetSource | SessionsSource
+)
 
 
 def spell(path: Path, source: Source) -> str:

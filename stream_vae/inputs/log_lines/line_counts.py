@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.log_templates import LEVEL, LINES, UNSEEN, LogTemplate
-from stream_vae.core.model_spec import Feature, FeatureKind
+from stream_vae.core.model_spec import Feature
 from stream_vae.inputs.log_lines.levels import LEVELS
 
 _NOT_COUNTED = -1
@@ -61,16 +61,14 @@ def features_of(
     Args:
         templates: As training found them.
         levels: Names of the levels that tell lines apart.
-        of_sessions: They are those of sessions: numbers, since what always is 2 is no count with
-            a variance of 2, and of templates alone, since an alert is to name the event that did
-            not fit.
+        of_sessions: They are those of sessions: of templates alone, since an alert is to name the
+            event that did not fit.
     """
     own = dict.fromkeys(template.feature for template in templates)
     names = [*own, *(f"{LEVEL}.{name}" for name in levels), UNSEEN, LINES]
     if of_sessions:
         names = [*own, UNSEEN]
-    kind: FeatureKind = "numeric" if of_sessions else "count"
-    return tuple(Feature(name=name, unit="lines", kind=kind) for name in names)
+    return tuple(Feature(name=name, unit="lines", kind="count") for name in names)
 
 
 def with_kinds(features: Sequence[Feature], are_even: NDArray[np.bool_]) -> tuple[Feature, ...]:
