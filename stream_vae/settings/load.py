@@ -56,8 +56,8 @@ class LoadedSettings:
 
     settings: Settings
     origins: Mapping[str, str]
-    """Dotted name -> `default`, `default of sessions`, `preset NAME`, `FILE:LINE`, `secret FILE`, `environment NAME` or
-    `command line`; in the order of the schema."""
+    """Dotted name -> `default`, `default of sessions`, `preset NAME`, `FILE:LINE`, `secret FILE`,
+    `environment NAME` or `command line`; in the order of the schema."""
 
     def masked(self) -> dict[str, Any]:
         """Return the effective settings as plain values, secrets masked."""
@@ -152,17 +152,22 @@ def _read(
 
 def _with_defaults(sources: list[Source]) -> list[Source]:
     """Return the sources and, lowest, the preset that they name and what suits sessions."""
-    given: dict[str, object] = {}
-    for source in sources:
-        section = source().get("input")
-        given |= section if isinstance(section, dict) else {}
+    given = _section(sources, "input")
     preset = given.get("preset")
     lowest: list[Source] = []
     if any(given.get(name) is not None for name in _SESSION_SETTINGS):
-        lowest.append(SessionsSource())
+        lowest.append(SessionsSource(_section(sources, "training"), _section(sources, "detect")))
     if preset is not None:
         lowest.append(PresetSource(preset, given))
     return [*lowest, *sources]
+
+
+def _section(sources: list[Source], name: str) -> dict[str, object]:
+    given: dict[str, object] = {}
+    for source in sources:
+        section = source().get(name)
+        given |= section if isinstance(section, dict) else {}
+    return given
 
 
 def _single_settings() -> list[FieldSpec]:

@@ -176,10 +176,22 @@ class PresetSource(InitSettingsSource):
 
 
 class SessionsSource(InitSettingsSource):
-    """Settings that suit sessions of logs, for whoever tells how lines name theirs."""
+    """Settings that suit sessions of logs, for whoever tells how lines name theirs.
 
-    def __init__(self) -> None:
-        super().__init__(Settings, _OF_SESSIONS)
+    Args:
+        training: Settings of the training that other sources give; what these rule out is left out.
+        detect: Those of the detection.
+    """
+
+    def __init__(self, training: Mapping[str, object], detect: Mapping[str, object]) -> None:
+        found = {name: dict(section) for name, section in _OF_SESSIONS.items()}
+        if "trim" in training:
+            del found["training"]
+        if "threshold" in detect or "alarm_budget" in detect:
+            del found["detect"]["threshold"]
+        if "incident" in detect:
+            del found["detect"]["incident"]
+        super().__init__(Settings, found)
 
     def origin(self, _: Path) -> str:
         """Return that it is a default of sessions."""
@@ -191,9 +203,7 @@ def is_of_preset(origin: str) -> bool:
     return origin.startswith(_OF_PRESET)
 
 
-Source = (
-    YamlSource | SecretsSource | VariablesSource | FlagsSource | PresetSource | SessionsSource
-)
+Source = YamlSource | SecretsSource | VariablesSource | FlagsSource | PresetSource | SessionsSource
 
 
 def spell(path: Path, source: Source) -> str:

@@ -523,6 +523,18 @@ def test_settings_load_neither_the_model_nor_the_statistics() -> None:
     assert done.stdout.strip() == "['pydantic']"
 
 
+def test_a_key_of_sessions_gives_defaults_that_are_shown_and_given_settings_win() -> None:
+    environ = {"STREAM_VAE_MODEL__LATENT_SIZE": "6", "STREAM_VAE_INPUT__FORMAT": "log_lines"}
+    usual = load_settings(environ=environ).settings
+    loaded = load_settings(environ={**environ, "STREAM_VAE_INPUT__SESSION_PATTERN": "(blk_[0-9]+)"})
+    model, usual_model = loaded.settings.model, usual.model
+    assert (usual_model.window_length, usual_model.latent_size) == (32, 6)
+    assert (model.window_length, model.latent_size) == (1, 6)
+    assert loaded.settings.training.calibration == "cross_validation"
+    assert loaded.origins["model.window_length"] == "default of sessions"
+    assert loaded.origins["model.latent_size"] == "environment STREAM_VAE_MODEL__LATENT_SIZE"
+
+
 def test_a_preset_gives_defaults_that_are_shown_and_given_settings_win(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("input: {preset: telegraf, series_field: null, feature_name: '{field}'}\n")
