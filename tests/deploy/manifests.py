@@ -106,6 +106,8 @@ def settings_of(spec: Document, documents: Sequence[Document]) -> Settings:
         file.write_text(data["stream-vae.yaml"], encoding="utf-8")
         if secrets is not None and "sasl_mechanism" in f"{ours} {data}".lower():
             ours["STREAM_VAE_KAFKA__SASL_PASSWORD"] = "-"  # noqa: S105 -- the Secret has it
+        if secrets is not None and ours.get("STREAM_VAE_PAGE__ENABLED"):
+            ours["STREAM_VAE_PAGE__TOKEN"] = "-" * 16
         return load_settings(file, environ=ours).settings
 
 

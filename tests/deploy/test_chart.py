@@ -52,7 +52,12 @@ CASES: dict[str, dict[str, Any]] = {
         "bundle": {"source": "store", "store": {"url": "s3://bundles/pumps"}},
         "training": {"enabled": True, "extraArgs": ["--since", "2026-01-01T00:00:00Z"]},
         "gpu": {"enabled": True, "resource": "nvidia.com/mig-1g.10gb"},
-        "networkPolicy": {"enabled": True, "extraEgress": [{"ports": [{"port": 443}]}]},
+        "networkPolicy": {
+            "enabled": True,
+            "extraEgress": [{"ports": [{"port": 443}]}],
+            "pageFrom": [{"podSelector": {"matchLabels": {"app": "ingress"}}}],
+        },
+        "page": {"enabled": True, "port": 9081},
         "serviceAccount": {"annotations": {"example.org/role": "bundles"}},
         "config": {"input": {"max_record_bytes": 20971520}, "detect": {"max_gap": 4}},
         "podLabels": {"team": "water"},
@@ -305,6 +310,20 @@ def test_a_variable_is_named_once_and_the_last_value_counts() -> None:
     assert len(names) == len(set(names))
     assert values_of(daemon)["STREAM_VAE_LOGGING__LEVEL"] == "warning"
     assert values_of(daemon)["STREAM_VAE_SECRETS_DIR"] == "/elsewhere"
+
+
+def test_the_page_has_a_port_where_it_is_enabled_and_nowhere_else() -> None:
+    documents = case("store")
+    (container,) = only(documents, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    page = settings_of(pods(documents)[0], documents).page
+    assert (page.enabled, page.port, page.host) == (True, 9081, "0.0.0.0")  # noqa: S104 -- a pod's
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["page"] == page.port
+    assert page.port in [port["port"] for port in only(documents, "Service")["spec"]["ports"]]
+    rules = only(documents, "NetworkPolicy")["spec"]["ingress"]
+    assert [port["port"] for rule in rules for port in rule["ports"]] == ["metrics", "page"]
+    closed = rendered({"networkPolicy": {"enabled": True}})
+    assert "page" not in yaml.safe_dump_all(closed)
 
 
 def test_large_numbers_reach_the_daemon_as_they_are() -> None:

@@ -104,7 +104,11 @@ def test_the_configuration_fits_the_stack() -> None:
     assert topic[topic.index("--topic") + 1] == settings.input.topic
     train = services["train"]["command"]
     assert train[train.index("--bundle") + 1] == str(settings.bundle.path)
-    assert [port["target"] for port in services["daemon"]["ports"]] == [settings.http.port]
+    of_daemon = {**variables, **services["daemon"]["environment"]}
+    page = load_settings(COMPOSE / "stream-vae.yaml", environ=of_daemon).settings.page
+    assert page.enabled
+    ports = [port["target"] for port in services["daemon"]["ports"]]
+    assert ports == [settings.http.port, page.port]
     targets = yaml.safe_load((COMPOSE / "prometheus.yaml").read_text(encoding="utf-8"))
     (job,) = targets["scrape_configs"]
     scraped = [f"{name}:{settings.http.port}" for name in ("daemon", "forward")]

@@ -48,7 +48,7 @@ RENDERINGS = {
     ),
     "all": (
         "base", "bundle-store", "training", "training-store", "gpu", "keda", "strimzi",
-        "keda-strimzi", "network-policy",
+        "keda-strimzi", "network-policy", "page",
     ),
 }  # fmt: skip
 
@@ -397,8 +397,10 @@ def test_the_policy_lets_prometheus_in_and_brokers_out(everything: Sequence[Docu
     """Of daemon and training alike."""
     spec = only(everything, "NetworkPolicy")["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
-    (into,) = spec["ingress"]
-    assert [port["port"] for port in into["ports"]] == ["metrics"]
+    into = [[port["port"] for port in rule["ports"]] for rule in spec["ingress"]]
+    assert into == [["metrics"], ["page"]]
+    closed = only(kustomized("base", "network-policy"), "NetworkPolicy")["spec"]["ingress"]
+    assert [port["port"] for rule in closed for port in rule["ports"]] == ["metrics"]
     broker = int(settings(everything).kafka.bootstrap_servers.rpartition(":")[2])
     ranges = [
         range(port["port"], port.get("endPort", port["port"]) + 1)

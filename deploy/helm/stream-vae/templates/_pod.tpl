@@ -126,6 +126,14 @@ imagePullPolicy: {{ . }}
 - name: STREAM_VAE_WORKER__DEVICE
   value: cuda
 {{- end }}
+{{- if .values.page.enabled }}
+- name: STREAM_VAE_PAGE__ENABLED
+  value: "true"
+- name: STREAM_VAE_PAGE__HOST
+  value: 0.0.0.0
+- name: STREAM_VAE_PAGE__PORT
+  value: {{ .values.page.port | quote }}
+{{- end }}
 - name: STREAM_VAE_SECRETS_DIR
   value: /etc/stream-vae/secrets
 {{- end -}}
