@@ -18,6 +18,7 @@ from tests.benchmarks.ingestion import measure_ingestion
 from tests.benchmarks.latency import measure_latency
 from tests.benchmarks.log_templates import measure_log_templates
 from tests.benchmarks.memory import measure_memory
+from tests.benchmarks.page import measure_page
 from tests.benchmarks.pause import measure_pause
 from tests.benchmarks.recovery import measure_recovery
 from tests.benchmarks.restore import measure_restore
@@ -33,6 +34,7 @@ MEASURES = {
     "throughput": measure_throughput,
     "latency": measure_latency,
     "delivery": measure_delivery,
+    "page": measure_page,
     "pause": measure_pause,
     "restore": measure_restore,
     "recovery": measure_recovery,
