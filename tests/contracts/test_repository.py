@@ -56,6 +56,8 @@ def test_the_wheel_has_the_package_alone_with_its_data(wheel: zipfile.ZipFile) -
         "no tests, no configurations"
     )
     assert {"stream_vae/py.typed", "stream_vae/wire/alert.schema.json"} <= set(names)
+    static = {name.rpartition("/")[2] for name in names if "/static/" in name}
+    assert {"index.html", "page.js", "uPlot.iife.min.js", "uPlot.LICENSE"} <= static
 
 
 def test_the_gate_is_the_readmes_test_command() -> None:
