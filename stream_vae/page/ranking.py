@@ -56,22 +56,20 @@ class Ranking:
     def top(self, most: int) -> list[RankedSeries]:
         """Return the series whose scores are highest above their thresholds, highest first."""
         n = self._index.n_rows
-        known = np.flatnonzero(self._is_current(np.arange(n)))
-        above = self._score[known] - self._threshold[known]
-        if len(known) > most:
-            chosen = np.argpartition(-above, most)[:most]
-            known, above = known[chosen], above[chosen]
-        order = np.lexsort((known, -above))
-        return [self._of(row) for row in known[order].tolist()]
+        below = self._threshold[:n] - self._score[:n]
+        below[~self._is_current(slice(0, n))] = np.inf
+        highest = np.arange(n) if n <= most else np.argpartition(below, most)[:most]
+        order = highest[np.lexsort((highest, below[highest]))]
+        return [self._of(row) for row in order.tolist() if below[row] < np.inf]
 
     def find(self, row: int) -> RankedSeries | None:
         """Return a series, or None if it was not judged yet; any thread may ask."""
         try:
-            return self._of(row) if self._is_current(np.array([row]))[0] else None
+            return self._of(row) if self._is_current(slice(row, row + 1))[0] else None
         except KeyError:  # the loop has just released it
             return None
 
-    def _is_current(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _is_current(self, rows: slice) -> NDArray[np.bool_]:
         """Return whether rows were judged since their series began, and are still in use."""
         generation = self._generation[rows]
         is_same = generation == self._index.generation[rows]

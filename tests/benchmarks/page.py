@@ -100,7 +100,7 @@ class _Loop:
         return time.thread_time() - began
 
 
-def measure_page(_: Workload, __: RealKafka) -> dict[str, str]:
+def measure_page(workload: Workload, kafka: RealKafka) -> dict[str, str]:
     """Measure polls of 100,000 series without a page, and with one with four kinds of readers."""
     loop = _Loop()
     for _ in range((T + 1) * SERIES // POLL):
