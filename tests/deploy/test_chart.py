@@ -314,8 +314,9 @@ def test_a_variable_is_named_once_and_the_last_value_counts() -> None:
 
 def test_the_page_has_a_port_where_it_is_enabled_and_nowhere_else() -> None:
     documents = case("store")
-    (container,) = only(documents, "StatefulSet")["spec"]["template"]["spec"]["containers"]
-    page = settings_of(pods(documents)[0], documents).page
+    spec = only(documents, "StatefulSet")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    page = settings_of(spec, documents).page
     assert (page.enabled, page.port, page.host) == (True, 9081, "0.0.0.0")  # noqa: S104 -- a pod's
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["page"] == page.port
@@ -323,7 +324,8 @@ def test_the_page_has_a_port_where_it_is_enabled_and_nowhere_else() -> None:
     rules = only(documents, "NetworkPolicy")["spec"]["ingress"]
     assert [port["port"] for rule in rules for port in rule["ports"]] == ["metrics", "page"]
     closed = rendered({"networkPolicy": {"enabled": True}})
-    assert "page" not in yaml.safe_dump_all(closed)
+    assert "PAGE" not in yaml.safe_dump_all(closed)
+    assert "port: page" not in yaml.safe_dump_all(closed)
 
 
 def test_large_numbers_reach_the_daemon_as_they_are() -> None:
