@@ -7,12 +7,14 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from stream_vae.commands.jobs.histories import read_history
 from stream_vae.commands.jobs.log_history import (
+    LearntHistory,
     LearntLogs,
     of_logs,
     open_logs,
@@ -26,11 +28,14 @@ from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train import train_bundle
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.log_templates import LINES, UNSEEN, LogSpec, Mask
+from stream_vae.core.sessions import SessionConfig
 from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
-from stream_vae.errors import ConfigError
+from stream_vae.errors import ConfigError, InputFileError
 from stream_vae.models.bundle_names import MODEL_FILE
+from stream_vae.pipeline.session_check import check_sessions
 from stream_vae.settings import load_settings
+from tests.conftest import make_spec
 
 BEGIN = np.datetime64("2026-03-01T00:00:00")
 NORMAL = {"request {} served in {} ms": 6, "user {} logged in": 2, "cache {} refreshed": 1}
@@ -163,6 +168,82 @@ def test_a_format_that_changes_for_good_is_told_as_unseen_lines_and_not_by_silen
     assert ": never seen in training" in first["summary"]
     verdicts = [line.split(",")[5] for line in (logs / "scores.csv").read_text().splitlines()]
     assert verdicts[-60:].count("ANOMALOUS") >= 55
+
+
+def test_sessions_of_a_history_are_learnt_of_lines_with_a_key_alone(tmp_path: Path) -> None:
+    """Control: the same lines without a key of sessions are counted by steps."""
+    texts = [f"job {n % 90} {what}" for n in range(180) for what in ("begins", "ends")]
+    (tmp_path / "app.log").write_text(
+        "".join(
+            f"{BEGIN + np.timedelta64(s, 's')}Z INFO {text}\n"
+            for s, text in enumerate([*texts, "all is well"])
+        )
+    )
+    (tmp_path / "stream-vae.yaml").write_text(CONFIG)
+    usual = load_settings(config=tmp_path / "stream-vae.yaml", environ={}).settings
+    own = {"session_pattern": r"job (\d+)", "session_end_pattern": "ends"}
+
+    def history(**given: Any) -> LearntHistory:
+        settings = usual.model_copy(update={"input": replace(usual.input, **given)})
+        return read_logs(
+            lambda choice: open_logs([tmp_path / "app.log"], choice, FileOptions(), settings),
+            ColumnChoice(),
+            settings.input,
+            step_seconds=None,
+            window_length=1,
+            masks={},
+            before=None,
+            now_ns=time.time_ns(),
+        )
+
+    found = history(**own)
+    assert found.logs is not None
+    assert {one.text for one in found.logs.spec.templates} == {"job <*> begins", "job <*> ends"}
+    [counted] = found.logs.by_series.values()
+    assert sum(counted.values()) == 360
+    assert [one.kind for one in found.readings.features] == ["count"] * 3
+    assert found.readings.values.tolist() == [[1.0, 1.0, 0.0]] * 180
+    assert found.readings.notes[0].startswith("180 sessions, 2 lines in the median")
+    with pytest.raises(InputFileError, match="none of which tells the key of a session"):
+        history(session_pattern="(nothing)")
+    steps = history()
+    assert steps.readings.values[:, -1].sum() == 361
+
+
+@pytest.mark.parametrize(
+    ("length", "sessions"), [(32, "session_pattern: '(x)'"), (1, "format: log_lines")]
+)
+def test_a_window_of_sessions_is_one_and_of_lines_more(
+    length: int, sessions: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "stream-vae.yaml"
+    config.write_text(f"input: {{{sessions}}}\nmodel: {{window_length: {length}}}\n")
+    (tmp_path / "app.log").write_text("2026-03-01T00:00:00Z INFO x\n")
+    with pytest.raises(ConfigError, match=rf"model\.window_length: found {length}"):
+        train_bundle(
+            [tmp_path / "app.log"],
+            tmp_path / "bundle",
+            ColumnChoice(),
+            {},
+            config,
+            name=None,
+            step_seconds=None,
+            units=[],
+            kinds=[],
+            rules=[],
+            force=False,
+        )
+
+
+@pytest.mark.parametrize("length", [1, 6])
+def test_settings_make_sessions_as_the_bundle_judges_them_or_are_refused(length: int) -> None:
+    """Control: those that do are not."""
+    logs = LogSpec(templates=(), masks=(), lines=0)
+    spec = replace(make_spec(), logs=logs, window_length=length)
+    sessions = SessionConfig()
+    check_sessions(spec, sessions if length == 1 else None)
+    with pytest.raises(ConfigError, match=r"input\.session_pattern, input\.session_field: found"):
+        check_sessions(spec, None if length == 1 else sessions)
 
 
 def test_a_bundle_of_logs_reads_no_other_format(logs: Path) -> None:

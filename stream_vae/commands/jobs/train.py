@@ -1,7 +1,7 @@
 """From a history to a model bundle."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from stream_vae.commands.jobs.train_report import report_table
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.log_templates import LogSpec
+from stream_vae.core.model_spec import ModelSpec
 from stream_vae.edges.files.bundle_files import check_bundle_target, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.training_data import (
@@ -235,6 +236,7 @@ def _tell(
     for text in (
         *lacking(settings.detect, spec),
         *warn_of_unjudged(calibration, spec, settings.detect),
+        *_about_sessions(spec, settings),
     ):
         warn(console, text)
     longest = max(len(one.times) for one in series)
@@ -290,6 +292,16 @@ def _read(
     else:
         readings = open_files(source, choice, options, settings.input).read()
     return LearntHistory(readings=readings, choice=choice, step_seconds=step_seconds)
+
+
+def _about_sessions(spec: ModelSpec, settings: Settings) -> Iterator[str]:
+    """Yield what makes a model of sessions find less."""
+    likelihood = settings.model.count_likelihood
+    if spec.has_sessions and likelihood != "log_gaussian":
+        yield (
+            f"model.count_likelihood {likelihood}: a count then varies as much as its mean, so a "
+            "line too few is usual; expected log_gaussian, as in the recipe `sessions`"
+        )
 
 
 def _check_windows(settings: Settings) -> None:
