@@ -152,22 +152,15 @@ def _read(
 
 def _with_defaults(sources: list[Source]) -> list[Source]:
     """Return the sources and, lowest, the preset that they name and what suits sessions."""
-    given = _section(sources, "input")
-    preset = given.get("preset")
+    given = {path: value for source in sources for path, value in _leaves(source(), ())}
+    preset = given.get(("input", "preset"))
     lowest: list[Source] = []
-    if any(given.get(name) is not None for name in _SESSION_SETTINGS):
-        lowest.append(SessionsSource(_section(sources, "training"), _section(sources, "detect")))
+    if any(given.get(("input", name)) is not None for name in _SESSION_SETTINGS):
+        lowest.append(SessionsSource(given))
     if preset is not None:
-        lowest.append(PresetSource(preset, given))
+        beside = {path[-1]: value for path, value in given.items() if path[:-1] == ("input",)}
+        lowest.append(PresetSource(preset, beside))
     return [*lowest, *sources]
-
-
-def _section(sources: list[Source], name: str) -> dict[str, object]:
-    given: dict[str, object] = {}
-    for source in sources:
-        section = source().get(name)
-        given |= section if isinstance(section, dict) else {}
-    return given
 
 
 def _single_settings() -> list[FieldSpec]:

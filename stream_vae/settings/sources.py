@@ -38,6 +38,7 @@ _OF_SESSIONS: dict[str, Any] = {
     },
 }
 """On normal sessions of HDFS the usual settings find no unknown event; these find each."""
+_WITH_QUANTILE = ("auto", "percentile", "pot")
 _MAX_SECRET_BYTES = 65_536
 _TEST_PREFIX = f"{PREFIX}TEST_"
 _PROPERTY_MAPS = (("kafka", "common"), ("kafka", "consumer"), ("kafka", "producer"))
@@ -179,18 +180,18 @@ class SessionsSource(InitSettingsSource):
     """Settings that suit sessions of logs, for whoever tells how lines name theirs.
 
     Args:
-        training: Settings of the training that other sources give; what these rule out is left out.
-        detect: Those of the detection.
+        given: What other sources give; what these rule out is left out.
     """
 
-    def __init__(self, training: Mapping[str, object], detect: Mapping[str, object]) -> None:
+    def __init__(self, given: Mapping[Path, object]) -> None:
         found = {name: dict(section) for name, section in _OF_SESSIONS.items()}
-        if "trim" in training:
+        if given.get(("training", "trim"), "off") != "off":
             del found["training"]
-        if "threshold" in detect or "alarm_budget" in detect:
+        method = given.get(("detect", "threshold", "method"), "auto")
+        if given.get(("detect", "budget")) or method not in _WITH_QUANTILE:
             del found["detect"]["threshold"]
-        if "incident" in detect:
-            del found["detect"]["incident"]
+        if given.get(("detect", "incident", "open_after")) is not None:
+            found["detect"]["incident"] = {"resolve_after": 1}
         super().__init__(Settings, found)
 
     def origin(self, _: Path) -> str:

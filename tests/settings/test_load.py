@@ -535,6 +535,36 @@ def test_a_key_of_sessions_gives_defaults_that_are_shown_and_given_settings_win(
     assert loaded.origins["model.latent_size"] == "environment STREAM_VAE_MODEL__LATENT_SIZE"
 
 
+@pytest.mark.parametrize(
+    ("given", "quantile", "open_within", "resolve_after", "calibration"),
+    [
+        ("detect: {budget: 1 per series per day}", None, 1, 1, "cross_validation"),
+        ("detect: {threshold: {method: fixed, value: 3}}", None, 1, 1, "cross_validation"),
+        ("detect: {threshold: {release_after: 50}}", 0.999, 1, 1, "cross_validation"),
+        ("detect: {incident: {max_features: 3}}", 0.999, 1, 1, "cross_validation"),
+        ("detect: {incident: {open_after: 2}}", 0.999, 3, 1, "cross_validation"),
+        ("training: {trim: auto}", 0.999, 1, 1, "auto"),
+    ],
+)
+def test_what_is_given_leaves_out_the_defaults_of_sessions_that_it_rules_out_and_no_other(
+    given: str,
+    quantile: float | None,
+    open_within: int,
+    resolve_after: int,
+    calibration: str,
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(f"input: {{format: log_lines, session_pattern: '(blk_[0-9]+)'}}\n{given}\n")
+    # Another source of the same section does not hide what the file gives.
+    environ = {"STREAM_VAE_DETECT__THRESHOLD__WINDOW": "5000", "STREAM_VAE_TRAINING__SEED": "1"}
+    found = load_settings(config, environ=environ).settings
+    incident = found.detect.incident
+    assert found.detect.threshold.quantile == quantile
+    assert (incident.open_within, incident.resolve_after) == (open_within, resolve_after)
+    assert found.training.calibration == calibration
+
+
 def test_a_preset_gives_defaults_that_are_shown_and_given_settings_win(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("input: {preset: telegraf, series_field: null, feature_name: '{field}'}\n")
