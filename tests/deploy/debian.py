@@ -1,10 +1,13 @@
 """Programs of Debian's packages, unpacked into the user's cache, or installed if they must be."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+
+_LONGEST_S = 200.0
 
 
 class ToolMissingError(Exception):
@@ -20,12 +23,10 @@ def debian_tool(program: str, package: str) -> Path:
     installed = shutil.which(program)
     if installed:
         return Path(installed)
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = user_cache / "stream-vae" / "debian" / package
+    home = _cache() / package
     if not home.exists():
         if not (shutil.which("apt-get") and shutil.which("dpkg")):
             raise ToolMissingError(f"{program}: not on the path, and there is no apt-get")
-        home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as folder:
             _unpack(package, Path(folder))
             if not home.exists():  # nobody was faster
@@ -46,11 +47,9 @@ def installed_tool(program: str, package: str) -> Path:
     if found is None and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o"]
         install += ["DPkg::Lock::Timeout=120", package]
-        if _run(install, Path("/"), 300).returncode:  # there may be no lists yet
-            _run(["apt-get", "update", "-q"], Path("/"), 120)
-            done = _run(install, Path("/"), 300)
-            if done.returncode:
-                raise ToolMissingError(f"apt-get install {package}: {done.stderr.strip()}")
+        done = _with_lists(install, Path("/"))
+        if done.returncode:
+            raise ToolMissingError(f"apt-get install {package}: {done.stderr.strip()}")
         found = shutil.which(program)
     if found is None:
         raise ToolMissingError(f"{program}: not on the path (apt-get install {package})")
@@ -58,11 +57,7 @@ def installed_tool(program: str, package: str) -> Path:
 
 
 def _unpack(package: str, folder: Path) -> None:
-    fetch = ["apt-get", "download", "-q", package]
-    done = _run(fetch, folder)
-    if done.returncode:  # there may be no lists yet
-        _run(["apt-get", "update", "-q"], folder)
-        done = _run(fetch, folder)
+    done = _with_lists(["apt-get", "download", "-q", package], folder)
     archives = list(folder.glob("*.deb"))
     if done.returncode or not archives:
         raise ToolMissingError(f"apt-get download {package}: {done.stderr.strip()}")
@@ -71,15 +66,31 @@ def _unpack(package: str, folder: Path) -> None:
         raise ToolMissingError(f"dpkg -x {archives[0].name}: {unpacked.stderr.strip()}")
 
 
-def _run(
-    command: list[str], folder: Path, timeout_s: float = 120.0
-) -> "subprocess.CompletedProcess[str]":
+def _with_lists(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run apt-get while no other test process does: two that fetch its lists would both fail."""
+    with (_cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = _run(command, folder)
+        if done.returncode:  # there may be no lists yet
+            _run(["apt-get", "update", "-q"], folder)
+            done = _run(command, folder)
+        return done
+
+
+def _cache() -> Path:
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = user_cache / "stream-vae" / "debian"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
+def _run(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command,
         cwd=folder,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=_LONGEST_S,
         check=False,
     )
