@@ -102,8 +102,9 @@ class StepHistories:
         ring = self._free_ring(wanted)
         if ring is None:
             return False
-        if self._row[ring] != _NONE:
-            self._ring_of[self._row[ring]] = _NONE
+        before = self._row[ring]
+        if before != _NONE and self._ring_of[before] == ring:  # a later series may have its row
+            self._ring_of[before] = _NONE
         self._ring_of[row] = ring
         self._row[ring] = row
         self._generation[ring] = self._index.generation[row]

@@ -154,6 +154,20 @@ def test_histories_take_bounded_memory_and_keep_what_is_wanted(n_features: int) 
     assert copied.steps.times.tolist() == list(range(n - histories.n_steps, n))
 
 
+def test_series_that_take_the_rows_of_others_keep_their_steps() -> None:
+    index = SeriesIndex(HISTORIES)
+    histories = StepHistories(index, 1)
+    rows, _ = index.rows([(0, str(i)) for i in range(HISTORIES)])
+    for row in rows.tolist():
+        histories.keep(row, ())
+    index.release(rows)
+    back, _ = index.rows([(1, str(i)) for i in range(HISTORIES)])
+    assert back.tolist() != rows.tolist(), "control: in another order"
+    for row in back.tolist():
+        histories.keep(row, ())
+    assert len(histories.kept(back)) == HISTORIES
+
+
 def test_nothing_is_handed_over_while_nobody_watches() -> None:
     scene = page_scene()
     one = scene.start()
