@@ -2,10 +2,10 @@
 
 import hashlib
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +23,8 @@ _HEADERS = {
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    # Not "no-referrer": then the form of the login would say that it came from nowhere.
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
@@ -60,7 +61,9 @@ class Token:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.casefold() == "bearer" and self.fits(given.strip()):
             return True
-        return hmac.compare_digest(_cookie(headers).encode(), self.session.encode())
+        # Not `http.cookies`: it reads none where one of another port has odd characters.
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        return hmac.compare_digest(cookie.encode(), self.session.encode())
 
 
 class Guard:
@@ -115,14 +118,6 @@ class Guard:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
 
 
 def _is_of_another_site(method: str, headers: Headers) -> bool:
