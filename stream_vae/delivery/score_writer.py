@@ -31,7 +31,8 @@ class ScoreWriter:
 
     def __init__(self, topic: str, patterns: Sequence[str], pipeline: Pipeline) -> None:
         self._topic = topic
-        self._patterns = tuple(patterns)
+        # `fnmatch` knows sets of characters too, which many names of series look like.
+        self._patterns = tuple(pattern.replace("[", "[[]") for pattern in patterns)
         self._pipeline = pipeline
         self._wanted: dict[str, bool] = {}
 

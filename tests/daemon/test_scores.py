@@ -26,7 +26,7 @@ def scene_with_scores(*patterns: str) -> Scene:
     settings = make_settings().model_copy(update={"output": output})
     scene = Scene(parts=Parts(settings=settings))
     scene.kafka.create_topic(SCORES, 2)
-    for series in ("pump-1", "fan-1"):
+    for series in ("pump[1]", "fan-1"):
         scene.feed_series(series, range(50), anomalies=ANOMALIES)
     return scene
 
@@ -40,7 +40,7 @@ def scores(scene: Scene) -> list[dict[str, Any]]:
 
 @cache
 def undisturbed() -> list[dict[str, Any]]:
-    scene = scene_with_scores("pump-*")
+    scene = scene_with_scores("pump[1]*")
     one = scene.start()
     scene.settle(one)
     one.stop()
@@ -48,7 +48,7 @@ def undisturbed() -> list[dict[str, Any]]:
 
 
 def test_only_the_series_that_are_named_are_told_with_what_was_expected() -> None:
-    assert {one["series"] for one in undisturbed()} == {"pump-1"}
+    assert {one["series"] for one in undisturbed()} == {"pump[1]"}
     assert len(undisturbed()) > 30
     found = [one for one in undisturbed() if one["verdict"] == "anomalous"]
     assert len(found) >= len(ANOMALIES)
@@ -63,7 +63,7 @@ def test_only_the_series_that_are_named_are_told_with_what_was_expected() -> Non
 
 @pytest.mark.parametrize("place", ["producer.publish", "producer.commit", "producer.committed"])
 def test_a_crash_repeats_no_score_and_loses_none(place: str) -> None:
-    scene = scene_with_scores("pump-*")
+    scene = scene_with_scores("pump[1]*")
     first = scene.start()
     for _ in range(200):
         if not first.is_running or scene.entries(SCORES):
