@@ -110,5 +110,5 @@ def _seconds(retry_after: str, now: datetime) -> float | None:
     try:
         until = parsedate_to_datetime(text)
         return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT_S)
-    except (TypeError, ValueError):  # no date, or one without a zone
+    except (TypeError, ValueError, OverflowError):  # no date, or one without a zone
         return None

@@ -20,10 +20,12 @@ from stream_vae.wire.receivers.grafana import grafana_annotation, grafana_tag
 from stream_vae.wire.receivers.pagerduty import pagerduty_event
 from stream_vae.wire.receivers.slack import slack_message
 from stream_vae.wire.receivers.webhook import webhook_headers
+from stream_vae.wire.receivers.words import stable_name
 
 _ALERTS = "/api/v2/alerts"
 _ANNOTATIONS = "/api/annotations"
 _ALERTS_AT_ONCE = 100
+_ID_CHARACTERS = 200
 _RESENDS_MISSED = 3
 """An alert outlives so many re-sends that fail before it ends by itself."""
 
@@ -149,9 +151,10 @@ class WebhookReceiver(_Once):
     def deliver(self, delivery: Delivery, now: datetime) -> None:
         """Post the event; its id is that of all attempts."""
         event, body = delivery.event, delivery.value
+        incident = quote(stable_name(event.incident_id, _ID_CHARACTERS))  # as headers take it
         headers = webhook_headers(
             body,
-            message_id=f"{event.incident_id}.{event.sequence}",
+            message_id=f"{incident}.{event.sequence}",
             sent_at_s=int(now.timestamp()),
             keys=self.keys,
         )

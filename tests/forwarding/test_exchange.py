@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,6 +64,17 @@ def test_a_signed_event_arrives_as_it_stands_in_the_topic_and_a_wrong_key_is_fou
     assert not refusal.value.is_final, "the operator has to mend it: nothing is given up"
 
 
+def test_an_event_of_any_incident_can_be_sent(served: tuple[str, Recording]) -> None:
+    url, recording = served
+    recording.response = Response(status=204)
+    event = replace(opened("p1"), incident_id="p\r\nx-mine: 1 \u20ac" + "x" * 70_000)
+    delivery = Delivery(event=event, value=encode_alert(event), before=None)
+    build_receiver(ForwardConfig(to="webhook", url=SecretStr(url))).deliver(delivery, NOW)
+    sent = recording.asked[-1][2]
+    assert "x-mine" not in sent
+    assert len(sent["webhook-id"]) < 1_000
+
+
 @pytest.mark.parametrize(
     ("config", "headers", "path"),
     [
@@ -107,8 +119,9 @@ def test_a_redirect_is_not_followed_and_no_answer_quotes_what_was_sent(
         accepted(answer, NOW)
     assert PATH not in refusal.value.detail
     assert MASK in refusal.value.detail
-    recording.response = Response(status=500, body=f"bad {secret}".encode())
-    assert secret.encode() not in exchange.send(Request(method="GET")).body
+    for told in (f"bad {secret}", f"Cannot POST {PATH}"):
+        recording.response = Response(status=500, body=told.encode())
+        assert MASK.encode() in exchange.send(Request(method="GET")).body
 
 
 def test_what_does_not_answer_fails_within_its_time_and_says_so_without_the_url() -> None:
@@ -143,6 +156,7 @@ def test_what_does_not_answer_fails_within_its_time_and_says_so_without_the_url(
         (429, "Mon, 27 Apr 2026 12:00:00 GMT", False, 0.0),
         (429, "9" * 40, False, 3600.0),
         (429, "soon", False, None),
+        (429, f"Mon, 27 Apr {'9' * 12} 13:00:30 GMT", False, None),
     ],
 )
 def test_an_answer_says_whether_and_when_to_try_again(

@@ -4,6 +4,7 @@ import http.client
 import ssl
 from collections.abc import Mapping, Sequence
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler
 from urllib.request import Request as UrlRequest
 
@@ -45,7 +46,9 @@ class HttpExchange:
     ) -> None:
         self._url = url
         self._headers = {"User-Agent": f"stream-vae/{__version__}", **headers}
-        self._secrets = [url, *headers.values(), *secrets]
+        # Answers quote a path more often than a whole URL.
+        parts = urlsplit(url)
+        self._secrets = [url, parts.path, parts.query, *headers.values(), *secrets]
         self._timeout_s = timeout_s
         # Built by hand: the library's own opener follows redirects, and opens files.
         self._opener = OpenerDirector()
