@@ -321,7 +321,7 @@ def test_the_page_has_a_port_where_it_is_enabled_and_nowhere_else() -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["page"] == page.port
     assert page.port in [port["port"] for port in only(documents, "Service")["spec"]["ports"]]
-    rules = only(documents, "NetworkPolicy")["spec"]["ingress"]
+    rules = named(documents, "NetworkPolicy")["stream-vae"]["spec"]["ingress"]
     assert [port["port"] for rule in rules for port in rule["ports"]] == ["metrics", "page"]
     closed = rendered({"networkPolicy": {"enabled": True}})
     assert "PAGE" not in yaml.safe_dump_all(closed)
@@ -367,6 +367,10 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         others += [only(documents, kind)["spec"]["selector"] for kind in ("Service", "StatefulSet")]
         reached = [s for s in others if s.get("matchLabels", s).items() <= labels.items()]
         assert len(reached) == 1, "its own"
+        assert ("items" in secret) == (secret["secretName"] == "stream-vae"), "of the detector's"
+        policy = named(documents, "NetworkPolicy")["stream-vae-forward"]["spec"]
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+        assert {9093, 443} <= {p["port"] for each in policy["egress"] for p in each["ports"]}
     assert found == {
         "stream-vae-forward-alertmanager": (
             "alertmanager",
@@ -375,10 +379,6 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         ),
         "stream-vae-forward-pager": ("pagerduty", "stream-vae-forward-pager", "pagerduty"),
     }
-    ports = [
-        p["port"] for e in only(documents, "NetworkPolicy")["spec"]["egress"] for p in e["ports"]
-    ]
-    assert {9093, 443} <= set(ports)
     assert not named(case("defaults"), "Deployment")
 
 
