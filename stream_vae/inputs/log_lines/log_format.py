@@ -49,7 +49,8 @@ class LogFormat(ReadingFormat):
     """Regular expression whose groups, joined by `/`, are the key of a session within a line: an id
     of a request, block or job (`(blk_-?\\d+)`). With a key, what is judged is a session: the counts
     of all its lines within its series and partition, once it is closed, by a bundle of
-    `model.window_length: 1`. A line without a key counts nowhere else."""
+    `model.window_length: 1`; that and other settings then have the defaults that
+    `configs/recipes/sessions.yaml` spells out. A line without a key counts nowhere else."""
 
     session_field: str | None = None
     """Field (dotted path allowed) of that key in JSON, or a label in OpenTelemetry's logs
