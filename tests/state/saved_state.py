@@ -1,5 +1,6 @@
 """What a changelog topic holds once compacted, in a form that two daemons' can be compared."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 import numpy as np
 
 from stream_vae.core import series_index, steps, usual_gaps
+from stream_vae.core.sessions import SessionAssembler
 from stream_vae.wire.snapshots import (
     CHECKPOINT,
     INCIDENTS,
@@ -87,7 +89,10 @@ class SavedState:
         elif kind == CHECKPOINT and value is not None:
             checkpoint = decode_value(value, Checkpoint)[0]
             self.checkpoints[partition] = checkpoint.offset
-            self.parts[partition] = {name: part.hex() for name, part in checkpoint.parts.items()}
+            self.parts[partition] = {}
+            for of, part in checkpoint.parts.items():
+                told = _sessions(part) if of == SessionAssembler.name else {of: part.hex()}
+                self.parts[partition].update(told)
 
     def _add_row(self, name: tuple[int, str], value: bytes | None) -> None:
         if value is None:
@@ -96,6 +101,14 @@ class SavedState:
             return
         offsets, rows = decode_rows(head_of(value), [value])
         self.rows[name], self.offsets[name] = rows[0], int(offsets[0])
+
+
+def _sessions(part: bytes) -> dict[str, object]:
+    """Return what is remembered of open sessions, but for when their newest line came in."""
+    content = msgspec.msgpack.decode(zlib.decompress(part))
+    tag, _arrived, pairs, sessions, cells, unseen = content
+    told = {"tag": tag, "pairs": pairs, "rows": sessions, "cells": cells, "unseen": unseen}
+    return {f"sessions.{name}": value for name, value in told.items()}
 
 
 def _unnamed(remembered: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,9 @@ def main() -> int:
         "separated by commas (default: %(default)s)",
     )
     parser.add_argument(
-        "--logs", choices=["text", "json"], help="feed log lines of that form, not readings"
+        "--logs",
+        choices=["text", "json", "sessions"],
+        help="feed log lines of that form, not readings; sessions: text, judged by sessions",
     )
     parser.add_argument("--protocol", choices=["consumer", "classic"], default="consumer")
     parser.add_argument(

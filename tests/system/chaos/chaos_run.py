@@ -34,6 +34,7 @@ from tests.system.chaos.schedule import (
     Kind,
     draw_schedule,
 )
+from tests.system.chaos.session_stream import SessionSource
 from tests.system.chaos.small_disk import SmallDisk
 from tests.system.chaos.stream import N_PARTITIONS, Source, StreamRecord, build_stream
 from tests.system.harness import DaemonProcess, Topics, make_config
@@ -81,8 +82,8 @@ class Options:
     readings_per_fault: int = 1200
     kinds: tuple[Kind, ...] = USUAL
     protocol: Literal["consumer", "classic"] = "consumer"
-    logs: Literal["text", "json"] | None = None
-    """Form of log lines that are fed in place of readings."""
+    logs: Literal["text", "json", "sessions"] | None = None
+    """Form of log lines that are fed in place of readings; `sessions`: judged by sessions."""
     broken_order: bool = False
     """The control: output published before, and apart from, the offsets."""
 
@@ -132,9 +133,7 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
     """
     began = time.monotonic()
     schedule = draw_schedule(options.seed, options.n_faults, options.n_daemons, options.kinds)
-    source: Source = ReadingSource(load_recording())
-    if options.logs is not None:
-        source = LogSource(options.logs)
+    source = _source(options)
     tell(f"input: {source.origin}")
     chunks = build_stream(
         source,
@@ -182,6 +181,14 @@ def run_chaos(options: Options, directory: Path, tell: Callable[[str], None]) ->
         differences=[*found, *oddities(fleet.ends, fleet.logs)],
         logs=directory,
     )
+
+
+def _source(options: Options) -> Source:
+    if options.logs is None:
+        return ReadingSource(load_recording())
+    if options.logs == "sessions":
+        return SessionSource(options.n_series)
+    return LogSource(options.logs)
 
 
 @contextmanager

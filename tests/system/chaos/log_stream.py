@@ -95,9 +95,9 @@ class LogSource:
             "input.max_record_bytes": LONGEST_RECORD,
             # Hosts that pause: their steps end by the records' times, of which each is 1 ms later.
             "input.wait_s": 0.3,
-            **(_TEXT if form == "text" else _JSON),
+            **(TEXT if form == "text" else _JSON),
         }
-        self.poison: Sequence[bytes] = _TEXT_POISON if form == "text" else _JSON_POISON
+        self.poison: Sequence[bytes] = TEXT_POISON if form == "text" else _JSON_POISON
 
     def train_bundle(self, folder: Path) -> Path:
         """See `Source.train_bundle`."""
@@ -136,17 +136,15 @@ class LogSource:
 
     def together(self, elements: Sequence[bytes], n: int, broken_at: int | None) -> bytes:
         """See `Source.together`."""
-        all_of_it = list(elements)
         if self._form == "text":
-            if broken_at is not None:
-                all_of_it.insert(broken_at, b"never host-x app: no time %d" % n)
-            return b"\n".join(all_of_it)
+            return lines_together(elements, n, broken_at)
+        all_of_it = list(elements)
         if broken_at is not None:
             all_of_it.insert(broken_at, b'{"no line": 1}')
         return b'{"events": [%s], "n": %d}' % (b", ".join(all_of_it), n)
 
 
-_TEXT: Mapping[str, object] = {
+TEXT: Mapping[str, object] = {
     "input.format": "log_lines",
     "input.split_lines": True,
     "input.timestamp_pattern": r"^(\S+) ",
@@ -155,7 +153,7 @@ _TEXT: Mapping[str, object] = {
 }
 _JSON: Mapping[str, object] = {"input.preset": "filebeat", "input.records_path": "events"}
 
-_TEXT_POISON = (
+TEXT_POISON = (
     b"never host-x app: no time %d",
     b"1969-12-31T23:59:59Z host-x app: too early %d",
     b"2026-01-01T00:00:00Z host-x app: " + b"too long " * 500 + b"%d",
@@ -169,6 +167,14 @@ _JSON_POISON = (
     b"\xff\xfe %d",
     b'{"events": [{"message": null, "n": %d}]}',
 )
+
+
+def lines_together(lines: Sequence[bytes], n: int, broken_at: int | None) -> bytes:
+    """Return the n-th record of several lines; at `broken_at` stands one that is rejected."""
+    all_of_them = list(lines)
+    if broken_at is not None:
+        all_of_them.insert(broken_at, b"never host-x app: no time %d" % n)
+    return b"\n".join(all_of_them)
 
 
 class _Host:

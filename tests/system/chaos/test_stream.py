@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 
 from stream_vae.core.model_spec import numeric_features
+from stream_vae.core.partition_clocks import PartitionClocks
+from stream_vae.core.readings import CLOSINGS
 from stream_vae.core.records import RecordBatch
+from stream_vae.core.sessions import SessionAssembler
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.log_lines.line_counts import features_of
 from stream_vae.logs.templates import mine
@@ -20,6 +24,7 @@ from tests.system.chaos.log_stream import Form, LogSource
 from tests.system.chaos.reading_stream import FORMAT, ReadingSource
 from tests.system.chaos.recording import Recording
 from tests.system.chaos.schedule import Kind, draw_schedule
+from tests.system.chaos.session_stream import SessionSource
 from tests.system.chaos.stream import (
     BURST_RECORDS,
     N_PARTITIONS,
@@ -105,6 +110,37 @@ def test_each_poison_record_of_logs_is_rejected_and_no_other(form: Form) -> None
     assert decoded.lines is not None
     for n in (decoded.lines.n_cut, decoded.lines.n_replaced, decoded.lines.n_continuation):
         assert n > 0
+
+
+def test_each_session_lies_in_one_partition_and_they_are_closed_in_every_way() -> None:
+    """Each line is counted once. Control: a series lies in several; some lines are of none."""
+    source = SessionSource(10)
+    records = [*chain.from_iterable(stream(1, 18, 10, source))]
+    poll = as_poll(records)
+    poll = replace(poll, timestamps=poll.timestamps + np.arange(len(records)) * 1_000_000)
+    settings = load_settings(overrides=source.settings, environ={}).settings.input
+    logs = mine(["a line"])
+    features = features_of(logs.templates, (), of_sessions=True)
+    decoded = build_decoder(features, settings, logs=logs).decode(poll, 2 * START_NS)
+    lines, found = decoded.readings, decoded.sessions
+    assert found is not None
+    assert settings.sessions is not None
+
+    rejected = {rejection.index for rejection in decoded.rejections}
+    assert rejected == {at for at, record in enumerate(records) if record.is_poison}
+    places = {(key, p) for key, p in zip(found.keys, lines.partitions.tolist(), strict=True) if key}
+    assert len({key for key, _ in places}) == len(places)
+    assert len(set(zip(lines.series, lines.partitions.tolist(), strict=True))) > 10
+    names = [feature.name for feature in features]
+    assembler = SessionAssembler(settings.sessions, names, PartitionClocks())
+    closed, _ = assembler.assemble(lines, decoded.index, found, poll)
+    assert closed.sessions is not None
+    still_open = assembler.release_all("input").sessions
+    assert still_open is not None
+    n_lines = closed.sessions.n_lines.sum() + still_open.n_lines.sum()
+    assert 0 < n_lines == sum(key is not None for key in found.keys) < len(lines)
+    hows = {CLOSINGS[how] for how in closed.sessions.closings.tolist()}
+    assert hows == {"ended", "quiet", "full", "early"}
 
 
 def test_no_two_poison_records_are_alike_and_a_burst_is_many() -> None:
