@@ -20,7 +20,7 @@ COMMANDS = {
     "demo": "Run the whole job on an embedded broker and real data, in half a minute.",
     "inspect": "Say what a topic holds, and print a configuration that reads it.",
     "train": "Train a model on files or a topic and write its bundle.",
-    "score": "Score CSV files with a bundle: what the daemon would have said, reading by reading.",
+    "score": "Score files with a bundle: what the daemon would have said, reading by reading.",
     "backtest": "Measure a bundle on labelled history, beside baselines on the same windows.",
     "benchmark": "Train and judge on public data sets, beside baselines and the published table.",
     "run": "Run the daemon: consume readings, score windows, publish alert events.",
