@@ -23,6 +23,7 @@ from stream_vae.settings.yaml_file import YamlSource
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS_VARIABLE = f"{PREFIX}SECRETS_DIR"
+SESSIONS_ORIGIN = "default of sessions"
 _OF_PRESET = "preset "
 _OF_SESSIONS: dict[str, Any] = {
     "model": {
@@ -196,7 +197,7 @@ class SessionsSource(InitSettingsSource):
 
     def origin(self, _: Path) -> str:
         """Return that it is a default of sessions."""
-        return "default of sessions"
+        return SESSIONS_ORIGIN
 
 
 def is_of_preset(origin: str) -> bool:

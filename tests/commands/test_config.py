@@ -31,6 +31,13 @@ def test_check_accepts_an_example() -> None:
     assert result.stdout.startswith("settings can be used: ")
 
 
+def test_check_counts_defaults_of_sessions_as_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("input: {format: log_lines, session_pattern: '(blk_[0-9]+)'}\n")
+    result = run("check", "--config", str(file))
+    assert result.stdout.startswith("settings can be used: 2 set, ")
+
+
 def test_check_tells_everything_that_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("kafka: {grup_id: x}\nhttp: {port: many}\n")
