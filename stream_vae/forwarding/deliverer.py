@@ -113,6 +113,7 @@ class Deliverer:
     def _failed(self, waiting: WaitingRecord, error: DeliveryError) -> Outcome:
         self.failure = error.detail
         if error.is_final:
+            self._backoff.succeeded()  # it answers: of this event it has had enough
             return self._give_up(waiting, "receiver_refused", error.detail)
         now = self._parts.clock.monotonic()
         pause_s = self._backoff.failed(now=now, asked_s=error.retry_after_s)

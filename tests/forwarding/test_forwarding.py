@@ -172,6 +172,18 @@ def test_what_a_receiver_refuses_is_a_dead_letter_and_redriven_is_for_that_recei
     assert [key for key, _ in stand_in.taken] == ["p1-0.1"], "a later event of it is known"
 
 
+def test_a_receiver_that_refuses_after_it_failed_does_not_fail_any_more() -> None:
+    bench = Bench()
+    stand_in, receiver = webhook(bench)
+    forwarder = Forwarder(bench, receiver, PLAN)
+    stand_in.plan += [Response(status=503), Response(status=400)]
+    bench.publish(opened("p1"))
+    bench.turn_until(lambda: len(bench.dead_letters()) == 1, forwarder)
+    forwarder.turn(10)
+    assert stand_in.n_requests == 2
+    assert forwarder.loop.readiness().status == "ok"
+
+
 def redrive(bench: Bench, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> None:
     epoch = bench.kafka.register("redrive")
     bench.kafka.begin("redrive", epoch)
