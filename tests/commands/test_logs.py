@@ -255,8 +255,9 @@ def test_a_bundle_of_logs_reads_no_other_format(logs: Path) -> None:
 
 
 def test_two_bundles_of_logs_are_compared_on_lines(
-    logs: Path, capsys: pytest.CaptureFixture[str]
+    logs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     path = write_log(logs / "short.log", 30, {})
     compare_bundles(logs / "bundle", logs / "bundle", [path], logs / "stream-vae.yaml")
     assert "rank correlation 1.000" in capsys.readouterr().out
