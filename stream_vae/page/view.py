@@ -1,17 +1,15 @@
 """What readers of the board get: JSON, bounded, with nothing in it that could control a page."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.count_interval import central_interval
 from stream_vae.core.excerpts import printable
+from stream_vae.core.expected_interval import expected_interval
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.series_index import SeriesName
 from stream_vae.page.board import PageBoard, Summary
@@ -19,7 +17,6 @@ from stream_vae.page.bounds import FEATURES, FOUND
 from stream_vae.page.histories import ACTUAL, DEVIATION, EXPECTED, STD, JudgedSteps, SeriesSteps
 from stream_vae.page.shapes import number, of_incident, of_name, of_ranked, of_untold
 
-_BAND_STDS = 2.0
 _CATEGORIES = 50
 _TIMES_MORE = 1.5
 """By which a feature must deviate more than one that is drawn, to be drawn in its place."""
@@ -180,27 +177,13 @@ def _columns(feature: Feature, values: NDArray[np.float64]) -> list[list[float |
     actual, expected, std = values[ACTUAL], values[EXPECTED], values[STD]
     unknown = np.full(len(actual), np.nan)
     match feature.kind:
-        case "count":
-            ends = [_interval(*pair) for pair in zip(expected.tolist(), std.tolist(), strict=True)]
-            low, high = np.array(ends, np.float64).reshape(-1, 2).T
-        case "numeric":
-            low, high = expected - _BAND_STDS * std, expected + _BAND_STDS * std
+        case "count" | "numeric":
+            low, high = expected_interval(feature, expected, std)
         case "binary":
             low, high = np.where(np.isnan(expected), np.nan, 0.0), expected
         case _:
             low = high = unknown
     return [_numbers(column) for column in (actual, expected, low, high)]
-
-
-def _interval(mean: float, std: float) -> tuple[float, float]:
-    if not (math.isfinite(mean) and math.isfinite(std)):
-        return math.nan, math.nan
-    return _interval_of(float(f"{mean:.3g}"), float(f"{std:.3g}"))
-
-
-@lru_cache(maxsize=4096)
-def _interval_of(mean: float, std: float) -> tuple[float, float]:
-    return central_interval(max(mean, 0.0), std)
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:

@@ -17,17 +17,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
-from stream_vae.core.count_interval import central_interval
+from stream_vae.core.expected_interval import BAND_STDS, expected_interval
 from stream_vae.core.model_spec import Feature
 from stream_vae.evaluate.pictures.themes import BLUE, ink, plain, to_dates
 from stream_vae.evaluate.pictures.views import SeriesView
 
 Places = NDArray[np.datetime64] | NDArray[np.int64]
 
-_BAND_STDS = 2.0
 _MOST_LEVELS = 12
-_DIGITS = 3
-"""Significant digits of mean and standard deviation by which intervals of counts are told apart."""
 _FAINTEST = 0.12
 _OTHER, _UNSEEN, _NOWHERE = "other", "not seen in training", -1
 
@@ -69,33 +66,6 @@ def surprise(view: SeriesView) -> NDArray[np.float64]:
     return np.where(is_category, of_category, distance)
 
 
-def expected_interval(
-    feature: Feature, expected: NDArray[np.float64], std: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (N,) ends of the interval in which most values of a number were expected.
-
-    Args:
-        feature: Numeric, or a count: then the ends are its central 95 %, as alert events tell it.
-        expected: (N,) means, NaN = unknown.
-        std: (N,) standard deviations.
-    """
-    if feature.kind != "count":
-        return expected - _BAND_STDS * std, expected + _BAND_STDS * std
-    known = np.flatnonzero(np.isfinite(expected))
-    moments = np.stack([_rounded(expected[known]), _rounded(std[known])], axis=1)
-    distinct, which = np.unique(moments, axis=0, return_inverse=True)
-    ends = np.array([central_interval(*one) for one in distinct.tolist()]).reshape(-1, 2)
-    found = np.full((2, len(expected)), np.nan)
-    found[:, known] = ends[which.reshape(-1)].T
-    return found[0], found[1]
-
-
-def _rounded(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return amounts >= 0 with a few significant digits."""
-    scale = 10.0 ** (np.floor(np.log10(np.maximum(amounts, 1e-12))) - (_DIGITS - 1))
-    return np.asarray(np.round(amounts / scale) * scale)
-
-
 def _axis_name(feature: Feature) -> str:
     return plain(f"{feature.name} [{feature.unit}]" if feature.unit else feature.name, 30)
 
@@ -105,7 +75,7 @@ def _draw_band(axes: Axes, view: SeriesView, f: int) -> None:
     what = (
         "central 95 %"
         if view.features[f].kind == "count"
-        else f"± {_BAND_STDS:g} standard\ndeviations"
+        else f"± {BAND_STDS:g} standard\ndeviations"
     )
     _draw_span(axes, view, (low, view.expected[:, f], high), f"expected, {what}")
 
