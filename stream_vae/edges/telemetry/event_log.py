@@ -73,6 +73,10 @@ class EventLog(ABC):
     def _summarise(self, now: float) -> None:
         """Write the summary line of the period that ends now."""
 
+    @abstractmethod
+    def _show_reachable(self, *, is_reachable: bool) -> None:
+        """Show whether brokers answer."""
+
     def _life_cycle(self) -> Faces:
         """Return what becomes of the events of every program."""
         return {
@@ -81,6 +85,8 @@ class EventLog(ABC):
             events.DaemonCrashed: self._daemon_failed,
             events.DaemonStopped: self._daemon_stopped,
             events.LibraryLogged: self._library_logged,
+            events.BrokerUnreachable: self._broker_unreachable,
+            events.BrokerReached: self._broker_reached,
         }
 
     def _begin(self) -> None:
@@ -116,6 +122,14 @@ class EventLog(ABC):
             self._summarise(now)
         self._inform(event)
         self._is_closed = True
+
+    def _broker_unreachable(self, event: events.BrokerUnreachable) -> None:
+        self._show_reachable(is_reachable=False)
+        self._warn_sparingly(event)
+
+    def _broker_reached(self, event: events.BrokerReached) -> None:
+        self._show_reachable(is_reachable=True)
+        self._inform(event)
 
     def _library_logged(self, event: events.LibraryLogged) -> None:
         # Messages that differ in digits alone (ports, durations) are of one kind.

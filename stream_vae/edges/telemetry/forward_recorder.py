@@ -129,8 +129,6 @@ class ForwardRecorder(EventLog):
             **self._life_cycle(),
             events.ForwarderStarted: self._forwarder_started,
             events.SettingsLoaded: self._trace,
-            events.BrokerUnreachable: self._broker_unreachable,
-            events.BrokerReached: self._broker_reached,
             events.ConsumptionDelayed: self._warn_sparingly,
             events.PartitionsAssigned: self._inform,
             events.PartitionsRevoked: self._inform,
@@ -161,13 +159,8 @@ class ForwardRecorder(EventLog):
         self._metrics.show_version(event.version)
         self._inform(event)
 
-    def _broker_unreachable(self, event: events.BrokerUnreachable) -> None:
-        self._metrics.broker_reachable.set(0)
-        self._warn_sparingly(event)
-
-    def _broker_reached(self, event: events.BrokerReached) -> None:
-        self._metrics.broker_reachable.set(1)
-        self._inform(event)
+    def _show_reachable(self, *, is_reachable: bool) -> None:
+        self._metrics.broker_reachable.set(is_reachable)
 
     def _alert_forwarded(self, event: events.AlertForwarded) -> None:
         self._period.delivered += 1

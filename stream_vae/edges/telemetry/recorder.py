@@ -55,8 +55,6 @@ class Recorder(EventLog):
             **self._life_cycle(),
             events.DaemonStarted: self._daemon_started,
             events.SettingsLoaded: self._trace,
-            events.BrokerUnreachable: self._broker_unreachable,
-            events.BrokerReached: self._broker_reached,
             events.ConsumptionDelayed: self._warn_sparingly,
             events.PartitionsAssigned: self._partitions_assigned,
             events.OffsetMismatched: self._offset_mismatched,
@@ -122,13 +120,8 @@ class Recorder(EventLog):
         self._metrics.model_info.labels(event.model_id, event.model_version, event.device).set(1)
         self._inform(event)
 
-    def _broker_unreachable(self, event: events.BrokerUnreachable) -> None:
-        self._metrics.broker_reachable.set(0)
-        self._warn_sparingly(event)
-
-    def _broker_reached(self, event: events.BrokerReached) -> None:
-        self._metrics.broker_reachable.set(1)
-        self._inform(event)
+    def _show_reachable(self, *, is_reachable: bool) -> None:
+        self._metrics.broker_reachable.set(is_reachable)
 
     # Group
 
