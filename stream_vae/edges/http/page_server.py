@@ -87,7 +87,7 @@ class PageProtocol(BoundedProtocol):
         super().connection_made(transport)
 
 
-class PageServer:
+class PageServer(ServerThread):
     """Serves the live page from a thread of its own.
 
     A reader gets the newest of what there is: nothing is queued for one that is slow. Its memory is
@@ -102,30 +102,10 @@ class PageServer:
     def __init__(
         self, config: PageConfig, source: Source, status: Callable[[], Mapping[str, object]]
     ) -> None:
-        self._config = config
         token = Token(None if config.token is None else config.token.get_secret_value())
-        self._readers = _Readers(source, status, lambda: self._thread.is_stopping)
-        app = Guard(build_page(self._readers, token), token, config.host)
-        self._thread = ServerThread(
-            app, config.host, config.port, name="page", protocol=PageProtocol
-        )
-
-    @property
-    def url(self) -> str:
-        """The page's URL, once started."""
-        return self._thread.url
-
-    def start(self) -> None:
-        """Listen, and return once requests are answered.
-
-        Raises:
-            ConfigError: If the address cannot be listened on.
-        """
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening; streams end. A no-op if not running."""
-        self._thread.stop()
+        readers = _Readers(source, status, lambda: self.is_stopping)
+        app = Guard(build_page(readers, token), token, config.host)
+        super().__init__(app, config.host, config.port, name="page", protocol=PageProtocol)
 
 
 class _Readers:

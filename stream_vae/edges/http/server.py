@@ -25,7 +25,7 @@ _INDEX = """stream-vae
 _FRESH = {"cache-control": "no-store"}
 
 
-class HealthServer:
+class HealthServer(ServerThread):
     """Serves `/livez`, `/readyz`, `/statusz` and `/metrics` from a thread of its own.
 
     The number of connections is bounded, and clients cannot block probes; see `BoundedProtocol`.
@@ -47,29 +47,7 @@ class HealthServer:
         status: Status = dict,
     ) -> None:
         app = build_app(registry, liveness, readiness, status)
-        self._thread = ServerThread(app, config.host, config.port, name="http")
-
-    @property
-    def port(self) -> int:
-        """The port listened on, once started; the assigned one if port 0 is configured."""
-        return self._thread.port
-
-    @property
-    def url(self) -> str:
-        """The server's URL, once started."""
-        return self._thread.url
-
-    def start(self) -> None:
-        """Listen, and return once requests are answered.
-
-        Raises:
-            ConfigError: If the address cannot be listened on.
-        """
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening; requests in progress get a moment to end. A no-op if not running."""
-        self._thread.stop()
+        super().__init__(app, config.host, config.port, name="http")
 
 
 def build_app(

@@ -45,7 +45,7 @@ for n in range(int(sys.argv[3])):
 ok = Health(is_ok=True, reason="fine")
 server = HealthServer(HttpConfig(port=0), registry, lambda: ok, lambda: ok)
 if sys.argv[1] == "unbounded":
-    uvicorn = server._thread._server.config
+    uvicorn = server._server.config
     uvicorn.http, uvicorn.backlog = "h11", 2048
 server.start()
 print(server.port, flush=True)
