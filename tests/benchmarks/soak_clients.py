@@ -2,6 +2,7 @@
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,15 +17,10 @@ from tests.benchmarks.latency import opening_of
 _EVERY_S = 1.0
 
 
-class Repeated:
-    """A call once a second in a thread of its own; use it as a context manager.
+class Beside(ABC):
+    """Something that goes on in a thread of its own; use it as a context manager."""
 
-    Args:
-        call: What to do; the next one waits for it.
-    """
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call = call
+    def __init__(self) -> None:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -40,6 +36,22 @@ class Repeated:
     ) -> None:
         self._stopping.set()
         self._thread.join(30)
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Go on until it is stopping."""
+
+
+class Repeated(Beside):
+    """A call once a second in a thread of its own.
+
+    Args:
+        call: What to do; the next one waits for it.
+    """
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        super().__init__()
+        self._call = call
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -83,7 +95,7 @@ class Scrapes:
         self.longest_lag_s = max([self.longest_lag_s, *lags])
 
 
-class OpenPage:
+class OpenPage(Beside):
     """The page's event stream, read as a browser does: again after each end of it.
 
     Args:
@@ -92,26 +104,12 @@ class OpenPage:
     """
 
     def __init__(self, port: int, key: str | None = None) -> None:
+        super().__init__()
         self._key = key
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
         self.events = Counter[str]()
         self.failures = Counter[str]()
         self.n_bytes = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._stopping.set()
-        self._thread.join(30)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from stream_vae.edges.http.page_config import PageConfig
 from stream_vae.edges.http.page_server import PageServer
 from tests.browser.chromium import Chromium, Tab, running_chromium
-from tests.deploy.debian import ToolMissingError, installed_tool
+from tests.deploy.debian import installed_tool, or_skip
 from tests.memory_kafka.instance import Instance
 from tests.memory_kafka.scene import Scene
 from tests.page.showing import page_scene
@@ -27,13 +27,7 @@ HOSTILE = "<img src=x onerror=\"document.title='hacked'\">\u202e"
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
-    try:
-        program = installed_tool("chromium", "chromium")
-    except ToolMissingError as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
-    with running_chromium(program) as browser:
+    with running_chromium(or_skip(installed_tool, "chromium", "chromium")) as browser:
         yield browser
 
 

@@ -1,7 +1,6 @@
 """The report as a page: all text escaped, nothing from elsewhere, no complaint of a browser."""
 
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +13,7 @@ from stream_vae.commands.jobs.backtest_page import report_page
 from stream_vae.commands.jobs.backtest_pictures import CaptionedPicture
 from stream_vae.detect.rates import Rates
 from stream_vae.evaluate.report import OURS, BacktestReport, DataFacts, Measured, ModelFacts
+from tests.deploy.debian import installed_tool, or_skip
 from tests.limits import slowness
 
 EVIL = "<script>alert(1)</script>\"><img src=http://evil.example/x onerror='alert(2)'>"
@@ -134,9 +134,7 @@ def test_figures_have_their_intervals_and_undefined_ones_a_dash() -> None:
 @pytest.mark.slow
 def test_a_browser_has_nothing_to_say(tmp_path: Path) -> None:
     """The page's own policy lets a browser complain of any request. Control: one with a request."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        pytest.skip("no chromium: install the package chromium to open the report in a browser")
+    browser = str(or_skip(installed_tool, "chromium", "chromium"))
 
     def complaints(page: str) -> list[str]:
         path = tmp_path / "page.html"

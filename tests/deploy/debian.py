@@ -5,13 +5,32 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 _LONGEST_S = 200.0
 
 
 class ToolMissingError(Exception):
     """A program is neither on the path nor to be had; says why."""
+
+
+def or_skip(find: Callable[[str, str], Path], program: str, package: str) -> Path:
+    """Return a program; without it a test fails in CI, and is skipped elsewhere.
+
+    Args:
+        find: `debian_tool` or `installed_tool`.
+        program: Its name.
+        package: That has it.
+    """
+    try:
+        return find(program, package)
+    except ToolMissingError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
 
 
 def debian_tool(program: str, package: str) -> Path:

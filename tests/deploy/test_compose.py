@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from stream_vae.settings import load_settings
-from tests.deploy.debian import ToolMissingError, debian_tool
+from tests.deploy.debian import debian_tool, or_skip
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.test_dockerfile import environment, last
 from tests.deploy.test_kustomize import options_of
@@ -132,12 +132,7 @@ def test_their_own_tools_take_their_configurations(
     program: str, package: str, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Control: not with a key that is misspelt."""
-    try:
-        tool = debian_tool(program, package)
-    except ToolMissingError as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
+    tool = or_skip(debian_tool, program, package)
     text = (COMPOSE / arguments[-1]).read_text(encoding="utf-8")
     for content, is_right in ((text, True), (text + "\nreceiver: x\n", False)):
         (tmp_path / arguments[-1]).write_text(content, encoding="utf-8")

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from stream_vae.core.health import CONDITIONS
 from stream_vae.edges.telemetry.forward_recorder import ForwardMetrics
 from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.settings import markdown_table
-from tests.deploy.debian import ToolMissingError, debian_tool
+from tests.deploy.debian import debian_tool, or_skip
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "monitoring"
 RUNBOOKS = (FOLDER / "runbooks.md").read_text(encoding="utf-8")
@@ -160,12 +159,7 @@ def test_the_committed_dashboard_is_what_its_builder_prints_and_fits_its_grid() 
 def test_prometheus_takes_rules_queries_and_metrics_and_each_alert_fires_and_rests(
     tmp_path: Path,
 ) -> None:
-    try:
-        promtool = debian_tool("promtool", "prometheus")
-    except ToolMissingError as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
+    promtool = or_skip(debian_tool, "promtool", "prometheus")
     rules = [
         {"record": f"panel:query:{i}", "expr": query} for i, query in enumerate(DASHBOARD.queries())
     ]
