@@ -19,8 +19,8 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.core.steps import AS_USUAL, AssemblyConfig
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import DEFAULT_CAPACITY, Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 
 pytest_plugins = ["tests.suites"]

@@ -40,8 +40,8 @@ from stream_vae.events import (
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.models.device import limit_threads
 from stream_vae.models.scoring import WindowScorer
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector, score_name
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.pipeline.pipeline import Pipeline, store_of_one
 from stream_vae.pipeline.ruled_history import check_rules

@@ -32,7 +32,7 @@ from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.properties import batch_bytes
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
-from stream_vae.pipeline.alert_builder import Origin
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import store_of_one
 from stream_vae.settings import Settings
 from stream_vae.state.changelog import ChangelogWriter

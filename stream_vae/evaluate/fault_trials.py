@@ -14,8 +14,8 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.detect.config import DetectConfig
 from stream_vae.evaluate.injection import KINDS, Injections, inject
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
 
 MOST_AT_ONCE = 256

@@ -1,18 +1,14 @@
 """From a change of an incident and its scored window to an alert event."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
 from stream_vae.core.alerts import (
-    MAX_SUMMARY_CHARACTERS,
-    AlertDetector,
     AlertDeviation,
     AlertEvent,
     AlertFeature,
-    AlertLevel,
     AlertModel,
     AlertSeries,
     AlertSession,
@@ -25,44 +21,30 @@ from stream_vae.core.alerts import (
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.event_time import utc
 from stream_vae.core.excerpts import printable
-from stream_vae.core.feature_words import (
-    deviation_in_words,
-    peak_in_words,
-    worst_in_words,
-)
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
-from stream_vae.core.line_words import lines_in_words, opener_in_words
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
 from stream_vae.detect.incidents import Change
 from stream_vae.logs.masks import example_mask
 from stream_vae.pipeline.alert_features import build_features, build_levels
+from stream_vae.pipeline.alert_summary import (
+    bounded,
+    course_in_words,
+    duration_of,
+    shown_key,
+    summary_of_change,
+    summary_of_drift,
+)
 from stream_vae.pipeline.explanation import Explanation
+from stream_vae.pipeline.incident_ids import (
+    EventPlace,
+    Origin,
+    digest,
+    incident_id,
+    incident_id_by_name,
+)
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.unseen_examples import UnseenExamples
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """The source of alert events."""
-
-    detector: AlertDetector
-    topic: str
-    """The input topic."""
-    group: str
-    """The consumer group: two of them over one topic are two deployments."""
-    labels: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventPlace:
-    """Where an event stands in the input: several can have one time, none shares its place."""
-
-    partition: int
-    offset: int
-    nth: int
-    """Among those of its series in one record, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +79,6 @@ _REASON_OF: dict[Change, Reason] = {
     Change.RESOLVED: "back_to_normal",
     Change.ABSORBED: "new_level",
 }
-_MOST_IN_SUMMARY = 3
-"""Moved features that a summary names."""
 
 
 class AlertBuilder:
@@ -198,14 +178,16 @@ class AlertBuilder:
             detector=self._origin.detector,
             model=self._model,
             source=self._source(readings.topic, int(readings.partitions[at]), incident),
-            summary=_bounded(self._summary(change, incident, key, features, window, session)),
+            summary=bounded(
+                summary_of_change(self._spec, change, incident, key, features, window, session)
+            ),
             deviation=AlertDeviation(
                 newest=explanation.newest_deviation,
                 window=explanation.largest_deviation,
                 peak=incident.peak_deviation,
             ),
             reason=_REASON_OF.get(change),
-            duration_s=self._duration_s(incident),
+            duration_s=duration_of(self._spec, incident),
             opened_by=incident.opened_by or None,
             links=self._origin.links,
             session=None if is_over else session,
@@ -268,16 +250,12 @@ class AlertBuilder:
         return replace(
             resolved,
             kind="drift",
-            incident_id=_digest(f"drift:{resolved.incident_id}"),
+            incident_id=digest(f"drift:{resolved.incident_id}"),
             sequence=0,
             severity="info",
             features=(),
             levels=levels,
-            summary=_bounded(
-                f"{printable(key, 200)}: new level taken as normal after "
-                f"{describe_duration(resolved.duration_s or 0.0)}"
-                + "".join(f"; {_level_in_words(level)}" for level in levels[:_MOST_IN_SUMMARY])
-            ),
+            summary=bounded(summary_of_drift(key, resolved.duration_s or 0.0, levels)),
         )
 
     def build_forgotten(
@@ -304,9 +282,9 @@ class AlertBuilder:
             grade=incident.peak_grade,
             offsets=(incident.offset_start, incident.offset_end),
             reason=_REASONS[end],
-            duration_s=self._duration_s(incident),
+            duration_s=duration_of(self._spec, incident),
             opened_by=incident.opened_by or None,
-            summary=f"{printable(silent.key, 200)} {end.value}; {self._course(incident)}",
+            summary=f"{shown_key(silent.key)} {end.value}; {course_in_words(self._spec, incident)}",
         )
 
     def build_silence(
@@ -340,7 +318,7 @@ class AlertBuilder:
             reason=None if end is None else _REASONS[end],
             duration_s=silent.silent_s,
             opened_by=None,
-            summary=f"{printable(silent.key, 200)} {detail}",
+            summary=f"{shown_key(silent.key)} {detail}",
         )
 
     def _build_without_reading(  # noqa: PLR0913 -- the fields in which these events differ
@@ -390,7 +368,7 @@ class AlertBuilder:
                 offset_start=offsets[0],
                 offset_end=offsets[1],
             ),
-            summary=_bounded(summary),
+            summary=bounded(summary),
             reason=reason,
             duration_s=duration_s,
             opened_by=opened_by,
@@ -413,50 +391,6 @@ class AlertBuilder:
         name = f"{self._origin.detector.name}:silence:{silence.offset}"
         return silence.id or incident_id_by_name(name, series, silence.since)
 
-    def _summary(  # noqa: PLR0913, PLR0917 -- the change, and what is told of it
-        self,
-        change: Change,
-        incident: Incident,
-        key: str,
-        features: tuple[AlertFeature, ...],
-        window: AlertWindow,
-        session: AlertSession | None,
-    ) -> str:
-        shown = printable(key, 200)  # untrusted text must not control the terminal of a consumer
-        if change is Change.RESOLVED:
-            return f"{shown} is as expected again; {self._course(incident, features)}"
-        if change is Change.ABSORBED:
-            return f"{shown}: its new level is taken as normal; {self._course(incident, features)}"
-        if not features:
-            return f"{shown} is anomalous"
-        top = features[0]
-        share = f"{top.contribution:.0%} of the score"
-        if top.direction is not None:
-            return f"{shown}: {lines_in_words(top, session or window)}; {share}"
-        told = f"{printable(top.name, 60)} {worst_in_words(top, window.end)}"
-        peak = peak_in_words(incident.peak_deviation, top)
-        return f"{shown}: {told}; " + ", ".join([share, *peak])
-
-    def _course(self, incident: Incident, features: Iterable[AlertFeature] = ()) -> str:
-        """Return what an incident that is over was: how long, the last step included, how bad."""
-        parts = [f"scored as anomalous for {describe_duration(self._duration_s(incident))}"]
-        if self._spec.has_sessions:
-            n = incident.n_anomalous
-            parts = [f"{n:,} session{'' if n == 1 else 's'} did not fit"]
-        if incident.opened_by:
-            parts.append(f"opened by {opener_in_words(incident.opened_by, features)}")
-        parts += [f"peak score {incident.peak_score:.3g}"]
-        if incident.peak_deviation:
-            parts += [f"peak {deviation_in_words(incident.peak_deviation)} off"]
-        return ", ".join(parts)
-
-    def _duration_s(self, incident: Incident) -> float:
-        """Return how long windows have been anomalous, the last step included.
-
-        A window remembers: its score falls only once the fault has mostly left it.
-        """
-        return (incident.last_anomalous_at - incident.started_at) / 1e9 + self._spec.step_seconds
-
     @property
     def _model(self) -> AlertModel:
         spec = self._spec
@@ -473,85 +407,6 @@ class AlertBuilder:
         )
 
 
-def incident_id(
-    origin: Origin,
-    series: str,
-    started_at: int,
-    *,
-    silent_at: int | None = None,
-    event: EventPlace | None = None,
-) -> str:
-    """Return the id of an incident: a function of deployment, series and start alone.
-
-    A replay, or a second daemon that does the same work, gives the same id. Another deployment,
-    which reads another topic or as another group, gives another one, so that consumers of one
-    alerts topic keep the events of both. Ids of earlier releases contained no topic and no group:
-    incidents opened by them keep their id, see `incident_id_by_name`.
-
-    Args:
-        origin: Names the detector, the input topic and the consumer group.
-        series: The series key.
-        started_at: Event time of the first anomalous reading, or of the last step of a series that
-            fell silent, nanoseconds since 1970.
-        silent_at: Offset of the last reading of a series that fell silent.
-        event: Place of the first anomalous event, where readings are events.
-
-    >>> plant = AlertDetector(name="plant", version="0.1.0", instance="a")
-    >>> origin = Origin(detector=plant, topic="readings", group="stream-vae")
-    >>> incident_id(origin, "pump-7", 1_700_000_000_000_000_000)
-    'de83294c8188f81d0859a0804736e234'
-    """
-    return incident_ids(origin, series, silent_at=silent_at, event=event)(started_at)
-
-
-def incident_ids(
-    origin: Origin,
-    series: str,
-    *,
-    silent_at: int | None = None,
-    event: EventPlace | None = None,
-) -> Callable[[int], str]:
-    """Return what makes `incident_id` of a start: quick, where many are tried."""
-    kind = "anomaly" if silent_at is None else f"silence:{silent_at}"
-    if event is not None:
-        kind = f"event:{event.partition}:{event.offset}:{event.nth}"
-    return _ids_of(origin.detector.name, origin.topic, origin.group, kind, series)
-
-
-def incident_ids_by_name(detector: str, series: str) -> Callable[[int], str]:
-    """Return what makes `incident_id_by_name` of a start."""
-    return _ids_of(detector, series)
-
-
-def incident_id_by_name(detector: str, series: str, started_at: int) -> str:
-    """Return the id that the first release gave an incident, of which none was saved.
-
-    Args:
-        detector: The detector's name; of a silence, with `:silence:` and its last offset.
-        series: The series key.
-        started_at: As for `incident_id`.
-
-    >>> incident_id_by_name("plant", "pump-7", 1_700_000_000_000_000_000)
-    '1c1531a0c4e6e32ee626debb5ff14ba7'
-    """
-    return incident_ids_by_name(detector, series)(started_at)
-
-
-def _digest(identity: str) -> str:
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
-
-
-def _ids_of(*parts: str) -> Callable[[int], str]:
-    begun = "".join(f"{len(part)}:{part}" for part in parts)
-    return lambda started_at: _digest(begun + str(started_at))
-
-
-def _bounded(summary: str) -> str:
-    """Return a summary as long as events allow: names and categories can be long."""
-    limit = MAX_SUMMARY_CHARACTERS
-    return summary if len(summary) <= limit else f"{summary[: limit - 1]}…"
-
-
 def _session(sessions: SessionColumns, readings: ReadingBatch, at: int) -> AlertSession:
     """Return the session that a reading is."""
     return AlertSession(
@@ -563,8 +418,3 @@ def _session(sessions: SessionColumns, readings: ReadingBatch, at: int) -> Alert
         offset_end=int(sessions.last_offsets[at]),
         closed=CLOSINGS[sessions.closings[at]],
     )
-
-
-def _level_in_words(level: AlertLevel) -> str:
-    unit = f" {printable(level.unit, 20)}" if level.unit else ""
-    return f"{printable(level.name)} {level.after:.4g}{unit}, {level.before:.4g} before"

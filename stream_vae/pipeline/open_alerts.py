@@ -8,12 +8,7 @@ from datetime import UTC, datetime, timedelta
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import Incident, IncidentState, SeriesIncidents, Silence
 from stream_vae.core.series_index import SeriesName
-from stream_vae.pipeline.alert_builder import (
-    EventPlace,
-    Origin,
-    incident_ids,
-    incident_ids_by_name,
-)
+from stream_vae.pipeline.incident_ids import EventPlace, Origin, incident_ids, incident_ids_by_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -28,7 +28,7 @@ from stream_vae.detect.profile import in_profile
 from stream_vae.detect.rates import Rates, asked_rates
 from stream_vae.detect.threshold.threshold import Judgement
 from stream_vae.events import DriftDetected, Event, ReadingsJudged, ThresholdReleased
-from stream_vae.pipeline.alert_builder import AlertBuilder, Origin
+from stream_vae.pipeline.alert_builder import AlertBuilder
 from stream_vae.pipeline.anomaly_incidents import AnomalyIncidents
 from stream_vae.pipeline.detector import Detector, detector_parts
 from stream_vae.pipeline.explanation import (
@@ -38,6 +38,7 @@ from stream_vae.pipeline.explanation import (
     newest_readings,
     reference_of,
 )
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch

@@ -21,8 +21,8 @@ from stream_vae.inputs.log_lines.line_counts import features_of
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.logs.templates import Templates, mine
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from tests.benchmarks.decoding import json_reading, time_decoding
 from tests.benchmarks.workload import START_NS, Workload

@@ -11,8 +11,8 @@ from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig
 from stream_vae.models.scoring import WindowScorer
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
 from tests.benchmarks.workload import START_NS, STEP_NS, F, T, Workload

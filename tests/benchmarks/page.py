@@ -21,8 +21,8 @@ from stream_vae.edges.http.page_config import PageConfig
 from stream_vae.edges.http.page_server import PageServer
 from stream_vae.page.board import PageBoard
 from stream_vae.page.view import PageView
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.polled_batch import PolledBatch
 from tests.benchmarks.workload import Workload

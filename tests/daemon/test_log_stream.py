@@ -17,8 +17,8 @@ from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.log_lines.line_counts import features_of
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.logs.templates import mine
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from tests.conftest import NOW, MeanSquareScorer, make_spec
 from tests.recorded_events import RecordedEvents

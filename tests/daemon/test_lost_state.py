@@ -9,7 +9,7 @@ from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.series_index import SeriesName
 from stream_vae.events import IncidentsAdopted, StateRestored
-from stream_vae.pipeline.alert_builder import EventPlace, Origin, incident_id
+from stream_vae.pipeline.incident_ids import EventPlace, Origin, incident_id
 from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.wire.alerts import decode_alert
 from tests.memory_kafka.scene import ALERTS, CHANGELOG, GROUP, INPUT, Scene, make_settings

@@ -22,8 +22,8 @@ from stream_vae.events import (
 )
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inputs.reading_format import ReadingFormat
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from tests.conftest import MeanSquareScorer, make_spec
 from tests.recorded_events import RecordedEvents

@@ -12,7 +12,8 @@ from stream_vae.daemon.topics import largest_alert, largest_state, owned_topics
 from stream_vae.delivery.outbox import Outbox
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.errors import ConfigError
-from stream_vae.pipeline.alert_builder import AlertBuilder, Origin, SilentSeries
+from stream_vae.pipeline.alert_builder import AlertBuilder, SilentSeries
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import store_of_one
 from stream_vae.settings import Settings
 from stream_vae.settings.model import StateConfig

@@ -32,8 +32,8 @@ from stream_vae.models.config import ArchitectureConfig, TrainingConfig
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.models.training.train import train
 from stream_vae.models.training.training_windows import TrainingSeries
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
 from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass

@@ -19,8 +19,8 @@ from stream_vae.errors import ConfigError
 from stream_vae.events import StateRestored
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.inputs.formats import build_decoder
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 from stream_vae.state.owner import find_owner

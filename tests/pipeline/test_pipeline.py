@@ -19,13 +19,8 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.verdicts import Verdict
 from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.events import NothingJudged, ReadingsJudged, ThresholdReleased
-from stream_vae.pipeline.alert_builder import (
-    EventPlace,
-    Origin,
-    incident_id,
-    incident_id_by_name,
-)
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import EventPlace, Origin, incident_id, incident_id_by_name
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import EvictionClass
 from stream_vae.wire.alerts import alert_schema, decode_alert, encode_alert

@@ -13,7 +13,7 @@ from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.detect.config import DetectConfig, SilenceConfig
 from stream_vae.pipeline import series_lifecycle
-from stream_vae.pipeline.alert_builder import incident_id_by_name
+from stream_vae.pipeline.incident_ids import incident_id_by_name
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
 from stream_vae.wire.alerts import alert_schema, encode_alert

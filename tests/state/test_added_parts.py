@@ -11,8 +11,8 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.core.state_layout import PartitionPart, Stage, StatePart
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_store import SavedSeries
 from stream_vae.state.partitions import PartitionTable, Phase

@@ -19,8 +19,8 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.core.scaling import Scaler
 from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
 from stream_vae.state.loader import ChangelogLoader
 from stream_vae.state.partitions import PartitionTable

@@ -7,8 +7,8 @@ from stream_vae.core.alerts import AlertDetector
 from stream_vae.errors import ConfigError
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.scoring import WindowScorer
-from stream_vae.pipeline.alert_builder import Origin
 from stream_vae.pipeline.detector import Detector, score_name
+from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.ruled_history import check_rules
 from stream_vae.pipeline.session_check import check_sessions
