@@ -739,6 +739,18 @@ class AlertsCaughtUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsSkipped:
+    """A group without offsets began behind events that were there (`forward.start: latest`)."""
+
+    topic: str
+    partition: int
+    records: int
+    """Told to nobody of this group."""
+    firing: int
+    """Incidents of the partition that fire all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertForwarded:
     """A receiver took an alert event."""
 
@@ -809,6 +821,7 @@ class ForwarderObserved:
 ForwardEvent = (
     ForwarderStarted
     | AlertsCaughtUp
+    | AlertsSkipped
     | AlertForwarded
     | AlertsPassedOver
     | ForwardingFailed

@@ -19,6 +19,9 @@ from stream_vae.forwarding.loop import ForwardLoop
 from stream_vae.forwarding.parts import ForwardParts, ForwardPlan
 
 _ADVICE = "the daemon makes it when it first starts, or set output.alerts_topic"
+_DETECTOR_COMES_S = 7 * 86_400.0
+"""A detector may have to be trained first. A forwarder that ended meanwhile would not know, when it
+starts again, that nobody has told the first events yet."""
 
 
 def start_forwarder(around: Surroundings) -> ForwardLoop | None:
@@ -55,7 +58,13 @@ def start_forwarder(around: Surroundings) -> ForwardLoop | None:
         )
     ]
     found = await_topics(
-        kafka, output.alerts_topic, owned, events, stopping=around.stopping, advice=_ADVICE
+        kafka,
+        output.alerts_topic,
+        owned,
+        events,
+        stopping=around.stopping,
+        advice=_ADVICE,
+        topic_deadline_s=_DETECTOR_COMES_S,
     )
     if found is None:
         return None
@@ -78,8 +87,9 @@ def start_forwarder(around: Surroundings) -> ForwardLoop | None:
             dead_letter_topic=output.dead_letter_topic,
             group=kafka.group_id,
             name=settings.detector.name,
+            detectors=frozenset(forward.detectors),
             receiver=f"{forward.to} at {forward.address}",
-            start=forward.start,
+            start="earliest" if found.was_source_missing else forward.start,
             min_severity=forward.min_severity,
             retry_s=forward.retry_s,
             liveness_timeout_s=settings.http.liveness_timeout_s,

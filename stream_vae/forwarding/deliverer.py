@@ -69,10 +69,9 @@ class Deliverer:
 
     def wants(self, event: AlertEvent) -> bool:
         """Return whether the receiver is told of such an event."""
-        is_enough = _SEVERITIES.index(event.severity) >= _SEVERITIES.index(
-            self._config.min_severity
-        )
-        return is_enough and self._parts.receiver.wants(event)
+        config = self._config
+        is_enough = _SEVERITIES.index(event.severity) >= _SEVERITIES.index(config.min_severity)
+        return is_enough and config.concerns(event) and self._parts.receiver.wants(event)
 
     def drop(self, partitions: Collection[int]) -> None:
         """Drop the dead letters of partitions that were lost before a commit."""

@@ -1,7 +1,7 @@
 """What is known of incidents: which fire, and how far each was told."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from stream_vae.core.alerts import AlertEvent
 
@@ -13,10 +13,12 @@ class KnownIncidents:
     """The newest event of each incident that fires; of others, its number.
 
     Args:
+        concerns: Returns whether an event is of a detector whose events are told.
         max_ended: Most incidents remembered after their end.
     """
 
-    def __init__(self, max_ended: int = MAX_ENDED) -> None:
+    def __init__(self, concerns: Callable[[AlertEvent], bool], max_ended: int = MAX_ENDED) -> None:
+        self._concerns = concerns
         self._max_ended = max_ended
         self._firing: dict[str, tuple[int, AlertEvent]] = {}
         self._of_partition: Counter[int] = Counter()
@@ -32,11 +34,13 @@ class KnownIncidents:
     def note(self, event: AlertEvent, partition: int) -> None:
         """Take an event for the newest of its incident, unless a later one is known.
 
+        One that is told to nobody is not noted.
+
         Args:
             event: Of the alerts topic.
             partition: From which it was read.
         """
-        if self.is_past(event):
+        if self.is_past(event) or not self._concerns(event):
             return
         if event.status == "resolved":
             self.note_end(event.incident_id, event.sequence)
@@ -67,9 +71,9 @@ class KnownIncidents:
         """Return how many fire, by the partitions that told."""
         return sum(self._of_partition[partition] for partition in partitions)
 
-    def firing(self, partitions: Collection[int]) -> list[AlertEvent]:
-        """Return the newest events of what fires, by the partitions that told."""
-        return [event for partition, event in self._firing.values() if partition in partitions]
+    def firing(self, partitions: Collection[int]) -> list[str]:
+        """Return the ids of what fires, by the partitions that told."""
+        return [found for found, (partition, _) in self._firing.items() if partition in partitions]
 
     def forget(self, partitions: Collection[int]) -> None:
         """Forget what fires of partitions that another instance reads from now on."""

@@ -5,20 +5,18 @@ from datetime import UTC, datetime, timedelta
 from stream_vae.core.health import Health, judge_heartbeats
 from stream_vae.errors import FencedError
 from stream_vae.events import (
-    AlertsResent,
     ForwarderObserved,
-    ForwardingFailed,
     PartitionsAssigned,
     PartitionsLost,
     PartitionsRevoked,
 )
 from stream_vae.forwarding.backoff import Backoff
 from stream_vae.forwarding.deliverer import Deliverer, Outcome
-from stream_vae.forwarding.exchange import DeliveryError
 from stream_vae.forwarding.incidents import KnownIncidents
 from stream_vae.forwarding.parts import ForwardParts, ForwardPlan
 from stream_vae.forwarding.places import Places
 from stream_vae.forwarding.queue import EventQueue
+from stream_vae.forwarding.resender import Resender
 
 _POLL_S = 0.1
 _DELIVERING_S = 0.5
@@ -46,12 +44,12 @@ class ForwardLoop:
         self._config = config
         self._parts = parts
         self._stopping = False
-        self._known = KnownIncidents()
+        self._known = KnownIncidents(config.concerns)
         self._queue = EventQueue()
         self._places = Places(config.topic, config.start, parts.consumer, self._known, parts.events)
         self._backoff = Backoff(parts.chance)
         self._deliverer = Deliverer(config, parts, self._known, self._backoff)
-        self._resend_at = float("-inf")
+        self._resender = Resender(parts, self._known, self._backoff, self._deliverer.wants)
         self._failure = ""
         self._seen = self._observed()
         """As of the last iteration; other threads read it."""
@@ -181,33 +179,12 @@ class ForwardLoop:
                 self._backoff.wait(clock.monotonic() + self._parts.receiver.pause_s)
 
     def _resend(self) -> None:
-        """Tell the receiver again what fires; at once where a partition has just been read."""
-        receiver, clock = self._parts.receiver, self._parts.clock
-        now = clock.monotonic()
+        """Tell the receiver again some of what fires, if it is time."""
         if self._places.take_caught_up():
-            self._resend_at = now
-        if receiver.resend_s is None or now < self._resend_at or not self._backoff.is_over(now):
-            return
-        firing = [e for e in self._known.firing(self._places.current) if self._deliverer.wants(e)]
-        if not firing:
-            self._resend_at = now + receiver.resend_s
-            return
-        try:
-            receiver.resend(firing, self._now())
-        except DeliveryError as exc:
-            self._failure, pause_s = exc.detail, receiver.resend_s
-            if exc.is_final:  # of some of them: the others were taken
-                self._resend_at = now + pause_s
-            else:
-                pause_s = self._backoff.failed(now=clock.monotonic(), asked_s=exc.retry_after_s)
-            failing_s = self._backoff.failing_s(clock.monotonic())
-            self._parts.events.record(
-                ForwardingFailed(detail=exc.detail, failing_s=failing_s, next_in_s=pause_s)
-            )
-            return
-        self._backoff.succeeded()
-        self._resend_at = now + receiver.resend_s
-        self._parts.events.record(AlertsResent(count=len(firing)))
+            self._resender.begin_soon()
+        self._parts.heartbeat.beat(self._parts.clock.monotonic())
+        failure = self._resender.turn(self._places.current, self._now())
+        self._failure = failure or self._failure
 
     def _commit(self) -> None:
         """Commit what was delivered; refused, it is tried again while the partitions are held."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from stream_vae.core.alerts import Severity
+from stream_vae.core.alerts import AlertEvent, Severity
 from stream_vae.core.health import Heartbeat
 from stream_vae.core.ports import Clock, InputConsumer, OutputProducer, Telemetry
 from stream_vae.forwarding.receivers import Receiver
@@ -24,12 +24,18 @@ class ForwardPlan:
     """Kind and address, for people."""
     start: Literal["latest", "earliest"]
     min_severity: Severity
+    detectors: frozenset[str] = frozenset()
+    """Whose events are told; empty: those of all."""
     retry_s: float
     """Failures in a row after which events are given up."""
     liveness_timeout_s: float
     poll_records: int = 500
     max_waiting: int = 1_000
     """Events waiting at which no more are fetched."""
+
+    def concerns(self, event: AlertEvent) -> bool:
+        """Return whether an event is of a detector whose events are told."""
+        return not self.detectors or event.detector.name in self.detectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Literal
 from stream_vae.core.ports import EventSink, InputConsumer
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import AlertDecodeError, KafkaUnavailableError
-from stream_vae.events import AlertsCaughtUp
+from stream_vae.events import AlertsCaughtUp, AlertsSkipped
 from stream_vae.forwarding.incidents import KnownIncidents
 from stream_vae.forwarding.queue import WaitingRecord
 from stream_vae.wire.alerts import alert_place, decode_alert
@@ -20,6 +20,8 @@ class _Place:
     """What lies before was delivered, by this instance or another."""
     next_offset: int
     """To commit."""
+    is_first: bool = False
+    """Whether the group begins here: what lies before was told to nobody."""
     end: int = 0
     """The partition's, as last reached: before it, behind the last record, stand markers alone."""
     n_noted: int = 0
@@ -37,7 +39,7 @@ class Places:
         start: Where a group without an offset begins.
         consumer: Of the topic.
         known: Told of the events that were delivered before.
-        events: Receives `AlertsCaughtUp`.
+        events: Receives `AlertsCaughtUp` and `AlertsSkipped`.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Places:
             for partition in sorted(self._unknown):
                 oldest, end = offsets.oldest(partition), offsets.end(partition)
                 begin = committed.get(partition)
+                is_first = begin is None
                 if begin is None:
                     begin = end if self._start == "latest" else oldest
                     # An event that comes before the first commit must not be skipped by a restart.
@@ -99,7 +102,7 @@ class Places:
                     begin = oldest  # the topic was made anew: nothing of it was delivered
                 self._consumer.release({partition: oldest})
                 self._unknown.discard(partition)
-                place = _Place(deliver_from=begin, next_offset=begin)
+                place = _Place(deliver_from=begin, next_offset=begin, is_first=is_first)
                 self._places[partition] = place
                 if oldest >= begin:
                     self._catch_up(partition, place)
@@ -181,14 +184,20 @@ class Places:
             with suppress(AlertDecodeError):
                 self._known.note(decode_alert(value), partition)
         place.newest.clear()
-        self._events.record(
-            AlertsCaughtUp(
-                topic=self._topic,
-                partition=partition,
-                records=place.n_noted,
-                firing=self._known.n_firing({partition}),
+        firing = self._known.n_firing({partition})
+        records = place.n_noted
+        if place.is_first and records:
+            self._events.record(
+                AlertsSkipped(
+                    topic=self._topic, partition=partition, records=records, firing=firing
+                )
             )
-        )
+        else:
+            self._events.record(
+                AlertsCaughtUp(
+                    topic=self._topic, partition=partition, records=records, firing=firing
+                )
+            )
 
     def _show(self) -> None:
         self.shown = {

@@ -24,7 +24,6 @@ from stream_vae.wire.receivers.words import stable_name
 
 _ALERTS = "/api/v2/alerts"
 _ANNOTATIONS = "/api/annotations"
-_ALERTS_AT_ONCE = 100
 _ID_CHARACTERS = 200
 _RESENDS_MISSED = 3
 """An alert outlives so many re-sends that fail before it ends by itself."""
@@ -65,7 +64,10 @@ class Receiver(Protocol):
         """Tell it an event."""
 
     def resend(self, events: Sequence[AlertEvent], now: datetime) -> None:
-        """Tell it again what is firing."""
+        """Tell it again what is firing, in one request.
+
+        Of some that it refuses, it takes those it can.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,18 +122,8 @@ class AlertmanagerReceiver(_Once):
         self._post(alerts, now, _ALERTS)
 
     def resend(self, events: Sequence[AlertEvent], now: datetime) -> None:
-        """Post all of them, some at once; of some that it refuses, it takes those it can."""
-        refused: DeliveryError | None = None
-        for begin in range(0, len(events), _ALERTS_AT_ONCE):
-            some = events[begin : begin + _ALERTS_AT_ONCE]
-            try:
-                self._post([self._alert(event, now) for event in some], now, _ALERTS)
-            except DeliveryError as exc:
-                if not exc.is_final:
-                    raise
-                refused = exc
-        if refused is not None:
-            raise refused
+        """Post all of them."""
+        self._post([self._alert(event, now) for event in events], now, _ALERTS)
 
     def _alert(
         self, event: AlertEvent, now: datetime, fires_until: datetime | None = None

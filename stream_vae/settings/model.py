@@ -341,7 +341,8 @@ class Settings(BaseSettings):
     @property
     def forward_group(self) -> str:
         """The consumer group of a forwarder."""
-        return self.forward.group_id or f"{self.kafka.group_id}-forward-{self.forward.to}"
+        forward = self.forward
+        return forward.group_id or f"{self.kafka.group_id}-forward-{forward.name or forward.to}"
 
     @model_validator(mode="after")
     def _name_a_changelog_topic(self) -> Self:

@@ -59,6 +59,37 @@ def test_check_refuses_what_the_kafka_client_does_not_know(tmp_path: Path) -> No
     assert "fetch.min.byts" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("{to: slack}", "forward.url: not set; expected where slack is"),
+        ("{to: pagerduty}", "forward.secret: not set; expected the routing key"),
+        (
+            "{to: grafana, url: 'http://grafana', ssl_ca_location: /none}",
+            "forward.ssl_ca_location: '/none' cannot be used",
+        ),
+    ],
+)
+def test_check_refuses_a_receiver_that_cannot_be_told(
+    section: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"forward: {section}\n")
+    result = run("check", "--config", str(file))
+    assert isinstance(result.exception, ConfigError)
+    assert said in str(result.exception)
+
+
+def test_check_accepts_a_receiver_that_can_be_told_and_one_that_a_flag_is_to_name(
+    tmp_path: Path,
+) -> None:
+    """Control."""
+    for section in ("{to: slack, url: 'http://x/y'}", "{min_severity: warning}"):
+        file = tmp_path / "c.yaml"
+        file.write_text(f"forward: {section}\n")
+        assert run("check", "--config", str(file)).exit_code == 0
+
+
 def test_check_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = run("check", "--config", str(tmp_path / "none.yaml"))
     assert isinstance(result.exception, ConfigError)

@@ -71,10 +71,13 @@ class Alertmanager(StandIn):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.alerts: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
+        self.requests: list[int] = []
+        """Alerts of each request."""
         self._told: list[str] = []
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
         assert (method, path) == ("POST", "/api/v2/alerts")
+        self.requests.append(len(json.loads(body)))
         fault = ""
         for alert in json.loads(body):
             starts, ends = (datetime.fromisoformat(alert[n]) for n in ("startsAt", "endsAt"))

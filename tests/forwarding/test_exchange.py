@@ -189,6 +189,23 @@ def test_settings_that_cannot_be_used_are_refused_without_quoting_a_secret(
     assert "secret!" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("proxy", ["http:/proxy", "http://", "p:x", "p:99999", "socks5://p:1"])
+def test_a_proxy_that_is_no_address_is_refused_at_the_start(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Met at the first event, it would end the forwarder."""
+    config = ForwardConfig(to="slack", url=SecretStr("https://hooks.slack.com/x"))
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    build_receiver(config)  # control: of another scheme
+    monkeypatch.setenv("HTTPS_PROXY", f"{proxy}")
+    with pytest.raises(ConfigError, match="HTTPS_PROXY: found no address") as refusal:
+        build_receiver(config)
+    assert proxy not in str(refusal.value).replace("http://HOST:PORT", "")
+    for sound in ("http://ann:pw@proxy:3128/", "proxy:3128", "https://[::1]"):
+        monkeypatch.setenv("HTTPS_PROXY", sound)
+        build_receiver(config)
+
+
 def test_what_is_missing_is_named_before_anything_begins() -> None:
     for config, said in (
         (ForwardConfig(), "forward.to: not set"),

@@ -5,8 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.records import OutputRecord
-from stream_vae.events import AlertForwarded, AlertUndeliverable
+from stream_vae.events import (
+    AlertForwarded,
+    AlertsCaughtUp,
+    AlertsResent,
+    AlertsSkipped,
+    AlertUndeliverable,
+    ForwardingFailed,
+)
 from stream_vae.forwarding.exchange import Response
 from stream_vae.forwarding.receivers import (
     AlertmanagerReceiver,
@@ -123,6 +131,30 @@ def test_what_fires_is_told_to_alertmanager_again_also_after_a_restart_and_nothi
     assert second.events.of(AlertForwarded) == [], "what was delivered is not delivered again"
 
 
+def test_what_fires_is_told_again_a_batch_at_a_time_and_what_ended_meanwhile_is_not() -> None:
+    bench = Bench()
+    stand_in, receiver = alertmanager(bench)
+    forwarder = Forwarder(bench, receiver, PLAN)
+    names = [f"p{n}" for n in range(250)]
+    bench.publish(*map(opened, names))
+    bench.turn_until(bench.is_committed, forwarder)
+    forwarder.turn(5)  # the round of the start
+    bench.clock.sleep(60.0)
+    del stand_in.requests[:]
+    forwarder.turn(1)
+    assert stand_in.requests == [100]
+    bench.publish(resolved("p150"), resolved("p249"), opened("new"))
+    forwarder.turn(1)
+    assert stand_in.requests[1:] == [2, 2, 1, 100], "events are told between two batches"
+    stand_in.plan += [Response(status=503)]
+    forwarder.turn(1)
+    assert len(forwarder.events.of(ForwardingFailed)) == 1
+    forwarder.turn(50)
+    assert stand_in.requests[5:] == [48], "told once that the receiver is back, and no other"
+    assert stand_in.fires() == {*names, "new"} - {"p150", "p249"}
+    assert forwarder.loop.readiness().status == "ok"
+
+
 def test_partitions_that_move_take_what_fires_with_them() -> None:
     bench = Bench(partitions=2)
     stand_in, receiver = alertmanager(bench)
@@ -231,6 +263,60 @@ def test_a_group_begins_with_what_comes_next_and_severity_decides_what_is_told()
     second = Forwarder(bench, receiver, plan, name="b")
     bench.turn_until(bench.is_committed, second)
     assert [key for key, _ in stand_in.taken] == ["p1-0.1"], "none lost between two starts"
+
+
+def test_what_a_first_start_skips_is_said_and_what_a_later_one_reads_again_is_not() -> None:
+    bench = Bench()
+    _, receiver = webhook(bench)
+    plan = replace(PLAN, start="latest")
+    bench.publish(opened("p1"), resolved("p1"), opened("p2"))
+    first = Forwarder(bench, receiver, plan)
+    first.turn(5)
+    assert bench.is_committed()
+    (skipped,) = first.events.of(AlertsSkipped)
+    assert (skipped.records, skipped.firing) == (3, 1)
+    first.die()
+    second = Forwarder(bench, receiver, plan, name="b")
+    bench.clock.sleep(60.0)
+    second.turn(5)
+    assert second.events.of(AlertsSkipped) == []
+    (read,) = second.events.of(AlertsCaughtUp)
+    assert (read.records, read.firing) == (3, 1)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_detectors_that_share_a_topic_have_forwarders_that_tell_each_event_once(
+    *, apart: bool
+) -> None:
+    bench = Bench(partitions=2 if apart else 1)
+    stand_in, receiver = alertmanager(bench)
+    forwarders = [
+        Forwarder(
+            bench, receiver, replace(PLAN, group=name, detectors=frozenset({name})), name=name
+        )
+        for name in ("pumps", "fans")
+    ]
+    for number, name in enumerate(("pumps", "fans", "doors")):
+        bench.publish(
+            *(of_detector(name, event(name)) for event in (opened, risen)),
+            partition=number % len(bench.kafka.logs(ALERTS)),
+        )
+    bench.turn_until(
+        lambda: bench.is_committed("pumps") and bench.is_committed("fans"), *forwarders
+    )
+    told = [[e.series for e in one.events.of(AlertForwarded)] for one in forwarders]
+    assert told == [["pumps"] * 2, ["fans"] * 2]
+    assert [one.loop.status()["firing"] for one in forwarders] == [1, 1]
+    bench.clock.sleep(300.0)
+    assert stand_in.fires() == set(), "control: nobody tells it"
+    for one in forwarders:
+        one.turn(3)
+    assert stand_in.fires() == {"pumps", "fans"}, "each told again by its own"
+    assert {e.count for one in forwarders for e in one.events.of(AlertsResent)} == {1}
+
+
+def of_detector(name: str, event: AlertEvent) -> AlertEvent:
+    return replace(event, detector=replace(event.detector, name=name))
 
 
 def test_dead_letters_and_offsets_are_committed_together() -> None:

@@ -38,13 +38,22 @@ class ForwardConfig:
     user: Annotated[str, MinLen(1)] | None = None
     """`alertmanager`: user name, where it asks for one."""
 
+    name: Annotated[str, MinLen(1)] | None = None
+    """Name of the receiver, the end of its group's; unset, `forward.to`. Two receivers of one kind
+    need a name each."""
+
     group_id: Annotated[str, MinLen(1)] | None = None
     """Consumer group, which keeps what was delivered; unset,
-    `<kafka.group_id>-forward-<forward.to>`. Two receivers of one kind need a group each."""
+    `<kafka.group_id>-forward-<forward.name>`."""
+
+    detectors: tuple[Annotated[str, MinLen(1)], ...] = ()
+    """Detectors (`detector.name`) whose events are told, where several share the alerts topic;
+    unset, all. After a detector was renamed, both names, until its open incidents are over."""
 
     start: Literal["latest", "earliest"] = "latest"
-    """Start of a group without committed offsets. Incidents that are open then are told to
-    Alertmanager all the same."""
+    """Start of a group without committed offsets, on a topic that is there; one that is made later
+    is read from its first event. Incidents that are open then are told to Alertmanager all the
+    same."""
 
     min_severity: Severity = "info"
     """Least severity that is told; an incident that becomes so severe is told from then on."""

@@ -1,11 +1,12 @@
 """Requests to one receiver over HTTP."""
 
 import http.client
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler
+from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, getproxies
 from urllib.request import Request as UrlRequest
 
 from stream_vae import __version__
@@ -16,6 +17,7 @@ from stream_vae.forwarding.exchange import DeliveryError, Request, Response
 
 _LARGEST_ANSWER = 64 * 1024
 _LEAST_SECRET = 6
+_PROXY = re.compile(r"(https?://)?(?P<authority>[!-.0-~]+)(?(1)/?)", re.IGNORECASE)
 
 
 class HttpExchange:
@@ -32,7 +34,7 @@ class HttpExchange:
         secrets: What else may stand in no message.
 
     Raises:
-        ConfigError: If the file cannot be read.
+        ConfigError: If the file cannot be read, or the proxy's address.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class HttpExchange:
         self._timeout_s = timeout_s
         # Built by hand: the library's own opener follows redirects, and opens files.
         self._opener = OpenerDirector()
-        self._opener.add_handler(ProxyHandler())
+        self._opener.add_handler(ProxyHandler(_proxies(parts.scheme)))
         self._opener.add_handler(HTTPHandler())
         self._opener.add_handler(HTTPSHandler(context=_tls(ssl_ca_location)))
 
@@ -93,6 +95,29 @@ def _reason(error: object) -> str:
     if isinstance(error, OSError):
         return printable(str(error) or type(error).__name__, 150)
     return type(error).__name__ if isinstance(error, Exception) else printable(str(error), 150)
+
+
+def _proxies(scheme: str) -> dict[str, str]:
+    """Return the environment's proxy for a scheme, if it has one.
+
+    Raises:
+        ConfigError: If it is no address.
+    """
+    proxy = getproxies().get(scheme)
+    if proxy is None:
+        return {}
+    found = _PROXY.fullmatch(proxy)
+    try:
+        parts = urlsplit(f"//{found['authority']}" if found else "")
+        is_sound = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise ConfigError(
+            f"{scheme.upper()}_PROXY: found no address (not shown: it may hold a password); "
+            "expected http://HOST:PORT"
+        )
+    return {scheme: proxy}
 
 
 def _tls(ca_location: str | None) -> ssl.SSLContext:

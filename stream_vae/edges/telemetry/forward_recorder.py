@@ -36,7 +36,7 @@ class ForwardMetrics:
         self.delivered = self._counter("alerts_delivered_total", "Events the receiver took.")
         self.passed_over = self._counter(
             "alerts_passed_over_total",
-            "Events the receiver is not told: of kind or severity, or past.",
+            "Events the receiver is not told: of kind, severity or detector, past or skipped.",
         )
         self.dead_letters = Counter(
             "stream_vae_forward_dead_letters_total",
@@ -139,6 +139,7 @@ class ForwardRecorder(EventLog):
             events.RecordsLost: self._warn,
             events.TransactionAborted: self._warn_sparingly,
             events.AlertsCaughtUp: self._inform,
+            events.AlertsSkipped: self._alerts_skipped,
             events.AlertForwarded: self._alert_forwarded,
             events.AlertsPassedOver: self._alerts_passed_over,
             events.ForwardingFailed: self._forwarding_failed,
@@ -169,8 +170,15 @@ class ForwardRecorder(EventLog):
         self._inform(event)
 
     def _alerts_passed_over(self, event: events.AlertsPassedOver) -> None:
-        self._period.passed_over += event.count
-        self._metrics.passed_over.inc(event.count)
+        self._count_passed_over(event.count)
+
+    def _alerts_skipped(self, event: events.AlertsSkipped) -> None:
+        self._count_passed_over(event.records)
+        self._inform(event)
+
+    def _count_passed_over(self, count: int) -> None:
+        self._period.passed_over += count
+        self._metrics.passed_over.inc(count)
 
     def _forwarding_failed(self, event: events.ForwardingFailed) -> None:
         self._period.failures += 1

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not re-exported
@@ -45,6 +45,8 @@ class FoundTopics:
     """The input topic."""
     owned: Mapping[str, FoundTopic]
     """Name -> one that exists already."""
+    was_source_missing: bool = False
+    """Whether the input topic had to be waited for: nobody has read of it what it holds."""
 
 
 def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
@@ -55,6 +57,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
     *,
     stopping: Callable[[], bool],
     advice: str = "create it or set input.topic",
+    topic_deadline_s: float | None = None,
 ) -> FoundTopics | None:
     """Wait until brokers answer, the input topic exists, and all that exist can be used.
 
@@ -69,6 +72,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
             does, and once one answers, how many seconds that took.
         stopping: Returns whether to stop waiting.
         advice: What to do where the input topic does not exist.
+        topic_deadline_s: Longest wait for the input topic; None: as for brokers.
 
     Returns:
         None if `stopping` returned true first.
@@ -83,9 +87,10 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
     properties = client_properties(config)
     properties["error_cb"] = client_errors.append
     admin = AdminClient(properties)
-    deadline = Deadline(config.broker_deadline_s)
+    of_brokers = Deadline(config.broker_deadline_s)
+    of_topic = of_brokers if topic_deadline_s is None else Deadline(topic_deadline_s)
     pause = _FIRST_PAUSE_S
-    is_unreachable = False
+    is_unreachable = was_source_missing = False
     while not stopping():
         try:
             found = _look(admin, input_topic, owned_topics, advice)
@@ -94,12 +99,17 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
             found = _NotReady(_no_answer_reason(client_errors, exc), is_outage=True)
         is_outage = isinstance(found, _NotReady) and found.is_outage
         if is_unreachable and not is_outage:
-            events.record(BrokerReached(waited_s=deadline.waited_s))
+            events.record(BrokerReached(waited_s=of_brokers.waited_s))
         if isinstance(found, FoundTopics):
-            return found
+            return replace(found, was_source_missing=was_source_missing)
+        deadline = of_brokers
+        if found.error is TopicMissingError:
+            was_source_missing, deadline = True, of_topic
+            if topic_deadline_s is not None:
+                of_brokers = Deadline(config.broker_deadline_s)  # for they have answered
         is_unreachable = is_outage
         if deadline.has_passed:
-            raise found.error(f"gave up after {config.broker_deadline_s:g} s: {found.detail}")
+            raise found.error(f"gave up after {deadline.limit_s:g} s: {found.detail}")
         kind = BrokerUnreachable if is_unreachable else ConsumptionDelayed
         events.record(
             kind(detail=found.detail, waited_s=deadline.waited_s, deadline_s=deadline.limit_s)
