@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
+from stream_vae.edges.receivers.config import ForwardConfig
+from stream_vae.settings import Settings
 from tests.deploy.manifests import (
     DEPLOY,
     Document,
@@ -43,7 +46,10 @@ CASES: dict[str, dict[str, Any]] = {
         "imagePullSecrets": [{"name": "registry"}],
         "replicas": 3,
         "existingSecret": "stream-vae",
-        "secretItems": [{"key": "password", "path": "kafka__sasl_password"}],
+        "secretItems": [
+            {"key": "password", "path": "kafka__sasl_password"},
+            {"key": "token", "path": "page__token"},
+        ],
         "extraEnv": [
             {"name": "STREAM_VAE_LOGGING__LEVEL", "value": "debug"},
             {"name": "STREAM_VAE_SECRETS_DIR", "value": "/elsewhere"},
@@ -82,7 +88,17 @@ CASES: dict[str, dict[str, Any]] = {
             "doors": None,
         },
         "forward": {
-            "receivers": {"chat": {"config": {"to": "slack"}, "existingSecret": "chat"}},
+            "receivers": {
+                "chat": {"config": {"to": "slack"}, "existingSecret": "chat"},
+                "hook": {"config": {"to": "webhook", "url": "https://[::1]:8443/a:1?b"}},
+            },
+        },
+        "networkPolicy": {
+            "enabled": True,
+            "receiverPorts": [
+                {"protocol": "TCP", "port": 3128},
+                {"protocol": "TCP", "port": 443},
+            ],
         },
         "monitoring": {
             "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -296,6 +312,42 @@ def test_values_are_documented_and_held_to_a_schema() -> None:
             {"detectors": {"a": {"config": {"kafka": {"group_id": "b"}}}, "b": {}}},
             "kafka.group_id b",
         ),
+        (
+            {
+                "detectors": {key: {"config": {"detector": {"name": "x"}}} for key in "ab"},
+                "forward": {"receivers": {"c": {"config": {"to": "slack"}}}},
+            },
+            "detector.name x is that of a too",
+        ),
+        (
+            {
+                "forward": {"receivers": {"c": {"config": {"to": "slack"}}}},
+                "secretItems": [{"key": "password", "path": "kafka__sasl_password"}],
+            },
+            "no path forward__url",
+        ),
+        (
+            {
+                "forward": {
+                    "receivers": {
+                        "c": {
+                            "config": {"to": "pagerduty"},
+                            "existingSecret": "p",
+                            "secretItems": [{"key": "url", "path": "forward__url"}],
+                        }
+                    }
+                }
+            },
+            "no path forward__secret",
+        ),
+        (
+            {
+                "page": {"enabled": True},
+                "existingSecret": "kafka",
+                "secretItems": [{"key": "password", "path": "kafka__sasl_password"}],
+            },
+            "no path page__token",
+        ),
     ],
 )
 def test_values_that_cannot_be_right_are_refused(values: dict[str, Any], said: str) -> None:
@@ -370,7 +422,8 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         assert ("items" in secret) == (secret["secretName"] == "stream-vae"), "of the detector's"
         policy = named(documents, "NetworkPolicy")["stream-vae-forward"]["spec"]
         assert policy["podSelector"]["matchLabels"].items() <= labels.items()
-        assert {9093, 443} <= {p["port"] for each in policy["egress"] for p in each["ports"]}
+        ports = [port["port"] for each in policy["egress"] for port in each["ports"]]
+        assert sorted(ports) == [443, 9093]
     assert found == {
         "stream-vae-forward-alertmanager": (
             "alertmanager",
@@ -380,6 +433,63 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         "stream-vae-forward-pager": ("pagerduty", "stream-vae-forward-pager", "pagerduty"),
     }
     assert not named(case("defaults"), "Deployment")
+
+
+def test_each_event_is_told_to_each_receiver_by_one_forwarder() -> None:
+    """Whether detectors share an alerts topic, as `pumps` and `fans` do, or not, as `doors`."""
+    of = {"config": {"output": {"alerts_topic": "of-doors"}}}
+    documents = rendered(
+        {**CASES["several"], "detectors": {"pumps": None, "fans": {}, "doors": of}}
+    )
+    topics = {
+        one.detector.name: one.output.alerts_topic
+        for one in _settings_of_all(documents, "StatefulSet")
+    }
+    assert sorted(topics.values()) == ["alerts", "alerts", "of-doors"]
+    forwarders = _settings_of_all(documents, "Deployment")
+    for detector, topic in topics.items():
+        tell = [
+            one.forward.name
+            for one in forwarders
+            if one.output.alerts_topic == topic
+            and (not one.forward.detectors or detector in one.forward.detectors)
+        ]
+        assert sorted(map(str, tell)) == ["chat", "hook"]
+    groups = {one.forward_group for one in forwarders}
+    assert groups == {f"{one}-forward-{to}" for one in topics for to in ("chat", "hook")}
+
+
+def _settings_of_all(documents: Sequence[Document], kind: str) -> list[Settings]:
+    return [
+        settings_of(one["spec"]["template"]["spec"], documents)
+        for one in named(documents, kind).values()
+    ]
+
+
+def test_forwarders_and_they_alone_reach_the_ports_of_their_receivers_and_those_added() -> None:
+    policy = named(case("several"), "NetworkPolicy")["stream-vae-forward"]["spec"]
+    (rule,) = policy["egress"]
+    assert sorted(port["port"] for port in rule["ports"]) == [443, 3128, 8443]
+    for url, port in {
+        "http://a": 80,
+        "https://a/b": 443,
+        "http://a:9093/b": 9093,
+        "http://[::1]": 80,
+        "https://a?b:1": 443,
+    }.items():
+        receivers = {"a": {"config": {"to": "webhook", "url": url}}}
+        values = {"networkPolicy": {"enabled": True}, "forward": {"receivers": receivers}}
+        (rule,) = named(rendered(values), "NetworkPolicy")["stream-vae-forward"]["spec"]["egress"]
+        assert rule["ports"] == [{"protocol": "TCP", "port": port}], url
+    alone = rendered({"networkPolicy": {"enabled": True}})
+    assert set(named(alone, "NetworkPolicy")) == {"stream-vae"}, "no rule without ports: for all"
+
+
+def test_the_schema_knows_the_settings_of_a_receiver() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    receiver = schema["$defs"]["forward"]["properties"]["receivers"]["additionalProperties"]
+    known = receiver["properties"]["config"]["properties"]
+    assert list(known) == [one.name for one in fields(ForwardConfig)]
 
 
 def test_detectors_of_one_release_share_nothing_but_rights() -> None:
@@ -424,7 +534,7 @@ def test_one_monitor_finds_daemons_and_forwarders_of_all_detectors_and_nothing_e
         and labels[one_of["key"]] in one_of["values"]
     }
     forwarders = named(documents, "Deployment")
-    assert len(forwarders) == 3
+    assert len(forwarders) == 6
     assert reached == {*named(documents, "StatefulSet"), *forwarders}
 
 
@@ -454,5 +564,35 @@ def test_the_chart_has_the_version_of_the_program() -> None:
 
 def test_notes_say_what_is_on_one_node_only() -> None:
     for name, is_said in (("defaults", True), ("store", False)):
-        files = chart().render(CASES[name], name="stream-vae", namespace="here")
-        assert ("ONE node" in files["stream-vae/templates/NOTES.txt"]) is is_said
+        assert ("ONE node" in notes(CASES[name])) is is_said
+
+
+def test_notes_say_what_pods_cannot_do_without() -> None:
+    said = notes({"page": {"enabled": True}})
+    assert "--from-literal=page__token=" in said
+    assert "key page__token of the Secret stream-vae-secrets" in said
+    assert "page__token" not in notes({}), "control"
+
+
+def test_notes_name_forwarders_with_their_groups_secrets_and_ports() -> None:
+    secret = "https://hooks.slack.com/services/T0/B0/x"  # noqa: S105 -- made up
+    receivers = {
+        "chat": {"config": {"to": "slack", "url": secret, "start": "earliest"}},
+        "pager": {"config": {"to": "pagerduty"}, "existingSecret": "pagerduty"},
+    }
+    said = notes({"forward": {"receivers": receivers}, "networkPolicy": {"enabled": True}})
+    chat, pager = re.findall(r"stream-vae-forward-\S+ tells[^\n]*\n[^\n]*\n[^\n]*", said)
+    assert "slack at https://hooks.slack.com of" in chat
+    assert secret not in said
+    assert "group stream-vae-forward-chat; it begins with the oldest event" in chat
+    assert "Secret stream-vae-secrets" in chat
+    assert "group stream-vae-forward-pager; it begins with what comes next" in pager
+    assert "Secret pagerduty: the key forward__secret, without which" in pager
+    assert "at the ports 443 of" in said
+    assert "forward" not in notes({}), "control"
+
+
+def notes(values: Mapping[str, Any]) -> str:
+    files = chart().render(values, name="stream-vae", namespace="here")
+    found: str = files["stream-vae/templates/NOTES.txt"]
+    return found

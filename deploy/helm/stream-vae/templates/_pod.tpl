@@ -69,7 +69,7 @@ imagePullPolicy: {{ . }}
     name: {{ .name }}-config
 - name: secrets
   secret:
-    secretName: {{ default (printf "%s-secrets" .name) .values.existingSecret }}
+    secretName: {{ include "stream-vae.secretName" . }}
     defaultMode: 0440
     optional: {{ not .values.existingSecret }}
     {{- with .values.secretItems }}
