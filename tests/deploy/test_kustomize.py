@@ -44,11 +44,11 @@ RENDERINGS = {
     "bundle-image": ("base", "bundle-image"),
     "shared": ("base", "bundle-shared-claim", "training", "strimzi"),
     "forward": (
-        "base", "bundle-image", "strimzi", "network-policy", "forward", "forward-strimzi",
+        "base", "bundle-image", "strimzi", "network-policy", "page", "forward", "forward-strimzi",
     ),
     "all": (
         "base", "bundle-store", "training", "training-store", "gpu", "keda", "strimzi",
-        "keda-strimzi", "network-policy", "page",
+        "keda-strimzi", "scores-strimzi", "network-policy", "page",
     ),
 }  # fmt: skip
 
@@ -275,7 +275,7 @@ def test_strimzi_makes_the_topics_that_the_daemon_uses(name: str) -> None:
         found.output.alerts_topic,
         found.output.dead_letter_topic,
         found.output.late_topic,
-    }
+    } | ({found.output.scores_topic} - {None})
     assert set(made) == {found.input.topic, changelog} | outputs
     assert made[changelog]["config"]["cleanup.policy"] == "compact"
     assert made[changelog]["partitions"] == made[found.input.topic]["partitions"]
@@ -287,7 +287,10 @@ def test_the_user_has_the_rights_of_the_readme_and_no_others(name: str) -> None:
     """But for Create: the topics are there."""
     documents = kustomized(*RENDERINGS[name])
     found = settings(documents)
+    scores = found.output.scores_topic
+    assert (scores is None) == (name == "prod"), "control: one has a topic for them"
     places = {
+        "<output.scores_topic>": str(scores),
         "<input.topic>": found.input.topic,
         "<output.alerts_topic>": found.output.alerts_topic,
         "<output.dead_letter_topic>": found.output.dead_letter_topic,
@@ -297,27 +300,39 @@ def test_the_user_has_the_rights_of_the_readme_and_no_others(name: str) -> None:
         "<kafka.group_id>.": f"{found.kafka.group_id}.",
     }
     rows = re.findall(
-        r"^\| (topic|group|transactional id) `(\S+)`(, prefixed)? \| (.+) \|$", README, re.MULTILINE
+        r"^\| (topic|group|transactional id) `(\S+)`(?:, where set)?(, prefixed)? \| (.+) \|$",
+        README,
+        re.MULTILINE,
     )
     assert len(rows) == len(places)
     asked = {
         (kind, places[name], "prefix" if prefixed else "literal"): set(words.split(", "))
         - {"Create"}
         for kind, name, prefixed, words in rows
+        if name != "<output.scores_topic>" or scores is not None
     }
-    user = only(documents, "KafkaUser")["spec"]["authorization"]["acls"]
+    of_commands = _of_commands("acls")
+    if scores is None:
+        del of_commands["topic", "readings-scores", "literal"]
+    user = only(documents, "KafkaUser")
+    assert _given(user) == asked == of_commands
+    assert found.kafka.sasl_username == user["metadata"]["name"]
+
+
+def _given(user: Document) -> dict[tuple[str, str, str], set[str]]:
+    """Return the rights of a Strimzi user."""
     given = {}
-    for acl in user:
+    for acl in user["spec"]["authorization"]["acls"]:
         of = acl["resource"]
         kind = of["type"].replace("transactionalId", "transactional id")
         given[kind, of["name"], of["patternType"]] = set(acl["operations"])
-    assert given == asked == _of_commands()
-    assert found.kafka.sasl_username == only(documents, "KafkaUser")["metadata"]["name"]
+    return given
 
 
-def _of_commands() -> dict[tuple[str, str, str], set[str]]:
+def _of_commands(function: str) -> dict[tuple[str, str, str], set[str]]:
     """Return the rights that the README's commands give."""
-    rows = re.findall(r"^acls --(topic|group|transactional-id) (\S+) (.+)$", README, re.MULTILINE)
+    command = rf"^{function} --(topic|group|transactional-id) (\S+) (.+)$"
+    rows = re.findall(command, README, re.MULTILINE)
     return {
         (kind.replace("-", " "), name, "prefix" if "prefixed" in rest else "literal"): set(
             re.findall(r"--operation (\w+)", rest)
@@ -333,26 +348,31 @@ def test_a_forwarder_has_a_group_and_rights_of_its_own_and_reaches_its_receiver(
     assert (found.forward.to, found.forward.missing()) == ("alertmanager", [])
     (user,) = (u for u in documents if u["kind"] == "KafkaUser" and "forward" in str(u["metadata"]))
     assert found.kafka.sasl_username == user["metadata"]["name"]
-    given = {
-        acl["resource"]["name"]: set(acl["operations"])
-        for acl in user["spec"]["authorization"]["acls"]
-        if acl["resource"]["type"] == "topic"
+    assert found.forward_group == f"{found.kafka.group_id}-forward-alertmanager"
+    of_group = f"{found.kafka.group_id}-forward-"
+    assert _given(user) == _of_commands("forward_acls")
+    assert _given(user) == {
+        ("topic", found.output.alerts_topic, "literal"): {"Read", "DescribeConfigs"},
+        ("topic", found.output.dead_letter_topic, "literal"): {"Write", "DescribeConfigs"},
+        ("group", of_group, "prefix"): {"Read"},
+        ("transactional id", of_group, "prefix"): {"Write"},
     }
-    assert given == {
-        found.output.alerts_topic: {"Read", "DescribeConfigs"},
-        found.output.dead_letter_topic: {"Write", "DescribeConfigs"},
+    port = int(found.forward.address.rpartition(":")[2])
+    reached = {
+        each["metadata"]["name"]: _labels_reached(each, documents)
+        for each in documents
+        if each["kind"] == "NetworkPolicy"
+        and port in {p["port"] for rule in each["spec"]["egress"] for p in rule.get("ports", [])}
     }
-    prefixed = [
-        acl["resource"]["name"]
-        for acl in user["spec"]["authorization"]["acls"]
-        if acl["resource"]["patternType"] == "prefix"
-    ]
-    assert len(prefixed) == 2
-    assert all(found.forward_group.startswith(name) for name in prefixed)
-    ports = {
-        p["port"] for e in only(documents, "NetworkPolicy")["spec"]["egress"] for p in e["ports"]
-    }
-    assert int(found.forward.address.rpartition(":")[2]) in ports
+    assert reached == {"stream-vae-forward": ["forwarder"]}, "its pods, and no others"
+
+
+def _labels_reached(policy: Document, documents: Sequence[Document]) -> list[str]:
+    """Return the components of the pods that a policy is for."""
+    wanted = policy["spec"]["podSelector"]["matchLabels"].items()
+    templates = [found for each in documents if (found := pod_template(each)) is not None]
+    labels = [template["metadata"]["labels"] for template in templates]
+    return [each["app.kubernetes.io/component"] for each in labels if wanted <= each.items()]
 
 
 def test_training_reads_the_topic_and_writes_where_the_daemon_looks(
@@ -395,11 +415,11 @@ def test_selectors_find_the_daemons_pods_and_no_others(documents: Sequence[Docum
 
 def test_the_policy_lets_prometheus_in_and_brokers_out(everything: Sequence[Document]) -> None:
     """Of daemon and training alike."""
-    spec = only(everything, "NetworkPolicy")["spec"]
+    spec = policy(everything)["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
     into = [[port["port"] for port in rule["ports"]] for rule in spec["ingress"]]
     assert into == [["metrics"], ["page"]]
-    closed = only(kustomized("base", "network-policy"), "NetworkPolicy")["spec"]["ingress"]
+    closed = policy(kustomized("base", "network-policy"))["spec"]["ingress"]
     assert [port["port"] for rule in closed for port in rule["ports"]] == ["metrics"]
     broker = int(settings(everything).kafka.bootstrap_servers.rpartition(":")[2])
     ranges = [
@@ -413,6 +433,15 @@ def test_the_policy_lets_prometheus_in_and_brokers_out(everything: Sequence[Docu
         if template is not None:
             wanted = spec["podSelector"]["matchLabels"]
             assert wanted.items() <= template["metadata"]["labels"].items()
+
+
+def policy(documents: Sequence[Document]) -> Document:
+    (found,) = (
+        each
+        for each in documents
+        if (each["kind"], each["metadata"]["name"]) == ("NetworkPolicy", "stream-vae")
+    )
+    return found
 
 
 def test_drains_take_one_pod_at_a_time(base: Sequence[Document]) -> None:
