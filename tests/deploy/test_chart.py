@@ -408,6 +408,8 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         settings = settings_of(spec, documents)
         assert settings.output.alerts_topic == daemon.output.alerts_topic
         (secret,) = (each["secret"] for each in spec["volumes"] if each["name"] == "secrets")
+        assert settings.kafka.instance_id is None
+        assert settings.kafka.session_timeout_s < daemon.kafka.session_timeout_s
         found[name] = settings.forward.to, settings.forward_group, secret["secretName"]
         if settings.forward.to == "alertmanager":
             assert settings.forward.address == "http://alertmanager:9093"
