@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.step_width import infer_step, step_agreement
 from stream_vae.core.windows import nearest_steps
+from stream_vae.logs.line_times import LineTimes
 
 _NS = 1e9
 _ENOUGH = 8
@@ -73,6 +74,33 @@ class StepFacts:
     """Mean readings of a series and step that has any."""
     phases_s: tuple[float, float]
     """Least and greatest place of a series' grid within a step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSteps:
+    """How the lines of logs fill steps."""
+
+    step_s: float
+    """That training takes for a history like the sample."""
+    n: int
+    """Of all series."""
+    missing: float
+    """Share of the time that is in gaps of more than a window, whose steps are not among them."""
+    n_series: int
+    span_s: float
+    """From the first line to the last one."""
+
+
+def log_steps(times: LineTimes) -> LogSteps:
+    """Return how lines fill steps."""
+    step_s = times.step_s()
+    return LogSteps(
+        step_s=step_s,
+        n=times.n_steps(step_s),
+        missing=times.missing(step_s),
+        n_series=times.n_series,
+        span_s=times.span_s,
+    )
 
 
 def field_facts(

@@ -183,6 +183,11 @@ def _signature(document: Any) -> Preset | None:  # noqa: PLR0911 -- one for each
     return None
 
 
+def _words_of(preset: Preset | None, otherwise: str) -> str:
+    """Return what records of a preset are; those of logs need no words of their own."""
+    return otherwise if preset is None else _WORDS.get(preset, preset)
+
+
 def _is_of_telegraf(metric: Any) -> bool:
     return (
         isinstance(metric, dict)
@@ -275,7 +280,7 @@ def _propose_points(shape: _Shape, sample: _Sample, place: _ValuePlace) -> Propo
     told = [leaf for leaf in sample.inner.values() if _is_under(leaf.name, value_paths)]
     test = is_missing_or_number(CellReader(_settle_cells(shape, told)))
     points, other = _points(sample, place, test)
-    form = _WORDS[shape.preset] if shape.preset else "JSON, one named value a record"
+    form = _words_of(shape.preset, "JSON, one named value a record")
     if not points:
         return _proposal(shape, form, (), other)
     naming = name_points(
@@ -355,7 +360,7 @@ def _keys_name_values(points: Sequence[Point], keys: Keys) -> bool:
 
 def _propose_wide(shape: _Shape, sample: _Sample) -> Proposal:
     inner, outer, time = sample.inner, sample.outer, sample.time
-    form = _WORDS[shape.preset] if shape.preset else "JSON, a field a feature"
+    form = _words_of(shape.preset, "JSON, a field a feature")
     used = {time.name} if time else {shape.given.get("timestamp_field")}
     usable = {
         leaf.name: leaf

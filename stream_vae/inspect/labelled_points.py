@@ -13,6 +13,7 @@ SERIES_NAMES = (
     *("deviceid", "machine", "machine_id", "unit", "asset", "asset_id", "equipment", "series"),
     *("sensor_id", "station", "site", "node", "pod", "container", "plant", "line", "vehicle"),
     *("service.name", "source", "sensor", "id", "uuid", "serial", "name", "service", "job"),
+    *("pod_name", "container_name", "service_name", "app"),
 )
 """What fields are called that name a series, the likeliest first."""
 _LABEL = re.compile(r"\{([^{}]+)\}")

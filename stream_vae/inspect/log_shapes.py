@@ -3,14 +3,23 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.inputs.log_lines.line_patterns import SEARCHED_CHARACTERS
 from stream_vae.inputs.log_lines.yearless_times import YEARLESS
-from stream_vae.inspect.leaves import at_path
-from stream_vae.inspect.proposal import ONE_SERIES, WHY_ONE_SERIES, Proposal
+from stream_vae.inspect.labelled_points import SERIES_NAMES, series_rank
+from stream_vae.inspect.leaves import at_path, leaves_of
+from stream_vae.inspect.proposal import (
+    ONE_SERIES,
+    SERIES_SETTINGS,
+    WHY_ONE_SERIES,
+    Proposal,
+    held_by_preset,
+)
+from stream_vae.inspect.session_shapes import SessionFacts
 
 _MESSAGE_FIELDS = ("log", "message", "msg", "MESSAGE", "event.original", "textPayload", "body")
 _OF_JSON = ("timestamp_field", "timestamp_format", "timestamp_zone", "series_field", "series")
@@ -20,6 +29,12 @@ _NEED_ZONE = (
     "these times tell no offset: put the zone of the machines that write them (UTC, Europe/Berlin)"
 )
 _CLOCK = r"\d{2}:\d{2}:\d{2}"
+_HOST = re.compile(r"(?=.*[A-Za-z])(?=.*\d)[A-Za-z0-9][\w.-]*")
+_NEARLY_ALL = 0.95
+_MOST_HOSTS = 0.05
+"""Of the lines; a word that differs more often names no host."""
+_USUAL_QUIET_S = 300.0
+_LABELLED = re.compile(r"\b(host|hostname|pod|service|instance|container)(=\"?)([\w.-]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,16 +172,17 @@ def propose_text_log(lines: Sequence[str], *, n_keys: int, given: Mapping[str, A
         n_keys: Different keys, if they could name the series; else 0.
         given: Settings that the operator has decided.
     """
-    head = head_of(lines)
+    head = _with_host(head_of(lines), lines)
+    held = held_by_preset(given)
     settings: dict[str, Any] = {"format": "log_lines"}
     why: dict[str, str] = {}
     notes: list[str] = []
-    if head is None:
+    if head is None and "timestamp_pattern" not in held:
         notes.append(
             "lines do not begin with a time that is known here: Kafka's time of each record is "
             "used; set timestamp_pattern, whose first group is the time"
         )
-    else:
+    elif head is not None:
         settings["timestamp_pattern"] = head.time_pattern
         why["timestamp_pattern"] = f"{head.name}, such as {printable(_first(head, lines), 60)}"
         if head.format != "auto":
@@ -179,34 +195,45 @@ def propose_text_log(lines: Sequence[str], *, n_keys: int, given: Mapping[str, A
             why["message_pattern"] = "what follows the time"
             if head.message or head.host:
                 why["message_pattern"] = "what follows time and host"
-    if not given.keys() & {"series", "series_field", "series_pattern"}:
+    if not {*given, *held} & SERIES_SETTINGS:
         for name, value, reason in _series(head, lines, n_keys):
             why[name] = reason
             if value is not None:
                 settings[name] = value
     return Proposal(
         form="lines of a log",
-        settings=settings,
+        # The preset was chosen for lines like these: its patterns are in force.
+        settings={name: value for name, value in settings.items() if name not in held},
         features=(),
         why=why,
         notes=tuple(notes),
     )
 
 
-def propose_json_log(field: str, found: Proposal) -> Proposal:
+def propose_json_log(field: str, found: Proposal, given: Mapping[str, Any]) -> Proposal:
     """Return the settings that read lines in a field of JSON.
 
     Args:
         field: Of the line.
         found: As readings: what is time and series there.
+        given: Settings that the operator has decided.
     """
-    settings = {name: found.settings[name] for name in _OF_JSON if name in found.settings}
+    told = {**held_by_preset(found.settings), **found.settings}
+    settings = {name: told[name] for name in _OF_JSON if name in told}
+    settings = {"format": "log_lines", "message_field": field, **settings}
+    why = dict(found.why)
+    if (series := settings.get("series_field")) and series_rank(series) == len(SERIES_NAMES):
+        # Of readings any text may be; of logs it would be the level, or the line itself.
+        del settings["series_field"]
+        settings["series"], why["series"] = ONE_SERIES, WHY_ONE_SERIES
+    held = held_by_preset(given)
+    settings = {name: it for name, it in settings.items() if held.get(name, "") != it}
     note = "to read numbers of these records instead, see input.format json"
     return Proposal(
         form=f"a log in JSON, its lines in {printable(field)}",
-        settings={"format": "log_lines", "message_field": field, **settings},
+        settings=settings,
         features=(),
-        why={name: text for name, text in found.why.items() if name in settings},
+        why={name: text for name, text in why.items() if name in settings},
         notes=(note,),
         other_fields=found.other_fields,
     )
@@ -229,10 +256,85 @@ def _series(
     if head is not None and (len(hosts) > n_keys or (hosts and not n_keys)):
         names = ", ".join(printable(name, 40) for name, _ in hosts.most_common(3))
         yield "series_pattern", head.host, f"the host: {names}"
+    elif label := _label_of(lines):
+        name, pattern, values = label
+        yield "series_pattern", pattern, f"the {name}: {values}"
     elif n_keys:
         yield "format", None, "the record's key names the series"
     else:
         yield "series", ONE_SERIES, WHY_ONE_SERIES
+
+
+def _with_host(head: Head | None, lines: Sequence[str]) -> Head | None:
+    """Return how lines begin, with the host where its name follows the time."""
+    if head is None or head.host or head.time in YEARLESS:
+        return head
+    begin = f"{head.before}{head.time}{head.after}"
+    found = [re.match(rf"{begin}(\S+) ", line[:SEARCHED_CHARACTERS]) for line in lines[:_SAMPLE]]
+    names = Counter(one[1] for one in found if one is not None and _HOST.fullmatch(one[1]))
+    if names.total() < _NEARLY_ALL * len(found) or len(names) > max(_MOST_HOSTS * len(found), 1):
+        return head
+    return replace(head, host=rf"{begin}(\S+) ", message=rf"{begin}\S+ (.*)")
+
+
+def _label_of(lines: Sequence[str]) -> tuple[str, str, str] | None:
+    """Return name, pattern and values of what lines call host, pod or service, as `host=web-1`."""
+    sample = [line[:SEARCHED_CHARACTERS] for line in lines[:_SAMPLE]]
+    told = [one.groups() for line in sample for one in _LABELLED.finditer(line)]
+    for name, sign in dict.fromkeys((name, sign) for name, sign, _ in told):
+        values = Counter(value for *which, value in told if which == [name, sign])
+        is_told = values.total() >= _NEARLY_ALL * len(sample)
+        if is_told and len(values) <= max(_MOST_HOSTS * len(sample), 1):
+            shown = ", ".join(printable(value, 40) for value, _ in values.most_common(3))
+            return name, rf"\b{name}{sign}([\w.-]+)", shown
+    return None
+
+
+def propose_sessions(proposal: Proposal, facts: SessionFacts, setting: str, value: str) -> Proposal:
+    """Return the settings that judge the lines of an id together.
+
+    Args:
+        proposal: That reads the lines.
+        facts: The sessions.
+        setting: That names their key.
+        value: Of it.
+    """
+    if facts.split > 0:
+        proposal = of_one_series(
+            proposal, "a session lies within one series, and ids are seen in several"
+        )
+    settings = {**proposal.settings, setting: value}
+    why = {**proposal.why, setting: facts.words}
+    if 2 * facts.pause_s > _USUAL_QUIET_S:
+        settings["session_quiet_s"] = float(f"{2 * facts.pause_s:.2g}")
+        why["session_quiet_s"] = (
+            f"twice the longest pause in 99 of 100: {describe_duration(facts.pause_s)}"
+        )
+    return replace(proposal, settings=settings, why=why)
+
+
+def of_one_series(proposal: Proposal, reason: str) -> Proposal:
+    """Return a proposal under which all lines are of one series, and why."""
+    settings = {n: it for n, it in proposal.settings.items() if n not in SERIES_SETTINGS}
+    why = {n: text for n, text in proposal.why.items() if n not in SERIES_SETTINGS}
+    return replace(
+        proposal,
+        settings={**settings, "series": ONE_SERIES},
+        why={**why, "series": reason},
+    )
+
+
+def field_columns(documents: Sequence[Any]) -> dict[str, list[str | None]]:
+    """Return the path of each plain value in documents -> what each has there, as text."""
+    return {
+        name: [_plain(at_path(document, name)) for document in documents]
+        for name, leaf in leaves_of(enumerate(documents)).items()
+        if leaf.kinds["text"] or leaf.kinds["number"]
+    }
+
+
+def _plain(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int) and value != "" else None
 
 
 def _is_of(head: Head, line: str) -> bool:

@@ -11,7 +11,13 @@ from stream_vae.inputs.log_lines.otlp_logs import OtlpLog, OtlpLogParser
 from stream_vae.inputs.log_lines.otlp_proto import OtlpProtobufLogs
 from stream_vae.inspect.labelled_points import SERIES_NAMES, series_rank
 from stream_vae.inspect.log_shapes import head_of, message_field_of
-from stream_vae.inspect.proposal import ONE_SERIES, WHY_ONE_SERIES, Proposal
+from stream_vae.inspect.proposal import (
+    ONE_SERIES,
+    SERIES_SETTINGS,
+    WHY_ONE_SERIES,
+    Proposal,
+    held_by_preset,
+)
 
 _MAX_BYTES = 16 * 2**20
 _MOST_LOGS = 10_000
@@ -42,14 +48,7 @@ def propose_otlp_logs(
         keys_name_series: Their keys could name the series.
         given: Settings that the operator has decided.
     """
-    parser: OtlpLogParser = (
-        OtlpJsonLogs(_MAX_BYTES) if form == "otlp_logs_json" else OtlpProtobufLogs(_MAX_BYTES)
-    )
-    logs: list[OtlpLog] = []
-    for raw in records:
-        logs += _logs(parser, raw)
-        if len(logs) > _MOST_LOGS:
-            break
+    logs = _logs_of(form, records)
     settings: dict[str, Any] = {"format": form}
     why: dict[str, str] = {}
     field = message_field_of([one.body for one in logs])
@@ -60,7 +59,7 @@ def propose_otlp_logs(
     if head is not None and head.message_pattern is not None:
         settings["message_pattern"] = head.message_pattern
         why["message_pattern"] = f"lines begin with a time of their own: {head.name}"
-    if not given.keys() & {"series", "series_field", "series_pattern"}:
+    if not {*given, *held_by_preset(given)} & SERIES_SETTINGS:
         label = _series_label(logs)
         if label is not None:
             settings["series_field"] = label
@@ -76,6 +75,29 @@ def propose_otlp_logs(
         why=why,
         notes=tuple(_told_of(logs)),
     )
+
+
+def label_columns(
+    form: Literal["otlp_logs_proto", "otlp_logs_json"], records: Sequence[bytes]
+) -> dict[str, list[str | None]]:
+    """Return the place of each attribute that logs have of their own -> what each log has there."""
+    logs = _logs_of(form, records)
+    names = dict.fromkeys(name for one in logs for name in one.attributes)
+    return {f"attributes.{name}": [one.attributes.get(name) for one in logs] for name in names}
+
+
+def _logs_of(
+    form: Literal["otlp_logs_proto", "otlp_logs_json"], records: Sequence[bytes]
+) -> list[OtlpLog]:
+    parser: OtlpLogParser = (
+        OtlpJsonLogs(_MAX_BYTES) if form == "otlp_logs_json" else OtlpProtobufLogs(_MAX_BYTES)
+    )
+    logs: list[OtlpLog] = []
+    for raw in records:
+        logs += _logs(parser, raw)
+        if len(logs) > _MOST_LOGS:
+            break
+    return logs
 
 
 def _logs(parser: OtlpLogParser, raw: bytes) -> list[OtlpLog]:

@@ -10,6 +10,8 @@ from stream_vae.inputs.presets import preset_defaults
 ONE_SERIES = "all"
 """What the series of all readings is called where nothing names one."""
 WHY_ONE_SERIES = "no key and no field names a series: a name of your choice, for all readings"
+SERIES_SETTINGS = frozenset({"series", "series_field", "series_pattern"})
+"""Each of them names the series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +36,18 @@ class Proposal:
     """Feature -> unit, where the records tell it."""
 
 
+def held_by_preset(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the preset that the operator has chosen holds; nothing without one."""
+    preset = given.get("preset")
+    return preset_defaults(preset, given) if preset else {}
+
+
 def format_of(settings: Mapping[str, Any]) -> LogFormat:
     """Return the format that settings below `input` mean; others than a format's are passed over.
 
     Raises:
         ValueError: If they contradict each other.
     """
-    preset = settings.get("preset")
-    told = {**(preset_defaults(preset, settings) if preset else {}), **settings}
+    told = {**held_by_preset(settings), **settings}
     names = {one.name for one in fields(LogFormat)}
     return LogFormat(**{name: value for name, value in told.items() if name in names})

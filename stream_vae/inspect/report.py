@@ -11,6 +11,7 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
 from stream_vae.inspect.facts import FieldFacts, SeriesFacts, StepFacts, why_left_out
 from stream_vae.inspect.record_keys import KeyFacts
+from stream_vae.inspect.session_shapes import SessionFacts
 from stream_vae.inspect.survey import Inspection, Proof
 
 _MOST_FIELDS = 60
@@ -40,9 +41,46 @@ def report_lines(found: Inspection) -> Iterator[str]:
         names = ", ".join(printable(name, 60) for name in found.proposal.features[:_MOST_FIELDS])
         yield f"fields    seen, and none of them read: {names}"
     yield from _other_lines(found.proposal.other_fields)
+    if found.sessions is not None:
+        yield from _session_lines(found.sessions)
     for note in found.proposal.notes:
         yield f"note      {printable(note, 400)}"
     yield from _proof_lines(found.proof)
+
+
+def _session_lines(sessions: SessionFacts) -> Iterator[str]:
+    yield f"sessions  {sessions.words}, so that lines of one can be judged together"
+    if sessions.in_several:
+        yield (
+            f"          {sessions.in_several:.0%} of the ids are in several partitions, where each "
+            "part is judged apart: let the producer's key be the id"
+        )
+
+
+def log_history_lines(found: Inspection, n_wanted: int, n_sessions_wanted: int) -> Iterator[str]:
+    """Yield what there is of logs to train on, and how long to collect.
+
+    Args:
+        found: A sample of logs.
+        n_wanted: Steps of all series that would do.
+        n_sessions_wanted: Sessions that would do.
+    """
+    steps, sessions = found.log_steps, found.sessions
+    if steps is not None:
+        span = describe_duration(steps.span_s)
+        yield (
+            f"step      {_seconds(steps.step_s)}, which training takes for {span} of lines (a "
+            f"minute at most); {steps.missing:.0%} of the time is in gaps of more than a window"
+        )
+        yield history_line(steps.n, n_wanted, steps.n_series, steps.step_s)
+    if sessions is None:
+        return
+    text = f"history   {sessions.n:,} sessions; training wants {n_sessions_wanted:,}"
+    if sessions.n >= n_sessions_wanted:
+        yield f"{text}: enough"
+        return
+    more = (n_sessions_wanted - sessions.n) / sessions.n * sessions.span_s
+    yield f"{text}: collect for another {describe_duration(more)}"
 
 
 def _keys(keys: KeyFacts) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
+from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import ConfigError, DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
@@ -31,10 +32,12 @@ from stream_vae.inputs.registry.schemas import SchemaSource
 from stream_vae.inspect.collectd_lists import is_of_collectd, propose_collectd
 from stream_vae.inspect.facts import (
     FieldFacts,
+    LogSteps,
     SeriesFacts,
     StepFacts,
     counters_of,
     field_facts,
+    log_steps,
     series_facts,
     step_facts,
     why_left_out,
@@ -42,16 +45,30 @@ from stream_vae.inspect.facts import (
 from stream_vae.inspect.json_shapes import Keys, propose_json
 from stream_vae.inspect.line_shapes import looks_like_lines, propose_lines
 from stream_vae.inspect.log_shapes import (
+    field_columns,
     lines_note,
     looks_like_a_log,
     message_field_of,
+    of_one_series,
     propose_json_log,
+    propose_sessions,
     propose_text_log,
 )
-from stream_vae.inspect.otlp_log_shapes import looks_like_otlp_logs_protobuf, propose_otlp_logs
+from stream_vae.inspect.otlp_log_shapes import (
+    label_columns,
+    looks_like_otlp_logs_protobuf,
+    propose_otlp_logs,
+)
 from stream_vae.inspect.otlp_shapes import looks_like_otlp_protobuf, propose_otlp
 from stream_vae.inspect.proposal import Proposal, format_of
 from stream_vae.inspect.record_keys import KeyFacts, look_at_keys
+from stream_vae.inspect.session_shapes import (
+    SessionFacts,
+    key_fields,
+    key_patterns,
+    session_facts,
+)
+from stream_vae.logs.line_times import LineTimes
 from stream_vae.logs.templates import mine
 
 Form = str
@@ -110,6 +127,12 @@ class Inspection:
     proof: Proof
     of_logs: bool = False
     """Its records are lines of logs; what is counted of them is found at training."""
+    log_steps: LogSteps | None = None
+    """Of logs that are counted by steps."""
+    by_sessions: Proposal | None = None
+    """Of logs: the settings that judge the lines of an id together, if they tell one."""
+    sessions: SessionFacts | None = None
+    """Those that these make, or the settings that the operator has decided."""
 
 
 def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
@@ -120,6 +143,8 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     wait: Callable[[], bool] = lambda: False,
     given: Mapping[str, Any] = MappingProxyType({}),
     as_sent: Callable[[LogFormat], RecordBatch] | None = None,
+    window_length: int = 32,
+    wanted: int = 2000,
 ) -> Inspection:
     """Return what a sample shows.
 
@@ -131,12 +156,22 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
         given: Settings below `input` that the operator has decided: they are proposed as they are.
         as_sent: Returns the lines of a log as records, by the settings that read them; without, the
             records are as they were sent.
+        window_length: T, steps of the model to come.
+        wanted: Steps that training wants.
     """
     of_record = [None if raw is None else _form(raw) for raw in batch.values]
     forms = Counter(form for form in of_record if form is not None)
     is_registered = any(form.startswith(_OF_REGISTRY) for form in forms)
     keys = look_at_keys(batch.keys, may_be_registered=is_registered)
-    sample = _Sample(batch=batch, now_ns=now_ns, schemas=schemas, wait=wait, given=given)
+    sample = _Sample(
+        batch=batch,
+        now_ns=now_ns,
+        schemas=schemas,
+        wait=wait,
+        given=given,
+        window_length=window_length,
+        wanted=wanted,
+    )
     proposal = _with_given(_with_key_format(_propose(sample, of_record, forms, keys), keys), given)
     lines_format = _lines_format(proposal)
     if lines_format is not None:
@@ -207,7 +242,7 @@ def _lines_format(proposal: Proposal) -> LogFormat | None:
 
 def _inspect_lines(sample: "_Sample", fmt: LogFormat, proposal: Proposal) -> Inspection:
     """Return what the daemon's reader makes of lines of logs; forms and keys are not told."""
-    batch, name = sample.batch, log_format_name(fmt)
+    batch = sample.batch
     nothing = _no_proof(len(batch))
     found = Inspection(
         n_records=len(batch),
@@ -223,22 +258,92 @@ def _inspect_lines(sample: "_Sample", fmt: LogFormat, proposal: Proposal) -> Ins
         proof=nothing,
         of_logs=True,
     )
-    if name is None:
-        return found
     try:
-        learner = LineLearner(build_line_reader(name, fmt))
-        decoder = JsonDecoder(learner, as_read(name, fmt))
+        learner, decoder = _learner_of(fmt)
     except (ConfigError, ValueError) as exc:
         return replace(found, proof=replace(nothing, refusal=printable(str(exc), 300)))
     decoded = decoder.decode(batch, sample.now_ns)
     notes = [*proposal.notes, *_about_lines(learner, decoded)]
     readings = decoded.readings
-    return replace(
+    found = replace(
         found,
         proposal=replace(proposal, notes=tuple(notes)),
-        series=series_facts(readings.series, readings.partitions) if len(readings) else None,
         proof=replace(_proof(nothing, decoded), n_ignored=0),
     )
+    if not len(readings):
+        return found
+    sessions = _sessions_of(sample, fmt, proposal, decoded)
+    by_sessions: Proposal | None = sessions.get("by_sessions")
+    key = None if by_sessions is None else by_sessions.settings.get("session_field")
+    if key is not None and key == fmt.series_field:
+        one = of_one_series(proposal, f"each id in {key} lives briefly, and is no series")
+        return _inspect_lines(sample, format_of(one.settings), one)
+    return replace(
+        found,
+        series=series_facts(readings.series, readings.partitions),
+        log_steps=_log_steps(sample, readings),
+        **sessions,
+    )
+
+
+def _log_steps(sample: "_Sample", readings: ReadingBatch) -> LogSteps | None:
+    if sample.window_length == 1:
+        return None
+    times = LineTimes(sample.window_length, sample.wanted)
+    times.add(readings.series, readings.times)
+    return log_steps(times)
+
+
+def _sessions_of(
+    sample: "_Sample", fmt: LogFormat, proposal: Proposal, decoded: Decoded
+) -> dict[str, Any]:
+    """Return what an inspection tells of sessions: nothing, unless lines tell brief ids."""
+    if fmt.sessions is not None:
+        return {"sessions": _facts_of(decoded)}
+    for setting, value in _session_keys(sample, fmt):
+        one = proposal if value != fmt.series_field else of_one_series(proposal, "")
+        try:
+            decoder = _learner_of(format_of({**one.settings, setting: value}))[1]
+        except (ConfigError, ValueError):  # a field with another role
+            continue
+        facts = _facts_of(decoder.decode(sample.batch, sample.now_ns))
+        if facts is not None:
+            by_sessions = propose_sessions(proposal, facts, setting, value)
+            return {"by_sessions": by_sessions, "sessions": facts}
+    return {}
+
+
+def _facts_of(decoded: Decoded) -> SessionFacts | None:
+    readings, told = decoded.readings, decoded.sessions
+    if told is None:
+        return None
+    return session_facts(told, readings.times, readings.series, readings.partitions)
+
+
+def _session_keys(sample: "_Sample", fmt: LogFormat) -> Iterator[tuple[str, str]]:
+    """Yield settings that could name the key of a session, and their values."""
+    learner, decoder = _learner_of(replace(fmt, message_pattern=None))  # the head may tell it
+    decoder.decode(sample.batch, sample.now_ns)
+    texts = [*learner.take_texts()]
+    values = [raw for raw in sample.batch.values if raw is not None]
+    columns: Mapping[str, Sequence[str | None]] = {}
+    if fmt.format in ("otlp_logs_proto", "otlp_logs_json"):
+        columns = label_columns(fmt.format, values)
+    elif fmt.message_field is not None:
+        columns = field_columns([_document(raw) for raw in values])
+    yield from (("session_field", name) for name in key_fields(columns))
+    yield from (("session_pattern", pattern) for pattern in key_patterns(texts))
+
+
+def _learner_of(fmt: LogFormat) -> tuple[LineLearner, JsonDecoder]:
+    """Return what reads lines by settings, and the decoder of it.
+
+    Raises:
+        ConfigError: If settings are inconsistent, or a pattern cannot be used.
+    """
+    name = log_format_name(fmt) or "log_lines"
+    learner = LineLearner(build_line_reader(name, fmt))
+    return learner, JsonDecoder(learner, as_read(name, fmt))
 
 
 def _about_lines(learner: LineLearner, decoded: Decoded) -> Iterator[str]:
@@ -330,6 +435,8 @@ class _Sample:
     schemas: SchemaSource | None
     wait: Callable[[], bool]
     given: Mapping[str, Any]
+    window_length: int
+    wanted: int
 
     def has_all(self, decoder: Decoder, batch: RecordBatch) -> bool:
         """Return whether nothing is lacking any more."""
@@ -397,7 +504,7 @@ def _propose_json(
     proposal = propose_json(documents, keys, sample.batch.timestamps, sample.given)
     field = message_field_of([document for _, document in documents])
     if field is not None and _may_be_logs(sample.given):
-        return propose_json_log(field, proposal)
+        return propose_json_log(field, proposal, sample.given)
     if form.startswith(_OF_REGISTRY):
         note = "the five bytes of the schema's number are skipped; no registry is needed"
         return replace(proposal, notes=(*proposal.notes, note))

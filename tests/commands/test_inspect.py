@@ -1,9 +1,11 @@
 """`inspect` of files: records, bare objects and tables."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.commands.conftest import RunProgram, write_readings
@@ -52,6 +54,33 @@ def test_a_log_file_is_inspected(run_program: RunProgram, tmp_path: Path) -> Non
     assert f"train --input {path} --format log --config stream-vae.yaml" in ran.out
     path.write_text("timestamp,flow\n2026-03-04T13:00:07Z,1\n2026-03-04T13:00:08Z,2\n")
     assert "--format log" not in run_program("inspect", "--input", path).out
+
+
+_QUICK = """
+model: {hidden_size: 8, latent_size: 2}
+training: {epochs: 1, min_steps: 5, device: cpu, calibration: held_out, injected_faults: 0}
+"""
+
+
+def test_what_is_printed_for_a_log_trains_by_steps_and_by_sessions(
+    run_program: RunProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of both the configuration is pasted into its file, and the command run as it stands."""
+    monkeypatch.chdir(tmp_path)
+    at = (np.datetime64("2026-03-04T13:00:00") + 7 * np.arange(600)).tolist()
+    lines = [f"{t.isoformat()}Z web-1 job {n // 3} is on its way\n" for n, t in enumerate(at)]
+    Path("app.log").write_text("".join(lines))
+    ran = run_program("inspect", "--input", "app.log")
+    assert ran.code == 0, ran.err
+    usual, _, apart = ran.out.partition("# sessions.yaml")
+    for name, printed in (("stream-vae.yaml", usual.partition("# ")[2]), ("sessions.yaml", apart)):
+        yaml, _, rest = printed.partition("\n")[2].partition("Next: ")
+        Path(name).write_text(f"{yaml}{_QUICK}")
+        program, *arguments = shlex.split(rest.splitlines()[0])
+        assert program == "stream-vae"
+        trained = run_program(*arguments, "--force")
+        assert trained.code == 0, trained.err
+    assert "200 sessions" in trained.out
 
 
 def test_two_sources_at_once_are_refused(run_program: RunProgram, tmp_path: Path) -> None:

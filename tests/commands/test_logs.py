@@ -188,10 +188,8 @@ def test_sessions_of_a_history_are_learnt_of_lines_with_a_key_alone(tmp_path: Pa
         return read_logs(
             lambda choice: open_logs([tmp_path / "app.log"], choice, FileOptions(), settings),
             ColumnChoice(),
-            settings.input,
+            settings,
             step_seconds=None,
-            window_length=1,
-            masks={},
             before=None,
             now_ns=time.time_ns(),
         )
@@ -285,14 +283,13 @@ def test_rules_of_features_are_refused_for_logs(logs: Path, tmp_path: Path, wher
 
 
 def learn(path: Path, before: LogSpec | None, masks: Mapping[str, str]) -> LearntLogs:
-    settings = load_settings(config=path.parent / "stream-vae.yaml").settings
+    usual = load_settings(config=path.parent / "stream-vae.yaml").settings
+    settings = usual.model_copy(update={"training": replace(usual.training, masks=dict(masks))})
     learnt = read_logs(
         lambda choice: open_logs([path], choice, FileOptions(), settings),
         ColumnChoice(),
-        settings.input,
+        settings,
         step_seconds=60,
-        window_length=6,
-        masks=masks,
         before=before,
         now_ns=time.time_ns(),
     ).logs

@@ -293,7 +293,7 @@ SESSIONS: dict[str, tuple[LogInputFormat, dict[str, Any], bytes, list[tuple[str 
         {
             "session_pattern": r"job (\w+)(?: part (\w+))?",
             "split_lines": True,
-            "session_end_pattern": "bye$",
+            "session_end_pattern": "^b bye$",  # of the message
             "message_pattern": "^job (.*)",
         },
         f"job a part 1 hi\njob b bye\nhi\njob {'c' * 201} hi".encode(),
@@ -305,6 +305,12 @@ SESSIONS: dict[str, tuple[LogInputFormat, dict[str, Any], bytes, list[tuple[str 
         as_json(log="x", ids={"job": 7})[:-1].join((b"[", b'}, {"log": "y"}]')),
         [("7", False), (None, False)],
     ),
+    "one of two fields": (
+        "log_lines",
+        {"message_field": "log", "session_field": "trace|ids.job", "records_path": "$"},
+        as_json(log="x", ids={"job": 7})[:-1].join((b"[", b'}, {"log": "y", "trace": "t"}]')),
+        [("7", False), ("t", False)],
+    ),
     "an event": (
         "log_events",
         {"session_pattern": "job (.)", "message_field": "text", "session_end_pattern": "^E5$"},
@@ -313,7 +319,7 @@ SESSIONS: dict[str, tuple[LogInputFormat, dict[str, Any], bytes, list[tuple[str 
     ),
     "OTLP": (
         _PROTO,
-        {"session_field": "attributes.n"},
+        {"session_field": "attributes.request|attributes.n"},
         OTLP_PROTO,
         [("7", False), (None, False), (None, False), (None, False)],
     ),

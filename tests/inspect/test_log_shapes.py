@@ -82,6 +82,56 @@ def test_a_common_head_of_lines_is_known_and_read(name: str, tmp_path: Path) -> 
     assert (settings.series == "all") is (settings.series_pattern is None)
 
 
+@pytest.mark.parametrize(
+    ("line", "pattern", "n_series"),
+    [
+        ("2026-01-01T00:00:{:02d}Z shop-{} was sold out", r"^\[?", 2),
+        ("2026-01-01T00:00:{:02d}Z was sold out, pod=shop-{}", r"\bpod=([\w.-]+)", 2),
+        ("2026-01-01T00:00:{:02d}Z INFO{} was sold out", "", 1),  # a word, and no name of a host
+        ("2026-01-01T00:00:{:02d}Z r{:09d} was sold out", "", 1),  # another in each line
+    ],
+)
+def test_a_host_after_the_time_or_with_its_label_names_the_series(
+    line: str, pattern: str, n_series: int, tmp_path: Path
+) -> None:
+    other = "r{" in line or "INFO" in line
+    lines = [line.format(at, at if other and "r{" in line else at % 2) for at in range(40)]
+    if "INFO" in line:
+        lines = [one.replace("INFO0", "INFO").replace("INFO1", "WARN") for one in lines]
+    found = look(lines)
+    assert found.series is not None
+    assert found.series.n == n_series
+    settings = settings_of(found, tmp_path)
+    assert (settings.series_pattern or "").startswith(pattern)
+    assert (settings.series_pattern is None) is (not pattern)
+    assert found.proof.n_readings == 40
+
+
+def test_what_the_preset_in_force_holds_is_not_proposed_again(tmp_path: Path) -> None:
+    """Control: without a preset, patterns of one's own read the same lines."""
+    lines = [HEAD["ISO 8601, host, program (rsyslog)"].format(SAID)] * 5
+    preset = {"preset": "rsyslog"}
+    records = batch_of([Record(line.encode()) for line in lines])
+    found = inspect_records(records, now_ns=NOW_NS, given=preset)
+    assert dict(found.proposal.settings) == preset
+    own, usual = settings_of(found, tmp_path), settings_of(look(lines), tmp_path)
+    for one in (own, usual):
+        assert None not in (one.series_pattern, one.timestamp_pattern, one.message_pattern)
+    document = {"@timestamp": iso(START), "host": {"name": "web-1"}, "message": SAID}
+    records = batch_of([Record(json.dumps(document).encode())] * 5)
+    beat = inspect_records(records, now_ns=NOW_NS, given={"preset": "filebeat"})
+    assert dict(beat.proposal.settings) == {"preset": "filebeat"}
+    assert beat.proof.n_readings == 5
+
+
+def test_no_level_and_no_message_is_taken_for_a_series() -> None:
+    lines = [
+        json.dumps({"ts": START + at, "level": ("info", "warn")[at % 2], "message": SAID})
+        for at in range(10)
+    ]
+    assert look(lines).proposal.settings["series"] == "all"
+
+
 def test_keys_name_series_and_lines_without_a_known_time_have_their_records(tmp_path: Path) -> None:
     found = look(["the pump was started"] * 5, key=b"web-1")
     settings = settings_of(found, tmp_path)

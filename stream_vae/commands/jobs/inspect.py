@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from stream_vae.inspect.log_shapes import looks_like_a_log
 from stream_vae.inspect.report import (
     as_plain,
     history_line,
+    log_history_lines,
     report_lines,
     table_lines,
     train_command,
@@ -48,6 +50,7 @@ from stream_vae.settings.load import DEFAULT_ORIGIN
 from stream_vae.settings.sources import is_of_preset
 
 CONFIG_NAME = "stream-vae.yaml"
+SESSIONS_NAME = "sessions.yaml"
 _REGISTRY_WAIT_S = 10.0
 _LISTED = 10
 _OF_TABLES = {"missing_words", "value_words", "timestamp_zone"}
@@ -65,14 +68,20 @@ def inspect_file(
         _print_table(path, found_form, loaded, as_json=as_json)
         return
     if lines == "log":
-        batch = sample_records(path, lines, n_records, LogFormat(format="log_lines"))
-        found = _inspect(batch, loaded, lambda fmt: sample_records(path, "log", n_records, fmt))
+        batch = _keyless_lines(path, n_records, LogFormat(format="log_lines"))
+        found = _inspect(batch, loaded, lambda fmt: _keyless_lines(path, n_records, fmt))
     else:
         batch = sample_records(path, lines, n_records)
         found = _inspect(batch, loaded)
     source = ["--input", str(path), "--format", lines]
-    _print(found, configuration(found), source, loaded.settings, as_json=as_json)
+    _print(found, configuration, source, loaded.settings, as_json=as_json)
     _check_read(found, str(path), batch)
+
+
+def _keyless_lines(path: Path, n_records: int, fmt: LogFormat) -> RecordBatch:
+    """Return the first lines of a file, as they would be on a topic: its name is no key."""
+    batch = sample_records(path, "log", n_records, fmt)
+    return replace(batch, keys=[None] * len(batch))
 
 
 def inspect_topic(
@@ -102,9 +111,9 @@ def inspect_topic(
         if batch is None:
             raise InputFileError(_nothing_there(settings, seconds, oldest=oldest))
         found = _inspect(batch, loaded)
-    yaml = configuration(found, topic=topic, servers=servers)
     source = ["--from-topic", topic, "--bootstrap", servers]
-    _print(found, yaml, source, settings, as_json=as_json)
+    in_yaml = partial(configuration, topic=topic, servers=servers)
+    _print(found, in_yaml, source, settings, as_json=as_json)
     _check_read(found, f"topic {topic}", batch)
 
 
@@ -159,6 +168,8 @@ def _inspect(
         wait=lambda: time.monotonic() < until,  # a look itself takes a quarter of a second
         given=_given(loaded),
         as_sent=as_sent,
+        window_length=settings.model.window_length,
+        wanted=rows_wanted(settings.model.window_length, settings.training),
     )
 
 
@@ -172,6 +183,12 @@ def _given(loaded: LoadedSettings) -> dict[str, object]:
     return {name: getattr(loaded.settings.input, name) for name in names if name != "topic"}
 
 
+def _log_history(found: Inspection, settings: Settings) -> Iterator[str]:
+    """Yield what there is of logs to train on, against what training wants."""
+    wanted = rows_wanted(settings.model.window_length, settings.training)
+    yield from log_history_lines(found, wanted, rows_wanted(1, settings.training))
+
+
 def _history(steps: StepFacts | None, series: SeriesFacts | None, settings: Settings) -> list[str]:
     """Return what there is to train on, against what training wants."""
     if steps is None or series is None:
@@ -181,31 +198,63 @@ def _history(steps: StepFacts | None, series: SeriesFacts | None, settings: Sett
 
 
 def _print(
-    found: Inspection, yaml: str, source: Sequence[str], settings: Settings, *, as_json: bool
+    found: Inspection,
+    in_yaml: Callable[[Inspection], str],
+    source: Sequence[str],
+    settings: Settings,
+    *,
+    as_json: bool,
 ) -> None:
-    train = ""
-    if found.of_logs and found.proof.n_readings:
-        train = train_command(source, [], config=CONFIG_NAME)
-    elif found.features and found.proof.n_readings:
-        counters = counters_of(found.fields, found.proposal.counters)
-        names = dict.fromkeys((*found.features, *counters))
-        train = train_command(
-            source,
-            [*names],
-            config=CONFIG_NAME,
-            steps=found.steps,
-            counters=counters,
-            units=found.proposal.units,
-        )
+    """Print what was found, with the configurations that read it and what to do next.
+
+    Args:
+        found: The sample.
+        in_yaml: Returns the configuration.
+        source: Options that name where it is from.
+        settings: Of the look.
+        as_json: As one JSON object.
+    """
+    yaml, train = in_yaml(found), _train_command(found, source)
+    by_sessions = None
+    if found.by_sessions is not None and found.proof.n_readings:
+        by_sessions = {
+            "configuration": in_yaml(replace(found, proposal=found.by_sessions)),
+            "train": train_command(source, [], config=SESSIONS_NAME),
+        }
     if as_json:
-        plain = {**as_plain(found), "configuration": yaml, "train": train}
-        typer.echo(json.dumps(plain, indent=1))
+        told = {"configuration": yaml, "train": train, "sessions_apart": by_sessions}
+        typer.echo(json.dumps({**as_plain(found), **told}, indent=1))
         return
-    for line in (*report_lines(found), *_history(found.steps, found.series, settings)):
+    lines = [*report_lines(found), *_history(found.steps, found.series, settings)]
+    for line in (*lines, *_log_history(found, settings)):
         typer.echo(printable_lines(line))
     typer.echo(f"\n# {CONFIG_NAME}\n{yaml}")
     if train:
         typer.echo(f"Next: {printable_lines(train)}")
+    if by_sessions is not None:
+        typer.echo(
+            f"\n# {SESSIONS_NAME}, to judge sessions instead\n{by_sessions['configuration']}"
+        )
+        typer.echo(f"Next: {printable_lines(by_sessions['train'])}")
+
+
+def _train_command(found: Inspection, source: Sequence[str]) -> str:
+    """Return the command that trains on what was inspected; "" if nothing of it is read."""
+    if not found.proof.n_readings:
+        return ""
+    if found.of_logs:
+        return train_command(source, [], config=CONFIG_NAME)
+    if not found.features:
+        return ""
+    counters = counters_of(found.fields, found.proposal.counters)
+    return train_command(
+        source,
+        [*dict.fromkeys((*found.features, *counters))],
+        config=CONFIG_NAME,
+        steps=found.steps,
+        counters=counters,
+        units=found.proposal.units,
+    )
 
 
 def _form_of(path: Path) -> FileFormat:

@@ -239,11 +239,8 @@ def _train(path: Path, settings: Settings, console: Console) -> Bundle:
     history = read_logs(
         lambda choice: open_logs([path], choice, FileOptions(), settings),
         ColumnChoice(),
-        settings.input,
+        settings,
         step_seconds=_STEP_S,
-        window_length=settings.model.window_length,
-        masks=settings.training.masks,
-        examples=settings.training.log_examples,
         before=None,
         now_ns=time.time_ns(),
     )

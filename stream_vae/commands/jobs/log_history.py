@@ -4,15 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 from rich.console import Console
 
 from stream_vae.commands.jobs.input_files import TopicPeriod, lines_format, open_records
 from stream_vae.commands.jobs.terminal import warn
 from stream_vae.commands.options import FileOptions
-from stream_vae.core.log_templates import LogSpec
+from stream_vae.core.alerts import Closing
+from stream_vae.core.log_templates import LogSpec, Mask
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.edges.files.added_up import add_up
@@ -28,8 +27,9 @@ from stream_vae.inputs.log_lines.line_counts import features_of, with_kinds
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.logs.even_counts import are_even
+from stream_vae.logs.line_times import LineTimes
 from stream_vae.logs.masks import with_masks
-from stream_vae.logs.miner import LogfoldMiner, MinerConfig
+from stream_vae.logs.miner import LogfoldMiner, MinedTemplate, MinerConfig
 from stream_vae.logs.templates import (
     Carried,
     TemplateConfig,
@@ -40,11 +40,8 @@ from stream_vae.logs.templates import (
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.bundle_format import with_version
 from stream_vae.models.bundle_names import MODEL_FILE
+from stream_vae.models.config import rows_wanted
 from stream_vae.settings import Settings
-
-_STEPS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
-_ENOUGH_STEPS = 2000
-"""Steps of a history below which shorter ones are taken."""
 
 OpenLogs = Callable[[ColumnChoice], RecordFiles]
 """Opens the history anew; it is read twice."""
@@ -63,10 +60,17 @@ class LearntLogs:
     """Features that hardly vary from step to step."""
     by_series: Mapping[str, Mapping[int, int]]
     """Key -> number of a template -> lines of it; -1: lines without one."""
-    of_sessions: bool
-    """Whether it is counted by sessions."""
+    times: LineTimes
+    """When the lines were."""
+    closed: Mapping[Closing, int] | None
+    """How -> sessions that were closed so; None if it is not counted by sessions."""
     carried: Carried | None
     """Which templates an earlier training had too; None if there was none."""
+
+    @property
+    def of_sessions(self) -> bool:
+        """Whether it is counted by sessions."""
+        return self.closed is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +91,9 @@ class LearntHistory:
 def read_logs(
     open_logs: OpenLogs,
     choice: ColumnChoice,
-    fmt: LogFormat,
+    settings: Settings,
     *,
     step_seconds: float | None,
-    window_length: int,
-    masks: Mapping[str, str],
-    examples: Literal["raw", "masked"] = "raw",
     before: LogSpec | None,
     now_ns: int,
 ) -> LearntHistory:
@@ -101,32 +102,87 @@ def read_logs(
     Args:
         open_logs: The history.
         choice: Of the command line.
-        fmt: The settings of the input.
-        step_seconds: Width of a step; None: the longest up to a minute of which the history has
-            many.
-        window_length: Steps of a window; a longer gap is missing rather than empty.
-        masks: The operator's own, name -> pattern.
-        examples: As in `TemplateConfig`.
+        settings: Of the input, the windows and the training.
+        step_seconds: Width of a step; None: see `LineTimes.step_s`.
         before: Templates of an earlier training, which keep their identities.
         now_ns: Wall clock, nanoseconds since 1970.
 
     Raises:
         InputFileError: If there is no line that can be counted.
     """
+    training, window_length = settings.training, settings.model.window_length
+    fmt, masks = lines_format(settings.input), with_masks(training.masks)
+    times = LineTimes(window_length, rows_wanted(window_length, training))
+    found = _look_through(open_logs(choice), fmt, masks, times, now_ns)
+    logs = chosen(found.mined, TemplateConfig(examples=training.log_examples), masks)
+    carried = None if before is None else carry_over(before, logs)
+    logs = logs if carried is None else carried.logs
+    learner, of_sessions = found.learner, fmt.sessions is not None
+    levels = () if learner.is_level_the_same else learner.levels
+    features = features_of(logs.templates, levels, of_sessions=of_sessions)
+    step_s = step_seconds or times.step_s()
+    files = open_logs(_counting(choice, logs, features))
+    by_series: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    if of_sessions:
+        readings = files.read(lambda decoded: _count(decoded, by_series))
+    else:
+        readings = add_up(
+            _counted(files.iter_decoded(), by_series),
+            features,
+            step_ns=round(step_s * 1e9),
+            bridged=window_length,
+            paths=files.paths,
+        )
+        features = with_kinds(features, are_even(readings.values, readings.series))
+        readings = replace(readings, features=features)
+    return LearntHistory(
+        logs=LearntLogs(
+            spec=logs,
+            levels=learner.levels,
+            is_level_the_same=learner.is_level_the_same,
+            steady=tuple(feature.name for feature in features if feature.kind == "numeric"),
+            by_series=by_series,
+            times=times,
+            closed=files.closed_sessions,
+            carried=carried,
+        ),
+        readings=replace(readings, notes=files.notes),
+        step_seconds=step_seconds if of_sessions else step_s,
+        choice=_counting(choice, logs, features),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What lines are, before their templates are chosen."""
+
+    learner: LineLearner
+    mined: Sequence[MinedTemplate]
+    """Most frequent first."""
+
+
+def _look_through(
+    files: RecordFiles,
+    fmt: LogFormat,
+    masks: Sequence[Mask],
+    times: LineTimes,
+    now_ns: int,
+) -> _Found:
+    """Return what the lines of a history are; add when they were to `times`.
+
+    Raises:
+        InputFileError: If there is no line that can be counted.
+    """
     name = log_format_name(fmt) or "log_lines"
     learner = LineLearner(build_line_reader(name, fmt))
-    all_masks = with_masks(masks)
-    miner = LogfoldMiner(all_masks, MinerConfig())
+    miner = LogfoldMiner(masks, MinerConfig())
     decoder = JsonDecoder(learner, as_read(name, fmt))
-    first_ns, last_ns, n_lines = np.iinfo(np.int64).max, 0, 0
-    rejected = ""
-    for batch in open_logs(choice).iter_records():
+    n_lines, rejected = 0, ""
+    for batch in files.iter_records():
         decoded = decoder.decode(batch, now_ns)
         miner.add(learner.take_texts())
-        times = decoded.readings.times
-        if len(times):
-            first_ns, last_ns = min(first_ns, int(times.min())), max(last_ns, int(times.max()))
-        n_lines += len(times)
+        times.add(decoded.readings.series, decoded.readings.times)
+        n_lines += len(decoded.readings)
         if not rejected and decoded.rejections:
             rejected = f"; first: {decoded.rejections[0].detail}"
     if not n_lines:
@@ -138,44 +194,7 @@ def read_logs(
             f"{n_lines:,} lines, none of which tells the key of a session; expected one that "
             "input.session_pattern or session_field finds"
         )
-    logs = chosen(mined, TemplateConfig(examples=examples), all_masks)
-    carried = None if before is None else carry_over(before, logs)
-    logs = logs if carried is None else carried.logs
-    levels = () if learner.is_level_the_same else learner.levels
-    features = features_of(logs.templates, levels, of_sessions=fmt.sessions is not None)
-    step_s = step_seconds or _step(last_ns - first_ns)
-    choice = _counting(choice, logs, features)
-    files = open_logs(choice)
-    by_series: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    steady: tuple[str, ...] = ()
-    if fmt.sessions is not None:
-        readings = files.read(lambda decoded: _count(decoded, by_series))
-    else:
-        readings = add_up(
-            _counted(files.iter_decoded(), by_series),
-            features,
-            step_ns=round(step_s * 1e9),
-            bridged=window_length,
-            paths=files.paths,
-        )
-        features = with_kinds(features, are_even(readings.values, readings.series))
-        steady = tuple(feature.name for feature in features if feature.kind == "numeric")
-        readings = replace(readings, features=features)
-        choice = _counting(choice, logs, features)
-    return LearntHistory(
-        logs=LearntLogs(
-            spec=logs,
-            levels=learner.levels,
-            is_level_the_same=learner.is_level_the_same,
-            steady=steady,
-            by_series=by_series,
-            of_sessions=fmt.sessions is not None,
-            carried=carried,
-        ),
-        readings=replace(readings, notes=files.notes),
-        step_seconds=step_seconds if fmt.sessions is not None else step_s,
-        choice=choice,
-    )
+    return _Found(learner=learner, mined=mined)
 
 
 def _counted(
@@ -252,13 +271,3 @@ def _counting(choice: ColumnChoice, logs: LogSpec, features: Sequence[Feature]) 
         declared={feature.name: feature for feature in features},
         logs=logs,
     )
-
-
-def _step(span_ns: int) -> float:
-    """Return the width of steps that suits a history.
-
-    >>> _step(86_400 * 10**9 * 7), _step(7200 * 10**9)
-    (60.0, 2.0)
-    """
-    fitting = [step for step in _STEPS_S if span_ns >= _ENOUGH_STEPS * step * 1e9]
-    return max(fitting, default=_STEPS_S[0])

@@ -13,7 +13,6 @@ from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
 from stream_vae.commands.jobs.input_files import (
     TopicPeriod,
     is_of_logs,
-    lines_format,
     open_files,
 )
 from stream_vae.commands.jobs.judgeable import warn_of_unjudged
@@ -276,11 +275,8 @@ def _read(
         return read_logs(
             lambda chosen: open_logs(source, chosen, options, settings),
             choice,
-            lines_format(settings.input),
+            settings,
             step_seconds=step_seconds,
-            window_length=settings.model.window_length,
-            masks=settings.training.masks,
-            examples=settings.training.log_examples,
             before=before(),
             now_ns=time.time_ns(),
         )

@@ -45,6 +45,11 @@ class FileSessions:
         self._lengths: Counter[int] = Counter()
 
     @property
+    def closed(self) -> Mapping[Closing, int]:
+        """How -> sessions that were closed so."""
+        return self._closed
+
+    @property
     def note(self) -> str:
         """The sessions so far, for the operator."""
         n = self._closed.total()

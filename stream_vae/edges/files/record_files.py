@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.alerts import Closing
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
@@ -128,6 +129,11 @@ class RecordFiles:
     def has_seam(self) -> bool:
         """Whether an hour seems to stand twice: the record's own times tell which."""
         return False
+
+    @property
+    def closed_sessions(self) -> Mapping[Closing, int] | None:
+        """How -> sessions of what was read so far that were closed so; None: lines make none."""
+        return None if self._sessions is None else self._sessions.closed
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -52,11 +52,11 @@ class JsonLineReader(LineReader):
         beside = message if of_events else event or ""
         texts = [name for name in beside.split("|") if name]
         levels = [fmt.level_field] if fmt.level_field else []
-        keys = [fmt.session_field] if fmt.session_field else []
+        keys = fmt.session_field.split("|") if fmt.session_field else []
         self._layout = RecordLayout(fmt, [value], labels=[*texts, *levels, *keys])
         self._beside = self._layout.labels[: len(texts)]
         self._level = self._layout.labels[len(texts)] if levels else None
-        self._session = self._layout.labels[-1] if keys else None
+        self._sessions = self._layout.labels[len(texts) + len(levels) :]
         self._elements = JsonElementParser(self._layout, fmt.max_record_bytes)
 
     def read(self, batch: RecordBatch, errors: DecodeErrors) -> LogLines:
@@ -76,9 +76,7 @@ class JsonLineReader(LineReader):
             times=self._layout.times_of(elements),
             levels=None if self._level is None else self._layout.column(self._level, elements),
             templates=templates,
-            sessions=(
-                None if self._session is None else self._layout.column(self._session, elements)
-            ),
+            sessions=self._session_keys(elements),
             numbers=elements.numbers,
             sizes=elements.sizes,
             empty=elements.empty,
@@ -98,6 +96,16 @@ class JsonLineReader(LineReader):
             return None
         columns = [map(_text, self._layout.column(field, elements)) for field in self._beside]
         return [next(filter(None, row), "") for row in zip(*columns, strict=True)]
+
+    def _session_keys(self, elements: Elements) -> list[Any] | None:
+        """Return the first key that the fields have of each element; None if none is asked for."""
+        if not self._sessions:
+            return None
+        columns = [self._layout.column(field, elements) for field in self._sessions]
+        return [
+            next((key for key in row if key not in (None, "")), None)
+            for row in zip(*columns, strict=True)
+        ]
 
     def _present(
         self, batch: RecordBatch, elements: Elements, errors: DecodeErrors

@@ -71,6 +71,7 @@ class LineLearner:
             values=np.zeros((len(lines.index), 0)),
             elements=lines.elements,
             ignored=lines.ignored,
+            sessions=lines.sessions,
         )
 
     def take_texts(self) -> Iterator[str]:

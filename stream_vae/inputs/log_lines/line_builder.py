@@ -115,16 +115,17 @@ class LineBuilder:
             found = found.take(np.flatnonzero([text != "" for text in texts]))
             texts = list(found.texts)
         is_lost[found.rows] = False
+        messages = texts if self._message is None else _messages(texts, self._message)
         return LogLines(
             index=found.rows,
             series=self._series_of(found),
             times=self._times_of(found, batch.timestamps),
-            texts=texts if self._message is None else _messages(texts, self._message),
+            texts=messages,
             levels=_levels(found),
             templates=None if found.templates is None else list(found.templates),
             sessions=None
             if self._sessions is None
-            else self._sessions.of(texts, found.sessions, found.templates),
+            else self._sessions.of(texts, messages, told=found.sessions, templates=found.templates),
             elements=_elements(found),
             ignored=[row for row in np.flatnonzero(is_lost).tolist() if row not in errors],
             n_empty=n_found - len(texts),

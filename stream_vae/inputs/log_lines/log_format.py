@@ -54,11 +54,12 @@ class LogFormat(ReadingFormat):
 
     session_field: str | None = None
     """Field (dotted path allowed) of that key in JSON, or a label in OpenTelemetry's logs
-    (`attributes.request.id`). In place of `session_pattern`."""
+    (`attributes.request.id`); `a|b` is b where a finds nothing. In place of `session_pattern`."""
 
     session_end_pattern: str | None = None
-    """Regular expression of what ends a session, looked for in its lines and, of events that are
-    parsed already, in their ids or templates. Unset, only quiet time does."""
+    """Regular expression of what ends a session, looked for in the messages of its lines (what
+    `message_pattern` finds) and, of events that are parsed already, in their ids or templates.
+    Unset, only quiet time does."""
 
     session_quiet_s: Annotated[float, Gt(0), Le(1e9)] = 300.0
     """A session is closed once so many seconds have passed since its last line, by the times of the

@@ -71,9 +71,9 @@ class OtlpLineReader(LineReader):
         self._level = fmt.level_field
         if self._level is not None:
             name_parts("input.level_field", f"{{{self._level}}}")
-        self._session = fmt.session_field
-        if self._session is not None:
-            name_parts("input.session_field", f"{{{self._session}}}")
+        self._sessions = fmt.session_field.split("|") if fmt.session_field else []
+        for label in self._sessions:
+            name_parts("input.session_field", f"{{{label}}}")
 
     def read(self, batch: RecordBatch, errors: DecodeErrors) -> LogLines:
         """See `LineReader.read`."""
@@ -102,8 +102,9 @@ class OtlpLineReader(LineReader):
             found.times.append(log.time or None)
             found.series.append(self._names.series(log.origin, log.attributes))
             found.templates.append(label_of(self._event, log.origin, log.attributes) or "")
-            if self._session is not None:
-                found.sessions.append(label_of(self._session, log.origin, log.attributes))
+            if self._sessions:
+                told = (label_of(name, log.origin, log.attributes) for name in self._sessions)
+                found.sessions.append(next(filter(None, told), None))
 
     def _text(self, log: OtlpLog) -> str:
         body = log.body

@@ -32,12 +32,18 @@ class SessionKeys:
             self._end = compile_pattern(fmt.session_end_pattern, setting, n_groups=0)
 
     def of(
-        self, texts: Sequence[str], told: Sequence[Any] | None, templates: Sequence[str] | None
+        self,
+        texts: Sequence[str],
+        messages: Sequence[str],
+        *,
+        told: Sequence[Any] | None,
+        templates: Sequence[str] | None,
     ) -> LineSessions:
         """Return the sessions of N lines.
 
         Args:
-            texts: N.
+            texts: N lines, whose heads may tell the key.
+            messages: Of these; one may end a session.
             told: N keys, as fields tell them; None: no field does.
             templates: N ids or templates, of lines that are events; None: none is.
         """
@@ -49,12 +55,12 @@ class SessionKeys:
         longest = max((len(key) for key in keys if key), default=0)
         if 4 * longest > LONGEST_KEY:
             keys = [key if key and len(key.encode()) <= LONGEST_KEY else None for key in keys]
-        return LineSessions(keys=keys, ends=self._ends(texts, templates))
+        return LineSessions(keys=keys, ends=self._ends(messages, templates))
 
-    def _ends(self, texts: Sequence[str], templates: Sequence[str] | None) -> NDArray[np.bool_]:
+    def _ends(self, messages: Sequence[str], templates: Sequence[str] | None) -> NDArray[np.bool_]:
         if self._end is None:
-            return np.zeros(len(texts), np.bool_)
-        ends = np.array(self._end.are_in(texts), np.bool_)
+            return np.zeros(len(messages), np.bool_)
+        ends = np.array(self._end.are_in(messages), np.bool_)
         return ends if templates is None else ends | np.array(self._end.are_in(templates), np.bool_)
 
 
