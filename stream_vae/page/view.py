@@ -15,7 +15,8 @@ from stream_vae.core.series_index import SeriesName
 from stream_vae.page.board import PageBoard, Summary
 from stream_vae.page.bounds import FEATURES, FOUND
 from stream_vae.page.histories import ACTUAL, DEVIATION, EXPECTED, STD, JudgedSteps, SeriesSteps
-from stream_vae.page.shapes import number, of_incident, of_name, of_ranked, of_untold
+from stream_vae.page.news import IncidentsPart, Part
+from stream_vae.page.shapes import number, of_name, of_ranked
 
 _CATEGORIES = 50
 _TIMES_MORE = 1.5
@@ -46,8 +47,9 @@ class PageView:
         self._board = board
         self._features = spec.features
         self._step_s = spec.step_seconds
-        self._topic = topic
-        self._encoded: tuple[int, bytes] = (0, b"")
+        self._version = 0
+        self._series, self._dead_letters = Part(), Part()
+        self._incidents = IncidentsPart(topic)
 
     def watch(self, names: Collection[SeriesName], *, is_watched: bool) -> None:
         """Say what is looked at.
@@ -59,12 +61,26 @@ class PageView:
         self._board.watched = frozenset(names)
         self._board.is_watched = is_watched
 
-    def summary(self) -> tuple[int, bytes]:
-        """Return the version of the newest summary, and its JSON; version 0 is none yet."""
+    def news(self, version: int) -> tuple[int, list[tuple[str, bytes]]]:
+        """Return what a reader lacks of what is shown of all series.
+
+        Args:
+            version: As it was returned before; 0 for a new reader.
+
+        Returns:
+            The newest version, and names and JSON of the parts that have changed since.
+        """
         summary = self._board.summary
-        if summary.version and summary.version != self._encoded[0]:
-            self._encoded = (summary.version, msgspec.json.encode(self._of_summary(summary)))
-        return self._encoded
+        if summary.version != self._version:
+            self._version = summary.version
+            self._renew(summary)
+        parts = {
+            "series": self._series.since(version),
+            "incidents": self._incidents.since(version),
+            "dead_letters": self._dead_letters.since(version),
+        }
+        changed = [(name, content) for name, content in parts.items() if content is not None]
+        return self._version, changed
 
     def steps(self, name: SeriesName, cursor: object) -> tuple[Cursor, bytes] | None:
         """Return the steps of a watched series that a reader lacks, or None if it has all.
@@ -102,25 +118,24 @@ class PageView:
 
     # Summary
 
-    def _of_summary(self, summary: Summary) -> dict[str, Any]:
-        firing = [one for one in summary.incidents if one.is_firing]
-        ended = [one for one in summary.incidents if not one.is_firing]
-        return {
-            "n_series": summary.n_series,
-            "topic": printable(self._topic, 200),
-            "ranking": [
-                {**of_ranked(one), "firing": one.name in summary.firing} for one in summary.ranking
-            ],
-            "incidents": [
-                *map(of_incident, firing),
-                *(of_untold(one, self._topic) for one in summary.untold),
-                *map(of_incident, ended),
-            ],
-            "dead_letters": {
-                "counts": dict(sorted(summary.counts.items(), key=lambda item: -item[1])),
-                "newest": summary.dead_letters,
+    def _renew(self, summary: Summary) -> None:
+        """Take a new summary: firing incidents first, each part with what has changed in it."""
+        version, known = summary.version, summary.incidents
+        self._series.renew(
+            version,
+            {
+                "n_series": summary.n_series,
+                "ranking": [
+                    {**of_ranked(one), "firing": one.name in summary.firing}
+                    for one in summary.ranking
+                ],
             },
-        }
+        )
+        firing = [one for one in known if one.is_firing]
+        ended = [one for one in known if not one.is_firing]
+        self._incidents.renew(version, [*firing, *summary.untold, *ended])
+        counts = dict(sorted(summary.counts.items(), key=lambda item: -item[1]))
+        self._dead_letters.renew(version, {"counts": counts, "newest": summary.dead_letters})
 
     def _of_found(self, name: SeriesName) -> dict[str, Any]:
         ranked = self._board.ranked(name)

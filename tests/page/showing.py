@@ -27,17 +27,31 @@ class Watcher:
         self.view: PageView = one.loop.page
         self.series = series
         self.cursor: Cursor | None = None
+        self.version = 0
+        self.parts: dict[str, Any] = {}
+        self.shown: dict[int, dict[str, Any]] = {}
         self.pick(series)
 
     def pick(self, series: SeriesName | None) -> None:
         self.series, self.cursor = series, None
         self.view.watch([] if series is None else [series], is_watched=True)
 
-    def summary(self) -> dict[str, Any]:
-        """Let half a second go by; return what is shown of all series then."""
+    def news(self) -> dict[str, Any]:
+        """Let half a second go by; return the parts that the reader lacks then."""
         self._go_on()
-        found: dict[str, Any] = json.loads(self.view.summary()[1])
-        return found
+        self.version, news = self.view.news(self.version)
+        return {name: json.loads(content) for name, content in news}
+
+    def summary(self) -> dict[str, Any]:
+        """Let half a second go by; return what is shown of all series then, as the page has it."""
+        news = self.news()
+        incidents = news.pop("incidents", None)
+        self.parts.update(news)
+        if incidents is not None:
+            self.shown = {} if incidents["is_whole"] else self.shown
+            self.shown.update(dict(incidents["changed"]))
+            self.shown = {number: self.shown[number] for number in incidents["order"]}
+        return {**self.parts["series"], **self.parts, "incidents": list(self.shown.values())}
 
     def steps(self) -> dict[str, Any] | None:
         """Return the steps of the picked series that the reader lacks."""

@@ -176,7 +176,7 @@ def test_nothing_is_handed_over_while_nobody_watches() -> None:
     one._kafka.clock.sleep(5.0)
     one.turn(3)
     assert one.loop.page is not None
-    assert one.loop.page.summary() == (0, b"")
+    assert one.loop.page.news(0) == (0, [])
     assert Watcher(one).summary()["ranking"], "control"
 
 
@@ -216,6 +216,57 @@ def test_an_incident_that_another_instance_opened_is_shown_with_what_is_known_of
     assert found["firing"]
     assert found["source"]["offset_start"] == 20
     assert found["features"] == []
+
+
+def test_of_incidents_only_those_that_changed_are_sent_again() -> None:
+    scene = page_scene(capacity=128)
+    one = scene.start()
+    names = [f"s{i}" for i in range(12)]
+    for name in names:
+        scene.feed_series(name, range(24), anomalies=range(20, 24))
+    scene.settle(one)
+    watcher = Watcher(one)
+    whole = watcher.news()["incidents"]
+    assert whole["is_whole"]
+    assert [number for number, _ in whole["changed"]] == whole["order"]
+    assert len(whole["order"]) == len(names)
+
+    scene.feed_series("s3", range(24, 50))
+    scene.settle(one)
+    news = watcher.news()["incidents"]
+    assert not news["is_whole"]
+    ((number, over),) = news["changed"]
+    assert (over["key"], over["firing"]) == ("s3", False)
+    assert news["order"] == [n for n in whole["order"] if n != number] + [number], "the rest fires"
+    assert Watcher(one).news()["incidents"]["is_whole"], "another reader has nothing yet"
+
+    scene.feed_series("s5", range(24, 26))
+    scene.settle(one)
+    assert watcher.news().keys() == {"series"}, "verdicts alone"
+    assert watcher.news() == {}, "nothing has changed"
+    scene.feed("s5", [b"no reading"])
+    scene.settle(one)
+    assert watcher.news().keys() == {"dead_letters"}
+
+
+def test_an_incident_taken_over_is_sent_again_as_it_grows_and_goes_with_its_partition() -> None:
+    scene = page_scene()
+    one = scene.start()
+    scene.feed_series("s", range(24), anomalies=range(20, 24))
+    scene.settle(one)
+    one.stop()
+    heir = scene.start("b")
+    scene.settle(heir)
+    watcher = Watcher(heir)
+    ((number, found),) = watcher.news()["incidents"]["changed"]
+    scene.feed_series("s", range(24, 25), anomalies=[24])
+    scene.settle(heir)
+    ((same, grown),) = watcher.news()["incidents"]["changed"]
+    assert (same, grown["id"]) == (number, found["id"])
+    assert grown["source"]["offset_end"] == 24
+    scene.group.assign({})
+    heir.turn(3)
+    assert watcher.news()["incidents"] == {"is_whole": False, "order": [], "changed": []}
 
 
 def test_incidents_are_bounded_and_those_that_fire_stay() -> None:

@@ -51,8 +51,15 @@ class PageSource(Protocol):
     def watch(self, names: Collection[SeriesName], *, is_watched: bool) -> None:
         """Say which series are drawn, and whether anybody looks at all."""
 
-    def summary(self) -> tuple[int, bytes]:
-        """Return version and JSON of what is shown of all series; version 0 is none yet."""
+    def news(self, version: int) -> tuple[int, list[tuple[str, bytes]]]:
+        """Return what a reader lacks of what is shown of all series.
+
+        Args:
+            version: As it was returned before; 0 for a new reader.
+
+        Returns:
+            The newest version, and names and JSON of the parts that have changed since.
+        """
         ...
 
     def steps(self, name: SeriesName, cursor: object) -> tuple[object, bytes] | None:
@@ -164,10 +171,8 @@ class _Readers:
                 told_at = now
                 parts.append(_event(b"status", self._status_json(now)))
             if source is not None:
-                newest, content = source.summary()
-                if newest != version:
-                    version = newest
-                    parts.append(_event(b"summary", content))
+                version, news = source.news(version)
+                parts += (_event(part.encode(), content) for part, content in news)
                 found = None if name is None else source.steps(name, cursor)
                 if found is not None:
                     cursor, content = found

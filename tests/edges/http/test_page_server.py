@@ -27,22 +27,26 @@ STATIC = files("stream_vae.edges.http") / "static"
 
 
 class Board:
-    """A page with a large summary, which counts what is asked of it."""
+    """A page with large news, which counts what is asked of it."""
 
     def __init__(self) -> None:
         self.watched: Collection[SeriesName] = ()
         self.ever: set[SeriesName] = set()
         self.is_watched = False
-        self.n_summaries = 0
+        self.n_asked = 0
+        self.version: int | None = 1
+        """Of what is shown; None is always a newer one."""
         self.size = 10
 
     def watch(self, names: Collection[SeriesName], *, is_watched: bool) -> None:
         self.watched, self.is_watched = list(names), is_watched
         self.ever.update(names)
 
-    def summary(self) -> tuple[int, bytes]:
-        self.n_summaries += 1
-        return self.n_summaries, json.dumps({"text": "x" * self.size}).encode()
+    def news(self, version: int) -> tuple[int, list[tuple[str, bytes]]]:
+        self.n_asked += 1
+        newest = self.n_asked if self.version is None else self.version
+        news = [("series", json.dumps({"text": "x" * self.size}).encode())]
+        return newest, news if newest > version else []
 
     def steps(self, name: SeriesName, cursor: object) -> tuple[object, bytes] | None:
         return None if cursor else (1, json.dumps({"of": name}).encode())
@@ -107,11 +111,20 @@ def test_nothing_but_the_pages_own_files_can_run_in_it(page: httpx.Client, path:
     assert not re.search(r"\sstyle=|\son[a-z]+=|<script>|innerHTML|insertAdjacent|eval\(", text)
 
 
-def test_the_stream_tells_status_summary_and_the_picked_series(page: httpx.Client) -> None:
+def test_the_stream_tells_status_news_and_the_picked_series(page: httpx.Client) -> None:
     found = dict(events(page, "/events?partition=3&key=a%2Fb%20%3C", 3))
     assert found["status"]["version"] == "1"
-    assert found["summary"]["text"]
+    assert found["series"]["text"]
     assert found["steps"] == {"of": [3, "a/b <"]}
+
+
+def test_in_a_quiet_second_no_more_than_the_status_is_sent() -> None:
+    board = Board()
+    board.size = 1_000_000
+    with serving(source=board) as client:
+        found = events(client, "/events?partition=0&key=s", 5)
+    assert [name for name, _ in found] == ["status", "series", "steps", "status", "status"]
+    assert board.n_asked > 3, "control: it was asked for what is new"
 
 
 def test_only_what_is_looked_at_is_watched() -> None:
@@ -221,19 +234,19 @@ def test_a_page_that_nobody_reads_holds_up_nobody_and_is_not_queued_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     board = Board()
-    board.size = 1_000_000
+    board.size, board.version = 1_000_000, None
     with serving(source=board) as client:
         stuck = socket.socket()
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.connect((client.base_url.host, client.base_url.port))
         stuck.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        await_that(lambda: board.n_summaries >= 1)
-        before = board.n_summaries
+        await_that(lambda: board.n_asked >= 1)
+        before = board.n_asked
         began = time.monotonic()
         assert client.get("/series?q=x").status_code == 200
         assert time.monotonic() - began < 2 * slowness()
         time.sleep(0.8)
-        assert board.n_summaries <= before + 1, "nothing more is made for it"
+        assert board.n_asked <= before + 1, "nothing more is made for it"
     assert not caplog.records, "its end is no error"
     stuck.close()
 

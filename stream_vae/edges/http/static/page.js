@@ -4,7 +4,15 @@ import { Charts, numberText } from "./charts.js";
 
 const at = (id) => document.getElementById(id);
 const charts = new Charts(at("charts"));
-const state = { summary: null, found: null, picked: pickedFromAddress(), known: new Map(), lost: 0 };
+const state = {
+  series: null, // of the stream: how many, and those that rank highest
+  incidents: null, // in the order in which they are shown; null until they were told
+  shown: new Map(), // number -> incident
+  found: null,
+  picked: pickedFromAddress(),
+  known: new Map(),
+  lost: 0,
+};
 
 // Elements
 
@@ -204,7 +212,7 @@ function showUnseen(templates) {
 // Series
 
 function rowsShown() {
-  return state.found ?? state.summary?.ranking ?? [];
+  return state.found ?? state.series?.ranking ?? [];
 }
 
 let held = null;
@@ -224,7 +232,7 @@ function inHeldOrder(rows) {
 }
 
 function showRanking() {
-  const firing = new Set((state.summary?.incidents ?? []).filter((one) => one.firing).map(nameOf));
+  const firing = new Set((state.incidents ?? []).filter((one) => one.firing).map(nameOf));
   keyed(
     at("ranking"),
     inHeldOrder(rowsShown()),
@@ -259,7 +267,7 @@ function showRanking() {
       bar.firstChild.style.width = `${(50 + 50 * Math.tanh(above)).toFixed(1)}%`;
     },
   );
-  at("n-series").textContent = state.summary ? plural(state.summary.n_series, "series", "series") : "";
+  at("n-series").textContent = state.series ? plural(state.series.n_series, "series", "series") : "";
 }
 
 let searching = 0;
@@ -322,7 +330,7 @@ function showPicked() {
   at("picked-hint").hidden = charts.steps !== null;
   if (one === null) return;
   at("picked-hint").textContent = "Nothing of it was judged here since the page opened: its next reading will be drawn.";
-  const incidents = (state.summary?.incidents ?? []).filter(isPicked);
+  const incidents = (state.incidents ?? []).filter(isPicked);
   const isFiring = incidents.some((incident) => incident.firing);
   at("picked-state").replaceChildren(isFiring ? badge("bad", "incident") : badge("good", "no incident"), ` partition ${one.partition}`);
   charts.mark(incidents.map((incident) => [incident.starts_at, incident.firing ? null : incident.ends_at]));
@@ -466,14 +474,20 @@ function showDeadLetters({ counts, newest }) {
 
 // The stream
 
-function showSummary(summary) {
-  state.summary = summary;
-  if (state.picked === null && summary.ranking.length) {
-    pick(summary.ranking[0]);
-  }
+function showSeries(series) {
+  state.series = series;
+  if (state.picked === null && series.ranking.length) pick(series.ranking[0]);
   showRanking();
-  showIncidents(summary.incidents);
-  showDeadLetters(summary.dead_letters);
+}
+
+// The first message has all incidents, those after it what has changed.
+function takeIncidents({ is_whole, order, changed }) {
+  if (is_whole) state.shown.clear();
+  for (const [number, one] of changed) state.shown.set(number, one);
+  state.shown = new Map(order.map((number) => [number, state.shown.get(number)]));
+  state.incidents = [...state.shown.values()];
+  showIncidents(state.incidents);
+  showRanking();
   showPicked();
 }
 
@@ -495,7 +509,9 @@ function connect() {
       show(JSON.parse(event.data));
     });
   on("status", showStatus);
-  on("summary", showSummary);
+  on("series", showSeries);
+  on("incidents", takeIncidents);
+  on("dead_letters", showDeadLetters);
   on("steps", (steps) => {
     charts.show(steps);
     showPicked();
