@@ -65,6 +65,13 @@ class DaemonCrashed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PageFailed:
+    """The live page has ended with an unexpected error, a bug; all else goes on."""
+
+    exc_info: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStopped:
     """The daemon has closed everything; the last log line."""
 
@@ -838,6 +845,7 @@ Event = (
     | DaemonReady
     | DaemonFailed
     | DaemonCrashed
+    | PageFailed
     | DaemonStopped
     | LibraryLogged
     | BrokerUnreachable

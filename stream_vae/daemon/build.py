@@ -1,5 +1,6 @@
 """Builds the daemon: the only module that wires its parts together."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.ingest import Ingest
 from stream_vae.daemon.key_search import KeySearch
 from stream_vae.daemon.lag_trend import LagTrend
+from stream_vae.daemon.live_page import LivePage
 from stream_vae.daemon.loop import LoopConfig, LoopParts, PollLoop
 from stream_vae.daemon.maintenance import MaintenanceConfig, SeriesMaintenance
 from stream_vae.daemon.status import StatusBoard
@@ -31,6 +33,7 @@ from stream_vae.delivery.score_writer import ScoreWriter
 from stream_vae.delivery.transaction import Transaction
 from stream_vae.inputs.decoder import Decoder
 from stream_vae.page.board import PageBoard
+from stream_vae.page.view import PageView
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.settings import Settings
 from stream_vae.state.begin import BeginFinder, InputFacts
@@ -91,10 +94,10 @@ def build_loop(
     """
     topic, clock, events = settings.input.topic, edges.clock, edges.events
     partitions = PartitionTable()
-    page = PageBoard(pipeline) if settings.page.enabled else None
+    page = _live_page(edges, pipeline, topic) if settings.page.enabled else None
     committer = _committer(settings, edges, partitions, pipeline, page)
     work = WorkQueue(
-        edges.scoring, pipeline, committer, heartbeat=edges.heartbeat, clock=clock, board=page
+        edges.scoring, pipeline, committer, heartbeat=edges.heartbeat, clock=clock, page=page
     )
     maintenance = SeriesMaintenance(
         MaintenanceConfig(topic=topic, ttl_s=settings.state.series_ttl_s),
@@ -182,6 +185,12 @@ def build_loop(
     return PollLoop(config, parts)
 
 
+def _live_page(edges: Edges, pipeline: Pipeline, topic: str) -> LivePage:
+    board = PageBoard(pipeline)
+    view = PageView(board, pipeline.detector.spec, topic)
+    return LivePage(board, view, events=edges.events, clock=edges.clock, cpu_s=time.thread_time)
+
+
 def _changelog(settings: Settings, pipeline: Pipeline) -> ChangelogWriter | None:
     topic, detector = settings.changelog_topic, pipeline.detector
     if topic is None:
@@ -194,7 +203,7 @@ def _committer(
     edges: Edges,
     partitions: PartitionTable,
     pipeline: Pipeline,
-    page: PageBoard | None,
+    page: LivePage | None,
 ) -> Committer:
     output = settings.output
     topics = {

@@ -8,6 +8,7 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.back_pressure import BackPressure
 from stream_vae.daemon.decoder_gate import DecoderGate
 from stream_vae.daemon.ingest import Ingest
+from stream_vae.daemon.live_page import LivePage
 from stream_vae.daemon.maintenance import SeriesMaintenance
 from stream_vae.daemon.status import StatusBoard
 from stream_vae.daemon.work_queue import Work, WorkQueue
@@ -19,8 +20,6 @@ from stream_vae.events import (
     PartitionsRevoked,
     StateRestored,
 )
-from stream_vae.page.board import PageBoard
-from stream_vae.page.view import PageView
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.series_lifecycle import Changes
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
@@ -65,7 +64,7 @@ class LoopParts:
     maintenance: SeriesMaintenance
     committer: Committer
     status: StatusBoard
-    page: PageBoard | None
+    page: LivePage | None
     """None where no live page is served."""
     events: Telemetry
     heartbeat: Heartbeat
@@ -92,8 +91,6 @@ class PollLoop:
         self._config = config
         self._parts = parts
         self._stopping = False
-        spec = parts.pipeline.detector.spec
-        self._page = None if parts.page is None else PageView(parts.page, spec, config.topic)
         self._progress_at = parts.clock.monotonic()
 
     def stop(self) -> None:
@@ -114,12 +111,14 @@ class PollLoop:
 
     def status(self) -> dict[str, object]:
         """Return what the instance does, for `/statusz`."""
-        return self._parts.status.report()
+        page = self._parts.page
+        shown = {} if page is None else {"page": page.status()}
+        return {**self._parts.status.report(), **shown}
 
     @property
-    def page(self) -> PageView | None:
+    def page(self) -> LivePage | None:
         """What the live page shows; None if none is served."""
-        return self._page
+        return self._parts.page
 
     def run(self) -> None:
         """Run until `stop`; then drain, commit and leave the group.
@@ -185,7 +184,7 @@ class PollLoop:
         parts.committer.commit_if_due()
         parts.status.tick()
         if parts.page is not None:
-            parts.page.tick(parts.clock.monotonic())
+            parts.page.tick()
         parts.events.tick()
 
     def _ingest(self, records: RecordBatch) -> None:

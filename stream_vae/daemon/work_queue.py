@@ -4,8 +4,8 @@ from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import Scores
 from stream_vae.core.ports import Clock, ScoringQueue
 from stream_vae.daemon.clock import utc_now
+from stream_vae.daemon.live_page import LivePage
 from stream_vae.delivery.committer import Committer
-from stream_vae.page.board import PageBoard
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.polled_batch import PolledBatch
 from stream_vae.pipeline.scored_batch import ScoredBatch
@@ -25,7 +25,7 @@ class WorkQueue:
         committer: Receives the outputs.
         heartbeat: The loop's; beats while it waits for the model.
         clock: The time.
-        board: Of the live page, if there is one.
+        page: Is shown the outcomes, if there is one.
     """
 
     def __init__(  # noqa: PLR0913 -- one part of each kind
@@ -36,14 +36,14 @@ class WorkQueue:
         *,
         heartbeat: Heartbeat,
         clock: Clock,
-        board: PageBoard | None = None,
+        page: LivePage | None = None,
     ) -> None:
         self._scoring = scoring
         self._pipeline = pipeline
         self._committer = committer
         self._heartbeat = heartbeat
         self._clock = clock
-        self._board = board
+        self._page = page
         nothing = pipeline.store.windows.empty_batch()
         self._no_windows = nothing.windows, nothing.end_times
 
@@ -83,7 +83,7 @@ class WorkQueue:
             marks=work.steps.marks,
         )
         outcome = self._pipeline.decide(scored, utc_now(self._clock), replayed=work.ticket is None)
-        if self._board is not None:
-            self._board.observe(work, outcome)
+        if self._page is not None:
+            self._page.observe(work, outcome)
         if work.ticket is not None:
             self._committer.add_outcome(work, work.ticket, outcome)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from stream_vae.core.series_index import SeriesName
+from stream_vae.daemon.live_page import LivePage
 from stream_vae.edges.http.page_config import PageConfig
-from stream_vae.page.view import Cursor, PageView
 from tests.memory_kafka.instance import Instance, Parts
 from tests.memory_kafka.scene import Scene, make_settings
 
@@ -24,9 +24,9 @@ class Watcher:
     def __init__(self, one: Instance, series: SeriesName | None = None) -> None:
         assert one.loop.page is not None
         self.one = one
-        self.view: PageView = one.loop.page
+        self.view: LivePage = one.loop.page
         self.series = series
-        self.cursor: Cursor | None = None
+        self.cursor: object = None
         self.version = 0
         self.parts: dict[str, Any] = {}
         self.shown: dict[int, dict[str, Any]] = {}

@@ -115,7 +115,7 @@ def test_a_series_without_a_history_shows_its_window_until_its_next_reading() ->
     scene.settle(one)
     (late,) = set(names) - {
         one.pipeline.store.index.name(row)[1]
-        for row in one.loop._parts.page._histories.rows  # type: ignore[union-attr]
+        for row in one.loop._parts.page._board._histories.rows  # type: ignore[union-attr]
     }
     watcher = Watcher(one, (0, late))
     bare = watcher.steps()

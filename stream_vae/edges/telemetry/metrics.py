@@ -336,6 +336,9 @@ class Metrics:
         self.rebalances = self._counters(
             "rebalances_total", "Changes of this instance's partitions.", "event"
         )
+        self.page_failures = self._counter(
+            "page_failures_total", "Unexpected errors of the live page: it ends with the first."
+        )
         self.members_replaced = self._counter(
             "members_replaced_total", "Clients replaced since the group refused their member."
         )

@@ -9,7 +9,7 @@ from stream_vae import events
 from stream_vae.core.counter_changes import COUNTER_RESET, FIRST_VALUE
 from stream_vae.core.health import CONDITIONS
 from stream_vae.detect.rates import Rates, realised_rates
-from stream_vae.edges.telemetry.event_log import EventLog, Faces
+from stream_vae.edges.telemetry.event_log import EventLog, Faces, line_of
 from stream_vae.edges.telemetry.logs import Logger
 from stream_vae.edges.telemetry.metrics import Metrics
 from stream_vae.edges.telemetry.repeats import Line
@@ -55,6 +55,7 @@ class Recorder(EventLog):
             **self._life_cycle(),
             events.DaemonStarted: self._daemon_started,
             events.SettingsLoaded: self._trace,
+            events.PageFailed: self._page_failed,
             events.ConsumptionDelayed: self._warn_sparingly,
             events.PartitionsAssigned: self._partitions_assigned,
             events.OffsetMismatched: self._offset_mismatched,
@@ -119,6 +120,10 @@ class Recorder(EventLog):
         self._metrics.model_trained.set(event.model_trained_s)
         self._metrics.model_info.labels(event.model_id, event.model_version, event.device).set(1)
         self._inform(event)
+
+    def _page_failed(self, event: events.PageFailed) -> None:
+        self._metrics.page_failures.inc()
+        self._write(line_of("error", event))
 
     def _show_reachable(self, *, is_reachable: bool) -> None:
         self._metrics.broker_reachable.set(is_reachable)

@@ -95,6 +95,8 @@ const REASONS = {
   returned: "the series sends again",
 };
 
+const NONE = "None since this instance began.";
+
 // Address
 
 function pickedFromAddress() {
@@ -133,6 +135,7 @@ function showStatus(status) {
   at("ready").className = `badge ${kind}`;
   at("ready").textContent = word;
   at("reason").textContent = live.status !== "ok" ? live.reason : ready.status === "failed" ? ready.reason : "";
+  showBroken(status.page?.status === "failed" ? status.page.reason : "");
   at("detector").textContent = status.detector ?? "stream-vae";
   const model = status.detectors?.[0];
   fill(at("facts"), [
@@ -162,6 +165,14 @@ function showStatus(status) {
   );
   showPartitions(status);
   showUnseen(status.unseen_templates ?? []);
+}
+
+// What the page shows ends with its first defect; status and partitions are from elsewhere, and go on.
+function showBroken(reason) {
+  at("broken").hidden = !reason;
+  document.body.classList.toggle("is-broken", Boolean(reason));
+  const text = `This page has stopped (${reason}): series, incidents and dead letters are as they were then. Detection goes on, and so do alerts. It is a bug of stream-vae: the log has its traceback (page_failed); a restart brings the page back.`;
+  if (reason && at("broken").textContent !== text) at("broken").textContent = text;
 }
 
 function showPartitions(status) {
@@ -342,6 +353,7 @@ function showIncidents(incidents) {
   const n = incidents.filter((one) => one.firing).length;
   at("n-incidents").textContent = incidents.length ? `${count(n)} firing, ${count(incidents.length - n)} over` : "";
   at("no-incidents").hidden = incidents.length > 0;
+  at("no-incidents").textContent = NONE;
   document.title = `${n ? `(${n}) ` : ""}${at("detector").textContent} · stream-vae`;
   keyed(
     at("incident-list"),
@@ -447,6 +459,7 @@ function showDeadLetters({ counts, newest }) {
   const n = reasons.reduce((sum, [, each]) => sum + each, 0);
   at("n-dead").textContent = n ? plural(n, "record", "records") : "";
   at("no-dead").hidden = n > 0;
+  at("no-dead").textContent = NONE;
   at("dead-newest").hidden = newest.length === 0;
   keyed(
     at("dead-counts"),
@@ -493,7 +506,7 @@ function takeIncidents({ is_whole, order, changed }) {
 
 function tellConnection(text, isLost) {
   if (at("connection").textContent !== text) at("connection").textContent = text;
-  at("connection").classList.toggle("lost", isLost);
+  document.body.classList.toggle("is-lost", isLost);
 }
 
 let stream = null;
