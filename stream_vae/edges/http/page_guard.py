@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream_vae.edges.http.page_config import is_loopback
 
-COOKIE = "stream-vae-page"
 OPEN_PATHS = frozenset({"/login", "/login.js", "/page.css", "/icon.svg"})
 """What is shown to those who have no token yet; it tells nothing of the instance."""
 
@@ -50,9 +49,18 @@ class Token:
         return self._digest is not None and hmac.compare_digest(_digest(given), self._digest)
 
     @property
+    def cookie(self) -> str:
+        """The name of the cookie of those who have given it.
+
+        Browsers send cookies to all ports of a host, whose pages may have other tokens: each token
+        has its own.
+        """
+        return f"stream-vae-page-{self._derived(b'cookie')[:12]}"
+
+    @property
     def session(self) -> str:
-        """The cookie of those who have given it: the same for all instances with this token."""
-        return hmac.new(self._digest or b"", b"stream-vae page", hashlib.sha256).hexdigest()
+        """The value of that cookie: the same for all instances with this token."""
+        return self._derived(b"page")
 
     def admits(self, headers: Headers) -> bool:
         """Return whether a request may see the page."""
@@ -62,8 +70,11 @@ class Token:
         if scheme.casefold() == "bearer" and self.fits(given.strip()):
             return True
         # Not `http.cookies`: it reads none where one of another port has odd characters.
-        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        cookie = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
         return hmac.compare_digest(cookie.encode(), self.session.encode())
+
+    def _derived(self, purpose: bytes) -> str:
+        return hmac.new(self._digest or b"", b"stream-vae " + purpose, hashlib.sha256).hexdigest()
 
 
 class Guard:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from stream_vae.core.series_index import SeriesName
 from stream_vae.edges.http.bounded_protocol import BoundedProtocol
 from stream_vae.edges.http.page_config import PageConfig
-from stream_vae.edges.http.page_guard import COOKIE, Guard, Token
+from stream_vae.edges.http.page_guard import Guard, Token
 from stream_vae.edges.http.server_thread import ServerThread
 from stream_vae.page.bounds import CLIENTS, PARTITIONS
 
@@ -236,7 +236,7 @@ def build_page(readers: _Readers, token: Token) -> Starlette:
         response = RedirectResponse("./", 303)
         is_https = request.headers.get("origin", "").startswith("https://")
         response.set_cookie(
-            COOKIE, token.session, httponly=True, samesite="strict", secure=is_https
+            token.cookie, token.session, httponly=True, samesite="strict", secure=is_https
         )
         return response
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from stream_vae.core.series_index import SeriesName
 from stream_vae.edges.http.page_config import PageConfig
+from stream_vae.edges.http.page_guard import Token
 from stream_vae.edges.http.page_server import PageServer, PageSource
 from stream_vae.errors import ConfigError
 from stream_vae.page.bounds import CLIENTS
@@ -176,7 +177,7 @@ def test_other_sites_get_nothing(
 
 @pytest.mark.parametrize("path", ["/events", "/series?q=", "/page.js", "/uplot.js", "/none"])
 def test_without_the_token_nothing_of_the_instance_is_told(closed: httpx.Client, path: str) -> None:
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "stream-vae-page=0"}):
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": f"{Token(TOKEN).cookie}=0"}):
         assert closed.get(path, headers=headers).status_code == 401
     right = {"authorization": f"Bearer {TOKEN}", "host": "page.example"}
     with closed.stream("GET", path, headers=right) as answer:
@@ -211,6 +212,19 @@ def test_the_token_is_given_once_and_stands_in_no_address_and_no_cookie(
         by_tls = {"host": "page.example", "origin": "https://page.example"}
         secure = client.post("/login", data={"token": TOKEN}, headers=by_tls)
         assert "; Secure" in secure.headers["set-cookie"]
+
+
+def test_pages_of_one_host_with_tokens_of_their_own_do_not_log_each_other_out() -> None:
+    with serving(TOKEN, Board()) as one, serving(TOKEN[::-1], Board()) as other:
+        jar: dict[str, str] = {}
+        for client, token in ((one, TOKEN), (other, TOKEN[::-1])):
+            jar.update(client.post("/login", data={"token": token}).cookies)
+        for client in (one, other):
+            client.cookies.clear()
+            client.cookies.update(jar)  # a browser sends those of all ports of a host
+            assert client.get("/").status_code == 200
+        one.cookies.clear()
+        assert one.get("/").status_code == 303, "control"
 
 
 @pytest.mark.parametrize(
