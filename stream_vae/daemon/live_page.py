@@ -101,7 +101,8 @@ class LivePage:
 
     def news(self, version: int) -> tuple[int, list[tuple[str, bytes]]]:
         """Return what a reader lacks of what is shown of all series; see `PageView`."""
-        return self._fenced(lambda: self._view.news(version), (version, []))
+        nothing: tuple[int, list[tuple[str, bytes]]] = (version, [])
+        return self._fenced(lambda: self._view.news(version), nothing)
 
     def steps(self, name: SeriesName, cursor: object) -> tuple[object, bytes] | None:
         """Return the steps of a series that a reader lacks, if there are any."""

@@ -1,7 +1,7 @@
 """The board that the poll loop writes for the live page, and leaves to others to read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -12,8 +12,9 @@ from stream_vae.core.incidents import Incident, Silence
 from stream_vae.core.series_index import SeriesName
 from stream_vae.page.bounds import HISTORIES, INCIDENTS, RANKED, STEPS_PERIOD_S, SUMMARY_PERIOD_S
 from stream_vae.page.dead_letters import DeadLetter, DeadLetters
-from stream_vae.page.histories import JudgedSteps, SeriesSteps, StepHistories
+from stream_vae.page.histories import DEVIATION, JudgedSteps, SeriesSteps, StepHistories
 from stream_vae.page.incident_list import IncidentList, KnownIncident
+from stream_vae.page.quiet import why_quiet
 from stream_vae.page.ranking import RankedSeries, Ranking
 from stream_vae.pipeline.explanation import Explanation
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
@@ -48,6 +49,10 @@ class Summary:
     ranking: tuple[RankedSeries, ...] = ()
     firing: frozenset[SeriesName] = frozenset()
     """Those of the ranking that have an open incident."""
+    quiet: Mapping[SeriesName, str] = field(default_factory=dict)
+    """Why others of the ranking that are above their threshold have none."""
+    newest_at: int | None = None
+    """Time of the newest step that was judged, nanoseconds since 1970."""
     incidents: tuple[KnownIncident, ...] = ()
     untold: tuple[UntoldIncident, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -211,7 +216,7 @@ class PageBoard:
                 continue
             copied = self._histories.copy(row)
             if copied is not None:
-                found[name] = copied
+                found[name] = replace(copied, quiet=self._why_quiet(name, copied.steps))
         self.steps = found
 
     def _keep_watched(self) -> None:
@@ -242,12 +247,20 @@ class PageBoard:
         self._incidents.drop_moved(lambda name: self._index.find(name) is not None)
         incidents = tuple(self._incidents.newest_first())
         untold = tuple(islice(self._untold(), INCIDENTS))
+        firing = frozenset(one.name for one in ranking if self._is_firing(one.name))
+        quiet = {
+            one.name: self._why_quiet(one.name)
+            for one in ranking
+            if one.is_above and one.name not in firing
+        }
         self._version += 1
         self.summary = Summary(
             version=self._version,
             n_series=len(self._index),
             ranking=ranking,
-            firing=frozenset(one.name for one in ranking if self._is_firing(one.name)),
+            firing=firing,
+            quiet=quiet,
+            newest_at=self._ranking.newest(),
             incidents=incidents,
             untold=untold,
             counts=dict(self._dead_letters.counts),
@@ -259,6 +272,17 @@ class PageBoard:
         return row is not None and (
             store.incidents.incident(row) is not None or row in store.silences.open_rows
         )
+
+    def _why_quiet(self, name: SeriesName, steps: JudgedSteps | None = None) -> str:
+        """Return why a series above its threshold has no incident; "" if it is not, or has one."""
+        row, ranked = self._index.find(name), self.ranked(name)
+        if row is None or ranked is None or not ranked.is_above or self._is_firing(name):
+            return ""
+        deviation = None
+        if steps is not None and len(steps):
+            deviation = float(np.nan_to_num(steps.values[DEVIATION, -1]).max(initial=0.0))
+        tracker, rules = self._pipeline.store.incidents, self._pipeline.incident_rules
+        return why_quiet(tracker.save(row), rules, deviation)
 
     def _untold(self) -> Iterator[UntoldIncident]:
         store = self._pipeline.store

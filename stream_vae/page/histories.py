@@ -45,6 +45,8 @@ class SeriesSteps:
     total: int
     """Steps in this life, those no longer kept too."""
     steps: JudgedSteps
+    quiet: str = ""
+    """Why the newest of them, above its threshold, has opened no incident."""
 
 
 class StepHistories:

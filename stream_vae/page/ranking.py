@@ -18,6 +18,11 @@ class RankedSeries:
     at: int
     """Time of its newest step that was judged, nanoseconds since 1970."""
 
+    @property
+    def is_above(self) -> bool:
+        """Whether its newest verdict was above the threshold."""
+        return self.score > self.threshold
+
 
 class Ranking:
     """Columns beside the index of the series; memory is used only for rows that were judged.
@@ -61,6 +66,12 @@ class Ranking:
         highest = np.arange(n) if n <= most else np.argpartition(below, most)[:most]
         order = highest[np.lexsort((highest, below[highest]))]
         return [self._of(row) for row in order.tolist() if below[row] < np.inf]
+
+    def newest(self) -> int | None:
+        """Return the time of the newest step that was judged, of any series that is known."""
+        is_current = self._is_current(slice(0, self._index.n_rows))
+        times = self._at[: self._index.n_rows][is_current]
+        return int(times.max()) if len(times) else None
 
     def find(self, row: int) -> RankedSeries | None:
         """Return a series, or None if it was not judged yet; any thread may ask."""

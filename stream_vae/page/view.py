@@ -125,8 +125,13 @@ class PageView:
             version,
             {
                 "n_series": summary.n_series,
+                "newest_at": None if summary.newest_at is None else summary.newest_at / 1e6,
                 "ranking": [
-                    {**of_ranked(one), "firing": one.name in summary.firing}
+                    {
+                        **of_ranked(one),
+                        "firing": one.name in summary.firing,
+                        "quiet": summary.quiet.get(one.name, ""),
+                    }
                     for one in summary.ranking
                 ],
             },
@@ -166,6 +171,7 @@ class PageView:
         return {
             **of_name(name),
             "step_ms": self._step_s * 1000,
+            "quiet": held.quiet,
             "n_features": len(self._features),
             "features": [_of_feature(self._features[f]) for f in drawn],
             "t": (steps.times[newest] / 1e6).tolist(),

@@ -23,7 +23,7 @@ from stream_vae.core.state_layout import PartitionPart, StatePart
 from stream_vae.core.steps import AS_USUAL, AssemblyConfig, Steps
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
-from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.detect.profile import in_profile
 from stream_vae.detect.rates import Rates, asked_rates
 from stream_vae.detect.threshold.threshold import Judgement
@@ -152,6 +152,11 @@ class Pipeline:
             self.store, detector, writer, self.replayed, config.incident.min_deviation
         )
         self.lifecycle = SeriesLifecycle(self.store, detector, writer, config.silence)
+
+    @property
+    def incident_rules(self) -> IncidentConfig:
+        """When an incident opens and ends, nothing left open."""
+        return self._config.incident
 
     @property
     def n_series(self) -> int:

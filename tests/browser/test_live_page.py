@@ -76,8 +76,23 @@ def picture(tab: Tab, name: str) -> None:
         tab.picture(Path(PICTURES) / f"{name}-whole.png", whole=True)
 
 
+def see_why_nothing_opens(tab: Tab) -> None:
+    tab.wait_for("document.querySelector('#picked-state .warn') !== null")
+    assert "above the threshold in 1 of the last 3 readings, an incident opens at 2" in tab.text()
+    tab.wait_for("document.querySelector('#ranking .unheeded') !== null")
+    picture(tab, "quiet")
+
+
+def draw_the_time_of_its_incident(tab: Tab) -> None:
+    tab.ask("document.querySelector('#picked-incidents button').click()")
+    tab.wait_for("document.getElementById('focused').innerText.startsWith('Drawn around')")
+    picture(tab, "focused")
+    tab.ask("document.getElementById('follow').click()")
+    tab.wait_for("document.getElementById('focused').hidden")
+
+
 def test_a_person_sees_an_incident_open_and_end_and_picks_series_by_keys(
-    chromium: Chromium,
+    chromium: Chromium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = Shown(page_scene())
     for key in ("boiler-2", "pump-7", HOSTILE):
@@ -102,7 +117,9 @@ def test_a_person_sees_an_incident_open_and_end_and_picks_series_by_keys(
         tab.ask("document.getElementById('search').focus()")
         tab.press("Escape")
 
-        shown.feed("pump-7", range(40, 44), anomalies=range(40, 44))
+        shown.feed("pump-7", range(40, 41), anomalies=[40])
+        see_why_nothing_opens(tab)
+        shown.feed("pump-7", range(41, 44), anomalies=range(41, 44))
         tab.wait_for("document.querySelector('.incident.firing') !== null")
         tab.wait_for("document.title.startsWith('(1) ')")
         assert "pump-7" in tab.ask("document.getElementById('announced').textContent")
@@ -117,6 +134,7 @@ def test_a_person_sees_an_incident_open_and_end_and_picks_series_by_keys(
         tab.wait_for("document.querySelector('.incident.over') !== null")
         tab.wait_for("!document.title.startsWith('(')")
         assert tab.ask("document.querySelector('.incident').open"), "it stays as it was left"
+        draw_the_time_of_its_incident(tab)
         assert HOSTILE[:-1] in tab.text(), "as text"
         assert tab.ask("document.images.length") == 1, "the page's own"
 
@@ -128,6 +146,10 @@ def test_a_person_sees_an_incident_open_and_end_and_picks_series_by_keys(
                 tab.ask("getComputedStyle(document.querySelector('.dot')).animationName") == "none"
             )
             picture(tab, f"{scheme}-{width}")
+        monkeypatch.setattr(shown.one.loop.page, "_board", None)
+        tab.wait_for("document.getElementById('broken').innerText.startsWith('This page has')")
+        assert "Detection goes on" in tab.text()
+        picture(tab, "broken")
         assert tab.complaints == [], "no error, and nothing that the policy refused"
 
 

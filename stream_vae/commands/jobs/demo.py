@@ -55,6 +55,10 @@ _RATE = 300.0
 _WATCHED_RATE = 8.0
 """Readings a second that somebody watches: the first event comes after half a minute."""
 _ALERT_WAIT_S = 30.0
+_WHAT_COMES = (
+    f"The first incident opens in about half a minute. {_WATCHED_RATE:.0f} readings come a second, "
+    "of an hour each: what lasted four hours is over in half a second, and stays listed."
+)
 
 
 _DETECTION: dict[str, Any] = {
@@ -180,7 +184,7 @@ def _stream(
     stop_within_s = settings.shutdown_deadline_s
     with running_daemon(config, log, stop_within_s=stop_within_s, ends_by_key=page):
         if page:
-            tell_page(log, console, "The first incident opens in about half a minute.")
+            tell_page(log, console, _WHAT_COMES)
         began = time.monotonic()
         with _progress(console) as bar:
             pace = Pace(rate=_WATCHED_RATE if page else _RATE)

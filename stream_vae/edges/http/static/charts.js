@@ -20,6 +20,7 @@ export function numberText(value, digits = 4) {
 class Steps {
   constructor({ features, step_ms }) {
     this.features = features;
+    this.step_ms = step_ms;
     this.widest = 1.5 * step_ms; // beyond, something is missing between two steps
     this.rows = new Map();
   }
@@ -53,6 +54,11 @@ class Steps {
     return [places, ...found];
   }
 
+  reach() {
+    const times = this.times();
+    return times.length ? [times[0], times[times.length - 1]] : null;
+  }
+
   newest() {
     const times = this.times();
     return times.length ? this.rows.get(times[times.length - 1]) : null;
@@ -65,6 +71,7 @@ export class Charts {
     this.steps = null;
     this.plots = [];
     this.spans = [];
+    this.focused = null;
     this.resized = new ResizeObserver(() => this.fit());
     this.resized.observe(root);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.build());
@@ -92,6 +99,28 @@ export class Charts {
     const before = JSON.stringify(this.spans);
     this.spans = spans;
     if (JSON.stringify(spans) !== before) this.plots.forEach((one) => one.plot.redraw(false));
+  }
+
+  // [from, to or null while it lasts] in milliseconds, or null: all there is.
+  focus(span) {
+    const before = JSON.stringify(this.focused);
+    this.focused = span;
+    if (JSON.stringify(span) !== before && this.steps !== null) this.draw();
+  }
+
+  // Times of the oldest and the newest step.
+  reach() {
+    return this.steps?.reach() ?? null;
+  }
+
+  // What is drawn of the time that there is: an incident, and as much before and after it.
+  range(low, high) {
+    if (low === null) return [null, null];
+    if (this.focused === null) return [low, Math.max(high, low + this.steps.step_ms)];
+    const [from, to] = [this.focused[0], this.focused[1] ?? high];
+    const around = Math.max(to - from, 15 * this.steps.step_ms);
+    const [first, last] = [Math.max(from - around, low), Math.min(to + around, high)];
+    return first < last ? [first, last] : [low, high];
   }
 
   build() {
@@ -197,8 +226,9 @@ export class Charts {
       ms: 1,
       tzDate: (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC"),
       legend: { show: false },
+      padding: [null, 30, null, null], // half a label of time
       cursor: { sync: { key: SYNC.key }, drag: { x: false, y: false }, points: { show: false } },
-      scales: { x: { time: true }, ...scales },
+      scales: { x: { time: true, range: (_, low, high) => this.range(low, high) }, ...scales },
       axes: [
         { ...quiet, values: timeLabels, space: 90, size: 42 },
         { ...quiet, size: 62, space: 28, values: (_, splits) => splits.map((one) => (one === null ? "" : numberText(one))), ...axis },

@@ -10,6 +10,8 @@ const state = {
   shown: new Map(), // number -> incident
   found: null,
   picked: pickedFromAddress(),
+  quiet: "", // why the picked one, above its threshold, has no incident
+  focused: null, // id of the incident whose time is drawn
   known: new Map(),
   lost: 0,
 };
@@ -115,6 +117,8 @@ const isPicked = (one) => state.picked !== null && one.key === state.picked.key 
 function pick(one) {
   if (isPicked(one)) return;
   state.picked = { partition: one.partition, key: one.key, label: one.label };
+  state.focused = null;
+  state.quiet = "";
   history.replaceState(null, "", `#series=${one.partition}/${encodeURIComponent(one.key)}`);
   charts.clear();
   showPicked();
@@ -146,6 +150,7 @@ function showStatus(status) {
     ["instance", status.instance_id],
     ["up", span(status.uptime_s)],
     ["last verdict", status.last_verdict ? `${span(Math.max(status.last_verdict.s_ago, 0))} ago` : null],
+    ["newest reading", state.series?.newest_at ? time(state.series.newest_at) : null],
     ["blind", status.series?.blind ? plural(status.series.blind, "series", "series") : null],
   ]);
   const kinds = { blocking: "bad", fault: "warn", idle: "waiting" };
@@ -265,11 +270,13 @@ function showRanking() {
       const [dot, label, value, bar] = button.children;
       const isFiring = firing.has(nameOf(one)) || one.firing === true;
       const isAbove = one.score !== null && one.score > one.threshold;
+      const why = one.quiet ? `no incident: ${one.quiet}` : "";
       const text = one.score === null ? "not judged" : `${numberText(one.score)} / ${numberText(one.threshold)}`;
       button.setAttribute("aria-current", String(isPicked(one)));
-      button.title = `${one.label}, partition ${one.partition}`;
-      button.setAttribute("aria-label", `${one.label}, score ${text.replace(" / ", ", threshold ")}${isFiring ? ", incident" : ""}`);
-      button.classList.toggle("above", isAbove);
+      button.title = `${one.label}, partition ${one.partition}${why && `; ${why}`}`;
+      button.setAttribute("aria-label", `${one.label}, score ${text.replace(" / ", ", threshold ")}${isFiring ? ", incident" : why && `, ${why}`}`);
+      button.classList.toggle("above", isAbove && isFiring);
+      button.classList.toggle("unheeded", isAbove && !isFiring);
       dot.classList.toggle("firing", isFiring);
       if (label.textContent !== one.label) label.textContent = one.label;
       if (value.textContent !== text) value.textContent = text;
@@ -343,9 +350,62 @@ function showPicked() {
   at("picked-hint").textContent = "Nothing of it was judged here since the page opened: its next reading will be drawn.";
   const incidents = (state.incidents ?? []).filter(isPicked);
   const isFiring = incidents.some((incident) => incident.firing);
-  at("picked-state").replaceChildren(isFiring ? badge("bad", "incident") : badge("good", "no incident"), ` partition ${one.partition}`);
-  charts.mark(incidents.map((incident) => [incident.starts_at, incident.firing ? null : incident.ends_at]));
+  const quiet = isFiring ? "" : state.quiet;
+  const verdict =
+    state.incidents === null ? badge("waiting", "connecting") : isFiring ? badge("bad", "incident") : quiet ? badge("warn", "above its threshold, no incident") : badge("good", "no incident");
+  at("picked-state").replaceChildren(verdict, ` partition ${one.partition}`);
+  at("picked-quiet").hidden = !quiet;
+  at("picked-quiet").textContent = `No incident: ${quiet}.`;
+  charts.mark(incidents.map(spanOf));
+  showMarks(incidents);
 }
+
+const spanOf = (incident) => [incident.starts_at, incident.firing ? null : incident.ends_at];
+
+// The incidents of the picked series: each brings the charts to its time.
+function showMarks(incidents) {
+  keyed(
+    at("picked-incidents"),
+    incidents,
+    (one) => one.id,
+    () => {
+      const element = make("li");
+      const button = make("button", "pick");
+      button.type = "button";
+      button.addEventListener("click", () => bring(element.one));
+      element.append(button);
+      return element;
+    },
+    (element, one) => {
+      element.one = one;
+      const text = `${time(one.starts_at)} · ${one.firing ? "firing" : span(one.duration_s) ?? "over"}`;
+      if (element.firstChild.textContent !== text) element.firstChild.textContent = text;
+      element.firstChild.setAttribute("aria-pressed", String(state.focused === one.id));
+    },
+  );
+  showFocused(incidents.find((one) => one.id === state.focused) ?? null);
+}
+
+// Draws the time of an incident, in place of the newest steps.
+function bring(one) {
+  pick(one);
+  state.focused = one.id;
+  showPicked();
+}
+
+function showFocused(one) {
+  at("focused").hidden = one === null;
+  charts.focus(one === null ? null : spanOf(one));
+  if (one === null) return;
+  const [from] = charts.reach() ?? [Infinity];
+  const isGone = !one.firing && charts.steps !== null && one.ends_at < from;
+  at("focused").firstChild.textContent = isGone ? `The steps of ${time(one.starts_at)} are no longer kept: of each series the newest are.` : `Drawn around ${time(one.starts_at)}.`;
+}
+
+at("follow").addEventListener("click", () => {
+  state.focused = null;
+  showPicked();
+});
 
 // Incidents
 
@@ -414,10 +474,10 @@ function bodyOf(one) {
     link.target = "_blank";
     found.push(link);
   }
-  const button = make("button", "pick", "Draw this series");
+  const button = make("button", "pick", "Show in the charts");
   button.type = "button";
   button.addEventListener("click", () => {
-    pick(one);
+    bring(one);
     at("picked-title").scrollIntoView({ block: "start", behavior: "auto" });
   });
   return [...found, button];
@@ -526,6 +586,7 @@ function connect() {
   on("incidents", takeIncidents);
   on("dead_letters", showDeadLetters);
   on("steps", (steps) => {
+    state.quiet = steps.quiet;
     charts.show(steps);
     showPicked();
   });
