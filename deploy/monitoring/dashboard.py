@@ -19,7 +19,8 @@ _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 class Query:
     """One PromQL expression, and how its series are called.
 
-    `SELECT` in the expression stands for the chosen detectors and instances.
+    `SELECT` in the expression stands for the chosen detectors and instances, `FORWARDERS` for all
+    forwarders of these detectors: they are processes of their own, with instances of their own.
     """
 
     expr: str
@@ -132,6 +133,10 @@ ROWS = (
                         legend="dead letter: {{reason}}",
                     ),
                     Query(
+                        expr="sum(rate(stream_vae_dead_letters_total{SELECT}[5m]))",
+                        legend="dead letters written",
+                    ),
+                    Query(
                         expr="sum(rate(stream_vae_records_without_feature_total{SELECT}[5m]))",
                         legend="without feature",
                     ),
@@ -185,12 +190,16 @@ ROWS = (
             ),
             Panel(
                 title="Event time behind the clock",
-                description="Now less the event time of the newest reading.",
+                description="Now less the newest event time; usual time between two readings.",
                 unit="s",
                 queries=(
                     Query(
                         expr="time() - stream_vae_newest_event_timestamp_seconds{SELECT}",
                         legend="{{instance}} {{topic}}",
+                    ),
+                    Query(
+                        expr="max by (topic) (stream_vae_stream_step_seconds{SELECT})",
+                        legend="{{topic}} usual step",
                     ),
                 ),
             ),
@@ -201,6 +210,13 @@ ROWS = (
                     Query(
                         expr="sum by (condition) (stream_vae_condition{SELECT}) > 0",
                         legend="{{condition}}",
+                    ),
+                    Query(
+                        expr=(
+                            "1 - stream_vae_broker_reachable{SELECT} > 0 "
+                            "or 1 - stream_vae_forward_broker_reachable{FORWARDERS} > 0"
+                        ),
+                        legend="{{instance}} reaches no broker",
                     ),
                 ),
             ),
@@ -256,8 +272,12 @@ ROWS = (
             ),
             Panel(
                 title="Alert events",
-                description="Committed to the alerts topic in five minutes, by kind and severity.",
+                description="Committed in five minutes, by kind and severity; incidents opened.",
                 queries=(
+                    Query(
+                        expr="sum(increase(stream_vae_incidents_opened_total{SELECT}[5m]))",
+                        legend="incidents of anomalies",
+                    ),
                     Query(
                         expr=(
                             "sum by (status, kind, severity) "
@@ -388,6 +408,10 @@ ROWS = (
                         expr="time() - stream_vae_heartbeat_timestamp_seconds{SELECT}",
                         legend="{{instance}} {{loop}}",
                     ),
+                    Query(
+                        expr="time() - stream_vae_forward_heartbeat_timestamp_seconds{FORWARDERS}",
+                        legend="{{instance}} forwarder",
+                    ),
                 ),
             ),
         ),
@@ -475,14 +499,113 @@ ROWS = (
             ),
         ),
     ),
+    Row(
+        title="Alerts to receivers (forwarders)",
+        panels=(
+            Panel(
+                title="Events told",
+                description="In five minutes; while they fire, again; passed over: not for it.",
+                queries=tuple(
+                    Query(
+                        expr=(
+                            "sum by (receiver) "
+                            f"(increase(stream_vae_forward_alerts_{name}_total{{FORWARDERS}}[5m]))"
+                        ),
+                        legend=f"{{{{receiver}}}} {words}",
+                    )
+                    for name, words in (
+                        ("delivered", "told"),
+                        ("resent", "told again"),
+                        ("passed_over", "passed over"),
+                    )
+                ),
+            ),
+            Panel(
+                title="Failing",
+                description="Time since the first of the failures in a row; 0 after a success.",
+                unit="s",
+                queries=(
+                    Query(
+                        expr="stream_vae_forward_failing_seconds{FORWARDERS}",
+                        legend="{{receiver}} {{instance}}",
+                    ),
+                ),
+            ),
+            Panel(
+                title="Failed attempts and dead letters",
+                description="In five minutes; attempts are repeated, dead letters given up.",
+                queries=(
+                    Query(
+                        expr=(
+                            "sum by (receiver) "
+                            "(increase(stream_vae_forward_failures_total{FORWARDERS}[5m]))"
+                        ),
+                        legend="{{receiver}} failed attempts",
+                    ),
+                    Query(
+                        expr=(
+                            "sum by (receiver, reason) "
+                            "(increase(stream_vae_forward_dead_letters_total{FORWARDERS}[5m]))"
+                        ),
+                        legend="{{receiver}} dead letters: {{reason}}",
+                    ),
+                ),
+            ),
+            Panel(
+                title="Events waiting",
+                description="Polled and not delivered; on the alerts topic and not yet polled.",
+                queries=(
+                    Query(
+                        expr=("sum by (receiver) (stream_vae_forward_alerts_waiting{FORWARDERS})"),
+                        legend="{{receiver}} polled",
+                    ),
+                    Query(
+                        expr="sum by (receiver) (stream_vae_forward_lag_records{FORWARDERS})",
+                        legend="{{receiver}} not yet polled",
+                    ),
+                ),
+            ),
+            Panel(
+                title="Oldest event waiting",
+                description="Age of the oldest event that is polled and not delivered.",
+                unit="s",
+                queries=(
+                    Query(
+                        expr="stream_vae_forward_behind_seconds{FORWARDERS}",
+                        legend="{{receiver}} {{instance}}",
+                    ),
+                ),
+            ),
+            Panel(
+                title="From alert event to receiver",
+                description="Time from Kafka's time of an event to its delivery.",
+                unit="s",
+                queries=tuple(
+                    Query(
+                        expr=(
+                            f"histogram_quantile({share}, sum by (le, receiver) "
+                            "(rate(stream_vae_forward_latency_seconds_bucket{FORWARDERS}[5m])))"
+                        ),
+                        legend=f"{{{{receiver}}}} {name}",
+                    )
+                    for share, name in ((0.5, "median"), (0.99, "99 %"))
+                ),
+            ),
+        ),
+    ),
 )
 
 
 def queries() -> list[str]:
     """Return every expression as Prometheus gets it, for one detector and all instances."""
-    selected = 'detector=~"d", instance=~".*"'
     expressions = (one.expr for row in ROWS for panel in row.panels for one in panel.queries)
-    return [expression.replace("SELECT", selected) for expression in expressions]
+    return [_selected(expression, "d", ".*") for expression in expressions]
+
+
+def _selected(expression: str, detector: str, instance: str) -> str:
+    of_detector = f'detector=~"{detector}"'
+    of_instance = f'{of_detector}, instance=~"{instance}"'
+    return expression.replace("SELECT", of_instance).replace("FORWARDERS", of_detector)
 
 
 def build() -> dict[str, Any]:
@@ -560,7 +683,6 @@ def _variables() -> list[dict[str, Any]]:
 
 
 def _drawn(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
-    selected = 'detector=~"$detector", instance=~"$instance"'
     defaults: dict[str, Any] = {"unit": panel.unit, "min": None}
     if panel.steps:
         defaults["color"] = {"mode": "thresholds"}
@@ -594,7 +716,7 @@ def _drawn(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
                 "refId": chr(ord("A") + i),
                 "datasource": _SOURCE,
                 "editorMode": "code",
-                "expr": one.expr.replace("SELECT", selected),
+                "expr": _selected(one.expr, "$detector", "$instance"),
                 "legendFormat": one.legend,
                 "range": True,
             }

@@ -156,6 +156,14 @@ def test_the_committed_dashboard_is_what_its_builder_prints_and_fits_its_grid() 
     assert all(panel["description"] for panel in panels if panel["type"] != "row")
 
 
+def test_what_a_rule_watches_is_drawn() -> None:
+    """Whoever is paged looks at the dashboard next."""
+    named = {name: set(re.findall(r"stream_vae_\w+", e)) for name, e in EXPRESSIONS.items()}
+    watched = {one for rule in ALERTS for one in named[rule["alert"]]}
+    drawn = {one for name, names in named.items() if name.startswith("panel") for one in names}
+    assert watched - drawn == set()
+
+
 def test_prometheus_takes_rules_queries_and_metrics_and_each_alert_fires_and_rests(
     tmp_path: Path,
 ) -> None:
