@@ -39,6 +39,8 @@ class Panel:
     width: int = 8
     steps: tuple[tuple[float | None, str], ...] = ()
     """Lower bounds and colours, for `stat`."""
+    nothing: str = "No data"
+    """What stands there where no query has an answer: it may be as it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,7 @@ ROWS = (
             Panel(
                 title="Conditions",
                 description="1 while a condition holds; README and /statusz explain each.",
+                nothing="None",
                 queries=(
                     Query(
                         expr="sum by (condition) (stream_vae_condition{SELECT}) > 0",
@@ -459,6 +462,7 @@ ROWS = (
             ),
             Panel(
                 title="Being restored",
+                nothing="None",
                 description="Time since a partition was assigned whose state is not back.",
                 unit="s",
                 queries=(
@@ -494,6 +498,13 @@ ROWS = (
                             "process_resident_memory_bytes "
                             "and on (job, instance) stream_vae_build_info{SELECT}"
                         )
+                    ),
+                    Query(
+                        expr=(
+                            "process_resident_memory_bytes "
+                            "and on (job, instance) stream_vae_forward_info{FORWARDERS}"
+                        ),
+                        legend="{{instance}} forwarder",
                     ),
                 ),
             ),
@@ -683,7 +694,7 @@ def _variables() -> list[dict[str, Any]]:
 
 
 def _drawn(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"unit": panel.unit, "min": None}
+    defaults: dict[str, Any] = {"unit": panel.unit, "min": None, "noValue": panel.nothing}
     if panel.steps:
         defaults["color"] = {"mode": "thresholds"}
         defaults["thresholds"] = {
