@@ -108,7 +108,8 @@ def of_incident(one: KnownIncident) -> dict[str, Any]:
 
 def _of_contribution(feature: AlertFeature, event: AlertEvent) -> dict[str, Any]:
     return {
-        "name": printable(feature.name, _NAME),
+        # What is wrong with lines is told in words; features of theirs are named for programs.
+        "name": printable(feature.name, _NAME) if feature.direction is None else "",
         "contribution": feature.contribution,
         "words": (
             worst_in_words(feature, event.window.end)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.expected_interval import expected_interval
+from stream_vae.core.log_templates import LINES, RARE, UNSEEN, LogSpec
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.series_index import SeriesName
 from stream_vae.page.board import PageBoard, Summary
@@ -46,6 +47,7 @@ class PageView:
     def __init__(self, board: PageBoard, spec: ModelSpec, topic: str) -> None:
         self._board = board
         self._features = spec.features
+        self._titles = {} if spec.logs is None else _titles(spec.logs)
         self._step_s = spec.step_seconds
         self._version = 0
         self._series, self._dead_letters = Part(), Part()
@@ -163,6 +165,14 @@ class PageView:
                 return before
         return tuple(sorted(order))
 
+    def _of_feature(self, feature: Feature) -> dict[str, Any]:
+        return {
+            "name": printable(self._titles.get(feature.name, feature.name), 200),
+            "unit": printable(feature.unit, 20),
+            "kind": feature.kind,
+            "categories": [printable(one, 60) for one in feature.categories[:_CATEGORIES]],
+        }
+
     def _of_steps(
         self, name: SeriesName, held: SeriesSteps, drawn: Sequence[int], n: int
     ) -> dict[str, Any]:
@@ -173,7 +183,7 @@ class PageView:
             "step_ms": self._step_s * 1000,
             "quiet": held.quiet,
             "n_features": len(self._features),
-            "features": [_of_feature(self._features[f]) for f in drawn],
+            "features": [self._of_feature(self._features[f]) for f in drawn],
             "t": (steps.times[newest] / 1e6).tolist(),
             "score": _numbers(steps.score[newest]),
             "threshold": _numbers(steps.threshold[newest]),
@@ -181,13 +191,13 @@ class PageView:
         }
 
 
-def _of_feature(feature: Feature) -> dict[str, Any]:
-    return {
-        "name": printable(feature.name, 200),
-        "unit": printable(feature.unit, 20),
-        "kind": feature.kind,
-        "categories": [printable(one, 60) for one in feature.categories[:_CATEGORIES]],
-    }
+def _titles(logs: LogSpec) -> dict[str, str]:
+    """Return what features count that are named for programs."""
+    titles = {LINES: "all lines", UNSEEN: "lines never seen in training"}
+    for template in reversed(logs.templates):  # of several the most frequent is named
+        is_rare = template.feature.startswith(f"{RARE}.")
+        titles[template.feature] = f"rare: {template.text}, …" if is_rare else template.text
+    return titles
 
 
 def _columns(feature: Feature, values: NDArray[np.float64]) -> list[list[float | None]]:

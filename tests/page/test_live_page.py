@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_vae.core.log_templates import LINES, LogSpec, LogTemplate
 from stream_vae.core.series_index import SeriesIndex
 from stream_vae.page.bounds import CELLS, HISTORIES, INCIDENTS, RANKED, STEPS
 from stream_vae.page.histories import JudgedSteps, StepHistories
@@ -306,3 +307,37 @@ def test_of_many_features_those_that_deviate_most_are_drawn() -> None:
     calm = (0, 1, 2, 3, 4, 5, 6, 7)
     assert view._drawn(steps, calm) != calm, "it must be seen"
     assert view._drawn(replace(steps, values=np.ones((4, 5, 20))), calm) == calm, "nothing flickers"
+
+
+def test_charts_of_logs_are_named_by_what_their_lines_say() -> None:
+    scene = page_scene()
+    one = scene.start()
+    page = one.loop.page
+    assert page is not None
+    templates = [
+        ("t1", "disk <v> full", "t4f2a"),
+        ("t2", "seldom", "rare.0"),
+        ("t3", "rarer", "rare.0"),
+    ]
+    logs = LogSpec(
+        templates=tuple(
+            LogTemplate(id=name, pattern=pattern, example="", count=9 - i, feature=feature)
+            for i, (name, pattern, feature) in enumerate(templates)
+        ),
+        masks=(),
+        lines=20,
+    )
+    feature = one.pipeline.detector.spec.features[0]
+    names = ("t4f2a", "rare.0", LINES, "level.error")
+    spec = replace(
+        one.pipeline.detector.spec,
+        features=tuple(replace(feature, name=name) for name in names),
+        logs=logs,
+    )
+    view = PageView(page._board, spec, INPUT)
+    assert [view._of_feature(each)["name"] for each in spec.features] == [
+        "disk <*> full",
+        "rare: seldom, …",
+        "all lines",
+        "level.error",
+    ]

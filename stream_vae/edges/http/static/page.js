@@ -492,7 +492,8 @@ function contribution(feature) {
   bar.append(part);
   share.append(make("span", "share", `${Math.round(feature.contribution * 100)} % of the score`), bar);
   const words = make("div", "words");
-  words.append(make("b", "", feature.name), ` ${feature.words}`);
+  if (feature.name) words.append(make("b", "", feature.name), " ");
+  words.append(feature.words);
   if (feature.template) words.append(make("code", "", feature.template));
   if (feature.template && feature.example) words.append(make("code", "", feature.example));
   element.append(share, words);
