@@ -1,5 +1,6 @@
 """`stream-vae demo`: training, streaming and alerts on an embedded broker and real data."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,11 @@ def demo(
 
     Example: stream-vae demo --logs --out /tmp/demo-logs
     """
+    # Asked to end, or with its terminal closed, it stops what it has started, as after Ctrl-C; under
+    # nohup it goes on.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     from stream_vae.commands.jobs.demo import run_demo
     from stream_vae.commands.jobs.log_demo import run_log_demo
 

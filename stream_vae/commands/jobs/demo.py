@@ -181,8 +181,7 @@ def _stream(
     """Run the daemon over the rest; return the alert events and the readings per second."""
     log = out / "daemon.log"
     page = settings.page.enabled
-    stop_within_s = settings.shutdown_deadline_s
-    with running_daemon(config, log, stop_within_s=stop_within_s, ends_by_key=page):
+    with running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s):
         if page:
             tell_page(log, console, _WHAT_COMES)
         began = time.monotonic()

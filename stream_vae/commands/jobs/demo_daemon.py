@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from stream_vae.errors import ConfigError, StreamVaeError
 from stream_vae.settings import Settings
 from stream_vae.wire.alerts import decode_alert
 
+_PROCESS = "stream_vae.commands.jobs.demo_process"
+_START_WITHIN_S = 300.0
+"""On a machine that does much else, torch alone takes a minute to import."""
 _OUTPUTS = {
     "alerts_topic": "demo.alerts",
     "dead_letter_topic": "demo.dead-letters",
@@ -78,40 +81,47 @@ def write_config(
 
 
 @contextmanager
-def running_daemon(
-    config: Path, log: Path, *, stop_within_s: float, ends_by_key: bool = False
-) -> Iterator[None]:
+def running_daemon(config: Path, log: Path, *, stop_within_s: float) -> Iterator[None]:
     """Run `stream-vae run` from when it has its partitions until the end of the block.
+
+    However the block ends, the daemon is asked to stop, and ends before the broker does. Should the
+    demo be killed, it ends by itself.
 
     Args:
         config: Its configuration.
         log: File for its log.
         stop_within_s: Longest time that it may take to stop.
-        ends_by_key: The block ends with Ctrl-C, which a terminal sends the daemon, too: asked to
-            stop a second time, it would not end in good order.
 
     Raises:
         StreamVaeError: If it does not start, or does not end as it is asked to.
     """
-    with log.open("w", encoding="utf-8") as file:
-        daemon = subprocess.Popen(  # noqa: S603 -- our own program, our own arguments
-            [sys.executable, "-m", "stream_vae", "run", "--config", str(config)],
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(  # noqa: S603 -- our own program, our own arguments
+            [sys.executable, "-m", _PROCESS, "run", "--config", str(config)],
+            stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
-        )
+            # Ctrl-C in a terminal is for the demo alone, which stops the daemon in its turn.
+            process_group=0,
+        ) as daemon,
+    ):
         try:
             _await_assignment(daemon, log)
             yield
-            if ends_by_key and sys.stdin.isatty():
-                with suppress(subprocess.TimeoutExpired):
-                    daemon.wait(stop_within_s)
-            daemon.terminate()
-            code = daemon.wait(timeout=stop_within_s + 5)
         finally:
-            daemon.kill()
+            code = _stop(daemon, stop_within_s)
     if code != 0:
         msg = f"the daemon was asked to stop and ended with exit code {code}; its log: {log}"
         raise StreamVaeError(msg)
+
+
+def _stop(daemon: "subprocess.Popen[bytes]", within_s: float) -> int:
+    try:
+        daemon.terminate()
+        return daemon.wait(timeout=within_s + 5)
+    finally:
+        daemon.kill()
 
 
 def all_alerts(settings: Settings, console: Console) -> list[AlertEvent]:
@@ -126,7 +136,7 @@ def all_alerts(settings: Settings, console: Console) -> list[AlertEvent]:
 
 
 def _await_assignment(daemon: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _START_WITHIN_S
     while "partitions_assigned" not in log.read_text(encoding="utf-8"):
         if daemon.poll() is not None or time.monotonic() > deadline:
             msg = f"the daemon did not start; its log: {log}"

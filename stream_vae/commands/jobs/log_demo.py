@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 from stream_vae.commands.jobs.broker_notices import BrokerNotices
 from stream_vae.commands.jobs.demo_daemon import (
@@ -60,7 +60,9 @@ _STEP_S = 1.0
 _SETTLING_S = 8.0
 """Until the clients have joined their group and know each other."""
 _TRAINING_S = 60.0
+_TOLD_PERIOD_S = 10.0
 _ROUND_TRIP_MS = 400
+_WHAT_COMES = "The broker is slowed in a few seconds, and goes down later."
 
 _READS: dict[str, Any] = {
     "topic": _TOPIC,
@@ -215,16 +217,21 @@ class _Recorder:
 def _record_normal_work(recorder: _Recorder, path: Path, console: Console) -> int:
     """Record lines for training; return how many."""
     with _progress(console) as bar:
-        _await(_SETTLING_S, bar, bar.add_task("clients settle", total=_SETTLING_S))
+        _await(_SETTLING_S, "clients settle", bar)
         with recorder.recording(path):
-            _await(_TRAINING_S, bar, bar.add_task("lines of normal work", total=_TRAINING_S))
+            _await(_TRAINING_S, "lines of normal work", bar)
     console.print(f"{recorder.n:,} lines, {recorder.n / _TRAINING_S:,.0f} a second, in {path}")
     return recorder.n
 
 
-def _await(seconds: float, bar: Progress, task: TaskID) -> None:
-    began = time.monotonic()
+def _await(seconds: float, what: str, bar: Progress) -> None:
+    """Sleep, and show how long still; off a terminal by a line now and then."""
+    task = bar.add_task(what, total=seconds)
+    began, told_at = time.monotonic(), 0.0
     while (waited := time.monotonic() - began) < seconds:
+        if not bar.console.is_terminal and waited >= told_at:
+            bar.console.print(f"{what}: {seconds - told_at:.0f} s more")
+            told_at += _TOLD_PERIOD_S
         bar.update(task, completed=waited)
         time.sleep(0.1)
     bar.update(task, completed=seconds)
@@ -282,15 +289,15 @@ def _stream(
     notices = BrokerNotices(console, settings.kafka.bootstrap_servers)
     log, page = out / "daemon.log", settings.page.enabled
     with (
-        running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s, ends_by_key=page),
+        running_daemon(config, log, stop_within_s=settings.shutdown_deadline_s),
         ThreadPoolExecutor(1) as publisher,
     ):
-        if page:
-            tell_page(log, console, "The broker is slowed in a few seconds, and goes down later.")
-        publishing = publisher.submit(
-            publish_readings, settings.kafka, _TOPIC, iter(lines.get, None), notices
-        )
         try:
+            if page:
+                tell_page(log, console, _WHAT_COMES)
+            publishing = publisher.submit(
+                publish_readings, settings.kafka, _TOPIC, iter(lines.get, None), notices
+            )
             with _progress(console) as bar, recorder.recording(out / "streamed.log", publish):
                 schedule = _Schedule(phases, bar)
                 _show_alerts(settings, schedule, bar)

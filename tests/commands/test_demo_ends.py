@@ -1,0 +1,110 @@
+"""A demo that is asked to end, or killed, leaves no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream_vae.commands.demo import demo
+from tests.limits import Limit, slowness
+
+ENDS = [signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Put back what handles the signals: the command sets it for its whole process."""
+    before = {number: signal.getsignal(number) for number in ENDS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[signal.Signals]:
+    """Have the demo send itself a signal in place of its work; return those that ended it."""
+    ended = []
+
+    def run_demo(out: Path, *, page: bool) -> None:
+        number = signal.Signals(int(out.name))
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+        except KeyboardInterrupt:
+            ended.append(number)
+            raise
+
+    monkeypatch.setattr("stream_vae.commands.jobs.demo.run_demo", run_demo)
+    return ended
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_demo_that_is_asked_to_end_unwinds_as_after_ctrl_c(
+    number: signal.Signals, ended: list[signal.Signals], capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo(out=Path(str(number.value)), page=True)
+    assert ended == [number]
+    assert "Ended before everything was streamed." in capsys.readouterr().out
+
+
+def test_a_closed_terminal_does_not_end_a_demo_under_nohup(ended: list[signal.Signals]) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    demo(out=Path(str(signal.SIGHUP.value)))
+    assert not ended
+
+
+def test_the_daemon_of_a_demo_ends_once_the_demo_is_gone() -> None:
+    """Control: it works until then."""
+    follower = ["alerts", "--follow", "--bootstrap", "127.0.0.1:1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "stream_vae.commands.jobs.demo_process", *follower],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("waiting for a broker")
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(20 * slowness()) == 1
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return the command lines that name a folder."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_text(errors="replace").replace("\0", " ")
+        except OSError:
+            continue  # it has just ended
+        if str(folder) in line:
+            lines.append(line)
+    return lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_of_a_demo_outlives_it(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stream_vae", "demo", "--page", "--out", str(tmp_path)]
+    log = tmp_path / "daemon.log"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        limit = Limit(60)
+        while not log.exists() or "partitions_assigned" not in log.read_text():
+            assert not limit.is_over
+            assert process.poll() is None
+            time.sleep(0.2)
+        assert len(processes_of(tmp_path)) == 2, "the demo and its daemon"
+        process.send_signal(number)
+        process.wait(60 * slowness())
+    limit = Limit(10)
+    while processes_of(tmp_path):
+        assert not limit.is_over
+        time.sleep(0.1)
+    if number is signal.SIGTERM:
+        assert '"reason":"stopped"' in log.read_text().replace(" ", "").splitlines()[-1]
