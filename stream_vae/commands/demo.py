@@ -43,7 +43,7 @@ def demo(
 
     Example: stream-vae demo --logs --out /tmp/demo-logs
     """
-    # Asked to end, or with its terminal closed, it stops what it has started, as after Ctrl-C; under
+    # Asked to end, or its terminal closed, it stops what it has started, as after Ctrl-C. Under
     # nohup it goes on.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:

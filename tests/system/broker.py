@@ -9,6 +9,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -254,3 +256,21 @@ def free_ports(n: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def _serve(topics: Sequence[str]) -> None:
+    """Run a broker with these topics until Ctrl-C, to try the product on where there is none."""
+    asked = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, asked)
+    with tempfile.TemporaryDirectory() as folder:
+        broker = RealKafka.create(Path(folder))
+        for topic in topics:
+            broker.create_topic(topic, 4)
+        sys.stdout.write(f"{broker.bootstrap} has the topics {', '.join(topics)}; Ctrl-C ends it\n")
+        sys.stdout.flush()
+        signal.sigwait(asked)
+        broker.stop()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1:])
