@@ -5,10 +5,9 @@ whose other end the demo holds, and never writes to.
 """
 
 import os
+import runpy
 import sys
 import threading
-
-from stream_vae.cli import EXIT_FAILED, main
 
 
 def _end_with_parent() -> None:
@@ -17,9 +16,9 @@ def _end_with_parent() -> None:
     Its broker ended with it, so there is nothing that could still be committed.
     """
     os.read(sys.stdin.fileno(), 1)
-    os._exit(EXIT_FAILED)
+    os._exit(1)
 
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-    main()
+    runpy.run_module("stream_vae", run_name="__main__", alter_sys=True)
