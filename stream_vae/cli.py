@@ -11,10 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from stream_vae import __version__
 from stream_vae.core.excerpts import printable_lines
 from stream_vae.core.masking import mask_text
-from stream_vae.errors import ConfigError, StreamVaeError
-
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
+from stream_vae.errors import EXIT_BAD_INPUT, StreamVaeError, exit_code
 
 COMMANDS = {
     "demo": "Run the whole job on an embedded broker and real data, in half a minute.",
@@ -119,4 +116,4 @@ def main() -> None:
     except StreamVaeError as exc:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         typer.echo(printable_lines(mask_text(str(exc))), err=True)
-        sys.exit(EXIT_BAD_INPUT if isinstance(exc, ConfigError) else EXIT_FAILED)
+        sys.exit(exit_code(exc))

@@ -17,6 +17,9 @@ StreamVaeError
 ```
 """
 
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
 
 class StreamVaeError(Exception):
     """Base class of the errors that this package raises."""
@@ -24,6 +27,11 @@ class StreamVaeError(Exception):
 
 class ConfigError(StreamVaeError):
     """An operator's mistake: says which field, what was found and what is expected."""
+
+
+def exit_code(error: StreamVaeError) -> int:
+    """Return the exit code of a program that an error ends: 2 if a change must come first, or 1."""
+    return EXIT_BAD_INPUT if isinstance(error, ConfigError) else EXIT_FAILED
 
 
 class BundleError(ConfigError):

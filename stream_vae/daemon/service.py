@@ -26,7 +26,7 @@ from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.telemetry.event_log import EventLog
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger
 from stream_vae.edges.telemetry.recorder import Recorder
-from stream_vae.errors import ConfigError, StreamVaeError
+from stream_vae.errors import EXIT_FAILED, ConfigError, StreamVaeError
 from stream_vae.events import (
     DaemonCrashed,
     DaemonFailed,
@@ -38,7 +38,6 @@ from stream_vae.events import (
 )
 from stream_vae.settings import LoadedSettings
 
-EXIT_FAILED = 1
 _LAST_WORD_S = 1.0
 # To load a model; and brokers are waited for up to thrice: for topics, changelog and producer.
 _LOADING_S = 900.0
@@ -178,7 +177,7 @@ class Service:
         except StreamVaeError as exc:
             reason = type(exc).__name__
             self._note_end()
-            if self._has_something_to_log(exc):
+            if self.has_logged(exc):
                 self._events.record(DaemonFailed(error=reason, detail=str(exc)))
             raise
         except Exception as exc:
@@ -191,11 +190,11 @@ class Service:
                 self._page.stop()
             self._http.stop()
             logging.getLogger().removeHandler(self._library_handler)
-            if self._has_something_to_log(sys.exception()):
+            if self.has_logged(sys.exception()):
                 self._report_stopped(reason)
 
-    def _has_something_to_log(self, failure: BaseException | None) -> bool:
-        # Configuration errors before the start are printed by the command.
+    def has_logged(self, failure: BaseException | None) -> bool:
+        """Return whether the log tells of an end; one before the start is the command's to tell."""
         return self._events.has_started or not isinstance(failure, ConfigError)
 
     def _work(self) -> None:

@@ -240,5 +240,9 @@ def test_what_is_wrong_without_a_model_is_told_before_torch_is_loaded(
         "setting": "no.such.property",
         "bundle": f"bundle {bundle}: no such folder",
     }[what]
-    assert expected in ended.stderr
-    assert ended.stdout == "torch False\n", "no log line: nothing has started"
+    line, loaded = ended.stdout.splitlines()
+    assert loaded == "torch False"
+    failed = json.loads(line)
+    assert (failed["level"], failed["event"]) == ("error", "daemon_failed"), "nothing has started"
+    assert expected in failed["detail"]
+    assert ended.stderr == "", "a log of JSON lines has no others"

@@ -38,8 +38,10 @@ def refusal(
         main()
     told = capsys.readouterr()
     assert ended.value.code == 2
-    assert told.out == "", "no log line: nothing has started"
-    return " ".join(told.err.split())
+    assert told.err == "", "its log is for machines, and says it"
+    (line,) = map(json.loads, told.out.splitlines())
+    assert line["event"] == "daemon_failed", "nothing has started"
+    return " ".join(line["detail"].split())
 
 
 def config_file(directory: Path, **sections: dict[str, object]) -> Path:
@@ -143,5 +145,6 @@ def test_a_refusal_is_the_exit_code_of_the_process(tmp_path: Path) -> None:
     config = config_file(tmp_path, bundle={"path": "/nowhere"}, http={"port": free_port()})
     with DaemonProcess(config, program=AS_USERS_START_IT) as daemon:
         assert daemon.wait(60) == 2
-        assert "/nowhere" in " ".join(daemon.stray_lines)
-        assert daemon.events == []
+        assert "/nowhere" in daemon.failure
+        assert [event["event"] for event in daemon.events] == ["daemon_failed"]
+        assert daemon.stray_lines == []

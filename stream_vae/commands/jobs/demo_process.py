@@ -9,6 +9,8 @@ import runpy
 import sys
 import threading
 
+from stream_vae.errors import EXIT_FAILED
+
 
 def _end_with_parent() -> None:
     """End at once when the pipe does, which happens however the demo ends, a `kill -9` included.
@@ -16,7 +18,7 @@ def _end_with_parent() -> None:
     Its broker ended with it, so there is nothing that could still be committed.
     """
     os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
+    os._exit(EXIT_FAILED)
 
 
 if __name__ == "__main__":

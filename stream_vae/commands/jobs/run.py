@@ -6,19 +6,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from stream_vae.commands.jobs.serving import serve_until_stopped
 from stream_vae.daemon.service import Loop, Service, Surroundings
 from stream_vae.edges.files.bundle_folder import require_bundle
 from stream_vae.edges.kafka.properties import verify_properties
 from stream_vae.edges.telemetry.logs import build_logger
-from stream_vae.settings import load_settings
+from stream_vae.settings import LoadedSettings, load_settings
 
 _HEAVY = "stream_vae.daemon.start"
 
 
 def serve(flags: Mapping[str, object], config: Path | None, secrets_dir: Path | None) -> None:
     """Run the daemon until it is asked to stop."""
-    loaded = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir)
-    Service(loaded, build_logger(loaded.settings.logging, sys.stdout), _start).serve()
+    serve_until_stopped(
+        lambda: load_settings(config=config, overrides=flags, secrets_dir=secrets_dir), _service
+    )
+
+
+def _service(loaded: LoadedSettings) -> Service:
+    return Service(loaded, build_logger(loaded.settings.logging, sys.stdout), _start)
 
 
 def _start(around: Surroundings) -> Loop | None:

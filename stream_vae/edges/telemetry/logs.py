@@ -41,8 +41,6 @@ class Logger(Protocol):
 
 def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
     """Return a logger that writes to `stream`; no global state is changed."""
-    is_terminal = stream.isatty()
-    wants_json = config.format == "json" or (config.format == "auto" and not is_terminal)
     processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -51,12 +49,12 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
         _round_numbers,
         _shorten_texts,
     ]
-    if wants_json:
+    if is_for_machines(config, stream):
         processors += [_head_first, structlog.processors.JSONRenderer(serializer=_to_json)]
     else:
         processors += [
             _escape_controls,
-            _Console(structlog.dev.ConsoleRenderer(colors=is_terminal, sort_keys=False)),
+            _Console(structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)),
         ]
     logger: Logger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
@@ -66,6 +64,11 @@ def build_logger(config: LoggingConfig, stream: TextIO) -> Logger:
         cache_logger_on_first_use=True,
     )
     return logger
+
+
+def is_for_machines(config: LoggingConfig, stream: TextIO) -> bool:
+    """Return whether lines are JSON."""
+    return config.format == "json" or (config.format == "auto" and not stream.isatty())
 
 
 class LibraryHandler(logging.Handler):
