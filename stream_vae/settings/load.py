@@ -36,6 +36,7 @@ from stream_vae.settings.sources import (
     VariablesSource,
     spell,
 )
+from stream_vae.settings.stand_ins import StandInSource
 from stream_vae.settings.yaml_file import YamlSource
 
 DEFAULT_ORIGIN = "default"
@@ -47,7 +48,7 @@ _SESSION_SETTINGS = ("session_field", "session_pattern")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
     value: object
-    source: Source
+    source: Source | StandInSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,8 @@ def load_settings(
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     secrets_dir: FilePath | None = None,
+    *,
+    needs_secrets: bool = True,
 ) -> LoadedSettings:
     """Return the effective settings.
 
@@ -99,6 +102,8 @@ def load_settings(
         environ: Environment variables; None takes the process's.
         secrets_dir: Directory of one file per secret; None looks at `STREAM_VAE_SECRETS_DIR`, and
             does without.
+        needs_secrets: Whether those that the settings ask for must be there; who only describes
+            them does without.
 
     Raises:
         ConfigError: If anything is misspelt, of the wrong type, out of range or contradictory; the
@@ -107,6 +112,8 @@ def load_settings(
     if environ is None:
         environ = os.environ
     sources = _with_defaults(_read(config, overrides or {}, environ, secrets_dir))
+    if not needs_secrets:
+        sources = [StandInSource(_values(sources)), *sources]
     given = {
         path: _Given(value=value, source=source)
         for source in sources
@@ -152,7 +159,7 @@ def _read(
 
 def _with_defaults(sources: list[Source]) -> list[Source]:
     """Return the sources and, lowest, the preset that they name and what suits sessions."""
-    given = {path: value for source in sources for path, value in _leaves(source(), ())}
+    given = _values(sources)
     preset = given.get(("input", "preset"))
     lowest: list[Source] = []
     if any(given.get(("input", name)) is not None for name in _SESSION_SETTINGS):
@@ -161,6 +168,11 @@ def _with_defaults(sources: list[Source]) -> list[Source]:
         beside = {path[-1]: value for path, value in given.items() if path[:-1] == ("input",)}
         lowest.append(PresetSource(preset, beside))
     return [*lowest, *sources]
+
+
+def _values(sources: list[Source]) -> dict[Path, object]:
+    """Return what sources give, the lowest first."""
+    return {path: value for source in sources for path, value in _leaves(source(), ())}
 
 
 def _single_settings() -> list[FieldSpec]:
@@ -221,7 +233,7 @@ def _setting_error(details: ErrorDetails, given: Mapping[Path, _Given]) -> Setti
     return unusable_value(spec, path, details["input"], origin)
 
 
-def _unknown_name(path: Path, source: Source) -> SettingError:
+def _unknown_name(path: Path, source: Source | StandInSource) -> SettingError:
     meant = nearest(path)
     hint = "" if meant is None else f"; did you mean {spell(meant.path, source)}?"
     text = f"no such setting{hint}"

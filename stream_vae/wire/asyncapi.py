@@ -55,6 +55,8 @@ class Deployment:
     servers: Sequence[str]
     """host:port of brokers."""
     is_encrypted: bool
+    security: Mapping[str, Any] | None
+    """AsyncAPI's security scheme by which clients are let in; None: brokers ask for nothing."""
     group: str
     input_topic: str
     alerts_topic: str
@@ -104,6 +106,8 @@ def asyncapi_document(deployment: Deployment) -> Json:
         topics.append(_scores(deployment.scores_topic))
     if deployment.state_topic is not None:
         topics.append(_state(deployment.state_topic))
+    security = {} if deployment.security is None else {"kafka": dict(deployment.security)}
+    asked = [{"$ref": f"#/components/securitySchemes/{name}"} for name in security]
     return {
         "asyncapi": VERSION,
         "info": {
@@ -117,6 +121,7 @@ def asyncapi_document(deployment: Deployment) -> Json:
             f"kafka{i}": {
                 "host": host,
                 "protocol": "kafka-secure" if deployment.is_encrypted else "kafka",
+                **({"security": asked} if asked else {}),
             }
             for i, host in enumerate(deployment.servers)
         },
@@ -126,7 +131,10 @@ def asyncapi_document(deployment: Deployment) -> Json:
             for topic in topics
             for action, summary in topic.actions.items()
         },
-        "components": {"messages": {topic.id: topic.message for topic in topics}},
+        "components": {
+            "messages": {topic.id: topic.message for topic in topics},
+            **({"securitySchemes": security} if security else {}),
+        },
     }
 
 

@@ -13,13 +13,14 @@ import pytest
 
 from stream_vae.commands.jobs.asyncapi import deployment, document_text
 from stream_vae.core.model_spec import numeric_features
+from stream_vae.errors import ConfigError
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import InputFormat, ReadingFormat
-from stream_vae.settings import Settings
+from stream_vae.settings import Settings, load_settings
 from stream_vae.wire.asyncapi import asyncapi_document
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.stem != "secured")
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 PARSER = os.environ.get("STREAM_VAE_ASYNCAPI_PARSER")
 PROGRAM = """
 const {Parser} = require(process.argv[1] + "/node_modules/@asyncapi/parser");
@@ -86,6 +87,54 @@ def test_scores_are_told_of_where_they_are_published() -> None:
     document = asyncapi_document(deployment(settings))
     assert document["channels"]["scores"]["address"] == "scores"
     assert faults(document) == []
+
+
+SECURED: dict[str, tuple[dict[str, str], dict[str, object] | None]] = {
+    "nothing": ({}, None),
+    "TLS alone": ({"security_protocol": "SSL"}, None),
+    "mutual TLS": (
+        {"security_protocol": "SSL", "ssl_certificate_location": "c", "ssl_key_location": "k"},
+        {"type": "X509"},
+    ),
+    "PLAIN": ({"sasl_mechanism": "PLAIN", "sasl_username": "me"}, {"type": "plain"}),
+    "SCRAM": (
+        {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "me"},
+        {"type": "scramSha512", "description": "SASL SCRAM-SHA-512"},
+    ),
+    "Kerberos": ({"sasl_mechanism": "GSSAPI"}, {"type": "gssapi"}),
+    "token": (
+        {
+            "sasl_mechanism": "OAUTHBEARER",
+            "sasl_oauthbearer_token_endpoint_url": "https://login.example.org/token",
+            "sasl_oauthbearer_client_id": "me",
+            "sasl_oauthbearer_scope": "kafka",
+        },
+        {"type": "oauth2", "scopes": ["kafka"]},
+    ),
+}
+"""Settings without any secret, and what the scheme holds."""
+
+
+@pytest.mark.parametrize(("kafka", "holds"), SECURED.values(), ids=[*SECURED])
+def test_it_says_how_brokers_let_clients_in_and_needs_no_secret_for_it(
+    kafka: dict[str, str], holds: dict[str, object] | None, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.json"
+    sasl = {"security_protocol": "SASL_SSL"} if "sasl_mechanism" in kafka else {}
+    page = {"enabled": True, "host": "10.0.0.1"}  # asks for a token
+    config.write_text(json.dumps({"kafka": sasl | kafka, "page": page}))
+    document = json.loads(document_text(config, None))
+    schemes = document["components"].get("securitySchemes", {})
+    asked = [server.get("security", []) for server in document["servers"].values()]
+    assert faults(document) == []
+    if holds is None:
+        assert (schemes, asked) == ({}, [[]])
+    else:
+        assert holds.items() <= schemes["kafka"].items()
+        assert asked == [[{"$ref": "#/components/securitySchemes/kafka"}]]
+    if sasl and kafka["sasl_mechanism"] != "GSSAPI":
+        with pytest.raises(ConfigError, match="must be given"):
+            load_settings(config=config, environ={})
 
 
 @pytest.mark.parametrize(
