@@ -15,6 +15,8 @@ from tests.deploy.test_chart import rendered
 pytestmark = pytest.mark.xdist_group("deploy")  # the chart's engine is kept there
 
 README = (DEPLOY.parent / "README.md").read_text(encoding="utf-8")
+SCORES = "readings-scores"
+"""A topic that is there where somebody asks for it."""
 STEPS = README.split("From an empty namespace, step by step</summary>")[1].split("</details>")[0]
 VALUES: dict[str, Any] = yaml.safe_load(
     dedent(re.findall(r"```yaml\n(.*?)```", STEPS, re.DOTALL)[0])
@@ -55,13 +57,21 @@ def test_commands_and_pods_read_the_same_names(of_pods: Settings, tmp_path: Path
 
 def test_commands_of_the_brokers_name_what_pods_read_and_write(of_pods: Settings) -> None:
     known = names(of_pods)
-    rights = README.split("```sh\nacls()")[1].split("```")[0]
-    assert re.findall(r"--allow-principal User:(\S+)", rights) == [known["user"]]
-    assert re.findall(r"^acls --topic (\S+)", rights, re.MULTILINE) == [
-        known[each] for each in ("input", "alerts", "dead letters", "late", "changelog")
-    ]
-    assert re.findall(r"^acls --group (\S+)", rights, re.MULTILINE) == [known["group"]]
-    prefixes = re.findall(r"^acls --transactional-id (\S+)", rights, re.MULTILINE)
-    assert prefixes == [f"{known['group']}."]
-    others = re.findall(r"kafka-topics\.sh .* --topic (\S+)|--from-topic (readings) ", README)
-    assert {topic for pair in others for topic in pair if topic} == {known["input"]}
+    topics = {str(known[each]) for each in ("input", "alerts", "dead letters", "late", "changelog")}
+    assert named_by("acls --topic") == topics | {SCORES}
+    assert named_by("forward_acls --topic") == {known["alerts"], known["dead letters"]}
+    assert named_by("acls --group") == {known["group"]}
+    assert named_by("acls --transactional-id") == {f"{known['group']}."}
+    assert named_by("acls.* --allow-principal") == {f"User:{known['user']}"}
+    assert re.findall(r"kafka-topics\.sh .* --topic (\S+)", README) == [known["input"]] * 2
+
+
+def named_by(option: str) -> set[str]:
+    return set(re.findall(rf"^{option} (\S+)", README, re.MULTILINE))
+
+
+def test_commands_for_brokers_that_ask_for_a_password_have_it() -> None:
+    """Those for a broker on this machine need none."""
+    lines = re.findall(r"kafka-\w+\.sh --bootstrap-server BROKER (.*)", README)
+    assert len(lines) == 3
+    assert [line for line in lines if not line.startswith("--command-config ")] == []
