@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from stream_vae.commands.jobs.assumed_model import assumed_spec
-from stream_vae.commands.jobs.size import series_bytes, values_text
-from stream_vae.commands.jobs.sizing import SeriesBytes, Sizing, Speed, Stream
+from stream_vae.commands.jobs.size import series_bytes, values_text, warnings
+from stream_vae.commands.jobs.sizing import MUCH_STATE, SeriesBytes, Sizing, Speed, Stream
 from stream_vae.core.model_spec import Scorer
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.series_store import SeriesStore
@@ -86,3 +86,36 @@ def test_what_is_needed_and_what_cannot_work_is_said(
     refused = run_program("size", "--config", config, "--series", 10)
     assert refused.code == 2
     assert "expected --bundle DIR, or --features and --step-seconds" in refused.err
+
+
+def test_much_state_is_warned_of_with_the_interval_that_writes_less() -> None:
+    """Control: with that interval it is no longer."""
+    told = [text for text in warnings(SIZING, Settings()) if "of state" in text]
+    assert told
+    assert "14.3 MiB/s" in told[0]
+    assert f"snapshot_interval_s {SIZING.calm_interval_s} " in told[0]
+    calm = replace(SIZING, snapshot_interval_s=float(SIZING.calm_interval_s))
+    assert calm.saved_per_second <= MUCH_STATE
+    assert [text for text in warnings(calm, Settings()) if "of state" in text] == []
+
+
+def test_a_single_pod_is_not_recommended_in_silence() -> None:
+    """Control: of several, none is missed while another takes over."""
+    alone = replace(SIZING, stream=replace(SIZING.stream, readings_per_second=100.0))
+    assert alone.replicas == 1
+    assert [text for text in warnings(alone, Settings()) if text.startswith("one pod")]
+    assert [text for text in warnings(SIZING, Settings()) if text.startswith("one pod")] == []
+
+
+def test_figures_have_units_and_no_secret_is_needed(
+    run_program: RunProgram, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "kafka: {security_protocol: SASL_SSL, sasl_mechanism: PLAIN, sasl_username: me}\n"
+    )
+    told = ("--features", 1, "--step-seconds", 60, "--config", config)
+    ran = run_program("size", "--series", 100, *told)
+    assert ran.code == 0, ran.err
+    for unit in (" 1 pod ", " cores ", " 100 series ", " bytes ", " MiB ", " readings/s "):
+        assert unit in ran.err.replace("\u2502", " "), unit

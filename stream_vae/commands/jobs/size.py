@@ -14,6 +14,7 @@ from stream_vae.commands.jobs.sizing import (
     IDLE_CORES,
     LIBRARIES_MIB,
     MIB,
+    MUCH_STATE,
     UTILISATION,
     SeriesBytes,
     Sizing,
@@ -39,6 +40,7 @@ _STATED = (
 _RESTORED = 85e6
 """Bytes a second: 529 MB of saved state in 6.2 s (`python -m tests.benchmarks restore`)."""
 
+_DAY_S = 86_400
 _WORD = "series-0000000000000"
 
 
@@ -80,7 +82,7 @@ def print_size(
     Raises:
         ConfigError: If neither a bundle nor the options say what the model is.
     """
-    settings = load_settings(config=config, secrets_dir=secrets_dir).settings
+    settings = load_settings(config=config, secrets_dir=secrets_dir, needs_secrets=False).settings
     model = _bundle(settings, assumed, bundle)
     spec = _assumed(settings, assumed) if model is None else model.spec
     if not stream.readings_per_second:
@@ -95,7 +97,7 @@ def print_size(
     )
     console = open_console(stderr=True)
     console.print(_table(sizing, spec, is_trained=model is not None))
-    for text in _warnings(sizing, settings):
+    for text in warnings(sizing, settings):
         warn(console, text)
     sys.stdout.write(values_text(sizing))
 
@@ -205,18 +207,18 @@ def _rows(sizing: Sizing, spec: ModelSpec, model: str) -> Iterator[tuple[str, st
     )
     yield (
         "instances",
-        f"{sizing.replicas}",
+        _count(sizing.replicas, "pod"),
         f"{sizing.needed_replicas} for the rate at {UTILISATION:.0%} of the most; at most "
         f"{stream.n_partitions}, the partitions",
     )
     yield (
         "cores of an instance",
-        f"{sizing.cores:.2f}",
+        f"{sizing.cores:.2f} cores",
         f"{IDLE_CORES:g} for polls, batches and commits, the rest by its readings",
     )
     yield (
         "series of the fullest",
-        f"{sizing.fullest_series:,}",
+        f"{sizing.fullest_series:,} series",
         "while another instance is away" if sizing.replicas > 1 else "there is one instance",
     )
     yield (
@@ -245,9 +247,23 @@ def _rows(sizing: Sizing, spec: ModelSpec, model: str) -> Iterator[tuple[str, st
     )
 
 
-def _warnings(sizing: Sizing, settings: Settings) -> Iterator[str]:
-    """Yield what cannot work as asked."""
+def warnings(sizing: Sizing, settings: Settings) -> Iterator[str]:
+    """Yield what cannot work as asked, and what it is likely not meant to be."""
     stream = sizing.stream
+    if sizing.replicas == 1:
+        yield (
+            "one pod has no other beside it: while it restarts, or its node is lost, nothing is "
+            "judged and no alert comes; --replicas 2 has one take over"
+        )
+    if sizing.saved_per_second > MUCH_STATE:
+        a_day = sizing.saved_per_second * _DAY_S / 1e12
+        yield (
+            f"{sizing.saved_per_second / MIB:,.1f} MiB/s of state are {a_day:,.1f} TB a day for "
+            f"the brokers to take, copy ({stream.replication} times) and compact; "
+            f"state.snapshot_interval_s {sizing.calm_interval_s} or more writes a third of a TB, "
+            "and a restart then reads more again; a smaller detect.threshold.window writes less "
+            "of each series"
+        )
     if sizing.replicas > stream.n_partitions:
         yield (
             f"{sizing.replicas} instances, but {stream.n_partitions} partitions: the rest would "
@@ -263,6 +279,10 @@ def _warnings(sizing: Sizing, settings: Settings) -> Iterator[str]:
             f"state.memory_budget_mb is {settings.state.memory_budget_mb:g}: the longest idle "
             f"series would be evicted; set {sizing.budget_mib}, as the values do"
         )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _seconds(value: float) -> str:

@@ -26,6 +26,9 @@ _DIRTY = 2.0
 SEGMENT_MIB = 64
 """The changelog's `segment.bytes`: the newest segment of a partition is never compacted."""
 
+MUCH_STATE = 4 * MIB
+"""Bytes of state a second, one copy: a third of a terabyte a day, most of it dropped later."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
@@ -154,6 +157,11 @@ class Sizing:
         """Bytes of state written, one copy: each changed series once an interval."""
         changed = self.stream.readings_per_second * self.snapshot_interval_s
         return min(self.stream.n_series, changed) * self.series.saved / self.snapshot_interval_s
+
+    @property
+    def calm_interval_s(self) -> int:
+        """`state.snapshot_interval_s`, in steps of 10 s, that writes no more than `MUCH_STATE`."""
+        return _up(self.live_bytes / MUCH_STATE, 10)
 
     @property
     def restore_s(self) -> float:
