@@ -14,10 +14,12 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
 from stream_vae.commands.alerts import alerts
+from stream_vae.commands.jobs.broker_notices import BrokerNotices
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.properties import producer_properties
 from stream_vae.errors import ConfigError, KafkaUnavailableError, TopicMissingError
+from stream_vae.events import Event
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "alert_v1.json"
 
@@ -140,6 +142,26 @@ def test_absent_brokers_are_told_of_and_end_in_failure(monkeypatch: pytest.Monke
     assert "reading topic 'alerts'" in told[0]
     assert len(told) == len(set(told)), "no reason is repeated"
     assert "gave up after 0.5 s" in str(result.exception)
+
+
+def test_a_leader_that_is_away_is_told_of_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another broker tells where the partition is, so that not all are away."""
+    with EmbeddedBroker({"alerts": 1}, n_brokers=2) as brokers:
+        brokers.lead("alerts", 0, 2)
+        publish(brokers, make_event())
+        brokers.go_down(2)
+        record = BrokerNotices.record
+
+        def come_back(notices: BrokerNotices, event: Event) -> None:
+            record(notices, event)
+            brokers.come_up(2)
+
+        monkeypatch.setattr(BrokerNotices, "record", come_back)
+        result = run("--bootstrap", brokers.bootstrap, "--topic", "alerts")
+    assert result.exit_code == 0, result.exception
+    assert "pump-7" in result.stdout
+    assert "waiting for a broker at" in result.stderr
+    assert "a broker answers again" in result.stderr
 
 
 @pytest.mark.slow

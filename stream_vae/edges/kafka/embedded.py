@@ -13,7 +13,7 @@ _ERROR_BYTES = 512
 
 
 class EmbeddedBroker:
-    """librdkafka's mock cluster: one broker on loopback, served by a thread of its own, no GIL.
+    """librdkafka's mock cluster: brokers on loopback, served by a thread of its own, no GIL.
 
     It is NOT Kafka, so nothing about delivery can be proven on it:
 
@@ -34,6 +34,7 @@ class EmbeddedBroker:
 
     Args:
         topics: Name -> partition count.
+        n_brokers: Numbered from 1; the first one is meant where none is named.
 
     Example:
         >>> from confluent_kafka import Producer
@@ -43,9 +44,9 @@ class EmbeddedBroker:
         2
     """
 
-    def __init__(self, topics: Mapping[str, int] | None = None) -> None:
+    def __init__(self, topics: Mapping[str, int] | None = None, *, n_brokers: int = 1) -> None:
         self._library = _declare(ctypes.CDLL(cimpl.__file__))
-        self._client = self._open()
+        self._client = self._open(n_brokers)
         self._cluster = self._library.rd_kafka_handle_mock_cluster(self._client)
         self.bootstrap: str = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
         """host:port for any Kafka client."""
@@ -68,13 +69,19 @@ class EmbeddedBroker:
             msg = f"cannot create topic {name!r} with {partitions} partitions: error {code}"
             raise ValueError(msg)
 
-    def go_down(self) -> None:
+    def go_down(self, broker: int = _BROKER) -> None:
         """Close every connection and refuse new ones."""
-        self._library.rd_kafka_mock_broker_set_down(self._cluster, _BROKER)
+        self._library.rd_kafka_mock_broker_set_down(self._cluster, broker)
 
-    def come_up(self) -> None:
+    def come_up(self, broker: int = _BROKER) -> None:
         """Accept connections again; data and port are unchanged."""
-        self._library.rd_kafka_mock_broker_set_up(self._cluster, _BROKER)
+        self._library.rd_kafka_mock_broker_set_up(self._cluster, broker)
+
+    def lead(self, topic: str, partition: int, broker: int) -> None:
+        """Make a broker the leader of a partition."""
+        self._library.rd_kafka_mock_partition_set_leader(
+            self._cluster, topic.encode(), partition, broker
+        )
 
     def slow_down(self, round_trip_ms: int) -> None:
         """Hold each answer back for so long; 0: as fast as it can again."""
@@ -97,14 +104,14 @@ class EmbeddedBroker:
     ) -> None:
         self.close()
 
-    def _open(self) -> int | None:
+    def _open(self, n_brokers: int) -> int | None:
         """Start the idle client that owns the cluster."""
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         properties = self._library.rd_kafka_conf_new()
         # Without a callback the client's own log is discarded.
         self._library.rd_kafka_conf_set_log_cb(properties, None)
         self._library.rd_kafka_conf_set(
-            properties, b"test.mock.num.brokers", b"1", error, _ERROR_BYTES
+            properties, b"test.mock.num.brokers", b"%d" % n_brokers, error, _ERROR_BYTES
         )
         client: int | None = self._library.rd_kafka_new(_PRODUCER, properties, error, _ERROR_BYTES)
         if not client:
@@ -126,6 +133,10 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "rd_kafka_mock_cluster_bootstraps": (text, [pointer]),
         "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
         "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_partition_set_leader": (
+            number,
+            [pointer, text, ctypes.c_int32, ctypes.c_int32],
+        ),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_rtt": (number, [pointer, ctypes.c_int32, number]),

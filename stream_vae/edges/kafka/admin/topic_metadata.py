@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, Producer
 
 from stream_vae.core.ports import EventSink
-from stream_vae.edges.kafka.deadline import Deadline
-from stream_vae.edges.kafka.errors import Operation, error_of, gave_up, translate
-from stream_vae.errors import KafkaUnavailableError
-from stream_vae.events import BrokerUnreachable
+from stream_vae.edges.kafka.errors import Operation, translate, translated
+from stream_vae.edges.kafka.patience import answer_told_of
 
 _ATTEMPT_S = 2.0
-_PAUSE_S = 0.2
 
 
 def topic_partitions(
@@ -38,25 +35,16 @@ def topic_partitions(
     topic = operation.topic or ""
     # Several attempts even before a short deadline, so that the wait is reported.
     attempt_s = min(_ATTEMPT_S, deadline_s / 4)
-    deadline = Deadline(deadline_s)
-    while True:
-        try:
+
+    def ask() -> list[int]:
+        with translated(operation):
             known = client.list_topics(topic, timeout=attempt_s).topics[topic]
-        except KafkaException as exc:
-            reason = translate(error_of(exc), operation)
-            if not isinstance(reason, KafkaUnavailableError):
-                raise reason from exc
-        else:
-            if known.error is None:
-                return sorted(known.partitions)
-            reason = translate(known.error, operation)
-            if not isinstance(reason, KafkaUnavailableError):
-                raise reason
-        if deadline.has_passed:
-            raise gave_up(reason, deadline_s)
+        if known.error is not None:
+            raise translate(known.error, operation)
+        return sorted(known.partitions)
+
+    def check_client() -> None:
         client.poll(0)  # calls `error_cb`, which gets the reason
         check()
-        events.record(
-            BrokerUnreachable(detail=str(reason), waited_s=deadline.waited_s, deadline_s=deadline_s)
-        )
-        deadline.pause(_PAUSE_S)
+
+    return answer_told_of(ask, deadline_s, events, check_client)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_vae.core.ports import EventSink
 from stream_vae.core.records import Headers
@@ -12,12 +12,14 @@ from stream_vae.edges.kafka.admin.topic_metadata import topic_partitions
 from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translated
+from stream_vae.edges.kafka.offsets import answer_missing
+from stream_vae.edges.kafka.patience import answer_told_of
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.edges.kafka.record_columns import record_headers, record_time_ms
 
 _POLL_S = 0.1
 _POLL_RECORDS = 500
-_REQUEST_TIMEOUT_S = 10.0
+_REQUEST_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +81,13 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
             events=events,
             check=watch.raise_refusal,
         )
+        bounds = answer_told_of(
+            lambda: {p: _bounds(consumer, operation, p) for p in partitions},
+            config.broker_deadline_s,
+            events,
+            watch.raise_refusal,
+        )
         with translated(operation):
-            bounds = {p: _bounds(consumer, topic, p) for p in partitions}
             starts = {p: low if from_beginning else end for p, (low, end) in bounds.items()}
             consumer.assign([TopicPartition(topic, p, at) for p, at in starts.items()])
         ends = None if follow else {p: end for p, (_, end) in bounds.items() if end > starts[p]}
@@ -99,12 +106,13 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
         consumer.close()
 
 
-def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+def _bounds(consumer: Consumer, operation: Operation, partition: int) -> tuple[int, int]:
     """Return the oldest offset kept and the next one (with open transactions: their first)."""
-    found = consumer.get_watermark_offsets(
-        TopicPartition(topic, partition), timeout=_REQUEST_TIMEOUT_S
-    )
-    return found or (0, 0)
+    at = TopicPartition(operation.topic or "", partition)
+    try:
+        return consumer.get_watermark_offsets(at, timeout=_REQUEST_TIMEOUT_S) or (0, 0)
+    except KafkaException as exc:  # its leader may be away while others tell of it
+        raise answer_missing(exc, operation) from exc
 
 
 def _records(
