@@ -87,6 +87,17 @@ class EmbeddedBroker:
         """Hold each answer back for so long; 0: as fast as it can again."""
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, _BROKER, round_trip_ms)
 
+    def refuse(self, request: int, *codes: int) -> None:
+        """Answer the next requests of a kind with these errors, one each; 0 is none.
+
+        Args:
+            request: Its API key in Kafka's protocol.
+            codes: Of `KafkaError`.
+        """
+        self._library.rd_kafka_mock_push_request_errors_array(
+            self._cluster, request, len(codes), (ctypes.c_int * len(codes))(*codes)
+        )
+
     def close(self) -> None:
         """Stop the cluster and discard its data; a second call is a no-op."""
         if self._client:
@@ -136,6 +147,10 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "rd_kafka_mock_partition_set_leader": (
             number,
             [pointer, text, ctypes.c_int32, ctypes.c_int32],
+        ),
+        "rd_kafka_mock_push_request_errors_array": (
+            None,
+            [pointer, ctypes.c_int16, size, ctypes.POINTER(ctypes.c_int)],
         ),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),

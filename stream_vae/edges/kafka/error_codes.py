@@ -91,6 +91,7 @@ ABORTABLE = frozenset(
         KafkaError.TRANSACTION_ABORTABLE,
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
         KafkaError.UNKNOWN_PRODUCER_ID,
+        KafkaError.INVALID_TXN_STATE,
         KafkaError._PURGE_QUEUE,
         KafkaError._PURGE_INFLIGHT,
     }

@@ -69,6 +69,15 @@ def lacks_right(error: KafkaError) -> bool:
     return error.code() in RIGHT_MISSING
 
 
+def has_no_transaction(error: KafkaError) -> bool:
+    """Return whether the brokers know of no transaction of the client's that could be ended.
+
+    They timed it out, or never heard of it, as where one restarts. librdkafka takes that for fatal
+    (its issues 3297, 4849). Nobody else has the transactional id: its epoch is looked at before.
+    """
+    return error.code() == KafkaError.INVALID_TXN_STATE
+
+
 def recovery(error: KafkaError) -> Recovery:
     """Return how the caller can recover from an error.
 

@@ -103,6 +103,7 @@ def test_the_message_names_the_missing_right_and_its_object(
         (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaUnavailableError, Recovery.RETRY),
         (KafkaError.FENCED_LEADER_EPOCH, KafkaUnavailableError, Recovery.RETRY),
         (KafkaError.TRANSACTION_ABORTABLE, KafkaUnavailableError, Recovery.ABORT),
+        (KafkaError.INVALID_TXN_STATE, KafkaUnavailableError, Recovery.ABORT),
         (KafkaError.ILLEGAL_GENERATION, FencedError, Recovery.ABORT),
         (KafkaError.STALE_MEMBER_EPOCH, FencedError, Recovery.ABORT),
         (KafkaError._FENCED, FencedError, Recovery.GIVE_UP),

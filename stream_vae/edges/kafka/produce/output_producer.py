@@ -15,6 +15,7 @@ from stream_vae.edges.kafka.errors import (
     Operation,
     Recovery,
     error_of,
+    has_no_transaction,
     lacks_right,
     recovery,
     translate,
@@ -139,7 +140,10 @@ class OutputProducer:
             except KafkaException as exc:
                 error = self._undo(error_of(exc), deadline)
                 failure = translate(error, self._naming_topics(error, records))
-                must_renew = error.fatal() and self._was_timed_out(failure, began)
+                must_renew = error.fatal() and (
+                    self._was_timed_out(failure, began)
+                    or (self._may_renew and has_no_transaction(error))
+                )
                 if self._is_final(error, deadline, must_renew=must_renew):
                     raise failure from exc
                 if not must_renew and isinstance(failure, FencedError):
