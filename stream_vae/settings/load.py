@@ -48,7 +48,7 @@ _SESSION_SETTINGS = ("session_field", "session_pattern")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
     value: object
-    source: Source | StandInSource
+    source: Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +233,7 @@ def _setting_error(details: ErrorDetails, given: Mapping[Path, _Given]) -> Setti
     return unusable_value(spec, path, details["input"], origin)
 
 
-def _unknown_name(path: Path, source: Source | StandInSource) -> SettingError:
+def _unknown_name(path: Path, source: Source) -> SettingError:
     meant = nearest(path)
     hint = "" if meant is None else f"; did you mean {spell(meant.path, source)}?"
     text = f"no such setting{hint}"

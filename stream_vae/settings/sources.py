@@ -19,6 +19,7 @@ from stream_vae.inputs.presets import PRESETS, preset_defaults
 from stream_vae.settings.fields import Path, field_specs, is_setting
 from stream_vae.settings.model import NESTING, PREFIX, Settings
 from stream_vae.settings.setting_errors import SettingError, UnreadableError
+from stream_vae.settings.stand_ins import StandInSource
 from stream_vae.settings.yaml_file import YamlSource
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -205,7 +206,15 @@ def is_of_preset(origin: str) -> bool:
     return origin.startswith(_OF_PRESET)
 
 
-Source = YamlSource | SecretsSource | VariablesSource | FlagsSource | PresetSource | SessionsSource
+Source = (
+    YamlSource
+    | SecretsSource
+    | VariablesSource
+    | FlagsSource
+    | PresetSource
+    | SessionsSource
+    | StandInSource
+)
 
 
 def spell(path: Path, source: Source) -> str:
