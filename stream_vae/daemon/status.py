@@ -1,18 +1,18 @@
 """The instance's status: observed by the loop once a second, told to whoever asks."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
 
 import numpy as np
 
 from stream_vae.core.excerpts import printable
-from stream_vae.core.health import CONDITIONS, Condition, Heartbeat
+from stream_vae.core.health import Condition, Heartbeat
 from stream_vae.core.log_templates import shown
 from stream_vae.core.ports import Clock, EventSink
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.clock import utc_now
 from stream_vae.daemon.conditions import ConditionSources, InstanceProgress, PartitionStatus
+from stream_vae.daemon.observed import Counts, Observed, UnseenTemplate
+from stream_vae.daemon.status_report import status_report
 from stream_vae.events import InstanceObserved, SeriesCounted, UnseenTemplates
 from stream_vae.state.partitions import Partition, PartitionTable, Phase
 
@@ -24,44 +24,6 @@ _TRAIN_ANEW = (
     "if they are of normal operation, train anew on a history that has them (train --force keeps "
     "the names of templates)"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Series and incidents as they were last observed."""
-
-    series: int = 0
-    warmed_up: int = 0
-    blind: int = 0
-    blind_examples: tuple[str, ...] = ()
-    repeated: int = 0
-    """Keys that stand in several partitions."""
-    incidents_open: int = 0
-    silences_open: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnseenTemplate:
-    """What some lines of no template look like."""
-
-    template: str
-    """Printable, as `example`."""
-    lines: int
-    example: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """One observation; never changed, so that any thread may read it."""
-
-    at: datetime
-    at_monotonic: float
-    progress: InstanceProgress
-    counts: Counts
-    unseen: tuple[UnseenTemplate, ...] = ()
-    """Of logs: what lines of no template look like, most frequent first; once a minute."""
-    since: Mapping[str, float]
-    """Code of each condition -> monotonic seconds since when it holds."""
 
 
 class StatusBoard:
@@ -146,36 +108,13 @@ class StatusBoard:
 
     def report(self) -> dict[str, object]:
         """Return the status for `/statusz`."""
-        seen, now = self._latest, self._clock.monotonic()
-        return {
-            "observed_at": seen.at.isoformat(timespec="milliseconds"),
-            "observed_s_ago": _rounded(now - seen.at_monotonic),
-            "conditions": [
-                {
-                    "code": one.code,
-                    "means": CONDITIONS[one.code],
-                    "detail": one.detail,
-                    "for_s": _rounded(now - seen.since.get(one.code, now)),
-                }
-                for one in self.conditions
-            ],
-            "partitions": [self._described(one) for one in seen.progress.partitions],
-            "detectors": [self._detector()],
-            "series": self._series(seen.counts),
-            "incidents": {
-                "open": seen.counts.incidents_open + seen.counts.silences_open,
-                "anomaly": seen.counts.incidents_open,
-                "silence": seen.counts.silences_open,
-            },
-            "last_verdict": self._last_verdict(seen),
-            "input": {
-                "records_since_reading": self._sources.pipeline.unread.records,
-                "readings_since_verdict": self._sources.pipeline.unjudged.readings,
-                "readings_in_flight": self._sources.scoring.readings_in_flight,
-                "no_record_s": _rounded(seen.progress.no_record_s),
-            },
-            "unseen_templates": [asdict(one) for one in seen.unseen],
-        }
+        return status_report(
+            self._latest,
+            self._topic,
+            self._sources,
+            now=utc_now(self._clock),
+            now_monotonic=self._clock.monotonic(),
+        )
 
     def _progress(self, lag: Mapping[int, int], now: float) -> InstanceProgress:
         n_judged = self._sources.pipeline.n_judged
@@ -303,48 +242,3 @@ class StatusBoard:
                 conditions=tuple(one.code for one in conditions),
             )
         )
-
-    def _described(self, one: PartitionStatus) -> dict[str, object]:
-        found = {**asdict(one), "topic": self._topic, "partition": one.number}
-        del found["number"]
-        found["phase"] = one.phase.value
-        for name in ("lag_s", "stalled_s", "restoring_s"):
-            found[name] = _rounded(found[name])
-        return found
-
-    def _detector(self) -> dict[str, object]:
-        pipeline = self._sources.pipeline
-        detector, asked = pipeline.detector, pipeline.asked
-        return {
-            "model_id": detector.spec.id,
-            "model_version": detector.spec.version,
-            "trained_at": detector.spec.trained_at.isoformat(),
-            "version": detector.version,
-            "threshold": detector.method,
-            "above_threshold_asked": asked.above,
-            "incidents_per_series_second_asked": asked.incidents,
-        }
-
-    def _series(self, counts: Counts) -> dict[str, object]:
-        return {
-            "active": counts.series,
-            "capacity": self._sources.pipeline.store.index.capacity,
-            "warmed_up": counts.warmed_up,
-            "blind": counts.blind,
-            "blind_examples": list(counts.blind_examples),
-            "in_several_partitions": counts.repeated,
-        }
-
-    def _last_verdict(self, seen: Observed) -> dict[str, object] | None:
-        judged = self._sources.pipeline.judged_at
-        if judged is None:
-            return None
-        return {
-            "at": judged.isoformat(timespec="milliseconds"),
-            "s_ago": _rounded((utc_now(self._clock) - judged).total_seconds()),
-            "records_since": seen.progress.records_since_verdict,
-        }
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
