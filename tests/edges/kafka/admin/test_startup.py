@@ -27,6 +27,31 @@ def test_a_topic_that_is_missing_is_no_outage() -> None:
     assert {type(event) for event in told} == {ConsumptionDelayed}
 
 
+class Maker(RecordedEvents):
+    """Makes the topic the second time that it is told to be missing."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        super().__init__()
+        self._broker = broker
+
+    def record(self, event: Event) -> None:
+        super().record(event)
+        if len(self.of(ConsumptionDelayed)) == 2:
+            self._broker.create_topic("readings")
+
+
+def test_a_topic_may_be_waited_for_longer_than_brokers() -> None:
+    with EmbeddedBroker({"others": 1}) as broker:
+        events = Maker(broker)
+        config = KafkaConfig(bootstrap_servers=broker.bootstrap, broker_deadline_s=0.1)
+        found = await_topics(
+            config, "readings", [], events, stopping=lambda: False, topic_deadline_s=30.0
+        )
+    assert found is not None
+    assert found.was_source_missing
+    assert [e.deadline_s for e in events.of(ConsumptionDelayed)] == [30.0, 30.0]
+
+
 @pytest.mark.slow
 def test_brokers_that_are_away_are_an_outage() -> None:
     """Control: nobody answers, so nobody knows what is missing."""
@@ -42,3 +67,4 @@ def test_a_topic_that_is_there_is_waited_for_no_longer() -> None:
         found = await_topics(config, "readings", [], RecordedEvents(), stopping=lambda: False)
     assert found is not None
     assert found.source.n_partitions == 1
+    assert not found.was_source_missing
