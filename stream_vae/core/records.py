@@ -65,7 +65,9 @@ class RecordBatch:
 
     def next_offsets(self) -> dict[int, int]:
         """Return input partition -> offset after its last record."""
-        return dict(zip(self.partitions.tolist(), (self.offsets + 1).tolist(), strict=True))
+        partitions, last = np.unique(self.partitions[::-1], return_index=True)
+        offsets = self.offsets[::-1][last] + 1
+        return dict(zip(partitions.tolist(), offsets.tolist(), strict=True))
 
 
 def joined(batches: Sequence[RecordBatch]) -> RecordBatch:

@@ -1,7 +1,7 @@
 """The row of each series in the tables, and the eviction order when they are full."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 import numpy as np
@@ -121,6 +121,19 @@ class SeriesIndex:
     def find(self, name: SeriesName) -> int | None:
         """Return the row of a series, or None if it is not known."""
         return self._row_of.get(name)
+
+    def find_all(
+        self, partitions: NDArray[np.int32], keys: Sequence[str]
+    ) -> NDArray[np.int32] | None:
+        """Return (N,) the row of each series; None if one of them is not known.
+
+        Args:
+            partitions: (N,)
+            keys: N.
+        """
+        # Nothing is made for any of them: `zip` reuses its tuple.
+        rows = list(map(self._row_of.get, zip(partitions.tolist(), keys, strict=True)))
+        return None if None in rows else np.array(rows, np.int32)
 
     @property
     def has_repeated_keys(self) -> bool:

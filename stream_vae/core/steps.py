@@ -4,7 +4,8 @@ A step is judged once all its features are there, a later step of its series beg
 waited long enough by the times of its partition's records, whichever comes first. Values that come
 later, as long as the step is open, are put in their places, and the step is judged again. So a poll
 of complete readings passes unchanged, and the same records give the same steps however they are
-polled. Counts are added up instead; of these no step is complete before it ends.
+polled. Counts are added up instead; of these no step is complete before it ends, and what many
+readings of a poll add to one is told once.
 """
 
 from collections.abc import Sequence
@@ -56,7 +57,11 @@ AS_USUAL = AssemblyConfig()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """E steps, or readings that are too late for theirs; those of a series in arrival order."""
+    """E steps, or readings that are too late for theirs; those of a series in arrival order.
+
+    A step that is kept until more of it comes is told with each of its readings; where they add up,
+    with the last of several.
+    """
 
     rows: NDArray[np.int32]
     """(E,) row of each step's series."""
@@ -145,24 +150,26 @@ class StepAssembler:
             filled = np.zeros(len(rows), np.bool_)
         parts = self._parts(rows, readings, index, filled)
         spans = self._spans(parts, timing)
-        judged, revises = parts.own(spans)
-        values = np.empty_like(readings.values)
-        values[parts.at] = parts.merged
-        quiet = np.setdiff1d(self._overdue(waiting, timing), rows)
-        found = [self._incomplete(parts, spans, index)]
+        told = self._told(parts, spans)
+        quiet = self._without(self._overdue(waiting, timing), rows)
+        found = [self._incomplete(parts, spans, told, index)]
         if timing is not None and len(quiet):
             found.append(self._quiet(quiet, timing, index))
         self._remember(parts, spans, quiet)
         offsets = readings.offsets if records is None else records.offsets
+        place = parts.at[told.which]
+        order = np.argsort(place)
+        place = place[order]
+        taken = readings if len(place) == len(readings) else readings.take(place)
         own = Steps(
-            rows=rows,
-            readings=replace(readings, values=values),
-            index=index,
-            decided_at=readings.offsets,
-            judged=judged,
-            revises=revises,
+            rows=rows[place],
+            readings=replace(taken, values=told.values[order]),
+            index=index[place],
+            decided_at=readings.offsets[place],
+            judged=told.judged[order],
+            revises=told.revises[order],
         )
-        return self._with(own, _Held.joined(found), offsets)
+        return self._with(own, place, _Held.joined(found), offsets)
 
     def release_all(self, topic: str) -> Steps:
         """Return all steps that wait: nothing more will come."""
@@ -182,6 +189,12 @@ class StepAssembler:
 
     def _waiting(self) -> NDArray[np.int32]:
         return np.flatnonzero(self._due[: self._index.n_rows] > 0).astype(np.int32)
+
+    def _without(self, rows: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the rows that are not among others."""
+        is_other = np.zeros(self._index.n_rows, np.bool_)
+        is_other[others] = True
+        return rows[~is_other[rows]]
 
     def _overdue(self, waiting: NDArray[np.int32], timing: "_Timing | None") -> NDArray[np.int32]:
         """Return the rows whose steps wait no longer by the clock of these records."""
@@ -209,13 +222,26 @@ class StepAssembler:
             values=self._windows.values_at(rows, self._windows.last_steps(rows)),
         )
 
-    def _with(self, own: Steps, held: "_Held", offsets: NDArray[np.int64]) -> Steps:
-        """Return the steps of readings and those that had waited, in arrival order."""
+    def _with(
+        self,
+        own: Steps,
+        place: NDArray[np.int64],
+        held: "_Held",
+        offsets: NDArray[np.int64],
+    ) -> Steps:
+        """Return the steps of readings and those that had waited, in arrival order.
+
+        Args:
+            own: Of readings.
+            place: (E,) position of each among the readings of the poll.
+            held: Those that had waited.
+            offsets: Of the records of the poll.
+        """
         if not len(held.rows):
             return own
         more = self._steps(held, own.readings.topic, offsets[held.record])
-        place = np.concatenate((np.arange(len(own.rows)) * _PLACES + _INSTEAD, held.place))
-        return own.and_then(more, np.argsort(place, kind="stable"))
+        places = np.concatenate((place * _PLACES + _INSTEAD, held.place))
+        return own.and_then(more, np.argsort(places, kind="stable"))
 
     def _steps(self, held: "_Held", topic: str, decided_at: NDArray[np.int64]) -> Steps:
         """Return steps that had waited, to be judged."""
@@ -245,18 +271,21 @@ class StepAssembler:
         index: NDArray[np.int64],
         filled: NDArray[np.bool_],
     ) -> "_Parts":
-        """Sort N readings by series, and merge each with what is there of its step."""
+        """Sort N readings by series; unless they add up, merge each with what its step has."""
         at = np.argsort(rows, kind="stable")
         sorted_rows, values = rows[at], readings.values[at]
         steps = self._config.steps_of(readings.times[at])
         advance = self._windows.advance(sorted_rows, steps)
         back = advance.newest - steps
-        is_open = back <= self._config.lateness
-        merged = values.copy()
-        merged[is_open] = self._merge(sorted_rows[is_open], steps[is_open], values[is_open])
+        complete = np.zeros(len(at), np.bool_)  # of counts more may always come
+        if not self._config.adds_up:
+            is_open = back <= self._config.lateness
+            values[is_open] = self._merge(sorted_rows[is_open], steps[is_open], values[is_open])
+            complete = np.asarray(~np.isnan(values).any(axis=1))
         return _Parts(
             at=at,
             rows=sorted_rows,
+            steps=steps,
             starts=advance.starts,
             begins=advance.newest > advance.before,
             back=back,
@@ -264,16 +293,10 @@ class StepAssembler:
             times=readings.times[at],
             arrivals=readings.arrivals[at],
             offsets=readings.offsets[at],
-            merged=merged,
-            complete=self._complete(merged),
+            values=values,
+            complete=complete,
             filled=filled[at],
         )
-
-    def _complete(self, merged: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return (n,) whether nothing is missing in steps; of counts more may always come."""
-        if self._config.adds_up:
-            return np.zeros(len(merged), np.bool_)
-        return np.asarray(~np.isnan(merged).any(axis=1))
 
     def _merge(
         self, rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64]
@@ -286,23 +309,77 @@ class StepAssembler:
             values: (n, F) NaN = not in this reading.
         """
         order = np.lexsort((steps, rows))
-        rows, steps, values = rows[order], steps[order], values[order]
-        is_first = np.ones(len(rows), np.bool_)
-        is_first[1:] = (rows[1:] != rows[:-1]) | (steps[1:] != steps[:-1])
-        starts = np.flatnonzero(is_first)
-        first = starts[np.cumsum(is_first) - 1]  # (n,) first reading of the same step
-        known = self._windows.values_at(rows[starts], steps[starts])
-        seeds = np.repeat(known, np.diff(starts, append=len(rows)), axis=0)
-        merged = np.empty_like(values)
-        if self._config.adds_up:
-            total = np.cumsum(values, axis=0)
-            merged[order] = total - total[first] + values[first] + np.nan_to_num(seeds)
-            return merged
+        values = values[order]
+        first, seeds = self._seeds(rows[order], steps[order])
         here = np.where(np.isnan(values), _NONE, np.arange(len(rows))[:, None])
         newest = np.maximum.accumulate(here, axis=0) if len(rows) else here
         found = np.take_along_axis(values, np.maximum(newest, 0), axis=0)
+        merged = np.empty_like(values)
         merged[order] = np.where(newest >= first[:, None], found, seeds)
         return merged
+
+    def _seeds(
+        self, rows: NDArray[np.int32], steps: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return (n,) the first reading of each one's step, and (n, F) what is known of the step.
+
+        Args:
+            rows: (n,) ascending.
+            steps: (n,) ascending within.
+        """
+        is_first = np.ones(len(rows), np.bool_)
+        is_first[1:] = (rows[1:] != rows[:-1]) | (steps[1:] != steps[:-1])
+        starts = np.flatnonzero(is_first)
+        nth = np.cumsum(is_first) - 1
+        return starts[nth], self._windows.values_at(rows[starts], steps[starts])[nth]
+
+    def _told(self, parts: "_Parts", spans: "_Spans") -> "_Told":
+        """Return the readings with which steps are told.
+
+        All are, but where readings add up: of those in a row that are of one step, and with which
+        none is judged, the last tells of all.
+        """
+        judged, revises = parts.own(spans)
+        if not self._config.adds_up:
+            which = np.arange(len(judged))
+            return _Told(which=which, values=parts.values, judged=judged, revises=revises)
+        is_told = np.ones(len(judged), np.bool_)
+        is_told[:-1] = judged[:-1] | judged[1:] | (spans.of_reading[1:] != spans.of_reading[:-1])
+        which = np.flatnonzero(is_told)
+        return _Told(
+            which=which,
+            values=self._added_up(parts, is_told, which),
+            judged=judged[which],
+            revises=revises[which],
+        )
+
+    def _added_up(
+        self, parts: "_Parts", is_told: NDArray[np.bool_], which: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return (E, F) sums of the steps of readings that are told, with all before them.
+
+        Args:
+            parts: n readings.
+            is_told: (n,) the last of each step is.
+            which: (E,) positions of those that are.
+        """
+        if not len(which):
+            return parts.values
+        ends, of, values = which, which, parts.values
+        if parts.back.any():  # else the readings of each step stand together
+            order = np.lexsort((parts.steps, parts.rows))
+            ends = np.flatnonzero(is_told[order])
+            of, values = order[ends], values[order]
+        sums = np.add.reduceat(values, np.append(0, ends[:-1] + 1), axis=0)
+        first, seeds = self._seeds(parts.rows[of], parts.steps[of])
+        total = np.cumsum(sums, axis=0)
+        added = np.empty_like(sums)
+        added[np.searchsorted(which, of)] = (
+            total - total[first] + sums[first] + np.nan_to_num(seeds)
+        )
+        is_late = parts.back[which] > self._config.lateness
+        added[is_late] = parts.values[which[is_late]]
+        return added
 
     def _spans(self, parts: "_Parts", timing: "_Timing | None") -> "_Spans":
         """Return the newest steps of the series, one after the other, and how they end."""
@@ -357,7 +434,9 @@ class StepAssembler:
             ),
         )
 
-    def _incomplete(self, parts: "_Parts", spans: "_Spans", index: NDArray[np.int64]) -> "_Held":
+    def _incomplete(
+        self, parts: "_Parts", spans: "_Spans", told: "_Told", index: NDArray[np.int64]
+    ) -> "_Held":
         """Return the steps of the poll's series that are judged though they are not complete."""
         trigger = spans.next_begin[spans.superseded]
         by = spans.expires[spans.expired]
@@ -373,7 +452,7 @@ class StepAssembler:
         held.times[has_part] = parts.times[part]
         held.arrivals[has_part] = parts.arrivals[part]
         held.offsets[has_part] = parts.offsets[part]
-        held.values[has_part] = parts.merged[part]
+        held.values[has_part] = told.values[np.searchsorted(told.which, part)]
         return held
 
     def _quiet(
@@ -387,7 +466,7 @@ class StepAssembler:
         """Keep which steps wait on."""
         rows, last = spans.rows[spans.waits_on], spans.last[spans.waits_on]
         # What is saved must not tell of how the input was polled.
-        self._clear(np.setdiff1d(np.concatenate((quiet, spans.rows)), rows))
+        self._clear(self._without(np.concatenate((quiet, spans.rows)), rows))
         self._due[rows] = spans.due[spans.waits_on]
         has_part = last >= 0
         self._time[rows[has_part]] = parts.times[last[has_part]]
@@ -430,6 +509,7 @@ class _Parts:
 
     at: NDArray[np.int64]  # (n,) position in the poll
     rows: NDArray[np.int32]  # (n,)
+    steps: NDArray[np.int64]  # (n,)
     starts: NDArray[np.int64]  # (G,) first reading of each series
     begins: NDArray[np.bool_]  # (n,) it begins a later step of its series
     back: NDArray[np.int64]  # (n,) steps before the newest of its series
@@ -437,23 +517,21 @@ class _Parts:
     times: NDArray[np.int64]  # (n,)
     arrivals: NDArray[np.int64]  # (n,)
     offsets: NDArray[np.int64]  # (n,)
-    merged: NDArray[np.float64]  # (n, F) its step up to it
+    values: NDArray[np.float64]  # (n, F) its step up to it; its own where readings add up
     complete: NDArray[np.bool_]  # (n,) nothing is missing in that
     filled: NDArray[np.bool_]  # (n,) a step between two readings
 
-    def own(self, spans: "_Spans") -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return (n,) whether each reading's step is judged with it, and whether a second time.
+    def __len__(self) -> int:
+        return len(self.rows)
 
-        In the order of the poll.
-        """
-        n = len(self.rows)
+    def own(self, spans: "_Spans") -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return (n,) whether each reading's step is judged with it, and whether a second time."""
         of = spans.of_reading
         is_after = ~spans.waits[of] | (self.record > spans.expires[of])
         is_on_time = self.back == 0
-        is_repeated = np.arange(n) > spans.completed[of]
-        judged, revises = np.empty(n, np.bool_), np.empty(n, np.bool_)
-        judged[self.at] = (~is_on_time | self.complete | is_after) & ~self.filled
-        revises[self.at] = is_on_time & (is_after | is_repeated) & ~self.filled
+        is_repeated = np.arange(len(self)) > spans.completed[of]
+        judged = (~is_on_time | self.complete | is_after) & ~self.filled
+        revises = is_on_time & (is_after | is_repeated) & ~self.filled
         return judged, revises
 
 
@@ -475,6 +553,16 @@ class _Spans:
     superseded: NDArray[np.int64]  # spans that end incomplete, by a later step
     expired: NDArray[np.int64]  # ... by the clock
     waits_on: NDArray[np.int64]  # spans that do not end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """The E readings, of those sorted by series, with which their steps are told."""
+
+    which: NDArray[np.int64]  # (E,) positions, ascending
+    values: NDArray[np.float64]  # (E, F) of the step up to each
+    judged: NDArray[np.bool_]  # (E,)
+    revises: NDArray[np.bool_]  # (E,) the step was judged before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -196,8 +196,28 @@ class SeriesTable:
             judged=None if judged is None else judged[order],
             revises=None if revises is None else revises[order],
         )
+        if judged is not None and not judged.any() and self._is_of_newest(given):
+            return self._kept(rows, readings)
         parts = list(self._rounds(given))
         return _joined(parts, order, given.rows, self._config.step_ns)
+
+    def _is_of_newest(self, given: "_Given") -> bool:
+        """Return whether all readings are of the step that is the newest of their series."""
+        return bool((given.steps == self._last_step[given.rows]).all())
+
+    def _kept(self, rows: NDArray[np.int32], readings: ReadingBatch) -> WindowBatch:
+        """Put readings of the newest steps, none of which is judged, in their places.
+
+        So it is with most polls of counts.
+        """
+        self._values[rows, -1] = readings.values
+        held = self._last_step[rows] - self._first_step[rows] + 1
+        return replace(
+            self.empty_batch(),
+            rows=rows,
+            late=np.zeros(len(rows), np.bool_),
+            warming_up=held < self._config.length,
+        )
 
     def advance(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> "Advance":
         """Return how readings move their series on.

@@ -134,7 +134,7 @@ class Ingest:
             RecordsConsumed(
                 topic=records.topic,
                 records=len(records),
-                bytes=sum(len(value) for value in records.values if value is not None),
+                bytes=sum(map(len, filter(None, records.values))),
                 decode_s=times_s[0],
                 assemble_s=times_s[1],
                 last_event_time_s=float(times.max()) / 1e9 if len(times) else None,

@@ -32,18 +32,18 @@ def parse_keys(found: Sequence[Any], key_format: KeyFormat = "text") -> list[str
     """
     try:
         kinds = set(map(type, found))
-        if kinds == {bytes}:
-            keys = _from_bytes(found, key_format)
-            if keys is None:
-                return None
-        elif kinds == {str}:
-            keys = list(found)
-            "".join(keys).encode()
-        else:
+        if kinds not in ({bytes}, {str}):
             return None
+        different = list(set(found))  # lines of a log name the same host again and again
+        keys = _from_bytes(different, key_format) if kinds == {bytes} else different
+        if keys is None:
+            return None
+        "".join(keys).encode()
     except UnicodeError:
         return None
-    return keys if all(keys) and max(map(len, keys)) <= MAX_KEY_CHARACTERS else None
+    if not all(keys) or max(map(len, keys)) > MAX_KEY_CHARACTERS:
+        return None
+    return list(map(dict(zip(different, keys, strict=True)).__getitem__, found))
 
 
 def parse_key(found: RawKey, key_format: KeyFormat = "text") -> str:

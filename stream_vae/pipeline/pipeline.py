@@ -198,7 +198,8 @@ class Pipeline:
 
     def shortfall(self, readings: ReadingBatch) -> int:
         """Return how many series must be evicted before these readings can be assembled."""
-        return self.store.index.shortfall(_names(readings))
+        known = self.store.index
+        return 0 if known.n_free >= len(readings) else known.shortfall(_names(readings))
 
     def note_unseen(self, readings: ReadingBatch, index: NDArray[np.int64]) -> None:
         """Keep an example of the lines that training never saw, before they are assembled.
@@ -225,7 +226,8 @@ class Pipeline:
         """
         known = self.store.index
         known.split.clear()
-        rows = seen = self.store.rows(_names(readings))
+        found = known.find_all(readings.partitions, readings.series)
+        rows = seen = self.store.rows(_names(readings)) if found is None else found
         known.see(rows, readings.arrivals, readings.offsets)
         known.changed[rows] = True
         leaps = self.store.leaps.find(rows, readings, index, records)
@@ -244,7 +246,7 @@ class Pipeline:
                 of, filled = ruled.filled.source, ruled.filled.is_filled
                 rows, index = rows[of], index[of]
         steps = self.store.steps.assemble(rows, readings, index, records, filled)
-        known.pin(np.union1d(seen, steps.rows) if steps.judged is not None else seen)
+        known.pin(np.concatenate((seen, steps.rows)) if steps.judged is not None else seen)
         return replace(self._cut(steps), leaps=leaps, missing=missing)
 
     def _cut(self, steps: Steps) -> Assembled:

@@ -57,6 +57,7 @@ class Line:
         self.windows = SeriesTable(config, F, 100)
         self.steps = StepAssembler(self.windows, self.index, config, WAIT)
         self.late: list[int] = []
+        self.n_told = 0
 
     def take(self, parts: Sequence[Part], first_offset: int) -> list[Judged]:
         """Process a poll; return what was judged by series, in arrival order."""
@@ -78,6 +79,7 @@ class Line:
         )
         steps = self.steps.assemble(rows, readings, np.array(at, np.int64), poll_of(parts, offsets))
         batch = self.windows.push(steps.rows, steps.readings, steps.judged, steps.revises)
+        self.n_told += len(steps.rows)
         windows = dict(zip(batch.ready.tolist(), range(len(batch.ready)), strict=True))
         self.late += steps.decided_at[batch.late].tolist()
         judged = np.ones(len(steps.rows), np.bool_) if steps.judged is None else steps.judged
@@ -260,6 +262,22 @@ def test_a_backlog_of_late_readings_is_late_and_costs_no_rounds() -> None:
     found = line.take([Part("a", n, (1.0, 1.0), 0) for n in (99, *range(50, 98))], 1)
     assert [one.step for one in found] == [99]
     assert line.late == list(range(2, 50))
+
+
+def test_what_many_counts_of_a_poll_add_to_a_step_is_told_once() -> None:
+    """A second series and a later step have their own; control: parts are told one by one."""
+    parts = [Part("a", 5, (1.0, 0.0), 0)] * 40 + [Part("b", 5, (1.0, 0.0), 0)] * 40
+    parts += [Part("a", 6, (0.0, 1.0), 0)] * 40
+    each = Line()
+    each.take(parts, 0)
+    assert each.n_told == len(parts)
+    line = Line(replace(CONFIG, adds_up=True))
+    (judged,) = line.take(parts, 0)
+    assert (judged.series, judged.step, judged.decided_at) == ("a", 5, 80)
+    assert line.n_told == 3 + 1  # and the one that is judged
+    for row, step, sums in ((0, 5, [40.0, 0.0]), (0, 6, [0.0, 40.0]), (1, 5, [40.0, 0.0])):
+        values = line.windows.values_at(np.array([row], np.int32), np.array([step]))
+        assert values.tolist() == [sums]
 
 
 def test_events_are_never_merged() -> None:

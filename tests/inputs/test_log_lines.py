@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
 from stream_vae.inputs.log_lines.file_lines import FileLines
-from stream_vae.inputs.log_lines.levels import LEVELS, levels_in
+from stream_vae.inputs.log_lines.levels import LEVELS, levels_in, levels_of_block
+from stream_vae.inputs.log_lines.line_block import plain_block
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import build_line_reader
@@ -419,6 +421,35 @@ LEVELS_OF_LINES = {
     "ERROR": "error",
     "é ERR ü": "error",
 }
+
+
+_WORDS_OF_LINES = ["ERROR", "error:", "[warn]", "level=info", "informational", "<11>", "a.b", "#01"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 140),
+            st.lists(st.sampled_from(_WORDS_OF_LINES), max_size=4),
+            st.text("aE /_\u00e9\t", max_size=12),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.integers(100, 200),
+)
+def test_lines_that_need_no_cleaning_are_read_in_one_block_as_each_by_itself(
+    drawn: list[tuple[int, list[str], str]], max_bytes: int
+) -> None:
+    """Also where a head ends within a word; whatever needs cleaning is left to it."""
+    lines = ["x" * n + " " + " ".join(words) + end for n, words, end in drawn]
+    block = plain_block(lines, max_bytes)
+    cleaned = clean_texts(lines, max_bytes, TextCounts())
+    if block is None:
+        assert cleaned != lines or not "".join(lines).isascii() or "#0" in "".join(lines)
+    else:
+        assert cleaned == lines
+        assert levels_of_block(block, lines).tolist() == levels_in(lines).tolist()
 
 
 def test_lines_tell_their_levels_whatever_stands_beside_them() -> None:

@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.inputs.log_lines.line_block import LineBlock
+
 Level = Literal["none", "trace", "debug", "info", "warn", "error", "fatal"]
 
 LEVELS: tuple[Level, ...] = ("none", "trace", "debug", "info", "warn", "error", "fatal")
@@ -101,7 +103,6 @@ _OPENS, _CLOSES = b"[<(", b"]>)"
 _LOGCAT = re.compile(r"[0-9]{2}-[0-9]{2} [0-9:.]{12,15} +[0-9]{1,7} +[0-9]{1,7} ([VDIWEF]) ")
 _MAX_WORD = max(map(len, _WORDS))
 _KEY_BYTES = 8
-_PADDING = b"\n" * (_MAX_WORD + 1)
 _DIGITS = b"0123456789"
 _LETTERS_OF_WORDS = string.ascii_letters.encode() + b"_" + bytes(range(128, 256))
 _LETTER_CODES = np.zeros(256, dtype=np.int8)
@@ -109,17 +110,10 @@ for _letter in "vdiwef":
     _LETTER_CODES[ord(_letter.upper())] = _LETTERS[_letter]
 _IS_DIGIT = np.isin(np.arange(256), list(_DIGITS))
 _IS_WORD = np.isin(np.arange(256), list(_DIGITS + _LETTERS_OF_WORDS))
-# By the first two letters, of either case: what may begin a word of a level.
-_PAIRS = np.zeros(65536, dtype=bool)
+# By the first three letters, of any case, five bits each: what may begin a word of a level.
+_MAY_BEGIN = np.zeros(1 << 15, dtype=bool)
 for _word in _WORDS:
-    for _pair in (_word[:2], _word[:2].upper(), _word[:2].title()):
-        _PAIRS[ord(_pair[0]) << 8 | ord(_pair[1])] = True
-_OTHER, _WITHIN, _BEGINS = 0, 1, 2
-_FIRST = {letter for word in _WORDS for letter in (word[0], word[0].upper())}
-_CLASSES = bytes(
-    _BEGINS if chr(byte) in _FIRST else _WITHIN if is_word else _OTHER
-    for byte, is_word in enumerate(_IS_WORD.tolist())
-)
+    _MAY_BEGIN[ord(_word[0]) % 32 << 10 | ord(_word[1]) % 32 << 5 | ord(_word[2]) % 32] = True
 
 
 def _key(word: str) -> int:
@@ -149,29 +143,40 @@ def levels_in(texts: Sequence[str]) -> NDArray[np.int8]:
     if not texts:
         return np.zeros(0, dtype=np.int8)
     heads = [text[:HEAD_CHARACTERS] for text in texts]
-    raw = b"\n" + "\n".join(heads).encode(errors="replace") + _PADDING
-    data = np.frombuffer(raw, dtype=np.uint8)
-    breaks = np.flatnonzero(data == ord("\n"))[: len(texts)]
-    levels = _of_words(raw, data, breaks)
-    for own in (_of_logcat(data, breaks + 1, heads), _of_first_bytes(data, breaks + 1)):
+    block = LineBlock.of(heads)
+    return _levels_of(block, texts, len(block.data))
+
+
+def levels_of_block(block: LineBlock, texts: Sequence[str]) -> NDArray[np.int8]:
+    """Return (N,) what `levels_in` does.
+
+    Args:
+        block: Of the lines, which are of ASCII.
+        texts: N lines.
+    """
+    return _levels_of(block, texts, HEAD_CHARACTERS)
+
+
+def _levels_of(block: LineBlock, texts: Sequence[str], head: int) -> NDArray[np.int8]:
+    """Return (N,) levels of lines by their first bytes, as many as a head has."""
+    data, breaks = block.data, block.breaks
+    levels = _of_words(data, breaks, head)
+    for own in (_of_logcat(data, breaks + 1, texts), _of_first_bytes(data, breaks + 1)):
         levels = np.where(own > 0, own, levels)
     return levels
 
 
-def _of_words(raw: bytes, data: NDArray[np.uint8], breaks: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Return (N,) the levels of the first words that are one, 0 if there is none.
-
-    Args:
-        raw: Lines with a line break before each, and some after the last.
-        data: The same.
-        breaks: (N,) places of those before.
-    """
-    classes = np.frombuffer(raw.translate(_CLASSES), dtype=np.uint8)
-    begins = np.flatnonzero(classes[1:] - classes[:-1] == _BEGINS - _OTHER) + 1
-    pairs = data[begins].astype(np.int64) << 8 | data[begins + 1]
-    begins = begins[_PAIRS[pairs]]
+def _of_words(data: NDArray[np.uint8], breaks: NDArray[np.int64], head: int) -> NDArray[np.int8]:
+    """Return (N,) the levels of the first words that are one, 0 if there is none."""
+    begins = _word_begins(data)
+    first, second, third = (data[begins + n].astype(np.int16) & 31 for n in range(3))
+    begins = begins[_MAY_BEGIN[first << 10 | second << 5 | third]]
+    line_of = np.searchsorted(breaks, begins) - 1
+    left = breaks[line_of] + 1 + head - begins  # to the end of the line's head
+    begins, line_of, left = begins[left > 0], line_of[left > 0], left[left > 0]
     windows = np.lib.stride_tricks.sliding_window_view(data, _MAX_WORD + 1)[begins]
-    lengths = np.argmin(_IS_WORD[windows], axis=1)  # 0: longer than any
+    lengths = np.argmin(_IS_WORD[windows], axis=1)
+    lengths = np.minimum(np.where(lengths > 0, lengths, _MAX_WORD + 1), left)
     masks = _MASKS[np.minimum(lengths, _KEY_BYTES)]
     words = np.ascontiguousarray(windows[:, :_KEY_BYTES]).view("<u8").reshape(-1) & masks
     lower = (words | _LOWER) & masks
@@ -179,11 +184,19 @@ def _of_words(raw: bytes, data: NDArray[np.uint8], breaks: NDArray[np.int64]) ->
     hits = np.flatnonzero((_KEYS[places] == lower) & (_LENGTHS[places] == lengths))
     begins, lengths, words = begins[hits], lengths[hits], words[hits]
     told = (words & _LOWER) == 0
-    told |= _is_marked(data[begins - 1], data[begins + lengths])
-    line_of = np.searchsorted(breaks, begins[told]) - 1
+    after = np.where(lengths == left[hits], ord("\n"), data[begins + lengths])
+    told |= _is_marked(data[begins - 1], after)
     levels = np.zeros(len(breaks), dtype=np.int8)
-    levels[line_of[::-1]] = _CODES[places[hits]][told][::-1]  # a line's first is written last
+    # A line's first is written last.
+    levels[line_of[hits][told][::-1]] = _CODES[places[hits]][told][::-1]
     return levels
+
+
+def _word_begins(data: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the places of letters of ASCII that begin a word."""
+    is_letter = ((data | 0x20) - np.uint8(ord("a"))) < 26
+    is_word = is_letter | ((data - np.uint8(ord("0"))) < 10) | (data == ord("_")) | (data >= 128)
+    return np.flatnonzero(is_letter[1:] & ~is_word[:-1]) + 1
 
 
 def _is_marked(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -210,13 +223,13 @@ def _of_first_bytes(data: NDArray[np.uint8], begins: NDArray[np.int64]) -> NDArr
 
 
 def _of_logcat(
-    data: NDArray[np.uint8], begins: NDArray[np.int64], heads: Sequence[str]
+    data: NDArray[np.uint8], begins: NDArray[np.int64], texts: Sequence[str]
 ) -> NDArray[np.int8]:
     """Return (N,) levels of lines with logcat's time, process, thread and letter, 0 elsewhere."""
     levels = np.zeros(len(begins), dtype=np.int8)
     may_be = _IS_DIGIT[data[begins]] & (data[begins + 2] == ord("-")) & (data[begins + 5] == 32)
     for line in np.flatnonzero(may_be).tolist():
-        found = _LOGCAT.match(heads[line])
+        found = _LOGCAT.match(texts[line][:HEAD_CHARACTERS])
         if found is not None:
             levels[line] = _LETTERS[found[1].lower()]
     return levels

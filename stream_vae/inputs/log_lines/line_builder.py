@@ -12,7 +12,8 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
-from stream_vae.inputs.log_lines.levels import levels_in, levels_of
+from stream_vae.inputs.log_lines.levels import levels_in, levels_of, levels_of_block
+from stream_vae.inputs.log_lines.line_block import LineBlock, plain_block
 from stream_vae.inputs.log_lines.line_patterns import LinePattern, compile_pattern
 from stream_vae.inputs.log_lines.lines import LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
@@ -106,14 +107,11 @@ class LineBuilder:
         """
         is_lost = np.zeros(len(batch), dtype=bool)
         is_lost[found.rows] = is_lost[list(found.empty)] = True
-        if self._split_lines:
-            found = self._split(found, counts)
+        block = plain_block(found.texts, self._max_bytes)
         n_found = len(found.texts)
-        texts = clean_texts(found.texts, self._max_bytes, counts, first_only=self._is_first_only)
-        found = replace(found, texts=texts)
-        if "" in texts:
-            found = found.take(np.flatnonzero([text != "" for text in texts]))
-            texts = list(found.texts)
+        if block is None:
+            found, n_found = self._cleaned(found, counts)
+        texts = list(found.texts)
         is_lost[found.rows] = False
         messages = texts if self._message is None else _messages(texts, self._message)
         return LogLines(
@@ -121,7 +119,7 @@ class LineBuilder:
             series=self._series_of(found),
             times=self._times_of(found, batch.timestamps),
             texts=messages,
-            levels=_levels(found),
+            levels=_levels(found, block),
             templates=None if found.templates is None else list(found.templates),
             sessions=None
             if self._sessions is None
@@ -133,6 +131,17 @@ class LineBuilder:
             n_replaced=counts.n_replaced,
             n_continuation=counts.n_continuation,
         )
+
+    def _cleaned(self, found: FoundTexts, counts: TextCounts) -> tuple[FoundTexts, int]:
+        """Return the lines of texts, made plain, and how many there were with the empty ones."""
+        if self._split_lines:
+            found = self._split(found, counts)
+        n_found = len(found.texts)
+        texts = clean_texts(found.texts, self._max_bytes, counts, first_only=self._is_first_only)
+        found = replace(found, texts=texts)
+        if "" in texts:
+            found = found.take(np.flatnonzero([text != "" for text in texts]))
+        return found, n_found
 
     def _split(self, found: FoundTexts, counts: TextCounts) -> FoundTexts:
         """Return a text for each line and those that belong to it."""
@@ -211,9 +220,9 @@ def _carried_on(column: list[str | None], rows: NDArray[np.int64]) -> list[str |
     return carried
 
 
-def _levels(found: FoundTexts) -> NDArray[np.int8]:
+def _levels(found: FoundTexts, block: LineBlock | None) -> NDArray[np.int8]:
     if found.levels is None:
-        return levels_in(found.texts)
+        return levels_in(found.texts) if block is None else levels_of_block(block, found.texts)
     levels = levels_of(found.levels)
     untold = np.flatnonzero(levels == 0)
     if len(untold):

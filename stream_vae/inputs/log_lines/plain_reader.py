@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.records import RecordBatch
@@ -39,21 +40,26 @@ class PlainLineReader(LineReader):
     def read(self, batch: RecordBatch, errors: DecodeErrors) -> LogLines:
         """See `LineReader.read`."""
         counts = TextCounts()
+        rows = np.arange(len(batch))
+        raws = [raw for raw in batch.values if raw is not None]
+        if len(raws) < len(batch) or max(map(len, raws), default=0) > self._longest:
+            rows, raws = self._each_bounded(batch, counts, errors)
+        found = FoundTexts(rows=rows, texts=_texts(raws, counts))
+        return self._builder.build(batch, found, counts, errors)
+
+    def _each_bounded(
+        self, batch: RecordBatch, counts: TextCounts, errors: DecodeErrors
+    ) -> tuple[NDArray[np.int64], list[bytes]]:
+        """Return positions of the records that can be read, and what is read of each."""
         rows: list[int] = []
         raws: list[bytes] = []
-        if None not in batch.values and max(map(len, filter(None, batch.values)), default=0) <= (
-            self._longest
-        ):
-            rows, raws = list(range(len(batch))), [raw for raw in batch.values if raw is not None]
-        else:
-            for row, raw in enumerate(batch.values):
-                try:
-                    raws.append(self._bounded(raw, counts))
-                    rows.append(row)
-                except DecodeError as error:
-                    errors.reject(row, error)
-        found = FoundTexts(rows=np.array(rows, dtype=np.int64), texts=_texts(raws, counts))
-        return self._builder.build(batch, found, counts, errors)
+        for row, raw in enumerate(batch.values):
+            try:
+                raws.append(self._bounded(raw, counts))
+                rows.append(row)
+            except DecodeError as error:
+                errors.reject(row, error)
+        return np.array(rows, dtype=np.int64), raws
 
     def _bounded(self, raw: bytes | None, counts: TextCounts) -> bytes:
         """Return what is read of a record.
@@ -83,10 +89,8 @@ class PlainLineReader(LineReader):
 
 def _texts(raws: Sequence[bytes], counts: TextCounts) -> list[str]:
     """Return the text of each record."""
-    together = b"\n".join(raws)
-    if raws and together.count(b"\n") == len(raws) - 1:
-        try:
-            return together.decode().split("\n")
-        except UnicodeDecodeError:
-            pass
-    return [decode_text(raw, counts) for raw in raws]
+    try:
+        texts = b"\n".join(raws).decode().split("\n")
+    except UnicodeDecodeError:
+        texts = []
+    return texts if len(texts) == len(raws) else [decode_text(raw, counts) for raw in raws]
