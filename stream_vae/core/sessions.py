@@ -26,6 +26,8 @@ LONGEST_KEY = 200
 """Bytes of a session's key; a longer one is none."""
 
 _UNSEEN_CHARACTERS = 120
+_TEXTS_BYTES, _STATE_BYTES = 24, 1024
+"""What stands around the texts of a session, and around all."""
 _NONE = -1
 _LATER = int(np.iinfo(np.int64).max)
 _TAG_BYTES = 8
@@ -108,6 +110,22 @@ class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     sessions: bytes
     cells: bytes
     unseen: list[tuple[int, str]]
+
+
+def largest_saved(config: SessionConfig, n_features: int, series_bytes: int) -> int:
+    """Return the bytes that the open sessions of a partition take where they are saved, at most.
+
+    They are compressed; texts that cannot be are counted, of ASCII.
+
+    Args:
+        config: How many may be open.
+        n_features: F
+        series_bytes: Of the keys of their series.
+    """
+    n_cells = min(n_features, config.max_lines)
+    texts = series_bytes + LONGEST_KEY + _UNSEEN_CHARACTERS + _TEXTS_BYTES
+    each = texts + _SAVED.itemsize + n_cells * _CELL.itemsize
+    return (config.max_open + 1) * each + _STATE_BYTES
 
 
 class SessionAssembler:

@@ -1,6 +1,5 @@
 """The topics that the daemon writes, and the largest record of each kind."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +13,7 @@ from stream_vae.core.alerts import (
     AlertFeature,
     AlertModel,
     AlertSeries,
+    AlertSession,
     AlertSource,
     AlertStep,
     AlertWindow,
@@ -25,8 +25,10 @@ from stream_vae.core.incidents import (
     SeriesIncidents,
     Silence,
 )
+from stream_vae.core.log_templates import UNSEEN, LogSpec
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.records import LARGEST_RECORD_BYTES, OutputRecord
+from stream_vae.core.sessions import LONGEST_KEY, SessionAssembler, SessionConfig, largest_saved
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.properties import batch_bytes
@@ -34,18 +36,32 @@ from stream_vae.errors import ConfigError
 from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
 from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import store_of_one
+from stream_vae.pipeline.unseen_examples import EXAMPLE_CHARACTERS
 from stream_vae.settings import Settings
 from stream_vae.state.changelog import ChangelogWriter
 from stream_vae.wire.alerts import alert_headers, encode_alert
-from stream_vae.wire.snapshots import MODEL_BYTES
+from stream_vae.wire.snapshots import MODEL_BYTES, Checkpoint, encode_value
 
 _FRAMING_BYTES = 256
 """Kafka's own for a batch of one record, and its lengths."""
 _WIDEST_KEY = "\U0010ffff" * MAX_KEY_CHARACTERS
+# As shown, a character that cannot be printed takes ten.
+_WIDEST_EXAMPLE = r"\U0010ffff" * EXAMPLE_CHARACTERS
 _LONGEST_METHOD = "x" * 200
 _NUMBER = -1.7976931348623157e308
 _INTEGER = -(2**63)
 _TIME = datetime(2200, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+_WIDEST_SESSION = AlertSession(
+    key="\x00" * LONGEST_KEY,
+    lines=_INTEGER,
+    starts_at=_TIME,
+    ends_at=_TIME,
+    offset_start=_INTEGER,
+    offset_end=_INTEGER,
+    closed="ended",
+)
+_USUAL_KEY_BYTES = 100
+"""Of a series' key, counted in the record of open sessions."""
 
 
 def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[OwnedTopic]:
@@ -57,7 +73,8 @@ def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[Ow
         origin: Of alert events.
 
     Raises:
-        ConfigError: If the state of a series does not fit into a record.
+        ConfigError: If the state of a series, or the open sessions of a partition, do not fit into
+            a record.
     """
     sent = batch_bytes(settings.kafka)
     max_features = settings.detect.incident.max_features
@@ -77,6 +94,14 @@ def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[Ow
         )
     if settings.changelog_topic is not None:
         state = largest_state(spec, settings.detect)
+        opened = largest_checkpoint(spec, settings.input.sessions)
+        if opened > LARGEST_RECORD_BYTES:
+            msg = (
+                f"{settings.input.session_max_open} open sessions of this model take {opened} "
+                f"bytes; expected at most {LARGEST_RECORD_BYTES}, or they do not fit into a "
+                "changelog record: lower input.session_max_open, or set state.changelog to false"
+            )
+            raise ConfigError(msg)
         if state > LARGEST_RECORD_BYTES:
             msg = (
                 f"the state of one series of this model takes {state} bytes; expected at most "
@@ -89,7 +114,7 @@ def owned_topics(settings: Settings, spec: ModelSpec, origin: Origin) -> list[Ow
             OwnedTopic(
                 name=settings.changelog_topic,
                 kind="changelog",
-                largest_record=state,
+                largest_record=max(state, opened),
                 batch_bytes=sent,
             )
         )
@@ -124,7 +149,7 @@ def largest_alert(spec: ModelSpec, origin: Origin, max_features: int, topic: str
         threshold_method=_LONGEST_METHOD,
         grade=0.12345678901234567,
         p_value=0.12345678901234567,
-        features=_widest_features(spec.features, max_features),
+        features=_widest_features(spec, max_features),
         detector=origin.detector,
         model=AlertModel(id=spec.id, version=spec.version, trained_at=_TIME),
         source=AlertSource(
@@ -137,6 +162,7 @@ def largest_alert(spec: ModelSpec, origin: Origin, max_features: int, topic: str
         duration_s=_NUMBER,
         opened_by=_widest_name(spec),
         links=origin.links,
+        session=_WIDEST_SESSION if spec.has_sessions else None,
     )
     # The key is the record's own, and a header's too.
     keys = 2 * len(_WIDEST_KEY.encode())
@@ -162,6 +188,25 @@ def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
     return max(map(_size, records)) + _FRAMING_BYTES
 
 
+def largest_checkpoint(spec: ModelSpec, sessions: SessionConfig | None) -> int:
+    """Return the bytes of a partition's checkpoint with as many open sessions as there may be.
+
+    Counted are keys as long as they may be and series of 100 bytes, which is far above what
+    compression leaves of usual ones.
+
+    Args:
+        spec: The model.
+        sessions: When they are closed; None: there are none.
+    """
+    if sessions is None:
+        return 0
+    saved = largest_saved(sessions, len(spec.features), _USUAL_KEY_BYTES)
+    checkpoint = Checkpoint(
+        offset=_INTEGER, clock_ns=_INTEGER, parts={SessionAssembler.name: bytes(saved)}
+    )
+    return len(encode_value(checkpoint)) + _FRAMING_BYTES
+
+
 def _size(record: OutputRecord) -> int:
     headers = sum(len(name) + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers
@@ -171,8 +216,13 @@ def _widest_name(spec: ModelSpec) -> str:
     return max((one.name for one in spec.features), key=lambda name: len(msgspec.json.encode(name)))
 
 
-def _widest_features(features: Iterable[Feature], n: int) -> tuple[AlertFeature, ...]:
-    widest = sorted(features, key=lambda one: -len(msgspec.json.encode(_texts_of(one))))
+def _widest_features(spec: ModelSpec, n: int) -> tuple[AlertFeature, ...]:
+    lines = {} if spec.logs is None else _widest_lines(spec.logs)
+
+    def width(feature: Feature) -> int:
+        of_lines = lines.get(feature.name, {})
+        return len(msgspec.json.encode([_texts_of(feature), of_lines]))
+
     return tuple(
         AlertFeature(
             name=one.name,
@@ -189,12 +239,25 @@ def _widest_features(features: Iterable[Feature], n: int) -> tuple[AlertFeature,
                 expected=_NUMBER,
                 expected_std=_NUMBER,
                 deviation=_NUMBER,
+                direction=None if spec.logs is None else "too_many",
                 **_widest_of_kind(one),
             ),
+            direction=None if spec.logs is None else "too_many",
             **_widest_of_kind(one),
+            **lines.get(one.name, {}),
         )
-        for one in widest[:n]
+        for one in sorted(spec.features, key=lambda one: -width(one))[:n]
     )
+
+
+def _widest_lines(logs: LogSpec) -> dict[str, dict[str, Any]]:
+    """Return what an alert tells of the lines that a feature counts, by its name."""
+    counted: dict[str, dict[str, Any]] = {}
+    for one in logs.templates:
+        of_feature = {"template": one.text, "example": one.example}
+        known = counted.setdefault(one.feature, of_feature)
+        counted[one.feature] = max(known, of_feature, key=lambda of: len(msgspec.json.encode(of)))
+    return {**counted, UNSEEN: {"example": _WIDEST_EXAMPLE}}
 
 
 def _texts_of(feature: Feature) -> list[str]:

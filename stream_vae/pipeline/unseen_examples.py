@@ -16,7 +16,8 @@ from stream_vae.pipeline.unseen_lines import tag_of
 
 MOST_LINES = 200
 """Lines of a partition that are kept, the newest ones."""
-_CHARACTERS = 200
+EXAMPLE_CHARACTERS = 200
+"""Of a line that are kept, and shown."""
 _TAG_BYTES = 8
 
 _Place = tuple[str, int]
@@ -102,7 +103,7 @@ class UnseenExamples:
         starts = self._grid.steps_of(readings.times[at]) * self._grid.step_ns
         for n, start in zip(at.tolist(), starts.tolist(), strict=True):
             found = self._found.setdefault(int(readings.partitions[n]), _Partition())
-            text = readings.unseen[n][:_CHARACTERS]
+            text = readings.unseen[n][:EXAMPLE_CHARACTERS]
             if found.add((readings.series[n], start, text)):
                 found.of_poll.append(int(index[n]))
 
@@ -188,4 +189,4 @@ class UnseenExamples:
         self._found.pop(partition, None)
 
     def _shown(self, text: str) -> str:
-        return printable(self._mask(text), _CHARACTERS)
+        return printable(self._mask(text), EXAMPLE_CHARACTERS)
