@@ -42,8 +42,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--logs",
-        choices=["text", "json", "sessions"],
-        help="feed log lines of that form, not readings; sessions: text, judged by sessions",
+        choices=["text", "json", "sessions", "sessions-json"],
+        help="feed log lines of that form, not readings; sessions: text, judged by sessions; "
+        "sessions-json: the same, their keys in a field",
     )
     parser.add_argument("--protocol", choices=["consumer", "classic"], default="consumer")
     parser.add_argument(

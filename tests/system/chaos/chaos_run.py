@@ -82,8 +82,9 @@ class Options:
     readings_per_fault: int = 1200
     kinds: tuple[Kind, ...] = USUAL
     protocol: Literal["consumer", "classic"] = "consumer"
-    logs: Literal["text", "json", "sessions"] | None = None
-    """Form of log lines that are fed in place of readings; `sessions`: judged by sessions."""
+    logs: Literal["text", "json", "sessions", "sessions-json"] | None = None
+    """Form of log lines that are fed in place of readings; `sessions`: judged by sessions, whose
+    key a text holds, or, `sessions-json`, a field."""
     broken_order: bool = False
     """The control: output published before, and apart from, the offsets."""
 
@@ -188,6 +189,8 @@ def _source(options: Options) -> Source:
         return ReadingSource(load_recording())
     if options.logs == "sessions":
         return SessionSource(options.n_series)
+    if options.logs == "sessions-json":
+        return SessionSource(options.n_series, "json")
     return LogSource(options.logs)
 
 

@@ -95,9 +95,9 @@ class LogSource:
             "input.max_record_bytes": LONGEST_RECORD,
             # Hosts that pause: their steps end by the records' times, of which each is 1 ms later.
             "input.wait_s": 0.3,
-            **(TEXT if form == "text" else _JSON),
+            **SETTINGS[form],
         }
-        self.poison: Sequence[bytes] = TEXT_POISON if form == "text" else _JSON_POISON
+        self.poison: Sequence[bytes] = POISON[form]
 
     def train_bundle(self, folder: Path) -> Path:
         """See `Source.train_bundle`."""
@@ -136,15 +136,10 @@ class LogSource:
 
     def together(self, elements: Sequence[bytes], n: int, broken_at: int | None) -> bytes:
         """See `Source.together`."""
-        if self._form == "text":
-            return lines_together(elements, n, broken_at)
-        all_of_it = list(elements)
-        if broken_at is not None:
-            all_of_it.insert(broken_at, b'{"no line": 1}')
-        return b'{"events": [%s], "n": %d}' % (b", ".join(all_of_it), n)
+        return lines_together(self._form, elements, n, broken_at)
 
 
-TEXT: Mapping[str, object] = {
+_TEXT: Mapping[str, object] = {
     "input.format": "log_lines",
     "input.split_lines": True,
     "input.timestamp_pattern": r"^(\S+) ",
@@ -152,8 +147,10 @@ TEXT: Mapping[str, object] = {
     "input.message_pattern": r"^\S+ \S+ [^:]*: (.*)",
 }
 _JSON: Mapping[str, object] = {"input.preset": "filebeat", "input.records_path": "events"}
+SETTINGS: Mapping[Form, Mapping[str, object]] = {"text": _TEXT, "json": _JSON}
+"""For the daemon, by the form of the records."""
 
-TEXT_POISON = (
+_TEXT_POISON = (
     b"never host-x app: no time %d",
     b"1969-12-31T23:59:59Z host-x app: too early %d",
     b"2026-01-01T00:00:00Z host-x app: " + b"too long " * 500 + b"%d",
@@ -169,12 +166,37 @@ _JSON_POISON = (
 )
 
 
-def lines_together(lines: Sequence[bytes], n: int, broken_at: int | None) -> bytes:
+POISON: Mapping[Form, Sequence[bytes]] = {"text": _TEXT_POISON, "json": _JSON_POISON}
+"""Forms of records that are rejected."""
+
+
+def lines_together(form: Form, lines: Sequence[bytes], n: int, broken_at: int | None) -> bytes:
     """Return the n-th record of several lines; at `broken_at` stands one that is rejected."""
     all_of_them = list(lines)
     if broken_at is not None:
-        all_of_them.insert(broken_at, b"never host-x app: no time %d" % n)
-    return b"\n".join(all_of_them)
+        broken = b"never host-x app: no time %d" % n if form == "text" else b'{"no line": 1}'
+        all_of_them.insert(broken_at, broken)
+    if form == "text":
+        return b"\n".join(all_of_them)
+    return b'{"events": [%s], "n": %d}' % (b", ".join(all_of_them), n)
+
+
+def line_record(form: Form, second: int, host: str, line: str, **fields: str) -> bytes:
+    """Return the record of one line.
+
+    Args:
+        form: Of the record.
+        second: When it was written, seconds since 1970.
+        host: That wrote it.
+        line: A surrogate stands for a byte that is not UTF-8.
+        fields: More of them, where a record has fields.
+    """
+    time = f"{_EPOCH + timedelta(seconds=second):%Y-%m-%dT%H:%M:%SZ}"
+    text = f"{time} {host} app: {line}"
+    if form == "json":
+        content = {"@timestamp": time, "host": {"name": host}, "message": line, **fields}
+        text = json.dumps(content, ensure_ascii=False)
+    return text.encode(errors="surrogateescape")
 
 
 class _Host:
@@ -220,10 +242,4 @@ class _Host:
 
     def _record(self, step: int, second: int, line: str) -> bytes:
         at = START_NS // 10**9 + step * STEPS_S + second
-        time = f"{_EPOCH + timedelta(seconds=at):%Y-%m-%dT%H:%M:%SZ}"
-        if self._form == "text":
-            text = f"{time} {self._name} app: {line}"
-        else:
-            content = {"@timestamp": time, "host": {"name": self._name}, "message": line}
-            text = json.dumps(content, ensure_ascii=False)
-        return text.encode(errors="surrogateescape")
+        return line_record(self._form, at, self._name, line)

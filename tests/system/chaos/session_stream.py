@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,10 @@ from stream_vae.models.training.training_windows import TrainingSeries
 from tests.system.chaos.log_stream import (
     LONGEST_LINE,
     LONGEST_RECORD,
-    TEXT,
-    TEXT_POISON,
+    POISON,
+    SETTINGS,
+    Form,
+    line_record,
     lines_together,
 )
 from tests.system.chaos.stream import N_PARTITIONS, StreamRecord
@@ -31,7 +33,6 @@ _QUIET_TURNS = 20
 _TURN_S = 0.001
 """Of one service: each record's time is a millisecond after that of the one before it."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_A_TIME = 3
 _TRAINED = 900
 _SPREAD_SHARE = 0.5
@@ -63,6 +64,12 @@ def _odd(rng: np.random.Generator) -> list[str]:
     return forms[int(rng.integers(len(forms)))]
 
 
+_KEYS: Mapping[Form, Mapping[str, object]] = {
+    "text": {"input.session_pattern": r"job (\S+-\d+)"},
+    "json": {"input.session_field": "job"},
+}
+
+
 class SessionSource:
     """Lines of jobs of services; each turn is a line.
 
@@ -75,17 +82,19 @@ class SessionSource:
     Args:
         n_series: Services of a run. Where more than two thirds as many jobs are open in a
             partition, some are closed early.
+        form: Of the records: text that holds the key of a line's job, or objects with a field of
+            it.
     """
 
-    origin = "made lines of sessions"
-    poison: Sequence[bytes] = TEXT_POISON
-
-    def __init__(self, n_series: int) -> None:
+    def __init__(self, n_series: int, form: Form = "text") -> None:
+        self._form = form
+        self.origin = f"made lines of sessions, {form}"
+        self.poison: Sequence[bytes] = POISON[form]
         self.settings: Mapping[str, object] = {
-            **TEXT,
+            **SETTINGS[form],
             "input.max_line_bytes": LONGEST_LINE,
             "input.max_record_bytes": LONGEST_RECORD,
-            "input.session_pattern": r"job (\S+-\d+)",
+            **_KEYS[form],
             "input.session_end_pattern": "end of job",
             "input.session_quiet_s": _QUIET_TURNS * _TURN_S * n_series,
             "input.session_max_lines": _MOST_LINES,
@@ -135,11 +144,11 @@ class SessionSource:
         self, i: int, n_turns: int, rng: np.random.Generator, partition: int | None = None
     ) -> "_Service":
         """See `Source.series`."""
-        return _Service(f"service-{i:04d}", rng, partition)
+        return _Service(f"service-{i:04d}", self._form, rng, partition)
 
     def together(self, elements: Sequence[bytes], n: int, broken_at: int | None) -> bytes:
         """See `Source.together`."""
-        return lines_together(elements, n, broken_at)
+        return lines_together(self._form, elements, n, broken_at)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,12 +165,14 @@ class _Job:
 class _Service:
     """One service and the jobs that it has under way."""
 
-    def __init__(self, name: str, rng: np.random.Generator, partition: int | None) -> None:
+    def __init__(
+        self, name: str, form: Form, rng: np.random.Generator, partition: int | None
+    ) -> None:
         number = zlib.crc32(name.encode())
         self.partition = number % N_PARTITIONS if partition is None else partition
         self.is_batched = zlib.crc32(name.encode()[::-1]) % 1000 < 1000 * _BATCHED_SHARE
         self._is_spread = partition is None and number // 7 % 1000 < 1000 * _SPREAD_SHARE
-        self._name, self._rng = name, rng
+        self._name, self._form, self._rng = name, form, rng
         self._records = self._all_records()
 
     def next_records(self) -> list[StreamRecord]:
@@ -184,7 +195,7 @@ class _Service:
             job.n += 1
             if job.n == len(job.lines):
                 jobs.remove(job)
-            yield self._record(job.partition, job.key, second, line)
+            yield self._record(job.partition, job.key, second, line, job=job.key)
 
     def _job(self, number: int) -> _Job:
         key = f"{self._name}-{number}"
@@ -192,11 +203,13 @@ class _Service:
         lines = _odd(self._rng) if self._rng.random() < 1 / 6 else _usual(self._rng)
         return _Job(key=key, partition=own, lines=lines)
 
-    def _record(self, partition: int, key: str, second: int, line: str) -> StreamRecord:
-        time = f"{_EPOCH + timedelta(seconds=START_NS // 10**9 + second):%Y-%m-%dT%H:%M:%SZ}"
+    def _record(
+        self, partition: int, key: str, second: int, line: str, **fields: str
+    ) -> StreamRecord:
+        at = START_NS // 10**9 + second
         return StreamRecord(
             partition=partition,
             key=key.encode(),
-            value=f"{time} {self._name} app: {line}".encode(),
+            value=line_record(self._form, at, self._name, line, **fields),
             is_poison=False,
         )

@@ -112,9 +112,10 @@ def test_each_poison_record_of_logs_is_rejected_and_no_other(form: Form) -> None
         assert n > 0
 
 
-def test_each_session_lies_in_one_partition_and_they_are_closed_in_every_way() -> None:
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_each_session_lies_in_one_partition_and_they_are_closed_in_every_way(form: Form) -> None:
     """Each line is counted once. Control: a series lies in several; some lines are of none."""
-    source = SessionSource(10)
+    source = SessionSource(10, form)
     records = [*chain.from_iterable(stream(1, 18, 10, source))]
     poll = as_poll(records)
     poll = replace(poll, timestamps=poll.timestamps + np.arange(len(records)) * 1_000_000)
