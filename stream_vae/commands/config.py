@@ -21,15 +21,13 @@ def check(config: ConfigOption = None, secrets_dir: SecretsOption = None) -> Non
     from stream_vae.edges.kafka.properties import verify_properties
     from stream_vae.edges.receivers.build import build_receiver
     from stream_vae.settings import load_settings
-    from stream_vae.settings.load import DEFAULT_ORIGIN
-    from stream_vae.settings.sources import SESSIONS_ORIGIN
+    from stream_vae.settings.sources import is_default
 
     loaded = load_settings(config=config, secrets_dir=secrets_dir)
     verify_properties(loaded.settings.kafka)
     if loaded.settings.forward.to is not None:  # else a flag of `forward` names it
         build_receiver(loaded.settings.forward)
-    defaults = {DEFAULT_ORIGIN, SESSIONS_ORIGIN}
-    n_set = sum(origin not in defaults for origin in loaded.origins.values())
+    n_set = sum(not is_default(origin) for origin in loaded.origins.values())
     typer.echo(f"settings can be used: {n_set} set, {len(loaded.origins) - n_set} defaults")
 
 

@@ -17,8 +17,7 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
     of a few scores, heeds values it never had, opens an incident at once, and then stays quiet for
     four windows, since what follows an alarm in the same series seldom is another fault. Whoever
     sets the threshold or a budget gets the percentile, which holds one, and the rest as for several
-    features. Events have no order in time and no profile of their own; one session opens an
-    incident.
+    features. Events have no order in time and no profile of their own.
 
     Args:
         config: As set; settings that are resolved stay as they are.
@@ -44,8 +43,7 @@ def in_profile(config: DetectConfig, spec: ModelSpec) -> DetectConfig:
         )
     is_judged_so = is_single and threshold.method == "likelihood"
     if incident.open_after is None:
-        opens_at_once = is_judged_so or spec.has_sessions
-        incident = replace(incident, open_after=1 if opens_at_once else incident.opens_after)
+        incident = replace(incident, open_after=1 if is_judged_so else incident.opens_after)
     if incident.cooldown_s is None:
         quiet_s = _COOLDOWN_WINDOWS * spec.window_length * spec.step_seconds
         incident = replace(incident, cooldown_s=quiet_s if is_judged_so else 0.0)

@@ -7,13 +7,14 @@ from functools import reduce
 from itertools import chain, islice
 from operator import getitem
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from stream_vae.core.masking import mask
 from stream_vae.edges.kafka.open_properties import shown_properties
+from stream_vae.inputs.reading_format import LogInputFormat
 from stream_vae.settings.fields import FieldSpec, Path, field_specs
 from stream_vae.settings.model import Settings
 from stream_vae.settings.setting_errors import (
@@ -26,11 +27,13 @@ from stream_vae.settings.setting_errors import (
 )
 from stream_vae.settings.sources import (
     CONFIG_VARIABLE,
+    DEFAULT_ORIGIN,
     SECRETS_VARIABLE,
     FlagsSource,
+    LogKind,
+    LogsSource,
     PresetSource,
     SecretsSource,
-    SessionsSource,
     Source,
     TextSource,
     VariablesSource,
@@ -39,7 +42,6 @@ from stream_vae.settings.sources import (
 from stream_vae.settings.stand_ins import StandInSource
 from stream_vae.settings.yaml_file import YamlSource
 
-DEFAULT_ORIGIN = "default"
 _UNKNOWN_NAME = ("extra_forbidden", "unexpected_keyword_argument")
 _BROKEN_RULE = "value_error"
 _SESSION_SETTINGS = ("session_field", "session_pattern")
@@ -57,7 +59,7 @@ class LoadedSettings:
 
     settings: Settings
     origins: Mapping[str, str]
-    """Dotted name -> `default`, `default of sessions`, `preset NAME`, `FILE:LINE`, `secret FILE`,
+    """Dotted name -> `default`, `default of logs` (or `sessions`), `preset NAME`, `FILE:LINE`, `secret FILE`,
     `environment NAME` or `command line`; in the order of the schema."""
 
     def masked(self) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def load_settings(
 ) -> LoadedSettings:
     """Return the effective settings.
 
-    The later win: defaults, those of sessions, a preset of the input, YAML, secrets, environment,
+    The later win: defaults, those of logs or of their sessions, a preset of the input, YAML, secrets, environment,
     command line.
 
     Args:
@@ -158,21 +160,31 @@ def _read(
 
 
 def _with_defaults(sources: list[Source]) -> list[Source]:
-    """Return the sources and, lowest, the preset that they name and what suits sessions."""
+    """Return the sources and, lowest, the preset that they name and what suits logs."""
     given = _values(sources)
-    preset = given.get(("input", "preset"))
     lowest: list[Source] = []
-    if any(given.get(("input", name)) is not None for name in _SESSION_SETTINGS):
-        lowest.append(SessionsSource(given))
+    preset = given.get(("input", "preset"))
     if preset is not None:
         beside = {path[-1]: value for path, value in given.items() if path[:-1] == ("input",)}
-        lowest.append(PresetSource(preset, beside))
+        of_preset = PresetSource(preset, beside)
+        lowest.append(of_preset)
+        given = {**dict(_leaves(of_preset(), ())), **given}
+    kind = _kind_of_logs(given)
+    if kind is not None:
+        lowest.insert(0, LogsSource(kind, given))
     return [*lowest, *sources]
 
 
 def _values(sources: list[Source]) -> dict[Path, object]:
     """Return what sources give, the lowest first."""
     return {path: value for source in sources for path, value in _leaves(source(), ())}
+
+
+def _kind_of_logs(given: Mapping[Path, object]) -> LogKind | None:
+    """Return what is judged of logs; None where the input is not told to be of logs."""
+    if any(given.get(("input", name)) is not None for name in _SESSION_SETTINGS):
+        return "sessions"
+    return "logs" if given.get(("input", "format")) in get_args(LogInputFormat) else None
 
 
 def _single_settings() -> list[FieldSpec]:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import is_dataclass
 from pathlib import Path as FilePath
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -24,22 +25,36 @@ from stream_vae.settings.yaml_file import YamlSource
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS_VARIABLE = f"{PREFIX}SECRETS_DIR"
-SESSIONS_ORIGIN = "default of sessions"
+DEFAULT_ORIGIN = "default"
+LogKind = Literal["logs", "sessions"]
+"""What is judged of logs: the counts of their lines by step, or those of sessions."""
+
 _OF_PRESET = "preset "
-_OF_SESSIONS: dict[str, Any] = {
-    "model": {
-        "window_length": 1,
-        "latent_size": 4,
-        "sigma_floor": 0.03,
-        "count_likelihood": "log_gaussian",
+_DEFAULT_OF = "default of "
+_OF_KIND: Mapping[LogKind, dict[str, Any]] = {
+    "logs": {
+        "training": {"combined": "last_step + log_probability"},
+        "detect": {
+            "score": "combined",
+            "threshold": {"quantile": 0.999},
+            "incident": {"open_after": 1},
+        },
     },
-    "training": {"calibration": "cross_validation"},
-    "detect": {
-        "threshold": {"quantile": 0.999},
-        "incident": {"open_within": 1, "resolve_after": 1},
+    # On normal sessions of HDFS the usual settings find no unknown event; these find each.
+    "sessions": {
+        "model": {
+            "window_length": 1,
+            "latent_size": 4,
+            "sigma_floor": 0.03,
+            "count_likelihood": "log_gaussian",
+        },
+        "training": {"calibration": "cross_validation"},
+        "detect": {
+            "threshold": {"quantile": 0.999},
+            "incident": {"open_after": 1, "open_within": 1, "resolve_after": 1},
+        },
     },
 }
-"""On normal sessions of HDFS the usual settings find no unknown event; these find each."""
 _WITH_QUANTILE = ("auto", "percentile", "pot")
 _MAX_SECRET_BYTES = 65_536
 _TEST_PREFIX = f"{PREFIX}TEST_"
@@ -178,27 +193,35 @@ class PresetSource(InitSettingsSource):
         return f"{_OF_PRESET}{self._preset}"
 
 
-class SessionsSource(InitSettingsSource):
-    """Settings that suit sessions of logs, for whoever tells how lines name theirs.
+class LogsSource(InitSettingsSource):
+    """Settings that suit what is judged of logs.
 
     Args:
+        kind: Of what is judged.
         given: What other sources give; what these rule out is left out.
     """
 
-    def __init__(self, given: Mapping[Path, object]) -> None:
-        found = {name: dict(section) for name, section in _OF_SESSIONS.items()}
+    def __init__(self, kind: LogKind, given: Mapping[Path, object]) -> None:
+        self._kind = kind
+        found = deepcopy(_OF_KIND[kind])
         if given.get(("training", "trim"), "off") != "off":
-            del found["training"]
+            found["training"].pop("calibration", None)
         method = given.get(("detect", "threshold", "method"), "auto")
-        if given.get(("detect", "budget")) or method not in _WITH_QUANTILE:
+        is_univariate = given.get(("detect", "profile")) == "univariate"
+        if given.get(("detect", "budget")) or method not in _WITH_QUANTILE or is_univariate:
             del found["detect"]["threshold"]
         if given.get(("detect", "incident", "open_after")) is not None:
-            found["detect"]["incident"] = {"resolve_after": 1}
+            found["detect"]["incident"].pop("open_within", None)
         super().__init__(Settings, found)
 
     def origin(self, _: Path) -> str:
-        """Return that it is a default of sessions."""
-        return SESSIONS_ORIGIN
+        """Return `default of` and what is judged."""
+        return f"{_DEFAULT_OF}{self._kind}"
+
+
+def is_default(origin: str) -> bool:
+    """Return whether a setting's origin is a default, of whatever kind of input."""
+    return origin == DEFAULT_ORIGIN or origin.startswith(_DEFAULT_OF)
 
 
 def is_of_preset(origin: str) -> bool:
@@ -212,7 +235,7 @@ Source = (
     | VariablesSource
     | FlagsSource
     | PresetSource
-    | SessionsSource
+    | LogsSource
     | StandInSource
 )
 

@@ -565,6 +565,55 @@ def test_what_is_given_leaves_out_the_defaults_of_sessions_that_it_rules_out_and
     assert found.training.calibration == calibration
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "format: log_lines",
+        "format: log_events",
+        "format: otlp_logs_json",
+        "format: otlp_logs_proto",
+        "preset: filebeat",
+        "{preset: vector_logs, format: log_lines}",
+    ],
+)
+def test_lines_of_logs_have_defaults_of_their_own_and_given_settings_win(
+    told: str, write_yaml: WriteYaml
+) -> None:
+    """Control: vectors of logs, and records of a preset of readings, have the usual ones."""
+    text = f"input: {told if told.startswith('{') else f'{{{told}}}'}\n"
+    loaded = load(config=write_yaml(f"{text}detect: {{incident: {{open_after: 2}}}}"))
+    detect = loaded.settings.detect
+    assert (detect.score, detect.threshold.quantile) == ("combined", 0.999)
+    assert loaded.settings.training.combined == "last_step + log_probability"
+    assert loaded.origins["detect.score"] == "default of logs"
+    assert detect.incident.open_after == 2
+    assert loaded.origins["detect.incident.open_after"].endswith("stream-vae.yaml:2")
+    for other in ("{format: vector}", "{preset: vector_logs}", "{preset: filebeat, format: json}"):
+        loaded = load(config=write_yaml(f"input: {other}"))
+        assert loaded.settings.detect == Settings().detect
+        assert "default of logs" not in loaded.origins.values()
+
+
+@pytest.mark.parametrize(
+    ("given", "quantile"),
+    [
+        ("budget: 1 per series per day", None),
+        ("threshold: {method: fixed, value: 3}", None),
+        ("threshold: {method: likelihood}", None),
+        ("profile: univariate", None),
+        ("threshold: {method: pot}", 0.999),
+        ("threshold: {release_after: 50}", 0.999),
+    ],
+)
+def test_what_is_given_leaves_out_the_defaults_of_logs_that_it_rules_out_and_no_other(
+    given: str, quantile: float | None, write_yaml: WriteYaml
+) -> None:
+    text = f"input: {{format: log_lines}}\ndetect: {{{given}}}"
+    detect = load(config=write_yaml(text)).settings.detect
+    assert detect.threshold.quantile == quantile
+    assert (detect.score, detect.incident.open_after) == ("combined", 1)
+
+
 def test_a_preset_gives_defaults_that_are_shown_and_given_settings_win(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("input: {preset: telegraf, series_field: null, feature_name: '{field}'}\n")

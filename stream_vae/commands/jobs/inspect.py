@@ -46,8 +46,7 @@ from stream_vae.inspect.report import (
 from stream_vae.inspect.survey import Inspection, inspect_records
 from stream_vae.models.config import rows_wanted
 from stream_vae.settings import LoadedSettings, Settings, load_settings
-from stream_vae.settings.load import DEFAULT_ORIGIN
-from stream_vae.settings.sources import is_of_preset
+from stream_vae.settings.sources import is_default, is_of_preset
 
 CONFIG_NAME = "stream-vae.yaml"
 SESSIONS_NAME = "sessions.yaml"
@@ -178,7 +177,7 @@ def _given(loaded: LoadedSettings) -> dict[str, object]:
     names = dict.fromkeys(
         dotted.split(".")[1]
         for dotted, origin in loaded.origins.items()
-        if dotted.startswith("input.") and origin != DEFAULT_ORIGIN and not is_of_preset(origin)
+        if dotted.startswith("input.") and not is_default(origin) and not is_of_preset(origin)
     )
     return {name: getattr(loaded.settings.input, name) for name in names if name != "topic"}
 

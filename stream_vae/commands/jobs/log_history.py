@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stream_vae.commands.jobs.input_files import TopicPeriod, lines_format, open_records
+from stream_vae.commands.jobs.input_files import TopicPeriod, open_records
 from stream_vae.commands.jobs.terminal import warn
 from stream_vae.commands.options import FileOptions
 from stream_vae.core.alerts import Closing
@@ -228,7 +228,7 @@ def open_logs(
         from stream_vae.commands.jobs.topic_input import open_topic
 
         return open_topic(source, choice, settings)
-    return open_records(source, choice, options, lines_format(settings.input))
+    return open_records(source, choice, options, settings.input)
 
 
 def templates_before(named: Path | None, target: Path, console: Console) -> LogSpec | None:

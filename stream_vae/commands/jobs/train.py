@@ -49,6 +49,7 @@ from stream_vae.edges.files.training_data import (
     to_training_series,
 )
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.log_lines.readers import log_format_name
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.device import limit_threads
 from stream_vae.models.training.search import draw_candidates
@@ -75,11 +76,16 @@ def train_bundle(
     options: FileOptions = FileOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Train a model on a history, write its bundle and print the report."""
-    settings = load_settings(config=config, overrides=flags, secrets_dir=secrets_dir).settings
+    load = partial(load_settings, config=config, secrets_dir=secrets_dir)
+    settings = load(overrides=flags).settings
+    has_lines = is_of_logs(source, options, settings.input)
+    if has_lines and log_format_name(settings.input) is None:
+        # Only the files' names tell so; lines have other defaults than readings.
+        settings = load(overrides={**flags, "input.format": "log_lines"}).settings
     limit_threads(settings.worker.threads)
     console = open_console()
     check_bundle_target(bundle, replace=force)
-    texts = rule_texts(settings, rules, of_logs=is_of_logs(source, options, settings.input))
+    texts = rule_texts(settings, rules, of_logs=has_lines)
     is_event = settings.model.window_length == 1
     choice = replace(
         choice,
@@ -270,7 +276,7 @@ def _read(
 
     `before` gives the templates of an earlier training.
     """
-    if is_of_logs(source, options, settings.input):
+    if log_format_name(settings.input) is not None:
         _check_windows(settings)
         return read_logs(
             lambda chosen: open_logs(source, chosen, options, settings),

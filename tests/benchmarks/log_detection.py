@@ -1,0 +1,268 @@
+"""What settings find in counts of log lines: `python -m tests.benchmarks.log_detection`.
+
+Of each log, minutes are counted: two days to train on, a day and a half of two series to calibrate
+and to watch what is false, and as many with faults in them, of a kind every 80 minutes. OpenSSH is
+of ten-minute pieces of a real log, drawn with replacement (needs --data-dir); the others are made.
+The network is small and shortly trained (`_TRAINING`); a seed gives the same table again.
+"""
+
+import argparse
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from stream_vae.core.model_spec import Feature, Scores
+from stream_vae.evaluate.fault_trials import HeldOut, Method, replay
+from stream_vae.inputs.log_lines.line_counts import with_kinds
+from stream_vae.logs.even_counts import are_even
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.device import limit_threads
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.train import train
+from stream_vae.models.training.training_windows import TrainingSeries
+from stream_vae.settings import Settings, load_settings
+
+Counts = NDArray[np.float64]
+"""(minutes, F) lines of each template, then of none, then of all."""
+
+_DAY, _BLOCK, _MINUTE_NS = 1440, 10, 60 * 10**9
+_EVERY, _FIRST, _LASTS = 80, 120, 40
+_TRAINING: dict[str, object] = {
+    "input.format": "log_lines",
+    "model.hidden_size": 16,
+    "training.epochs": 3,
+    "training.min_steps": 200,
+    "training.batch_size": 64,
+}
+_JUDGED = (
+    ("log_probability", "percentile", 0.98, 2),
+    ("log_probability", "percentile", 0.999, 1),
+    ("fused", "percentile", 0.999, 1),
+    ("last_step", "percentile", 0.999, 1),
+    ("combined", "percentile", 0.98, 1),
+    ("combined", "percentile", 0.995, 1),
+    ("combined", "percentile", 0.999, 1),
+    ("combined", "percentile", 0.999, 2),
+    ("combined", "pot", 0.999, 1),
+)
+"""Score, threshold method, quantile, `open_after`."""
+
+
+# Logs
+
+
+def _with_sums(counts: Counts) -> Counts:
+    """Return counts of templates beside those of unseen lines, none, and of all lines."""
+    return np.column_stack([counts, np.zeros(len(counts)), counts.sum(axis=1)])
+
+
+def _open_ssh(folder: Path) -> Callable[[np.random.Generator, int], Counts]:
+    """Return what draws pieces of a real log, by the templates that were found by hand."""
+    with (folder / "OpenSSH" / "OpenSSH_2k.log_structured.csv").open(encoding="utf-8") as file:
+        rows = [(row["Time"], row["EventId"]) for row in csv.DictReader(file)]
+    names = sorted({event for _, event in rows})
+    minutes = [60 * int(time[:2]) + int(time[3:5]) for time, _ in rows]
+    n_blocks = (minutes[-1] - minutes[0]) // _BLOCK
+    counted = np.zeros((minutes[-1] - minutes[0] + 1, len(names)))
+    for minute, (_, event) in zip(minutes, rows, strict=True):
+        counted[minute - minutes[0], names.index(event)] += 1
+    blocks = counted[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK, -1)
+
+    def draw(rng: np.random.Generator, minutes: int) -> Counts:
+        return _with_sums(np.concatenate(blocks[rng.integers(n_blocks, size=minutes // _BLOCK)]))
+
+    return draw
+
+
+def _service(rng: np.random.Generator, minutes: int) -> Counts:
+    """Draw 20 templates, from three lines a day to twelve a minute, by a load, and six beats."""
+    rates = np.geomspace(0.002, 12, 20)
+    load = 1 + 0.5 * np.sin(2 * np.pi * np.arange(minutes) / _DAY)
+    lines = rng.poisson((load * rng.gamma(20, 1 / 20, minutes))[:, None] * rates)
+    beats = 6 + rng.choice([-1, 0, 1], p=[0.05, 0.9, 0.05], size=(minutes, 1))
+    return _with_sums(np.column_stack([lines, beats]))
+
+
+# Faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """One kind.
+
+    `into(values, mean, rng)` changes (steps, F) counts in place.
+    """
+
+    name: str
+    steps: int
+    into: Callable[[Counts, NDArray[np.float64], np.random.Generator], None]
+
+
+def _unseen(n: int) -> _Fault:
+    def into(values: Counts, _mean: NDArray[np.float64], _rng: np.random.Generator) -> None:
+        values[0, -2:] += n
+
+    return _Fault(name=f"{n} unseen", steps=1, into=into)
+
+
+def _times(factor: float, steps: int, *, least: float) -> _Fault:
+    """A template of so many lines a minute or more changes."""
+
+    def into(values: Counts, mean: NDArray[np.float64], rng: np.random.Generator) -> None:
+        one = int(rng.choice(np.flatnonzero(mean[:-2] >= least)))
+        added = rng.poisson(max(factor - 1, 0) * values[:, one]) if factor else -values[:, one]
+        values[:, one] += added
+        values[:, -1] += added
+
+    return _Fault(name=f"x{factor:g}, {steps} min" if factor else "gone", steps=steps, into=into)
+
+
+def _too_many(values: Counts, mean: NDArray[np.float64], rng: np.random.Generator) -> None:
+    one = int(rng.integers(len(mean) - 2))
+    values[0, [one, -1]] += 10 + 4 * round(mean[one])
+
+
+_FAULTS = (
+    _unseen(5),
+    _unseen(40),
+    _Fault(name="too many", steps=1, into=_too_many),
+    _times(0, 3, least=3),
+    _times(1.5, _LASTS, least=1),
+    _times(2, _LASTS, least=1),
+)
+
+
+def _faulted(usual: HeldOut, rng: np.random.Generator) -> tuple[HeldOut, NDArray[np.int64]]:
+    """Return the history with faults, kind after kind, and the rows where they begin."""
+    values, mean = usual.values.copy(), usual.values.mean(axis=0)
+    ranges = zip(usual.bounds[:-1].tolist(), usual.bounds[1:].tolist(), strict=True)
+    places = np.concatenate(
+        [np.arange(begin + _FIRST, end - _EVERY, _EVERY) for begin, end in ranges]
+    )
+    for nth, at in enumerate(places.tolist()):
+        fault = _FAULTS[nth % len(_FAULTS)]
+        fault.into(values[at : at + fault.steps], mean, rng)
+    return _history(values, len(usual.bounds) - 1), places
+
+
+# Trials
+
+
+class _Remembered:
+    """A scorer that scores a history once, and then tells the same again."""
+
+    def __init__(self, scorer: WindowScorer) -> None:
+        self._scorer, self._next = scorer, 0
+        self._found: list[Scores] = []
+
+    def again(self) -> "_Remembered":
+        """Return itself, at the beginning of the history."""
+        self._next = 0
+        return self
+
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
+        """Score windows."""
+        if self._next == len(self._found):
+            self._found.append(self._scorer.score(values, end_times))
+        self._next += 1
+        return self._found[self._next - 1]
+
+
+def _history(values: Counts, n_series: int) -> HeldOut:
+    return HeldOut(
+        times=(np.arange(len(values)) + 10 * _DAY) * _MINUTE_NS,
+        values=values,
+        is_anomalous=np.zeros(len(values), np.bool_),
+        bounds=np.linspace(0, len(values), n_series + 1).astype(np.int64),
+    )
+
+
+def _train(counts: Counts, settings: Settings) -> Bundle:
+    names = [*(f"template-{n}" for n in range(counts.shape[1] - 2)), "unseen", "lines"]
+    features = [Feature(name=name, unit="lines", kind="count") for name in names]
+    return train(
+        [
+            TrainingSeries(
+                key="a", times=np.arange(len(counts)) * _MINUTE_NS, values=counts, labels=None
+            )
+        ],
+        features=list(with_kinds(features, are_even(counts, ["a"] * len(counts)))),
+        step_seconds=60.0,
+        architecture=settings.model.architecture,
+        training=settings.training,
+        model_id="benchmark",
+        now=datetime(2026, 11, 1, tzinfo=UTC),
+    ).bundle
+
+
+def _rows(bundle: Bundle, usual: HeldOut, seed: int) -> Iterator[list[str]]:
+    """Yield a row of the table for each way to judge."""
+    faulted, places = _faulted(usual, np.random.default_rng(seed))
+    days = len(usual) / _DAY
+    scorers = {
+        (score, which): _Remembered(WindowScorer(bundle, score=score, device="cpu"))
+        for score in dict.fromkeys(score for score, *_ in _JUDGED)
+        for which in ("usual", "faulted")
+    }
+    for score, method, quantile, open_after in _JUDGED:
+        given = {
+            "detect.score": score,
+            "detect.threshold.method": method,
+            "detect.threshold.quantile": quantile,
+            "detect.incident.open_after": open_after,
+        }
+        config = load_settings(overrides=given, environ={}).settings.detect
+
+        def opened(which: str, history: HeldOut) -> NDArray[np.int64]:
+            scorer = scorers[score, which].again()  # noqa: B023 -- called at once
+            method = Method(spec=bundle.spec, scorer=scorer, config=config)  # noqa: B023
+            return replay(method, history, np.empty(0, np.int64)).opened
+
+        false = len(opened("usual", usual)) / days
+        starts = np.append(opened("faulted", faulted), np.iinfo(np.int64).max)
+        after = starts[np.searchsorted(starts, places)] - places
+        cells = [_told(after[n :: len(_FAULTS)], one.steps) for n, one in enumerate(_FAULTS)]
+        yield [score, f"{method} {quantile:g}", str(open_after), f"{false:.1f}", *cells]
+
+
+def _told(after: NDArray[np.int64], steps: int) -> str:
+    """Return how many faults were found while they lasted, or a step later, and when."""
+    found = after[after <= steps]
+    median = f", {np.median(found) + 1:g}" if len(found) else ""
+    return f"{len(found)} of {len(after)}{median}"
+
+
+def main() -> None:
+    """Print a table for each log."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="of Loghub's systems, for OpenSSH")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    limit_threads(1)
+    settings = load_settings(overrides=_TRAINING, environ={}).settings
+    logs = {"a service": _service}
+    if arguments.data_dir is not None:
+        logs["OpenSSH"] = _open_ssh(arguments.data_dir)
+    for name, draw in logs.items():
+        rng = np.random.default_rng(arguments.seed)
+        bundle = _train(draw(rng, 2 * _DAY), settings)
+        usual = _history(np.concatenate([draw(rng, 3 * _DAY // 2) for _ in range(2)]), 2)
+        table = Table(
+            *("score", "threshold", "open_after", "false a day"),
+            *(fault.name for fault in _FAULTS),
+            title=f"{name}: faults found, and with which step in the median",
+        )
+        for row in _rows(bundle, usual, arguments.seed):
+            table.add_row(*row)
+        Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()
