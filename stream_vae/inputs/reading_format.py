@@ -47,7 +47,8 @@ class ReadingFormat:
     registry (`registry.url`); with the settings of `json`. `influx`: InfluxDB's line protocol.
     `collectd`: JSON of collectd's `write_kafka`. `log_lines`: lines of a log, as text or in a field
     of JSON (`message_field`). `log_events`: events of a log that are parsed already.
-    `otlp_logs_proto`, `otlp_logs_json`: logs of OpenTelemetry."""
+    `otlp_logs_proto`, `otlp_logs_json`: logs of OpenTelemetry. Detection in lines of logs has other
+    defaults, which `config show` shows."""
 
     timestamp_field: str = "timestamp"
     """Field (dotted path allowed) of the event time; `$record` takes Kafka's own time of the

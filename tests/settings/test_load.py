@@ -583,8 +583,7 @@ def test_lines_of_logs_have_defaults_of_their_own_and_given_settings_win(
     text = f"input: {told if told.startswith('{') else f'{{{told}}}'}\n"
     loaded = load(config=write_yaml(f"{text}detect: {{incident: {{open_after: 2}}}}"))
     detect = loaded.settings.detect
-    assert (detect.score, detect.threshold.quantile) == ("combined", 0.999)
-    assert loaded.settings.training.combined == "last_step + log_probability"
+    assert (detect.score, detect.threshold.quantile) == ("last_step", 0.999)
     assert loaded.origins["detect.score"] == "default of logs"
     assert detect.incident.open_after == 2
     assert loaded.origins["detect.incident.open_after"].endswith("stream-vae.yaml:2")
@@ -611,7 +610,7 @@ def test_what_is_given_leaves_out_the_defaults_of_logs_that_it_rules_out_and_no_
     text = f"input: {{format: log_lines}}\ndetect: {{{given}}}"
     detect = load(config=write_yaml(text)).settings.detect
     assert detect.threshold.quantile == quantile
-    assert (detect.score, detect.incident.open_after) == ("combined", 1)
+    assert (detect.score, detect.incident.open_after) == ("last_step", 1)
 
 
 def test_a_preset_gives_defaults_that_are_shown_and_given_settings_win(tmp_path: Path) -> None:

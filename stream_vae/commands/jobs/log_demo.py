@@ -72,13 +72,11 @@ _READS: dict[str, Any] = {
     # Without the names of client and thread: what one instance says, the others say too.
     "message_pattern": r"^\S+ \S+ \S+ \[[^]]*\] \[[^]]*\]: (.*)",
 }
-_DETECTION: dict[str, Any] = {
-    "detect": {"threshold": {"quantile": 0.999}},
+_MODEL: dict[str, Any] = {
     "model": {"window_length": 6, "hidden_size": 16, "latent_size": 4},
     "training": {"stride": 1, "min_steps": 300, "batch_size": 32},
 }
-"""A window of some seconds, for a minute of history; of readings that are normal, one in a thousand
-may be above the threshold, where the default has one in fifty: a reading a second is many."""
+"""A window of some seconds, for a minute of history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +129,7 @@ def run_log_demo(out: Path, *, page: bool = False) -> None:
         ObservedClients(observed.bootstrap, _ORDERS, _INSTANCES, recorder.take),
         _restored(observed),
     ):
-        more = _DETECTION | (PAGE if page else {})
+        more = _MODEL | (PAGE if page else {})
         config = write_config(out, broker.bootstrap, _READS, more)
         settings = load_settings(config=config, environ={}).settings
         console.rule("1. Watch normal work")

@@ -220,10 +220,13 @@ def _tell(
 ) -> None:
     """Print the report of a training, what it finds of faults, and what is wrong with it."""
     spec, faults = trained.bundle.spec, trained.bundle.training.faults
+    report = trained.report
+    if settings.detect.score in report.calibration_quantiles:
+        report = replace(report, score=settings.detect.score)
     console.print(
         report_table(
             data,
-            trained.report,
+            report,
             spec.features,
             ignored_columns=history.readings.ignored_columns,
             notes=history.readings.notes,
