@@ -59,8 +59,8 @@ class LoadedSettings:
 
     settings: Settings
     origins: Mapping[str, str]
-    """Dotted name -> `default`, `default of logs` (or `sessions`), `preset NAME`, `FILE:LINE`, `secret FILE`,
-    `environment NAME` or `command line`; in the order of the schema."""
+    """Dotted name -> `default`, `default of logs` (or `sessions`), `preset NAME`, `FILE:LINE`,
+    `secret FILE`, `environment NAME` or `command line`; in the order of the schema."""
 
     def masked(self) -> dict[str, Any]:
         """Return the effective settings as plain values, secrets masked."""
@@ -95,8 +95,8 @@ def load_settings(
 ) -> LoadedSettings:
     """Return the effective settings.
 
-    The later win: defaults, those of logs or of their sessions, a preset of the input, YAML, secrets, environment,
-    command line.
+    The later win: defaults, those of logs or of their sessions, a preset of the input, YAML,
+    secrets, environment, command line.
 
     Args:
         config: YAML file; None looks at `STREAM_VAE_CONFIG`, and does without.
