@@ -168,7 +168,7 @@ def _with_defaults(sources: list[Source]) -> list[Source]:
         beside = {path[-1]: value for path, value in given.items() if path[:-1] == ("input",)}
         of_preset = PresetSource(preset, beside)
         lowest.append(of_preset)
-        given = {**dict(_leaves(of_preset(), ())), **given}
+        given = _values([of_preset, *sources])
     kind = _kind_of_logs(given)
     if kind is not None:
         lowest.insert(0, LogsSource(kind, given))

@@ -111,7 +111,7 @@ def read_logs(
         InputFileError: If there is no line that can be counted.
     """
     training, window_length = settings.training, settings.model.window_length
-    fmt, masks = lines_format(settings.input), with_masks(training.masks)
+    fmt, masks = settings.input, with_masks(training.masks)
     times = LineTimes(window_length, rows_wanted(window_length, training))
     found = _look_through(open_logs(choice), fmt, masks, times, now_ns)
     logs = chosen(found.mined, TemplateConfig(examples=training.log_examples), masks)
