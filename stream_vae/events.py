@@ -18,6 +18,8 @@ class DaemonStarted:
     model_version: str
     model_trained_s: float
     """When, epoch seconds."""
+    first_alert: str
+    """From when on series are judged, in words."""
     device: str
     series_capacity: int
     """Series that the memory budget holds."""

@@ -1,5 +1,6 @@
 """What a model of logs knows of lines: the templates that it counts, and how lines are compared."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,10 @@ def shown(pattern: str) -> str:
     return pattern.replace(VALUE, FREE)
 
 
+IMPROBABLE = 0.025
+"""Below it a count is less than the range of 95 % that alerts tell as expected."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mask:
     """A kind of value, which is replaced before lines are compared."""
@@ -58,11 +63,38 @@ class LogTemplate:
     """Lines of it in training."""
     feature: str
     """Name of the feature that counts it."""
+    zero_probability: float | None = None
+    """By the model, of a step without a line that its feature counts, where it expects most; of
+    sessions, of one. None: not known."""
 
     @property
     def text(self) -> str:
         """The template as people read it."""
         return shown(self.pattern)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its feature counts other templates too."""
+        return self.feature.startswith(f"{RARE}.") and self.feature != self.id
+
+    def missed_after(self, reach: int) -> int | None:
+        """Return how many steps in a row without a line of it are improbable, taken one by one.
+
+        None if more than `reach`, the steps that are judged together, or if others share its
+        feature: then its disappearance cannot be seen.
+
+        >>> beat = LogTemplate(
+        ...     id="a", pattern="a", example="a", count=9, feature="a", zero_probability=0.3
+        ... )
+        >>> beat.missed_after(32), beat.missed_after(1)
+        (4, None)
+        """
+        if self.is_shared or self.zero_probability is None or self.zero_probability >= 1:
+            return None
+        if self.zero_probability < IMPROBABLE:
+            return 1
+        n = math.ceil(math.log(IMPROBABLE) / math.log(self.zero_probability))
+        return n if n <= reach else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

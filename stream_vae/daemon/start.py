@@ -13,6 +13,7 @@ from stream_vae.core.health import Heartbeat
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.ports import EventSink
 from stream_vae.core.series_index import SeriesName
+from stream_vae.core.warm_up import first_alert
 from stream_vae.daemon.build import Edges, build_loop
 from stream_vae.daemon.checked_start import CheckedStart, check_start
 from stream_vae.daemon.clock import SystemClock
@@ -93,6 +94,7 @@ def start_loop(around: Surroundings) -> PollLoop | None:
             model_id=spec.id,
             model_version=spec.version,
             model_trained_s=spec.trained_at.timestamp(),
+            first_alert=first_alert(spec),
             device=str(scorer.device),
             series_capacity=capacity,
             series_bytes=row_bytes,

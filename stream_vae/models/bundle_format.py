@@ -321,6 +321,15 @@ def _later_options(architecture: ArchitectureConfig) -> bool:
     return any(written[name] != getattr(plain, name) for name in written.keys() - _ALWAYS_WRITTEN)
 
 
+def _leave_out_usual(logs: dict[str, Any]) -> None:
+    """Leave out of the logs of a document what earlier releases had not, at its default."""
+    if logs["examples"] == "raw":
+        del logs["examples"]
+    for template in logs["templates"]:
+        if template["zero_probability"] is None:
+            del template["zero_probability"]
+
+
 def _to_fields(document: _Document) -> dict[str, Any]:
     """Return the document as JSON has it, without options that format 1 lacks at their default."""
     fields: dict[str, Any] = msgspec.to_builtins(document)
@@ -332,8 +341,8 @@ def _to_fields(document: _Document) -> dict[str, Any]:
     for name in ("cycle_steps", "logs"):
         if not fields[name]:
             del fields[name]
-    if document.logs is not None and document.logs.examples == "raw":
-        del fields["logs"]["examples"]
+    if document.logs is not None:
+        _leave_out_usual(fields["logs"])
     for options, config in (
         (fields["architecture"], ArchitectureConfig()),
         (fields["training"]["config"], TrainingConfig()),

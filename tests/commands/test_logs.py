@@ -21,13 +21,13 @@ from stream_vae.commands.jobs.log_history import (
     read_logs,
     templates_before,
 )
-from stream_vae.commands.jobs.log_report import log_rows, print_templates
+from stream_vae.commands.jobs.log_report import absence_rows, log_rows, print_templates
 from stream_vae.commands.jobs.model_compare import compare_bundles
 from stream_vae.commands.jobs.score import score_files
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train import train_bundle
 from stream_vae.commands.options import FileOptions
-from stream_vae.core.log_templates import LINES, UNSEEN, LogSpec, Mask
+from stream_vae.core.log_templates import LINES, UNSEEN, LogSpec, LogTemplate, Mask
 from stream_vae.core.sessions import SessionConfig
 from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
@@ -358,8 +358,50 @@ def test_the_report_tells_of_lines_and_never_to_leave_unseen_out(logs: Path) -> 
     assert ": about as many in each step, like the beats of a clock" in told
     assert "levels" in told
     assert "always 0" not in told
+    assert "No faults were injected, and what the bundle finds is not told" in told
+    assert "The first alert can come after 6 steps = 6 min of a series" in told
     spec = load_bundle(logs / "bundle").spec
     assert UNSEEN in {feature.name for feature in spec.features}
+
+
+def test_templates_are_listed_with_the_steps_after_which_their_absence_is_improbable(
+    logs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one line a minute three steps in a row without are; of six a minute the first step is."""
+    monkeypatch.setenv("COLUMNS", "200")
+    spec = load_bundle(logs / "bundle").spec
+    assert spec.logs is not None
+    after = {one.text.split()[0]: one.missed_after(6) for one in spec.logs.templates}
+    assert (after["request"], after["beat"]) == (1, 1)
+    assert after["cache"] in (3, 4, 5, 6)
+    assert {one.missed_after(1) for one in spec.logs.templates} == {1, None}
+    print_templates(logs / "bundle", None)
+    table = capsys.readouterr().out
+    assert "missed after" in table
+    (row,) = [line for line in table.splitlines() if "cache <*> refreshed" in line]
+    assert f"{after['cache']} steps" in row
+
+
+def test_templates_whose_absence_is_not_seen_are_told_by_the_score_in_use() -> None:
+    """Of 1 step alone a template of one line in a step is not missed; over a window it is."""
+    own = {"id": "a", "pattern": "beat <v>", "example": "", "count": 9, "feature": "a"}
+    beat = LogTemplate(**own, zero_probability=0.37)
+    rare = replace(beat, id="b", pattern="backup done", zero_probability=0.99)
+    shared = replace(beat, id="c", feature="rare.1", zero_probability=0.001)
+    spec = replace(
+        make_spec(),
+        window_length=32,
+        logs=LogSpec(templates=(beat, rare, shared), masks=(), lines=27),
+    )
+    [(_, window)] = absence_rows(spec, "log_probability")
+    assert window.startswith('1 of 2 with a feature of their own ("backup done"): 32 steps in a')
+    assert "and 1 that share a feature with others" in window
+    [(_, newest)] = absence_rows(spec, "last_step")
+    assert newest.startswith(
+        '2 of 2 with a feature of their own ("beat <*>", "backup done"): 1 step'
+    )
+    seen = replace(spec, logs=LogSpec(templates=(beat,), masks=(), lines=9))
+    assert [*absence_rows(seen, "log_probability")] == []
 
 
 def test_masks_that_the_engine_refuses_are_found_before_training(tmp_path: Path) -> None:

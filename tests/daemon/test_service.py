@@ -33,8 +33,8 @@ from stream_vae.settings import load_settings
 
 kind, config = sys.argv[1:]
 STARTED = DaemonStarted(
-    version="1", instance="i", model_id="m", model_version="1", model_trained_s=0.0, device="cpu",
-    series_capacity=1, series_bytes=1, http_url=None, settings={},
+    version="1", instance="i", model_id="m", model_version="1", model_trained_s=0.0,
+    first_alert="now", device="cpu", series_capacity=1, series_bytes=1, http_url=None, settings={},
 )
 
 class Loop:

@@ -1,30 +1,42 @@
 """What a training on logs tells, and the templates of bundles, as tables."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
 
-from stream_vae.commands.jobs.log_history import LearntLogs
+from stream_vae.commands.jobs.log_history import LearntLogs, of_logs
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.core.excerpts import printable
-from stream_vae.core.log_templates import RARE, LogSpec, LogTemplate
+from stream_vae.core.log_templates import LogSpec, LogTemplate
+from stream_vae.core.model_spec import ModelSpec
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.errors import ConfigError
+from stream_vae.evaluate.absences import Counts, zero_probabilities
 from stream_vae.logs.templates import Carried, carry_over, covered
-from stream_vae.models.training.log_advice import advise_on_templates
+from stream_vae.models.bundle import Bundle
+from stream_vae.models.scores.likelihood import LastStep
+from stream_vae.models.scoring import WindowScorer
+from stream_vae.models.training.log_advice import (
+    LogHistory,
+    advise_on_steps,
+    advise_on_templates,
+)
 from stream_vae.models.training.reports import TrainingReport
 
 _OF_COLUMNS = frozenset({"constant", "counter", "near_constant"})
 """Kinds of advice that say to leave a column out, or to take its rate."""
+_OF_STEPS = frozenset({"gaps", "short_history"})
+"""Kinds of advice on rows, which for lines are what is made of them."""
 _LISTED = 5
 
 
 def log_rows(logs: LearntLogs) -> list[tuple[str, str]]:
     """Return what was learnt of lines, as rows of the training report."""
     spec = logs.spec
-    own = [one for one in spec.templates if not is_rare(one)]
+    own = [one for one in spec.templates if not one.is_shared]
     n_rare = len(spec.templates) - len(own)
     share = sum(one.count for one in own) / spec.lines if spec.lines else 0.0
     rows = [
@@ -56,47 +68,117 @@ def _levels(logs: LearntLogs) -> str:
     return told
 
 
-def log_advice(report: TrainingReport, logs: LearntLogs) -> TrainingReport:
-    """Return the report with advice on logs in place of that on columns.
+def log_advice(report: TrainingReport, logs: LearntLogs, history: LogHistory) -> TrainingReport:
+    """Return the report with advice on logs in place of that on columns; most useful first.
 
     No line of the training is `unseen`, so that this feature is 0 throughout. Of sessions that are
     all alike a constant is the best model that there is.
     """
-    left_out = _OF_COLUMNS | {"no_better_than_constant"} if logs.of_sessions else _OF_COLUMNS
+    left_out = _OF_COLUMNS | ({"no_better_than_constant"} if logs.of_sessions else _OF_STEPS)
     others = [one for one in report.advice if one.kind not in left_out]
+    of_steps = () if logs.of_sessions else advise_on_steps(history)
     own = advise_on_templates(logs.by_series, logs.spec, covered(logs.spec))
-    return replace(report, advice=(*own, *others))
+    return replace(report, advice=(*of_steps, *own, *others))
+
+
+def with_absences(
+    bundle: Bundle, history: Iterable[Counts], *, device: str, is_log_normal: bool
+) -> Bundle:
+    """Return a bundle of logs that knows how improbable it is that no line of a template comes.
+
+    Args:
+        bundle: With its templates.
+        history: See `zero_probabilities`.
+        device: To compute on.
+        is_log_normal: See `zero_probabilities`.
+    """
+    spec = bundle.spec
+    if spec.logs is None:
+        return bundle
+    scorer = WindowScorer(bundle, device=device)
+    found = zero_probabilities(spec, scorer, history, is_log_normal=is_log_normal)
+    of_feature = {
+        feature.name: float(f"{zero:.3g}")
+        for feature, zero in zip(spec.features, found.tolist(), strict=True)
+        if math.isfinite(zero)
+    }
+    templates = tuple(
+        replace(one, zero_probability=of_feature.get(one.feature)) for one in spec.logs.templates
+    )
+    return of_logs(bundle, replace(spec.logs, templates=templates))
+
+
+def absence_rows(spec: ModelSpec, score: str) -> Iterator[tuple[str, str]]:
+    """Yield of which templates a disappearance cannot be seen, as a row of the training report.
+
+    Args:
+        spec: Of a model of logs.
+        score: That is in use.
+    """
+    templates = () if spec.logs is None else spec.logs.templates
+    reach = reach_of(spec, score)
+    own = [one for one in templates if not one.is_shared and one.zero_probability is not None]
+    lost = [one for one in own if one.missed_after(reach) is None]
+    n_shared = sum(one.is_shared for one in templates)
+    if not lost and not n_shared:
+        return
+    what = "a session" if spec.has_sessions else f"{reach:,} step{'s' * (reach > 1)} in a row"
+    named = _listed([f'"{printable(one.text, 60)}"' for one in lost])
+    text = (
+        f"{len(lost):,} of {len(own):,} with a feature of their own{named}: {what} without a line "
+        "of it is no rarer than one in forty, by the model, where it comes most"
+    )
+    if n_shared:
+        text += f"; and {n_shared:,} that share a feature with others"
+    yield "templates whose absence is not seen", f"{text} (model templates BUNDLE lists them)"
+
+
+def reach_of(spec: ModelSpec, score: str) -> int:
+    """Return the steps that a score judges together."""
+    return 1 if score == LastStep.name else spec.window_length
 
 
 def print_templates(folder: Path, against: Path | None) -> None:
     """Print the templates of a bundle, or what changed since another one."""
-    logs, console = _logs_of(folder), open_console()
+    spec = load_bundle(folder).spec
+    logs, console = _logs_of(spec, folder), open_console()
     if against is None:
-        console.print(_templates_table(logs))
+        console.print(_templates_table(logs, spec))
         return
-    carried = carry_over(_logs_of(against), logs)
+    before = _logs_of(load_bundle(against).spec, against)
+    carried = carry_over(before, logs)
     console.print(_changes(carried))
-    console.print(_changes_table(_logs_of(against), logs, carried))
+    console.print(_changes_table(before, logs, carried))
 
 
-def is_rare(template: LogTemplate) -> bool:
-    """Return whether a feature counts a template together with others."""
-    return template.feature.startswith(f"{RARE}.") and template.feature != template.id
-
-
-def _logs_of(folder: Path) -> LogSpec:
-    logs = load_bundle(folder).spec.logs
-    if logs is None:
+def _logs_of(spec: ModelSpec, folder: Path) -> LogSpec:
+    if spec.logs is None:
         raise ConfigError(f"bundle {folder}: found a model of readings, expected one of logs")
-    return logs
+    return spec.logs
 
 
-def _templates_table(logs: LogSpec) -> Table:
-    title = f"{len(logs.templates):,} templates of {logs.lines:,} lines"
-    table = Table("feature", "lines", "template", "example", title=title, title_justify="left")
+def _templates_table(logs: LogSpec, spec: ModelSpec) -> Table:
+    what = "session" if spec.has_sessions else "step"
+    title = (
+        f"{len(logs.templates):,} templates of {logs.lines:,} lines. Missed after: {what}s in a "
+        "row without a line of it that are improbable (below 2.5 %) by the model, where it comes "
+        f"most; never: they are more than score {spec.score} judges together, or it shares its "
+        "feature"
+    )
+    columns = ("feature", "lines", "missed after", "template", "example")
+    table = Table(*columns, title=title, title_justify="left")
+    reach = reach_of(spec, spec.score)
     for one in logs.templates:
-        table.add_row(one.feature, f"{one.count:,}", printable(one.text, 300), one.example)
+        missed = _missed(one, reach, what)
+        table.add_row(one.feature, f"{one.count:,}", missed, printable(one.text, 300), one.example)
     return table
+
+
+def _missed(one: LogTemplate, reach: int, what: str) -> str:
+    if one.zero_probability is None and not one.is_shared:
+        return "not known"
+    after = one.missed_after(reach)
+    return "never" if after is None else f"{after:,} {what}{'s' * (after > 1)}"
 
 
 def _changes(carried: Carried) -> str:

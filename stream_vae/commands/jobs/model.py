@@ -12,6 +12,7 @@ from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train_report import tried_table
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
+from stream_vae.core.warm_up import first_alert
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.provenance import TrimmedSpan
@@ -29,6 +30,7 @@ def print_bundle(folder: Path) -> None:
     table.add_row("version", spec.version)
     table.add_row("trained at", spec.trained_at.isoformat())
     table.add_row("window", f"{spec.window_length} steps of {spec.step_seconds:g} s")
+    table.add_row("first alert", first_alert(spec))
     table.add_row("default score", spec.score)
     shape = "  ".join(f"{name} {value}" for name, value in asdict(bundle.architecture).items())
     table.add_row("architecture", shape)

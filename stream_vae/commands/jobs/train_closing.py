@@ -9,8 +9,10 @@ from rich.text import Text
 from stream_vae.commands.jobs.terminal import styled
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import DetectConfig
+from stream_vae.models.config import TrainingConfig
 from stream_vae.models.provenance import FaultTrials
 from stream_vae.models.training.reports import Advice
+from stream_vae.models.training.train import TrainedModel
 
 _FEW_FAULTS, _RATHER_FEW = 0.1, 0.2
 """Shares of the injected faults. A bundle that serves finds about a third: there are small ones
@@ -25,6 +27,22 @@ def lacking(detect: DetectConfig, spec: ModelSpec) -> Iterator[str]:
     score = spec.score if detect.score == "auto" else detect.score
     if detect.threshold.method == "labelled" and score not in spec.labelled_thresholds:
         yield f"detect.threshold.method labelled: no threshold for {score}; {labels}"
+
+
+def why_no_faults(trained: TrainedModel, training: TrainingConfig) -> str:
+    """Return why no faults are injected into the history; "" if some are, or it was tried."""
+    if not training.injected_faults:
+        return "training.injected_faults is 0"
+    folds = trained.bundle.training.folds
+    if not folds:
+        return ""
+    asked = "asked for by training.calibration"
+    if training.calibration == "auto":
+        asked = "as for all histories that are so short; collect more"
+    return (
+        f"all rows are fitted, and calibrated in {folds} blocks (cross_validation, {asked}), so "
+        "that none is left that the bundle has not seen"
+    )
 
 
 def reliability(

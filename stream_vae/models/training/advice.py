@@ -21,7 +21,7 @@ _NEAR_CONSTANT = 0.99
 """Share of the commonest value."""
 _MANY_GAPS = 0.05
 _MOSTLY_GAPS = 0.5
-_GRAVE = 0.25
+GRAVE = 0.25
 """Share of the rows that would do, below which what alerts say is not to be relied on."""
 _FEWEST_CHANGES = 20
 _MOST_RESETS = 0.01
@@ -221,7 +221,7 @@ def advise_on_length(
                 f"{rows:,} rows in all are few for a window_length of {window_length}: {needed:,} "
                 f"would do{instead}; a hidden_size of 16 suits few rows"
             )
-        yield Advice(kind="short_history", text=text, is_grave=rows < _GRAVE * needed)
+        yield Advice(kind="short_history", text=text, is_grave=rows < GRAVE * needed)
 
 
 def advise_on_trimming(spans: Sequence[TrimmedSpan], *, asked: Trim) -> Iterator[Advice]:
@@ -262,7 +262,7 @@ def advise_on_likelihood(
         step = (
             "what is learnt of some rows does not hold for the others: a longer history is needed"
         )
-    elif best is history[-1] and len(history) == best.epochs:
+    elif _improves(history):
         step = "it was still improving at the last epoch: raise training.epochs or min_steps"
     elif best.kl < _UNUSED_LATENT:
         step = "its latent is unused: raise training.free_bits to 0.1, or lower training.beta"
@@ -273,6 +273,16 @@ def advise_on_likelihood(
         f"fused has other members too): {step}"
     )
     yield Advice(kind="no_better_than_constant", text=text, is_grave=True)
+
+
+def _improves(history: Sequence[EpochReport]) -> bool:
+    """Return whether the last epoch of all was better than those before by more than noise."""
+    *before, last = history
+    if not last.is_best or len(history) < last.epochs:
+        return False
+    return all(
+        last.validation_log_likelihood > one.validation_log_likelihood + _SAME for one in before
+    )
 
 
 def advise_on_members(names: Sequence[str], usual: UsualResiduals | None) -> Iterator[Advice]:

@@ -260,7 +260,9 @@ def test_a_window_too_short_to_have_an_order_is_not_advised() -> None:
     assert "would do; a hidden_size" in found.text
 
 
-def report(*, kl: float = 1.0, is_best: bool = True, epoch: int = 1) -> EpochReport:
+def report(
+    *, kl: float = 1.0, is_best: bool = True, epoch: int = 1, likelihood: float = -1.0
+) -> EpochReport:
     return EpochReport(
         epoch=epoch,
         epochs=2,
@@ -269,7 +271,7 @@ def report(*, kl: float = 1.0, is_best: bool = True, epoch: int = 1) -> EpochRep
         reconstruction=1.0,
         kl=kl,
         kl_weight=1.0,
-        validation_log_likelihood=-1.0,
+        validation_log_likelihood=likelihood,
         is_best=is_best,
     )
 
@@ -277,11 +279,12 @@ def report(*, kl: float = 1.0, is_best: bool = True, epoch: int = 1) -> EpochRep
 @pytest.mark.parametrize(
     ("history", "step"),
     [
-        ([report(), report(epoch=2)], "training.epochs"),
+        ([report(likelihood=-1.2), report(epoch=2)], "training.epochs"),
+        ([report(), report(epoch=2)], "--search"),
         ([report(kl=0.0), report(epoch=2, is_best=False)], "training.free_bits"),
         ([report(), report(epoch=2, is_best=False)], "--search"),
     ],
-    ids=["improving", "collapsed", "no structure"],
+    ids=["improving", "equal", "collapsed", "no structure"],
 )
 def test_a_model_no_better_than_a_constant_is_told_with_the_next_step(
     history: list[EpochReport], step: str

@@ -1,9 +1,16 @@
 """Series whose lines are grouped badly are told of, with numbers and what to mask."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from stream_vae.core.log_templates import FREE, VALUE, LogSpec, LogTemplate
-from stream_vae.models.training.log_advice import advise_on_templates
+from stream_vae.models.training.log_advice import (
+    LogHistory,
+    advise_on_steps,
+    advise_on_templates,
+)
 
 
 def logs_of(*patterns: str) -> LogSpec:
@@ -56,3 +63,31 @@ def test_advice_names_the_words_that_keep_templates_apart() -> None:
         "template"
     )
     assert "\x1b" not in rare.text
+
+
+def history(**given: Any) -> LogHistory:
+    usual = LogHistory(
+        rows=2286,
+        wanted=2286,
+        n_series=2,
+        step_s=60.0,
+        window_length=32,
+        missing=0.0,
+        wider_s=None,
+    )
+    return replace(usual, **given)
+
+
+def test_to_collect_comes_before_a_longer_step_which_is_no_advice_for_what_is_short() -> None:
+    """Control: what is long enough, and seldom quiet, needs none."""
+    assert [*advise_on_steps(history())] == []
+    short, gaps = advise_on_steps(history(rows=286, missing=0.6, wider_s=300.0))
+    assert (short.kind, short.is_grave, gaps.kind) == ("short_history", True, "gaps")
+    assert "286 steps of 1 min in all are few for windows of 32: 2,286 would do" in short.text
+    assert "collect for another 16 h 40 min" in short.text
+    assert "step-seconds" not in short.text
+    assert "window_length" not in short.text
+    assert "60% of the time is in gaps of more than a window (32 min)" in gaps.text
+    assert "--step-seconds 300 has few, once lines of 3 d 23 h are there" in gaps.text
+    (none,) = advise_on_steps(history(missing=0.6))
+    assert "step-seconds" not in none.text
