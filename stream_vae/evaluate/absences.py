@@ -40,7 +40,7 @@ def zero_probabilities(
     ends = np.concatenate([np.empty(0, np.int64), *(times for _, times in found)])
     if not len(windows):
         return np.full(F, np.nan)
-    kept = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), _MOST_WINDOWS)).astype(int))
+    kept = _spaced(len(windows))
     windows, ends = windows[kept], ends[kept]
     mean, spread = np.empty((2, len(kept), F))
     for hidden in [slice(None)] if T > 1 else [slice(f, f + 1) for f in range(F)]:
@@ -62,15 +62,19 @@ def _windows_of(
     times: NDArray[np.int64], values: NDArray[np.float64], length: int, step_ns: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return (W, T, F) windows of a series without a gap, and (W,) times of their newest steps."""
-    n = len(times)
-    if n < length:
+    if len(times) < length:
         return np.empty((0, length, values.shape[1])), np.empty(0, np.int64)
     windows = np.moveaxis(sliding_window_view(values, length, axis=0), -1, 1)
-    span = times[length - 1 :] - times[: n - length + 1]
+    ends = times[length - 1 :]
+    span = ends - times[: len(ends)]
     whole = np.flatnonzero((span == (length - 1) * step_ns) | (length == 1))
-    chosen = whole[np.unique(np.linspace(0, max(len(whole) - 1, 0), _MOST_WINDOWS).astype(int))]
-    chosen = chosen if len(whole) else whole
-    return windows[chosen], times[length - 1 :][chosen]
+    chosen = whole[_spaced(len(whole))]
+    return windows[chosen], ends[chosen]
+
+
+def _spaced(n: int) -> NDArray[np.int64]:
+    """Return the positions of at most 256 of n, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(n, _MOST_WINDOWS)).astype(np.int64))
 
 
 def _of_counts(mean: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:
