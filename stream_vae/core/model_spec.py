@@ -99,6 +99,11 @@ class ModelSpec:
         return self.logs is not None and self.has_events
 
     @property
+    def judged(self) -> str:
+        """What is judged, in the plural."""
+        return "sessions" if self.has_sessions else "readings"
+
+    @property
     def without_rules(self) -> "ModelSpec":
         """The same model, of readings after the rules."""
         return replace(self, features=tuple(replace(one, rule=None) for one in self.features))

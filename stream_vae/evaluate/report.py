@@ -58,6 +58,8 @@ class DataFacts:
     neither precision nor recall."""
     spans: int
     """Runs of anomalous readings."""
+    what: str = "readings"
+    """What is judged, in the plural."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

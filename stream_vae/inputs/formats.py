@@ -119,7 +119,7 @@ def build_decoder(
     if logs is not None:
         raise ConfigError(
             f"input.format: found {fmt.format}, expected {' or '.join(READERS)}: the bundle counts "
-            "lines of logs"
+            "lines of logs; expected the settings that it was trained with (--config FILE)"
         )
     if fmt.key_format == "registry" and fmt.format != "registry":
         raise ConfigError(

@@ -42,14 +42,19 @@ def report_lines(found: Inspection) -> Iterator[str]:
         yield f"fields    seen, and none of them read: {names}"
     yield from _other_lines(found.proposal.other_fields)
     if found.sessions is not None:
-        yield from _session_lines(found.sessions)
+        ends = found.proposal.settings.get("session_end_pattern")
+        yield from _session_lines(found.sessions, has_end=ends is not None)
     for note in found.proposal.notes:
         yield f"note      {printable(note, 400)}"
     yield from _proof_lines(found.proof)
 
 
-def _session_lines(sessions: SessionFacts) -> Iterator[str]:
+def _session_lines(sessions: SessionFacts, *, has_end: bool) -> Iterator[str]:
     yield f"sessions  {sessions.words}, so that lines of one can be judged together"
+    if has_end:
+        rest = "" if sessions.ended else ": it is looked for in what message_pattern finds"
+        told = f"{sessions.ended:,} of {sessions.n:,}" if sessions.ended else "none"
+        yield f"          session_end_pattern ends {told}, quiet time the others{rest}"
     if sessions.in_several:
         yield (
             f"          {sessions.in_several:.0%} of the ids are in several partitions, where each "

@@ -78,9 +78,14 @@ def test_what_is_printed_for_a_log_trains_by_steps_and_by_sessions(
         Path(name).write_text(f"{yaml}{_QUICK}")
         program, *arguments = shlex.split(rest.splitlines()[0])
         assert program == "stream-vae"
+        monkeypatch.setenv("COLUMNS", "300")
+        if name == "sessions.yaml":
+            monkeypatch.setenv("STREAM_VAE_INPUT__SESSION_END_PATTERN", "web-1")
         trained = run_program(*arguments, "--force")
         assert trained.code == 0, trained.err
     assert "200 sessions" in trained.out
+    assert "session_end_pattern 'web-1' ended none of 200 sessions" in trained.out
+    assert "The first alert can come with the first session that is closed" in trained.out
 
 
 def test_two_sources_at_once_are_refused(run_program: RunProgram, tmp_path: Path) -> None:

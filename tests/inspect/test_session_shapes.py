@@ -135,3 +135,18 @@ def test_how_long_to_collect_is_told_in_steps_and_in_sessions() -> None:
     few = "\n".join(log_history_lines(found, 3000, 60))
     assert "training wants 3,000: collect for another 1 h 6 min" in few
     assert "60 sessions; training wants 60: enough" in few
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("ends$", "ends 60 of 60, quiet time"),
+        ("^job", "ends 60 of 60"),
+        ("web-", "ends none, quiet"),
+    ],
+)
+def test_how_many_sessions_a_pattern_ends_is_told(pattern: str, told: str) -> None:
+    """It is looked for in the message, not in the host before it."""
+    given = {"session_pattern": r"job (\d+)", "session_end_pattern": pattern}
+    found = look(lines_of(lambda n: f"job {n}"), given=given)
+    assert f"session_end_pattern {told}" in "\n".join(report_lines(found))

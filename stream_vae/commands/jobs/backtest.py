@@ -167,7 +167,7 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         baselines = _baselines(request, model, settings, batch, labels)
         bar.update(task, completed=1)
         sample = _latent_sample(request, model, settings, labels)
-        task = bar.add_task("readings scored", total=len(batch))
+        task = bar.add_task(f"{model.spec.judged} scored", total=len(batch))
         history = run_history(
             pipeline,
             batch,
@@ -202,7 +202,7 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         )
     report = BacktestReport(
         model=_model_facts(model, settings, pipeline),
-        data=_data_facts(readings, labelled),
+        data=_data_facts(readings, labelled, model.spec.judged),
         detector=detector,
         asked=pipeline.asked,
         realised=_realised(history, model.spec),
@@ -327,7 +327,7 @@ def _realised(history: History, spec: ModelSpec) -> Rates:
     )
 
 
-def _data_facts(readings: CsvReadings, labelled: LabelledRows) -> DataFacts:
+def _data_facts(readings: CsvReadings, labelled: LabelledRows, what: str) -> DataFacts:
     return DataFacts(
         files=tuple(map(str, readings.paths)),
         readings=len(readings),
@@ -336,6 +336,7 @@ def _data_facts(readings: CsvReadings, labelled: LabelledRows) -> DataFacts:
         anomalous=int(labelled.is_anomalous.sum()),
         without_score=int((~labelled.is_judged).sum()),
         spans=len(labelled.spans),
+        what=what,
     )
 
 

@@ -82,7 +82,7 @@ def _facts(report: BacktestReport) -> str:
         ["window", f"{model.window_length} steps of {model.step_seconds:g} s"],
         ["features", f"{len(model.features)}: {', '.join(model.features)}"],
         ["files", ", ".join(data.files)],
-        ["readings", f"{data.readings:,} in {data.series:,} series"],
+        [data.what, f"{data.readings:,} in {data.series:,} series"],
         ["evaluated", f"{data.evaluated:,}, of which {data.anomalous:,} are labelled anomalous"],
         ["labelled spans", f"{data.spans:,}"],
         ["baselines trained on", report.baselines_trained_on or "there are none"],

@@ -41,7 +41,10 @@ def detector_rows(report: BacktestReport) -> list[tuple[str, str]]:
         ),
     }
     rows = [
-        (title, counts.get(name, "") + figure_text(report.detector, name))
+        (
+            title.replace("readings", report.data.what),
+            counts.get(name, "") + figure_text(report.detector, name),
+        )
         for name, title in _TITLES.items()
         if math.isfinite(figures[name]) or not name.endswith("_week")
     ]
@@ -53,7 +56,7 @@ def detector_table(report: BacktestReport) -> Table:
     data = report.data
     table = Table(title=detector_title(report), show_header=False, title_justify="left")
     table.add_row(
-        "readings evaluated",
+        f"{data.what} evaluated",
         f"{data.evaluated:,} of {data.readings:,} in {data.series:,} series, "
         f"{data.anomalous:,} labelled anomalous",
     )

@@ -68,7 +68,7 @@ def score_files(
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
         alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None
         bar = stack.enter_context(_progress(console))
-        task = bar.add_task("readings scored", total=None)
+        task = bar.add_task(f"{model.spec.judged} scored", total=None)
         for outcome, made_room in _outcomes(pipeline, readings.iter_batches()):
             steps = outcome.batch.scored
             deviation = np.full(len(steps.readings), np.nan)
@@ -90,8 +90,9 @@ def score_files(
                     alerts_file.write(event)
             bar.update(task, completed=int(counts.sum()))
     tally = ", ".join(f"{counts[verdict]:,} {verdict.name}" for verdict in Verdict)
-    what = "sessions" if model.spec.has_sessions else "readings"
-    console.print(f"{counts.sum():,} {what}: {tally}; {n_alerts} alert events; see {output}")
+    console.print(
+        f"{counts.sum():,} {model.spec.judged}: {tally}; {n_alerts} alert events; see {output}"
+    )
     realised = realised_rates(
         judged=int(counts[Verdict.NORMAL] + counts[Verdict.ANOMALOUS]),
         anomalous=int(counts[Verdict.ANOMALOUS]),
