@@ -384,8 +384,9 @@ def test_templates_are_listed_with_the_steps_after_which_their_absence_is_improb
 
 def test_templates_whose_absence_is_not_seen_are_told_by_the_score_in_use() -> None:
     """Of 1 step alone a template of one line in a step is not missed; over a window it is."""
-    own = {"id": "a", "pattern": "beat <v>", "example": "", "count": 9, "feature": "a"}
-    beat = LogTemplate(**own, zero_probability=0.37)
+    beat = LogTemplate(
+        id="a", pattern="beat <v>", example="", count=9, feature="a", zero_probability=0.37
+    )
     rare = replace(beat, id="b", pattern="backup done", zero_probability=0.99)
     shared = replace(beat, id="c", feature="rare.1", zero_probability=0.001)
     spec = replace(
