@@ -116,7 +116,7 @@ def absence_rows(spec: ModelSpec, score: str) -> Iterator[tuple[str, str]]:
         score: That is in use.
     """
     templates = () if spec.logs is None else spec.logs.templates
-    reach = reach_of(spec, score)
+    reach = _reach_of(spec, score)
     own = [one for one in templates if not one.is_shared and one.zero_probability is not None]
     lost = [one for one in own if one.missed_after(reach) is None]
     n_shared = sum(one.is_shared for one in templates)
@@ -133,7 +133,7 @@ def absence_rows(spec: ModelSpec, score: str) -> Iterator[tuple[str, str]]:
     yield "templates whose absence is not seen", f"{text} (model templates BUNDLE lists them)"
 
 
-def reach_of(spec: ModelSpec, score: str) -> int:
+def _reach_of(spec: ModelSpec, score: str) -> int:
     """Return the steps that a score judges together."""
     return 1 if score == LastStep.name else spec.window_length
 
@@ -162,12 +162,12 @@ def _templates_table(logs: LogSpec, spec: ModelSpec) -> Table:
     title = (
         f"{len(logs.templates):,} templates of {logs.lines:,} lines. Missed after: {what}s in a "
         "row without a line of it that are improbable (below 2.5 %) by the model, where it comes "
-        f"most; never: they are more than score {spec.score} judges together, or it shares its "
-        "feature"
+        "most (a score of the newest step, last_step, misses those of 1 alone); never: they are "
+        "more than a window, or it shares its feature"
     )
     columns = ("feature", "lines", "missed after", "template", "example")
     table = Table(*columns, title=title, title_justify="left")
-    reach = reach_of(spec, spec.score)
+    reach = spec.window_length
     for one in logs.templates:
         missed = _missed(one, reach, what)
         table.add_row(one.feature, f"{one.count:,}", missed, printable(one.text, 300), one.example)

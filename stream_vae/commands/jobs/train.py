@@ -8,13 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from stream_vae.commands.jobs.injected_faults import inject_faults, part_of
-from stream_vae.commands.jobs.input_files import (
-    TopicPeriod,
-    is_of_logs,
-)
-from stream_vae.commands.jobs.log_history import (
-    templates_before,
-)
+from stream_vae.commands.jobs.input_files import TopicPeriod, is_of_logs
+from stream_vae.commands.jobs.log_history import templates_before
 from stream_vae.commands.jobs.search import SearchOptions, search
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train_closing import next_command, why_no_faults
@@ -35,6 +30,7 @@ from stream_vae.edges.files.training_data import (
     in_order,
     to_training_series,
 )
+from stream_vae.inputs.log_lines.readers import log_format_name
 from stream_vae.models.device import limit_threads
 from stream_vae.models.training.search import draw_candidates
 from stream_vae.models.training.train import TrainedModel
