@@ -184,7 +184,8 @@ export class Charts {
     const { figure, plot, newest } = frame(feature.name, unit);
     this.root.append(figure);
     const isCode = feature.kind === "categorical";
-    const level = (code) => (isCode && code !== null ? feature.categories[Math.round(code)] ?? "unseen" : numberText(code, 5));
+    const hundredths = (value) => (value === null || feature.kind !== "count" ? value : Math.round(value * 100) / 100);
+    const level = (code) => (isCode && code !== null ? feature.categories[Math.round(code)] ?? "unseen" : numberText(hundredths(code), 5));
     const shape = isCode || feature.kind === "binary" ? { paths: uPlot.paths.stepped({ align: 1 }) } : {};
     const chart = new uPlot(
       this.options(HEIGHT.feature, {

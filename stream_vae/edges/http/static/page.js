@@ -494,8 +494,10 @@ function contribution(feature) {
   const words = make("div", "words");
   if (feature.name) words.append(make("b", "", feature.name), " ");
   words.append(feature.words);
-  if (feature.template) words.append(make("code", "", feature.template));
-  if (feature.template && feature.example) words.append(make("code", "", feature.example));
+  // The words quote both, but for their ends where they are long.
+  for (const text of feature.template ? [feature.template, feature.example] : []) {
+    if (text && !feature.words.includes(text)) words.append(make("code", "", text));
+  }
   element.append(share, words);
   return element;
 }
