@@ -103,7 +103,7 @@ def test_a_person_sees_an_incident_open_and_end_and_picks_series_by_keys(
         tab.open(url)
         tab.wait_for("document.querySelectorAll('#ranking button').length === 3")
         tab.wait_for("document.getElementById('ready').textContent === 'ready'")
-        assert "None since this instance began" in tab.text()
+        tab.wait_for("document.body.innerText.includes('None since this instance began')")
 
         tab.press("/")
         for key in "pump":
