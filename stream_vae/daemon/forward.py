@@ -57,12 +57,17 @@ def start_forwarder(around: Surroundings) -> ForwardLoop | None:
             name=output.dead_letter_topic, kind="dead_letters", batch_bytes=batch_bytes(kafka)
         )
     ]
+
+    def waits_no_longer() -> bool:
+        around.heartbeat.beat(around.clock.monotonic())
+        return around.stopping()
+
     found = await_topics(
         kafka,
         output.alerts_topic,
         owned,
         events,
-        stopping=around.stopping,
+        stopping=waits_no_longer,
         advice=_ADVICE,
         topic_deadline_s=_DETECTOR_COMES_S,
     )

@@ -81,7 +81,7 @@ class Surroundings:
     events: Telemetry
     clock: SystemClock
     heartbeat: Heartbeat
-    """Of the poll loop."""
+    """Of the poll loop; before there is one, of a wait that has no end of its own."""
     http_url: str | None
     stopping: Callable[[], bool]
     """Returns whether the daemon was asked to stop."""
@@ -262,10 +262,10 @@ class Service:
     def _liveness(self) -> Health:
         if self._loop is not None:
             return self._loop.liveness()
-        took_s = self._clock.monotonic() - self._began_at
+        idle_s = self._heartbeat.age(self._clock.monotonic())
         limit_s = _LOADING_S + _BROKER_WAITS * self._loaded.settings.kafka.broker_deadline_s
-        reason = f"starting for {took_s:.0f} s, expected at most {limit_s:.0f} s"
-        return Health(is_ok=took_s <= limit_s, reason=reason)
+        reason = f"starting: no heartbeat for {idle_s:.0f} s, expected at most {limit_s:.0f} s"
+        return Health(is_ok=idle_s <= limit_s, reason=reason)
 
     def _readiness(self) -> Health:
         if self._loop is None:

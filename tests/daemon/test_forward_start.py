@@ -20,6 +20,7 @@ from tests.forwarding.stand_ins import serving
 from tests.recorded_events import RecordedEvents
 
 TOPIC = "alerts"
+DAY_S = 86_400.0
 
 
 def publish(broker: EmbeddedBroker, event: AlertEvent) -> None:
@@ -59,18 +60,20 @@ def test_the_first_event_of_a_topic_that_was_waited_for_is_told(
             f"forward: {{to: slack, url: '{url}'}}\n"
         )
         events = FirstDaemon(broker)
+        heartbeat = Heartbeat(clock.monotonic() - DAY_S)
         loop = start_forwarder(
             Surroundings(
                 loaded=load_settings(file, environ={}),
                 events=events,
                 clock=clock,
-                heartbeat=Heartbeat(clock.monotonic()),
+                heartbeat=heartbeat,
                 http_url=None,
                 stopping=lambda: False,
                 show=lambda _: None,
             )
         )
         assert loop is not None
+        assert heartbeat.age(clock.monotonic()) < DAY_S, "live while it waits"
         loop.start()
         ends = clock.monotonic() + 30
         while not events.of(AlertForwarded) + events.of(AlertsSkipped):

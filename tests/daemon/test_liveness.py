@@ -139,14 +139,19 @@ def test_a_worker_and_a_loop_that_hang_are_found_out_in_turn(
 
 
 def test_a_start_that_never_ends_is_found_out() -> None:
-    """Such as one that waits for a device; brokers have a deadline of their own."""
+    """Such as one that waits for a device; brokers have a deadline of their own.
+
+    One that waits for days, as a forwarder for its topic, has a heartbeat.
+    """
     service = Service(load_settings(None, environ={}), structlog.get_logger(), lambda _: None)
     assert service._liveness().is_ok, "control"
     service._began_at -= 3600.0
+    assert service._liveness().is_ok
+    service._heartbeat.beat(service._began_at)
     assert not service._liveness().is_ok
     assert service._status()["live"] == {
         "status": "failed",
-        "reason": "starting for 3600 s, expected at most 1800 s",
+        "reason": "starting: no heartbeat for 3600 s, expected at most 1800 s",
     }
 
 
