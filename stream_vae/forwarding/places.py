@@ -25,8 +25,8 @@ class _Place:
     end: int = 0
     """The partition's, as last reached: before it, behind the last record, stand markers alone."""
     n_noted: int = 0
-    newest: dict[str, bytes] = field(default_factory=dict)
-    """Incident that fires, as far as was read -> its newest event."""
+    newest: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    """Incident that fires, as far as was read -> number and value of its newest event."""
     is_current: bool = False
     """Whether all that was delivered before has been read."""
 
@@ -173,14 +173,16 @@ class Places:
         if found is None:  # a dead letter by now
             return
         if found.status == "firing":
-            place.newest[found.incident_id] = value
+            before, _ = place.newest.get(found.incident_id, (found.sequence, b""))
+            if found.sequence >= before:  # else an older one that was redriven
+                place.newest[found.incident_id] = found.sequence, value
         else:
             place.newest.pop(found.incident_id, None)
             self._known.note_end(found.incident_id, found.sequence)
 
     def _catch_up(self, partition: int, place: _Place) -> None:
         place.is_current = self._has_caught_up = True
-        for value in place.newest.values():
+        for _, value in place.newest.values():
             with suppress(AlertDecodeError):
                 self._known.note(decode_alert(value), partition)
         place.newest.clear()

@@ -204,6 +204,26 @@ def test_what_a_receiver_refuses_is_a_dead_letter_and_redriven_is_for_that_recei
     assert [key for key, _ in stand_in.taken] == ["p1-0.1"], "a later event of it is known"
 
 
+def test_after_a_restart_a_redriven_event_is_not_taken_for_the_newest_of_its_incident() -> None:
+    bench = Bench()
+    stand_in, receiver = alertmanager(bench)
+    stand_in.plan += [Response(status=400)]
+    first = Forwarder(bench, receiver, PLAN)
+    bench.publish(opened("p1"), risen("p1"))
+    bench.turn_until(bench.is_committed, first)
+    (entry,) = bench.dead_letters()
+    letter = read_dead_letter(entry.headers)
+    assert letter is not None
+    redrive(bench, entry.value, letter.redriven_headers())
+    bench.turn_until(bench.is_committed, first)
+    first.die()
+    second = Forwarder(bench, receiver, PLAN, name="b")
+    bench.clock.sleep(60.0)
+    second.turn(5)
+    assert [one.count for one in second.events.of(AlertsResent)] == [1]
+    assert stand_in.told() == ["p1 critical firing"]
+
+
 def test_a_receiver_that_refuses_after_it_failed_does_not_fail_any_more() -> None:
     bench = Bench()
     stand_in, receiver = webhook(bench)
