@@ -353,29 +353,34 @@ def test_settings_of_sessions_that_contradict_each_other_are_refused() -> None:
 
 def test_lines_of_a_file_are_records_as_a_shipper_sends_them() -> None:
     written = 1_767_225_600 * 10**9
-    texts = ["none", "1 a", "  at x", "2 b", "ValueError: c", "end"]
+    texts = ["none", "1 a", "  at x", "99999999999 b", "2 b", "ValueError: c", "end"]
     lines = [(number, text.encode()) for number, text in enumerate(texts, 1)]
     fmt = LogFormat(timestamp_pattern=r"^(\d+) ")
     apart, together = FileLines(fmt), FileLines(replace(fmt, split_lines=True))
     assert list(apart.joined(lines)) == lines
-    seconds = [0, 0, 1, 0, 2, 2]
-    assert (apart.times([line for _, line in lines], written) // 10**9).tolist() == seconds
+    records = [line for _, line in lines]
+    assert (apart.times(records, written) // 10**9).tolist() == [1, 1, 1, 1, 2, 2, 2]
+    assert (apart.times([b"end"], written) // 10**9).tolist() == [2]
     joined = list(together.joined(lines))
     assert joined == [
         (1, b"none"),
         (2, b"1 a\n  at x"),
-        (4, b"2 b\nValueError: c"),
-        (6, b"end"),
+        (4, b"99999999999 b"),
+        (5, b"2 b\nValueError: c"),
+        (7, b"end"),
     ]
-    assert (together.times([record for _, record in joined], written) > 0).tolist() == [
-        False,
-        False,
-        False,
-        True,
-    ]
-    yearless = FileLines(LogFormat(timestamp_pattern="syslog", timestamp_zone="UTC"))
-    times = yearless.times([b"Mar  4 13:00:07 x", b"y"], written)
-    assert times.tolist() == [written, 1_741_093_207 * 10**9]
+    records = [record for _, record in joined]
+    assert (together.times(records, written) // 10**9).tolist() == [1, 1, 1, 2, 2]
+
+
+def test_lines_that_tell_no_year_are_of_the_last_one_before_their_file_was_written() -> None:
+    """With none that can be read, the record has the time at which that was."""
+    written = 1_767_225_600 * 10**9  # 2026-01-01
+    lines = FileLines(LogFormat(timestamp_pattern="syslog", timestamp_zone="UTC"))
+    assert lines.times([b"Feb 30 00:00:00 x", b"y"], written).tolist() == [written] * 2
+    texts = [b"x", b"Mar  4 13:00:07 y", b"Feb 30 00:00:00 z", b"Jan  1 00:00:01 z"]
+    days = lines.times(texts, written).astype("datetime64[ns]").astype("datetime64[D]")
+    assert days.astype(str).tolist() == ["2025-03-04", "2025-03-04", "2025-03-04", "2026-01-01"]
 
 
 def test_a_line_that_tells_no_time_is_of_its_records() -> None:

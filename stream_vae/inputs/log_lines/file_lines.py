@@ -29,13 +29,13 @@ class FileLines:
     def __init__(self, fmt: LogFormat) -> None:
         self._splits, self._max_bytes = fmt.split_lines, fmt.max_record_bytes
         self._continues = continuation_of(fmt).matches
-        self._find = self._yearless = None
+        self._pattern = self._yearless = None
         if fmt.timestamp_pattern is not None and fmt.timestamp_pattern in YEARLESS:
             self._yearless = YearlessTimes(fmt.timestamp_pattern)
         elif fmt.timestamp_pattern is not None:
-            self._find = compile_pattern(fmt.timestamp_pattern, "input.timestamp_pattern").find
+            self._pattern = compile_pattern(fmt.timestamp_pattern, "input.timestamp_pattern")
         self._parser = TimestampParser(fmt.timestamp_format, zone=fmt.timestamp_zone)
-        self._last: str | int = 0
+        self._last = 0
 
     def joined(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         """Yield number and bytes of each record: a line, with those that belong to it.
@@ -63,40 +63,50 @@ class FileLines:
     def times(self, records: Sequence[bytes], written_ns: int) -> NDArray[np.int64]:
         """Return (N,) what Kafka's times of these records are, nanoseconds since 1970; 0: none.
 
-        A line that tells no time is of the one before. Where lines tell no year, the others have
-        the time at which the file was written.
+        They are those that the lines tell: sessions and steps then wait as long as the lines do. A
+        line that tells none, or none that can be read, is of the one before; at the beginning it
+        is of the first that tells one.
 
         Args:
             records: N, that follow those before.
-            written_ns: When the file was last written to, nanoseconds since 1970.
+            written_ns: When the file was last written to, nanoseconds since 1970. Lines that tell
+                no year are of the last one that is not after it.
         """
         times = np.zeros(len(records), dtype=np.int64)
-        if self._find is None and self._yearless is None:
+        if self._pattern is None and self._yearless is None:
             return times
-        for position, record in enumerate(records):
-            told = self._told(_text(record), written_ns)
-            if told is None:
-                times[position] = self._time_of_last()
-            else:
-                self._last = told
-                times[position] = written_ns if self._yearless is not None else 0
-        return times
+        told = self._told([_text(record) for record in records], written_ns)
+        is_told = np.array([text is not None for text in told], bool)
+        times[is_told] = self._read([text for text in told if text is not None])
+        known = np.flatnonzero(times)
+        if not len(known):
+            # Without any time of a record, a line of no year would seem to tell no time.
+            return np.full(len(records), self._last or (written_ns if self._yearless else 0))
+        before = np.searchsorted(known, np.arange(len(records)), side="right") - 1
+        carried = times[known[np.maximum(before, 0)]]
+        if self._last:
+            carried[: known[0]] = self._last
+        self._last = int(carried[-1])
+        return carried
 
-    def _told(self, text: str, written_ns: int) -> str | None:
-        """Return the time that a line tells."""
+    def _told(self, texts: list[str], written_ns: int) -> list[str | None]:
+        """Return N dates and times as lines tell them, None where one tells none."""
         if self._yearless is not None:
-            return self._yearless.find([text], np.array([written_ns]))[0]
-        groups = self._find(text) if self._find is not None else ()
-        return groups[0] if groups else None
+            return self._yearless.find(texts, np.full(len(texts), written_ns))
+        return [None] * len(texts) if self._pattern is None else self._pattern.firsts(texts)
 
-    def _time_of_last(self) -> int:
-        """Return the time that was told last; 0 if none was, or it cannot be read."""
-        if isinstance(self._last, str):
-            try:
-                self._last = self._parser.parse_one(self._last)
-            except DecodeError:
-                self._last = 0
-        return self._last
+    def _read(self, texts: list[str]) -> NDArray[np.int64]:
+        """Return (N,) times of texts, 0 where one cannot be read."""
+        read = self._parser.read(texts)
+        if read is not None:
+            return read.times
+        return np.array([self._read_one(text) for text in texts], np.int64)
+
+    def _read_one(self, text: str) -> int:
+        try:
+            return self._parser.parse_one(text)
+        except DecodeError:
+            return 0
 
 
 def _text(line: bytes) -> str:

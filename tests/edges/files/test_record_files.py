@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +52,29 @@ def read(
     return open_files([path], choice, told, fmt or ReadingFormat()).read()
 
 
-def test_sessions_of_files_are_closed_by_the_times_of_their_lines(tmp_path: Path) -> None:
-    """One that begins where the one before ended continues it; one that begins before does not."""
+FORMS_OF_TIMES = {
+    "a date": ("2026-03-01T00:{}Z ", r"^(\d\S+)"),
+    "syslog": ("Mar  1 00:{} ", "syslog"),
+    "klog": ("I0301 00:{} ", "klog"),
+    "logcat": ("03-01 00:{}.000 ", "logcat"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS_OF_TIMES)
+def test_sessions_of_files_are_closed_by_the_times_of_their_lines(
+    form: str, tmp_path: Path
+) -> None:
+    """One that begins where the one before ended continues it; one that begins before does not.
+
+    When the file was written, and a line above all times, do not matter.
+    """
+    head, pattern = FORMS_OF_TIMES[form]
     fmt = LogFormat(
         format="log_lines",
         series="jobs",
-        timestamp_pattern=r"^(\S+)",
-        message_pattern=r"^\S+ (.*)",
+        timestamp_pattern=pattern,
+        timestamp_zone="UTC",
+        message_pattern=r"(job . .*)",
         session_pattern="job (.)",
         session_end_pattern="bye",
         session_quiet_s=60,
@@ -68,8 +86,11 @@ def test_sessions_of_files_are_closed_by_the_times_of_their_lines(tmp_path: Path
         "3.log": ["00:10 job b bye", "00:20 job c hi"],
     }
     for name, lines in files.items():
-        text = "".join(f"2026-03-01T00:{line.replace(' ', 'Z ', 1)}\n" for line in lines)
-        (tmp_path / name).write_text(text)
+        told = [line.split(" ", 1) for line in lines]
+        text = "".join(f"{head.format(time)}{message}\n" for time, message in told)
+        (tmp_path / name).write_text(f"# begun\n{text}")
+        written = datetime(2026, 5, 1, tzinfo=UTC).timestamp()
+        os.utime(tmp_path / name, (written, written))
     features = features_of(logs.templates, (), of_sessions=True)
     choice = ColumnChoice(
         features=tuple(one.name for one in features),
@@ -95,7 +116,7 @@ def test_sessions_of_files_are_closed_by_the_times_of_their_lines(tmp_path: Path
         "5 sessions, 1 line in the median, 3 are of one line: 2 were ended by a line, 2 were open "
         "when the input was over, 1 by quiet time (input.session_quiet_s)"
     )
-    assert opened.notes[1].startswith("1 lines tell no key of a session, and count nowhere: line 4")
+    assert opened.notes[1].startswith("4 lines tell no key of a session, and count nowhere: line 1")
 
 
 def test_series_in_several_partitions_of_a_topic_are_told_with_what_helps() -> None:
