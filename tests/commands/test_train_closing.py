@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from stream_vae.commands.jobs.train_closing import next_command, reliability
+from stream_vae.commands.jobs.train_closing import next_command, reliability, why_no_faults
 from stream_vae.models.provenance import FaultTrials, MethodTrial
 from stream_vae.models.training.reports import Advice
+from stream_vae.settings import load_settings
 
 SHORT = Advice(kind="short_history", text="824 rows in all are few: 2,286 would do")
 GRAVE = Advice(kind="short_history", text="528 rows in all are few", is_grave=True)
@@ -59,3 +60,20 @@ def test_the_next_command_names_a_bundle_that_is_not_the_configured_one() -> Non
     assert command == "stream-vae run --bundle 'my bundle' --config c.yaml"
     command = next_command(other, other, None, of_topic=False)
     assert command.startswith("stream-vae score --bundle 'my bundle' --input FILE")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"input.session_pattern": "(x)", "input.format": "log_lines"}, "default of sessions"),
+        ({"training.calibration": "cross_validation"}, "asked for by training.calibration"),
+        ({}, "as for all histories that are so short"),
+    ],
+)
+def test_the_reason_for_no_injected_faults_names_who_asked(
+    given: dict[str, str], reason: str
+) -> None:
+    """Control: of a calibration on a part that is held out there is none."""
+    loaded = load_settings(overrides=given, environ={})
+    assert f"(cross_validation, {reason}" in why_no_faults(5, loaded)
+    assert why_no_faults(0, loaded) == ""

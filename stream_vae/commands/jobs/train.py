@@ -57,11 +57,13 @@ def train_bundle(
 ) -> None:
     """Train a model on a history, write its bundle and print the report."""
     load = partial(load_settings, config=config, secrets_dir=secrets_dir)
-    settings = load(overrides=flags).settings
+    loaded = load(overrides=flags)
+    settings = loaded.settings
     has_lines = is_of_logs(source, options, settings.input)
     if has_lines and log_format_name(settings.input) is None:
         # Only the files' names tell so; lines have other defaults than readings.
-        settings = load(overrides={**flags, "input.format": "log_lines"}).settings
+        loaded = load(overrides={**flags, "input.format": "log_lines"})
+        settings = loaded.settings
     limit_threads(settings.worker.threads)
     console = open_console()
     check_bundle_target(bundle, replace=force)
@@ -110,11 +112,12 @@ def train_bundle(
         ),
         console,
     )
-    trained = _with_faults(trained, settings, series, console)
+    if not why_no_faults(trained.bundle.training.folds, loaded):
+        trained = _with_faults(trained, settings, series, console)
     if history.logs is not None:
         trained = with_logs(trained, history.logs, series, settings)
     save_bundle(trained.bundle, bundle)
-    tell_training(trained, history, data, series, settings, console)
+    tell_training(trained, history, data, series, loaded, console)
     tell_next(
         console,
         trained.bundle,
@@ -165,8 +168,6 @@ def _with_faults(
 ) -> TrainedModel:
     """Return the model with what it finds of faults injected into its calibration part."""
     training = settings.training
-    if why_no_faults(trained, training):
-        return trained
     bundle = trained.bundle
     faults = inject_faults(
         bundle,

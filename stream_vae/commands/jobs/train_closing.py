@@ -9,10 +9,10 @@ from rich.text import Text
 from stream_vae.commands.jobs.terminal import styled
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.detect.config import DetectConfig
-from stream_vae.models.config import TrainingConfig
 from stream_vae.models.provenance import FaultTrials
 from stream_vae.models.training.reports import Advice
-from stream_vae.models.training.train import TrainedModel
+from stream_vae.settings import LoadedSettings
+from stream_vae.settings.sources import is_default
 
 _FEW_FAULTS, _RATHER_FEW = 0.1, 0.2
 """Shares of the injected faults. A bundle that serves finds about a third: there are small ones
@@ -29,14 +29,20 @@ def lacking(detect: DetectConfig, spec: ModelSpec) -> Iterator[str]:
         yield f"detect.threshold.method labelled: no threshold for {score}; {labels}"
 
 
-def why_no_faults(trained: TrainedModel, training: TrainingConfig) -> str:
-    """Return why no faults are injected into the history; "" if some are, or it was tried."""
+def why_no_faults(folds: int, loaded: LoadedSettings) -> str:
+    """Return why no faults are injected into the history; "" if some are, or it was tried.
+
+    Args:
+        folds: Blocks that the calibration was cross-validated over; 0: it is of a held-out part.
+        loaded: Settings of the training, and their origins.
+    """
+    training = loaded.settings.training
     if not training.injected_faults:
         return "training.injected_faults is 0"
-    folds = trained.bundle.training.folds
     if not folds:
         return ""
-    asked = "asked for by training.calibration"
+    origin = loaded.origins["training.calibration"]
+    asked = origin if is_default(origin) else "asked for by training.calibration"
     if training.calibration == "auto":
         asked = "as for all histories that are so short; collect more"
     return (

@@ -22,7 +22,7 @@ from stream_vae.models.bundle import Bundle
 from stream_vae.models.config import rows_wanted
 from stream_vae.models.training.log_advice import LogHistory
 from stream_vae.models.training.train import TrainedModel
-from stream_vae.settings import Settings
+from stream_vae.settings import LoadedSettings, Settings
 
 
 def with_logs(
@@ -55,10 +55,11 @@ def tell_training(
     history: LearntHistory,
     data: DataReport,
     series: Sequence[SeriesArrays],
-    settings: Settings,
+    loaded: LoadedSettings,
     console: Console,
 ) -> None:
     """Print the report of a training, what it finds of faults, and what is wrong with it."""
+    settings = loaded.settings
     spec, faults = trained.bundle.spec, trained.bundle.training.faults
     score = spec.score if settings.detect.score == "auto" else settings.detect.score
     report = trained.report
@@ -83,7 +84,7 @@ def tell_training(
     if faults is not None:
         for table in fault_tables(faults):
             console.print(table)
-    if why := why_no_faults(trained, settings.training):
+    if why := why_no_faults(trained.bundle.training.folds, loaded):
         console.print(f"No faults were injected, and what the bundle finds is not told: {why}")
     calibration = part_of(series, "calibration", settings.training)
     for text in (
