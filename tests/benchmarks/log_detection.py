@@ -1,8 +1,9 @@
 """What settings find in counts of log lines: `python -m tests.benchmarks.log_detection`.
 
 Of each log, minutes are counted: two days to train on, a day and a half of two series to calibrate
-and to watch what is false, and as many with faults in them, of a kind every 80 minutes. OpenSSH is
-of ten-minute pieces of a real log, drawn with replacement (needs --data-dir); the others are made.
+and to watch what is false, and as many with faults in them, of a kind every 80 minutes. Those
+of OpenSSH are no stretch of the log: they are ten-minute pieces of it, chosen at random, one as
+often as it comes (needs --data-dir); the others are made.
 The network is small and shortly trained (`_TRAINING`); a seed gives the same table again.
 """
 
