@@ -7,11 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stream_vae.commands.demo import demo
+from stream_vae.commands.jobs.demo_daemon import running_daemon
 from stream_vae.edges.files.bundle_files import save_bundle
+from stream_vae.errors import StreamVaeError
 from tests.limits import Limit, slowness
 from tests.models.conftest import random_bundle
 
@@ -75,6 +78,26 @@ def test_the_daemon_of_a_demo_ends_once_the_demo_is_gone() -> None:
         assert process.poll() is None
         process.stdin.close()
         assert process.wait(20 * slowness()) == 1
+
+
+def test_a_daemon_that_does_not_end_when_it_is_asked_to_is_killed_and_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Python in place of the program: it has its partitions, and ignores SIGTERM."""
+    deaf = (
+        "import signal; signal.signal(15, signal.SIG_IGN); print('partitions_assigned', flush=True)"
+    )
+    started = subprocess.Popen
+
+    def popen(_: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+        return started([sys.executable, "-c", f"{deaf}; signal.pause()"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with (
+        pytest.raises(StreamVaeError, match="exit code -9; its log: "),
+        running_daemon(tmp_path / "no.yaml", tmp_path / "daemon.log", stop_within_s=-4.9),
+    ):
+        pass
 
 
 def processes_of(folder: Path) -> list[str]:

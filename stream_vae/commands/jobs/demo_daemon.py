@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,14 @@ def running_daemon(config: Path, log: Path, *, stop_within_s: float) -> Iterator
 
 
 def _stop(daemon: "subprocess.Popen[bytes]", within_s: float) -> int:
+    """Ask it to stop, and kill it if it does not; return its exit code."""
     try:
         daemon.terminate()
-        return daemon.wait(timeout=within_s + 5)
+        with suppress(subprocess.TimeoutExpired):
+            daemon.wait(timeout=within_s + 5)
     finally:
         daemon.kill()
+    return daemon.wait()
 
 
 def all_alerts(settings: Settings, console: Console) -> list[AlertEvent]:
