@@ -17,6 +17,11 @@ Reason = Literal[
 now; none of them could be judged for long; no reading came for long, or memory was needed; the
 series sends in another partition; a silent series sends again."""
 
+UpdateReason = Literal["more_severe", "clearly_worse", "other_cause", "other_session"]
+"""Why an update is told: the severity rose; the worst reading is at least twice as far from
+expected as all told of; something else deviates most now than events told of; another session does
+not fit either."""
+
 LineDirection = Literal["missing", "too_many", "unseen"]
 """What is wrong with a count of log lines: there are fewer than expected, or more, or lines of no
 template that training saw."""
@@ -46,7 +51,7 @@ class AlertStep:
     """One feature at one step of the window; fields as those of `AlertFeature`."""
 
     at: datetime
-    """Start of the step."""
+    """The step on the grid of the model: its middle."""
     actual: float
     expected: float
     expected_std: float
@@ -58,6 +63,15 @@ class AlertStep:
     expected_category: str | None = None
     expected_probability: float | None = None
     direction: LineDirection | None = None
+    starts_at: datetime | None = None
+    """Where the step begins: values from here on are of it. None where steps are events."""
+    ends_at: datetime | None = None
+    """Where the next one begins."""
+    offset_start: int | None = None
+    """Of the first input record with values of the step, in the partition of `AlertSource`; None
+    where there is none, as of a step without lines, or it is not known any more."""
+    offset_end: int | None = None
+    """Of the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +118,11 @@ class AlertFeature:
     example: str | None = None
     """A line of that template, from training; of lines that training never saw, one of the worst
     step. Printable and bounded."""
+    example_from: Literal["training", "worst_step"] | None = None
+    """Where the example is from; None where there is none."""
+    total: int | None = None
+    """Of a count of log lines: those since the first step of the incident, up to the window's
+    newest step or, where the incident is over, its last anomalous one. None if not known."""
 
 
 Closing = Literal["ended", "quiet", "full", "early", "over"]
@@ -127,6 +146,24 @@ class AlertSession:
     offset_end: int
     """Of that with its last line."""
     closed: Closing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertCourse:
+    """The incident so far."""
+
+    anomalous: int
+    """Steps that were anomalous; of events and sessions, how many were."""
+    starts_at: datetime
+    """Begin of the first anomalous step; of events and sessions as `AlertEvent.starts_at`."""
+    ends_at: datetime
+    """End of the newest anomalous step; of events and sessions the time of the newest."""
+    opened_by: str | None = None
+    """What opened it, in words; None if not known."""
+    opened_by_lines: int | None = None
+    """Of logs: `AlertFeature.total` of the feature that opened it."""
+    unseen_lines: int | None = None
+    """Of logs: as many of no template that training saw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +216,10 @@ class AlertModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSource:
-    """The input records of the incident so far."""
+    """The input records of the incident so far, from that of its first anomalous reading on.
+
+    Where what `AlertFeature.worst` tells stands, its own offsets say.
+    """
 
     topic: str
     partition: int
@@ -237,4 +277,16 @@ class AlertEvent:
     session: AlertSession | None = None
     """The session that opened the incident, or that is told as an update; None of other readings,
     and where an incident ends."""
+    course: AlertCourse | None = None
+    """None of a silence, and of a drift."""
+    updated_because: UpdateReason | None = None
+    """Of an update."""
+    cause: str | None = None
+    """Of an update for another cause: the name of the feature, which is among `features`."""
     schema_version: Literal[1] = SCHEMA_VERSION
+
+    @property
+    def told(self) -> AlertFeature | None:
+        """The feature of which a text tells: the cause, or else the first."""
+        named = (one for one in self.features if one.name == self.cause)
+        return next(named, next(iter(self.features), None))

@@ -9,8 +9,17 @@ from stream_vae.core.excerpts import printable
 
 _MORE = 1.01
 """Beyond rounding."""
+_FAR = 100.0
 _UNSEEN = "a value not seen in training"
-_BESIDE = {"at", "deviation", "direction"}
+_BESIDE = {
+    "at",
+    "deviation",
+    "direction",
+    "starts_at",
+    "ends_at",
+    "offset_start",
+    "offset_end",
+}
 _OF_STEP = tuple(field.name for field in fields(AlertStep) if field.name not in _BESIDE)
 
 
@@ -53,7 +62,7 @@ def worst_in_words(feature: AlertFeature, newest_at: datetime, plus_minus: str =
 
     ```
     24.3, expected 102 ± 1.1 L/s (70.6 sd off)
-    900, expected 22.8 ± 0.87 (1,013 sd off) 5 min before the newest reading, 23.5
+    900, expected 22.8 ± 0.87 (over 100 sd off) 5 min before the newest reading, 23.5
     ```
     """
     worst = feature.worst
@@ -75,16 +84,21 @@ def peak_in_words(peak: float, told: AlertFeature) -> list[str]:
     Severity is by the largest deviation of any feature since an incident began.
     """
     deviation = told.deviation or 0.0 if told.worst is None else told.worst.deviation
-    return [f"peak {deviation_in_words(peak)} off"] if peak > _MORE * deviation else []
+    is_shown = peak <= _MORE * deviation or deviation_in_words(peak) == deviation_in_words(
+        deviation
+    )
+    return [] if is_shown else [f"peak {deviation_in_words(peak)} off"]
 
 
 def deviation_in_words(deviation: float) -> str:
     """Return a distance in expected standard deviations.
 
-    >>> [deviation_in_words(one) for one in (0.123, 7.857, 1013.2, 1e300)]
-    ['0.123 sd', '7.86 sd', '1,013 sd', '1e+300 sd']
+    Beyond a hundred it tells nothing more: no such thing was ever seen.
+
+    >>> [deviation_in_words(one) for one in (0.123, 7.857, 99.9, 1013.2)]
+    ['0.123 sd', '7.86 sd', '99.9 sd', 'over 100 sd']
     """
-    return f"{deviation:,.0f} sd" if 100 <= deviation < 1e6 else f"{deviation:.3g} sd"
+    return f"over {_FAR:.0f} sd" if deviation > _FAR else f"{deviation:.3g} sd"
 
 
 def _actual(feature: AlertFeature) -> str:

@@ -1,11 +1,11 @@
 """The incident state of a series."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
 
-from stream_vae.core.alerts import Severity
+from stream_vae.core.alerts import Severity, UpdateReason
 from stream_vae.core.event_time import END_NS
 
 EventTime = Annotated[int, Meta(ge=0, lt=END_NS)]
@@ -34,8 +34,23 @@ class JudgedReading:
     standard deviations."""
     threshold: float | None = None
     """In force for it; None of a reading that an earlier release saved."""
+    size: float | None = None
+    """As `deviation`, on a scale that suits all kinds of features; None of a reading that an
+    earlier release saved: as `deviation`."""
+    cause: str = ""
+    """Of an anomalous reading, what deviates most, see `cause_of`; "" if nothing does much."""
     is_adapted: bool = False
     """Normal only because the detector has adapted to a new level since."""
+
+
+def cause_of(feature: str, *, is_above: bool) -> str:
+    """Return a feature and whether it is above or below the expected, as one text."""
+    return f"{'+' if is_above else '-'}{feature}"
+
+
+def feature_of(cause: str) -> str:
+    """Return the feature of a cause."""
+    return cause[1:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +84,19 @@ class Incident:
     leaps: tuple[float | None, ...] = ()
     """Of each feature, how far above the expected it was when the incident opened, input units: the
     mean from the first anomalous step on; None where nothing was observed, empty if not known."""
+    peak_size: float | None = None
+    """As `peak_deviation`, of `JudgedReading.size`; None if not known: as `peak_deviation`."""
+    told_size: float | None = None
+    """`peak_size` when an event told of it last; None if not known."""
+    causes: tuple[str, ...] | None = None
+    """What its events told of, see `cause_of`, that which opened it first; None if not known."""
+    updated_because: UpdateReason | None = None
+    """Why its last update was told; None if none was."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """Of logs: lines by feature, from its first step to `lines_to`; those of none are left out."""
+    lines_to: int | None = None
+    """The last step of which no more lines are to come, nanoseconds since 1970; None if it is not
+    known how many there were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

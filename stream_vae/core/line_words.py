@@ -1,10 +1,8 @@
 """What an alert event tells of the lines of a log, in words."""
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from stream_vae.core.alerts import AlertFeature, AlertSession, AlertStep, AlertWindow
-from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.log_templates import LEVEL, LINES, RARE, UNSEEN
 
@@ -29,25 +27,34 @@ def lines_in_words(
         day: UTC day that a reader knows; without, or on another one, the date is told.
 
     ```
-    at 09:46:27Z 51 lines in 10 s, expected 89 to 169: missing lines of any kind
-    at 09:46:37Z 0 lines in 10 s, expected 1: missing "beat <*>", such as "beat 17"
-    at 09:46:53Z 551 lines in 10 s, expected none: never seen in training, such as "disk full"
+    51 lines from 09:46:25Z to 09:46:35Z, expected 89 to 169: missing lines of any kind
+    0 lines from 09:46:35Z to 09:46:45Z, expected 1: missing "beat <*>", in training such as "beat"
+    551 lines from 09:46:55Z to 09:47:05Z, expected none: never seen in training, such as "full"
     session blk_7 of 9 lines from 09:46:53Z: 0 lines, expected 3: missing "Received block <*>"
     ```
     """
     values = _values(feature)
-    example = ""
-    if feature.example:
-        example = f', such as "{printable(feature.example, _EXAMPLE_CHARACTERS)}"'
+    example = example_in_words(feature, _EXAMPLE_CHARACTERS)
     counted = _counted(values.actual or 0.0)
     if isinstance(window, AlertSession):
         name = printable(window.key, _NAME_CHARACTERS)
-        place = f"session {name} of {_counted(window.lines)} from {_time(window.starts_at, day)}: "
-        counted = f"{place}{counted}"
+        begun = time_in_words(window.starts_at, day)
+        counted = f"session {name} of {_counted(window.lines)} from {begun}: {counted}"
     else:
-        at = _time(window.end if feature.worst is None else feature.worst.at, day)
-        counted = f"at {at} {counted} in {describe_duration(window.step_seconds)}"
-    return f"{counted}, expected {_expected(values)}: {what_lines(feature)}{example}"
+        begin, end = _span(feature, window)
+        counted = (
+            f"{counted} from {time_in_words(begin, day)} to {time_in_words(end, begin.date())}"
+        )
+    told = f"{counted}, expected {_expected(values)}: {what_lines(feature)}"
+    return ", ".join(filter(None, (told, example)))
+
+
+def example_in_words(feature: AlertFeature, limit: int) -> str:
+    """Return an example of lines, and whether it is one of them or of training; "" without one."""
+    if not feature.example:
+        return ""
+    begun = "in training such as" if feature.example_from == "training" else "such as"
+    return f'{begun} "{printable(feature.example, limit)}"'
 
 
 def what_lines(feature: AlertFeature) -> str:
@@ -64,19 +71,22 @@ def what_lines(feature: AlertFeature) -> str:
     return f"{_wrong(feature)} {_which(feature)}"
 
 
-def opener_in_words(name: str, features: Iterable[AlertFeature]) -> str:
-    """Return what opened an incident: of lines of a log which, else the name of the feature.
+def counter_in_words(name: str, template: str | None, *, is_above: bool) -> str:
+    """Return what is wrong with what a feature of logs counts, wherever an incident is.
 
     Args:
-        name: Of the feature that opened it.
-        features: Of the event that tells of it.
+        name: Of the feature.
+        template: That it counts, most often.
+        is_above: There are more than expected.
+
+    >>> counter_in_words("login.3f", "login of <*>", is_above=False)
+    'missing "login of <*>"'
+    >>> counter_in_words("unseen", None, is_above=True)
+    'lines never seen in training'
     """
-    opener = next((one for one in features if one.name == name), None)
-    if opener is None or opener.unit != LINES:
-        return printable(name, _NAME_CHARACTERS)
     if name == UNSEEN:
         return f"lines {NEVER_SEEN}"
-    return _which(opener) if opener.direction is not None else printable(name, _NAME_CHARACTERS)
+    return f"{'too many' if is_above else 'missing'} {_lines_of(name, template)}"
 
 
 def _wrong(feature: AlertFeature) -> str:
@@ -95,9 +105,21 @@ def _values(feature: AlertFeature) -> AlertFeature | AlertStep:
 
 
 def _which(feature: AlertFeature) -> str:
-    name = feature.name
-    if feature.template is not None:
-        quoted = f'"{printable(feature.template, _TEMPLATE_CHARACTERS)}"'
+    return _lines_of(feature.name, feature.template)
+
+
+def _span(feature: AlertFeature, window: AlertWindow) -> tuple[datetime, datetime]:
+    """Return begin and end of the step told of, whose time is its middle."""
+    worst, width = feature.worst, timedelta(seconds=window.step_seconds)
+    if worst is not None and worst.starts_at is not None and worst.ends_at is not None:
+        return worst.starts_at, worst.ends_at
+    begin = (window.end if worst is None else worst.at) - width / 2
+    return begin, begin + width
+
+
+def _lines_of(name: str, template: str | None) -> str:
+    if template is not None:
+        quoted = f'"{printable(template, _TEMPLATE_CHARACTERS)}"'
         return f"rare lines, most often {quoted}" if name.startswith(f"{RARE}.") else quoted
     if name == LINES:
         return "lines of any kind"
@@ -118,7 +140,8 @@ def _expected(at: AlertFeature | AlertStep) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
-def _time(at: datetime, day: date | None) -> str:
+def time_in_words(at: datetime, day: date | None) -> str:
+    """Return a time, with its date unless that is the UTC day that a reader knows."""
     utc = at.astimezone(UTC)
     clock = f"{utc:%H:%M:%S}Z"
     if utc.microsecond:

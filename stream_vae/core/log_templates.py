@@ -23,6 +23,11 @@ LEVEL = "level"
 """Features `level.NAME` count the lines of a level."""
 
 
+def counts_any_template(feature: str) -> bool:
+    """Return whether a feature counts lines of whatever template: all, or those of a level."""
+    return feature == LINES or feature.startswith(f"{LEVEL}.")
+
+
 def shown(pattern: str) -> str:
     """Return a pattern as people read it.
 
@@ -110,3 +115,8 @@ class LogSpec:
     examples: Literal["raw", "masked"] = "raw"
     """`masked`: of lines that are shown, those that training never saw among them, no value is left
     that a mask takes."""
+
+    def usual_template(self, feature: str) -> LogTemplate | None:
+        """Return the most frequent template that a feature counts; None if it counts none."""
+        counted = (one for one in self.templates if one.feature == feature)
+        return max(counted, key=lambda one: one.count, default=None)

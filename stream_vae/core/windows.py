@@ -21,6 +21,9 @@ from stream_vae.core.readings import ReadingBatch
 NEVER = int(np.iinfo(np.int64).min)
 """Number of the newest step of a series that has none."""
 
+NO_RECORD = -1
+"""Offset of a step without a record, or whose records are not known."""
+
 
 def nearest_steps(times: NDArray[np.int64], step_ns: int) -> NDArray[np.int64]:
     """Return (N,) number of the grid point nearest to each time; halves go up."""
@@ -71,6 +74,9 @@ class WindowBatch:
     """(B, T, F) in input units; NaN = not observed."""
     end_times: NDArray[np.int64]
     """(B,) time of the newest step, nanoseconds since 1970."""
+    offsets: NDArray[np.int64] | None = None
+    """(B, T, 2) input offsets of the first and the last record of each step, -1 where there is none
+    or it is not known; None: not known at all."""
 
     def take(self, which: NDArray[np.int64]) -> "WindowBatch":
         """Return the batch of some of the readings.
@@ -87,6 +93,7 @@ class WindowBatch:
             revises=self.revises,
             windows=self.windows,
             end_times=self.end_times,
+            offsets=self.offsets,
         )
 
 
@@ -112,6 +119,13 @@ def earlier_steps(lateness: int, n_features: int) -> NDArray[np.void]:
     return begun
 
 
+def step_offsets(n_steps: int) -> NDArray[np.void]:
+    """Return the initial offsets of a series' steps: (n, 2) first and last record of each."""
+    begun: NDArray[np.void] = np.zeros((), [("offsets", "<i8", (n_steps, 2))])
+    begun["offsets"] = NO_RECORD
+    return begun
+
+
 class SeriesTable:
     """The last T steps of every known series, and L before them.
 
@@ -130,6 +144,10 @@ class SeriesTable:
         self._lateness = config.lateness if config.length > 1 else 0
         self.state = Columns(new_series(config.length, n_features), capacity)
         self.earlier = Columns(earlier_steps(self._lateness, n_features), capacity)
+        # Of events the reading itself tells.
+        n_kept = self._lateness + config.length if config.length > 1 else 0
+        self.places = Columns(step_offsets(n_kept), capacity)
+        self._offsets: NDArray[np.int64] = self.places["offsets"]  # (S, L + T, 2)
         self._values: NDArray[np.float64] = self.state["values"]  # (S, T, F)
         self._earlier: NDArray[np.float64] = self.earlier["values"]  # (S, L, F)
         self._last_step: NDArray[np.int64] = self.state["last_step"]  # (S,)
@@ -139,6 +157,7 @@ class SeriesTable:
         """Initialise the rows of new series."""
         self.state.begin(rows)
         self.earlier.begin(rows)
+        self.places.begin(rows)
 
     def step_time(self, time: int) -> int:
         """Return the grid point nearest to a time, nanoseconds since 1970."""
@@ -193,6 +212,7 @@ class SeriesTable:
             rows=rows[order],
             steps=steps,
             values=readings.values[order],
+            offsets=readings.offsets[order],
             judged=None if judged is None else judged[order],
             revises=None if revises is None else revises[order],
         )
@@ -269,9 +289,10 @@ class SeriesTable:
         # The history holds the last reading of each step. A later reading of this poll may have
         # replaced this one; its window must not contain the later one.
         windows[:, -1] = given.values[ready]
+        offsets = self._slide_offsets(placed, given.offsets, ready)
         scorable = self._scorable(windows)
         if not scorable.all():  # windows are large: they are copied only where some drop out
-            ready, windows = ready[scorable], windows[scorable]
+            ready, windows, offsets = ready[scorable], windows[scorable], offsets[scorable]
         return _Added(
             which=which,
             late=placed.late,
@@ -279,6 +300,7 @@ class SeriesTable:
             ready=ready,
             revises=(placed.revises | was_there)[ready],
             windows=windows,
+            offsets=offsets,
             steps=placed.step[ready],
         )
 
@@ -293,6 +315,7 @@ class SeriesTable:
             revises=none.astype(np.bool_),
             windows=np.empty((0, *self._values.shape[1:])),
             end_times=none,
+            offsets=np.empty((0, self._config.length, 2), np.int64),
         )
 
     def _place(
@@ -363,6 +386,34 @@ class SeriesTable:
         cut: NDArray[np.float64] = windows[first[ready]]
         return cut, was_there
 
+    def _slide_offsets(
+        self, placed: "_Placed", offsets: NDArray[np.int64], ready: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Shift the offsets of the series; return (B, T, 2) those of the windows.
+
+        Of a window's newest step they end with its own reading.
+        """
+        length, n_kept = self._config.length, self._offsets.shape[1]
+        if not n_kept:
+            return np.repeat(offsets[ready][:, None, None], 2, axis=2)
+        n_places = n_kept + placed.moved
+        base = np.cumsum(n_places) - n_places
+        line = np.full((int(n_places.sum()), 2), NO_RECORD)
+        kept = sliding_window_view(line, n_kept, axis=0, writeable=True).swapaxes(1, 2)
+        kept[base] = self._offsets[placed.series]
+        newest = base[placed.group] + n_kept - 1 + placed.distance - placed.back
+        used = np.flatnonzero(~placed.late)
+        at, own = newest[used], offsets[used]
+        before = line[at, 0]
+        # Of several readings of a step the first to come stays the first.
+        line[at[::-1], 0] = np.where(before < 0, own, np.minimum(before, own))[::-1]
+        line[at, 1] = np.maximum(line[at, 1], own)
+        self._offsets[placed.series] = kept[base + placed.moved]
+        back = np.arange(length - 1, -1, -1)
+        cut: NDArray[np.int64] = line[newest[ready][:, None] - back]
+        cut[:, -1, 1] = offsets[ready]
+        return cut
+
     def _is_there(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return (n,) whether there was a reading of these steps (n, F)."""
         if self._config.adds_up:
@@ -407,6 +458,7 @@ class _Given:
     rows: NDArray[np.int32]
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
+    offsets: NDArray[np.int64]
     judged: NDArray[np.bool_] | None
     revises: NDArray[np.bool_] | None
 
@@ -418,6 +470,7 @@ class _Given:
             rows=self.rows[which],
             steps=self.steps[which],
             values=self.values[which],
+            offsets=self.offsets[which],
             judged=None if self.judged is None else self.judged[which],
             revises=None if self.revises is None else self.revises[which],
         )
@@ -449,6 +502,7 @@ class _Added:
     ready: NDArray[np.int64]  # (B,)
     revises: NDArray[np.bool_]  # (B,)
     windows: NDArray[np.float64]  # (B, T, F)
+    offsets: NDArray[np.int64]  # (B, T, 2)
     steps: NDArray[np.int64]  # (B,)
 
 
@@ -473,11 +527,12 @@ def _joined(
     ready = np.concatenate([part.which[part.ready] for part in parts])
     revises = np.concatenate([part.revises for part in parts])
     steps = np.concatenate([part.steps for part in parts])
-    windows = parts[0].windows
+    windows, offsets = parts[0].windows, parts[0].offsets
     if len(parts) > 1:
         by_series = np.argsort(ready)
         ready, revises, steps = ready[by_series], revises[by_series], steps[by_series]
         windows = np.concatenate([part.windows for part in parts])[by_series]
+        offsets = np.concatenate([part.offsets for part in parts])[by_series]
     return WindowBatch(
         rows=back,
         late=late,
@@ -486,6 +541,7 @@ def _joined(
         revises=revises,
         windows=windows,
         end_times=steps * step_ns,
+        offsets=offsets,
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from stream_vae.core.alerts import (
     MAX_SUMMARY_CHARACTERS,
+    AlertCourse,
     AlertDeviation,
     AlertEvent,
     AlertFeature,
@@ -30,6 +31,7 @@ from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.records import LARGEST_RECORD_BYTES, OutputRecord
 from stream_vae.core.sessions import LONGEST_KEY, SessionAssembler, SessionConfig, largest_saved
 from stream_vae.detect.config import DetectConfig
+from stream_vae.detect.incidents import MOST_CAUSES
 from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.properties import batch_bytes
 from stream_vae.errors import ConfigError
@@ -50,6 +52,8 @@ _WIDEST_EXAMPLE = r"\U0010ffff" * EXAMPLE_CHARACTERS
 _LONGEST_METHOD = "x" * 200
 _NUMBER = -1.7976931348623157e308
 _INTEGER = -(2**63)
+_LONGEST_OPENER = "\U0001f600" * 200
+"""Of characters that are printable."""
 _TIME = datetime(2200, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 _WIDEST_SESSION = AlertSession(
     key="\x00" * LONGEST_KEY,
@@ -163,6 +167,16 @@ def largest_alert(spec: ModelSpec, origin: Origin, max_features: int, topic: str
         opened_by=_widest_name(spec),
         links=origin.links,
         session=_WIDEST_SESSION if spec.has_sessions else None,
+        course=AlertCourse(
+            anomalous=_INTEGER,
+            starts_at=_TIME,
+            ends_at=_TIME,
+            opened_by=_LONGEST_OPENER,
+            opened_by_lines=_INTEGER,
+            unseen_lines=_INTEGER,
+        ),
+        updated_because="clearly_worse",
+        cause=_widest_name(spec),
     )
     # The key is the record's own, and a header's too.
     keys = 2 * len(_WIDEST_KEY.encode())
@@ -183,6 +197,8 @@ def largest_state(spec: ModelSpec, config: DetectConfig) -> int:
     series = store.complete(store.capture(store.rows([name])))
     within, n_features = config.incident.open_within, len(spec.features)
     incidents = _widest_incidents(within, _widest_name(spec), n_features)
+    if spec.adds_up:
+        incidents = _with_lines(incidents, spec)
     saved = replace(series, incidents={name: incidents})
     records = [*writer.saved(saved, {0: 2**62}), *writer.forgotten(name, 2**62), writer.model(0)]
     return max(map(_size, records)) + _FRAMING_BYTES
@@ -239,10 +255,16 @@ def _widest_features(spec: ModelSpec, n: int) -> tuple[AlertFeature, ...]:
                 expected=_NUMBER,
                 expected_std=_NUMBER,
                 deviation=_NUMBER,
+                starts_at=_TIME,
+                ends_at=_TIME,
+                offset_start=_INTEGER,
+                offset_end=_INTEGER,
                 direction=None if spec.logs is None else "too_many",
                 **_widest_of_kind(one),
             ),
             direction=None if spec.logs is None else "too_many",
+            example_from=None if spec.logs is None else "worst_step",
+            total=None if spec.logs is None else _INTEGER,
             **_widest_of_kind(one),
             **lines.get(one.name, {}),
         )
@@ -281,6 +303,16 @@ def _widest_of_kind(feature: Feature) -> dict[str, Any]:
             return {}
 
 
+def _with_lines(incidents: SeriesIncidents, spec: ModelSpec) -> SeriesIncidents:
+    """Return incidents with as many lines of all features as there may be."""
+    state = incidents.anomaly
+    if state is None or state.incident is None:
+        return incidents
+    lines = {feature.name: _INTEGER for feature in spec.features}
+    incident = replace(state.incident, lines=lines)
+    return replace(incidents, anomaly=replace(state, incident=incident))
+
+
 def _widest_incidents(open_within: int, name: str, n_features: int) -> SeriesIncidents:
     reading = JudgedReading(
         step=_INTEGER,
@@ -292,6 +324,8 @@ def _widest_incidents(open_within: int, name: str, n_features: int) -> SeriesInc
         nth=_INTEGER,
         deviation=_NUMBER,
         threshold=_NUMBER,
+        size=_NUMBER,
+        cause=f"+{name}",
     )
     incident = Incident(
         started_at=_INTEGER,
@@ -309,6 +343,11 @@ def _widest_incidents(open_within: int, name: str, n_features: int) -> SeriesInc
         opened_by=name,
         bias=_NUMBER,
         leaps=(_NUMBER,) * n_features,
+        peak_size=_NUMBER,
+        told_size=_NUMBER,
+        causes=(f"+{name}",) * min(2 * n_features, MOST_CAUSES),
+        updated_because="clearly_worse",
+        lines_to=_INTEGER,
     )
     return SeriesIncidents(
         anomaly=IncidentState(

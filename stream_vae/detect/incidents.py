@@ -2,16 +2,20 @@
 
 import sys
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from stream_vae.core.alerts import Severity
+from stream_vae.core.alerts import Severity, UpdateReason
 from stream_vae.core.incidents import Incident, IncidentState, JudgedReading
 from stream_vae.detect.config import IncidentConfig
 from stream_vae.detect.severity import severity_of, size_of, worse_of
 
 _TOLD_ONE_BY_ONE = 16
+_CLEARLY_WORSE = 2.0
+"""Factor by which a reading must be larger than all told of."""
+MOST_CAUSES = 64
+"""Told of an incident, after which it has no other ones."""
 _AFTER_ALL = sys.maxsize
 """Place of a reading in its record that comes after all others."""
 
@@ -21,7 +25,8 @@ class Change(Enum):
 
     OPENED = "opened"
     UPDATED = "updated"
-    """It became more severe, or is another session that is told."""
+    """It became more severe or clearly worse, has another cause, or is another session that is
+    told."""
     RESOLVED = "resolved"
     """Readings are normal again."""
     ABSORBED = "absorbed"
@@ -110,8 +115,10 @@ class IncidentTracker:
         *,
         opened_by: str = "",
         deviation: float = 0.0,
+        size: float | None = None,
         bias: float | None = None,
         leaps: tuple[float | None, ...] = (),
+        lines_to: int | None = None,
     ) -> Incident:
         """Give the incident that a series has just opened what its window tells; return it.
 
@@ -119,9 +126,11 @@ class IncidentTracker:
             row: The series.
             incident_id: Its id.
             opened_by: The feature that contributes most.
-            deviation: Of the window's worst step; severity rises with it.
+            deviation: Of the window's worst step.
+            size: The same by `JudgedReading.size`; severity rises with it.
             bias: The tracker's, of that feature.
             leaps: See `Incident`.
+            lines_to: The step before the first of it, if its lines are to be counted.
 
         Raises:
             KeyError: If there is none.
@@ -130,18 +139,40 @@ class IncidentTracker:
         if state.incident is None:
             raise KeyError(row)
         incident = state.incident
-        deviation = max(incident.peak_deviation, deviation)
-        found = self._severity(incident.peak_grade, deviation, incident.n_anomalous)
+        size = max(_peak_size(incident), deviation if size is None else size)
+        found = self._severity(incident.peak_grade, size, incident.n_anomalous)
         state.incident = replace(
             incident,
             id=incident_id,
             severity=worse_of(found, incident.severity),
-            peak_deviation=deviation,
+            peak_deviation=max(incident.peak_deviation, deviation),
+            peak_size=size,
+            told_size=size,
             opened_by=opened_by,
             bias=bias,
             leaps=leaps,
+            lines_to=lines_to,
         )
         return state.incident
+
+    def note_causes(self, row: int, causes: Iterable[str]) -> None:
+        """Take note of what an event of an open incident tells of.
+
+        Args:
+            row: The series.
+            causes: See `cause_of`, the first first.
+        """
+        state = self._series.get(row)
+        if state is None or state.incident is None:
+            return
+        known = dict.fromkeys((*(state.incident.causes or ()), *causes))
+        state.incident = replace(state.incident, causes=tuple(known)[:MOST_CAUSES])
+
+    def note_lines(self, row: int, lines: dict[str, int], lines_to: int | None) -> None:
+        """Take note of the lines of an open incident, see `Incident`."""
+        state = self._series.get(row)
+        if state is not None and state.incident is not None:
+            state.incident = replace(state.incident, lines=lines, lines_to=lines_to)
 
     def forget(self, row: int) -> None:
         """Drop a series without an event: its partition was revoked."""
@@ -326,7 +357,7 @@ class IncidentTracker:
     def _open(self, state: _SeriesState) -> tuple[Change, Incident]:
         evidence = [r for r in state.recent if r.anomalous]
         grade = max(r.grade for r in evidence)
-        deviation = max(r.deviation for r in evidence)
+        size = max(_size(r) for r in evidence)
         state.incident = Incident(
             started_at=evidence[0].time,
             last_anomalous_at=max(r.time for r in evidence),
@@ -335,8 +366,10 @@ class IncidentTracker:
             sequence=0,
             peak_score=max(r.score for r in evidence),
             peak_grade=grade,
-            severity=self._severity(grade, deviation, len(evidence)),
-            peak_deviation=deviation,
+            severity=self._severity(grade, size, len(evidence)),
+            peak_deviation=max(r.deviation for r in evidence),
+            peak_size=size,
+            told_size=size,
             n_anomalous=len(evidence),
             threshold=evidence[-1].threshold,
         )
@@ -356,13 +389,15 @@ class IncidentTracker:
             return self._calm(state, incident, reading, replayed=replayed)
         state.adapted_run = 0
         grade = max(incident.peak_grade, reading.grade)
-        deviation = max(incident.peak_deviation, reading.deviation)
+        size = max(_peak_size(incident), _size(reading))
         n_anomalous = incident.n_anomalous + is_new
-        found = self._severity(grade, deviation, n_anomalous)
+        found = self._severity(grade, size, n_anomalous)
         severity = incident.severity if replayed else worse_of(found, incident.severity)
-        is_told = severity != incident.severity
-        if self._tells_each and is_new and not replayed:
-            is_told |= n_anomalous <= _TOLD_ONE_BY_ONE or not n_anomalous & (n_anomalous - 1)
+        because = None if replayed else self._told_because(incident, reading, severity)
+        if because is None and self._tells_each and is_new and not replayed:
+            is_told = n_anomalous <= _TOLD_ONE_BY_ONE or not n_anomalous & (n_anomalous - 1)
+            because = "other_session" if is_told else None
+        is_told = because is not None
         state.incident = replace(
             incident,
             last_anomalous_at=max(incident.last_anomalous_at, reading.time),
@@ -371,10 +406,33 @@ class IncidentTracker:
             peak_score=max(incident.peak_score, reading.score),
             peak_grade=grade,
             severity=severity,
-            peak_deviation=deviation,
+            peak_deviation=max(incident.peak_deviation, reading.deviation),
+            peak_size=size,
+            told_size=size if is_told or incident.told_size is None else incident.told_size,
+            causes=_causes_with(incident, reading),
+            updated_because=because or incident.updated_because,
             n_anomalous=n_anomalous,
         )
         return (Change.UPDATED, state.incident) if is_told else None
+
+    def _told_because(
+        self, incident: Incident, reading: JudgedReading, severity: Severity
+    ) -> UpdateReason | None:
+        """Return why an anomalous reading of an open incident is told, if it is.
+
+        Each reason is one for a few readings alone, however long an incident lasts: sizes double,
+        and causes are counted.
+        """
+        size, causes = _size(reading), incident.causes
+        is_full = causes is not None and len(causes) >= MOST_CAUSES
+        if reading.cause and causes is not None and not is_full and reading.cause not in causes:
+            return "other_cause"
+        if severity != incident.severity:
+            return "more_severe"
+        told = incident.told_size
+        if told is None or size <= told or size < self._config.warning_deviation:
+            return None
+        return "clearly_worse" if size >= _CLEARLY_WORSE * told else None
 
     def _calm(
         self, state: _SeriesState, incident: Incident, reading: JudgedReading, *, replayed: bool
@@ -392,9 +450,25 @@ class IncidentTracker:
         ended = replace(incident, sequence=incident.sequence + 1)
         return (Change.ABSORBED if absorbed else Change.RESOLVED), ended
 
-    def _severity(self, grade: float, deviation: float, n_anomalous: int) -> Severity:
-        size = size_of(deviation, n_anomalous, self._window_length)
-        return severity_of(grade, size, self._config)
+    def _severity(self, grade: float, size: float, n_anomalous: int) -> Severity:
+        lasting = size_of(size, n_anomalous, self._window_length)
+        return severity_of(grade, lasting, self._config)
+
+
+def _size(reading: JudgedReading) -> float:
+    return reading.deviation if reading.size is None else reading.size
+
+
+def _peak_size(incident: Incident) -> float:
+    return incident.peak_deviation if incident.peak_size is None else incident.peak_size
+
+
+def _causes_with(incident: Incident, reading: JudgedReading) -> tuple[str, ...] | None:
+    """Return the causes of an incident with that of a reading, which is told if it is another."""
+    if not reading.cause:
+        return incident.causes
+    known = dict.fromkeys((*(incident.causes or ()), reading.cause))
+    return tuple(known)[:MOST_CAUSES]
 
 
 def _is_adapted(reading: JudgedReading, incident: Incident) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from stream_vae.core.alerts import AlertEvent, AlertFeature
 from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_words import deviation_in_words, worst_in_words
-from stream_vae.core.line_words import lines_in_words
+from stream_vae.core.line_words import example_in_words, lines_in_words
 from stream_vae.core.series_index import SeriesName
 from stream_vae.page.board import UntoldIncident
 from stream_vae.page.incident_list import KnownIncident
@@ -117,7 +117,7 @@ def _of_contribution(feature: AlertFeature, event: AlertEvent) -> dict[str, Any]
             else lines_in_words(feature, event.window)
         ),
         "template": None if feature.template is None else printable(feature.template, 500),
-        "example": None if feature.example is None else printable(feature.example, 500),
+        "example": example_in_words(feature, 500) or None,
     }
 
 

@@ -1,11 +1,14 @@
 """From a change of an incident and its scored window to an alert event."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+import numpy as np
+
 from stream_vae.core.alerts import (
+    AlertCourse,
     AlertDeviation,
     AlertEvent,
     AlertFeature,
@@ -22,15 +25,18 @@ from stream_vae.core.durations import describe_duration
 from stream_vae.core.event_time import utc
 from stream_vae.core.excerpts import printable
 from stream_vae.core.incidents import Incident, JudgedReading, Silence
+from stream_vae.core.log_templates import UNSEEN
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
+from stream_vae.core.windows import nearest_steps
 from stream_vae.detect.incidents import Change
 from stream_vae.logs.masks import example_mask
-from stream_vae.pipeline.alert_features import build_features, build_levels
+from stream_vae.pipeline.alert_features import build_features, build_levels, with_places
 from stream_vae.pipeline.alert_summary import (
     bounded,
     course_in_words,
     duration_of,
+    opened_by_in_words,
     shown_key,
     summary_of_change,
     summary_of_drift,
@@ -43,6 +49,7 @@ from stream_vae.pipeline.incident_ids import (
     incident_id,
     incident_id_by_name,
 )
+from stream_vae.pipeline.line_totals import LineTotals
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.unseen_examples import UnseenExamples
 
@@ -90,9 +97,10 @@ class AlertBuilder:
         threshold_method: Description of the threshold.
         max_features: Features listed, largest contribution first.
         unseen: Lines of logs that training never saw; None of readings.
+        totals: Of lines of logs; None of readings, and of sessions.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the rules of events, and what is known of lines
         self,
         spec: ModelSpec,
         origin: Origin,
@@ -100,12 +108,14 @@ class AlertBuilder:
         threshold_method: str,
         max_features: int,
         unseen: UnseenExamples | None = None,
+        totals: LineTotals | None = None,
     ) -> None:
         self._spec = spec
         self._origin = origin
         self._threshold_method = threshold_method
         self._max_features = max_features
         self._unseen = unseen
+        self._totals = totals
 
     def anomaly_id(self, series: str, partition: int, first: JudgedReading) -> str:
         """Return the id of an incident that opens.
@@ -137,6 +147,7 @@ class AlertBuilder:
         b: int,
         explanation: Explanation,
         now: datetime,
+        cause: str | None = None,
     ) -> AlertEvent:
         """Return the alert event of an incident's change.
 
@@ -147,6 +158,7 @@ class AlertBuilder:
             b: That window's position in the batch.
             explanation: Of that window.
             now: Wall clock.
+            cause: Of an update for another cause, the feature.
         """
         scored, judged = batch.scored, batch.judged
         readings, scores = scored.readings, scored.scores
@@ -155,10 +167,18 @@ class AlertBuilder:
         window = self._window(int(scored.window_batch.end_times[b]))
         session = None if readings.sessions is None else _session(readings.sessions, readings, at)
         contribution = scores.contribution[b]
-        features = build_features(self._spec, explanation, contribution, self._max_features)
-        features = self._with_unseen(features, scored, at, explanation)
         is_over = change is Change.RESOLVED or change is Change.ABSORBED
-        return AlertEvent(
+        because = incident.updated_because if change is Change.UPDATED else None
+        lines = self._lines(incident, scored, b)
+        features = build_features(self._spec, explanation, contribution, self._max_features, cause)
+        offsets = scored.window_batch.offsets
+        features = with_places(
+            features, self._spec, explanation, None if offsets is None else offsets[b]
+        )
+        features = self._with_unseen(features, scored, at, explanation)
+        if lines is not None:
+            features = tuple(replace(one, total=lines.get(one.name, 0)) for one in features)
+        event = AlertEvent(
             incident_id=self._id_of(incident, key),
             sequence=incident.sequence,
             status="resolved" if is_over else "firing",
@@ -178,9 +198,7 @@ class AlertBuilder:
             detector=self._origin.detector,
             model=self._model,
             source=self._source(readings.topic, int(readings.partitions[at]), incident),
-            summary=bounded(
-                summary_of_change(self._spec, change, incident, key, features, window, session)
-            ),
+            summary="",
             deviation=AlertDeviation(
                 newest=explanation.newest_deviation,
                 window=explanation.largest_deviation,
@@ -191,7 +209,39 @@ class AlertBuilder:
             opened_by=incident.opened_by or None,
             links=self._origin.links,
             session=None if is_over else session,
+            course=self._course(incident, lines),
+            updated_because=because,
+            cause=cause,
         )
+        return replace(event, summary=bounded(summary_of_change(self._spec, change, event)))
+
+    def _lines(self, incident: Incident, scored: ScoredBatch, b: int) -> dict[str, int] | None:
+        """Return the lines of an incident so far by feature; None if they are not known."""
+        if self._totals is None:
+            return None
+        window_batch = scored.window_batch
+        return self._totals.until(incident, window_batch.windows[b], int(window_batch.end_times[b]))
+
+    def _course(self, incident: Incident, lines: Mapping[str, int] | None = None) -> AlertCourse:
+        """Return what an incident was so far."""
+        begin, end = incident.started_at, incident.last_anomalous_at
+        if not self._spec.has_events:
+            width_ns = round(self._spec.step_seconds * 1e9)
+            begin = max(self._step_of(begin) - width_ns // 2, 0)
+            end = self._step_of(end) - width_ns // 2 + width_ns
+        return AlertCourse(
+            anomalous=incident.n_anomalous,
+            starts_at=utc(begin),
+            ends_at=utc(end),
+            opened_by=opened_by_in_words(self._spec, incident),
+            opened_by_lines=None if lines is None else lines.get(incident.opened_by, 0),
+            unseen_lines=None if lines is None else lines.get(UNSEEN, 0),
+        )
+
+    def _step_of(self, time: int) -> int:
+        """Return the grid point nearest to a time, nanoseconds since 1970."""
+        step_ns = round(self._spec.step_seconds * 1e9)
+        return int(nearest_steps(np.array(time), step_ns)) * step_ns
 
     def _with_unseen(
         self,
@@ -204,7 +254,7 @@ class AlertBuilder:
         unseen, marks = self._unseen, scored.marks
         if scored.readings.sessions is not None:
             return tuple(
-                replace(one, example=self._unseen_of(scored.readings, at))
+                _with_example(one, self._unseen_of(scored.readings, at))
                 if one.direction == "unseen"
                 else one
                 for one in features
@@ -224,7 +274,7 @@ class AlertBuilder:
             )
 
         return tuple(
-            replace(one, example=line(one.name)) if one.direction == "unseen" else one
+            _with_example(one, line(one.name)) if one.direction == "unseen" else one
             for one in features
         )
 
@@ -255,6 +305,7 @@ class AlertBuilder:
             severity="info",
             features=(),
             levels=levels,
+            course=None,
             summary=bounded(summary_of_drift(key, resolved.duration_s or 0.0, levels)),
         )
 
@@ -267,7 +318,7 @@ class AlertBuilder:
         end: SeriesEnd = SeriesEnd.FORGOTTEN,
     ) -> AlertEvent:
         """Return the last event of an incident that ends without a reading that was judged."""
-        return self._build_without_reading(
+        event = self._build_without_reading(
             silent,
             now,
             kind="anomaly",
@@ -284,8 +335,11 @@ class AlertBuilder:
             reason=_REASONS[end],
             duration_s=duration_of(self._spec, incident),
             opened_by=incident.opened_by or None,
-            summary=f"{shown_key(silent.key)} {end.value}; {course_in_words(self._spec, incident)}",
+            summary="",
         )
+        event = replace(event, course=self._course(incident))
+        told = f"{shown_key(silent.key)} {end.value}; {course_in_words(self._spec, event)}"
+        return replace(event, summary=bounded(told))
 
     def build_silence(
         self,
@@ -405,6 +459,11 @@ class AlertBuilder:
             length=self._spec.window_length,
             step_seconds=self._spec.step_seconds,
         )
+
+
+def _with_example(told: AlertFeature, line: str | None) -> AlertFeature:
+    """Add a line of the worst step, if one is known."""
+    return told if line is None else replace(told, example=line, example_from="worst_step")
 
 
 def _session(sessions: SessionColumns, readings: ReadingBatch, at: int) -> AlertSession:

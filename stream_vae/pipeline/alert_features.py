@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from stream_vae.core.alerts import AlertFeature, AlertLevel, AlertStep, LineDirection
 from stream_vae.core.count_interval import central_interval
 from stream_vae.core.event_time import utc
-from stream_vae.core.log_templates import UNSEEN, LogTemplate
+from stream_vae.core.log_templates import UNSEEN, LogSpec
 from stream_vae.core.model_spec import Feature, ModelSpec
+from stream_vae.core.windows import NO_RECORD
 from stream_vae.pipeline.explanation import FARTHEST, Explanation
 
 _STEP_FIELDS = tuple(
@@ -28,6 +29,7 @@ def build_features(
     explanation: Explanation,
     contribution: NDArray[np.float32],
     max_features: int,
+    cause: str | None = None,
 ) -> tuple[AlertFeature, ...]:
     """Return the features that contribute most to a window's score, largest first.
 
@@ -38,16 +40,53 @@ def build_features(
         explanation: Of the window.
         contribution: (F,) of the features to the score.
         max_features: Most features returned.
+        cause: A feature that is one of them in any case.
     """
     share = contribution.astype(np.float64)
     is_observed = explanation.is_observed
     largest = [f for f in np.argsort(-share, kind="stable").tolist() if is_observed[f]]
-    found = (
-        alert_feature(spec.features[f], explanation, f, float(share[f]))
-        for f in largest[:max_features]
-    )
-    templates = () if spec.logs is None else spec.logs.templates
-    return tuple(found if spec.logs is None else (_of_lines(told, templates) for told in found))
+    chosen = largest[:max_features]
+    if all(spec.features[f].name != cause for f in chosen):
+        named = [f for f in largest if spec.features[f].name == cause]
+        chosen = [*chosen[: max_features - len(named)], *named]
+    found = (alert_feature(spec.features[f], explanation, f, float(share[f])) for f in chosen)
+    return tuple(found if spec.logs is None else (_of_lines(told, spec.logs) for told in found))
+
+
+def with_places(
+    told: Sequence[AlertFeature],
+    spec: ModelSpec,
+    explanation: Explanation,
+    offsets: NDArray[np.int64] | None,
+) -> tuple[AlertFeature, ...]:
+    """Add where the worst steps of features begin and end, and where their records are.
+
+    Args:
+        told: Some of the F features.
+        spec: The model.
+        explanation: Of the window.
+        offsets: (T, 2) of the first and last record of each step, -1 where there is none; None if
+            they are not known.
+    """
+    position = {feature.name: f for f, feature in enumerate(spec.features)}
+    # Scorers that tell of no other step than the newest explain it alone.
+    newest = offsets if offsets is None else offsets[-len(explanation.times) :]
+    width_ns = 0 if spec.has_events else round(spec.step_seconds * 1e9)
+
+    def placed(one: AlertFeature) -> AlertFeature:
+        if one.worst is None:
+            return one
+        t = int(explanation.worst_steps[position[one.name]])
+        worst, begin = one.worst, int(explanation.times[t]) - width_ns // 2
+        if width_ns:
+            ends_at = utc(begin + width_ns)
+            worst = replace(worst, starts_at=utc(max(begin, 0)), ends_at=ends_at)
+        if newest is not None and newest[t, 0] != NO_RECORD:
+            first, last = newest[t].tolist()
+            worst = replace(worst, offset_start=first, offset_end=last)
+        return replace(one, worst=worst)
+
+    return tuple(map(placed, told))
 
 
 def build_levels(
@@ -115,17 +154,16 @@ def alert_feature(
     )
 
 
-def _of_lines(told: AlertFeature, templates: Sequence[LogTemplate]) -> AlertFeature:
+def _of_lines(told: AlertFeature, logs: LogSpec) -> AlertFeature:
     """Add what a count of log lines counts, and what is wrong with it."""
     if told.worst is None:
         return told
     direction = _direction(told.name, told.worst)
     told = replace(told, direction=direction, worst=replace(told.worst, direction=direction))
-    counted = [one for one in templates if one.feature == told.name]
-    if not counted:
+    usual = logs.usual_template(told.name)
+    if usual is None:
         return told
-    usual = max(counted, key=lambda one: one.count)
-    return replace(told, template=usual.text, example=usual.example)
+    return replace(told, template=usual.text, example=usual.example, example_from="training")
 
 
 def _direction(name: str, at: AlertStep) -> LineDirection | None:

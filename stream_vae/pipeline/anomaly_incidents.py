@@ -1,12 +1,17 @@
 """From judged readings to changes of incidents, and their alert events."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.incidents import Incident, JudgedReading
+from stream_vae.core.incidents import Incident, JudgedReading, cause_of, feature_of
+from stream_vae.core.log_templates import counts_any_template
+from stream_vae.core.model_spec import Feature
+from stream_vae.detect.config import IncidentConfig
 from stream_vae.detect.incidents import Change
 from stream_vae.detect.tail import LEAST_P
 from stream_vae.detect.threshold.threshold import Judgement
@@ -18,6 +23,7 @@ from stream_vae.pipeline.explanation import (
     newest_readings,
     reference_of,
 )
+from stream_vae.pipeline.line_totals import LineTotals
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
 from stream_vae.pipeline.series_store import SeriesStore
@@ -36,23 +42,31 @@ class AnomalyIncidents:
         detector: Its thresholds are in alert events.
         alerts: Builds alert events.
         replayed: What the saved incidents contain already.
-        min_deviation: See `IncidentConfig`.
+        config: Of incidents.
+        totals: Of lines; None of readings, and of sessions.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what incidents are made of, and what is known of lines
         self,
         store: SeriesStore,
         detector: Detector,
         alerts: AlertBuilder,
         replayed: ReplayFilter,
-        min_deviation: float,
+        config: IncidentConfig,
+        *,
+        totals: LineTotals | None = None,
     ) -> None:
         self._store = store
         self._detector = detector
-        self._spec = detector.spec
+        self._spec = spec = detector.spec
         self._alerts = alerts
         self._replayed = replayed
-        self._min_deviation = min_deviation
+        self._config = config
+        self._totals = totals
+        # Of lines, those of any kind or level deviate with each other cause.
+        self._is_specific = np.array(
+            [spec.logs is None or not counts_any_template(one.name) for one in spec.features]
+        )
 
     def changes(
         self, batch: JudgedBatch, now: datetime, *, replayed: bool
@@ -67,8 +81,8 @@ class AnomalyIncidents:
         scored, tracker = batch.scored, self._store.incidents
         window_batch = scored.window_batch
         rows = window_batch.rows[window_batch.ready]
-        deviation = self._deviation(batch)
-        counted = batch.judged.anomalous & (deviation >= self._min_deviation)
+        newest = self._newest(batch)
+        counted = batch.judged.anomalous & (newest.deviation >= self._config.min_deviation)
         grades = _grades(batch.judged)
         # Normal series with normal readings cannot change an incident; only the others are visited.
         nth = _places_in_records(scored) if self._spec.has_events else None
@@ -93,7 +107,9 @@ class AnomalyIncidents:
                 anomalous=bool(counted[b]),
                 score=float(scored.scores.value[b]),
                 grade=float(grades[b]),
-                deviation=float(deviation[b]),
+                deviation=float(newest.deviation[b]),
+                size=float(newest.size[b]),
+                cause=newest.cause(b, self._config.warning_deviation) if counted[b] else "",
                 threshold=float(batch.judged.threshold[b]),
                 is_adapted=self._is_adapted(batch, b, tracker.incident(row)),
             )
@@ -101,7 +117,18 @@ class AnomalyIncidents:
             if changed is not None:
                 events = self._told(*changed, batch, b, now)
                 found += [(at, row, event) for event in events]
+            self._count_lines(row, batch, b)
         return found
+
+    def _count_lines(self, row: int, batch: JudgedBatch, b: int) -> None:
+        """Add the lines of a window to those of the incident that is open."""
+        incident = self._store.incidents.incident(row)
+        if self._totals is not None and incident is not None:
+            window_batch = batch.scored.window_batch
+            lines = self._totals.settled(
+                incident, window_batch.windows[b], int(window_batch.end_times[b])
+            )
+            self._store.incidents.note_lines(row, *lines)
 
     def _told(
         self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
@@ -110,10 +137,17 @@ class AnomalyIncidents:
         reference = reference_of(batch, self._detector.usual)
         of_window = None if reference is None else reference.of(b)
         explanation = explain(self._spec, batch.scored, b, of_window)
+        row = int(batch.scored.window_batch.rows[batch.scored.window_batch.ready[b]])
+        leading = self._leading(batch, b, explanation)
         if change is Change.OPENED:
-            row = int(batch.scored.window_batch.rows[batch.scored.window_batch.ready[b]])
-            incident = self._named(row, batch, b, explanation)
-        event = self._alerts.write(change, incident, batch, b, explanation, now)
+            incident = self._named(row, batch, b, explanation, leading)
+        is_other = change is Change.UPDATED and incident.updated_because == "other_cause"
+        cause = feature_of(incident.causes[-1]) if is_other and incident.causes else None
+        self._store.incidents.note_causes(
+            row, explanation.causes(self._spec.features, leading, self._config.warning_deviation)
+        )
+        incident = self._store.incidents.incident(row) or incident
+        event = self._alerts.write(change, incident, batch, b, explanation, now, cause)
         if change is not Change.ABSORBED:
             return [event]
         # About what was usual in training: without what has been learnt since.
@@ -121,20 +155,27 @@ class AnomalyIncidents:
         moved = explain(self._spec, batch.scored, b, untaught)
         return [event, self._alerts.build_drift(event, moved, incident.leaps)]
 
-    def _named(self, row: int, batch: JudgedBatch, b: int, explanation: Explanation) -> Incident:
+    def _leading(self, batch: JudgedBatch, b: int, explanation: Explanation) -> int:
+        """Return the feature that contributes most to the score of a window."""
+        share = batch.scored.scores.contribution[b]
+        return int(np.where(explanation.is_observed, share, -1.0).argmax())
+
+    def _named(
+        self, row: int, batch: JudgedBatch, b: int, explanation: Explanation, first: int
+    ) -> Incident:
         """Return the incident that a series has just opened, with what its window tells."""
         tracker = self._store.incidents
         partition, key = self._store.index.name(row)
-        share = np.where(explanation.is_observed, batch.scored.scores.contribution[b], -1.0)
-        first = int(share.argmax())
         evidence = tracker.first_evidence(row)
         return tracker.name(
             row,
             self._alerts.anomaly_id(key, partition, evidence),
             opened_by=self._spec.features[first].name,
             deviation=explanation.largest_deviation,
+            size=explanation.largest_size,
             bias=None if batch.bias is None else float(batch.bias[b, :, first].mean()),
             leaps=explanation.leaps_since(evidence.step),
+            lines_to=None if self._totals is None else self._totals.before(evidence.step),
         )
 
     def _is_adapted(self, batch: JudgedBatch, b: int, incident: Incident | None) -> bool:
@@ -168,15 +209,49 @@ class AnomalyIncidents:
         threshold = self._detector.threshold.in_force(row)
         return self._alerts.build_forgotten(series, incident, threshold, now, SeriesEnd.UNJUDGED)
 
-    def _deviation(self, batch: JudgedBatch) -> NDArray[np.float64]:
-        """Return (B,) the largest deviation of each anomalous window's newest reading; others 0."""
-        found = np.zeros(len(batch.scored.scores.value))
+    def _newest(self, batch: JudgedBatch) -> "_Newest":
+        """Return how far the newest reading of each anomalous window is from expected."""
+        n = len(batch.scored.scores.value)
+        deviation, size, of_cause = np.zeros((3, n))
+        leading, is_above = np.zeros(n, np.int64), np.zeros(n, np.bool_)
         at = np.flatnonzero(batch.judged.anomalous)
         if len(at):
             reference = reference_of(batch, self._detector.usual)
             of_windows = None if reference is None else reference.of(at)
-            found[at] = newest_readings(self._spec, batch.scored, at, of_windows).largest_deviation
-        return found
+            found = newest_readings(self._spec, batch.scored, at, of_windows)
+            sizes = np.nan_to_num(found.size)
+            deviation[at], size[at] = found.largest_deviation, sizes.max(axis=1)
+            specific = np.where(self._is_specific, sizes, 0.0)
+            leading[at] = first = specific.argmax(axis=1)
+            of_cause[at] = specific.max(axis=1)
+            is_above[at] = np.take_along_axis(found.is_above, first[:, None], axis=1)[:, 0]
+        return _Newest(
+            features=self._spec.features,
+            deviation=deviation,
+            size=size,
+            of_cause=of_cause,
+            leading=leading,
+            is_above=is_above,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Newest:
+    """The newest readings of B windows; of those that are not anomalous nothing is told."""
+
+    features: Sequence[Feature]  # F
+    deviation: NDArray[np.float64]  # (B,) the largest of any feature; 0 where nothing is told
+    size: NDArray[np.float64]  # (B,) the same
+    of_cause: NDArray[np.float64]  # (B,) the largest size of a feature that can be a cause
+    leading: NDArray[np.int64]  # (B,) that feature
+    is_above: NDArray[np.bool_]  # (B,) whether it is above the expected
+
+    def cause(self, b: int, least: float) -> str:
+        """Return what deviates most, "" if its size is below the least that counts."""
+        if self.of_cause[b] < least:
+            return ""
+        name = self.features[int(self.leading[b])].name
+        return cause_of(name, is_above=bool(self.is_above[b]))
 
 
 def _in_order(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.count_size import count_size
+from stream_vae.core.incidents import cause_of
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.detect.tail import LEAST_P
@@ -39,6 +41,8 @@ class Explanation:
     """Of every cell."""
     deviation: NDArray[np.float64]
     """See `deviations`."""
+    size: NDArray[np.float64]
+    """See `sizes`."""
     probability: NDArray[np.float64] | None
     """Of the actual category; NaN for features of other kinds. None without such features."""
     part: NDArray[np.float64]
@@ -77,6 +81,40 @@ class Explanation:
     def largest_deviation(self) -> float:
         """The largest deviation in the window; 0 if nothing was observed."""
         return float(np.nan_to_num(self.deviation).max())
+
+    @property
+    def largest_size(self) -> float:
+        """The largest size in the window; 0 if nothing was observed."""
+        return float(np.nan_to_num(self.size).max())
+
+    def causes(self, features: Sequence[Feature], leading: int, least: float) -> list[str]:
+        """Return what the window tells of, see `cause_of`.
+
+        That is the feature that leads, and what else is off: much so at any step, or half as much
+        at the newest.
+
+        Args:
+            features: F, of the model.
+            leading: The feature told of first.
+            least: Size of what is off.
+        """
+        size, is_above = np.nan_to_num(self.size), self.is_above
+        is_off = size >= least
+        is_off[-1] |= size[-1] >= least / 2
+        first = cause_of(
+            features[leading].name, is_above=bool(is_above[self.worst_steps[leading], leading])
+        )
+        others = [
+            cause_of(features[f].name, is_above=above)
+            for above in (True, False)
+            for f in np.flatnonzero((is_off & (is_above == above)).any(axis=0)).tolist()
+        ]
+        return [first, *others]
+
+    @property
+    def is_above(self) -> NDArray[np.bool_]:
+        """(T, F) whether a value is above the expected."""
+        return np.asarray(self.actual > self.expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +181,7 @@ def explain(
             expected=expected,
             expected_std=std,
             deviation=deviation,
+            size=sizes(spec.features, actual, expected, std, deviation),
             probability=probability,
             part=deviation,
         )
@@ -167,6 +206,7 @@ def explain(
         expected=expected,
         expected_std=std,
         deviation=deviation,
+        size=sizes(spec.features, actual, expected, std, deviation),
         probability=probability,
         part=windows.step_weight[:, None] * distance**2,
     )
@@ -182,6 +222,10 @@ class NewestReadings:
     """(A, F) input units."""
     deviation: NDArray[np.float64]
     """(A, F) see `deviations`."""
+    size: NDArray[np.float64]
+    """(A, F) see `sizes`."""
+    is_above: NDArray[np.bool_]
+    """(A, F) whether a value is above the expected."""
 
     @property
     def largest_deviation(self) -> NDArray[np.float64]:
@@ -208,10 +252,13 @@ def newest_readings(
     network = (scores.expected[at], scores.expected_std[at])
     expected, std = _told(spec, network, actual, scores.newest_residuals(at), reference)
     probability = None if scores.probability is None else scores.probability[at]
+    deviation = deviations(spec.features, actual, expected, std, probability)
     return NewestReadings(
         expected=expected,
         expected_std=std,
-        deviation=deviations(spec.features, actual, expected, std, probability),
+        deviation=deviation,
+        size=sizes(spec.features, actual, expected, std, deviation),
+        is_above=actual > expected,
     )
 
 
@@ -293,6 +340,34 @@ def deviations(
         is_code = _are(features, "categorical")
         distance = np.where(is_code, _surprise(probability), distance)
     return np.asarray(np.minimum(distance, FARTHEST))
+
+
+def sizes(
+    features: Sequence[Feature],
+    actual: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    expected_std: NDArray[np.float64],
+    deviation: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return (..., F) how large deviations are, on one scale for all kinds: severity goes by it.
+
+    That of a normal value's standard deviations. Deviations are on it but those of counts, which
+    `count_size` puts there.
+
+    Args:
+        features: F, of the model.
+        actual: (..., F) in input units.
+        expected: (..., F) in input units.
+        expected_std: (..., F) in input units.
+        deviation: (..., F) see `deviations`.
+    """
+    is_count = _are(features, "count")
+    if not is_count.any():
+        return deviation
+    size = deviation.copy()
+    of_counts = (values[..., is_count] for values in (actual, expected, expected_std))
+    size[..., is_count] = np.minimum(count_size(*of_counts), FARTHEST)
+    return size
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

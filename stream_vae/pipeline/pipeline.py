@@ -39,6 +39,7 @@ from stream_vae.pipeline.explanation import (
     reference_of,
 )
 from stream_vae.pipeline.incident_ids import Origin
+from stream_vae.pipeline.line_totals import LineTotals
 from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.replay import ReplayFilter
 from stream_vae.pipeline.scored_batch import JudgedBatch, ScoredBatch
@@ -119,14 +120,15 @@ class Pipeline:
         """Of a model of logs: what lines of no template look like."""
         self.sessions = None
         """Of a model of sessions: what makes them of lines."""
-        self._unseen_examples = None
+        self._unseen_examples = totals = None
+        names = [feature.name for feature in spec.features]
         if spec.has_sessions:
-            names = [feature.name for feature in spec.features]
             closing = assembly.sessions or SessionConfig()
             self.sessions = SessionAssembler(closing, names, self.store.steps.clocks)
         elif spec.logs is not None:
             grid = window_config(spec, config, lateness=assembly.lateness_steps)
             self._unseen_examples = UnseenExamples(spec.logs, grid)
+            totals = LineTotals(names, step_ns=grid.step_ns, lateness=grid.lateness)
         of_logs = (self.unseen_lines, self.sessions, self._unseen_examples)
         self._partition_parts: tuple[PartitionPart, ...] = (
             self.store.steps.clocks,
@@ -147,9 +149,10 @@ class Pipeline:
             threshold_method=detector.method,
             max_features=config.incident.max_features,
             unseen=self._unseen_examples,
+            totals=totals,
         )
         self._incidents = AnomalyIncidents(
-            self.store, detector, writer, self.replayed, config.incident.min_deviation
+            self.store, detector, writer, self.replayed, config.incident, totals=totals
         )
         self.lifecycle = SeriesLifecycle(self.store, detector, writer, config.silence)
 

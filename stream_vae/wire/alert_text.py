@@ -1,8 +1,9 @@
 """Alert events as one line of text."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from stream_vae.core.alerts import AlertEvent, AlertFeature, AlertLevel, Reason
+from stream_vae.core.course_words import because_in_words, opener_in_words, so_far_in_words
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_words import (
@@ -10,7 +11,8 @@ from stream_vae.core.feature_words import (
     peak_in_words,
     worst_in_words,
 )
-from stream_vae.core.line_words import lines_in_words, opener_in_words
+from stream_vae.core.line_words import lines_in_words
+from stream_vae.core.log_templates import LINES
 
 _MOST_LEVELS = 3
 _ENDED: dict[Reason, str] = {
@@ -36,24 +38,32 @@ def format_alert(event: AlertEvent) -> str:
     2026-04-27 13:00Z  UPDATE    critical  pump-7  score 11.5 > 3.2 (p 1e-12)  flow 20.1, ...
     2026-04-27 15:00Z  RESOLVED  critical  pump-7  as expected again after 3 h, peak score 11.5, ...
     2026-04-28 09:00Z  DRIFT     info      pump-8  new level taken as normal: flow 80, expected 101
-    2026-04-28 10:02Z  FIRING    warning   web-1  at 10:02:00Z 0 lines in 1 min, expected 6: ...
+    2026-04-28 10:02Z  FIRING    info      web-1  0 lines from 10:01:30Z to 10:02:30Z, expected ...
     ```
 
     Of lines of a log what was wrong with them comes first, the score last.
     """
     time, change = _change(event)
-    top = event.features[0] if event.features and event.status == "firing" else None
     parts = [_minute(time), f"{change:<8}", f"{event.severity:<8}", printable(event.series.key)]
-    if top is None:
-        parts.append(_measure(event))
-    elif top.direction is not None:
-        day = time.astimezone(UTC).date()
-        parts += [lines_in_words(top, event.session or event.window, day), _measure(event)]
-    else:
-        parts += [_measure(event), _feature(top, event.window.end)]
-        if event.deviation is not None:
-            parts += peak_in_words(event.deviation.peak, top)
+    parts.append(_because(event) + "  ".join(_told(event, time.astimezone(UTC).date())))
     return "  ".join(parts)
+
+
+def _because(event: AlertEvent) -> str:
+    because = because_in_words(event)
+    return f"{because}: " if because else ""
+
+
+def _told(event: AlertEvent, day: date) -> list[str]:
+    """Return how bad it is, and what of."""
+    top = event.told if event.status == "firing" else None
+    if top is None:
+        return [_measure(event)]
+    if top.direction is not None:
+        words = lines_in_words(top, event.session or event.window, day)
+        return ["; ".join(filter(None, (words, so_far_in_words(event, day)))), _measure(event)]
+    peak = [] if event.deviation is None else peak_in_words(event.deviation.peak, top)
+    return [_measure(event), _feature(top, event.window.end), *peak]
 
 
 def change_of(event: AlertEvent) -> str:
@@ -95,10 +105,12 @@ def _measure(event: AlertEvent) -> str:
     if event.window.length > 1 or event.ends_at != event.starts_at:  # one event lasts no time
         ended.append(f"after {describe_duration((_end(event) - event.starts_at).total_seconds())}")
     parts = [*filter(None, [" ".join(ended)]), f"peak score {event.score_peak:.3g}"]
-    if event.deviation is not None:
+    is_of_lines = any(one.unit == LINES for one in event.features)
+    if event.deviation is not None and not is_of_lines:
         parts.append(f"{deviation_in_words(event.deviation.peak)} off")
-    if event.opened_by is not None:
-        parts.append(f"opened by {opener_in_words(event.opened_by, event.features)}")
+    opener = opener_in_words(event)
+    if opener is not None:
+        parts.append(f"opened by {opener}")
     return ", ".join(parts)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from stream_vae.core.alerts import (
+    AlertCourse,
     AlertDetector,
     AlertEvent,
     AlertFeature,
     AlertModel,
     AlertSeries,
     AlertSource,
+    AlertStep,
     AlertWindow,
 )
 from stream_vae.core.records import REDRIVEN_READINGS_HEADER, Rejection
@@ -454,6 +456,17 @@ def _example_event(deployment: Deployment) -> AlertEvent:
                 expected_std=1.1,
                 contribution=0.875,
                 deviation=71.0,
+                worst=AlertStep(
+                    at=start + timedelta(minutes=1),
+                    actual=24.3,
+                    expected=102.4,
+                    expected_std=1.1,
+                    deviation=71.0,
+                    starts_at=start + timedelta(seconds=30),
+                    ends_at=start + timedelta(seconds=90),
+                    offset_start=1201,
+                    offset_end=1201,
+                ),
             ),
         ),
         detector=AlertDetector(
@@ -464,4 +477,10 @@ def _example_event(deployment: Deployment) -> AlertEvent:
             topic=deployment.input_topic, partition=3, offset_start=1200, offset_end=1201
         ),
         summary="pump-7: flow 24.3 L/s, expected 102.4 +- 1.1",
+        course=AlertCourse(
+            anomalous=2,
+            starts_at=start - timedelta(seconds=30),
+            ends_at=start + timedelta(seconds=90),
+            opened_by="flow",
+        ),
     )

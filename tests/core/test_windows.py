@@ -133,6 +133,52 @@ def test_windows_equal_the_plain_ones_however_the_stream_is_cut(
             np.testing.assert_array_equal(have, want)
 
 
+@given(
+    readings=readings,
+    cuts=st.lists(st.integers(1, 12), min_size=1, max_size=30),
+    lateness=st.integers(0, 2),
+)
+def test_each_step_of_a_window_tells_its_first_and_last_record(
+    readings: list[tuple[int, str, list[float]]], cuts: list[int], lateness: int
+) -> None:
+    """However the stream is cut: those that had come with the window's own; none is -1."""
+    table = Table()
+    table.windows = SeriesTable(replace(CONFIG, lateness=lateness), F, 1000)
+    at = {"a": 100, "b": 5_000, "c": 0}
+    stream = []
+    for moved, series, _ in readings:
+        at[series] += moved
+        stream.append((at[series], series))
+    known: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in at}
+    expected: list[list[tuple[int, int]] | None] = []
+    for offset, (step, name) in enumerate(stream):
+        newest = max(known[name], default=step)
+        if newest - step > lateness:
+            expected.append(None)
+            continue
+        if step - newest > CONFIG.max_gap + 1:
+            known[name] = {}
+        first, last = known[name].get(step, (offset, offset))
+        known[name][step] = (min(first, offset), max(last, offset))
+        steps = range(step - T + 1, step + 1)
+        expected.append([known[name].get(one, (-1, -1)) for one in steps])
+    found: list[list[tuple[int, int]] | None] = []
+    begin, cut = 0, 0
+    while begin < len(stream):
+        part = stream[begin : begin + cuts[cut % len(cuts)]]
+        given = make_batch([step for step, _ in part], [name for _, name in part])
+        batch = table.push(
+            replace(given, offsets=np.arange(begin, begin + len(part), dtype=np.int64))
+        )
+        assert batch.offsets is not None
+        ready = dict(zip(batch.ready.tolist(), batch.offsets.tolist(), strict=True))
+        found += [ready.get(i) and [tuple(pair) for pair in ready[i]] for i in range(len(part))]
+        begin, cut = begin + len(part), cut + 1
+    judged = [(have, want) for have, want in zip(found, expected, strict=True) if have is not None]
+    for have, want in judged:
+        assert have == want
+
+
 def test_a_window_sees_the_reading_that_made_it_not_the_one_that_replaced_it() -> None:
     """Two readings of one step in one poll: each window ends with its own reading."""
     table = Table()

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.log_templates import LogSpec
+from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.core.records import RecordBatch
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.ingest import Ingest
@@ -20,6 +22,7 @@ from stream_vae.logs.templates import mine
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.wire.alert_text import format_alert
 from tests.conftest import NOW, MeanSquareScorer, make_spec
 from tests.recorded_events import RecordedEvents
 
@@ -32,15 +35,16 @@ FORMAT = LogFormat(format="log_lines", max_line_bytes=64)
 class Stream:
     """Ingests polls of lines."""
 
-    def __init__(self, logs: LogSpec = LOGS) -> None:
+    def __init__(self, logs: LogSpec = LOGS, scorer: Scorer | None = None) -> None:
         features = features_of(logs.templates, ())
         spec = dataclasses.replace(make_spec(), features=features, logs=logs, step_seconds=60.0)
         detector = AlertDetector(name="test", version="0", instance="i")
         origin = Origin(detector=detector, topic="app", group="test")
         self.pipeline = Pipeline(
-            Detector(spec, MeanSquareScorer(), DetectConfig()), DetectConfig(), origin
+            Detector(spec, scorer or MeanSquareScorer(), DetectConfig()), DetectConfig(), origin
         )
         self.events = RecordedEvents()
+        self._scorer = scorer
         self._ingest = Ingest(
             build_decoder(features, FORMAT, logs=logs),
             self.pipeline,
@@ -75,7 +79,7 @@ class Stream:
 
     def restarted(self) -> "Stream":
         """Return another instance with the state of this one."""
-        index, other = self.pipeline.store.index, Stream()
+        index, other = self.pipeline.store.index, Stream(scorer=self._scorer)
         names = [(0, "web-1")]
         saved = self.pipeline.complete(self.pipeline.capture(index.rows(names)[0]))
         other.pipeline.load_partition(0, self.pipeline.save_partition(0))
@@ -161,6 +165,64 @@ def test_unseen_lines_become_the_same_candidates_after_a_restore(cut: int) -> No
     second.pipeline.forget_partitions({0})
     assert second.pipeline.unseen_lines is not None
     assert second.pipeline.unseen_lines.most_frequent() == []
+
+
+class UsualScorer(MeanSquareScorer):
+    """Expects a request a step; lines of any kind have no part in the score."""
+
+    def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
+        expected = np.tile([1.0, 0.002, 1.0], (len(values), 1))  # the template, unseen, lines
+        scores = super().score((values - expected[:, None]) * (1.0, 1.0, 0.0), end_times)
+        return dataclasses.replace(scores, expected=expected, expected_std=np.sqrt(expected))
+
+
+@pytest.mark.parametrize(("poll", "restarts"), [(7, False), (400, True), (17, True)])
+def test_an_incident_tells_its_second_fault_and_its_lines_in_all(poll: int, restarts: bool) -> None:
+    """However the lines are polled, and after restarts in the middle of it.
+
+    Lines that training never saw come for some minutes, in one of them many requests too.
+    """
+    lines = [(minute * 60, b"request 1 served") for minute in range(60)]
+    lines += [(1800 + 6 * n, b"disk %d is full" % n) for n in range(40)]
+    lines += [(1950 + n, b"request %d served" % n) for n in range(60)]
+    lines.sort()
+
+    def alerts(poll: int, *, restarts: bool) -> list[AlertEvent]:
+        stream, found = Stream(scorer=UsualScorer()), list[AlertEvent]()
+        for begin in range(0, len(lines), poll):
+            seconds, texts = zip(*lines[begin : begin + poll], strict=True)
+            found += stream.take(texts, begin, seconds=seconds)
+            if restarts:
+                stream = stream.restarted()
+        return found
+
+    found = alerts(poll, restarts=restarts)
+    assert found == alerts(len(lines), restarts=False)
+    opened, *updates, resolved = found
+    assert opened.features[0].direction == "unseen"
+    assert opened.updated_because is None
+    [other] = [event for event in updates if event.updated_because == "other_cause"]
+    assert other.told is not None
+    assert other.cause == other.told.name == LOGS.templates[0].feature
+    text = f"{other.told.worst.actual:.0f} lines from " if other.told.worst else ""
+    assert f", another cause: {text}" in other.summary
+    assert f"  another cause: {text}" in format_alert(other)
+    worst = other.told.worst
+    assert worst is not None
+    assert worst.starts_at is not None
+    assert worst.ends_at is not None
+    begin_s, end_s = (at.timestamp() - BEGIN_NS / 1e9 for at in (worst.starts_at, worst.ends_at))
+    of_step = [n for n, (second, _) in enumerate(lines) if begin_s <= second < end_s]
+    assert (worst.offset_start, worst.offset_end) == (of_step[0], of_step[-1])
+
+    course = resolved.course
+    assert course is not None
+    first_s, last_s = (at.timestamp() - BEGIN_NS / 1e9 for at in (course.starts_at, course.ends_at))
+    within = [text for second, text in lines if first_s <= second < last_s]
+    n_unseen = sum(text.startswith(b"disk") for text in within)
+    assert course.unseen_lines == course.opened_by_lines == n_unseen > 30
+    assert course.anomalous <= (last_s - first_s) / 60
+    assert f"opened by lines never seen in training ({n_unseen} in all)" in resolved.summary
 
 
 @pytest.mark.parametrize("poll", [600, 17])

@@ -4,7 +4,7 @@ import pytest
 
 from stream_vae.core.incidents import Incident, JudgedReading
 from stream_vae.detect.config import IncidentConfig
-from stream_vae.detect.incidents import Change, IncidentTracker
+from stream_vae.detect.incidents import MOST_CAUSES, Change, IncidentTracker
 
 SECOND = 1_000_000_000
 
@@ -84,14 +84,79 @@ def test_growing_severity_updates_and_never_falls_back() -> None:
         tracker.observe(1, make_reading(i, anomalous=True, grade=grade, deviation=deviation))
         for i, (grade, deviation) in enumerate(axes)
     ]
+    assert found[4] is not None
+    assert found[4][1].updated_because == "more_severe"
     assert [(c[0], c[1].severity, c[1].sequence) if c else None for c in found] == [
         (Change.OPENED, "info", 0),
         None,
         (Change.UPDATED, "warning", 1),
         None,
         (Change.UPDATED, "critical", 2),
-        None,
+        (Change.UPDATED, "critical", 3),
     ]
+
+
+LARGE = IncidentConfig(open_after=1, open_within=1, critical_deviation=5.0)
+"""All that is large is critical, so that no severity rises."""
+
+
+def updates(
+    sizes: list[float], causes: list[str] | None = None, tracker: IncidentTracker | None = None
+) -> list[tuple[int, str | None]]:
+    """Play anomalous readings of an open incident; return those told, and why."""
+    tracker = tracker or IncidentTracker(LARGE)
+    found: list[tuple[int, str | None]] = []
+    for i, size in enumerate(sizes):
+        cause = "" if causes is None else causes[i]
+        reading = replace(make_reading(i, anomalous=True), size=size, cause=cause)
+        changed = tracker.observe(1, reading)
+        if changed is not None and changed[0] is Change.OPENED:
+            tracker.name(1, "id", size=size)
+            tracker.note_causes(1, [cause] if cause else [])
+        elif changed is not None:
+            found.append((i, changed[1].updated_because))
+        tracker.load(1, tracker.save(1))  # a restart changes nothing
+    return found
+
+
+def test_a_reading_clearly_worse_than_all_told_of_is_told_and_few_are_however_it_grows() -> None:
+    """Control: what is small, or hardly larger, is not."""
+    assert updates([6, 11, 12.1, 12.1, 20, 24, 24.3, 6]) == [
+        (2, "clearly_worse"),
+        (6, "clearly_worse"),
+    ]
+    few = IncidentTracker(replace(LARGE, warning_deviation=4.0, critical_deviation=4.0))
+    assert updates([1, 2.5, 3.9], tracker=few) == []
+    assert len(updates([6.0 + i for i in range(1000)])) == 7
+
+
+def test_another_cause_is_told_once_and_causes_are_bounded() -> None:
+    """Control: what an event told of, and what is not large, is none."""
+    causes = ["+a", "+a", "-b", "+a", "-b", "", "+b", "-b"]
+    assert updates([6.0] * 8, causes) == [(2, "other_cause"), (6, "other_cause")]
+    many = [f"+{i}" for i in range(3 * MOST_CAUSES)]
+    assert len(updates([6.0] * len(many), many)) == MOST_CAUSES - 1
+
+
+def test_readings_read_again_and_state_of_an_earlier_release_tell_no_update() -> None:
+    """Control: after the first cause that it sees, an incident of such a state has others."""
+    tracker = IncidentTracker(LARGE)
+    assert updates([6.0], ["+a"], tracker) == []
+    again = replace(make_reading(1, anomalous=True), size=60.0, cause="+b")
+    assert tracker.observe(1, again, replayed=True) is None
+
+    saved = tracker.save(1)
+    assert saved is not None
+    assert saved.incident is not None
+    earlier = replace(saved.incident, causes=None, told_size=None, peak_size=None)
+    restored = IncidentTracker(LARGE)
+    restored.load(1, replace(saved, incident=earlier))
+    told = []
+    for i, cause in ((2, "+a"), (3, "+a"), (4, "+c")):
+        reading = replace(make_reading(i, anomalous=True), size=50.0, cause=cause)
+        changed = restored.observe(1, reading)
+        told.append(None if changed is None else changed[1].updated_because)
+    assert told == [None, None, "other_cause"]
 
 
 def test_a_revision_takes_its_steps_place() -> None:

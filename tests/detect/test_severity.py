@@ -26,7 +26,7 @@ rules = st.builds(
 
 
 def observe(axes: list[tuple[float, float]], config: IncidentConfig) -> list[Severity]:
-    """Return the severities that an incident is told with, of anomalous readings in a row."""
+    """Return the severities that an incident opens with and rises to, reading by reading."""
     tracker = IncidentTracker(config, window_length=4)
     told: list[Severity] = []
     for i, (grade, deviation) in enumerate(axes):
@@ -36,7 +36,8 @@ def observe(axes: list[tuple[float, float]], config: IncidentConfig) -> list[Sev
         changed = tracker.observe(1, reading)
         if changed:
             assert changed[0] is (Change.OPENED if not told else Change.UPDATED)
-            told.append(changed[1].severity)
+            if changed[1].updated_because in {None, "more_severe"}:
+                told.append(changed[1].severity)
     return told
 
 

@@ -16,7 +16,7 @@ from stream_vae.core.count_interval import central_interval
 from stream_vae.core.feature_words import peak_in_words, values_in_words
 from stream_vae.core.model_spec import Feature, FeatureKind, Scores
 from stream_vae.pipeline.alert_features import alert_feature
-from stream_vae.pipeline.explanation import Explanation, deviations
+from stream_vae.pipeline.explanation import Explanation, deviations, sizes
 from stream_vae.wire.alert_text import format_alert
 from stream_vae.wire.alerts import alert_schema, decode_alert, encode_alert
 
@@ -37,7 +37,8 @@ def told(
         actual=cell[0],
         expected=cell[1],
         expected_std=cell[2],
-        deviation=deviations([feature], cell[0], cell[1], cell[2], codes),
+        deviation=(deviation := deviations([feature], cell[0], cell[1], cell[2], codes)),
+        size=sizes([feature], cell[0], cell[1], cell[2], deviation),
         probability=codes,
         part=np.ones((1, 1)),
     )

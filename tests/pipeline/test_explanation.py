@@ -154,8 +154,8 @@ def test_counts_of_lines_say_what_lines_are_wrong_and_how() -> None:
         "missing lines of any kind",
     ]
     assert lines_in_words(told[0], WINDOW) == (
-        'at 1970-01-01 00:00:07Z 9 lines in 1 min, expected none: too many "login of <*>", '
-        'such as "login of bob"'
+        "9 lines from 1969-12-31 23:59:37Z to 1970-01-01 00:00:37Z, expected none: "
+        'too many "login of <*>", in training such as "login of bob"'
     )
     for one in told:
         assert one.worst is not None

@@ -117,7 +117,7 @@ def test_rows_saved_with_a_part_that_is_no_more_are_restored_without_it(
     writer = writer_of(before)
     records = [writer.model(0), *writer.saved(saved_of(before), {0: 10})]
     assert load(after, records).restoration.state == "restored"
-    parts = ["index", "gaps", "windows", "steps", "leap", "earlier", "threshold"]
+    parts = ["index", "gaps", "windows", "steps", "offsets", "leap", "earlier", "threshold"]
     assert list(saved_of(after).states) == parts
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.core.alerts import (
+    AlertCourse,
     AlertDetector,
     AlertDeviation,
     AlertEvent,
@@ -28,6 +29,7 @@ from stream_vae.core.alerts import (
     Kind,
     Reason,
     Severity,
+    UpdateReason,
 )
 from stream_vae.core.model_spec import FeatureKind
 from stream_vae.errors import AlertDecodeError
@@ -118,6 +120,10 @@ alert_steps = st.builds(
     expected_std=distances,
     deviation=distances,
     expected_category=st.none() | names,
+    starts_at=st.none() | times,
+    ends_at=st.none() | times,
+    offset_start=st.none() | offsets,
+    offset_end=st.none() | offsets,
 )
 alert_features = st.builds(
     AlertFeature,
@@ -133,6 +139,9 @@ alert_features = st.builds(
     actual_probability=st.none() | shares,
     deviation=st.none() | distances,
     worst=st.none() | alert_steps,
+    example=st.none() | names,
+    example_from=st.none() | st.sampled_from(["training", "worst_step"]),
+    total=st.none() | offsets,
 )
 firing_events = st.builds(
     AlertEvent,
@@ -177,6 +186,18 @@ firing_events = st.builds(
         max_size=2,
     ).map(tuple),
     links=text_maps,
+    course=st.none()
+    | st.builds(
+        AlertCourse,
+        anomalous=st.integers(1, 10**9),
+        starts_at=times,
+        ends_at=times,
+        opened_by=st.none() | names,
+        opened_by_lines=st.none() | offsets,
+        unseen_lines=st.none() | offsets,
+    ),
+    updated_because=st.none() | st.sampled_from(get_args(UpdateReason)),
+    cause=st.none() | names,
 )
 events = st.one_of(
     firing_events,
@@ -304,9 +325,19 @@ _OF_KINDS = {
 }
 # Added within version 1, so that no reader knows them as required.
 _ADDED: dict[type, set[str]] = {
-    AlertEvent: {"deviation", "reason", "duration_s", "opened_by", "levels", "session"},
-    AlertFeature: {*_OF_KINDS, "kind", "deviation", "worst", "direction", "template", "example"},
-    AlertStep: {*_OF_KINDS, "direction"},
+    AlertEvent: {
+        *("deviation", "reason", "duration_s", "opened_by", "levels", "session"),
+        *("course", "updated_because", "cause"),
+    },
+    AlertFeature: {
+        *(*_OF_KINDS, "kind", "deviation", "worst"),
+        *("direction", "template", "example", "example_from", "total"),
+    },
+    AlertStep: {
+        *(*_OF_KINDS, "direction"),
+        *("starts_at", "ends_at", "offset_start", "offset_end"),
+    },
+    AlertCourse: {"opened_by", "opened_by_lines", "unseen_lines"},
 }
 
 
@@ -324,6 +355,7 @@ def schema_of(name: str) -> dict[str, Any]:
         (AlertWindow, schema_of("window")),
         (AlertFeature, schema_of("features")["items"]),
         (AlertStep, schema_of("features")["items"]["properties"]["worst"]),
+        (AlertCourse, schema_of("course")),
         (AlertDeviation, schema_of("deviation")),
         (AlertLevel, schema_of("levels")["items"]),
         (AlertDetector, schema_of("detector")),
