@@ -183,9 +183,11 @@ class IncidentConfig:
 
     warning_deviation: Annotated[float, Ge(0), Le(1e300)] = 5.0
     """Size from which an incident is a warning whatever its grade; below both it is info. Its size
-    is the largest distance of actual from expected so far, in expected standard deviations; once it
-    has had more anomalous readings than the window has steps, times the square root of their
-    ratio, so that a deviation counts double after four windows."""
+    is the largest distance of actual from expected so far, in expected standard deviations, of
+    counts their deviance residual; once it has had more anomalous readings than the window has
+    steps, times the square root of their ratio, so that a deviation counts double after four
+    windows. An update tells of a reading of twice the size told of, and of another feature that
+    deviates most, from this size on."""
 
     critical_deviation: Annotated[float, Ge(0), Le(1e300)] = 20.0
     """Size from which an incident is critical whatever its grade."""

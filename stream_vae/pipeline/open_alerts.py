@@ -123,6 +123,7 @@ def _with(before: SeriesIncidents, event: AlertEvent, started_at: int) -> Series
         severity=event.severity,
         id=event.incident_id,
         peak_deviation=0.0 if event.deviation is None else event.deviation.peak,
+        n_anomalous=1 if event.course is None else event.course.anomalous,
         threshold=event.threshold,
         opened_by=event.opened_by or "",
     )

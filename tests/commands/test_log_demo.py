@@ -90,8 +90,10 @@ def test_the_table_says_what_was_found_where_and_in_which_words() -> None:
         incident(11, 30, "missing"), incident(22, 31, "too_many"), incident(41, 60, "unseen")
     )
     assert slowed.startswith("slowed | 12:00:10 to 12:00:20 | in 1 of 2 | 3 s | ")
-    assert '3 lines in 1 s, expected 7 to 22: missing "Sent <*> request"' in slowed
-    assert "shop-1 at 12:00:23Z 3 lines" in slowed, "its end belongs to it, with its time"
+    assert 'Z, expected 7 to 22: missing "Sent <*> request"' in slowed
+    assert "shop-1 3 lines from 12:00:22.5Z to 12:00:23.5Z, " in slowed, (
+        "its end belongs to it, with its time"
+    )
     assert ": never seen in training" in down
     assert "unseen" not in slowed + back
     assert back.endswith("| in 1 of 2 | 11 s | 12:01:01 shop-1: resolved, back to normal")
