@@ -107,8 +107,8 @@ class AlertFeature:
     categorical or binary feature the square root of -2 ln of the actual value's probability. None
     where it was not observed."""
     worst: AlertStep | None = None
-    """The step that makes up most of the feature's contribution; None where it was not observed in
-    the whole window."""
+    """The step that makes up most of the feature's contribution, of `AlertEvent.cause` the newest;
+    None where it was not observed in the whole window."""
     direction: LineDirection | None = None
     """Of a count of log lines, as `worst` has it: at the worst step, not the newest; None of other
     features."""

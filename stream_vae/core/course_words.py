@@ -28,7 +28,7 @@ def so_far_in_words(event: AlertEvent, day: date | None) -> str:
 
     ```
     so far 1,240 such lines in 2 min from 09:46:25Z, 12 steps anomalous
-    so far 3 sessions from 09:46:25Z
+    so far 3 sessions that did not fit, from 09:46:25Z
     ```
     """
     course, told = event.course, event.told
@@ -36,7 +36,7 @@ def so_far_in_words(event: AlertEvent, day: date | None) -> str:
         return ""
     begun = time_in_words(course.starts_at, day)
     if event.window.length == 1:
-        return f"so far {course.anomalous:,} sessions from {begun}"
+        return f"so far {course.anomalous:,} sessions that did not fit, from {begun}"
     if told is None or told.total is None:
         return ""
     lasted = describe_duration((course.ends_at - course.starts_at).total_seconds())

@@ -44,7 +44,7 @@ class JudgedReading:
 
 
 def cause_of(feature: str, *, is_above: bool) -> str:
-    """Return a feature and whether it is above or below the expected, as one text."""
+    """Return a feature and whether it is above the expected or below it, as one text."""
     return f"{'+' if is_above else '-'}{feature}"
 
 

@@ -170,6 +170,9 @@ class AlertBuilder:
         is_over = change is Change.RESOLVED or change is Change.ABSORBED
         because = incident.updated_because if change is Change.UPDATED else None
         lines = self._lines(incident, scored, b)
+        if cause is not None:
+            names = [feature.name for feature in self._spec.features]
+            explanation = explanation.about_newest(names.index(cause))
         features = build_features(self._spec, explanation, contribution, self._max_features, cause)
         offsets = scored.window_batch.offsets
         features = with_places(

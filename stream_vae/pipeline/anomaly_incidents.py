@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
-from stream_vae.core.incidents import Incident, JudgedReading, cause_of, feature_of
+from stream_vae.core.incidents import Incident, JudgedReading, feature_of
 from stream_vae.core.log_templates import counts_any_template
 from stream_vae.core.model_spec import Feature
 from stream_vae.detect.config import IncidentConfig
@@ -19,6 +19,7 @@ from stream_vae.pipeline.alert_builder import AlertBuilder, SeriesEnd, SilentSer
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.explanation import (
     Explanation,
+    cause,
     explain,
     newest_readings,
     reference_of,
@@ -142,12 +143,12 @@ class AnomalyIncidents:
         if change is Change.OPENED:
             incident = self._named(row, batch, b, explanation, leading)
         is_other = change is Change.UPDATED and incident.updated_because == "other_cause"
-        cause = feature_of(incident.causes[-1]) if is_other and incident.causes else None
+        other = feature_of(incident.causes[-1]) if is_other and incident.causes else None
         self._store.incidents.note_causes(
             row, explanation.causes(self._spec.features, leading, self._config.warning_deviation)
         )
         incident = self._store.incidents.incident(row) or incident
-        event = self._alerts.write(change, incident, batch, b, explanation, now, cause)
+        event = self._alerts.write(change, incident, batch, b, explanation, now, other)
         if change is not Change.ABSORBED:
             return [event]
         # About what was usual in training: without what has been learnt since.
@@ -250,8 +251,7 @@ class _Newest:
         """Return what deviates most, "" if its size is below the least that counts."""
         if self.of_cause[b] < least:
             return ""
-        name = self.features[int(self.leading[b])].name
-        return cause_of(name, is_above=bool(self.is_above[b]))
+        return cause(self.features[int(self.leading[b])], is_above=bool(self.is_above[b]))
 
 
 def _in_order(

@@ -6,13 +6,14 @@ or in a file of scores, see `_told`. Windows are explained one by one, when an i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.count_size import count_size
 from stream_vae.core.incidents import cause_of
+from stream_vae.core.log_templates import LINES
 from stream_vae.core.model_spec import Feature, ModelSpec
 from stream_vae.core.residuals import UsualResiduals
 from stream_vae.detect.tail import LEAST_P
@@ -87,6 +88,12 @@ class Explanation:
         """The largest size in the window; 0 if nothing was observed."""
         return float(np.nan_to_num(self.size).max())
 
+    def about_newest(self, f: int) -> "Explanation":
+        """Return the same with the newest step as the worst one of a feature."""
+        part = self.part.copy()
+        part[:-1, f] = 0.0
+        return replace(self, part=part)
+
     def causes(self, features: Sequence[Feature], leading: int, least: float) -> list[str]:
         """Return what the window tells of, see `cause_of`.
 
@@ -101,11 +108,11 @@ class Explanation:
         size, is_above = np.nan_to_num(self.size), self.is_above
         is_off = size >= least
         is_off[-1] |= size[-1] >= least / 2
-        first = cause_of(
-            features[leading].name, is_above=bool(is_above[self.worst_steps[leading], leading])
+        first = cause(
+            features[leading], is_above=bool(is_above[self.worst_steps[leading], leading])
         )
         others = [
-            cause_of(features[f].name, is_above=above)
+            cause(features[f], is_above=above)
             for above in (True, False)
             for f in np.flatnonzero((is_off & (is_above == above)).any(axis=0)).tolist()
         ]
@@ -115,6 +122,14 @@ class Explanation:
     def is_above(self) -> NDArray[np.bool_]:
         """(T, F) whether a value is above the expected."""
         return np.asarray(self.actual > self.expected)
+
+
+def cause(feature: Feature, *, is_above: bool) -> str:
+    """Return what an incident can be of, see `cause_of`: of numbers it has no direction.
+
+    Once a fault is over they often are off in the other one, as what was expected followed it.
+    """
+    return cause_of(feature.name, is_above=is_above or feature.unit != LINES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,33 @@ def test_one_anomaly_opens_one_incident_and_resolves_it(
     assert opened.source.offset_start == 60 * 4 + 1
 
 
+def test_a_second_fault_within_an_incident_is_told_once_and_where_it_is(
+    make_pipeline: MakePipeline, make_readings: MakeReadings
+) -> None:
+    """Of numbers as of lines; control: without it none is told."""
+    values = np.random.default_rng(5).normal(size=(120, F)) / 4
+    values[60:80, 1] += 12
+
+    def others(values: NDArray[np.float64]) -> list[AlertEvent]:
+        found = make_pipeline().observe(make_readings([*range(120)], ["s"] * 120, values), NOW)
+        for event in found.alerts:
+            assert_valid(event)
+        return [event for event in found.alerts if event.updated_because == "other_cause"]
+
+    assert others(values) == []
+    values[70:80, 2] -= 40
+    [event] = others(values)
+    assert event.told is not None
+    assert event.cause == event.told.name == "f2"
+    worst = event.told.worst
+    assert worst is not None
+    assert (worst.offset_start, worst.offset_end) == (70, 70)
+    assert event.source.offset_start == 60, "the incident's own"
+    assert event.summary.startswith("s, another cause: f2 -39")
+    assert event.course is not None
+    assert event.course.anomalous == 11
+
+
 def test_every_alert_event_is_valid_against_the_published_schema(
     make_pipeline: MakePipeline, make_readings: MakeReadings
 ) -> None:
