@@ -76,6 +76,13 @@ class Steps:
     revises: NDArray[np.bool_] | None = None
     """(E,) the step was judged before, if it is the newest of its series; None: it was if there was
     a reading of it."""
+    first_offsets: NDArray[np.int64] | None = None
+    """(E,) of the first of the readings that it is told with; None: each is told with its own."""
+
+    @property
+    def begun_at(self) -> NDArray[np.int64]:
+        """(E,) offset of the first of the readings that it is told with."""
+        return self.readings.offsets if self.first_offsets is None else self.first_offsets
 
     def and_then(self, more: "Steps", order: NDArray[np.int64]) -> "Steps":
         """Return these and more, in another order; both tell what is judged."""
@@ -88,6 +95,7 @@ class Steps:
             decided_at=np.concatenate((self.decided_at, more.decided_at))[order],
             judged=judged[order],
             revises=revises[order],
+            first_offsets=np.concatenate((self.begun_at, more.begun_at))[order],
         )
 
 
@@ -168,6 +176,7 @@ class StepAssembler:
             decided_at=readings.offsets[place],
             judged=told.judged[order],
             revises=told.revises[order],
+            first_offsets=parts.offsets[told.first][order],
         )
         return self._with(own, place, _Held.joined(found), offsets)
 
@@ -342,12 +351,15 @@ class StepAssembler:
         judged, revises = parts.own(spans)
         if not self._config.adds_up:
             which = np.arange(len(judged))
-            return _Told(which=which, values=parts.values, judged=judged, revises=revises)
+            return _Told(
+                which=which, first=which, values=parts.values, judged=judged, revises=revises
+            )
         is_told = np.ones(len(judged), np.bool_)
         is_told[:-1] = judged[:-1] | judged[1:] | (spans.of_reading[1:] != spans.of_reading[:-1])
         which = np.flatnonzero(is_told)
         return _Told(
             which=which,
+            first=np.append(0, which + 1)[: len(which)],
             values=self._added_up(parts, is_told, which),
             judged=judged[which],
             revises=revises[which],
@@ -560,6 +572,7 @@ class _Told:
     """The E readings, of those sorted by series, with which their steps are told."""
 
     which: NDArray[np.int64]  # (E,) positions, ascending
+    first: NDArray[np.int64]  # (E,) the first of those that each tells of
     values: NDArray[np.float64]  # (E, F) of the step up to each
     judged: NDArray[np.bool_]  # (E,)
     revises: NDArray[np.bool_]  # (E,) the step was judged before

@@ -191,6 +191,7 @@ class SeriesTable:
         readings: ReadingBatch,
         judged: NDArray[np.bool_] | None = None,
         revises: NDArray[np.bool_] | None = None,
+        begun_at: NDArray[np.int64] | None = None,
     ) -> WindowBatch:
         """Add N readings and cut the windows that they complete.
 
@@ -203,6 +204,7 @@ class SeriesTable:
             judged: (N,) whether a window is cut that ends with it; all, if not given.
             revises: (N,) whether the newest step of its series, if it is of that, was judged
                 before; if not given, it was if it was there.
+            begun_at: (N,) offset of the first record that it is of; if not given, its own.
         """
         if not len(readings):
             return self.empty_batch()
@@ -213,6 +215,7 @@ class SeriesTable:
             steps=steps,
             values=readings.values[order],
             offsets=readings.offsets[order],
+            begun_at=(readings.offsets if begun_at is None else begun_at)[order],
             judged=None if judged is None else judged[order],
             revises=None if revises is None else revises[order],
         )
@@ -289,7 +292,7 @@ class SeriesTable:
         # The history holds the last reading of each step. A later reading of this poll may have
         # replaced this one; its window must not contain the later one.
         windows[:, -1] = given.values[ready]
-        offsets = self._slide_offsets(placed, given.offsets, ready)
+        offsets = self._slide_offsets(placed, given, ready)
         scorable = self._scorable(windows)
         if not scorable.all():  # windows are large: they are copied only where some drop out
             ready, windows, offsets = ready[scorable], windows[scorable], offsets[scorable]
@@ -387,13 +390,13 @@ class SeriesTable:
         return cut, was_there
 
     def _slide_offsets(
-        self, placed: "_Placed", offsets: NDArray[np.int64], ready: NDArray[np.int64]
+        self, placed: "_Placed", given: "_Given", ready: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """Shift the offsets of the series; return (B, T, 2) those of the windows.
 
         Of a window's newest step they end with its own reading.
         """
-        length, n_kept = self._config.length, self._offsets.shape[1]
+        length, n_kept, offsets = self._config.length, self._offsets.shape[1], given.offsets
         if not n_kept:
             return np.repeat(offsets[ready][:, None, None], 2, axis=2)
         n_places = n_kept + placed.moved
@@ -403,10 +406,10 @@ class SeriesTable:
         kept[base] = self._offsets[placed.series]
         newest = base[placed.group] + n_kept - 1 + placed.distance - placed.back
         used = np.flatnonzero(~placed.late)
-        at, own = newest[used], offsets[used]
+        at, own, begun = newest[used], offsets[used], given.begun_at[used]
         before = line[at, 0]
         # Of several readings of a step the first to come stays the first.
-        line[at[::-1], 0] = np.where(before < 0, own, np.minimum(before, own))[::-1]
+        line[at[::-1], 0] = np.where(before < 0, begun, np.minimum(before, begun))[::-1]
         line[at, 1] = np.maximum(line[at, 1], own)
         self._offsets[placed.series] = kept[base + placed.moved]
         back = np.arange(length - 1, -1, -1)
@@ -459,6 +462,7 @@ class _Given:
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
     offsets: NDArray[np.int64]
+    begun_at: NDArray[np.int64]
     judged: NDArray[np.bool_] | None
     revises: NDArray[np.bool_] | None
 
@@ -471,6 +475,7 @@ class _Given:
             steps=self.steps[which],
             values=self.values[which],
             offsets=self.offsets[which],
+            begun_at=self.begun_at[which],
             judged=None if self.judged is None else self.judged[which],
             revises=None if self.revises is None else self.revises[which],
         )

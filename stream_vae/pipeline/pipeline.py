@@ -255,7 +255,9 @@ class Pipeline:
     def _cut(self, steps: Steps) -> Assembled:
         """Place steps in their series' windows, and cut those of the steps to be judged."""
         store = self.store
-        batch = store.windows.push(steps.rows, steps.readings, steps.judged, steps.revises)
+        batch = store.windows.push(
+            steps.rows, steps.readings, steps.judged, steps.revises, steps.begun_at
+        )
         readings, index, decided_at = steps.readings, steps.index, steps.decided_at
         if steps.judged is not None:
             told = np.flatnonzero(steps.judged | batch.late)
