@@ -208,6 +208,7 @@ class SeriesTable:
         """
         if not len(readings):
             return self.empty_batch()
+        begun_at = readings.offsets if begun_at is None else begun_at
         order = np.argsort(rows, kind="stable")
         steps = self._config.steps_of(readings.times[order])
         given = _Given(
@@ -215,12 +216,12 @@ class SeriesTable:
             steps=steps,
             values=readings.values[order],
             offsets=readings.offsets[order],
-            begun_at=(readings.offsets if begun_at is None else begun_at)[order],
+            begun_at=begun_at[order],
             judged=None if judged is None else judged[order],
             revises=None if revises is None else revises[order],
         )
         if judged is not None and not judged.any() and self._is_of_newest(given):
-            return self._kept(rows, readings)
+            return self._kept(rows, readings, begun_at)
         parts = list(self._rounds(given))
         return _joined(parts, order, given.rows, self._config.step_ns)
 
@@ -228,12 +229,15 @@ class SeriesTable:
         """Return whether all readings are of the step that is the newest of their series."""
         return bool((given.steps == self._last_step[given.rows]).all())
 
-    def _kept(self, rows: NDArray[np.int32], readings: ReadingBatch) -> WindowBatch:
+    def _kept(
+        self, rows: NDArray[np.int32], readings: ReadingBatch, begun_at: NDArray[np.int64]
+    ) -> WindowBatch:
         """Put readings of the newest steps, none of which is judged, in their places.
 
         So it is with most polls of counts.
         """
         self._values[rows, -1] = readings.values
+        _widen(self._offsets[:, -1], rows, begun_at, readings.offsets)
         held = self._last_step[rows] - self._first_step[rows] + 1
         return replace(
             self.empty_batch(),
@@ -407,10 +411,7 @@ class SeriesTable:
         newest = base[placed.group] + n_kept - 1 + placed.distance - placed.back
         used = np.flatnonzero(~placed.late)
         at, own, begun = newest[used], offsets[used], given.begun_at[used]
-        before = line[at, 0]
-        # Of several readings of a step the first to come stays the first.
-        line[at[::-1], 0] = np.where(before < 0, begun, np.minimum(before, begun))[::-1]
-        line[at, 1] = np.maximum(line[at, 1], own)
+        _widen(line, at, begun, own)
         self._offsets[placed.series] = kept[base + placed.moved]
         back = np.arange(length - 1, -1, -1)
         cut: NDArray[np.int64] = line[newest[ready][:, None] - back]
@@ -509,6 +510,19 @@ class _Added:
     windows: NDArray[np.float64]  # (B, T, F)
     offsets: NDArray[np.int64]  # (B, T, 2)
     steps: NDArray[np.int64]  # (B,)
+
+
+def _widen(
+    places: NDArray[np.int64],
+    at: NDArray[np.integer],
+    begun: NDArray[np.int64],
+    own: NDArray[np.int64],
+) -> None:
+    """Widen the offsets of steps (P, 2), some of them at once, by n readings in arrival order."""
+    before = places[at, 0]
+    # Of several readings of a step the first to come stays the first.
+    places[at[::-1], 0] = np.where(before < 0, begun, np.minimum(before, begun))[::-1]
+    places[at, 1] = np.maximum(places[at, 1], own)
 
 
 def _joined(
