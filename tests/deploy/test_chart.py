@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from stream_vae.edges.receivers.config import ForwardConfig
+from stream_vae.edges.receivers.config import PAGERDUTY_URL, ForwardConfig
 from stream_vae.settings import Settings
 from tests.deploy.manifests import (
     DEPLOY,
@@ -466,6 +466,27 @@ def _settings_of_all(documents: Sequence[Document], kind: str) -> list[Settings]
         settings_of(one["spec"]["template"]["spec"], documents)
         for one in named(documents, kind).values()
     ]
+
+
+def test_pagerduty_does_not_take_the_url_of_another_receiver_from_the_secret_of_the_detector() -> (
+    None
+):
+    """Control: with a URL or a Secret of its own it takes that."""
+    own = "https://proxy.example.org/pagerduty"
+    receivers = {
+        "chat": {"config": {"to": "slack"}},
+        "pager": {"config": {"to": "pagerduty"}},
+        "proxied": {"config": {"to": "pagerduty", "url": own}},
+        "apart": {"config": {"to": "pagerduty"}, "existingSecret": "pagerduty"},
+    }
+    found = {}
+    for name, document in named(
+        rendered({"forward": {"receivers": receivers}}), "Deployment"
+    ).items():
+        (container,) = document["spec"]["template"]["spec"]["containers"]
+        env = {one["name"]: one.get("value") for one in container["env"]}
+        found[name.rpartition("-")[2]] = env.get("STREAM_VAE_FORWARD__URL")
+    assert found == {"chat": None, "pager": PAGERDUTY_URL, "proxied": own, "apart": None}
 
 
 def test_forwarders_and_they_alone_reach_the_ports_of_their_receivers_and_those_added() -> None:

@@ -19,6 +19,10 @@ detector's events alone, so that a receiver is told each once, whoever else writ
 {{- $_ := set $told $place $detector.key -}}
 {{- $settings := merge (dict) (default dict $own.config) (dict "name" $receiver "detectors" (list $named)) -}}
 {{- $hasOwn := not (empty $own.existingSecret) -}}
+{{- /* The detector's Secret may tell the URL of another receiver. */ -}}
+{{- if and (eq $settings.to "pagerduty") (not $hasOwn) (not (hasKey $settings "url")) -}}
+{{- $_ := set $settings "url" "https://events.pagerduty.com/v2/enqueue" -}}
+{{- end -}}
 {{- $mounted := dict "existingSecret" (default $detector.values.existingSecret $own.existingSecret) "secretItems" (ternary $own.secretItems $detector.values.secretItems $hasOwn) -}}
 {{- $needed := ternary "" "forward__url" (hasKey $settings "url") -}}
 {{- if eq $settings.to "pagerduty" -}}{{- $needed = "forward__secret" -}}{{- end -}}
