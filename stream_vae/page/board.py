@@ -287,13 +287,13 @@ class PageBoard:
     def _untold(self) -> Iterator[UntoldIncident]:
         store = self._pipeline.store
         for row in islice(store.incidents.tracked_rows, _TRACKED):
-            incident = store.incidents.incident(row)
-            if incident is not None and incident.id not in self._incidents:
-                yield _of_anomaly(self._index.name(row), incident)
+            incident, name = store.incidents.incident(row), self._index.name(row)
+            if incident is not None and not self._incidents.has(name, incident.id):
+                yield _of_anomaly(name, incident)
         for row in islice(store.silences.open_rows, _TRACKED):
-            silence = store.silences.get(row)
-            if silence is not None and silence.id not in self._incidents:
-                yield _of_silence(self._index.name(row), silence)
+            silence, name = store.silences.get(row), self._index.name(row)
+            if silence is not None and not self._incidents.has(name, silence.id):
+                yield _of_silence(name, silence)
 
 
 def _of_anomaly(name: SeriesName, one: Incident) -> UntoldIncident:

@@ -32,16 +32,21 @@ class IncidentList:
     """At most `INCIDENTS` incidents; beyond, those that ended longest ago go first."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, KnownIncident] = OrderedDict()
+        self._known: OrderedDict[tuple[SeriesName, str], KnownIncident] = OrderedDict()
 
-    def __contains__(self, incident_id: str) -> bool:
-        return incident_id in self._known
+    def has(self, name: SeriesName, incident_id: str) -> bool:
+        """Return whether an incident is known.
+
+        A key in two partitions is two series, and their incidents that begin together have one id.
+        """
+        return (name, incident_id) in self._known
 
     def add(self, event: AlertEvent) -> None:
         """Take note of an alert event."""
-        before = self._known.pop(event.incident_id, None)
+        place = (event.source.partition, event.series.key), event.incident_id
+        before = self._known.pop(place, None)
         firing = event if event.status == "firing" or before is None else before.firing
-        self._known[event.incident_id] = KnownIncident(newest=event, firing=firing)
+        self._known[place] = KnownIncident(newest=event, firing=firing)
         if len(self._known) > INCIDENTS:
             over = (name for name, one in self._known.items() if not one.is_firing)
             del self._known[next(over, next(iter(self._known)))]

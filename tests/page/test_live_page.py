@@ -283,6 +283,19 @@ def test_incidents_are_bounded_and_those_that_fire_stay() -> None:
     assert found[:2] == ["first", str(2 * INCIDENTS - 1)]
 
 
+def test_incidents_of_a_key_in_two_partitions_are_two_although_they_have_one_id() -> None:
+    """Control: a second event of the same series is of the same incident."""
+    golden, incidents = decode_alert(GOLDEN.read_bytes()), IncidentList()
+    source = replace(golden.source, partition=golden.source.partition + 1)
+    other = replace(golden, source=source)
+    for event in (golden, other, golden):
+        incidents.add(event)
+    assert [one.newest for one in incidents.newest_first()] == [golden, other]
+    key = golden.series.key
+    assert incidents.has((golden.source.partition, key), golden.incident_id)
+    assert not incidents.has((source.partition + 1, key), golden.incident_id)
+
+
 def test_of_many_features_those_that_deviate_most_are_drawn() -> None:
     scene = page_scene()
     one = scene.start()
