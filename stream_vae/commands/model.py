@@ -30,14 +30,17 @@ def templates(
         Path | None,
         typer.Option(metavar="OTHER", help="An earlier bundle: print what changed since."),
     ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Print the templates of a model of logs: feature, lines in training, text and example.
+
+    And after how many steps without a line each is missed, by the score in use (detect.score).
 
     Example: stream-vae model templates bundle/ --against bundle-old/
     """
     from stream_vae.commands.jobs.log_report import print_templates
 
-    print_templates(folder, against)
+    print_templates(folder, against, config)
 
 
 @app.command()

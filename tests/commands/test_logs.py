@@ -367,21 +367,29 @@ def test_the_report_tells_of_lines_and_never_to_leave_unseen_out(logs: Path) -> 
 
 
 def test_templates_are_listed_with_the_steps_after_which_their_absence_is_improbable(
-    logs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of one line a minute three steps in a row without are; of six a minute the first step is."""
+    """Of one line a minute three steps in a row without are; of six a minute the first step is.
+
+    The usual score of logs judges one step, so that those of one line a minute are never missed.
+    """
     monkeypatch.setenv("COLUMNS", "200")
+    config = tmp_path / "window.yaml"
+    config.write_text("detect: {score: log_probability}\n")
     spec = load_bundle(logs / "bundle").spec
     assert spec.logs is not None
     after = {one.text.split()[0]: one.missed_after(6) for one in spec.logs.templates}
     assert (after["request"], after["beat"]) == (1, 1)
     assert after["cache"] in (3, 4, 5, 6)
     assert {one.missed_after(1) for one in spec.logs.templates} == {1, None}
-    print_templates(logs / "bundle", None)
-    table = capsys.readouterr().out
-    assert "missed after" in table
-    (row,) = [line for line in table.splitlines() if "cache <*> refreshed" in line]
-    assert f"{after['cache']} steps" in row
+    told = {None: ("last_step", "never"), config: ("log_probability", f"{after['cache']} steps")}
+    for file, (score, missed) in told.items():
+        print_templates(logs / "bundle", None, file)
+        table = capsys.readouterr().out
+        assert "missed after" in table
+        assert f"the score {score} judges" in " ".join(table.split())
+        (row,) = [line for line in table.splitlines() if "cache <*> refreshed" in line]
+        assert missed in row
 
 
 def test_templates_whose_absence_is_not_seen_are_told_by_the_score_in_use() -> None:

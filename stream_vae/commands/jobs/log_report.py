@@ -15,6 +15,7 @@ from stream_vae.core.model_spec import ModelSpec
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.absences import Counts, zero_probabilities
+from stream_vae.inputs.log_lines.readers import log_format_name
 from stream_vae.logs.templates import Carried, carry_over, covered
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.scores.likelihood import LastStep
@@ -25,6 +26,7 @@ from stream_vae.models.training.log_advice import (
     advise_on_templates,
 )
 from stream_vae.models.training.reports import TrainingReport
+from stream_vae.settings import load_settings
 
 _OF_COLUMNS = frozenset({"constant", "counter", "near_constant"})
 """Kinds of advice that say to leave a column out, or to take its rate."""
@@ -138,12 +140,18 @@ def _reach_of(spec: ModelSpec, score: str) -> int:
     return 1 if score == LastStep.name else spec.window_length
 
 
-def print_templates(folder: Path, against: Path | None) -> None:
-    """Print the templates of a bundle, or what changed since another one."""
+def print_templates(folder: Path, against: Path | None, config: Path | None = None) -> None:
+    """Print the templates of a bundle, or what changed since another one.
+
+    Args:
+        folder: The bundle.
+        against: The other one.
+        config: Names the score in use; None: see `load_settings`.
+    """
     spec = load_bundle(folder).spec
     logs, console = _logs_of(spec, folder), open_console()
     if against is None:
-        console.print(_templates_table(logs, spec))
+        console.print(_templates_table(logs, spec, _score_in_use(spec, config)))
         return
     before = _logs_of(load_bundle(against).spec, against)
     carried = carry_over(before, logs)
@@ -157,17 +165,24 @@ def _logs_of(spec: ModelSpec, folder: Path) -> LogSpec:
     return spec.logs
 
 
-def _templates_table(logs: LogSpec, spec: ModelSpec) -> Table:
-    what = "session" if spec.has_sessions else "step"
+def _score_in_use(spec: ModelSpec, config: Path | None) -> str:
+    """Return the score by which the lines of a bundle of logs are judged."""
+    settings = load_settings(config).settings
+    if log_format_name(settings.input) is None:
+        settings = load_settings(config, {"input.format": "log_lines"}).settings
+    return spec.score if settings.detect.score == "auto" else settings.detect.score
+
+
+def _templates_table(logs: LogSpec, spec: ModelSpec, score: str) -> Table:
+    what, reach = "session" if spec.has_sessions else "step", _reach_of(spec, score)
     title = (
         f"{len(logs.templates):,} templates of {logs.lines:,} lines. Missed after: {what}s in a "
         "row without a line of it that are improbable (below 2.5 %) by the model, where it comes "
-        "most (a score of the newest step, last_step, misses those of 1 alone); never: they are "
-        "more than a window, or it shares its feature"
+        f"most; never: they are more than the score {score} judges together ({reach:,} "
+        f"{what}{'s' * (reach > 1)}), or it shares its feature"
     )
     columns = ("feature", "lines", "missed after", "template", "example")
     table = Table(*columns, title=title, title_justify="left")
-    reach = spec.window_length
     for one in logs.templates:
         missed = _missed(one, reach, what)
         table.add_row(one.feature, f"{one.count:,}", missed, printable(one.text, 300), one.example)
