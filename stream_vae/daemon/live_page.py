@@ -39,7 +39,8 @@ class LivePage:
 
     A defect elsewhere ends the process, for nobody would know what its results are worth. On the
     page no result depends: its first exception, or a call that takes the loop's time, is reported
-    with its traceback and ends the page until the next start. The page goes on to say so.
+    with its traceback and ends the page until the next start: the loop has nothing more to do with
+    it. The page goes on to say so, and who opens it then gets what it showed last.
 
     `observe`, `add_alert` and `tick` belong to the loop; `watch`, `news`, `steps` and `search` to
     one other thread. Any may ask for the status.
@@ -113,6 +114,8 @@ class LivePage:
         return self._fenced(lambda: self._view.search(text), b'{"series":[],"is_all":true}')
 
     def _in_loop(self, action: Callable[[], None]) -> None:
+        if self._failure is not None:
+            return
         began, now = self._cpu_s(), self._clock.monotonic()
         self._fenced(action, None)
         took = self._cpu_s() - began
@@ -122,8 +125,6 @@ class LivePage:
             self._fail(RuntimeError(f"more than {_SHARE:.0%} of the loop's time was the page's"))
 
     def _fenced(self, action: Callable[[], Found], otherwise: Found) -> Found:
-        if self._failure is not None:
-            return otherwise
         try:
             return action()
         except Exception as exc:  # noqa: BLE001 -- whatever it is, detection goes on

@@ -66,6 +66,22 @@ def test_a_defect_of_the_page_is_told_once_and_detection_goes_on(
     scene.assert_undisturbed(one)
 
 
+def test_who_opens_a_page_that_has_ended_sees_what_it_showed_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = page_scene()
+    one = scene.start()
+    run(scene, one)
+    scene.settle(one)
+    shown = Watcher(one).summary()
+    break_page(monkeypatch, page_of(one), "observe")
+    scene.feed_series("s", range(50, 60))
+    scene.settle(one)
+    assert len(one.events.of(PageFailed)) == 1, "control"
+    assert Watcher(one).summary() == shown
+    assert len(shown["incidents"]) == 1, "control"
+
+
 @pytest.mark.parametrize(("cpu_s", "ends"), [(0.001, False), (2.0, True)])
 def test_a_page_that_takes_the_loops_time_ends(*, cpu_s: float, ends: bool) -> None:
     scene = page_scene()
