@@ -43,6 +43,6 @@ def _too_small(least: float, deviation: float | None) -> str:
         return ""
     found = "" if deviation is None else f", {deviation_in_words(deviation)},"
     return (
-        f"its largest deviation{found} is below {deviation_in_words(least)} "
+        f"its largest deviation{found} is below {least:,.4g} sd "
         "(detect.incident.min_deviation)"
     )
