@@ -10,6 +10,7 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import reader_properties
+from stream_vae.edges.kafka.read.topic_reader import read_topic
 from stream_vae.errors import KafkaUnavailableError
 from tests.recorded_events import RecordedEvents
 
@@ -43,6 +44,10 @@ def test_a_transaction_that_the_brokers_do_not_know_is_made_again_by_a_new_clien
 ) -> None:
     """Its client takes it for fatal; whether it was committed, the group's offsets tell."""
     assert commit_refused_once(broker, may_renew=True)
+    config = KafkaConfig(bootstrap_servers=broker.bootstrap)
+    published = read_topic(config, RECORD.topic, RecordedEvents(), follow=False)
+    values = [record.value for record in published]
+    assert values == [RECORD.value] * 2, "published again; the mock cluster keeps what was aborted"
 
 
 def test_a_client_that_must_not_be_replaced_ends_and_says_to_try_again(
