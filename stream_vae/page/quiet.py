@@ -42,7 +42,4 @@ def _too_small(least: float, deviation: float | None) -> str:
     if not least:
         return ""
     found = "" if deviation is None else f", {deviation_in_words(deviation)},"
-    return (
-        f"its largest deviation{found} is below {least:,.4g} sd "
-        "(detect.incident.min_deviation)"
-    )
+    return f"its largest deviation{found} is below {least:,.4g} sd (detect.incident.min_deviation)"
