@@ -28,6 +28,9 @@ from stream_vae.edges.telemetry.logs import LibraryHandler, Logger
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.errors import EXIT_FAILED, ConfigError, StreamVaeError
 from stream_vae.events import (
+    BrokerReached,
+    BrokerUnreachable,
+    ConsumptionDelayed,
     DaemonCrashed,
     DaemonFailed,
     DaemonReady,
@@ -158,6 +161,8 @@ class Service:
         if settings.page.enabled and self._role.has_page:
             self._page = PageServer(settings.page, lambda: self._shown, self._status)
         self._loop: Loop | None = None
+        self._lacks = ""
+        """What was waited for last: a broker, or a topic."""
         self._was_ready = False
         self._ending_since: float | None = None
 
@@ -206,7 +211,10 @@ class Service:
             Surroundings(
                 loaded=self._loaded,
                 events=_LoopTelemetry(
-                    self._events, on_started=self._record_libraries, on_tick=self._report_ready
+                    self._events,
+                    on_started=self._record_libraries,
+                    on_tick=self._report_ready,
+                    on_lack=self._note_lack,
                 ),
                 clock=self._clock,
                 heartbeat=self._heartbeat,
@@ -221,6 +229,9 @@ class Service:
     @property
     def _http_url(self) -> str | None:
         return self._http.url if self._loaded.settings.http.enabled else None
+
+    def _note_lack(self, detail: str) -> None:
+        self._lacks = detail
 
     def _record_libraries(self) -> None:
         # Not earlier: messages of libraries about refused settings are part of that error.
@@ -269,7 +280,7 @@ class Service:
 
     def _readiness(self) -> Health:
         if self._loop is None:
-            return Health(is_ok=False, reason=f"starting: {self._role.starting}")
+            return Health(is_ok=False, reason=f"starting: {self._lacks or self._role.starting}")
         return self._loop.readiness()
 
     def _show(self, source: PageSource | None) -> None:
@@ -293,7 +304,10 @@ class Service:
 
 
 class _LoopTelemetry:
-    """The recorder for the loop; notifies the service of its start and of each iteration."""
+    """The recorder for the loop.
+
+    It notifies the service of its start, of each iteration and of what it waits for.
+    """
 
     def __init__(
         self,
@@ -301,8 +315,10 @@ class _LoopTelemetry:
         *,
         on_started: Callable[[], None],
         on_tick: Callable[[], None],
+        on_lack: Callable[[str], None],
     ) -> None:
         self._recorder = recorder
+        self._on_lack = on_lack
         self._on_started = on_started
         self._on_tick = on_tick
 
@@ -311,6 +327,10 @@ class _LoopTelemetry:
         self._recorder.record(event)
         if isinstance(event, DaemonStarted | ForwarderStarted):
             self._on_started()
+        if isinstance(event, BrokerUnreachable | ConsumptionDelayed):
+            self._on_lack(event.detail)
+        elif isinstance(event, BrokerReached):
+            self._on_lack("")
 
     def tick(self) -> None:
         """Write the summaries that are due."""

@@ -13,9 +13,10 @@ from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.daemon import scoring_worker
 from stream_vae.daemon.scoring_worker import ScoringWorker
-from stream_vae.daemon.service import Service
+from stream_vae.daemon.service import Role, Service, Surroundings
 from stream_vae.daemon.work_queue import Work
 from stream_vae.edges.http.config import HttpConfig
+from stream_vae.events import BrokerReached, ConsumptionDelayed
 from stream_vae.settings import load_settings
 from tests.conftest import MeanSquareScorer
 from tests.limits import slowness
@@ -136,6 +137,29 @@ def test_a_worker_and_a_loop_that_hang_are_found_out_in_turn(
     stop.set()
     loop.join(10)
     one.stop()
+
+
+def test_who_waits_for_a_topic_is_live_and_tells_which() -> None:
+    """Control: before it knows of one."""
+    detail = "topic stream-vae.alerts does not exist"
+    told: list[object] = []
+
+    def start(around: Surroundings) -> None:
+        for event in (
+            ConsumptionDelayed(detail=detail, waited_s=1.0, deadline_s=9.0),
+            BrokerReached(waited_s=1.0),
+        ):
+            told.append(service._status()["ready"])
+            around.events.record(event)
+        told.append(service._status()["ready"])
+        assert service._liveness().is_ok
+
+    loaded = load_settings(None, {"http.enabled": False}, environ={})
+    service = Service(loaded, structlog.get_logger(), start)
+    service._work()
+    usual = f"starting: {Role().starting}"
+    reasons = (usual, f"starting: {detail}", usual)
+    assert told == [{"status": "failed", "reason": reason} for reason in reasons]
 
 
 def test_a_start_that_never_ends_is_found_out() -> None:
