@@ -23,10 +23,7 @@ Document = dict[str, Any]
 @cache
 def kustomized(target: str, *components: str) -> tuple[Document, ...]:
     """Return what kubectl makes of a folder of `deploy/kustomize`, with components beside it."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        assert not os.environ.get("CI"), "kubectl is missing"
-        pytest.skip("kubectl is not installed")
+    kubectl = _kubectl()
     if not components:
         return _read(kubectl, KUSTOMIZE / target)
     with tempfile.TemporaryDirectory() as name:
@@ -39,6 +36,27 @@ def kustomized(target: str, *components: str) -> tuple[Document, ...]:
         content = {"resources": [relative(target)], "components": wanted}
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
         return _read(kubectl, folder)
+
+
+@cache
+def overlaid(overlay: str, *components: str) -> tuple[Document, ...]:
+    """Return what kubectl makes of a copy of an overlay that lists further components."""
+    with tempfile.TemporaryDirectory() as name:
+        copied = Path(shutil.copytree(DEPLOY, Path(name).resolve() / "deploy"))
+        folder = copied / "kustomize" / "overlays" / overlay
+        file = folder / "kustomization.yaml"
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content["components"] += [f"../../components/{each}" for each in components]
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return _read(_kubectl(), folder)
+
+
+def _kubectl() -> str:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        assert not os.environ.get("CI"), "kubectl is missing"
+        pytest.skip("kubectl is not installed")
+    return kubectl
 
 
 def _read(kubectl: str, folder: Path) -> tuple[Document, ...]:
@@ -113,6 +131,14 @@ def settings_of(spec: Document, documents: Sequence[Document]) -> Settings:
 
 def mounts_of(container: Document) -> dict[str, Document]:
     return {mount["name"]: mount for mount in container.get("volumeMounts", [])}
+
+
+def secrets_of(spec: Document) -> dict[str, Document]:
+    """Return the Secrets by name that a pod finds in its secrets directory."""
+    (volume,) = (each for each in spec["volumes"] if each["name"] == "secrets")
+    if "projected" in volume:
+        return {each["secret"]["name"]: each["secret"] for each in volume["projected"]["sources"]}
+    return {volume["secret"]["secretName"]: volume["secret"]}
 
 
 def security_faults(spec: Document) -> set[str]:

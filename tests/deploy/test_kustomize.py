@@ -23,8 +23,10 @@ from tests.deploy.manifests import (
     kustomized,
     mounts_of,
     only,
+    overlaid,
     pod_template,
     pods,
+    secrets_of,
     security_faults,
     settings_of,
     values_of,
@@ -367,6 +369,27 @@ def test_a_forwarder_has_a_group_and_rights_of_its_own_and_reaches_its_receiver(
         and port in {p["port"] for rule in each["spec"]["egress"] for p in rule.get("ports", [])}
     }
     assert reached == {"stream-vae-forward": ["forwarder"]}, "its pods, and no others"
+
+
+PASSWORD = [{"key": "password", "path": "kafka__sasl_password"}]
+"""Of Strimzi's Secret, under the name of the setting."""
+
+
+def test_pods_find_strimzis_password_beside_what_their_own_secret_holds() -> None:
+    for documents, kinds in (
+        (
+            overlaid("prod", "page", "forward", "forward-strimzi"),
+            {"StatefulSet", "Deployment"},
+        ),
+        (kustomized("base", "training", "strimzi"), {"StatefulSet", "Job", "CronJob"}),
+    ):
+        assert {each["kind"] for each in documents if pod_template(each) is not None} == kinds
+        for spec in pods(documents):
+            user = settings_of(spec, documents).kafka.sasl_username
+            assert secrets_of(spec) == {
+                f"{user}-secrets": {"name": f"{user}-secrets", "optional": True},
+                user: {"name": user, "items": PASSWORD},
+            }
 
 
 def _labels_reached(policy: Document, documents: Sequence[Document]) -> list[str]:
