@@ -175,9 +175,10 @@ class AlertBuilder:
             explanation = explanation.about_newest(names.index(cause))
         features = build_features(self._spec, explanation, contribution, self._max_features, cause)
         offsets = scored.window_batch.offsets
-        features = with_places(
-            features, self._spec, explanation, None if offsets is None else offsets[b]
-        )
+        places = None if offsets is None else offsets[b]
+        if session is not None:  # another one's record may have closed it
+            places = np.array([[session.offset_start, session.offset_end]])
+        features = with_places(features, self._spec, explanation, places)
         features = self._with_unseen(features, scored, at, explanation)
         if lines is not None:
             features = tuple(replace(one, total=lines.get(one.name, 0)) for one in features)

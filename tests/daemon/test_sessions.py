@@ -120,6 +120,23 @@ def test_an_alert_names_the_session_that_did_not_fit_whatever_happens_to_the_ins
     scene.assert_undisturbed(one)
 
 
+def test_the_evidence_is_the_lines_of_the_session_whichever_record_closes_it() -> None:
+    """A line of its own, or one that comes long after it has stopped."""
+    scene = Scene(parts=make_parts())
+    one = scene.start()
+    scene.feed("jobs", lines_of(range(18), odd=ODD))
+    one.turn(9)
+    scene.kafka.clock.sleep(400.0)
+    scene.feed("jobs", [b"heartbeat"])
+    scene.settle(one)
+    firing = [event for event in scene.alerts() if event["status"] == "firing"]
+    assert {event["session"]["closed"] for event in firing} == {"ended", "quiet"}
+    for event in firing:
+        worst, session = event["features"][0]["worst"], event["session"]
+        assert worst["offset_start"] == session["offset_start"]
+        assert worst["offset_end"] == session["offset_end"]
+
+
 def disturbed(scene: Scene, one: Instance, how: str) -> Instance:
     """Return the instance that follows one that is killed, or stopped in good order."""
     if how == "killed":
