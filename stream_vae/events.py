@@ -775,9 +775,14 @@ class AlertForwarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsPassedOver:
-    """Events that a receiver is not told: of its kind or severity, or a later one is known."""
+    """Events that a receiver is not told."""
 
+    reason: str
+    """`not_wanted`: of its kind, severity or detector; `later_event_told`: of its incident;
+    `for_another_group`: redriven for that."""
     count: int
+    example_incident_id: str
+    example_sequence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

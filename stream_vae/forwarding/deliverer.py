@@ -1,6 +1,6 @@
 """One attempt to deliver one event, and what becomes of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import Enum
 
@@ -19,7 +19,7 @@ from stream_vae.forwarding.incidents import KnownIncidents
 from stream_vae.forwarding.parts import ForwardParts, ForwardPlan
 from stream_vae.forwarding.queue import WaitingRecord
 from stream_vae.forwarding.receivers import Delivery
-from stream_vae.wire.alerts import decode_alert
+from stream_vae.wire.alerts import alert_place, decode_alert
 from stream_vae.wire.rejections import rejection_headers
 
 GROUP_HEADER = "forward.group"
@@ -77,24 +77,40 @@ class Deliverer:
         """Drop the dead letters of partitions that were lost before a commit."""
         self.dead_letters = [one for one in self.dead_letters if one.partition not in partitions]
 
+    def foresee(self, redriven: Iterable[WaitingRecord]) -> None:
+        """Learn from records to come what was given up before this instance read them.
+
+        One redriven for this group was not told, wherever it stood first. Were that learned only
+        when its turn comes, those before it would pass for past.
+        """
+        for waiting in redriven:
+            if (GROUP_HEADER, self._config.group.encode()) in waiting.headers:
+                place = alert_place(waiting.value or b"")
+                if place is not None:
+                    self._known.note_given_up(place.incident_id, place.sequence, waiting.partition)
+
     def attempt(self, waiting: WaitingRecord, now: datetime) -> Outcome:
         """Try once."""
         try:
             event = decode_alert(waiting.value or b"")
         except AlertDecodeError as exc:
             return self._give_up(waiting, "not_an_alert", str(exc))
-        is_for_other = any(
-            name == GROUP_HEADER and value != self._config.group.encode()
-            for name, value in waiting.headers
-        )
-        if is_for_other or self._known.is_past(event) or not self.wants(event):
+        reason = self._why_not(event, waiting)
+        if reason:
             self._known.note(event, waiting.partition)
-            self._parts.events.record(AlertsPassedOver(count=1))
+            self._parts.events.record(
+                AlertsPassedOver(
+                    reason=reason,
+                    count=1,
+                    example_incident_id=event.incident_id,
+                    example_sequence=event.sequence,
+                )
+            )
             return Outcome.SETTLED
         delivery = Delivery(
             event=event,
             value=waiting.value or b"",
-            before=self._known.firing_event(event.incident_id),
+            before=self._known.told_event(event.incident_id),
         )
         waiting.attempts += 1
         try:
@@ -104,10 +120,24 @@ class Deliverer:
         else:
             self._backoff.succeeded()
             self._report(event, waiting)
+            self._known.note_told(event, waiting.partition)
             outcome = Outcome.DELIVERED
+        if outcome is Outcome.SETTLED:
+            self._known.note_given_up(event.incident_id, event.sequence, waiting.partition)
         if outcome is not Outcome.RETRY:
             self._known.note(event, waiting.partition)
         return outcome
+
+    def _why_not(self, event: AlertEvent, waiting: WaitingRecord) -> str:
+        """Return why the receiver is not told of an event; "" if it is."""
+        if any(
+            name == GROUP_HEADER and value != self._config.group.encode()
+            for name, value in waiting.headers
+        ):
+            return "for_another_group"
+        if self._known.is_past(event, waiting.partition):
+            return "later_event_told"
+        return "" if self.wants(event) else "not_wanted"
 
     def _failed(self, waiting: WaitingRecord, error: DeliveryError) -> Outcome:
         self.failure = error.detail

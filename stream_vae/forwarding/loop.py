@@ -119,7 +119,9 @@ class ForwardLoop:
         parts.heartbeat.beat(parts.clock.monotonic())
         records = parts.consumer.poll(self._config.poll_records, _POLL_S)
         if records is not None:
-            self._queue.add(self._places.take(records))
+            to_deliver = [*self._places.take(records)]
+            self._deliverer.foresee(to_deliver)
+            self._queue.add(to_deliver)
         self._places.reach_ends(self._queue.partitions())
         self._places.find()
         self._deliver()

@@ -69,6 +69,8 @@ class Resender:
         except DeliveryError as exc:
             return self._failed(exc, batch)
         self._backoff.succeeded()
+        for event in batch.values():
+            self._known.note_resent(event)
         parts.events.record(AlertsResent(count=len(batch)))
         return ""
 

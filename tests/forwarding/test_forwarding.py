@@ -10,6 +10,7 @@ from stream_vae.core.records import OutputRecord
 from stream_vae.events import (
     AlertForwarded,
     AlertsCaughtUp,
+    AlertsPassedOver,
     AlertsResent,
     AlertsSkipped,
     AlertUndeliverable,
@@ -201,7 +202,72 @@ def test_what_a_receiver_refuses_is_a_dead_letter_and_redriven_is_for_that_recei
         lambda: bench.is_committed() and bench.is_committed("other"), forwarder, beside
     )
     assert len(other.taken) == n_other
-    assert [key for key, _ in stand_in.taken] == ["p1-0.1"], "a later event of it is known"
+    assert [key for key, _ in stand_in.taken] == ["p1-0.1"], "a later event of it was told"
+    (passed,) = forwarder.events.of(AlertsPassedOver)
+    assert (passed.reason, passed.example_incident_id) == ("later_event_told", "p1-0")
+    assert {one.reason for one in beside.events.of(AlertsPassedOver)} == {"for_another_group"}
+
+
+@pytest.mark.parametrize("restarts", ["never", "before", "after"])
+def test_what_was_refused_does_not_count_as_told_when_what_came_before_it_is_redriven(
+    restarts: str,
+) -> None:
+    bench = Bench()
+    stand_in, receiver = webhook(bench)
+    forwarder = Forwarder(bench, receiver, PLAN)
+    stand_in.plan += [Response(status=400)] * 3
+    bench.publish(opened("p1"), risen("p1"), resolved("p1"), opened("p2"))
+    bench.turn_until(bench.is_committed, forwarder)
+    assert [key for key, _ in stand_in.taken] == ["p2-0.0"], "control: refused"
+    if restarts == "before":
+        forwarder.die()
+    redrive_all(bench)
+    if restarts == "after":
+        forwarder.die()
+    if restarts != "never":
+        forwarder = Forwarder(bench, receiver, PLAN, name="b")
+        bench.clock.sleep(60.0)
+    bench.turn_until(bench.is_committed, forwarder)
+    told = [key for key, _ in stand_in.taken]
+    assert told == ["p2-0.0", "p1-0.0", "p1-0.1", "p1-0.2"]
+    assert forwarder.events.of(AlertsPassedOver) == []
+
+
+def test_what_a_resend_told_at_last_makes_an_older_redriven_event_past() -> None:
+    bench = Bench()
+    stand_in, receiver = alertmanager(bench)
+    forwarder = Forwarder(bench, receiver, PLAN)
+    forwarder.turn(3)
+    stand_in.plan += [Response(status=400)] * 2
+    bench.publish(opened("p1"), risen("p1"))
+    bench.turn_until(bench.is_committed, forwarder)
+    assert stand_in.told() == [], "control: refused"
+    bench.clock.sleep(60.0)
+    forwarder.turn(3)
+    assert stand_in.told() == ["p1 critical firing"]
+    redrive_all(bench)
+    bench.turn_until(bench.is_committed, forwarder)
+    assert stand_in.fires() == {"p1"}
+    assert "p1 warning firing" not in stand_in.told()
+    (passed,) = forwarder.events.of(AlertsPassedOver)
+    assert (passed.reason, passed.example_sequence) == ("later_event_told", 0)
+
+
+def test_a_redriven_event_that_rises_ends_the_severity_that_was_told() -> None:
+    bench = Bench()
+    stand_in, receiver = alertmanager(bench)
+    forwarder = Forwarder(bench, receiver, PLAN)
+    forwarder.turn(3)
+    bench.publish(opened("p1"))
+    bench.turn_until(bench.is_committed, forwarder)
+    stand_in.plan += [Response(status=400)]
+    bench.publish(risen("p1"))
+    bench.turn_until(bench.is_committed, forwarder)
+    redrive_all(bench)
+    bench.turn_until(bench.is_committed, forwarder)
+    first, *then = stand_in.told()
+    assert first == "p1 warning firing"
+    assert sorted(then) == ["p1 critical firing", "p1 warning resolved"]
 
 
 def test_after_a_restart_a_redriven_event_is_not_taken_for_the_newest_of_its_incident() -> None:
@@ -211,10 +277,7 @@ def test_after_a_restart_a_redriven_event_is_not_taken_for_the_newest_of_its_inc
     first = Forwarder(bench, receiver, PLAN)
     bench.publish(opened("p1"), risen("p1"))
     bench.turn_until(bench.is_committed, first)
-    (entry,) = bench.dead_letters()
-    letter = read_dead_letter(entry.headers)
-    assert letter is not None
-    redrive(bench, entry.value, letter.redriven_headers())
+    redrive_all(bench)
     bench.turn_until(bench.is_committed, first)
     first.die()
     second = Forwarder(bench, receiver, PLAN, name="b")
@@ -234,6 +297,13 @@ def test_a_receiver_that_refuses_after_it_failed_does_not_fail_any_more() -> Non
     forwarder.turn(10)
     assert stand_in.n_requests == 2
     assert forwarder.loop.readiness().status == "ok"
+
+
+def redrive_all(bench: Bench) -> None:
+    for entry in bench.dead_letters():
+        letter = read_dead_letter(entry.headers)
+        assert letter is not None
+        redrive(bench, entry.value, letter.redriven_headers())
 
 
 def redrive(bench: Bench, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> None:

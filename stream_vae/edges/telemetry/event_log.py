@@ -106,6 +106,9 @@ class EventLog(ABC):
     def _warn(self, event: events.Event) -> None:
         self._write(line_of("warning", event))
 
+    def _inform_sparingly(self, event: events.Event, *, kind: str, count: int) -> None:
+        self._limiter.add(line_of("info", event), kind=kind, count=count, now=self._clock())
+
     def _warn_sparingly(self, event: events.Event, *, kind: str = "", count: int = 1) -> None:
         line = line_of("warning", event)
         self._limiter.add(line, kind=kind, count=count, now=self._clock())

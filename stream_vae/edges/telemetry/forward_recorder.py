@@ -171,6 +171,7 @@ class ForwardRecorder(EventLog):
 
     def _alerts_passed_over(self, event: events.AlertsPassedOver) -> None:
         self._count_passed_over(event.count)
+        self._inform_sparingly(event, kind=event.reason, count=event.count)
 
     def _alerts_skipped(self, event: events.AlertsSkipped) -> None:
         self._count_passed_over(event.records)

@@ -28,7 +28,6 @@ QUIET = {
     events.ReadingsJudged,
     events.WindowsScored,
     events.TransactionCommitted,
-    events.AlertsPassedOver,
     events.AlertsResent,
     events.ForwarderObserved,
 }
