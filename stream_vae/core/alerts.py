@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 SCHEMA_VERSION: Final = 1
 MAX_SUMMARY_CHARACTERS: Final = 500
+_MOST: Final = 0.5
 
 Status = Literal["firing", "resolved"]
 Kind = Literal["anomaly", "silence", "drift"]
@@ -123,6 +124,17 @@ class AlertFeature:
     total: int | None = None
     """Of a count of log lines: those since the first step of the incident, up to the window's
     newest step or, where the incident is over, its last anomalous one. None if not known."""
+
+    @property
+    def names_lines(self) -> bool:
+        """Whether it tells which lines of a log it counts."""
+        return self.template is not None or self.direction == "unseen"
+
+    @property
+    def excess(self) -> float:
+        """How many more than expected there are at the worst step; 0 where nothing was observed."""
+        at = self if self.worst is None else self.worst
+        return 0.0 if at.actual is None else at.actual - at.expected
 
 
 Closing = Literal["ended", "quiet", "full", "early", "over"]
@@ -287,6 +299,16 @@ class AlertEvent:
 
     @property
     def told(self) -> AlertFeature | None:
-        """The feature of which a text tells: the cause, or else the first."""
+        """The feature of which a text tells: the cause, or else the first.
+
+        In place of a count of all lines, or of those of a level, the lines that make up most of
+        what is wrong with it, where one of the features counts them.
+        """
         named = (one for one in self.features if one.name == self.cause)
-        return next(named, next(iter(self.features), None))
+        first = next(named, next(iter(self.features), None))
+        if first is None or first.direction is None or first.names_lines:
+            return first
+        total = first.excess
+        likely = (one for one in self.features if one.names_lines and one.excess * total > 0)
+        found = max(likely, key=lambda one: abs(one.excess), default=first)
+        return found if abs(found.excess) >= _MOST * abs(total) else first
