@@ -89,7 +89,8 @@ class Incident:
     told_size: float | None = None
     """`peak_size` when an event told of it last; None if not known."""
     causes: tuple[str, ...] | None = None
-    """What its events told of, see `cause_of`, that which opened it first; None if not known."""
+    """What its events told of, see `cause_of`, that which opened it first, "" in its place where
+    that is not known; None if nothing is."""
     updated_because: UpdateReason | None = None
     """Why its last update was told; None if none was."""
     lines: dict[str, int] = field(default_factory=dict)

@@ -345,7 +345,7 @@ def _widest_incidents(open_within: int, name: str, n_features: int) -> SeriesInc
         leaps=(_NUMBER,) * n_features,
         peak_size=_NUMBER,
         told_size=_NUMBER,
-        causes=(f"+{name}",) * min(2 * n_features, MOST_CAUSES),
+        causes=(f"+{name}",) * min(2 * n_features + 1, MOST_CAUSES),
         updated_because="clearly_worse",
         lines_to=_INTEGER,
     )

@@ -165,8 +165,7 @@ class IncidentTracker:
         state = self._series.get(row)
         if state is None or state.incident is None:
             return
-        known = dict.fromkeys((*(state.incident.causes or ()), *causes))
-        state.incident = replace(state.incident, causes=tuple(known)[:MOST_CAUSES])
+        state.incident = replace(state.incident, causes=_causes_with(state.incident, *causes))
 
     def note_lines(self, row: int, lines: dict[str, int], lines_to: int | None) -> None:
         """Take note of the lines of an open incident, see `Incident`."""
@@ -372,6 +371,7 @@ class IncidentTracker:
             told_size=size,
             n_anomalous=len(evidence),
             threshold=evidence[-1].threshold,
+            causes=(),
         )
         state.adapted_run = 0
         return Change.OPENED, state.incident
@@ -409,7 +409,7 @@ class IncidentTracker:
             peak_deviation=max(incident.peak_deviation, reading.deviation),
             peak_size=size,
             told_size=size if is_told or incident.told_size is None else incident.told_size,
-            causes=_causes_with(incident, reading),
+            causes=_causes_with(incident, reading.cause) if reading.cause else incident.causes,
             updated_because=because or incident.updated_because,
             n_anomalous=n_anomalous,
         )
@@ -463,12 +463,10 @@ def _peak_size(incident: Incident) -> float:
     return incident.peak_deviation if incident.peak_size is None else incident.peak_size
 
 
-def _causes_with(incident: Incident, reading: JudgedReading) -> tuple[str, ...] | None:
-    """Return the causes of an incident with that of a reading, which is told if it is another."""
-    if not reading.cause:
-        return incident.causes
-    known = dict.fromkeys((*(incident.causes or ()), reading.cause))
-    return tuple(known)[:MOST_CAUSES]
+def _causes_with(incident: Incident, *causes: str) -> tuple[str, ...]:
+    """Return the causes of an incident with more of them."""
+    known = ("",) if incident.causes is None else incident.causes
+    return tuple(dict.fromkeys((*known, *causes)))[:MOST_CAUSES]
 
 
 def _is_adapted(reading: JudgedReading, incident: Incident) -> bool:

@@ -157,6 +157,9 @@ def test_readings_read_again_and_state_of_an_earlier_release_tell_no_update() ->
         changed = restored.observe(1, reading)
         told.append(None if changed is None else changed[1].updated_because)
     assert told == [None, None, "other_cause"]
+    incident = restored.incident(1)
+    assert incident is not None
+    assert incident.causes == ("", "+a", "+c"), "what opened it is not known"
 
 
 def test_a_revision_takes_its_steps_place() -> None:
