@@ -30,6 +30,11 @@ def nearest_steps(times: NDArray[np.int64], step_ns: int) -> NDArray[np.int64]:
     return np.asarray((times + step_ns // 2) // step_ns, np.int64)
 
 
+def nearest_grid_point(time: int, step_ns: int) -> int:
+    """Return the time of the grid point nearest to a time, nanoseconds since 1970; halves go up."""
+    return (time + step_ns // 2) // step_ns * step_ns
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowConfig:
     """Shape of a window and of the time grid under it."""
@@ -161,8 +166,7 @@ class SeriesTable:
 
     def step_time(self, time: int) -> int:
         """Return the grid point nearest to a time, nanoseconds since 1970."""
-        step_ns = self._config.step_ns
-        return (time + step_ns // 2) // step_ns * step_ns
+        return nearest_grid_point(time, self._config.step_ns)
 
     def newest_step(self, row: int) -> int:
         """Return the time of the newest step of a series, nanoseconds since 1970."""

@@ -28,7 +28,7 @@ from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.log_templates import UNSEEN
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
-from stream_vae.core.windows import nearest_steps
+from stream_vae.core.windows import nearest_grid_point
 from stream_vae.detect.incidents import Change
 from stream_vae.logs.masks import example_mask
 from stream_vae.pipeline.alert_features import build_features, build_levels, with_places
@@ -231,8 +231,8 @@ class AlertBuilder:
         begin, end = incident.started_at, incident.last_anomalous_at
         if not self._spec.has_events:
             width_ns = round(self._spec.step_seconds * 1e9)
-            begin = max(self._step_of(begin) - width_ns // 2, 0)
-            end = self._step_of(end) - width_ns // 2 + width_ns
+            begin = max(nearest_grid_point(begin, width_ns) - width_ns // 2, 0)
+            end = nearest_grid_point(end, width_ns) - width_ns // 2 + width_ns
         return AlertCourse(
             anomalous=incident.n_anomalous,
             starts_at=utc(begin),
@@ -241,11 +241,6 @@ class AlertBuilder:
             opened_by_lines=None if lines is None else lines.get(incident.opened_by, 0),
             unseen_lines=None if lines is None else lines.get(UNSEEN, 0),
         )
-
-    def _step_of(self, time: int) -> int:
-        """Return the grid point nearest to a time, nanoseconds since 1970."""
-        step_ns = round(self._spec.step_seconds * 1e9)
-        return int(nearest_steps(np.array(time), step_ns)) * step_ns
 
     def _with_unseen(
         self,

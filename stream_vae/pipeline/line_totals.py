@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.incidents import Incident
+from stream_vae.core.windows import nearest_grid_point
 
 
 class LineTotals:
@@ -49,7 +50,7 @@ class LineTotals:
 
     def newest(self, incident: Incident) -> int:
         """Return the last anomalous step of an incident."""
-        return (incident.last_anomalous_at + self._step_ns // 2) // self._step_ns * self._step_ns
+        return nearest_grid_point(incident.last_anomalous_at, self._step_ns)
 
     def until(
         self,

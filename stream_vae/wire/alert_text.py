@@ -28,10 +28,10 @@ _ENDED: dict[Reason, str] = {
 def format_alert(event: AlertEvent) -> str:
     """Return an event in one line: time, change, severity, series, score, top feature.
 
-    The time is that of the change: the start of an incident, the window that made it more severe,
-    or the end of its last anomalous step. A resolution tells why the incident ended and which
-    feature opened it, not the values of the normal reading that ended it. Control characters from
-    the stream are escaped.
+    The time is that of the change: the first anomalous reading of an incident (of lines, the last
+    line of that step), the newest step of an update, or the end of the last anomalous step. A
+    resolution tells why the incident ended and which feature opened it, not the values of the
+    normal reading that ended it. Control characters from the stream are escaped.
 
     ```
     2026-04-27 12:00Z  FIRING    critical  pump-7  score 9.1 > 3.2 (p 1e-12)  flow 24.3, ...
