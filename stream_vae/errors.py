@@ -29,6 +29,16 @@ class ConfigError(StreamVaeError):
     """An operator's mistake: says which field, what was found and what is expected."""
 
 
+def on_one_line(error: StreamVaeError) -> str:
+    r"""Return an error's text as a field of a log line.
+
+    >>> on_one_line(ConfigError("2 settings cannot be used:\n  a: found 1\n  b: found 2"))
+    '2 settings cannot be used: a: found 1; b: found 2'
+    """
+    head, *rest = (line.strip() for line in str(error).splitlines() or [""])
+    return " ".join([head, "; ".join(rest)]) if head.endswith(":") else "; ".join([head, *rest])
+
+
 def exit_code(error: StreamVaeError) -> int:
     """Return the exit code of a program that an error ends: 2 if a change must come first, or 1."""
     return EXIT_BAD_INPUT if isinstance(error, ConfigError) else EXIT_FAILED

@@ -41,7 +41,10 @@ class SettingsLoaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonReady:
-    """Readings can be judged for the first time: a broker answers and the group was joined."""
+    """Readings can be judged, or alert events told, for the first time.
+
+    A broker answers and the group was joined.
+    """
 
     http_url: str | None
     startup_s: float

@@ -18,7 +18,9 @@ from stream_vae.events import ForwarderStarted, SettingsLoaded
 from stream_vae.forwarding.loop import ForwardLoop
 from stream_vae.forwarding.parts import ForwardParts, ForwardPlan
 
-_ADVICE = "the daemon makes it when it first starts, or set output.alerts_topic"
+_ADVICE = (
+    "the daemon makes it when it first starts: start that, or set output.alerts_topic to its topic"
+)
 _DETECTOR_COMES_S = 7 * 86_400.0
 """A detector may have to be trained first. A forwarder that ended meanwhile would not know, when it
 starts again, that nobody has told the first events yet."""
@@ -68,6 +70,7 @@ def start_forwarder(around: Surroundings) -> ForwardLoop | None:
         owned,
         events,
         stopping=waits_no_longer,
+        called="the alerts topic",
         advice=_ADVICE,
         topic_deadline_s=_DETECTOR_COMES_S,
     )

@@ -26,7 +26,7 @@ from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.telemetry.event_log import EventLog
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger
 from stream_vae.edges.telemetry.recorder import Recorder
-from stream_vae.errors import EXIT_FAILED, ConfigError, StreamVaeError
+from stream_vae.errors import EXIT_FAILED, ConfigError, StreamVaeError, on_one_line
 from stream_vae.events import (
     BrokerReached,
     BrokerUnreachable,
@@ -183,7 +183,7 @@ class Service:
             reason = type(exc).__name__
             self._note_end()
             if self.has_logged(exc):
-                self._events.record(DaemonFailed(error=reason, detail=str(exc)))
+                self._events.record(DaemonFailed(error=reason, detail=on_one_line(exc)))
             raise
         except Exception as exc:
             reason = "crashed"

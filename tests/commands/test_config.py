@@ -62,8 +62,8 @@ def test_check_refuses_what_the_kafka_client_does_not_know(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ("{to: slack}", "forward.url: not set; expected where slack is"),
-        ("{to: pagerduty}", "forward.secret: not set; expected the routing key"),
+        ("{to: slack}", "forward.url is not set: expected the address of the receiver (slack)"),
+        ("{to: pagerduty}", "forward.secret is not set: expected the routing key"),
         (
             "{to: grafana, url: 'http://grafana', ssl_ca_location: /none}",
             "forward.ssl_ca_location: '/none' cannot be used",

@@ -50,6 +50,7 @@ def test_off_a_terminal_it_is_a_line_of_the_log(
         "ConfigError",
     )
     assert "poll_records" in line["detail"] or "forward.url" in line["detail"]
+    assert "\n" not in line["detail"]
     assert err == ""
 
 

@@ -208,9 +208,9 @@ def test_a_proxy_that_is_no_address_is_refused_at_the_start(
 
 def test_what_is_missing_is_named_before_anything_begins() -> None:
     for config, said in (
-        (ForwardConfig(), "forward.to: not set"),
-        (ForwardConfig(to="slack"), "forward.url: not set"),
-        (ForwardConfig(to="pagerduty"), "forward.secret: not set"),
+        (ForwardConfig(), "forward.to is not set"),
+        (ForwardConfig(to="slack"), "forward.url is not set"),
+        (ForwardConfig(to="pagerduty"), "forward.secret is not set"),
         (
             ForwardConfig(to="pagerduty", secret=SecretStr("x"), ssl_ca_location="/none"),
             "forward.ssl_ca_location",

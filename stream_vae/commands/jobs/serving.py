@@ -9,7 +9,7 @@ from stream_vae.daemon.service import Service
 from stream_vae.edges.telemetry.config import LoggingConfig
 from stream_vae.edges.telemetry.event_log import line_of
 from stream_vae.edges.telemetry.logs import build_logger, is_for_machines
-from stream_vae.errors import StreamVaeError, exit_code
+from stream_vae.errors import StreamVaeError, exit_code, on_one_line
 from stream_vae.events import DaemonFailed
 from stream_vae.settings import LoadedSettings
 
@@ -35,7 +35,7 @@ def serve_until_stopped(
         if not is_for_machines(logging, sys.stdout):
             raise
         if service is None or not service.has_logged(exc):
-            line = line_of("error", DaemonFailed(error=type(exc).__name__, detail=str(exc)))
+            line = line_of("error", DaemonFailed(error=type(exc).__name__, detail=on_one_line(exc)))
             build_logger(logging, sys.stdout).error(line.event, **line.fields)
         if sys.stderr.isatty():
             raise

@@ -23,7 +23,7 @@ def build_receiver(config: ForwardConfig) -> Receiver:
         ConfigError: If something is missing, or a file cannot be read.
     """
     if missing := config.missing():
-        raise ConfigError("\n  ".join(["settings that cannot be used:", *missing]))
+        raise ConfigError("; ".join(missing))
     secret = "" if config.secret is None else config.secret.get_secret_value()
     exchange = HttpExchange(
         config.whole_url,

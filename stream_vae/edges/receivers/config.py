@@ -99,10 +99,15 @@ class ForwardConfig:
     def missing(self) -> list[str]:
         """Return what a forwarder cannot do without."""
         if self.to is None:
-            return ["forward.to: not set; expected a receiver, such as alertmanager"]
-        found = [] if self.whole_url else [f"forward.url: not set; expected where {self.to} is"]
+            return ["forward.to is not set: expected a receiver, such as alertmanager"]
+        found = []
+        if not self.whole_url:
+            receiver = "webhook receiver" if self.to == "webhook" else f"receiver ({self.to})"
+            found.append(
+                f"forward.url is not set: expected the address of the {receiver}, such as https://…"
+            )
         if self.to == "pagerduty" and self.secret is None:
-            found.append("forward.secret: not set; expected the routing key of the integration")
+            found.append("forward.secret is not set: expected the routing key of the integration")
         return found
 
     def _errors(self) -> Iterator[str]:

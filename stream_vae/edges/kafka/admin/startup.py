@@ -56,6 +56,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
     events: EventSink,
     *,
     stopping: Callable[[], bool],
+    called: str = "the input topic",
     advice: str = "create it or set input.topic",
     topic_deadline_s: float | None = None,
 ) -> FoundTopics | None:
@@ -71,6 +72,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
         events: Receives, before each retry, why no broker answers or what is missing although one
             does, and once one answers, how many seconds that took.
         stopping: Returns whether to stop waiting.
+        called: What the input topic is to the caller.
         advice: What to do where the input topic does not exist.
         topic_deadline_s: Longest wait for the input topic; None: as for brokers.
 
@@ -93,7 +95,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
     is_unreachable = was_source_missing = False
     while not stopping():
         try:
-            found = _look(admin, input_topic, owned_topics, advice)
+            found = _look(admin, input_topic, owned_topics, called, advice)
         except _NoAnswer as exc:
             admin.poll(0)  # calls error_cb
             found = _NotReady(_no_answer_reason(client_errors, exc), is_outage=True)
@@ -215,7 +217,11 @@ def _sleep(seconds: float, deadline: Deadline, stopping: Callable[[], bool]) -> 
 
 
 def _look(
-    admin: AdminClient, input_topic: str, owned_topics: Sequence[OwnedTopic], advice: str
+    admin: AdminClient,
+    input_topic: str,
+    owned_topics: Sequence[OwnedTopic],
+    called: str,
+    advice: str,
 ) -> FoundTopics | _NotReady:
     """Return what is there, or what to wait for."""
     try:
@@ -231,11 +237,11 @@ def _look(
             admin, {input_topic: ("Read",), **{topic.name: topic.rights for topic in owned_topics}}
         )
     if input_topic not in cluster.topics:
-        detail = f"the input topic {input_topic!r} does not exist; {advice}"
+        detail = f"{called} {input_topic!r} does not exist; {advice}"
         return _NotReady(detail, is_outage=False, error=TopicMissingError)
     unready = _unready(cluster.topics[input_topic])
     if unready:
-        return _NotReady(f"the input topic {input_topic!r} {unready}", is_outage=False)
+        return _NotReady(f"{called} {input_topic!r} {unready}", is_outage=False)
     present = [topic for topic in owned_topics if topic.name in cluster.topics]
     for topic in present:
         if unready := _unready(cluster.topics[topic.name]):

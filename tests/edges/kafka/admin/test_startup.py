@@ -45,11 +45,20 @@ def test_a_topic_may_be_waited_for_longer_than_brokers() -> None:
         events = Maker(broker)
         config = KafkaConfig(bootstrap_servers=broker.bootstrap, broker_deadline_s=0.1)
         found = await_topics(
-            config, "readings", [], events, stopping=lambda: False, topic_deadline_s=30.0
+            config,
+            "readings",
+            [],
+            events,
+            stopping=lambda: False,
+            called="the alerts topic",
+            advice="start the daemon",
+            topic_deadline_s=30.0,
         )
     assert found is not None
     assert found.was_source_missing
     assert [e.deadline_s for e in events.of(ConsumptionDelayed)] == [30.0, 30.0]
+    told = {e.detail for e in events.of(ConsumptionDelayed)}
+    assert told == {"the alerts topic 'readings' does not exist; start the daemon"}
 
 
 @pytest.mark.slow
