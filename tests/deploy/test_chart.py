@@ -26,6 +26,7 @@ from tests.deploy.manifests import (
     only,
     pod_template,
     pods,
+    secrets_of,
     security_faults,
     settings_of,
     values_of,
@@ -205,14 +206,14 @@ def test_the_manual_leads_from_an_empty_namespace_to_pods_that_find_what_it_made
     assert template is not None
     spec = template["spec"]
     assert security_faults(spec) == set()
-    secrets = {
-        each["secret"]["secretName"]
-        for volume in spec["volumes"]
-        for each in volume.get("projected", {"sources": [volume]})["sources"]
-        if "secret" in each
+    read = {
+        each["secretRef"]["name"] for one in containers(spec) for each in one.get("envFrom", [])
     }
-    (made,) = re.findall(r"create secret generic (\S+)", manual)
-    assert made in secrets
+    made = re.findall(r"create secret generic (\S+)", manual)
+    assert set(made) == {*secrets_of(spec), *read}
+    of_fans = rendered({**values, "detectors": {"fans": {}}})
+    (of_pods,) = secrets_of(only(of_fans, "StatefulSet")["spec"]["template"]["spec"])
+    assert f"`{of_pods}`, `stream-vae-fans-store`" in manual
     found = settings_of(spec, documents)
     assert found.input.topic == "readings"
     assert f"model copy bundle {values['bundle']['store']['url']}" in manual
@@ -342,6 +343,29 @@ def test_values_are_documented_and_held_to_a_schema() -> None:
         ),
         (
             {
+                "forward": {
+                    "receivers": {"c": {"config": {"to": "slack"}, "saslUsername": "forward"}}
+                }
+            },
+            "saslUsername without existingSecret",
+        ),
+        (
+            {
+                "forward": {
+                    "receivers": {
+                        "c": {
+                            "config": {"to": "slack"},
+                            "existingSecret": "slack",
+                            "secretItems": [{"key": "url", "path": "forward__url"}],
+                            "saslUsername": "forward",
+                        }
+                    }
+                }
+            },
+            "no path kafka__sasl_password",
+        ),
+        (
+            {
                 "page": {"enabled": True},
                 "existingSecret": "kafka",
                 "secretItems": [{"key": "password", "path": "kafka__sasl_password"}],
@@ -435,6 +459,60 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         "stream-vae-forward-pager": ("pagerduty", "stream-vae-forward-pager", "pagerduty"),
     }
     assert not named(case("defaults"), "Deployment")
+
+
+def test_a_forwarder_has_the_kafka_user_of_its_receiver_or_that_of_the_detector() -> None:
+    to = {"config": {"to": "pagerduty"}, "existingSecret": "pagerduty"}
+    kafka = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN"}
+    values = {
+        "config": {"kafka": {**kafka, "sasl_username": "stream-vae"}},
+        "forward": {"receivers": {"own": {**to, "saslUsername": "forwarder"}, "shared": to}},
+    }
+    documents = rendered(values)
+    forwarders = _settings_of_all(documents, "Deployment")
+    users = {one.forward.name: one.kafka.sasl_username for one in forwarders}
+    assert users == {"own": "forwarder", "shared": "stream-vae"}
+    (daemon,) = _settings_of_all(documents, "StatefulSet")
+    assert daemon.kafka.sasl_username == "stream-vae"
+    said = re.findall(r"rights of the user (\S+): topic alerts: Read", notes(values))
+    assert said == ["forwarder", "stream-vae"]
+
+
+def test_notes_name_the_groups_topics_and_rights_of_each_detector() -> None:
+    values = {
+        **CASES["several"],
+        "config": {"output": {"scores_topic": "scores", "scores_series": ["*"]}},
+    }
+    documents, said = rendered(values), notes(values)
+    for one in _settings_of_all(documents, "StatefulSet"):
+        group, output = one.kafka.group_id, one.output
+        written = output.alerts_topic, output.dead_letter_topic, output.late_topic, "scores"
+        rights = [
+            f"topic {one.input.topic}: Read, DescribeConfigs",
+            f"topics {', '.join(map(str, written))}: Write, DescribeConfigs",
+            f"topic {one.changelog_topic}: Read, Write, DescribeConfigs",
+            f"group {group}: Read",
+            f"transactional ids that begin with {group}.: Write",
+        ]
+        assert "\n".join(f"    {right}" for right in rights) in said
+    for one in _settings_of_all(documents, "Deployment"):
+        group = one.forward_group
+        assert f"group {group}: Read; transactional ids that begin with {group}.: Write" in said
+    without = notes({"config": {"state": {"changelog": False}}})
+    assert "stream-vae-changelog" not in without
+
+
+def test_notes_name_the_secret_of_the_store_of_each_detector() -> None:
+    values = {
+        "bundle": {"source": "store", "store": {"url": "s3://models/x"}},
+        "detectors": {"pumps": {}, "fans": {}},
+    }
+    said = notes(values)
+    for each in named(rendered(values), "StatefulSet").values():
+        (copying,) = each["spec"]["template"]["spec"]["initContainers"]
+        (source,) = copying["envFrom"]
+        assert f"create secret generic {source['secretRef']['name']} --from-literal=AWS_" in said
+    assert "AWS_" not in notes({}), "control"
 
 
 def test_each_event_is_told_to_each_receiver_by_one_forwarder() -> None:
@@ -594,6 +672,8 @@ def test_notes_say_what_pods_cannot_do_without() -> None:
     said = notes({"page": {"enabled": True}})
     assert "--from-literal=page__token=" in said
     assert "key page__token of the Secret stream-vae-secrets" in said
+    added = 'patch secret stream-vae-secrets --patch \'{"stringData": {"page__token": '
+    assert added in said, "where the Secret is there already"
     assert "page__token" not in notes({}), "control"
 
 

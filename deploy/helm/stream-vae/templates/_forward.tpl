@@ -29,10 +29,17 @@ detector's events alone, so that a receiver is told each once, whoever else writ
 {{- if and $needed (not (include "stream-vae.mayHave" (dict "key" $needed "items" $mounted.secretItems "values" $detector.values))) -}}
 {{- fail (printf "forward.receivers.%s: secretItems has no path %s; expected one, as %s cannot do without" $receiver $needed $settings.to) -}}
 {{- end -}}
+{{- if and $own.saslUsername (not $hasOwn) -}}
+{{- fail (printf "forward.receivers.%s: saslUsername without existingSecret; expected the Secret that has this user's kafka__sasl_password" $receiver) -}}
+{{- end -}}
+{{- if and $own.saslUsername (not (include "stream-vae.mayHave" (dict "key" "kafka__sasl_password" "items" $mounted.secretItems "values" $detector.values))) -}}
+{{- fail (printf "forward.receivers.%s: secretItems has no path kafka__sasl_password; expected one, of the user %s" $receiver $own.saslUsername) -}}
+{{- end -}}
 {{- $item := dict "name" (printf "%s-forward-%s" $detector.name $receiver) "receiver" $receiver "settings" $settings -}}
 {{- $_ := set $item "group" (default (printf "%s-forward-%s" $group $settings.name) $settings.group_id) -}}
 {{- $_ := set $item "mounted" $mounted -}}
 {{- $_ := set $item "needed" $needed -}}
+{{- $_ := set $item "saslUsername" (default "" $own.saslUsername) -}}
 {{- $_ := set $item "port" (include "stream-vae.receiverPort" $settings | int) -}}
 {{- $_ := set $item "detector" $detector -}}
 {{- $items = append $items $item -}}

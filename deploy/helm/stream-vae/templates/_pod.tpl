@@ -108,9 +108,13 @@ imagePullPolicy: {{ . }}
 {{- required "bundle.store.url: expected the bundle's URL, as bundle.source is store" .values.bundle.store.url -}}
 {{- end -}}
 
+{{- define "stream-vae.storeSecret" -}}
+{{- default (printf "%s-store" .name) .values.bundle.store.existingSecret -}}
+{{- end -}}
+
 {{- define "stream-vae.storeEnvFrom" -}}
 - secretRef:
-    name: {{ default (printf "%s-store" .name) .values.bundle.store.existingSecret }}
+    name: {{ include "stream-vae.storeSecret" . }}
     optional: {{ not .values.bundle.store.existingSecret }}
 {{- end -}}
 
