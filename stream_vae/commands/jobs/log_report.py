@@ -55,7 +55,7 @@ def log_rows(logs: LearntLogs) -> list[tuple[str, str]]:
             (
                 "steady lines",
                 f"{', '.join(map(printable, logs.steady))}: about as many in each step, like the "
-                "beats of a clock, so that few that are missing, or too many, are noticed",
+                "beats of a clock: judged as numbers, of which small changes weigh more",
             )
         )
     if logs.carried is not None:
