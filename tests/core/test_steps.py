@@ -58,6 +58,7 @@ class Line:
         self.steps = StepAssembler(self.windows, self.index, config, WAIT)
         self.late: list[int] = []
         self.n_told = 0
+        self.records: dict[str, list[list[list[int]]]] = {"a": [], "b": []}
 
     def take(self, parts: Sequence[Part], first_offset: int) -> list[Judged]:
         """Process a poll; return what was judged by series, in arrival order."""
@@ -78,7 +79,12 @@ class Line:
             values=np.array([part.values for part in given]).reshape(len(given), F),
         )
         steps = self.steps.assemble(rows, readings, np.array(at, np.int64), poll_of(parts, offsets))
-        batch = self.windows.push(steps.rows, steps.readings, steps.judged, steps.revises)
+        batch = self.windows.push(
+            steps.rows, steps.readings, steps.judged, steps.revises, steps.begun_at
+        )
+        assert batch.offsets is not None
+        for at_step, places in zip(batch.ready.tolist(), batch.offsets.tolist(), strict=True):
+            self.records[steps.readings.series[at_step]].append(places)
         self.n_told += len(steps.rows)
         windows = dict(zip(batch.ready.tolist(), range(len(batch.ready)), strict=True))
         self.late += steps.decided_at[batch.late].tolist()
@@ -278,6 +284,16 @@ def test_what_many_counts_of_a_poll_add_to_a_step_is_told_once() -> None:
     for row, step, sums in ((0, 5, [40.0, 0.0]), (0, 6, [0.0, 40.0]), (1, 5, [40.0, 0.0])):
         values = line.windows.values_at(np.array([row], np.int32), np.array([step]))
         assert values.tolist() == [sums]
+
+
+@pytest.mark.parametrize("poll", [1, 2, 3, 9])
+def test_each_step_of_counts_tells_its_first_and_last_record_however_polled(poll: int) -> None:
+    """Also those of one poll, of which the last alone is told."""
+    parts = [Part("a", step, (1.0, 0.0), 0) for step in (1, 2, 3, 3, 3, 3, 4)]
+    line = Line(replace(CONFIG, adds_up=True))
+    for begin in range(0, len(parts), poll):
+        line.take(parts[begin : begin + poll], begin)
+    assert line.records["a"] == [[[0, 0], [1, 1], [2, 5]]]
 
 
 def test_events_are_never_merged() -> None:
