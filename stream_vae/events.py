@@ -9,6 +9,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStarting:
+    """The settings can be used; the model is about to be loaded, which may take minutes."""
+
+    version: str
+    config: str | None
+    """The YAML file; None: there is none."""
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStarted:
     """The daemon is about to join its group."""
 
@@ -850,6 +860,7 @@ ForwardEvent = (
 
 Event = (
     ForwardEvent
+    | DaemonStarting
     | DaemonStarted
     | SettingsLoaded
     | DaemonReady

@@ -48,6 +48,7 @@ def demo(
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+    typer.echo("Loading what trains the model…")
     from stream_vae.commands.jobs.demo import run_demo
     from stream_vae.commands.jobs.log_demo import run_log_demo
 

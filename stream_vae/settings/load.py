@@ -61,6 +61,8 @@ class LoadedSettings:
     origins: Mapping[str, str]
     """Dotted name -> `default`, `default of logs` (or `sessions`), `preset NAME`, `FILE:LINE`,
     `secret FILE`, `environment NAME` or `command line`; in the order of the schema."""
+    config: str | None
+    """The YAML file; None: there is none."""
 
     def masked(self) -> dict[str, Any]:
         """Return the effective settings as plain values, secrets masked."""
@@ -129,7 +131,10 @@ def load_settings(
         found = chain(found, _translate(exc, given))
     if errors := list(islice(found, MAX_REPORTED + 1)):
         raise refuse(errors)
-    return LoadedSettings(settings=settings, origins=_origins(given))
+    file = config or environ.get(CONFIG_VARIABLE)
+    return LoadedSettings(
+        settings=settings, origins=_origins(given), config=str(file) if file else None
+    )
 
 
 def _read(

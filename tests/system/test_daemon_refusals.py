@@ -39,8 +39,9 @@ def refusal(
     told = capsys.readouterr()
     assert ended.value.code == 2
     assert told.err == "", "its log is for machines, and says it"
-    (line,) = map(json.loads, told.out.splitlines())
-    assert line["event"] == "daemon_failed", "nothing has started"
+    *before, line = map(json.loads, told.out.splitlines())
+    assert {one["event"] for one in before} <= {"daemon_starting"}, "nothing has started"
+    assert line["event"] == "daemon_failed"
     return " ".join(line["detail"].split())
 
 

@@ -53,6 +53,7 @@ class Recorder(EventLog):
     def _list_faces(self) -> Faces:
         return {
             **self._life_cycle(),
+            events.DaemonStarting: self._inform,
             events.DaemonStarted: self._daemon_started,
             events.SettingsLoaded: self._trace,
             events.PageFailed: self._page_failed,
