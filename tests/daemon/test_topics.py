@@ -22,12 +22,8 @@ from stream_vae.core.sessions import (
     SessionConfig,
     largest_saved,
 )
-from stream_vae.daemon.topics import (
-    largest_alert,
-    largest_checkpoint,
-    largest_state,
-    owned_topics,
-)
+from stream_vae.daemon.largest_records import largest_alert, largest_checkpoint, largest_state
+from stream_vae.daemon.topics import owned_topics
 from stream_vae.delivery.outbox import Outbox
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.errors import ConfigError
