@@ -1,8 +1,6 @@
 """What `run` tells before the model is loaded."""
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,15 +8,7 @@ import pytest
 
 from stream_vae.commands.jobs import run
 
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """The daemon takes the signals of the process it runs in, here this one's."""
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
-    yield
-    signal.set_wakeup_fd(-1)
-    for number, handler in before:
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_put_back")
 
 
 def test_the_first_line_comes_before_torch_is_imported(

@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,10 @@ from tests.system.harness import AS_USERS_START_IT, DaemonProcess, free_port
 BROKERS = "127.0.0.1:1"
 """Nobody is there: a daemon that got so far would wait, not exit."""
 
-pytestmark = pytest.mark.slow  # some start a process of its own
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """The daemon takes the signals of the process it runs in, here this one's."""
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
-    yield
-    signal.set_wakeup_fd(-1)
-    for number, handler in before:
-        signal.signal(number, handler)
+pytestmark = [
+    pytest.mark.slow,  # some start a process of its own
+    pytest.mark.usefixtures("signals_put_back"),
+]
 
 
 def refusal(
