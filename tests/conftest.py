@@ -1,13 +1,12 @@
 """Factories that many tests use."""
 
 import os
-import signal
 
 # Threads that wait for each other make tiny products many times slower on a busy machine. Not by
 # torch itself, which takes seconds to import and which most tests do without.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -30,16 +29,6 @@ T, F = 8, 3
 STEP_NS = 1_000_000_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SCALER = Scaler(mean=np.zeros(F), std=np.ones(F), clip=100.0)
-
-
-@pytest.fixture
-def signals_put_back() -> Iterator[None]:
-    """The daemon takes the signals of the process it runs in, here this one's."""
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
-    yield
-    signal.set_wakeup_fd(-1)
-    for number, handler in before:
-        signal.signal(number, handler)
 
 
 class MeanSquareScorer:

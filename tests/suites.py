@@ -70,6 +70,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if is_whole and not is_watched and not is_measured:
         option.numprocesses, option.dist = _WORKERS, "loadgroup"
         option.loadscopereorder = False  # the long ones come first, not the groups of many tests
+        option.maxworkerrestart = "0"  # xdist 3.8 waits for ever for one that replaces a dead one
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -20,7 +20,7 @@ from stream_vae import __version__
 from stream_vae.core.health import Health, Heartbeat
 from stream_vae.core.ports import Telemetry
 from stream_vae.daemon.clock import SystemClock
-from stream_vae.daemon.stop_signals import handle_stop_signals
+from stream_vae.daemon.stop_signals import handling_stop_signals
 from stream_vae.edges.http.page_server import PageServer, PageSource
 from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.telemetry.event_log import EventLog
@@ -175,7 +175,10 @@ class Service:
         """
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         _raise_file_limit()
-        handle_stop_signals(self._asked_to_stop)
+        with handling_stop_signals(self._asked_to_stop):
+            self._serve()
+
+    def _serve(self) -> None:
         reason = "stopped"
         try:
             self._work()

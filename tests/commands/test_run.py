@@ -8,8 +8,6 @@ import pytest
 
 from stream_vae.commands.jobs import run
 
-pytestmark = pytest.mark.usefixtures("signals_put_back")
-
 
 def test_the_first_line_comes_before_torch_is_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -14,10 +14,7 @@ from tests.system.harness import AS_USERS_START_IT, DaemonProcess, free_port
 BROKERS = "127.0.0.1:1"
 """Nobody is there: a daemon that got so far would wait, not exit."""
 
-pytestmark = [
-    pytest.mark.slow,  # some start a process of its own
-    pytest.mark.usefixtures("signals_put_back"),
-]
+pytestmark = pytest.mark.slow  # some start a process of its own
 
 
 def refusal(
