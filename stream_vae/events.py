@@ -755,7 +755,7 @@ class AlertsCaughtUp:
     topic: str
     partition: int
     records: int
-    """Read again, delivered to nobody."""
+    """Events of the detectors that are told."""
     firing: int
     """Incidents of the partition that fire."""
 
@@ -767,7 +767,7 @@ class AlertsSkipped:
     topic: str
     partition: int
     records: int
-    """Told to nobody of this group."""
+    """Events of the detectors that are told; these to nobody of this group."""
     firing: int
     """Incidents of the partition that fire all the same."""
 

@@ -71,7 +71,9 @@ class Deliverer:
         """Return whether the receiver is told of such an event."""
         config = self._config
         is_enough = _SEVERITIES.index(event.severity) >= _SEVERITIES.index(config.min_severity)
-        return is_enough and config.concerns(event) and self._parts.receiver.wants(event)
+        return (
+            is_enough and config.concerns(event.detector.name) and self._parts.receiver.wants(event)
+        )
 
     def drop(self, partitions: Collection[int]) -> None:
         """Drop the dead letters of partitions that were lost before a commit."""
@@ -97,7 +99,8 @@ class Deliverer:
             return self._give_up(waiting, "not_an_alert", str(exc))
         reason = self._why_not(event, waiting)
         if reason:
-            self._known.note(event, waiting.partition)
+            if self._config.concerns(event.detector.name):
+                self._known.note(event, waiting.partition)
             self._parts.events.record(
                 AlertsPassedOver(
                     reason=reason,

@@ -1,12 +1,9 @@
 """What is known of incidents: which fire, and how far each was told."""
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from stream_vae.core.alerts import AlertEvent
-
-MAX_ENDED = 65_536
-"""Incidents remembered after their end."""
 
 
 class KnownIncidents:
@@ -15,12 +12,10 @@ class KnownIncidents:
     What is known counts as told, but for the numbers of events that were given up.
 
     Args:
-        concerns: Returns whether an event is of a detector whose events are told.
         max_ended: Most incidents remembered after their end.
     """
 
-    def __init__(self, concerns: Callable[[AlertEvent], bool], max_ended: int = MAX_ENDED) -> None:
-        self._concerns = concerns
+    def __init__(self, max_ended: int) -> None:
         self._max_ended = max_ended
         self._firing: dict[str, tuple[int, AlertEvent]] = {}
         self._of_partition: Counter[int] = Counter()
@@ -70,13 +65,11 @@ class KnownIncidents:
     def note(self, event: AlertEvent, partition: int) -> None:
         """Take an event for the newest of its incident, unless a later one is known.
 
-        One that is told to nobody is not noted.
-
         Args:
             event: Of the alerts topic.
             partition: From which it was read.
         """
-        if event.sequence < self._newest(event.incident_id) or not self._concerns(event):
+        if event.sequence < self._newest(event.incident_id):
             return
         if event.status == "resolved":
             self.note_end(event.incident_id, event.sequence)

@@ -44,9 +44,9 @@ class ForwardLoop:
         self._config = config
         self._parts = parts
         self._stopping = False
-        self._known = KnownIncidents(config.concerns)
+        self._known = KnownIncidents(config.max_ended)
         self._queue = EventQueue()
-        self._places = Places(config.topic, config.start, parts.consumer, self._known, parts.events)
+        self._places = Places(config, parts.consumer, self._known, parts.events)
         self._backoff = Backoff(parts.chance)
         self._deliverer = Deliverer(config, parts, self._known, self._backoff)
         self._resender = Resender(parts, self._known, self._backoff, self._deliverer.wants)

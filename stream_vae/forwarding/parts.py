@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from stream_vae.core.alerts import AlertEvent, Severity
+from stream_vae.core.alerts import Severity
 from stream_vae.core.health import Heartbeat
 from stream_vae.core.ports import Clock, InputConsumer, OutputProducer, Telemetry
 from stream_vae.forwarding.receivers import Receiver
@@ -32,10 +32,12 @@ class ForwardPlan:
     poll_records: int = 500
     max_waiting: int = 1_000
     """Events waiting at which no more are fetched."""
+    max_ended: int = 65_536
+    """Incidents remembered after their end."""
 
-    def concerns(self, event: AlertEvent) -> bool:
-        """Return whether an event is of a detector whose events are told."""
-        return not self.detectors or event.detector.name in self.detectors
+    def concerns(self, detector: str) -> bool:
+        """Return whether a detector's events are told."""
+        return not self.detectors or detector in self.detectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

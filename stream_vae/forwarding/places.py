@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
 
 from stream_vae.core.ports import EventSink, InputConsumer
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import AlertDecodeError, KafkaUnavailableError
 from stream_vae.events import AlertsCaughtUp, AlertsSkipped
 from stream_vae.forwarding.incidents import KnownIncidents
+from stream_vae.forwarding.parts import ForwardPlan
 from stream_vae.forwarding.queue import WaitingRecord
 from stream_vae.wire.alerts import alert_place, decode_alert
 
@@ -35,8 +35,7 @@ class Places:
     """Offsets of the partitions held; what was delivered before is read again and noted.
 
     Args:
-        topic: The alerts topic.
-        start: Where a group without an offset begins.
+        config: Of the forwarder.
         consumer: Of the topic.
         known: Told of the events that were delivered before.
         events: Receives `AlertsCaughtUp` and `AlertsSkipped`.
@@ -44,14 +43,12 @@ class Places:
 
     def __init__(
         self,
-        topic: str,
-        start: Literal["latest", "earliest"],
+        config: ForwardPlan,
         consumer: InputConsumer,
         known: KnownIncidents,
         events: EventSink,
     ) -> None:
-        self._topic = topic
-        self._start = start
+        self._config = config
         self._consumer = consumer
         self._known = known
         self._events = events
@@ -95,7 +92,7 @@ class Places:
                 begin = committed.get(partition)
                 is_first = begin is None
                 if begin is None:
-                    begin = end if self._start == "latest" else oldest
+                    begin = end if self._config.start == "latest" else oldest
                     # An event that comes before the first commit must not be skipped by a restart.
                     self._settled[partition] = begin
                 elif begin > end:
@@ -168,10 +165,11 @@ class Places:
 
     def _note(self, place: _Place, value: bytes) -> None:
         """Note an event that was delivered before; of most, that it is over."""
-        place.n_noted += 1
         found = alert_place(value)
-        if found is None:  # a dead letter by now
+        # None: a dead letter by now
+        if found is None or not self._config.concerns(found.detector.name):
             return
+        place.n_noted += 1
         if found.status == "firing":
             before, _ = place.newest.get(found.incident_id, (found.sequence, b""))
             if found.sequence >= before:  # else an older one that was redriven
@@ -187,18 +185,14 @@ class Places:
                 self._known.note(decode_alert(value), partition)
         place.newest.clear()
         firing = self._known.n_firing({partition})
-        records = place.n_noted
+        topic, records = self._config.topic, place.n_noted
         if place.is_first and records:
             self._events.record(
-                AlertsSkipped(
-                    topic=self._topic, partition=partition, records=records, firing=firing
-                )
+                AlertsSkipped(topic=topic, partition=partition, records=records, firing=firing)
             )
         else:
             self._events.record(
-                AlertsCaughtUp(
-                    topic=self._topic, partition=partition, records=records, firing=firing
-                )
+                AlertsCaughtUp(topic=topic, partition=partition, records=records, firing=firing)
             )
 
     def _show(self) -> None:

@@ -36,13 +36,18 @@ class _Envelope(msgspec.Struct):
     schema_version: int
 
 
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+
+
 class AlertPlace(msgspec.Struct, frozen=True):
-    """Where an event stands in its incident."""
+    """Where an event stands in its incident, and whose it is."""
 
     schema_version: int
     incident_id: str
     sequence: int
     status: Status
+    detector: _Named
 
 
 def encode_alert(event: AlertEvent) -> bytes:

@@ -374,6 +374,40 @@ def test_what_a_first_start_skips_is_said_and_what_a_later_one_reads_again_is_no
     assert (read.records, read.firing) == (3, 1)
 
 
+def test_what_a_first_start_skips_counts_the_events_of_its_own_detectors_alone() -> None:
+    bench = Bench()
+    _, receiver = webhook(bench)
+    bench.publish(*(of_detector(name, opened(name)) for name in ("pumps", "fans", "doors")))
+    plan = replace(PLAN, start="latest", detectors=frozenset({"pumps", "fans"}))
+    forwarder = Forwarder(bench, receiver, plan)
+    forwarder.turn(5)
+    (skipped,) = forwarder.events.of(AlertsSkipped)
+    assert (skipped.records, skipped.firing) == (2, 2)
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+@pytest.mark.parametrize(("name", "is_past"), [("fans", True), ("pumps", False)])
+def test_what_ended_of_another_detector_makes_nothing_forgotten(
+    name: str, *, is_past: bool, restarts: bool
+) -> None:
+    """Control: what ended of its own takes the place of what ended before."""
+    bench = Bench()
+    _, receiver = webhook(bench)
+    plan = replace(PLAN, detectors=frozenset({"pumps"}), max_ended=1)
+    forwarder = Forwarder(bench, receiver, plan)
+    bench.publish(of_detector("pumps", resolved("p1")), of_detector(name, resolved("x")))
+    bench.turn_until(bench.is_committed, forwarder)
+    if restarts:
+        forwarder.die()
+        forwarder = Forwarder(bench, receiver, plan, name="b")
+        bench.clock.sleep(60.0)
+        forwarder.turn(5)
+    bench.publish(of_detector("pumps", opened("p1")))
+    bench.turn_until(bench.is_committed, forwarder)
+    reasons = [one.reason for one in forwarder.events.of(AlertsPassedOver)]
+    assert ("later_event_told" in reasons) == is_past
+
+
 @pytest.mark.parametrize("apart", [True, False])
 def test_detectors_that_share_a_topic_have_forwarders_that_tell_each_event_once(
     *, apart: bool
