@@ -71,6 +71,10 @@ class PartitionOffsets(Protocol):
         """Return input partition -> the group's committed offset, where there is one."""
         ...
 
+    def committed_with_notes(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
+        """Return the same, each offset with the note beside it."""
+        ...
+
     def oldest(self, partition: int) -> int:
         """Return the offset of the oldest record kept."""
         ...
@@ -176,8 +180,18 @@ class OutputProducer(Protocol):
         topic: str,
         offsets: Mapping[int, int],
         membership: object,
+        *,
+        given_up: Mapping[int, Sequence[int]] | None = None,
     ) -> bool:
         """Publish records and commit the offsets of their input in one transaction.
+
+        Args:
+            records: What to publish; may be empty.
+            topic: The input topic.
+            offsets: Input partition -> next offset.
+            membership: Of the group whose offsets they are.
+            given_up: Input partition -> earlier offsets whose records were given up, ascending;
+                noted beside the offset.
 
         Returns:
             False if the group moved on from this membership, and the transaction was aborted.

@@ -1,6 +1,6 @@
 """One attempt to deliver one event, and what becomes of it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 from enum import Enum
 
@@ -19,7 +19,7 @@ from stream_vae.forwarding.incidents import KnownIncidents
 from stream_vae.forwarding.parts import ForwardParts, ForwardPlan
 from stream_vae.forwarding.queue import WaitingRecord
 from stream_vae.forwarding.receivers import Delivery
-from stream_vae.wire.alerts import alert_place, decode_alert
+from stream_vae.wire.alerts import decode_alert
 from stream_vae.wire.rejections import rejection_headers
 
 GROUP_HEADER = "forward.group"
@@ -79,18 +79,6 @@ class Deliverer:
         """Drop the dead letters of partitions that were lost before a commit."""
         self.dead_letters = [one for one in self.dead_letters if one.partition not in partitions]
 
-    def foresee(self, redriven: Iterable[WaitingRecord]) -> None:
-        """Learn from records to come what was given up before this instance read them.
-
-        One redriven for this group was not told, wherever it stood first. Were that learned only
-        when its turn comes, those before it would pass for past.
-        """
-        for waiting in redriven:
-            if (GROUP_HEADER, self._config.group.encode()) in waiting.headers:
-                place = alert_place(waiting.value or b"")
-                if place is not None:
-                    self._known.note_given_up(place.incident_id, place.sequence, waiting.partition)
-
     def attempt(self, waiting: WaitingRecord, now: datetime) -> Outcome:
         """Try once."""
         try:
@@ -126,7 +114,12 @@ class Deliverer:
             self._known.note_told(event, waiting.partition)
             outcome = Outcome.DELIVERED
         if outcome is Outcome.SETTLED:
-            self._known.note_given_up(event.incident_id, event.sequence, waiting.partition)
+            self._known.note_given_up(
+                event.incident_id,
+                event.sequence,
+                partition=waiting.partition,
+                offset=waiting.offset,
+            )
         if outcome is not Outcome.RETRY:
             self._known.note(event, waiting.partition)
         return outcome

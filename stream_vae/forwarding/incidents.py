@@ -22,21 +22,21 @@ class KnownIncidents:
         self._ended: OrderedDict[str, int] = OrderedDict()
         self._told: dict[str, tuple[int, AlertEvent]] = {}
         """Incident -> partition and event told last, while that fires."""
-        self._given_up: defaultdict[int, dict[str, set[int]]] = defaultdict(dict)
-        """Partition -> incident -> numbers of events that the receiver did not take."""
+        self._given_up: defaultdict[int, dict[str, dict[int, int]]] = defaultdict(dict)
+        """Partition -> incident -> number and offset of events that the receiver did not take."""
 
     def is_past(self, event: AlertEvent, partition: int) -> bool:
         """Return whether a later event of its incident was told: told now, it would be wrong."""
         newest = self._newest(event.incident_id)
-        given_up = self._given_up[partition].get(event.incident_id, set())
+        given_up = self._given_up[partition].get(event.incident_id, {})
         return any(n not in given_up for n in range(event.sequence + 1, newest + 1))
 
     def note_told(self, event: AlertEvent, partition: int) -> None:
         """Take an event for told."""
         given_up = self._given_up[partition]
-        numbers = given_up.get(event.incident_id, set())
-        numbers.discard(event.sequence)
-        if not numbers:
+        offsets = given_up.get(event.incident_id, {})
+        offsets.pop(event.sequence, None)
+        if not offsets:
             given_up.pop(event.incident_id, None)
         if event.status == "firing":
             self._told[event.incident_id] = partition, event
@@ -47,11 +47,18 @@ class KnownIncidents:
         """Take an event that fires for told again, or at last."""
         self.note_told(event, self._firing[event.incident_id][0])
 
-    def note_given_up(self, incident_id: str, sequence: int, partition: int) -> None:
+    def note_given_up(
+        self, incident_id: str, sequence: int, *, partition: int, offset: int
+    ) -> None:
         """Take an event for not told, unless a later one of its incident, or itself, was."""
         told = self._told.get(incident_id)
         if told is None or told[1].sequence < sequence:
-            self._given_up[partition].setdefault(incident_id, set()).add(sequence)
+            self._given_up[partition].setdefault(incident_id, {})[sequence] = offset
+
+    def given_up(self, partition: int) -> list[int]:
+        """Return the offsets of the events that the receiver did not take, ascending."""
+        found = self._given_up.get(partition, {}).values()
+        return sorted(offset for offsets in found for offset in offsets.values())
 
     def told_event(self, incident_id: str) -> AlertEvent | None:
         """Return the event of an incident told last, if it fires."""

@@ -28,9 +28,10 @@ class ForwardLoop:
     """Delivers the events of a topic to one receiver, at least once. One thread runs `run`.
 
     The group's offset of a partition is the event to deliver next, committed with dead letters in
-    one transaction. What fires, which a receiver may have to be told again, is read from the topic
-    itself: an assigned partition is read from its oldest record, and what lies before the offset is
-    noted but not delivered. So a restart and a rebalance need no state but the topic.
+    one transaction; the note beside it tells which events before it are among these. What fires,
+    which a receiver may have to be told again, is read from the topic itself: an assigned partition
+    is read from its oldest record, and what lies before the offset is noted but not delivered. So a
+    restart and a rebalance need no state but the topic and the offsets.
 
     No wait is longer than one request: while a receiver fails, the loop goes on polling, and
     fetches no more once enough events wait.
@@ -119,9 +120,7 @@ class ForwardLoop:
         parts.heartbeat.beat(parts.clock.monotonic())
         records = parts.consumer.poll(self._config.poll_records, _POLL_S)
         if records is not None:
-            to_deliver = [*self._places.take(records)]
-            self._deliverer.foresee(to_deliver)
-            self._queue.add(to_deliver)
+            self._queue.add(self._places.take(records))
         self._places.reach_ends(self._queue.partitions())
         self._places.find()
         self._deliver()
@@ -199,7 +198,10 @@ class ForwardLoop:
             membership = parts.consumer.membership()
         except FencedError:  # it is about to hear that its partitions are lost
             return
-        if not parts.producer.commit(records, self._config.topic, offsets, membership):
+        given_up = {partition: self._known.given_up(partition) for partition in offsets}
+        if not parts.producer.commit(
+            records, self._config.topic, offsets, membership, given_up=given_up
+        ):
             return
         self._places.committed(offsets)
         self._deliverer.dead_letters = []

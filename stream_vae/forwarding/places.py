@@ -12,6 +12,7 @@ from stream_vae.forwarding.incidents import KnownIncidents
 from stream_vae.forwarding.parts import ForwardPlan
 from stream_vae.forwarding.queue import WaitingRecord
 from stream_vae.wire.alerts import alert_place, decode_alert
+from stream_vae.wire.offset_notes import given_up_of
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class _Place:
     """What lies before was delivered, by this instance or another."""
     next_offset: int
     """To commit."""
+    given_up: tuple[range, ...] = ()
+    """Offsets before it of what the receiver did not take."""
     is_first: bool = False
     """Whether the group begins here: what lies before was told to nobody."""
     end: int = 0
@@ -86,12 +89,12 @@ class Places:
         """Find out where new partitions go on, unless no broker answers now, and read them."""
         with suppress(KafkaUnavailableError):
             offsets = self._consumer.offsets
-            committed = offsets.committed(self._unknown) if self._unknown else {}
+            committed = offsets.committed_with_notes(self._unknown) if self._unknown else {}
             for partition in sorted(self._unknown):
                 oldest, end = offsets.oldest(partition), offsets.end(partition)
-                begin = committed.get(partition)
-                is_first = begin is None
-                if begin is None:
+                is_first = partition not in committed
+                begin, note = committed.get(partition, (0, ""))
+                if is_first:
                     begin = end if self._config.start == "latest" else oldest
                     # An event that comes before the first commit must not be skipped by a restart.
                     self._settled[partition] = begin
@@ -99,7 +102,12 @@ class Places:
                     begin = oldest  # the topic was made anew: nothing of it was delivered
                 self._consumer.release({partition: oldest})
                 self._unknown.discard(partition)
-                place = _Place(deliver_from=begin, next_offset=begin, is_first=is_first)
+                place = _Place(
+                    deliver_from=begin,
+                    next_offset=begin,
+                    given_up=given_up_of(note),
+                    is_first=is_first,
+                )
                 self._places[partition] = place
                 if oldest >= begin:
                     self._catch_up(partition, place)
@@ -113,7 +121,7 @@ class Places:
             if place is None:
                 continue
             if offset < place.deliver_from:
-                self._note(place, records.values[row] or b"")
+                self._note(place, partition, offset, records.values[row] or b"")
                 if offset + 1 == place.deliver_from:
                     self._catch_up(partition, place)
                 continue
@@ -163,13 +171,17 @@ class Places:
         found, self._has_caught_up = self._has_caught_up, False
         return found
 
-    def _note(self, place: _Place, value: bytes) -> None:
-        """Note an event that was delivered before; of most, that it is over."""
+    def _note(self, place: _Place, partition: int, offset: int, value: bytes) -> None:
+        """Note an event that was settled before; of most, that it is over."""
         found = alert_place(value)
         # None: a dead letter by now
         if found is None or not self._config.concerns(found.detector.name):
             return
         place.n_noted += 1
+        if any(offset in run for run in place.given_up):
+            self._known.note_given_up(
+                found.incident_id, found.sequence, partition=partition, offset=offset
+            )
         if found.status == "firing":
             before, _ = place.newest.get(found.incident_id, (found.sequence, b""))
             if found.sequence >= before:  # else an older one that was redriven

@@ -57,6 +57,7 @@ class PlainProducer(OutputProducer):
         offsets: Mapping[int, int],
         membership: object,
         *,
+        given_up: Mapping[int, Sequence[int]] | None = None,
         notes: Mapping[int, str] | None = None,
     ) -> bool:
         """Hand the records to the client, and say that all is well."""

@@ -42,6 +42,8 @@ class Producer:
         topic: str,
         offsets: Mapping[int, int],
         membership: object,
+        *,
+        given_up: Mapping[int, Sequence[int]] | None = None,
     ) -> bool:
         self.records += records
         self.offsets.update(offsets)

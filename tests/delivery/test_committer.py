@@ -33,6 +33,8 @@ class Producer:
         topic: str,
         offsets: Mapping[int, int],
         membership: object,
+        *,
+        given_up: Mapping[int, Sequence[int]] | None = None,
     ) -> bool:
         assert topic == "stream-vae.readings"
         assert self.gate.wait(5)

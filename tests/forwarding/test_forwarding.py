@@ -46,6 +46,7 @@ from tests.forwarding.stand_ins import (
     StandIn,
     Webhook,
 )
+from tests.memory_kafka.partition_log import Entry
 
 RECEIVERS: dict[str, tuple[type[StandIn], Callable[[StandIn], Receiver]]] = {
     "alertmanager": (
@@ -208,13 +209,15 @@ def test_what_a_receiver_refuses_is_a_dead_letter_and_redriven_is_for_that_recei
     assert {one.reason for one in beside.events.of(AlertsPassedOver)} == {"for_another_group"}
 
 
+@pytest.mark.parametrize("polled", [1, 500])
 @pytest.mark.parametrize("restarts", ["never", "before", "after"])
 def test_what_was_refused_does_not_count_as_told_when_what_came_before_it_is_redriven(
-    restarts: str,
+    restarts: str, polled: int
 ) -> None:
     bench = Bench()
     stand_in, receiver = webhook(bench)
-    forwarder = Forwarder(bench, receiver, PLAN)
+    plan = replace(PLAN, poll_records=polled)
+    forwarder = Forwarder(bench, receiver, plan)
     stand_in.plan += [Response(status=400)] * 3
     bench.publish(opened("p1"), risen("p1"), resolved("p1"), opened("p2"))
     bench.turn_until(bench.is_committed, forwarder)
@@ -225,12 +228,36 @@ def test_what_was_refused_does_not_count_as_told_when_what_came_before_it_is_red
     if restarts == "after":
         forwarder.die()
     if restarts != "never":
-        forwarder = Forwarder(bench, receiver, PLAN, name="b")
+        forwarder = Forwarder(bench, receiver, plan, name="b")
         bench.clock.sleep(60.0)
     bench.turn_until(bench.is_committed, forwarder)
     told = [key for key, _ in stand_in.taken]
     assert told == ["p2-0.0", "p1-0.0", "p1-0.1", "p1-0.2"]
     assert forwarder.events.of(AlertsPassedOver) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_was_refused_and_then_told_makes_an_older_redriven_event_past(
+    *, restarts: bool
+) -> None:
+    bench = Bench()
+    stand_in, receiver = webhook(bench)
+    forwarder = Forwarder(bench, receiver, PLAN)
+    stand_in.plan += [Response(status=400)] * 2
+    bench.publish(opened("p1"), risen("p1"))
+    bench.turn_until(bench.is_committed, forwarder)
+    first, second = bench.dead_letters()
+    redrive_one(bench, second)
+    bench.turn_until(bench.is_committed, forwarder)
+    if restarts:
+        forwarder.die()
+        forwarder = Forwarder(bench, receiver, PLAN, name="b")
+        bench.clock.sleep(60.0)
+    redrive_one(bench, first)
+    bench.turn_until(bench.is_committed, forwarder)
+    assert [key for key, _ in stand_in.taken] == ["p1-0.1"]
+    (passed,) = forwarder.events.of(AlertsPassedOver)
+    assert (passed.reason, passed.example_sequence) == ("later_event_told", 0)
 
 
 def test_what_a_resend_told_at_last_makes_an_older_redriven_event_past() -> None:
@@ -301,9 +328,13 @@ def test_a_receiver_that_refuses_after_it_failed_does_not_fail_any_more() -> Non
 
 def redrive_all(bench: Bench) -> None:
     for entry in bench.dead_letters():
-        letter = read_dead_letter(entry.headers)
-        assert letter is not None
-        redrive(bench, entry.value, letter.redriven_headers())
+        redrive_one(bench, entry)
+
+
+def redrive_one(bench: Bench, entry: Entry) -> None:
+    letter = read_dead_letter(entry.headers)
+    assert letter is not None
+    redrive(bench, entry.value, letter.redriven_headers())
 
 
 def redrive(bench: Bench, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> None:

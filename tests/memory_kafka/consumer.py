@@ -22,11 +22,14 @@ class MemoryOffsets:
         self._faults = faults
 
     def committed(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {p: offset for p, (offset, _) in self.committed_with_notes(partitions).items()}
+
+    def committed_with_notes(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
         self._faults.request("offsets.committed")
         wanted = set(partitions)
         if any(self._group.pending.get(partition) for partition in wanted):
             raise KafkaUnavailableError("a transaction that carries the offset is open")
-        return {p: offset for p, (offset, _) in self._group.committed.items() if p in wanted}
+        return {p: at for p, at in self._group.committed.items() if p in wanted}
 
     def oldest(self, partition: int) -> int:
         self._faults.request("offsets.oldest")

@@ -10,6 +10,7 @@ from stream_vae.core.ports import InputConsumer, OutputProducer, RangeReader
 from stream_vae.core.records import OutputRecord, RecordBatch
 from stream_vae.errors import FencedError, InputChangedError, KafkaUnavailableError
 from stream_vae.events import RecordsLost
+from stream_vae.wire.offset_notes import given_up_of
 from tests.recorded_events import RecordedEvents
 
 How = Literal["plain", "committed", "aborted", "open"]
@@ -252,6 +253,10 @@ def outputs_and_offsets_are_committed_together(backend: Backend) -> None:
         assert commit(backend, producer, b"%d" % offset, offset, member.consumer.membership())
     assert member.consumer.offsets.committed([0, 1]) == {0: 2}
     assert backend.published() == [b"1", b"2"]
+    membership = member.consumer.membership()
+    assert producer.commit([], backend.input, {0: 2}, membership, given_up={0: [0, 1]})
+    ((offset, note),) = member.consumer.offsets.committed_with_notes([0, 1]).values()
+    assert (offset, given_up_of(note)) == (2, (range(2),))
     producer.close()
     member.consumer.close()
 

@@ -46,10 +46,15 @@ class MemoryProducer:
         topic: str,
         offsets: Mapping[int, int],
         membership: object,
+        *,
+        given_up: Mapping[int, Sequence[int]] | None = None,
     ) -> bool:
         fault = self._faults.commits.popleft() if self._faults.commits else None
-        note = encode_note(f"{next(_notes)}", None, self._began_with)
-        noted = {partition: (offset, note) for partition, offset in offsets.items()}
+        name = f"{next(_notes)}"
+        noted = {
+            p: (offset, encode_note(name, None, self._began_with, (given_up or {}).get(p, ())))
+            for p, offset in offsets.items()
+        }
         if not self._attempt(records, topic, noted, membership, fault):
             return False
         if fault in {CommitFault.BEFORE, CommitFault.AFTER}:

@@ -1,5 +1,7 @@
 """The note beside a committed offset names the changelog its state went to."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +9,7 @@ from stream_vae.wire.offset_notes import (
     TopicIdentity,
     changelog_of,
     encode_note,
+    given_up_of,
     partitions_of_another,
 )
 from stream_vae.wire.redrive_history import LARGEST_NOTE_BYTES
@@ -38,6 +41,21 @@ def test_notes_that_name_no_changelog_are_taken_as_they_are() -> None:
 @given(st.text(max_size=200))
 def test_whatever_stands_in_a_note_is_read(note: str) -> None:
     assert changelog_of(note) is None
+    assert given_up_of(json.dumps({"transaction": "x", "given_up": f"a{note}"})) == ()
+
+
+@given(st.sets(st.integers(0, 10**17), max_size=60))
+def test_what_was_given_up_is_read_as_it_was_noted(offsets: set[int]) -> None:
+    note = encode_note("x", None, given_up=sorted(offsets))
+    assert {offset for run in given_up_of(note) for offset in run} == offsets
+
+
+def test_of_very_much_that_was_given_up_the_latest_is_noted() -> None:
+    note = encode_note("f" * 32, None, given_up=range(0, 10_000, 2))
+    noted = [offset for run in given_up_of(note) for offset in run]
+    assert noted == list(range(noted[0], 10_000, 2))
+    assert len(noted) > 300
+    assert len(note) < LARGEST_NOTE_BYTES * 3 / 4
 
 
 def test_the_longest_note_fits() -> None:

@@ -35,11 +35,15 @@ class InputOffsets:
 
         While a transaction that contains one is open, that counts as no answer.
         """
+        found = self.committed_with_notes(partitions)
+        return {partition: offset for partition, (offset, _) in found.items()}
+
+    def committed_with_notes(self, partitions: Iterable[int]) -> dict[int, tuple[int, str]]:
+        """Return the same, each offset with the note beside it."""
         try:
-            found = committed_offsets(self._consumer, self._topic, partitions, _PATIENCE_S)
+            return committed_offsets(self._consumer, self._topic, partitions, _PATIENCE_S)
         except KafkaException as exc:
             raise answer_missing(exc, self._operation) from exc
-        return {partition: offset for partition, (offset, _) in found.items()}
 
     def oldest(self, partition: int) -> int:
         """Return the offset of the oldest record kept."""

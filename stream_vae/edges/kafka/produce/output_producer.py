@@ -92,13 +92,14 @@ class OutputProducer:
         with translated(self._operation):
             self._client.open(Deadline(self._deadline_s))
 
-    def commit(
+    def commit(  # noqa: PLR0913 -- each is a part of the transaction
         self,
         records: Sequence[OutputRecord],
         topic: str,
         offsets: Mapping[int, int],
         membership: object,
         *,
+        given_up: Mapping[int, Sequence[int]] | None = None,
         notes: Mapping[int, str] | None = None,
     ) -> bool:
         """Publish records and commit the offsets of their input in one transaction.
@@ -108,8 +109,11 @@ class OutputProducer:
             topic: The input topic.
             offsets: Input partition -> next offset.
             membership: Of the group whose offsets they are.
-            notes: Input partition -> metadata of its committed offset. It identifies the
-                transaction, so that an unknown outcome can be resolved; unset, a random one.
+            given_up: Input partition -> earlier offsets whose records were given up, ascending;
+                noted beside the offset.
+            notes: Input partition -> metadata of its committed offset, in place of the note that is
+                made for it. It identifies the transaction, so that an unknown outcome can be
+                resolved.
 
         Returns:
             False if the group moved on from this membership, and the transaction was aborted.
@@ -120,8 +124,7 @@ class OutputProducer:
             KafkaRefusedError: If the broker refuses a topic, a record or the group.
         """
         deadline = Deadline(self._deadline_s)
-        note = encode_note(uuid.uuid4().hex, self._changelog, self._began_with)
-        notes = notes or dict.fromkeys(offsets, note)
+        notes = notes or self._make_notes(offsets, given_up or {})
         positions = [
             TopicPartition(topic, p, offset, notes[p]) for p, offset in sorted(offsets.items())
         ]
@@ -157,6 +160,17 @@ class OutputProducer:
     def close(self) -> None:
         """Close the client; the broker aborts a transaction that is still open."""
         self._client.close()
+
+    def _make_notes(
+        self, partitions: Iterable[int], given_up: Mapping[int, Sequence[int]]
+    ) -> dict[int, str]:
+        name = uuid.uuid4().hex
+        return {
+            partition: encode_note(
+                name, self._changelog, self._began_with, given_up.get(partition, ())
+            )
+            for partition in partitions
+        }
 
     def _attempt(
         self,
