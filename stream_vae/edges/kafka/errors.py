@@ -57,6 +57,8 @@ class Operation:
     """The right on the topic that the operation needs."""
     group: str | None = None
     transactional_id: str | None = None
+    session_timeout_s: float | None = None
+    """Of a member that joins the group."""
 
 
 def refuses_connection(error: KafkaError) -> bool:
@@ -170,12 +172,20 @@ def _advice(error: KafkaError, operation: Operation) -> str:
     describe = " and Describe" if operation.access in {"Read", "Write"} else ""
     missing = f"{topic} does not exist, or the right Describe on it is missing"
     rival = f"another instance has the name of this one ({identity}, {group})"
+    timeout = operation.session_timeout_s
+    session = (
+        f"kafka.session_timeout_s is {timeout:g}" if timeout else "check kafka.session_timeout_s"
+    )
     by_code = {
         **dict.fromkeys(CREDENTIALS, credentials),
         **dict.fromkeys(TOPIC_MISSING, missing),
         **dict.fromkeys(TOO_LARGE, f"raise max.message.bytes of {topic}"),
         **dict.fromkeys(SUPERSEDED, rival),
         KafkaError._SSL: certificates,
+        KafkaError.INVALID_SESSION_TIMEOUT: (
+            f"{session}; expected what the brokers allow, from group.min.session.timeout.ms to "
+            "group.max.session.timeout.ms"
+        ),
         KafkaError.TOPIC_AUTHORIZATION_FAILED: f"needs {operation.access}{describe} on {topic}",
         KafkaError.GROUP_AUTHORIZATION_FAILED: f"needs Read and Describe on {group}",
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: (

@@ -85,6 +85,7 @@ def test_missing_rights_are_the_operators_and_retrying_is_pointless(name: str) -
         (KafkaError.UNKNOWN_TOPIC_OR_PART, READING, "topic 'readings' does not exist"),
         (KafkaError.MSG_SIZE_TOO_LARGE, WRITING, "raise max.message.bytes of topic 'alerts'"),
         (KafkaError._AUTHENTICATION, READING, "check kafka.security_protocol"),
+        (KafkaError.INVALID_SESSION_TIMEOUT, WRITING, "check kafka.session_timeout_s; expected"),
         (KafkaError.PRODUCER_FENCED, WRITING, "another instance has the name of this one"),
     ],
 )

@@ -58,7 +58,10 @@ class InputConsumer:
         self._config = config
         self._topic = topic
         self._operation = Operation(
-            doing=f"consuming from {topic!r}", topic=topic, group=config.group_id
+            doing=f"consuming from {topic!r}",
+            topic=topic,
+            group=config.group_id,
+            session_timeout_s=config.session_timeout_s,
         )
         self._events = events
         self._listener: RebalanceListener | None = None

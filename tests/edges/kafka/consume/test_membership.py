@@ -12,6 +12,7 @@ from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.consume import membership
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
+from stream_vae.errors import ConfigError
 from stream_vae.events import ConsumptionDelayed, MemberReplaced, MembershipLost, MembershipRegained
 from tests.edges.kafka.consume.refusing_coordinator import RefusingCoordinator
 from tests.recorded_events import RecordedEvents
@@ -90,6 +91,26 @@ def test_a_member_that_is_refused_for_ever_is_told_of_and_replaced_by_another(
     replaced, *_ = events.of(MemberReplaced)
     (regained,) = events.of(MembershipRegained)
     assert LIMIT_S < replaced.out_s < regained.out_s
+
+
+def test_a_session_timeout_that_the_brokers_refuse_ends_it_with_what_they_allow() -> None:
+    join_group = 11
+    with EmbeddedBroker({"readings": 1}) as broker:
+        broker.refuse(join_group, *[KafkaError.INVALID_SESSION_TIMEOUT] * 20)
+        config = KafkaConfig(
+            bootstrap_servers=broker.bootstrap,
+            group_id="g",
+            group_protocol="classic",
+            session_timeout_s=15.0,
+        )
+        one = Owner(InputConsumer(config, "readings", RecordedEvents()))
+        with pytest.raises(ConfigError) as refused:
+            one.poll_until(lambda: one.consumer.joined)
+        one.consumer.abandon()
+    assert "INVALID_SESSION_TIMEOUT" in str(refused.value)
+    assert "kafka.session_timeout_s is 15; expected what the brokers allow, from" in str(
+        refused.value
+    )
 
 
 def test_what_was_fetched_before_a_member_is_replaced_is_left_to_others(
