@@ -293,6 +293,8 @@ def test_values_are_documented_and_held_to_a_schema() -> None:
         ({"replicas": "2"}, "want integer"),
         ({"detectors": {"pumps": {"image": {"tag": "1"}}}}, "pumps"),
         ({"detectors": {"Pumps!": {}}}, "Pumps"),
+        ({"detectors": {"forwarders": {}}}, "forwarders"),
+        ({"forward": {"sessionTimeoutSeconds": 0}}, "sessionTimeoutSeconds"),
         ({"config": {"kafka": {"sasl_password": "hunter2"}}}, "sasl_password"),
         ({"config": {"bundle": {"path": "/bundle"}}}, "path"),
         ({"bundle": {"source": "s3"}}, "source"),
@@ -396,7 +398,8 @@ def test_the_page_has_a_port_where_it_is_enabled_and_nowhere_else() -> None:
     assert (page.enabled, page.port, page.host) == (True, 9081, "0.0.0.0")  # noqa: S104 -- a pod's
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["page"] == page.port
-    assert page.port in [port["port"] for port in only(documents, "Service")["spec"]["ports"]]
+    service = named(documents, "Service")["stream-vae"]
+    assert page.port in [port["port"] for port in service["spec"]["ports"]]
     rules = named(documents, "NetworkPolicy")["stream-vae"]["spec"]["ingress"]
     assert [port["port"] for rule in rules for port in rule["ports"]] == ["metrics", "page"]
     closed = rendered({"networkPolicy": {"enabled": True}})
@@ -433,7 +436,7 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         assert settings.output.alerts_topic == daemon.output.alerts_topic
         (secret,) = (each["secret"] for each in spec["volumes"] if each["name"] == "secrets")
         assert settings.kafka.instance_id is None
-        assert settings.kafka.session_timeout_s < daemon.kafka.session_timeout_s
+        assert settings.kafka.session_timeout_s == 15 < daemon.kafka.session_timeout_s
         found[name] = settings.forward.to, settings.forward_group, secret["secretName"]
         if settings.forward.to == "alertmanager":
             assert settings.forward.address == "http://alertmanager:9093"
@@ -442,7 +445,10 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         labels = one["spec"]["template"]["metadata"]["labels"]
         assert one["spec"]["selector"]["matchLabels"].items() <= labels.items()
         others = [other["spec"]["selector"]["matchLabels"] for other in forwarders.values()]
-        others += [only(documents, kind)["spec"]["selector"] for kind in ("Service", "StatefulSet")]
+        others += [
+            named(documents, kind)["stream-vae"]["spec"]["selector"]
+            for kind in ("Service", "StatefulSet")
+        ]
         reached = [s for s in others if s.get("matchLabels", s).items() <= labels.items()]
         assert len(reached) == 1, "its own"
         assert ("items" in secret) == (secret["secretName"] == "stream-vae"), "of the detector's"
@@ -459,6 +465,23 @@ def test_each_receiver_has_a_pod_a_group_and_a_secret_of_its_own() -> None:
         "stream-vae-forward-pager": ("pagerduty", "stream-vae-forward-pager", "pagerduty"),
     }
     assert not named(case("defaults"), "Deployment")
+
+
+def test_the_session_of_forwarders_lasts_as_long_as_the_brokers_of_their_detector_ask_for() -> None:
+    documents = rendered(
+        {
+            "detectors": {"pumps": {"forward": {"sessionTimeoutSeconds": 20.5}}, "fans": {}},
+            "forward": {
+                "receivers": {"chat": {"config": {"to": "slack"}}},
+                "sessionTimeoutSeconds": 30,
+            },
+        }
+    )
+    found = {
+        one.detector.name: one.kafka.session_timeout_s
+        for one in _settings_of_all(documents, "Deployment")
+    }
+    assert found == {"pumps": 20.5, "fans": 30.0}
 
 
 def test_a_forwarder_has_the_kafka_user_of_its_receiver_or_that_of_the_detector() -> None:
@@ -609,7 +632,12 @@ def test_detectors_of_one_release_share_nothing_but_rights() -> None:
     assert set(named(documents, "Job")) == {"stream-vae-pumps-train-1"}
     assert "replicas" not in sets["stream-vae-fans"]["spec"]
     for kind in ("StatefulSet", "Service", "PodDisruptionBudget"):
-        for name, each in named(documents, kind).items():
+        of_detectors = {
+            name: each
+            for name, each in named(documents, kind).items()
+            if name != "stream-vae-forwarders"
+        }
+        for name, each in of_detectors.items():
             selector = each["spec"]["selector"]
             wanted = selector.get("matchLabels", selector).items()
             reached = [
@@ -650,9 +678,59 @@ def test_the_chart_has_rules_and_dashboard_as_they_are() -> None:
         assert "stream-vae" in each["spec"]["template"]["metadata"]["labels"][label]
 
 
-def test_helm_test_asks_each_pod() -> None:
-    (ready,) = named(case("store"), "Pod")["stream-vae-test"]["spec"]["containers"]
-    assert ready["args"] == [f"http://stream-vae-{n}.stream-vae:8080/readyz" for n in range(3)]
+@pytest.mark.parametrize("name", ["store", "several", "defaults"])
+def test_helm_test_asks_each_pod_of_detectors_and_forwarders(name: str) -> None:
+    documents = case(name)
+    asked = [
+        url
+        for each in named(documents, "Pod").values()
+        for container in each["spec"]["containers"]
+        for url in container["args"]
+    ]
+    served = {url for each in documents for url in _readiness_of(each, documents)}
+    assert sorted(asked) == sorted(served)
+    assert ("http://pumps-chat.stream-vae-forwarders:8080/readyz" in asked) == (name == "several")
+
+
+def _readiness_of(document: Document, documents: Sequence[Document]) -> list[str]:
+    """Return where the cluster's names lead to the readiness of each pod of a workload.
+
+    A pod has a name of its own under a headless Service that selects it and is its subdomain: as
+    pods of a StatefulSet have, or by `hostname`.
+    """
+    if document["kind"] not in {"StatefulSet", "Deployment"}:
+        return []
+    spec, name = document["spec"], document["metadata"]["name"]
+    pod = spec["template"]["spec"]
+    hosts = [pod.get("hostname")]
+    subdomain = pod.get("subdomain", spec.get("serviceName"))
+    if document["kind"] == "StatefulSet":
+        scaled = named(documents, "ScaledObject").get(name, {"spec": {"minReplicaCount": 1}})
+        n_pods = spec.get("replicas", scaled["spec"]["minReplicaCount"])
+        hosts = [f"{name}-{n}" for n in range(n_pods)]
+    service = named(documents, "Service")[subdomain]["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"], "one that is not ready says why"
+    assert service["selector"].items() <= spec["template"]["metadata"]["labels"].items()
+    (container,) = pod["containers"]
+    (port,) = (each for each in container["ports"] if each["name"] == "metrics")
+    path = container["readinessProbe"]["httpGet"]["path"]
+    return [f"http://{host}.{subdomain}:{port['containerPort']}{path}" for host in hosts]
+
+
+def test_the_policy_lets_helm_test_ask_detectors_and_forwarders() -> None:
+    policy = named(case("several"), "NetworkPolicy")["stream-vae"]["spec"]
+    (tested,) = (each for each in named(case("several"), "Pod").values() if "fans" in str(each))
+    assert policy["podSelector"]["matchLabels"].items() <= tested["metadata"]["labels"].items()
+    peers = [peer for rule in policy["egress"] for peer in rule.get("to", [])]
+    (one_of,) = (
+        of for peer in peers for of in peer.get("podSelector", {}).get("matchExpressions", [])
+    )
+    assert (one_of["operator"], one_of["values"]) == ("In", ["detector", "forwarder"])
+    for kind in ("StatefulSet", "Deployment"):
+        for each in named(case("several"), kind).values():
+            labels = each["spec"]["template"]["metadata"]["labels"]
+            assert labels[one_of["key"]] in one_of["values"]
 
 
 def test_the_chart_has_the_version_of_the_program() -> None:
