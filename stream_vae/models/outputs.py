@@ -84,8 +84,8 @@ class Reconstruction(Protocol):
         """
         ...
 
-    def newest(self) -> "Reconstruction":
-        """Return the newest step alone, (B, 1, F)."""
+    def newest(self, n_steps: int = 1) -> "Reconstruction":
+        """Return the newest n steps alone, (B, n, F), or all if there are fewer."""
         ...
 
 
@@ -155,13 +155,13 @@ class WindowOutput:
         """Standard deviation about `expected`, scaled units, > 0."""
         return self._reconstruction.spread
 
-    def newest(self) -> "WindowOutput":
-        """Return the newest step alone, (B, 1, F)."""
+    def newest(self, n_steps: int = 1) -> "WindowOutput":
+        """Return the newest n steps alone, (B, n, F), or all if there are fewer."""
         return WindowOutput(
-            self._reconstruction.newest(),
-            self.observed[:, -1:],
+            self._reconstruction.newest(n_steps),
+            self.observed[:, -n_steps:],
             self.posterior,
-            None if self._windows is None else self._windows[:, -1:],
+            None if self._windows is None else self._windows[:, -n_steps:],
         )
 
     def _where_observed(self, amounts: Tensor) -> Tensor:

@@ -176,10 +176,10 @@ class GaussianReconstruction:
         """The sigma of each feature."""
         return self._sigma.expand_as(self._values)
 
-    def newest(self) -> "GaussianReconstruction":
-        """Return the newest step alone."""
-        means = [mean[:, -1:] for mean in self._means]
-        return GaussianReconstruction(self._values[:, -1:], means=means, sigma=self._sigma)
+    def newest(self, n_steps: int = 1) -> "GaussianReconstruction":
+        """Return the newest n steps alone."""
+        means = [mean[:, -n_steps:] for mean in self._means]
+        return GaussianReconstruction(self._values[:, -n_steps:], means=means, sigma=self._sigma)
 
 
 def gaussian_nll(squared_residual: Tensor, sigma: Tensor) -> Tensor:

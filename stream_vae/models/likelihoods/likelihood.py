@@ -152,10 +152,10 @@ class SampledReconstruction:
         """Standard deviation, scaled units."""
         return mean_of([each.spread for each in self._predictions])
 
-    def newest(self) -> "SampledReconstruction":
-        """Return the newest step alone."""
-        outputs = [newest_step(one) for one in self._outputs]
-        return type(self)(newest_step(self._values), outputs, self._predict)
+    def newest(self, n_steps: int = 1) -> "SampledReconstruction":
+        """Return the newest n steps alone."""
+        outputs = [newest_steps(one, n_steps) for one in self._outputs]
+        return type(self)(newest_steps(self._values, n_steps), outputs, self._predict)
 
 
 class LocationPrediction(Prediction):
@@ -223,12 +223,12 @@ def mean_of(samples: Sequence[Tensor]) -> Tensor:
     return total / len(samples) if len(samples) > 1 else total
 
 
-def newest_step(steps: Tensor) -> Tensor:
-    """Return (B, 1, ...) of (B, T, ...).
+def newest_steps(steps: Tensor, n_steps: int) -> Tensor:
+    """Return (B, n, ...) of (B, T, ...).
 
     Contiguous: torch's functions give other last bits for strided input.
     """
-    return steps[:, -1:].contiguous()
+    return steps[:, -n_steps:].contiguous()
 
 
 def raw_scale(scale: float, floor: float) -> float:

@@ -100,9 +100,9 @@ class MixedReconstruction:
         of_parts = [part.residuals for part in self._parts]
         return [self._together(of_one) for of_one in zip(*of_parts, strict=True)]
 
-    def newest(self) -> "MixedReconstruction":
-        """Return the newest step alone."""
-        return MixedReconstruction([part.newest() for part in self._parts], self._columns)
+    def newest(self, n_steps: int = 1) -> "MixedReconstruction":
+        """Return the newest n steps alone."""
+        return MixedReconstruction([part.newest(n_steps) for part in self._parts], self._columns)
 
     def _together(self, arrays: Sequence[Tensor]) -> Tensor:
         return torch.cat(list(arrays), dim=-1)[..., self._place].contiguous()

@@ -11,6 +11,7 @@ from stream_vae.models.scores.likelihood import (
 from stream_vae.models.scores.score import Score
 from stream_vae.models.scores.supervised import Supervised
 from stream_vae.models.scores.tracked import Fused, FusedWindow, Tracked
+from stream_vae.models.scores.worst_feature import WorstFeature
 
 SINGLE_SCORES: dict[str, type[Score]] = {
     score.name: score
@@ -18,6 +19,7 @@ SINGLE_SCORES: dict[str, type[Score]] = {
         LogProbability,
         Recency,
         LastStep,
+        WorstFeature,
         UnitVariance,
         SampleCovariance,
         SquaredError,
