@@ -77,7 +77,7 @@ DEFAULT_MASKS = (
         r"(?:com|net|org|edu|gov|mil|io|info|local|internal|localdomain|lan)\b(?::\d{1,5}\b)?",
     ),
     Mask(name="amount", pattern=rf"[<>~]?[-+]?\b\d+(?:\.\d+)? ?{_UNIT}\b"),
-    Mask(name="hexadecimal", pattern=rf"\b0[xX]{_HEX}+"),
+    # Also a hexadecimal number; no pattern here names a digit, see `digit_shapes`.
     Mask(name="number or identifier", pattern=r"[A-Za-z_-]*\d[\w-]*(?:\.\d[\w-]*)*"),
     Mask(name="hexadecimal word", pattern=rf"\b{_HEX}{{8,}}\b"),
 )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.log_templates import FREE, RARE, VALUE, LogSpec, LogTemplate, Mask, shown
+from stream_vae.logs.digit_shapes import ShapeMatcher, are_digits_alike
 from stream_vae.logs.masks import DEFAULT_MASKS, Masker
 from stream_vae.logs.miner import (
     LogfoldMatcher,
@@ -63,6 +64,8 @@ class Templates:
     def __init__(self, logs: LogSpec) -> None:
         patterns = [one.pattern for one in logs.templates]
         self._matcher: TemplateMatcher = LogfoldMatcher(patterns, logs.masks)
+        if are_digits_alike([mask.pattern for mask in logs.masks], patterns):
+            self._matcher = ShapeMatcher(self._matcher)
 
     def match(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Return (N,) number of each line's template; -1: it has none (unseen, or blank).

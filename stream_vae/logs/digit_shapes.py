@@ -1,0 +1,103 @@
+r"""Matching by shape: lines that differ in their digits alone are of one template.
+
+So it is where no mask tells one digit from another, and no template holds one; then the shape of a
+line, all digits made alike, is matched once and remembered. Of most logs nearly every line has a
+shape that was met before, since numbers differ more often in their digits than in their lengths.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_vae.logs.miner import TemplateMatcher
+
+_DIGITS = frozenset(map(ord, "0123456789"))
+_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+_NOT_MET = -2
+_MOST_BYTES = 16 * 2**20
+_ENTRY_BYTES = 150
+"""What the memory of a shape takes beside its text."""
+
+
+class ShapeMatcher:
+    """Asks a matcher for each shape once.
+
+    Args:
+        matcher: Tells no digit from another; see `are_digits_alike`.
+        most_bytes: Of memory; when it is full, all is forgotten.
+    """
+
+    def __init__(self, matcher: TemplateMatcher, most_bytes: int = _MOST_BYTES) -> None:
+        self._matcher = matcher
+        self._most_bytes = most_bytes
+        self._met: dict[bytes, int] = {}
+        self.n_bytes = 0
+        """Of what is remembered."""
+
+    def match(self, lines: Sequence[str]) -> NDArray[np.int32]:
+        """Return each line's template by its number, or -1; a function of the line alone."""
+        together = "\n".join(lines).encode(errors="surrogatepass")
+        shapes = together.translate(_ALIKE).split(b"\n")
+        if len(shapes) != len(lines):  # a line holds a line break
+            return self._matcher.match(lines)
+        found = np.fromiter(
+            map(self._met.get, shapes, repeat(_NOT_MET)), np.int32, count=len(shapes)
+        )
+        new = np.flatnonzero(found == _NOT_MET)
+        if len(new):
+            found[new] = self._matcher.match([lines[n] for n in new.tolist()])
+            self._remember([shapes[n] for n in new.tolist()], found[new].tolist())
+        return found
+
+    def _remember(self, shapes: Sequence[bytes], numbers: Sequence[int]) -> None:
+        n_bytes = sum(map(len, shapes)) + _ENTRY_BYTES * len(shapes)
+        if self.n_bytes + n_bytes > self._most_bytes:
+            self._met.clear()
+            self.n_bytes = 0
+        if n_bytes <= self._most_bytes:
+            self._met.update(zip(shapes, numbers, strict=True))
+            self.n_bytes += n_bytes
+
+
+def are_digits_alike(masks: Iterable[str], templates: Iterable[str]) -> bool:
+    r"""Return whether a line's template is the same whatever its digits are.
+
+    Args:
+        masks: Patterns.
+        templates: Patterns.
+
+    >>> are_digits_alike([r"\d+", "[0-9a-f]{8}"], ["took <v>"])
+    True
+    >>> are_digits_alike(["0x[0-9a-f]+"], []), are_digits_alike([], ["answers 42"])
+    (False, False)
+    """
+    signs = frozenset(map(ord, "".join(templates)))
+    return signs.isdisjoint(_DIGITS) and not any(map(_tells_digits_apart, masks))
+
+
+def _tells_digits_apart(mask: str) -> bool:
+    """Return whether a pattern may; so it is said of those that `re` cannot read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return _names_digit(_parser.parse(mask))
+    except (re.error, Warning, RecursionError, OverflowError):
+        return True
+
+
+def _names_digit(part: Any) -> bool:
+    """Return whether a part of a parsed pattern is, or ends a range at, one digit."""
+    if isinstance(part, tuple) and part and part[0] in (op.LITERAL, op.NOT_LITERAL):
+        return part[1] in _DIGITS
+    if isinstance(part, tuple) and part and part[0] is op.RANGE:
+        first, last = part[1]
+        return 0 < sum(first <= digit <= last for digit in _DIGITS) < len(_DIGITS)
+    is_nested = isinstance(part, tuple | list | _parser.SubPattern)
+    return is_nested and any(map(_names_digit, part))
