@@ -95,9 +95,9 @@ def _tells_digits_apart(mask: str) -> bool:
 def _names_digit(part: Any) -> bool:
     """Return whether a part of a parsed pattern is, or ends a range at, one digit."""
     if isinstance(part, tuple) and part and part[0] in (op.LITERAL, op.NOT_LITERAL):
-        return part[1] in _DIGITS
+        return bool(part[1] in _DIGITS)
     if isinstance(part, tuple) and part and part[0] is op.RANGE:
         first, last = part[1]
-        return 0 < sum(first <= digit <= last for digit in _DIGITS) < len(_DIGITS)
+        return len({first <= digit <= last for digit in _DIGITS}) > 1
     is_nested = isinstance(part, tuple | list | _parser.SubPattern)
     return is_nested and any(map(_names_digit, part))
