@@ -4,7 +4,8 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Protocol
 from urllib.parse import parse_qs
@@ -14,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from stream_vae.core.series_index import SeriesName
 from stream_vae.edges.http.bounded_protocol import BoundedProtocol
@@ -144,21 +146,26 @@ class _Readers:
             await asyncio.sleep(0)
             return source.search(text)
 
-    async def stream(self, name: SeriesName | None) -> AsyncIterator[bytes]:
-        """Yield events until the stream is old, or the server stops.
+    @contextmanager
+    def reading(self, name: SeriesName | None) -> Iterator[None]:
+        """Hold the place of one more reader.
 
         Args:
             name: Series that is drawn, if one is.
         """
         self._watched[name] += 1
         try:
-            async for event in self._events(name):
-                yield event
+            yield
         finally:
             self._watched -= Counter([name])
             self._tell_source()
 
-    async def _events(self, name: SeriesName | None) -> AsyncIterator[bytes]:
+    async def events(self, name: SeriesName | None) -> AsyncIterator[bytes]:
+        """Yield events until the stream is old, or the server stops.
+
+        Args:
+            name: Series that is drawn, if one is.
+        """
         began = told_at = sent_at = time.monotonic()
         told_at -= _STATUS_S
         version, cursor = 0, None
@@ -207,14 +214,7 @@ def build_page(readers: _Readers, token: Token) -> Starlette:
         return Response(contents[path], media_type=_FILES[path][1])
 
     async def events(request: Request) -> Response:
-        if readers.is_full:
-            text = f"{CLIENTS} pages are open already; close one, or try again\n"
-            return PlainTextResponse(text, 503, {"retry-after": "5"})
-        name = _series(request)
-        headers = {"x-accel-buffering": "no"}
-        return StreamingResponse(
-            readers.stream(name), headers=headers, media_type="text/event-stream"
-        )
+        return _Stream(readers, _series(request))
 
     async def series(request: Request) -> Response:
         text = request.query_params.get("q", "")[:_SEARCH_CHARACTERS]
@@ -249,6 +249,30 @@ def build_page(readers: _Readers, token: Token) -> Starlette:
             Route("/login", login, methods=["POST"]),
         ]
     )
+
+
+class _Stream(StreamingResponse):
+    """The events of one reader; of one too many, that there are too many.
+
+    Args:
+        readers: Those that there are.
+        name: Series that is drawn, if one is.
+    """
+
+    def __init__(self, readers: _Readers, name: SeriesName | None) -> None:
+        headers = {"x-accel-buffering": "no"}
+        super().__init__(readers.events(name), headers=headers, media_type="text/event-stream")
+        self._readers = readers
+        self._name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; a place is taken before anything is awaited, so that a burst counts itself."""
+        if self._readers.is_full:
+            text = f"{CLIENTS} pages are open already; close one, or try again\n"
+            await PlainTextResponse(text, 503, {"retry-after": "5"})(scope, receive, send)
+            return
+        with self._readers.reading(self._name):
+            await super().__call__(scope, receive, send)
 
 
 async def _given_token(request: Request) -> str:

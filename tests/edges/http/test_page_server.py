@@ -1,10 +1,12 @@
 """Who gets what of the live page, asked of a real server."""
 
+import asyncio
 import hashlib
 import json
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
@@ -13,11 +15,12 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from starlette.types import ASGIApp, Message
 
 from stream_vae.core.series_index import SeriesName
 from stream_vae.edges.http.page_config import PageConfig
 from stream_vae.edges.http.page_guard import Token
-from stream_vae.edges.http.page_server import PageServer, PageSource
+from stream_vae.edges.http.page_server import PageServer, PageSource, _Readers, build_page
 from stream_vae.errors import ConfigError
 from stream_vae.page.bounds import CLIENTS
 from stream_vae.settings import load_settings
@@ -280,6 +283,41 @@ def test_only_so_many_pages_are_open_and_the_next_is_told() -> None:
         await_that(lambda: client.stream("GET", "/events").__enter__().status_code == 200)
         for one in opened:
             one.close()
+
+
+async def answers_to_a_burst(app: ASGIApp, n: int) -> Counter[int]:
+    """Return how often each status was answered; then all have gone."""
+    statuses: list[int] = []
+    are_gone = asyncio.Event()
+
+    async def receive() -> Message:
+        await are_gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET"}
+    scope |= {"path": "/events", "query_string": b"", "headers": []}
+    opened = [asyncio.create_task(app(dict(scope), receive, send)) for _ in range(n)]
+    async with asyncio.timeout(5 * slowness()):
+        while len(statuses) < n:
+            await asyncio.sleep(0)
+    are_gone.set()
+    await asyncio.gather(*opened)
+    return Counter(statuses)
+
+
+def test_of_a_burst_no_page_more_is_open_and_all_places_are_free_afterwards() -> None:
+    """They ask in one turn of the server, before one of them has been sent anything."""
+    readers = _Readers(Board, dict, lambda: False)
+    app = build_page(readers, Token(None))
+
+    async def bursts() -> list[Counter[int]]:
+        return [await answers_to_a_burst(app, 3 * CLIENTS) for _ in range(2)]
+
+    assert asyncio.run(bursts()) == [{200: CLIENTS, 503: 2 * CLIENTS}] * 2
 
 
 @pytest.mark.parametrize(
