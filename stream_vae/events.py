@@ -133,6 +133,13 @@ class ConsumptionDelayed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TopicsFound:
+    """The topics that a start had to wait for are there."""
+
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsAssigned:
     """Partitions were assigned to this instance."""
 
@@ -872,6 +879,7 @@ Event = (
     | BrokerUnreachable
     | BrokerReached
     | ConsumptionDelayed
+    | TopicsFound
     | PartitionsAssigned
     | StateRestored
     | OffsetMismatched

@@ -38,6 +38,7 @@ from stream_vae.events import (
     DaemonStopped,
     Event,
     ForwarderStarted,
+    TopicsFound,
 )
 from stream_vae.settings import LoadedSettings
 
@@ -332,7 +333,7 @@ class _LoopTelemetry:
             self._on_started()
         if isinstance(event, BrokerUnreachable | ConsumptionDelayed):
             self._on_lack(event.detail)
-        elif isinstance(event, BrokerReached):
+        elif isinstance(event, BrokerReached | TopicsFound):
             self._on_lack("")
 
     def tick(self) -> None:

@@ -16,7 +16,7 @@ from stream_vae.daemon.scoring_worker import ScoringWorker
 from stream_vae.daemon.service import Role, Service, Surroundings
 from stream_vae.daemon.work_queue import Work
 from stream_vae.edges.http.config import HttpConfig
-from stream_vae.events import BrokerReached, ConsumptionDelayed
+from stream_vae.events import BrokerReached, ConsumptionDelayed, TopicsFound
 from stream_vae.settings import load_settings
 from tests.conftest import MeanSquareScorer
 from tests.limits import slowness
@@ -140,15 +140,13 @@ def test_a_worker_and_a_loop_that_hang_are_found_out_in_turn(
 
 
 def test_who_waits_for_a_topic_is_live_and_tells_which() -> None:
-    """Control: before it knows of one."""
+    """No longer once it is found. Control: before it knows of one."""
     detail = "topic stream-vae.alerts does not exist"
     told: list[object] = []
 
     def start(around: Surroundings) -> None:
-        for event in (
-            ConsumptionDelayed(detail=detail, waited_s=1.0, deadline_s=9.0),
-            BrokerReached(waited_s=1.0),
-        ):
+        delayed = ConsumptionDelayed(detail=detail, waited_s=1.0, deadline_s=9.0)
+        for event in (delayed, TopicsFound(waited_s=1.0), delayed, BrokerReached(waited_s=1.0)):
             told.append(service._status()["ready"])
             around.events.record(event)
         told.append(service._status()["ready"])
@@ -158,7 +156,7 @@ def test_who_waits_for_a_topic_is_live_and_tells_which() -> None:
     service = Service(loaded, structlog.get_logger(), start)
     service._work()
     usual = f"starting: {Role().starting}"
-    reasons = (usual, f"starting: {detail}", usual)
+    reasons = (usual, f"starting: {detail}", usual, f"starting: {detail}", usual)
     assert told == [{"status": "failed", "reason": reason} for reason in reasons]
 
 

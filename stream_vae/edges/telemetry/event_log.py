@@ -87,6 +87,7 @@ class EventLog(ABC):
             events.LibraryLogged: self._library_logged,
             events.BrokerUnreachable: self._broker_unreachable,
             events.BrokerReached: self._broker_reached,
+            events.TopicsFound: self._inform,
         }
 
     def _begin(self) -> None:

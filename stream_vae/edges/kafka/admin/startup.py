@@ -25,7 +25,7 @@ from stream_vae.errors import (
     StreamVaeError,
     TopicMissingError,
 )
-from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed
+from stream_vae.events import BrokerReached, BrokerUnreachable, ConsumptionDelayed, TopicsFound
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -70,7 +70,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
         input_topic: Waited for.
         owned_topics: May be missing.
         events: Receives, before each retry, why no broker answers or what is missing although one
-            does, and once one answers, how many seconds that took.
+            does; and of either, once that is over, how many seconds it took.
         stopping: Returns whether to stop waiting.
         called: What the input topic is to the caller.
         advice: What to do where the input topic does not exist.
@@ -92,7 +92,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
     of_brokers = Deadline(config.broker_deadline_s)
     of_topic = of_brokers if topic_deadline_s is None else Deadline(topic_deadline_s)
     pause = _FIRST_PAUSE_S
-    is_unreachable = was_source_missing = False
+    is_unreachable = is_delayed = was_source_missing = False
     while not stopping():
         try:
             found = _look(admin, input_topic, owned_topics, called, advice)
@@ -103,6 +103,8 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
         if is_unreachable and not is_outage:
             events.record(BrokerReached(waited_s=of_brokers.waited_s))
         if isinstance(found, FoundTopics):
+            if is_delayed:
+                events.record(TopicsFound(waited_s=of_topic.waited_s))
             return replace(found, was_source_missing=was_source_missing)
         deadline = of_brokers
         if found.error is TopicMissingError:
@@ -110,6 +112,7 @@ def await_topics(  # noqa: PLR0913 -- each is a choice of its caller
             if topic_deadline_s is not None:
                 of_brokers = Deadline(config.broker_deadline_s)  # for they have answered
         is_unreachable = is_outage
+        is_delayed |= not is_outage
         if deadline.has_passed:
             raise found.error(f"gave up after {deadline.limit_s:g} s: {found.detail}")
         kind = BrokerUnreachable if is_unreachable else ConsumptionDelayed

@@ -6,7 +6,7 @@ from stream_vae.edges.kafka.admin.startup import await_topics
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.errors import KafkaUnavailableError, StreamVaeError, TopicMissingError
-from stream_vae.events import BrokerUnreachable, ConsumptionDelayed, Event
+from stream_vae.events import BrokerUnreachable, ConsumptionDelayed, Event, TopicsFound
 from tests.recorded_events import RecordedEvents
 
 
@@ -36,7 +36,7 @@ class Maker(RecordedEvents):
 
     def record(self, event: Event) -> None:
         super().record(event)
-        if len(self.of(ConsumptionDelayed)) == 2:
+        if isinstance(event, ConsumptionDelayed) and len(self.of(ConsumptionDelayed)) == 2:
             self._broker.create_topic("readings")
 
 
@@ -57,6 +57,9 @@ def test_a_topic_may_be_waited_for_longer_than_brokers() -> None:
     assert found is not None
     assert found.was_source_missing
     assert [e.deadline_s for e in events.of(ConsumptionDelayed)] == [30.0, 30.0]
+    (over,) = events.of(TopicsFound)
+    assert events.events[-1] is over, "what was missing is so no longer"
+    assert over.waited_s > 0
     told = {e.detail for e in events.of(ConsumptionDelayed)}
     assert told == {"the alerts topic 'readings' does not exist; start the daemon"}
 
@@ -70,10 +73,12 @@ def test_brokers_that_are_away_are_an_outage() -> None:
 
 
 def test_a_topic_that_is_there_is_waited_for_no_longer() -> None:
-    """Control for both."""
+    """Control for both: there is nothing to tell."""
+    events = RecordedEvents()
     with EmbeddedBroker({"readings": 1}) as broker:
         config = KafkaConfig(bootstrap_servers=broker.bootstrap, broker_deadline_s=30.0)
-        found = await_topics(config, "readings", [], RecordedEvents(), stopping=lambda: False)
+        found = await_topics(config, "readings", [], events, stopping=lambda: False)
+    assert events.events == []
     assert found is not None
     assert found.source.n_partitions == 1
     assert not found.was_source_missing
