@@ -28,6 +28,7 @@ from stream_vae.core.incidents import Incident, JudgedReading, Silence
 from stream_vae.core.log_templates import UNSEEN
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
+from stream_vae.core.series_index import SeriesName
 from stream_vae.core.windows import nearest_grid_point
 from stream_vae.detect.incidents import Change
 from stream_vae.logs.masks import example_mask
@@ -117,23 +118,22 @@ class AlertBuilder:
         self._unseen = unseen
         self._totals = totals
 
-    def anomaly_id(self, series: str, partition: int, first: JudgedReading) -> str:
+    def anomaly_id(self, series: SeriesName, first: JudgedReading) -> str:
         """Return the id of an incident that opens.
 
         Args:
-            series: The series key.
-            partition: Of the input.
+            series: Input partition and key.
             first: Its first anomalous reading.
         """
-        place = EventPlace(partition=partition, offset=first.offset, nth=first.nth)
+        place = EventPlace(offset=first.offset, nth=first.nth)
         event = place if self._spec.has_events else None
         return incident_id(self._origin, series, first.time, event=event)
 
-    def silence_id(self, series: str, since: int, offset: int) -> str:
+    def silence_id(self, series: SeriesName, since: int, offset: int) -> str:
         """Return the id of a silence that opens.
 
         Args:
-            series: The series key.
+            series: Input partition and key.
             since: Event time of its last step, nanoseconds since 1970.
             offset: Of its last reading: after a late one it may fall silent at a step again.
         """

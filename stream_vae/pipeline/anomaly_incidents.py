@@ -166,11 +166,10 @@ class AnomalyIncidents:
     ) -> Incident:
         """Return the incident that a series has just opened, with what its window tells."""
         tracker = self._store.incidents
-        partition, key = self._store.index.name(row)
         evidence = tracker.first_evidence(row)
         return tracker.name(
             row,
-            self._alerts.anomaly_id(key, partition, evidence),
+            self._alerts.anomaly_id(self._store.index.name(row), evidence),
             opened_by=self._spec.features[first].name,
             deviation=explanation.largest_deviation,
             size=explanation.largest_size,

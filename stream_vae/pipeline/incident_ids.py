@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.series_index import SeriesName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +23,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPlace:
-    """Where an event stands in the input: several can have one time, none shares its place."""
+    """Where an event stands in its partition: several can have one time, none shares its place."""
 
-    partition: int
     offset: int
     nth: int
     """Among those of its series in one record, from 0."""
@@ -32,7 +32,7 @@ class EventPlace:
 
 def incident_id(
     origin: Origin,
-    series: str,
+    series: SeriesName,
     started_at: int,
     *,
     silent_at: int | None = None,
@@ -42,12 +42,15 @@ def incident_id(
 
     A replay, or a second daemon that does the same work, gives the same id. Another deployment,
     which reads another topic or as another group, gives another one, so that consumers of one
-    alerts topic keep the events of both. Ids of earlier releases contained no topic and no group:
-    incidents opened by them keep their id, see `incident_id_by_name`.
+    alerts topic keep the events of both. So does the same key in another partition, which is a
+    series of its own: one that a producer spreads over partitions deviates in all at one step.
+
+    Incidents keep the id under which they were opened. Those of earlier releases contained no
+    partition (`incident_ids_by_key`), or neither topic nor group (`incident_id_by_name`).
 
     Args:
         origin: Names the detector, the input topic and the consumer group.
-        series: The series key.
+        series: Input partition and key of the series.
         started_at: Event time of the first anomalous reading, or of the last step of a series that
             fell silent, nanoseconds since 1970.
         silent_at: Offset of the last reading of a series that fell silent.
@@ -55,24 +58,33 @@ def incident_id(
 
     >>> plant = AlertDetector(name="plant", version="0.1.0", instance="a")
     >>> origin = Origin(detector=plant, topic="readings", group="stream-vae")
-    >>> incident_id(origin, "pump-7", 1_700_000_000_000_000_000)
-    'de83294c8188f81d0859a0804736e234'
+    >>> incident_id(origin, (0, "pump-7"), 1_700_000_000_000_000_000)
+    'eb398a1a6a91ac96b671c247d6ed532a'
     """
     return incident_ids(origin, series, silent_at=silent_at, event=event)(started_at)
 
 
 def incident_ids(
     origin: Origin,
-    series: str,
+    series: SeriesName,
     *,
     silent_at: int | None = None,
     event: EventPlace | None = None,
 ) -> Callable[[int], str]:
     """Return what makes `incident_id` of a start: quick, where many are tried."""
-    kind = "anomaly" if silent_at is None else f"silence:{silent_at}"
+    partition, key = series
+    kind = f"anomaly:{partition}" if silent_at is None else f"silence:{partition}:{silent_at}"
     if event is not None:
-        kind = f"event:{event.partition}:{event.offset}:{event.nth}"
-    return _ids_of(origin.detector.name, origin.topic, origin.group, kind, series)
+        kind = f"event:{partition}:{event.offset}:{event.nth}"
+    return _ids_of_deployment(origin, kind, key)
+
+
+def incident_ids_by_key(
+    origin: Origin, key: str, *, silent_at: int | None = None
+) -> Callable[[int], str]:
+    """Return what made ids of a start before they contained the partition; not those of events."""
+    kind = "anomaly" if silent_at is None else f"silence:{silent_at}"
+    return _ids_of_deployment(origin, kind, key)
 
 
 def incident_ids_by_name(detector: str, series: str) -> Callable[[int], str]:
@@ -92,6 +104,10 @@ def incident_id_by_name(detector: str, series: str, started_at: int) -> str:
     '1c1531a0c4e6e32ee626debb5ff14ba7'
     """
     return incident_ids_by_name(detector, series)(started_at)
+
+
+def _ids_of_deployment(origin: Origin, kind: str, key: str) -> Callable[[int], str]:
+    return _ids_of(origin.detector.name, origin.topic, origin.group, kind, key)
 
 
 def _ids_of(*parts: str) -> Callable[[int], str]:

@@ -1,14 +1,20 @@
 """Incidents that are still open for whoever reads the alerts topic, where their state was lost."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.incidents import Incident, IncidentState, SeriesIncidents, Silence
 from stream_vae.core.series_index import SeriesName
-from stream_vae.pipeline.incident_ids import EventPlace, Origin, incident_ids, incident_ids_by_name
+from stream_vae.pipeline.incident_ids import (
+    EventPlace,
+    Origin,
+    incident_ids,
+    incident_ids_by_key,
+    incident_ids_by_name,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -52,7 +58,7 @@ def open_incidents(
             break
         started_at = _exact_start(event, origin, names[identity])
         if started_at is not None:
-            name = (event.source.partition, event.series.key)
+            name = _name(event)
             before = found.get(name, SeriesIncidents(anomaly=None, silence=None))
             found[name] = _with(before, event, started_at)
     return found
@@ -78,28 +84,31 @@ def _exact_start(event: AlertEvent, origin: Origin, names: Iterable[str]) -> int
     return None
 
 
-def _ids(event: AlertEvent, origins: Iterable[Origin], name: str) -> Iterator[Callable[[int], str]]:
-    """Yield what makes ids of starts, for such an incident; the first release's last."""
-    source, key, silent = event.source, event.series.key, ""
-    if event.kind == "silence":
-        silent = f":silence:{source.offset_start}"
-        yield from (incident_ids(one, key, silent_at=source.offset_start) for one in origins)
-    else:
-        yield from (incident_ids(one, key) for one in origins)
-        yield from _ids_by_place(event, origins, 1)
-    yield incident_ids_by_name(name + silent, key)
+def _ids(event: AlertEvent, origins: Sequence[Origin], name: str) -> Iterator[Callable[[int], str]]:
+    """Yield what makes ids of starts, for such an incident; those of earlier releases last."""
+    silent_at = event.source.offset_start if event.kind == "silence" else None
+    for one in origins:
+        yield incident_ids(one, _name(event), silent_at=silent_at)
+    yield from _ids_by_place(event, origins, 1)
+    for one in origins:
+        yield incident_ids_by_key(one, event.series.key, silent_at=silent_at)
+    silent = "" if silent_at is None else f":silence:{silent_at}"
+    yield incident_ids_by_name(name + silent, event.series.key)
 
 
 def _ids_by_place(
-    event: AlertEvent, origins: Iterable[Origin], most: int = _READINGS_TRIED
+    event: AlertEvent, origins: Sequence[Origin], most: int = _READINGS_TRIED
 ) -> Iterator[Callable[[int], str]]:
     """Yield the same where readings are events: for each of the readings that its record holds."""
     if event.kind == "silence":
         return
-    source, key = event.source, event.series.key
     for nth, one in itertools.product(range(most), origins):
-        place = EventPlace(partition=source.partition, offset=source.offset_start, nth=nth)
-        yield incident_ids(one, key, event=place)
+        place = EventPlace(offset=event.source.offset_start, nth=nth)
+        yield incident_ids(one, _name(event), event=place)
+
+
+def _name(event: AlertEvent) -> SeriesName:
+    return event.source.partition, event.series.key
 
 
 def _with(before: SeriesIncidents, event: AlertEvent, started_at: int) -> SeriesIncidents:

@@ -207,7 +207,7 @@ class SeriesLifecycle:
             silent = self._silent_series(row, topic, (now_ns - int(index.arrived[row])) / 1e9)
             offset = int(index.offset[row])
             silence = Silence(
-                id=self._alerts.silence_id(silent.key, silent.last_step, offset),
+                id=self._alerts.silence_id(index.name(row), silent.last_step, offset),
                 since=silent.last_step,
                 offset=offset,
                 arrived=int(index.arrived[row]),

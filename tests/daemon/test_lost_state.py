@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -9,7 +10,7 @@ from stream_vae.core.alerts import AlertDetector, AlertEvent
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.series_index import SeriesName
 from stream_vae.events import IncidentsAdopted, StateRestored
-from stream_vae.pipeline.incident_ids import EventPlace, Origin, incident_id
+from stream_vae.pipeline.incident_ids import EventPlace, Origin, incident_id, incident_ids_by_key
 from stream_vae.pipeline.open_alerts import open_incidents
 from stream_vae.wire.alerts import decode_alert
 from tests.memory_kafka.scene import ALERTS, CHANGELOG, GROUP, INPUT, Scene, make_settings
@@ -163,9 +164,9 @@ def test_what_events_do_not_tell_of_a_start_is_found_out(
     told = first_of(scene, "s")
     place = None
     if nth is not None:
-        place = EventPlace(partition=0, offset=told.source.offset_start, nth=nth)
+        place = EventPlace(offset=told.source.offset_start, nth=nth)
     began = round(told.starts_at.timestamp()) * 10**9 + nanoseconds
-    event = replace(told, incident_id=incident_id(origin_of(), "s", began, event=place))
+    event = replace(told, incident_id=incident_id(origin_of(), (0, "s"), began, event=place))
     assert open_incidents([event], origin_of(group="another")) == {}, "control"
     incidents = open_incidents([event], origin_of())
     if nth and nanoseconds:
@@ -175,6 +176,21 @@ def test_what_events_do_not_tell_of_a_start_is_found_out(
     assert incident is not None
     assert incident.incident is not None
     assert incident.incident.started_at == began
+
+
+@pytest.mark.parametrize("nanoseconds", [0, 904])
+@pytest.mark.parametrize("kind", ["anomaly", "silence"])
+def test_an_incident_whose_id_contains_no_partition_is_adopted(
+    scene: Scene, kind: Literal["anomaly", "silence"], nanoseconds: int
+) -> None:
+    """An earlier release opened it. Control: one of another group's."""
+    told = first_of(scene, "s")
+    began = round(told.starts_at.timestamp()) * 10**9 + nanoseconds
+    silent_at = told.source.offset_start if kind == "silence" else None
+    for group, is_ours in ((GROUP, True), ("another", False)):
+        identity = incident_ids_by_key(origin_of(group), "s", silent_at=silent_at)(began)
+        event = replace(told, kind=kind, incident_id=identity)
+        assert (set(open_incidents([event], origin_of())) == {(0, "s")}) == is_ours
 
 
 def test_an_incident_that_opened_under_an_earlier_name_of_the_detector_is_adopted(

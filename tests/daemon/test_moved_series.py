@@ -290,6 +290,30 @@ def test_a_key_that_a_producer_spreads_over_partitions_keeps_all_its_rows(seed: 
     assert told(scene) == []
 
 
+@pytest.mark.parametrize("kind", ["anomaly", "silence"])
+def test_what_opens_at_one_step_in_several_partitions_are_several_incidents(kind: str) -> None:
+    """A consumer drops what it has seen by id and sequence: each is told to its end."""
+    scene = scene_of(partitions=3)
+    one = scene.start()
+    scene.settle_empty(one)
+    anomalies = range(35, 40) if kind == "anomaly" else ()
+    for step in range(40):
+        for partition in range(3):
+            steps = range(step, step + 1)
+            scene.feed_series("s", steps, anomalies=anomalies, partition=partition)
+        one.turn(4)
+        scene.kafka.clock.sleep(0.9)
+    pause(scene, one, 40 if kind == "silence" else 0)
+    for partition in range(3):
+        scene.feed_series("s", range(80, 120), partition=partition)
+    scene.settle(one)
+    events = [event for event in scene.alerts() if event["kind"] == kind]
+    assert len({event["starts_at"] for event in events}) == 1, "control"
+    assert [event["status"] for event in events].count("resolved") == 3
+    ids = [(event["source"]["partition"], event["incident_id"]) for event in events]
+    assert len(set(ids)) == len({identity for _, identity in ids}) == 3
+
+
 def test_what_is_still_to_be_read_keeps_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can say that a series has left a partition that is not read to its end."""
     scene = scene_of()

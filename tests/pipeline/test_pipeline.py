@@ -399,15 +399,15 @@ def origin_of(detector: str, topic: str, group: str) -> Origin:
 
 def test_an_incident_id_tells_deployments_series_starts_and_kinds_apart() -> None:
     names = [("a", "bc", "d"), ("ab", "c", "d"), ("a", "b", "cd"), ("a", "bc", "e")]
-    ids = {incident_id(origin_of(*who), "s", 1) for who in names}
-    ids |= {incident_id(origin_of("a", "bc", "d"), "s", 2)}
-    ids |= {incident_id(origin_of("a", "bc", "d"), "s", 1, silent_at=n) for n in (0, 1)}
-    ids |= {incident_id(origin_of("a", "bc", "d"), "t", 1)}
-    places = [
-        EventPlace(partition=p, offset=o, nth=n) for p in (0, 1) for o in (0, 1) for n in (0, 1)
-    ]
-    ids |= {incident_id(origin_of("a", "bc", "d"), "s", 1, event=place) for place in places}
-    assert len(ids) == 16
+    ids = {incident_id(origin_of(*who), (0, "s"), 1) for who in names}
+    origin = origin_of(*names[0])
+    ids |= {incident_id(origin, (0, "s"), 2), incident_id(origin, (0, "t"), 1)}
+    places = [EventPlace(offset=o, nth=n) for o in (0, 1) for n in (0, 1)]
+    for series in ((0, "s"), (1, "s")):
+        ids |= {incident_id(origin, series, 1)}
+        ids |= {incident_id(origin, series, 1, silent_at=n) for n in (0, 1)}
+        ids |= {incident_id(origin, series, 1, event=place) for place in places}
+    assert len(ids) == len(names) + 2 + 2 * 7 - 1, "one of the names is asked for twice"
 
 
 def pipeline_of(origin: Origin) -> Pipeline:
