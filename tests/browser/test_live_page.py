@@ -91,6 +91,17 @@ def draw_the_time_of_its_incident(tab: Tab) -> None:
     tab.wait_for("document.getElementById('focused').hidden")
 
 
+def see_that_it_has_ended(tab: Tab) -> None:
+    tab.wait_for("document.getElementById('broken').innerText.startsWith('This page has')")
+    assert "Detection goes on" in tab.text()
+    assert tab.ask("document.getElementById('picked-hint').hidden"), "it is drawn as it was"
+    picture(tab, "broken")
+    tab.ask("document.querySelector('#ranking button[aria-current=false]').click()")
+    tab.wait_for("document.getElementById('picked-hint').innerText.includes('are not known')")
+    assert "not known any more" in tab.ask("document.getElementById('picked-state').innerText")
+    picture(tab, "broken-other")
+
+
 def test_a_person_sees_an_incident_open_and_end_and_picks_series_by_keys(
     chromium: Chromium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,9 +158,7 @@ def test_a_person_sees_an_incident_open_and_end_and_picks_series_by_keys(
             )
             picture(tab, f"{scheme}-{width}")
         monkeypatch.setattr(shown.one.loop.page, "_board", None)
-        tab.wait_for("document.getElementById('broken').innerText.startsWith('This page has')")
-        assert "Detection goes on" in tab.text()
-        picture(tab, "broken")
+        see_that_it_has_ended(tab)
         assert tab.complaints == [], "no error, and nothing that the policy refused"
 
 

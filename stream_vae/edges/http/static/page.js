@@ -14,6 +14,7 @@ const state = {
   focused: null, // id of the incident whose time is drawn
   known: new Map(),
   lost: 0,
+  isBroken: false, // whether the page has ended: nothing more comes but the status
 };
 
 // Elements
@@ -174,8 +175,11 @@ function showStatus(status) {
 
 // What the page shows ends with its first defect; status and partitions are from elsewhere, and go on.
 function showBroken(reason) {
+  const wasBroken = state.isBroken;
+  state.isBroken = Boolean(reason);
+  if (state.isBroken !== wasBroken) showPicked();
   at("broken").hidden = !reason;
-  document.body.classList.toggle("is-broken", Boolean(reason));
+  document.body.classList.toggle("is-broken", state.isBroken);
   const text = `This page has stopped (${reason}): series, incidents and dead letters are as they were then. Detection goes on, and so do alerts. It is a bug of stream-vae: the log has its traceback (page_failed); a restart brings the page back.`;
   if (reason && at("broken").textContent !== text) at("broken").textContent = text;
 }
@@ -347,17 +351,24 @@ function showPicked() {
   at("picked-title").textContent = one === null ? "No series picked" : one.label ?? one.key;
   at("picked-hint").hidden = charts.steps !== null;
   if (one === null) return;
-  at("picked-hint").textContent = "Nothing of it was judged here since the page opened: its next reading will be drawn.";
+  at("picked-hint").textContent = state.isBroken
+    ? "Its steps are not known: it was not picked before the page stopped."
+    : "Nothing of it was judged here since the page opened: its next reading will be drawn.";
   const incidents = (state.incidents ?? []).filter(isPicked);
   const isFiring = incidents.some((incident) => incident.firing);
   const quiet = isFiring ? "" : state.quiet;
-  const verdict =
-    state.incidents === null ? badge("waiting", "connecting") : isFiring ? badge("bad", "incident") : quiet ? badge("warn", "above its threshold, no incident") : badge("good", "no incident");
-  at("picked-state").replaceChildren(verdict, ` partition ${one.partition}`);
+  at("picked-state").replaceChildren(verdict(isFiring, quiet), ` partition ${one.partition}`);
   at("picked-quiet").hidden = !quiet;
   at("picked-quiet").textContent = `No incident: ${quiet}.`;
   charts.mark(incidents.map(spanOf));
   showMarks(incidents);
+}
+
+function verdict(isFiring, quiet) {
+  if (state.isBroken) return badge("waiting", "not known any more");
+  if (state.incidents === null) return badge("waiting", "connecting");
+  if (isFiring) return badge("bad", "incident");
+  return quiet ? badge("warn", "above its threshold, no incident") : badge("good", "no incident");
 }
 
 const spanOf = (incident) => [incident.starts_at, incident.firing ? null : incident.ends_at];
