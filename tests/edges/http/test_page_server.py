@@ -298,14 +298,16 @@ async def answers_to_a_burst(app: ASGIApp, n: int) -> Counter[int]:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET"}
-    scope |= {"path": "/events", "query_string": b"", "headers": []}
-    opened = [asyncio.create_task(app(dict(scope), receive, send)) for _ in range(n)]
-    async with asyncio.timeout(5 * slowness()):
+    async def ask() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/events"}
+        await app({**scope, "query_string": b"", "headers": []}, receive, send)
+
+    async with asyncio.timeout(5 * slowness()), asyncio.TaskGroup() as opened:
+        for _ in range(n):
+            opened.create_task(ask())
         while len(statuses) < n:
             await asyncio.sleep(0)
-    are_gone.set()
-    await asyncio.gather(*opened)
+        are_gone.set()
     return Counter(statuses)
 
 
