@@ -1,13 +1,14 @@
-r"""Matching by shape: lines that differ in their digits alone are of one template.
+r"""What is the same for lines that differ in their digits alone is found once and remembered.
 
-So it is where no mask tells one digit from another, and no template holds one; then the shape of a
-line, all digits made alike, is matched once and remembered. Of most logs nearly every line has a
-shape that was met before, since numbers differ more often in their digits than in their lengths.
+So it is with their level, and with their template where no mask tells one digit from another and no
+template holds one. The shape of a line is its text, all digits made alike: of most logs nearly
+every line has one that was met before, since numbers differ more often in their digits than in
+their lengths.
 """
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
@@ -15,8 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stream_vae.logs.miner import TemplateMatcher
 
 _DIGITS = frozenset(map(ord, "0123456789"))
 _ALIKE = bytes.maketrans(b"123456789", b"000000000")
@@ -26,33 +25,45 @@ _ENTRY_BYTES = 150
 """What the memory of a shape takes beside its text."""
 
 
-class ShapeMatcher:
-    """Asks a matcher for each shape once.
+def digit_shapes(lines: Sequence[str]) -> list[bytes]:
+    """Return the shapes of N lines.
+
+    >>> digit_shapes(["up 12 h", "up 37 h"])
+    [b'up 00 h', b'up 00 h']
+    """
+    together = _shape("\n".join(lines)).split(b"\n")
+    return together if len(together) == len(lines) else list(map(_shape, lines))
+
+
+class ShapeMemory:
+    """Remembers a number for each shape.
 
     Args:
-        matcher: Tells no digit from another; see `are_digits_alike`.
+        find: From lines to their numbers, at least 0 or -1, which depend on their shapes alone.
         most_bytes: Of memory; when it is full, all is forgotten.
     """
 
-    def __init__(self, matcher: TemplateMatcher, most_bytes: int = _MOST_BYTES) -> None:
-        self._matcher = matcher
+    def __init__(
+        self, find: Callable[[Sequence[str]], NDArray[Any]], most_bytes: int = _MOST_BYTES
+    ) -> None:
+        self._find = find
         self._most_bytes = most_bytes
         self._met: dict[bytes, int] = {}
         self.n_bytes = 0
         """Of what is remembered."""
 
-    def match(self, lines: Sequence[str]) -> NDArray[np.int32]:
-        """Return each line's template by its number, or -1; a function of the line alone."""
-        together = "\n".join(lines).encode(errors="surrogatepass")
-        shapes = together.translate(_ALIKE).split(b"\n")
-        if len(shapes) != len(lines):  # a line holds a line break
-            return self._matcher.match(lines)
-        found = np.fromiter(
-            map(self._met.get, shapes, repeat(_NOT_MET)), np.int32, count=len(shapes)
-        )
+    def find(self, lines: Sequence[str], shapes: Sequence[bytes]) -> NDArray[np.int32]:
+        """Return (N,) number of each line.
+
+        Args:
+            lines: N.
+            shapes: N, theirs.
+        """
+        met = map(self._met.get, shapes, repeat(_NOT_MET))
+        found = np.fromiter(met, np.int32, count=len(shapes))
         new = np.flatnonzero(found == _NOT_MET)
         if len(new):
-            found[new] = self._matcher.match([lines[n] for n in new.tolist()])
+            found[new] = self._find([lines[n] for n in new.tolist()])
             self._remember([shapes[n] for n in new.tolist()], found[new].tolist())
         return found
 
@@ -64,6 +75,10 @@ class ShapeMatcher:
         if n_bytes <= self._most_bytes:
             self._met.update(zip(shapes, numbers, strict=True))
             self.n_bytes += n_bytes
+
+
+def _shape(text: str) -> bytes:
+    return text.encode(errors="surrogatepass").translate(_ALIKE)
 
 
 def are_digits_alike(masks: Iterable[str], templates: Iterable[str]) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.log_templates import FREE, RARE, VALUE, LogSpec, LogTemplate, Mask, shown
-from stream_vae.logs.digit_shapes import ShapeMatcher, are_digits_alike
+from stream_vae.logs.digit_shapes import ShapeMemory, are_digits_alike, digit_shapes
 from stream_vae.logs.masks import DEFAULT_MASKS, Masker
 from stream_vae.logs.miner import (
     LogfoldMatcher,
@@ -64,16 +64,22 @@ class Templates:
     def __init__(self, logs: LogSpec) -> None:
         patterns = [one.pattern for one in logs.templates]
         self._matcher: TemplateMatcher = LogfoldMatcher(patterns, logs.masks)
+        self._by_shape = None
         if are_digits_alike([mask.pattern for mask in logs.masks], patterns):
-            self._matcher = ShapeMatcher(self._matcher)
+            self._by_shape = ShapeMemory(self._matcher.match)
 
-    def match(self, texts: Sequence[str]) -> NDArray[np.int32]:
+    def match(
+        self, texts: Sequence[str], shapes: Sequence[bytes] | None = None
+    ) -> NDArray[np.int32]:
         """Return (N,) number of each line's template; -1: it has none (unseen, or blank).
 
         Args:
             texts: N lines; the result of each is the same whatever stands around it.
+            shapes: N, theirs, if they are known.
         """
-        return self._matcher.match(texts)
+        if self._by_shape is None:
+            return self._matcher.match(texts)
+        return self._by_shape.find(texts, digit_shapes(texts) if shapes is None else shapes)
 
 
 def mine(

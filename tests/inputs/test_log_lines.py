@@ -15,8 +15,8 @@ from stream_vae.errors import ConfigError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
 from stream_vae.inputs.log_lines.file_lines import FileLines
-from stream_vae.inputs.log_lines.levels import LEVELS, levels_in, levels_of_block
-from stream_vae.inputs.log_lines.line_block import plain_block
+from stream_vae.inputs.log_lines.levels import LEVELS, LineLevels, levels_in
+from stream_vae.inputs.log_lines.line_block import are_plain
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.readers import build_line_reader
@@ -24,6 +24,7 @@ from stream_vae.inputs.presets import PRESETS
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import LogInputFormat, ReadingFormat
 from stream_vae.inputs.timestamps import TimestampParser
+from stream_vae.logs.digit_shapes import digit_shapes
 from tests.inputs.otlp_messages import fixed64, message
 from tests.inputs.polls import poll_of
 
@@ -443,24 +444,24 @@ _WORDS_OF_LINES = ["ERROR", "error:", "[warn]", "level=info", "informational", "
     ),
     st.integers(100, 200),
 )
-def test_lines_that_need_no_cleaning_are_read_in_one_block_as_each_by_itself(
+def test_lines_that_need_no_cleaning_are_known_at_once(
     drawn: list[tuple[int, list[str], str]], max_bytes: int
 ) -> None:
-    """Also where a head ends within a word; whatever needs cleaning is left to it."""
+    """Whatever needs cleaning is left to it."""
     lines = ["x" * n + " " + " ".join(words) + end for n, words, end in drawn]
-    block = plain_block(lines, max_bytes)
     cleaned = clean_texts(lines, max_bytes, TextCounts())
-    if block is None:
-        assert cleaned != lines or not "".join(lines).isascii() or "#0" in "".join(lines)
-    else:
+    if are_plain(lines, max_bytes):
         assert cleaned == lines
-        assert levels_of_block(block, lines).tolist() == levels_in(lines).tolist()
+    else:
+        assert cleaned != lines or not "".join(lines).isascii() or "#0" in "".join(lines)
 
 
 def test_lines_tell_their_levels_whatever_stands_beside_them() -> None:
     lines = list(LEVELS_OF_LINES)
     assert [LEVELS[code] for code in levels_in(lines)] == list(LEVELS_OF_LINES.values())
     assert [LEVELS[int(levels_in([line])[0])] for line in lines] == list(LEVELS_OF_LINES.values())
+    found = LineLevels().find([*lines, *lines], digit_shapes([*lines, *lines]))
+    assert [LEVELS[code] for code in found] == 2 * list(LEVELS_OF_LINES.values())
 
 
 READERS = [

@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_vae.core.log_templates import FREE, Mask
-from stream_vae.logs.digit_shapes import ShapeMatcher, are_digits_alike
+from stream_vae.inputs.log_lines.levels import LineLevels, levels_in
+from stream_vae.logs.digit_shapes import ShapeMemory, are_digits_alike, digit_shapes
 from stream_vae.logs.masks import DEFAULT_MASKS
 from stream_vae.logs.miner import LogfoldMatcher, LogfoldMiner, MinerConfig
 from stream_vae.logs.templates import Templates, mine
 from tests.suites import fewer_examples
 
 PARTS = [*"0123456789", *" .:-/x=eE,\"'[\n", "10.0.0.1", "0x7f", "Jan", "12 ms", "up", FREE, "²³٣"]
+PARTS += ["<11>", "<1", ">", "<", "ERROR", "[warn]", "E", "12-31 10:00:00.000  1  2 W ", "info:"]
 TEXTS = st.lists(st.sampled_from(PARTS), max_size=12).map("".join)
 LINES = TEXTS | st.text(st.characters(exclude_categories=()), max_size=12)
 
@@ -25,17 +27,20 @@ def patterns_of(lines: Sequence[str], masks: Sequence[Mask] = DEFAULT_MASKS) -> 
 
 @fewer_examples(by=4)
 @given(st.lists(LINES, max_size=20), st.lists(LINES, max_size=20), st.randoms())
-def test_a_shape_has_the_template_of_each_of_its_lines(
+def test_a_shape_has_the_template_and_level_of_each_of_its_lines(
     lines: list[str], more: list[str], rng: random.Random
 ) -> None:
     """Of lines in polls of any size, and with other digits."""
     patterns = patterns_of(lines)
     assert are_digits_alike([mask.pattern for mask in DEFAULT_MASKS], patterns)
-    matcher = LogfoldMatcher(patterns, DEFAULT_MASKS)
-    by_shape = ShapeMatcher(matcher)
+    match = LogfoldMatcher(patterns, DEFAULT_MASKS).match
+    memory, levels = ShapeMemory(match), LineLevels()
     others = ["".join(_another(sign, rng) for sign in line) for line in [*lines, *more]]
     for poll in (lines, others, more, [*more, *lines], others):
-        assert by_shape.match(poll).tolist() == matcher.match(poll).tolist()
+        assert memory.find(poll, digit_shapes(poll)).tolist() == match(poll).tolist()
+        on_one_line = [line.replace("\n", " ") for line in poll]
+        found = levels.find(on_one_line, digit_shapes(on_one_line))
+        assert found.tolist() == levels_in(on_one_line).tolist()
 
 
 def _another(sign: str, rng: random.Random) -> str:
@@ -71,12 +76,13 @@ def test_what_tells_digits_apart_is_matched_line_by_line() -> None:
 
 
 def test_a_flood_of_shapes_leaves_memory_bounded_and_no_known_line_unknown() -> None:
-    matcher = LogfoldMatcher(["a <v> b"], DEFAULT_MASKS)
-    by_shape = ShapeMatcher(matcher, most_bytes=10_000)
+    memory = ShapeMemory(LogfoldMatcher(["a <v> b"], DEFAULT_MASKS).match, most_bytes=10_000)
     largest = 0
     for n in range(300):
-        assert by_shape.match([f"x{'y' * n} z", f"a {n} b"]).tolist() == [-1, 0]
-        largest = max(largest, by_shape.n_bytes)
+        lines = [f"x{'y' * n} z", f"a {n} b"]
+        assert memory.find(lines, digit_shapes(lines)).tolist() == [-1, 0]
+        largest = max(largest, memory.n_bytes)
     assert 9_000 < largest <= 10_000
-    assert by_shape.match([f"{'z' * 10_000} a", "a 1 b"]).tolist() == [-1, 0]
-    assert by_shape.n_bytes == 0
+    lines = [f"{'z' * 10_000} a", "a 1 b"]
+    assert memory.find(lines, digit_shapes(lines)).tolist() == [-1, 0]
+    assert memory.n_bytes == 0

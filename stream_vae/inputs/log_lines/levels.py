@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.inputs.log_lines.line_block import LineBlock
+from stream_vae.logs.digit_shapes import ShapeMemory
 
 Level = Literal["none", "trace", "debug", "info", "warn", "error", "fatal"]
 
@@ -61,6 +62,7 @@ _LETTERS: Mapping[str, int] = {
 _OF_SYSLOG = np.array([_FATAL, _FATAL, _FATAL, _ERROR, _WARN, _INFO, _INFO, _DEBUG], dtype=np.int8)
 _OF_TENS: Mapping[int, int] = {10: 1, 20: 2, 30: 3, 40: 4, 50: 5, 60: 6}  # pino, bunyan
 
+_BY_NUMBER = len(LEVELS)
 _OF_TEXT = {**_WORDS, **_LETTERS}
 
 
@@ -144,39 +146,50 @@ def levels_in(texts: Sequence[str]) -> NDArray[np.int8]:
         return np.zeros(0, dtype=np.int8)
     heads = [text[:HEAD_CHARACTERS] for text in texts]
     block = LineBlock.of(heads)
-    return _levels_of(block, texts, len(block.data))
-
-
-def levels_of_block(block: LineBlock, texts: Sequence[str]) -> NDArray[np.int8]:
-    """Return (N,) what `levels_in` does.
-
-    Args:
-        block: Of the lines, which are of ASCII.
-        texts: N lines.
-    """
-    return _levels_of(block, texts, HEAD_CHARACTERS)
-
-
-def _levels_of(block: LineBlock, texts: Sequence[str], head: int) -> NDArray[np.int8]:
-    """Return (N,) levels of lines by their first bytes, as many as a head has."""
     data, breaks = block.data, block.breaks
-    levels = _of_words(data, breaks, head)
+    levels = _of_words(data, breaks)
     for own in (_of_logcat(data, breaks + 1, texts), _of_first_bytes(data, breaks + 1)):
         levels = np.where(own > 0, own, levels)
     return levels
 
 
-def _of_words(data: NDArray[np.uint8], breaks: NDArray[np.int64], head: int) -> NDArray[np.int8]:
+class LineLevels:
+    """Finds levels as `levels_in` does, once for all lines of a shape.
+
+    But for those that may begin with a priority of syslog: it is a number.
+    """
+
+    def __init__(self) -> None:
+        self._by_shape = ShapeMemory(_levels_by_shape)
+
+    def find(self, texts: Sequence[str], shapes: Sequence[bytes]) -> NDArray[np.int8]:
+        """Return (N,) what `levels_in` does.
+
+        Args:
+            texts: N, without line breaks.
+            shapes: N, theirs.
+        """
+        levels = self._by_shape.find(texts, shapes).astype(np.int8)
+        numbered = np.flatnonzero(levels == _BY_NUMBER)
+        if len(numbered):
+            levels[numbered] = levels_in([texts[n] for n in numbered.tolist()])
+        return levels
+
+
+def _levels_by_shape(texts: Sequence[str]) -> NDArray[np.int8]:
+    has_number = np.array([text.startswith("<") for text in texts])
+    return np.where(has_number, np.int8(_BY_NUMBER), levels_in(texts))
+
+
+def _of_words(data: NDArray[np.uint8], breaks: NDArray[np.int64]) -> NDArray[np.int8]:
     """Return (N,) the levels of the first words that are one, 0 if there is none."""
     begins = _word_begins(data)
     first, second, third = (data[begins + n].astype(np.int16) & 31 for n in range(3))
     begins = begins[_MAY_BEGIN[first << 10 | second << 5 | third]]
     line_of = np.searchsorted(breaks, begins) - 1
-    left = breaks[line_of] + 1 + head - begins  # to the end of the line's head
-    begins, line_of, left = begins[left > 0], line_of[left > 0], left[left > 0]
     windows = np.lib.stride_tricks.sliding_window_view(data, _MAX_WORD + 1)[begins]
     lengths = np.argmin(_IS_WORD[windows], axis=1)
-    lengths = np.minimum(np.where(lengths > 0, lengths, _MAX_WORD + 1), left)
+    lengths = np.where(lengths > 0, lengths, _MAX_WORD + 1)
     masks = _MASKS[np.minimum(lengths, _KEY_BYTES)]
     words = np.ascontiguousarray(windows[:, :_KEY_BYTES]).view("<u8").reshape(-1) & masks
     lower = (words | _LOWER) & masks
@@ -184,8 +197,7 @@ def _of_words(data: NDArray[np.uint8], breaks: NDArray[np.int64], head: int) -> 
     hits = np.flatnonzero((_KEYS[places] == lower) & (_LENGTHS[places] == lengths))
     begins, lengths, words = begins[hits], lengths[hits], words[hits]
     told = (words & _LOWER) == 0
-    after = np.where(lengths == left[hits], ord("\n"), data[begins + lengths])
-    told |= _is_marked(data[begins - 1], after)
+    told |= _is_marked(data[begins - 1], data[begins + lengths])
     levels = np.zeros(len(breaks), dtype=np.int8)
     # A line's first is written last.
     levels[line_of[hits][told][::-1]] = _CODES[places[hits]][told][::-1]

@@ -28,25 +28,23 @@ class LineBlock:
         return cls(data=data, breaks=np.flatnonzero(data == _BREAK)[: len(texts)])
 
 
-def plain_block(texts: Sequence[str], max_bytes: int) -> LineBlock | None:
-    """Return the block of texts in which nothing is to be cleaned; None if something may be.
+def are_plain(texts: Sequence[str], max_bytes: int) -> bool:
+    """Return whether there are texts, in none of which anything is to be cleaned.
 
     So it is with most polls: all are of ASCII and of bounded length, none is empty, and none has a
     control character, what may stand for one, or a space at an end.
     """
     together = "\n".join(texts)
     if not together.isascii() or not texts:
-        return None
+        return False
     data = np.frombuffer(_AROUND + together.encode() + PADDING, dtype=np.uint8)
     breaks = np.flatnonzero(data == _BREAK)
     n_controls = np.count_nonzero(data < _SPACE) + np.count_nonzero(data == _DELETE)
     if len(breaks) != len(texts) + len(PADDING) or n_controls != len(breaks):
-        return None
+        return False
     begins, ends = breaks[: len(texts)], breaks[1 : len(texts) + 1]
     longest = int((ends - begins).max()) - 1
     has_spaces = (data[begins + 1] == _SPACE).any() or (data[ends - 1] == _SPACE).any()
     has_escapes = ((data[:-1] == ord("#")) & (data[1:] == ord("0"))).any()
     has_empty = (ends - begins == 1).any()
-    if longest > max_bytes or has_spaces or has_escapes or has_empty:
-        return None
-    return LineBlock(data=data, breaks=begins)
+    return not (longest > max_bytes or has_spaces or has_escapes or has_empty)

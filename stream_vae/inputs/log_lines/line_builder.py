@@ -12,8 +12,8 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts
-from stream_vae.inputs.log_lines.levels import levels_in, levels_of, levels_of_block
-from stream_vae.inputs.log_lines.line_block import LineBlock, plain_block
+from stream_vae.inputs.log_lines.levels import LineLevels, levels_in, levels_of
+from stream_vae.inputs.log_lines.line_block import are_plain
 from stream_vae.inputs.log_lines.line_patterns import LinePattern, compile_pattern
 from stream_vae.inputs.log_lines.lines import LogLines
 from stream_vae.inputs.log_lines.log_format import LogFormat
@@ -21,6 +21,7 @@ from stream_vae.inputs.log_lines.session_keys import SessionKeys
 from stream_vae.inputs.log_lines.yearless_times import YEARLESS, YearlessTimes
 from stream_vae.inputs.series_keys import RawKey
 from stream_vae.inputs.timestamps import RawTime
+from stream_vae.logs.digit_shapes import digit_shapes
 
 _CONTINUATION = re.compile(
     r"\s|at |\.\.\. [0-9]|Caused by:|Traceback \(most recent|\}|"
@@ -93,6 +94,7 @@ class LineBuilder:
         self._series = _pattern(fmt.series_pattern, "input.series_pattern")
         self._message = _pattern(fmt.message_pattern, "input.message_pattern")
         self._sessions = None if fmt.sessions is None else SessionKeys(fmt)
+        self._levels = LineLevels()
 
     def build(
         self, batch: RecordBatch, found: FoundTexts, counts: TextCounts, errors: DecodeErrors
@@ -107,11 +109,10 @@ class LineBuilder:
         """
         is_lost = np.zeros(len(batch), dtype=bool)
         is_lost[found.rows] = is_lost[list(found.empty)] = True
-        block = plain_block(found.texts, self._max_bytes)
         n_found = len(found.texts)
-        if block is None:
+        if not are_plain(found.texts, self._max_bytes):
             found, n_found = self._cleaned(found, counts)
-        texts = list(found.texts)
+        texts, shapes = list(found.texts), digit_shapes(found.texts)
         is_lost[found.rows] = False
         messages = texts if self._message is None else _messages(texts, self._message)
         return LogLines(
@@ -119,7 +120,8 @@ class LineBuilder:
             series=self._series_of(found),
             times=self._times_of(found, batch.timestamps),
             texts=messages,
-            levels=_levels(found, block),
+            shapes=shapes if self._message is None else None,
+            levels=self._levels_of(found, shapes),
             templates=None if found.templates is None else list(found.templates),
             sessions=None
             if self._sessions is None
@@ -185,6 +187,15 @@ class LineBuilder:
         names = self._series.joined(found.texts)
         return _carried_on(names, found.rows) if self._split_lines else names
 
+    def _levels_of(self, found: FoundTexts, shapes: Sequence[bytes]) -> NDArray[np.int8]:
+        if found.levels is None:
+            return self._levels.find(found.texts, shapes)
+        levels = levels_of(found.levels)
+        untold = np.flatnonzero(levels == 0)
+        if len(untold):
+            levels[untold] = levels_in([found.texts[i] for i in untold.tolist()])
+        return levels
+
 
 def continuation_of(fmt: LogFormat) -> LinePattern:
     """Return how lines begin that belong to the one before.
@@ -218,16 +229,6 @@ def _carried_on(column: list[str | None], rows: NDArray[np.int64]) -> list[str |
         before = row
         carried.append(last)
     return carried
-
-
-def _levels(found: FoundTexts, block: LineBlock | None) -> NDArray[np.int8]:
-    if found.levels is None:
-        return levels_in(found.texts) if block is None else levels_of_block(block, found.texts)
-    levels = levels_of(found.levels)
-    untold = np.flatnonzero(levels == 0)
-    if len(untold):
-        levels[untold] = levels_in([found.texts[i] for i in untold.tolist()])
-    return levels
 
 
 def _elements(found: FoundTexts) -> Any:

@@ -16,8 +16,8 @@ from stream_vae.inputs.log_lines.line_counts import LineCounter
 from stream_vae.inputs.log_lines.lines import LineReader, LogLines
 from stream_vae.inputs.raw_readings import RawReadings
 
-MatchLines = Callable[[Sequence[str]], NDArray[np.int32]]
-"""From N lines to the number of each one's template in the model; -1: none."""
+MatchLines = Callable[[Sequence[str], Sequence[bytes] | None], NDArray[np.int32]]
+"""From N lines, and their shapes if known, to the number of each one's template; -1: none."""
 
 _UNSEEN = -1
 _REPLACED = "\ufffd"
@@ -117,9 +117,9 @@ def match_lines(
         match: Of the others.
     """
     if lines.templates is None:
-        return match(lines.texts)
+        return match(lines.texts, lines.shapes)
     numbers = np.array([of_event.get(event, _UNSEEN) for event in lines.templates], np.int32)
     plain = np.flatnonzero([not event for event in lines.templates])
     if len(plain):
-        numbers[plain] = match([lines.texts[n] for n in plain.tolist()])
+        numbers[plain] = match([lines.texts[n] for n in plain.tolist()], None)
     return numbers

@@ -32,6 +32,8 @@ class LogLines:
     """N event times, None for a line that tells none; None where all are Kafka's of the records."""
     texts: list[str]
     """N messages: never empty, on one line, without control characters, bounded in length."""
+    shapes: list[bytes] | None
+    """N: of `texts`, see `digit_shapes`; None: they are not known."""
     levels: NDArray[np.int8]
     """(N,) positions in `levels.LEVELS`; 0 where a line tells none."""
     templates: list[str] | None = None
