@@ -45,6 +45,7 @@ CONDITIONS: Mapping[str, str] = {
     "nothing_judged": "fault",
     "features_not_observed": "fault",
     "stream_step_differs": "fault",
+    "lines_unknown": "fault",
     "no_partitions": "idle",
     "restoring": "idle",
     "input_idle": "idle",

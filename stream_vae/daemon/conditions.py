@@ -137,6 +137,8 @@ class ConditionSources:
             yield "features_not_observed", pipeline.fit.missing_complaint
         if pipeline.fit.step_complaint:
             yield "stream_step_differs", pipeline.fit.step_complaint
+        if pipeline.line_fit.complaint:
+            yield "lines_unknown", pipeline.line_fit.complaint
         if pipeline.unjudged.complaint:
             yield "nothing_judged", pipeline.unjudged.complaint
         elif not pipeline.unread.complaint and self._is_overdue(progress):

@@ -128,6 +128,8 @@ class Ingest:
             ignored_fields=decoded.ignored_fields,
             rejections=rejections,
         )
+        if decoded.lines is not None:
+            self._pipeline.line_fit.observe(decoded.lines.n_known, decoded.lines.n_unseen)
         names = [feature.name for feature in self._pipeline.detector.spec.features]
         self._tell_split(records.topic)
         events: list[Event] = [

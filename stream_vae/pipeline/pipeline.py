@@ -39,6 +39,7 @@ from stream_vae.pipeline.explanation import (
     reference_of,
 )
 from stream_vae.pipeline.incident_ids import Origin
+from stream_vae.pipeline.line_fit import LineFit
 from stream_vae.pipeline.line_totals import LineTotals
 from stream_vae.pipeline.polled_batch import Assembled
 from stream_vae.pipeline.replay import ReplayFilter
@@ -137,6 +138,7 @@ class Pipeline:
         )
         self.replayed = ReplayFilter()
         self.fit = StreamFit(spec)
+        self.line_fit = LineFit()
         self.unread = UnreadWatch(spec)
         self.unjudged = UnjudgedWatch(spec, config)
         self.judged_at: datetime | None = None
@@ -174,7 +176,7 @@ class Pipeline:
     @property
     def complaint(self) -> str:
         """Description of why the stream cannot be judged as it should be; empty if it can."""
-        watches = (self.unread, self.fit, self.unjudged)
+        watches = (self.unread, self.fit, self.line_fit, self.unjudged)
         return "; ".join(one.complaint for one in watches if one.complaint)
 
     @property

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.records import Rejection
 from stream_vae.events import Event, NothingRead
@@ -12,6 +13,7 @@ LEAST_RECORDS: Final = 100
 """Records in a row without a reading, at least, before it is told."""
 
 _NAMES_TOLD = 5
+_DETAIL_CHARACTERS = 300
 
 
 class UnreadWatch:
@@ -32,6 +34,7 @@ class UnreadWatch:
         """Since the last that gave a reading."""
         self._ignored = 0
         self._rejected: Counter[str] = Counter()  # reason -> records
+        self._example: dict[str, str] = {}  # reason -> detail of the first
         self._fields: tuple[str, ...] = ()
         self._is_told = False
 
@@ -49,7 +52,8 @@ class UnreadWatch:
             parts.append(f"{self._ignored} {what}")
         if self._rejected:
             reason, _ = self._rejected.most_common(1)[0]
-            parts.append(f"{self._rejected.total()} are dead letters, most of them {reason}")
+            found = f"{reason} ({printable(self._example[reason], _DETAIL_CHARACTERS)})"
+            parts.append(f"{self._rejected.total()} are dead letters, most of them {found}")
         return f"none of the last {self.records} records gave a reading: {'; '.join(parts)}"
 
     def observe(
@@ -74,13 +78,17 @@ class UnreadWatch:
         if last_read is not None:
             self.records = self._ignored = 0
             self._rejected.clear()
+            self._example.clear()
             self._is_told = False
             begin = last_read + 1
         if begin == n_records:
             return []
         self.records += n_records - begin
         self._ignored += sum(at >= begin for at in ignored)
-        self._rejected.update(one.reason for one in rejections if one.index >= begin)
+        for one in rejections:
+            if one.index >= begin:
+                self._rejected[one.reason] += 1
+                self._example.setdefault(one.reason, one.detail)
         if ignored_fields:
             self._fields = tuple(ignored_fields[:_NAMES_TOLD])
         if self._is_told or self.records < LEAST_RECORDS:

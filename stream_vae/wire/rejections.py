@@ -26,6 +26,7 @@ REASONS: dict[str, str] = {
     "not_otlp": "The value is JSON, but not an OTLP metrics message.",
     "not_line_protocol": "A line is not of InfluxDB's line protocol (influx format).",
     "line_missing": "The record has no line, or no event, in the field named for it (log formats).",
+    "line_unmatched": "input.series_pattern finds nothing in the line (log formats).",
     "schema_id_missing": "Neither a prefix nor a header names the schema (registry format).",
     "schema_unknown": "The schema registry does not have the schema (registry format).",
     "schema_unusable": "The schema is neither Avro nor JSON, or damaged (registry format).",

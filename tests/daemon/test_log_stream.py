@@ -1,7 +1,7 @@
 """Lines of logs as they come in: what is odd is told, and what no training saw is kept."""
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,9 +35,11 @@ FORMAT = LogFormat(format="log_lines", max_line_bytes=64)
 class Stream:
     """Ingests polls of lines."""
 
-    def __init__(self, logs: LogSpec = LOGS, scorer: Scorer | None = None) -> None:
+    def __init__(
+        self, logs: LogSpec = LOGS, scorer: Scorer | None = None, fmt: LogFormat = FORMAT
+    ) -> None:
         features = features_of(logs.templates, ())
-        spec = dataclasses.replace(make_spec(), features=features, logs=logs, step_seconds=60.0)
+        spec = replace(make_spec(), features=features, logs=logs, step_seconds=60.0)
         detector = AlertDetector(name="test", version="0", instance="i")
         origin = Origin(detector=detector, topic="app", group="test")
         self.pipeline = Pipeline(
@@ -46,7 +48,7 @@ class Stream:
         self.events = RecordedEvents()
         self._scorer = scorer
         self._ingest = Ingest(
-            build_decoder(features, FORMAT, logs=logs),
+            build_decoder(features, fmt, logs=logs),
             self.pipeline,
             events=self.events,
             evict=lambda _: None,
@@ -133,6 +135,38 @@ def test_records_of_empty_lines_alone_are_not_said_to_name_no_feature() -> None:
     )
 
 
+def test_a_log_whose_format_changes_is_told_as_that_until_it_is_as_before() -> None:
+    """Control: where some lines are new it is not."""
+    stream = Stream()
+    usual, other = [f"request {n} served" for n in range(1000)], '{"msg": "request %d served"}'
+
+    def complaint(lines: Sequence[str]) -> str:
+        stream.take([line.encode() for line in lines])
+        return stream.pipeline.line_fit.complaint
+
+    assert complaint(usual) == ""
+    assert complaint([other % n if n % 3 else line for n, line in enumerate(usual)]) == (
+        "666 of the last 1,000 lines are of no template that training saw, as after a change of "
+        "the log's format; expected an input.message_pattern that finds the message in them, or a "
+        "bundle trained on such lines"
+    )
+    assert stream.pipeline.line_fit.complaint in stream.pipeline.complaint
+    assert complaint([line if n % 3 else "disk full" for n, line in enumerate(usual)]) == ""
+
+
+def test_a_json_log_whose_fields_change_is_told_with_those_that_it_has() -> None:
+    """Control: in the field that is named for it, the line is read."""
+    stream = Stream(fmt=replace(FORMAT, message_field="log"))
+    stream.take([b'{"log": "request 1 served", "level": "info"}'] * 100)
+    assert stream.pipeline.complaint == ""
+    stream.take([b'{"msg": "request 1 served", "level": "info"}'] * 100, 100)
+    assert stream.pipeline.complaint == (
+        "none of the last 100 records gave a reading: 100 are dead letters, most of them "
+        "line_missing (no field log; found msg, level; expected the line in a field that "
+        "input.message_field names)"
+    )
+
+
 @pytest.mark.parametrize("cut", [0, 450])
 def test_unseen_lines_become_the_same_candidates_after_a_restore(cut: int) -> None:
     """Control: under another model's templates what was found is dropped."""
@@ -173,7 +207,7 @@ class UsualScorer(MeanSquareScorer):
     def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
         expected = np.tile([1.0, 0.002, 1.0], (len(values), 1))  # the template, unseen, lines
         scores = super().score((values - expected[:, None]) * (1.0, 1.0, 0.0), end_times)
-        return dataclasses.replace(scores, expected=expected, expected_std=np.sqrt(expected))
+        return replace(scores, expected=expected, expected_std=np.sqrt(expected))
 
 
 @pytest.mark.parametrize(("poll", "restarts"), [(7, False), (400, True), (17, True)])

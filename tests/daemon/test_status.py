@@ -207,7 +207,7 @@ CASES = (
     Case(
         code="nothing_read",
         says="none of the last 121 records gave a reading: 120 name none of the model's features "
-        "(f0, f1, f2), but timestamp; 1 are dead letters, most of them not_json",
+        "(f0, f1, f2), but timestamp; 1 are dead letters, most of them not_json (",
         cause=send_nothing_of_the_model,
         mend=send_all,
     ),
@@ -307,8 +307,8 @@ def test_a_partition_of_which_nothing_is_heard_is_stuck_and_an_empty_one_is_not(
 
 
 def test_every_condition_is_tried_here_or_where_it_arises() -> None:
-    """Those are in test_decoder_gate, test_loop and test_misfit_stream."""
-    elsewhere = {"decoding_held", "not_in_group", "stream_step_differs"}
+    """Those are in test_decoder_gate, test_loop, test_misfit_stream and test_log_stream."""
+    elsewhere = {"decoding_held", "not_in_group", "stream_step_differs", "lines_unknown"}
     assert {case.code for case in CASES} == CONDITIONS.keys() - elsewhere
 
 

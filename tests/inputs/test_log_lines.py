@@ -145,6 +145,20 @@ def test_what_rsyslog_sends_is_read_whatever_its_template(template: str) -> None
     assert [LEVELS[level] for level in lines.levels.tolist()] == levels
 
 
+def test_a_line_in_which_the_pattern_finds_no_series_is_rejected_with_both() -> None:
+    """Control: the others of the poll are read, and one that follows in its record is its own."""
+    settings = {"series_pattern": r"^\S+ (web-\d) ", "split_lines": True}
+    values = [b"1 web-1 up\nand on\n2 web-2 up", b"web-3: up \x07"]
+    lines, _ = read(reader_of(**settings), values)
+    assert lines.series is not None
+    *named, error = lines.series
+    assert named == ["web-1", "web-1", "web-2"]
+    assert str(error) == (
+        r'line_unmatched: input.series_pattern ^\S+ (web-\d)  finds nothing in "web-3: up"; '
+        "expected a group that names the series; does the log have another format now?"
+    )
+
+
 def test_a_line_without_a_year_is_of_the_year_of_its_record() -> None:
     new_year = 1_767_225_600 * 10**9
     lines = ["Dec 31 23:59:58 web-1 a", "<11>Jan  1 00:00:01 b", "Mar 04 13:00:07 c", "none"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.core.records import RecordBatch
 from stream_vae.errors import DecodeError
 from stream_vae.inputs.decode_errors import DecodeErrors
@@ -92,6 +93,7 @@ class LineBuilder:
         else:
             self._time = _pattern(fmt.timestamp_pattern, "input.timestamp_pattern")
         self._series = _pattern(fmt.series_pattern, "input.series_pattern")
+        self._series_pattern = printable(fmt.series_pattern or "")
         self._message = _pattern(fmt.message_pattern, "input.message_pattern")
         self._sessions = None if fmt.sessions is None else SessionKeys(fmt)
         self._levels = LineLevels()
@@ -185,7 +187,22 @@ class LineBuilder:
         if self._series is None:
             return found.series
         names = self._series.joined(found.texts)
-        return _carried_on(names, found.rows) if self._split_lines else names
+        if self._split_lines:
+            names = _carried_on(names, found.rows)
+        if None not in names:
+            return names
+        return [
+            self._unmatched(text) if name is None else name
+            for name, text in zip(names, found.texts, strict=True)
+        ]
+
+    def _unmatched(self, text: str) -> DecodeError:
+        """Return the error of a line that is not of the form that names its series."""
+        detail = (
+            f"input.series_pattern {self._series_pattern} finds nothing in {excerpt(text, 100)}; "
+            "expected a group that names the series; does the log have another format now?"
+        )
+        return DecodeError("line_unmatched", detail)
 
     def _levels_of(self, found: FoundTexts, shapes: Sequence[bytes]) -> NDArray[np.int8]:
         if found.levels is None:
