@@ -41,6 +41,8 @@ class JudgedReading:
     """Of an anomalous reading, what deviates most, see `cause_of`; "" if nothing does much."""
     is_adapted: bool = False
     """Normal only because the detector has adapted to a new level since."""
+    is_off: bool = False
+    """Normal, while what the series' open incident is about is not as expected again."""
 
 
 def cause_of(feature: str, *, is_above: bool) -> str:
@@ -94,7 +96,10 @@ class Incident:
     updated_because: UpdateReason | None = None
     """Why its last update was told; None if none was."""
     lines: dict[str, int] = field(default_factory=dict)
-    """Of logs: lines by feature, from its first step to `lines_to`; those of none are left out."""
+    """Of logs: lines by feature, from its first step to its last anomalous one, as far as
+    `lines_to`; those of none are left out."""
+    lines_after: dict[str, int] = field(default_factory=dict)
+    """Those after its last anomalous step, to `lines_to`: its own if it goes on."""
     lines_to: int | None = None
     """The last step of which no more lines are to come, nanoseconds since 1970; None if it is not
     known how many there were."""

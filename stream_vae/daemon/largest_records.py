@@ -241,6 +241,7 @@ def _widest_of_kind(feature: Feature) -> dict[str, Any]:
 
 def _widest_incidents(spec: ModelSpec, open_within: int) -> SeriesIncidents:
     name, n_features = _widest_name(spec), len(spec.features)
+    lines = dict.fromkeys((one.name for one in spec.features), _INTEGER) if spec.adds_up else {}
     reading = JudgedReading(
         step=_INTEGER,
         time=_INTEGER,
@@ -274,7 +275,8 @@ def _widest_incidents(spec: ModelSpec, open_within: int) -> SeriesIncidents:
         told_size=_NUMBER,
         causes=(f"+{name}",) * min(2 * n_features + 1, MOST_CAUSES),
         updated_because="clearly_worse",
-        lines=dict.fromkeys((one.name for one in spec.features), _INTEGER) if spec.adds_up else {},
+        lines=lines,
+        lines_after=lines,
         lines_to=_INTEGER,
     )
     return SeriesIncidents(

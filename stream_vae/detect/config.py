@@ -165,6 +165,13 @@ class IncidentConfig:
     resolve_after: Annotated[int, Ge(1)] = 5
     """Consecutive normal readings that resolve it."""
 
+    resolve_deviation: Annotated[float, Ge(0), Le(1e300)] = 0.0
+    """Distance from expected, as the size of `warning_deviation`, at which an incident stays open
+    although its readings are normal: that of what it is about, the mean over the last
+    `resolve_after` steps. So a lasting change that only some readings are anomalous by is one
+    incident; after `threshold.release_after` normal readings it ends as a new level. 0: the
+    readings alone decide, as of events they always do."""
+
     cooldown_s: Annotated[float, Ge(0), Le(1e9)] | None = None
     """Event time after a resolution during which the series opens no new incident. Unset: none, or
     that of `detect.profile`."""
@@ -176,10 +183,12 @@ class IncidentConfig:
     category, the distance is the square root of -2 ln of its probability."""
 
     warning_grade: Annotated[float, Ge(0), Le(1)] = 0.3
-    """Grade (how improbable, 0 to 1) from which an incident is a warning whatever its size."""
+    """Grade (how improbable, 0 to 1) from which an incident is a warning whatever its size; 1:
+    size alone decides."""
 
     critical_grade: Annotated[float, Ge(0), Le(1)] = 0.7
-    """Grade from which an incident is critical, if its size is at least `warning_deviation`."""
+    """Grade from which an incident is critical, if its size is at least `warning_deviation`; 1:
+    size alone decides."""
 
     warning_deviation: Annotated[float, Ge(0), Le(1e300)] = 5.0
     """Size from which an incident is a warning whatever its grade; below both it is info. Its size

@@ -66,9 +66,11 @@ class IncidentTracker:
         lateness_ns: Steps up to so long before the newest one are still open.
         tells_each: Readings are sessions: of those that go on with an incident the first are told
             as updates one by one, then the 32nd, the 64th and so on.
+        held_for: Consecutive normal readings through which an incident stays open at most while
+            what it is about is off; its level then counts as normal.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what the settings of other sections say of incidents
         self,
         config: IncidentConfig,
         *,
@@ -76,9 +78,11 @@ class IncidentTracker:
         unscorable_after: int = 40,
         lateness_ns: int = 0,
         tells_each: bool = False,
+        held_for: int = 1000,
     ) -> None:
         self._config = config
         self._tells_each = tells_each
+        self._held_for = held_for
         self._lateness_ns = lateness_ns
         self._window_length = window_length
         self._unscorable_after = unscorable_after
@@ -99,6 +103,12 @@ class IncidentTracker:
         """Return the open incident of a series, if there is one."""
         state = self._series.get(row)
         return state.incident if state else None
+
+    def may_end(self, row: int) -> bool:
+        """Return whether another normal reading can resolve the open incident of a series."""
+        state = self._series.get(row)
+        is_open = state is not None and state.incident is not None
+        return is_open and state.normal_run + 1 >= self._config.resolve_after
 
     def first_evidence(self, row: int) -> JudgedReading:
         """Return the first anomalous reading of the incident that this reading has opened.
@@ -167,11 +177,11 @@ class IncidentTracker:
             return
         state.incident = replace(state.incident, causes=_causes_with(state.incident, *causes))
 
-    def note_lines(self, row: int, lines: dict[str, int], lines_to: int | None) -> None:
-        """Take note of the lines of an open incident, see `Incident`."""
+    def note_lines(self, row: int, counted: Incident) -> None:
+        """Take the lines of an open incident from one that is otherwise the same."""
         state = self._series.get(row)
         if state is not None and state.incident is not None:
-            state.incident = replace(state.incident, lines=lines, lines_to=lines_to)
+            state.incident = counted
 
     def forget(self, row: int) -> None:
         """Drop a series without an event: its partition was revoked."""
@@ -440,10 +450,12 @@ class IncidentTracker:
         """Process a normal reading of an open incident."""
         state.adapted_run = state.adapted_run + 1 if _is_adapted(reading, incident) else 0
         incident = replace(incident, offset_end=reading.offset)
-        if replayed or state.normal_run < self._config.resolve_after:
+        absorbed = state.adapted_run >= self._config.resolve_after
+        absorbed |= reading.is_off and state.normal_run >= self._held_for
+        is_held = reading.is_off and not absorbed
+        if replayed or is_held or state.normal_run < self._config.resolve_after:
             state.incident = incident
             return None
-        absorbed = state.adapted_run >= self._config.resolve_after
         state.incident = None
         state.recent.clear()
         state.resolved = reading

@@ -35,9 +35,14 @@ def severity_of(grade: float, size: float, config: IncidentConfig) -> Severity:
     ['info', 'warning', 'critical', 'critical']
     """
     is_large = size >= config.warning_deviation
-    if size >= config.critical_deviation or (is_large and grade >= config.critical_grade):
+    if size >= config.critical_deviation or (is_large and _reaches(grade, config.critical_grade)):
         return "critical"
-    return "warning" if is_large or grade >= config.warning_grade else "info"
+    return "warning" if is_large or _reaches(grade, config.warning_grade) else "info"
+
+
+def _reaches(grade: float, least: float) -> bool:
+    """Return whether an incident is as improbable; at 1, where grades end, none is."""
+    return least < 1 and grade >= least
 
 
 def worse_of(one: Severity, other: Severity) -> Severity:

@@ -19,6 +19,7 @@ from stream_vae.pipeline.alert_builder import AlertBuilder, SeriesEnd, SilentSer
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.explanation import (
     Explanation,
+    Reference,
     cause,
     explain,
     newest_readings,
@@ -100,19 +101,21 @@ class AnomalyIncidents:
                 if unjudged is not None:
                     found.append((at, row, self._ended(row, at, unjudged, scored, now)))
                 continue
+            is_counted = bool(counted[b])
             reading = JudgedReading(
                 step=int(window_batch.end_times[b]),
                 time=int(scored.readings.times[at]),
                 offset=offset,
                 nth=0 if nth is None else int(nth[at]),
-                anomalous=bool(counted[b]),
+                anomalous=is_counted,
                 score=float(scored.scores.value[b]),
                 grade=float(grades[b]),
                 deviation=float(newest.deviation[b]),
                 size=float(newest.size[b]),
-                cause=newest.cause(b, self._config.warning_deviation) if counted[b] else "",
+                cause=newest.cause(b, self._config.warning_deviation) if is_counted else "",
                 threshold=float(batch.judged.threshold[b]),
                 is_adapted=self._is_adapted(batch, b, tracker.incident(row)),
+                is_off=not is_counted and self._is_off(row, batch, b),
             )
             changed = tracker.observe(row, reading, replayed=replayed)
             if changed is not None:
@@ -126,18 +129,17 @@ class AnomalyIncidents:
         incident = self._store.incidents.incident(row)
         if self._totals is not None and incident is not None:
             window_batch = batch.scored.window_batch
-            lines = self._totals.settled(
+            counted = self._totals.settled(
                 incident, window_batch.windows[b], int(window_batch.end_times[b])
             )
-            self._store.incidents.note_lines(row, *lines)
+            self._store.incidents.note_lines(row, counted)
 
     def _told(
         self, change: Change, incident: Incident, batch: JudgedBatch, b: int, now: datetime
     ) -> list[AlertEvent]:
         """Return the event of a change; of an absorbed one also that of the drift."""
         reference = reference_of(batch, self._detector.usual)
-        of_window = None if reference is None else reference.of(b)
-        explanation = explain(self._spec, batch.scored, b, of_window)
+        explanation = self._explained(reference, batch, b)
         row = int(batch.scored.window_batch.rows[batch.scored.window_batch.ready[b]])
         leading = self._leading(batch, b, explanation)
         if change is Change.OPENED:
@@ -155,6 +157,11 @@ class AnomalyIncidents:
         untaught = None if reference is None else reference.untaught()
         moved = explain(self._spec, batch.scored, b, untaught)
         return [event, self._alerts.build_drift(event, moved, incident.leaps)]
+
+    def _explained(self, reference: Reference | None, batch: JudgedBatch, b: int) -> Explanation:
+        """Return what the events of a window tell of its steps."""
+        of_window = None if reference is None else reference.of(b)
+        return explain(self._spec, batch.scored, b, of_window)
 
     def _leading(self, batch: JudgedBatch, b: int, explanation: Explanation) -> int:
         """Return the feature that contributes most to the score of a window."""
@@ -177,6 +184,20 @@ class AnomalyIncidents:
             leaps=explanation.leaps_since(evidence.step),
             lines_to=None if self._totals is None else self._totals.before(evidence.step),
         )
+
+    def _is_off(self, row: int, batch: JudgedBatch, b: int) -> bool:
+        """Return whether what an incident that could end is about is still off.
+
+        What an event is about lies within it: those after it are of other things.
+        """
+        incident, least = self._store.incidents.incident(row), self._config.resolve_deviation
+        if not least or self._spec.has_events or incident is None or not incident.causes:
+            return False
+        if not self._store.incidents.may_end(row):
+            return False
+        explanation = self._explained(reference_of(batch, self._detector.usual), batch, b)
+        steps = self._config.resolve_after
+        return explanation.is_off(self._spec.features, incident.causes, steps, least)
 
     def _is_adapted(self, batch: JudgedBatch, b: int, incident: Incident | None) -> bool:
         """Return whether the tracker has followed the feature that opened an incident.

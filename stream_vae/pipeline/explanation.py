@@ -118,6 +118,25 @@ class Explanation:
         ]
         return [first, *others]
 
+    def is_off(
+        self, features: Sequence[Feature], causes: Sequence[str], steps: int, least: float
+    ) -> bool:
+        """Return whether something that deviated is still not as expected.
+
+        Args:
+            features: F, of the model.
+            causes: What it was, see `cause_of`; those of other models tell nothing.
+            steps: The newest ones, over which a mean is taken, so that chance evens out.
+            least: Size of such a mean, in the direction of the cause.
+        """
+        signed = np.where(self.is_above, self.size, -self.size)[-steps:]
+        for f, one in enumerate(features):
+            mean = _mean(signed[:, f]) or 0.0
+            is_off = abs(mean) >= least
+            if is_off and cause(one, is_above=mean > 0) in causes:
+                return True
+        return False
+
     @property
     def is_above(self) -> NDArray[np.bool_]:
         """(T, F) whether a value is above the expected."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,8 @@ class LineTotals:
         """Return `lines_to` of an incident whose first step this is."""
         return step - self._step_ns
 
-    def settled(
-        self, incident: Incident, window: NDArray[np.float64], end: int
-    ) -> tuple[dict[str, int], int | None]:
-        """Return `lines` and `lines_to` of an incident after a window.
+    def settled(self, incident: Incident, window: NDArray[np.float64], end: int) -> Incident:
+        """Return an incident with the lines of the steps that are over after a window.
 
         Args:
             incident: Before.
@@ -42,40 +41,57 @@ class LineTotals:
             end: Of its newest step, nanoseconds since 1970.
         """
         if incident.lines_to is None:
-            return incident.lines, None
-        to = max(incident.lines_to, min(end - self._open_ns, self.newest(incident)))
-        found = self.until(incident, window, end, to)
-        # Where none could be judged for a window's length, the steps between are not known.
-        return (incident.lines, None) if found is None else (found, to)
+            return incident
+        newest, to = self.newest(incident), max(incident.lines_to, end - self._open_ns)
+        own, after = _in_its_time(incident, newest)
+        between = max(incident.lines_to, min(newest, to))
+        more = self._counted(window, end, incident.lines_to, between)
+        if more is None:
+            return replace(incident, lines_to=None)
+        rest = self._counted(window, end, between, to)
+        if rest is None:  # it is known what there was until it paused
+            rest, to = Counter(), between
+        return replace(
+            incident, lines=dict(own + more), lines_after=dict(after + rest), lines_to=to
+        )
 
     def newest(self, incident: Incident) -> int:
         """Return the last anomalous step of an incident."""
         return nearest_grid_point(incident.last_anomalous_at, self._step_ns)
 
     def until(
-        self,
-        incident: Incident,
-        window: NDArray[np.float64],
-        end: int,
-        last: int | None = None,
+        self, incident: Incident, window: NDArray[np.float64], end: int
     ) -> dict[str, int] | None:
-        """Return the lines from an incident's first step on; None if they are not known.
+        """Return the lines from an incident's first to its last anomalous step; None if not known.
 
         Args:
             incident: The incident.
             window: (T, F) lines; NaN = not observed.
             end: Of its newest step.
-            last: The last step that counts; without, the last anomalous one.
         """
         if incident.lines_to is None:
             return None
-        last = self.newest(incident) if last is None else last
+        newest = self.newest(incident)
+        more = self._counted(window, end, incident.lines_to, newest)
+        return None if more is None else dict(_in_its_time(incident, newest)[0] + more)
+
+    def _counted(
+        self, window: NDArray[np.float64], end: int, after: int, last: int
+    ) -> Counter[str] | None:
+        """Return the lines of the steps after one, up to the last; None if it lacks some of them.
+
+        Where none could be judged for a window's length, the steps between are not known.
+        """
         times = end - np.arange(len(window) - 1, -1, -1) * self._step_ns
-        if times[0] > incident.lines_to + self._step_ns and incident.lines_to < last:
+        if times[0] > after + self._step_ns and after < last:
             return None
-        counted = (times > incident.lines_to) & (times <= last)
-        more = np.nan_to_num(window[counted]).sum(axis=0)
-        at = np.flatnonzero(more > 0).tolist()
-        return dict(
-            Counter(incident.lines) + Counter({self._features[f]: int(more[f]) for f in at})
-        )
+        found = np.nan_to_num(window[(times > after) & (times <= last)]).sum(axis=0)
+        return Counter({self._features[f]: int(found[f]) for f in np.flatnonzero(found).tolist()})
+
+
+def _in_its_time(incident: Incident, newest: int) -> tuple[Counter[str], Counter[str]]:
+    """Return the known lines of an incident to its last anomalous step, and those after it."""
+    lines, after = Counter(incident.lines), Counter(incident.lines_after)
+    if incident.lines_to is not None and newest > incident.lines_to:  # it has gone on
+        return lines + after, Counter()
+    return lines, after

@@ -122,6 +122,7 @@ class SeriesStore:
             unscorable_after=config.unscorable_limit(spec.window_length),
             lateness_ns=grid.lateness * grid.step_ns,
             tells_each=spec.has_sessions,
+            held_for=config.threshold.release_after,
         )
         self.silences = SilenceWatch(config.silence, spec.step_seconds)
         self.blind = BlindSeries(capacity, 2 * (spec.window_length + config.max_gap))

@@ -37,7 +37,14 @@ _OF_KIND: Mapping[LogKind, dict[str, Any]] = {
         "detect": {
             "score": "last_step",
             "threshold": {"quantile": 0.999},
-            "incident": {"open_after": 1},
+            # Beyond what training had, each count of lines is as improbable as can be told.
+            "incident": {
+                "open_after": 1,
+                "resolve_after": 10,
+                "resolve_deviation": 1.0,
+                "warning_grade": 1.0,
+                "critical_grade": 1.0,
+            },
         },
     },
     # On normal sessions of HDFS the usual settings find no unknown event; these find each.
@@ -55,6 +62,7 @@ _OF_KIND: Mapping[LogKind, dict[str, Any]] = {
         },
     },
 }
+_GRADES = ("warning_grade", "critical_grade")
 _WITH_QUANTILE = ("auto", "percentile", "pot")
 _MAX_SECRET_BYTES = 65_536
 _TEST_PREFIX = f"{PREFIX}TEST_"
@@ -212,6 +220,9 @@ class LogsSource(InitSettingsSource):
             del found["detect"]["threshold"]
         if given.get(("detect", "incident", "open_after")) is not None:
             found["detect"]["incident"].pop("open_within", None)
+        if any(given.get(("detect", "incident", name)) is not None for name in _GRADES):
+            for name in _GRADES:
+                found["detect"]["incident"].pop(name, None)
         super().__init__(Settings, found)
 
     def origin(self, _: Path) -> str:

@@ -1,5 +1,6 @@
 """Severity over its two axes and duration."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +73,18 @@ def test_size_and_duration_alone_make_an_incident_critical_in_the_end() -> None:
     assert observe([(0.1, 6.0)] * 10, config) == ["warning"]
     assert observe([(0.1, 6.0)] * 60, config) == ["warning", "critical"]
     assert observe([(1.0, 0.5)] * 60, config) == ["warning"], "control: improbable, but tiny"
+
+
+@pytest.mark.parametrize(
+    ("size", "severity"),
+    [(0.0, "info"), (4.9, "info"), (5.0, "warning"), (19.9, "warning"), (20.0, "critical")],
+)
+def test_where_grades_decide_nothing_size_alone_does(size: float, severity: Severity) -> None:
+    """As of logs by default: whatever is more than ever was there is as improbable as can be.
+
+    Control: elsewhere that makes the small a warning and the large critical.
+    """
+    config = IncidentConfig(warning_grade=1.0, critical_grade=1.0)
+    assert severity_of(1.0, size, config) == severity
+    usual = severity_of(1.0, size, IncidentConfig())
+    assert usual == ("warning" if size < 5 else "critical")

@@ -220,3 +220,26 @@ def test_a_window_in_which_nothing_was_observed_names_nothing() -> None:
     assert build_features(SPEC, explanation, np.full(F, 1 / F, np.float32), F) == ()
     assert build_levels(SPEC.features, explanation, (), F) == ()
     assert (explanation.newest_deviation, explanation.largest_deviation) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "causes", "newest", "is_off"),
+    [
+        (LINES, ("+f1",), (1.0, 0.0, 1.0), False),  # sizes of 2, 0 and 2, in the mean 1.33
+        (LINES, ("+f1",), (1.0, 0.5, 1.0), True),
+        (LINES, ("+f1",), (1.0, NAN, 1.0), True),
+        (LINES, ("+f1",), (NAN, NAN, NAN), False),
+        (LINES, ("+f1",), (-1.0, -1.0, -1.0), False),
+        (LINES, ("+f0", "-f1"), (-1.0, -1.0, -1.0), True),
+        ("V", ("+f1",), (-1.0, -1.0, -1.0), True),  # numbers have no direction
+        (LINES, ("+f0", "+gone", ""), (1.0, 1.0, 1.0), False),
+    ],
+)
+def test_something_is_off_while_its_mean_over_the_newest_steps_is_in_the_same_direction(
+    unit: str, causes: tuple[str, ...], newest: tuple[float, ...], is_off: bool
+) -> None:
+    features = [Feature(name=f"f{f}", unit=unit) for f in range(F)]
+    window = np.full((T, F), 9.0)
+    window[-3:] = 0.0
+    window[-3:, 1] = newest
+    assert explanation_of(window).is_off(features, causes, 3, 1.5) == is_off

@@ -585,6 +585,9 @@ def test_lines_of_logs_have_defaults_of_their_own_and_given_settings_win(
     detect = loaded.settings.detect
     assert (detect.score, detect.threshold.quantile) == ("last_step", 0.999)
     assert loaded.origins["detect.score"] == "default of logs"
+    incident = detect.incident
+    assert (incident.resolve_after, incident.resolve_deviation) == (10, 1.0)
+    assert (incident.warning_grade, incident.critical_grade) == (1.0, 1.0)
     assert detect.incident.open_after == 2
     assert loaded.origins["detect.incident.open_after"].endswith("stream-vae.yaml:2")
     for other in ("{format: vector}", "{preset: vector_logs}", "{preset: filebeat, format: json}"):
@@ -611,6 +614,22 @@ def test_what_is_given_leaves_out_the_defaults_of_logs_that_it_rules_out_and_no_
     detect = load(config=write_yaml(text)).settings.detect
     assert detect.threshold.quantile == quantile
     assert (detect.score, detect.incident.open_after) == ("last_step", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "grades"),
+    [
+        ("max_features: 3", (1.0, 1.0)),
+        ("critical_grade: 0.5", (0.3, 0.5)),
+        ("warning_grade: 0.2", (0.2, 0.7)),
+    ],
+)
+def test_whoever_sets_a_grade_of_logs_has_the_other_one_of_readings(
+    given: str, grades: tuple[float, float], write_yaml: WriteYaml
+) -> None:
+    text = f"input: {{format: log_lines}}\ndetect: {{incident: {{{given}}}}}"
+    incident = load(config=write_yaml(text)).settings.detect.incident
+    assert (incident.warning_grade, incident.critical_grade) == grades
 
 
 def test_a_preset_gives_defaults_that_are_shown_and_given_settings_win(tmp_path: Path) -> None:
