@@ -107,8 +107,9 @@ class IncidentTracker:
     def may_end(self, row: int) -> bool:
         """Return whether another normal reading can resolve the open incident of a series."""
         state = self._series.get(row)
-        is_open = state is not None and state.incident is not None
-        return is_open and state.normal_run + 1 >= self._config.resolve_after
+        if state is None or state.incident is None:
+            return False
+        return state.normal_run + 1 >= self._config.resolve_after
 
     def first_evidence(self, row: int) -> JudgedReading:
         """Return the first anomalous reading of the incident that this reading has opened.

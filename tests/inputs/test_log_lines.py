@@ -147,9 +147,9 @@ def test_what_rsyslog_sends_is_read_whatever_its_template(template: str) -> None
 
 def test_a_line_in_which_the_pattern_finds_no_series_is_rejected_with_both() -> None:
     """Control: the others of the poll are read, and one that follows in its record is its own."""
-    settings = {"series_pattern": r"^\S+ (web-\d) ", "split_lines": True}
+    reader = reader_of(series_pattern=r"^\S+ (web-\d) ", split_lines=True)
     values = [b"1 web-1 up\nand on\n2 web-2 up", b"web-3: up \x07"]
-    lines, _ = read(reader_of(**settings), values)
+    lines, _ = read(reader, values)
     assert lines.series is not None
     *named, error = lines.series
     assert named == ["web-1", "web-1", "web-2"]

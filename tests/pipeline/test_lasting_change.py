@@ -128,7 +128,7 @@ def test_a_change_for_good_ends_as_a_new_level_once_readings_were_normal_for_lon
 ) -> None:
     """Control: unless that long is longer than the stream."""
 
-    def found(release_after: int) -> list[str | None]:
+    def found(release_after: int) -> list[tuple[int, str | None]]:
         threshold = ThresholdConfig(quantile=0.999, release_after=release_after)
         config = replace(rules(), threshold=threshold)
         spec = replace(OF_COUNTS, calibration={"mean_square": np.linspace(0, 3.5, 1001)})
