@@ -31,9 +31,13 @@ LogKind = Literal["logs", "sessions"]
 
 _OF_PRESET = "preset "
 _DEFAULT_OF = "default of "
+# The work for a poll as a whole would cost more than that for its lines; but twice as many series
+# as a poll may have must fit in the memory for state.
+_POLLED = {"poll_records": 1000}
 _OF_KIND: Mapping[LogKind, dict[str, Any]] = {
     # In a mean over a window a burst of lines drowns; `tests.benchmarks.log_detection` compares.
     "logs": {
+        "kafka": _POLLED,
         "detect": {
             "score": "last_step",
             "threshold": {"quantile": 0.999},
@@ -49,6 +53,7 @@ _OF_KIND: Mapping[LogKind, dict[str, Any]] = {
     },
     # On normal sessions of HDFS the usual settings find no unknown event; these find each.
     "sessions": {
+        "kafka": _POLLED,
         "model": {
             "window_length": 1,
             "latent_size": 4,

@@ -588,11 +588,13 @@ def test_lines_of_logs_have_defaults_of_their_own_and_given_settings_win(
     incident = detect.incident
     assert (incident.resolve_after, incident.resolve_deviation) == (10, 1.0)
     assert (incident.warning_grade, incident.critical_grade) == (1.0, 1.0)
+    assert loaded.settings.kafka.poll_records == 1000
     assert detect.incident.open_after == 2
     assert loaded.origins["detect.incident.open_after"].endswith("stream-vae.yaml:2")
     for other in ("{format: vector}", "{preset: vector_logs}", "{preset: filebeat, format: json}"):
         loaded = load(config=write_yaml(f"input: {other}"))
         assert loaded.settings.detect == Settings().detect
+        assert loaded.settings.kafka == Settings().kafka
         assert "default of logs" not in loaded.origins.values()
 
 

@@ -102,7 +102,8 @@ class KafkaConfig:
     records in the topic (see `state.history_age_s`)."""
 
     poll_records: Annotated[int, Gt(0), Le(1_000_000)] = 500
-    """Most records returned by one poll."""
+    """Most records returned by one poll; 1000 of logs, unless set. What is there is taken after
+    `worker.max_wait_ms`, also if it is fewer."""
 
     commit_interval_s: Annotated[float, Gt(0), Le(1e6)] = 1.0
     """Longest time between two transactions while records flow; a pending alert commits at once."""
