@@ -23,6 +23,8 @@ _NOT_MET = -2
 _MOST_BYTES = 16 * 2**20
 _ENTRY_BYTES = 150
 """What the memory of a shape takes beside its text."""
+_TRIAL, _REST = 20_000, 200_000
+"""Lines by which it is seen whether remembering pays, and those of a rest if it does not."""
 
 
 def digit_shapes(lines: Sequence[str]) -> list[bytes]:
@@ -38,6 +40,9 @@ def digit_shapes(lines: Sequence[str]) -> list[bytes]:
 class ShapeMemory:
     """Remembers a number for each shape.
 
+    Where most lines have a new one, as with random words of hexadecimal digits, it rests for a
+    while: it would cost more than it saves.
+
     Args:
         find: From lines to their numbers, at least 0 or -1, which depend on their shapes alone.
         most_bytes: Of memory; when it is full, all is forgotten.
@@ -51,30 +56,56 @@ class ShapeMemory:
         self._met: dict[bytes, int] = {}
         self.n_bytes = 0
         """Of what is remembered."""
+        self._rest = 0  # lines
+        self._n_lines = self._n_new = 0  # in this trial
 
-    def find(self, lines: Sequence[str], shapes: Sequence[bytes]) -> NDArray[np.int32]:
+    @property
+    def rests(self) -> bool:
+        """Whether it asks for no shapes now."""
+        return self._rest > 0
+
+    def find(self, lines: Sequence[str], shapes: Sequence[bytes] | None) -> NDArray[np.int32]:
         """Return (N,) number of each line.
 
         Args:
             lines: N.
-            shapes: N, theirs.
+            shapes: N, theirs, if they are known.
         """
+        if self.rests:
+            self._rest -= len(lines)
+            return np.asarray(self._find(lines), np.int32)
+        shapes = digit_shapes(lines) if shapes is None else shapes
         met = map(self._met.get, shapes, repeat(_NOT_MET))
         found = np.fromiter(met, np.int32, count=len(shapes))
         new = np.flatnonzero(found == _NOT_MET)
         if len(new):
             found[new] = self._find([lines[n] for n in new.tolist()])
             self._remember([shapes[n] for n in new.tolist()], found[new].tolist())
+        self._try(len(lines), len(new))
         return found
 
     def _remember(self, shapes: Sequence[bytes], numbers: Sequence[int]) -> None:
         n_bytes = sum(map(len, shapes)) + _ENTRY_BYTES * len(shapes)
         if self.n_bytes + n_bytes > self._most_bytes:
-            self._met.clear()
-            self.n_bytes = 0
+            self._forget()
         if n_bytes <= self._most_bytes:
             self._met.update(zip(shapes, numbers, strict=True))
             self.n_bytes += n_bytes
+
+    def _forget(self) -> None:
+        self._met.clear()
+        self.n_bytes = 0
+
+    def _try(self, n_lines: int, n_new: int) -> None:
+        """Count lines; rest if most of a trial's had a new shape."""
+        self._n_lines += n_lines
+        self._n_new += n_new
+        if self._n_lines < _TRIAL:
+            return
+        if 2 * self._n_new > self._n_lines:
+            self._rest = _REST
+            self._forget()
+        self._n_lines = self._n_new = 0
 
 
 def _shape(text: str) -> bytes:

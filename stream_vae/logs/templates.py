@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.log_templates import FREE, RARE, VALUE, LogSpec, LogTemplate, Mask, shown
-from stream_vae.logs.digit_shapes import ShapeMemory, are_digits_alike, digit_shapes
+from stream_vae.logs.digit_shapes import ShapeMemory, are_digits_alike
 from stream_vae.logs.masks import DEFAULT_MASKS, Masker
 from stream_vae.logs.miner import (
     LogfoldMatcher,
@@ -79,7 +79,7 @@ class Templates:
         """
         if self._by_shape is None:
             return self._matcher.match(texts)
-        return self._by_shape.find(texts, digit_shapes(texts) if shapes is None else shapes)
+        return self._by_shape.find(texts, shapes)
 
 
 def mine(

@@ -1,9 +1,11 @@
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from stream_vae.core.log_templates import FREE, Mask
 from stream_vae.inputs.log_lines.levels import LineLevels, levels_in
@@ -86,3 +88,27 @@ def test_a_flood_of_shapes_leaves_memory_bounded_and_no_known_line_unknown() -> 
     lines = [f"{'z' * 10_000} a", "a 1 b"]
     assert memory.find(lines, digit_shapes(lines)).tolist() == [-1, 0]
     assert memory.n_bytes == 0
+
+
+def test_lines_of_ever_new_shapes_are_not_remembered_and_others_are_again() -> None:
+    asked = 0
+
+    def lengths(lines: Sequence[str]) -> NDArray[np.int64]:
+        nonlocal asked
+        asked += len(lines)
+        return np.array(list(map(len, lines)))
+
+    memory = ShapeMemory(lengths)
+    new = ["x" * (n % 50) + chr(ord("a") + n // 50) for n in range(1000)]
+    for poll in range(25):
+        lines = [f"{line} {chr(ord('a') + poll)}" for line in new]
+        assert memory.find(lines, None).tolist() == list(map(len, lines))
+    assert memory.rests
+    assert memory.n_bytes == 0
+    alike = [f"a {n:03}" for n in range(1000)]
+    while memory.rests:
+        assert memory.find(alike, None).tolist() == [5] * 1000
+    before = asked
+    for _ in range(25):
+        assert memory.find(alike, None).tolist() == [5] * 1000
+    assert (asked - before, memory.rests) == (1000, False)

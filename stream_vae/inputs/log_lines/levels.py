@@ -162,12 +162,17 @@ class LineLevels:
     def __init__(self) -> None:
         self._by_shape = ShapeMemory(_levels_by_shape)
 
-    def find(self, texts: Sequence[str], shapes: Sequence[bytes]) -> NDArray[np.int8]:
+    @property
+    def wants_shapes(self) -> bool:
+        """Whether they save time now."""
+        return not self._by_shape.rests
+
+    def find(self, texts: Sequence[str], shapes: Sequence[bytes] | None) -> NDArray[np.int8]:
         """Return (N,) what `levels_in` does.
 
         Args:
             texts: N, without line breaks.
-            shapes: N, theirs.
+            shapes: N, theirs, if they are known.
         """
         levels = self._by_shape.find(texts, shapes).astype(np.int8)
         numbered = np.flatnonzero(levels == _BY_NUMBER)

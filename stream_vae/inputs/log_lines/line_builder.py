@@ -114,7 +114,8 @@ class LineBuilder:
         n_found = len(found.texts)
         if not are_plain(found.texts, self._max_bytes):
             found, n_found = self._cleaned(found, counts)
-        texts, shapes = list(found.texts), digit_shapes(found.texts)
+        texts = list(found.texts)
+        shapes = digit_shapes(texts) if self._levels.wants_shapes else None
         is_lost[found.rows] = False
         messages = texts if self._message is None else _messages(texts, self._message)
         return LogLines(
@@ -204,7 +205,7 @@ class LineBuilder:
         )
         return DecodeError("line_unmatched", detail)
 
-    def _levels_of(self, found: FoundTexts, shapes: Sequence[bytes]) -> NDArray[np.int8]:
+    def _levels_of(self, found: FoundTexts, shapes: Sequence[bytes] | None) -> NDArray[np.int8]:
         if found.levels is None:
             return self._levels.find(found.texts, shapes)
         levels = levels_of(found.levels)
