@@ -1,16 +1,14 @@
 """Logs, once: real lines of clients whose broker is disturbed, on embedded brokers."""
 
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
@@ -25,6 +23,8 @@ from stream_vae.commands.jobs.demo_daemon import (
 )
 from stream_vae.commands.jobs.demo_page import PAGE, stay_for_page, tell_page
 from stream_vae.commands.jobs.histories import read_history, to_batch
+from stream_vae.commands.jobs.line_recorder import LineRecorder
+from stream_vae.commands.jobs.log_demo_phases import Phase, Schedule, phases_of
 from stream_vae.commands.jobs.log_demo_report import (
     Disturbance,
     LogDemo,
@@ -61,7 +61,6 @@ _SETTLING_S = 8.0
 """Until the clients have joined their group and know each other."""
 _TRAINING_S = 60.0
 _TOLD_PERIOD_S = 10.0
-_ROUND_TRIP_MS = 400
 _WHAT_COMES = "The broker is slowed in a few seconds, and goes down later."
 
 _READS: dict[str, Any] = {
@@ -79,37 +78,6 @@ _MODEL: dict[str, Any] = {
 """A window of some seconds, for a minute of history."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Phase:
-    name: str
-    seconds: float
-    begin: Callable[[], None]
-    is_disturbance: bool = False
-    is_return: bool = False
-
-
-def _phases(observed: EmbeddedBroker) -> tuple[_Phase, ...]:
-    """Return what happens to the observed broker, in its order."""
-
-    def nothing() -> None:
-        """Leave it as it is."""
-
-    return (
-        _Phase(name="normal work", seconds=12, begin=nothing),
-        _Phase(
-            name=f"slowed by {_ROUND_TRIP_MS} ms",
-            seconds=12,
-            begin=lambda: observed.slow_down(_ROUND_TRIP_MS),
-            is_disturbance=True,
-        ),
-        _Phase(name="normal work again", seconds=16, begin=lambda: observed.slow_down(0)),
-        _Phase(name="down", seconds=10, begin=observed.go_down, is_disturbance=True),
-        _Phase(
-            name="back", seconds=20, begin=observed.come_up, is_disturbance=True, is_return=True
-        ),
-    )
-
-
 def run_log_demo(out: Path, *, page: bool = False) -> None:
     """Train on lines of normal work, disturb the broker, and hold the alerts against that.
 
@@ -122,7 +90,7 @@ def run_log_demo(out: Path, *, page: bool = False) -> None:
     make_out(out)
     check_bundle_target(out / "bundle", replace=True)
     limit_threads(1)
-    recorder = _Recorder()
+    recorder = LineRecorder()
     with (
         EmbeddedBroker(demo_topics(_TOPIC)) as broker,
         EmbeddedBroker({_ORDERS: len(_INSTANCES)}) as observed,
@@ -142,7 +110,7 @@ def run_log_demo(out: Path, *, page: bool = False) -> None:
         bundle = _train(out / "normal.log", settings, console)
         console.rule("3. Disturb the broker; the daemon reads the lines from another one")
         disturbances, n_streamed = _stream(
-            settings, config, out, _phases(observed), recorder, console
+            settings, config, out, phases_of(observed), recorder, console
         )
         received = all_alerts(settings, console)
     with whole_file(out / "alerts.jsonl") as file:
@@ -179,40 +147,7 @@ def _restored(observed: EmbeddedBroker) -> Iterator[None]:
         observed.come_up()
 
 
-class _Recorder:
-    """Writes lines to a file, and hands them on, while it is told to; others are dropped."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._file: TextIO | None = None
-        self._hand_on: Callable[[LogLine], None] = lambda _: None
-        self.n = 0
-        """Lines recorded since the last start."""
-
-    def take(self, line: LogLine) -> None:
-        """Record a line; called by all threads that write lines."""
-        with self._lock:
-            if self._file is not None:
-                self._file.write(f"{line.text}\n")
-                self._hand_on(line)
-                self.n += 1
-
-    @contextmanager
-    def recording(
-        self, path: Path, hand_on: Callable[[LogLine], None] = lambda _: None
-    ) -> Iterator[None]:
-        """Record until the end of the block, in the order in which lines are handed on."""
-        with path.open("w", encoding="utf-8") as file:
-            with self._lock:
-                self._file, self._hand_on, self.n = file, hand_on, 0
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._file = None
-
-
-def _record_normal_work(recorder: _Recorder, path: Path, console: Console) -> int:
+def _record_normal_work(recorder: LineRecorder, path: Path, console: Console) -> int:
     """Record lines for training; return how many."""
     with _progress(console) as bar:
         _await(_SETTLING_S, "clients settle", bar)
@@ -270,8 +205,8 @@ def _stream(
     settings: Settings,
     config: Path,
     out: Path,
-    phases: Sequence[_Phase],
-    recorder: _Recorder,
+    phases: Sequence[Phase],
+    recorder: LineRecorder,
     console: Console,
 ) -> tuple[tuple[Disturbance, ...], int]:
     """Run the daemon on the lines through all phases, and print its alerts as they come.
@@ -297,7 +232,7 @@ def _stream(
                 publish_readings, settings.kafka, _TOPIC, iter(lines.get, None), notices
             )
             with _progress(console) as bar, recorder.recording(out / "streamed.log", publish):
-                schedule = _Schedule(phases, bar)
+                schedule = Schedule(phases, bar)
                 _show_alerts(settings, schedule, bar)
         finally:
             lines.put(None)
@@ -308,47 +243,7 @@ def _stream(
     return schedule.disturbances, published
 
 
-class _Schedule:
-    """Begins each phase when it is due."""
-
-    def __init__(self, phases: Sequence[_Phase], bar: Progress) -> None:
-        self._phases = list(phases)
-        self._bar = bar
-        self._tasks = [bar.add_task(one.name, total=one.seconds, start=False) for one in phases]
-        self._began: list[datetime] = []
-        self._ended: datetime | None = None
-
-    def advance(self) -> bool:
-        """Begin the phase that is due; return whether all are over."""
-        now = datetime.now(UTC)
-        current = len(self._began) - 1
-        waited = (now - self._began[current]).total_seconds() if self._began else 0.0
-        if self._began:
-            self._bar.update(self._tasks[current], completed=waited)
-        if self._began and waited < self._phases[current].seconds:
-            return False
-        if current + 1 == len(self._phases):
-            self._ended = now
-            return True
-        phase = self._phases[current + 1]
-        self._began.append(now)
-        self._bar.start_task(self._tasks[current + 1])
-        self._bar.console.print(f"{now:%H:%M:%S}Z  {phase.name}", style="bold")
-        phase.begin()
-        return False
-
-    @property
-    def disturbances(self) -> tuple[Disturbance, ...]:
-        """What was done to the broker, and when."""
-        ends = [*self._began[1:], self._ended or self._began[-1]]
-        return tuple(
-            Disturbance(name=phase.name, start=start, end=end, is_return=phase.is_return)
-            for phase, start, end in zip(self._phases, self._began, ends, strict=True)
-            if phase.is_disturbance
-        )
-
-
-def _show_alerts(settings: Settings, schedule: _Schedule, bar: Progress) -> None:
+def _show_alerts(settings: Settings, schedule: Schedule, bar: Progress) -> None:
     seen = AlertDeduplicator()
     for record in read_topic(
         settings.kafka,
