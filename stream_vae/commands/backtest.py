@@ -73,7 +73,8 @@ def backtest(
 
     Example: stream-vae backtest --bundle bundle/ --input week.csv --train normal.csv --out report/
     """
-    from stream_vae.commands.jobs.backtest import BacktestRequest, run_backtest
+    from stream_vae.commands.jobs.backtest import run_backtest
+    from stream_vae.commands.jobs.backtest_request import BacktestRequest
 
     request = BacktestRequest(
         bundle=bundle,

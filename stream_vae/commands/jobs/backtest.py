@@ -1,7 +1,7 @@
 """The production pipeline over labelled history, and what it is worth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from stream_vae.commands.jobs.backtest_baselines import LearntBaselines, learn_baselines
+from stream_vae.commands.jobs.backtest_facts import data_facts, model_facts, notes, realised
+from stream_vae.commands.jobs.backtest_request import BacktestRequest
 from stream_vae.commands.jobs.backtest_tables import detector_table, method_table
 from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.histories import read_history, to_batch
@@ -18,51 +21,24 @@ from stream_vae.commands.jobs.injected_faults import all_runs, inject_faults, no
 from stream_vae.commands.jobs.input_files import text_format
 from stream_vae.commands.jobs.offline import make_folder, open_pipeline
 from stream_vae.commands.jobs.terminal import TaskText, open_console
-from stream_vae.commands.options import FileOptions
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.verdicts import Verdict
-from stream_vae.detect.rates import Rates, realised_rates
 from stream_vae.edges.files.bundle_files import load_bundle
-from stream_vae.edges.files.csv_readings import CsvReadings
 from stream_vae.edges.files.label_files import Labels, read_labels
 from stream_vae.edges.files.outputs import whole_file
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.backtest import Measurement, measure, n_replicates
-from stream_vae.evaluate.comparison import FEWEST_WINDOWS, cut_windows, fit_baselines
-from stream_vae.evaluate.history import History, OtherScore, run_history
+from stream_vae.evaluate.history import History, run_history
 from stream_vae.evaluate.intervals import LEVEL, Resampling
-from stream_vae.evaluate.labelled import UNLABELLED, LabelledRows, label_rows
+from stream_vae.evaluate.labelled import LabelledRows, label_rows
 from stream_vae.evaluate.latent import LatentPlanes, LatentSample
-from stream_vae.evaluate.report import BacktestReport, DataFacts, ModelFacts, encode_report
+from stream_vae.evaluate.report import BacktestReport, encode_report
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.device import limit_threads
 from stream_vae.models.latent import LatentEncoder
-from stream_vae.pipeline.detector import score_name
-from stream_vae.pipeline.pipeline import Pipeline
+from stream_vae.models.provenance import FaultTrials
 from stream_vae.pipeline.ruled_history import ruled_history
 from stream_vae.settings import Settings, load_settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BacktestRequest:
-    """What the operator asked for."""
-
-    bundle: Path
-    input_files: list[Path]
-    labels: Path | None
-    label_column: str
-    train_files: list[Path]
-    out: Path | None
-    page: bool
-    """Whether to write report.html."""
-    point_adjusted: bool
-    replicates: int
-    seed: int
-    injected_faults: int
-    """Of each kind, feature and size; 0: none."""
-    options: FileOptions = field(default_factory=FileOptions)
-    """What the command line tells of the input, and of the files of labels and training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +53,6 @@ class Backtest:
     spec: ModelSpec
     latent: LatentPlanes | None
     """None where no picture of it is wanted, or too few windows were scored."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Baselines:
-    """Fitted baselines, and what they cost the evaluation."""
-
-    scores: Mapping[str, OtherScore]
-    training: ReadingBatch
-    """What they learnt from."""
-    trained_on: str
-    excluded: NDArray[np.bool_]
-    """(N,) readings of the input that they learnt from."""
-    notes: tuple[str, ...]
 
 
 def run_backtest(
@@ -164,7 +127,7 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
     columns = (TaskText(), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("baselines fitted", total=1)
-        baselines = _baselines(request, model, settings, batch, labels)
+        baselines = learn_baselines(request, model, settings, batch, labels)
         bar.update(task, completed=1)
         sample = _latent_sample(request, model, settings, labels)
         task = bar.add_task(f"{model.spec.judged} scored", total=len(batch))
@@ -187,32 +150,19 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
         )
         task = bar.add_task("resampled", total=n_replicates(history, how))
         detector, methods = measure(history, labelled, how, lambda: bar.advance(task))
-    faults = None
-    if request.injected_faults:
-        max_gap = settings.detect.max_gap
-        ruled = ruled_history(model.spec, batch, max_gap)
-        unseen = np.flatnonzero(~baselines.excluded[ruled.source])
-        faults = inject_faults(
-            model,
-            settings,
-            normal_runs(ruled.readings.take(unseen), labels.values[ruled.source[unseen]]),
-            training=all_runs(ruled_history(model.spec, baselines.training, max_gap).readings),
-            each=request.injected_faults,
-            console=console,
-        )
     report = BacktestReport(
-        model=_model_facts(model, settings, pipeline),
-        data=_data_facts(readings, labelled, model.spec.judged),
+        model=model_facts(model, settings, pipeline),
+        data=data_facts(readings, labelled, model.spec.judged),
         detector=detector,
         asked=pipeline.asked,
-        realised=_realised(history, model.spec),
+        realised=realised(history, model.spec),
         methods=methods,
         level=LEVEL,
         resampling=Resampling.of(labelled.series_bounds, how.window_length).description,
         replicates=how.replicates,
         baselines_trained_on=baselines.trained_on,
-        notes=(*_notes(labels, labelled, how), *baselines.notes),
-        faults=faults,
+        notes=(*notes(labels, labelled, how), *baselines.notes),
+        faults=_with_faults(request, model, settings, batch, labels, baselines, console),
     )
     return Backtest(
         report=report,
@@ -225,6 +175,31 @@ def backtest(request: BacktestRequest, settings: Settings, console: Console) -> 
             if sample is not None
             else None
         ),
+    )
+
+
+def _with_faults(
+    request: BacktestRequest,
+    model: Bundle,
+    settings: Settings,
+    batch: ReadingBatch,
+    labels: Labels,
+    baselines: LearntBaselines,
+    console: Console,
+) -> FaultTrials | None:
+    """Inject faults into the normal readings of which the baselines have seen none."""
+    if not request.injected_faults:
+        return None
+    max_gap = settings.detect.max_gap
+    ruled = ruled_history(model.spec, batch, max_gap)
+    unseen = np.flatnonzero(~baselines.excluded[ruled.source])
+    return inject_faults(
+        model,
+        settings,
+        normal_runs(ruled.readings.take(unseen), labels.values[ruled.source[unseen]]),
+        training=all_runs(ruled_history(model.spec, baselines.training, max_gap).readings),
+        each=request.injected_faults,
+        console=console,
     )
 
 
@@ -249,110 +224,3 @@ def _check_judged(labelled: LabelledRows) -> None:
             f"anomalous and {int((~judged).sum()):,} normal; expected both. A series must fill a "
             "window before its readings have a score"
         )
-
-
-def _baselines(
-    request: BacktestRequest,
-    model: Bundle,
-    settings: Settings,
-    batch: ReadingBatch,
-    labels: Labels,
-) -> _Baselines:
-    """Fit the baselines to the model's training files, or to what comes before the first label."""
-    nothing = np.zeros(len(batch), np.bool_)
-    if request.train_files:
-        training = to_batch(
-            read_history(
-                request.train_files, model.spec, options=request.options, settings=settings.input
-            )
-        )
-        excluded, where = nothing, ", ".join(map(str, request.train_files))
-    else:
-        excluded = _head(batch, labels.values)
-        training = batch.take(np.flatnonzero(excluded))
-        where = f"the {len(training):,} readings of the input before the first anomalous one"
-    windows = cut_windows(
-        model.spec,
-        settings.detect,
-        ruled_history(model.spec, training, settings.detect.max_gap).readings,
-        rng=np.random.default_rng(request.seed),
-    )
-    if len(windows) < FEWEST_WINDOWS:
-        note = (
-            f"no baselines: {where} give {len(windows)} windows, at least {FEWEST_WINDOWS} are "
-            "needed; give the model's training files with --train"
-        )
-        return _Baselines(
-            scores={}, training=training, trained_on="", excluded=nothing, notes=(note,)
-        )
-    note = f"baselines are trained on {where}: {len(windows):,} windows"
-    if excluded.any():
-        note += "; these readings are not evaluated, for any method"
-    return _Baselines(
-        scores=fit_baselines(windows, model.spec.scaler, seed=request.seed),
-        training=training,
-        trained_on=where,
-        excluded=excluded,
-        notes=(note,),
-    )
-
-
-def _head(batch: ReadingBatch, labels: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Return (N,) the readings before the first anomalous one, if normal ones are left after it."""
-    head = batch.times < batch.times[labels == 1].min()
-    has_normal = bool((labels[~head] == 0).any())
-    return head if has_normal else np.zeros(len(batch), np.bool_)
-
-
-def _model_facts(model: Bundle, settings: Settings, pipeline: Pipeline) -> ModelFacts:
-    spec = model.spec
-    return ModelFacts(
-        id=spec.id,
-        version=spec.version,
-        trained_at=spec.trained_at.isoformat(),
-        score=score_name(spec, settings.detect),
-        threshold=pipeline.detector.method,
-        window_length=spec.window_length,
-        step_seconds=spec.step_seconds,
-        features=tuple(feature.name for feature in spec.features),
-    )
-
-
-def _realised(history: History, spec: ModelSpec) -> Rates:
-    return realised_rates(
-        judged=int(history.is_judged.sum()),
-        anomalous=int((history.verdict == Verdict.ANOMALOUS).sum()),
-        opened=len(history.incidents),
-        step_s=spec.step_seconds,
-    )
-
-
-def _data_facts(readings: CsvReadings, labelled: LabelledRows, what: str) -> DataFacts:
-    return DataFacts(
-        files=tuple(map(str, readings.paths)),
-        readings=len(readings),
-        series=len(set(readings.series)),
-        evaluated=len(labelled),
-        anomalous=int(labelled.is_anomalous.sum()),
-        without_score=int((~labelled.is_judged).sum()),
-        spans=len(labelled.spans),
-        what=what,
-    )
-
-
-def _notes(labels: Labels, labelled: LabelledRows, how: Measurement) -> list[str]:
-    notes = [
-        "best F1 is at the cut that the labels themselves would choose: what a threshold could "
-        f"reach, not what one does; VUS-PR with buffers up to {how.window_length} readings"
-    ]
-    if how.point_adjusted:
-        notes.append("point-adjusted F1 is inflated: random scores reach high values")
-    unlabelled = int((labels.values == UNLABELLED).sum())
-    if unlabelled:
-        notes.append(f"{unlabelled:,} readings have no label and are not evaluated")
-    without = int((~labelled.is_judged).sum())
-    if without:
-        notes.append(f"{without:,} evaluated readings have no score and are not ranked")
-    if labels.spans_without_reading:
-        notes.append(f"{labels.spans_without_reading:,} labelled spans hold no reading")
-    return notes
