@@ -72,6 +72,20 @@ def incident(
         )
 
 
+def updated(start: float, again: float, direction: LineDirection) -> Iterator[AlertEvent]:
+    """Yield the events of an incident that another cause keeps open."""
+    (opening,) = incident(start, None, "missing")
+    (other,) = incident(again, None, direction)
+    yield opening
+    yield replace(
+        opening,
+        sequence=1,
+        window=other.window,
+        features=other.features,
+        updated_because="other_cause",
+    )
+
+
 def rows(*events: Iterator[AlertEvent]) -> tuple[LogDemo, list[str]]:
     """Return the demo, and the text of each row of its table on a line of its own."""
     demo = LogDemo(
@@ -105,6 +119,17 @@ def test_what_begins_in_normal_work_is_a_false_alarm_and_finds_nothing(start: fl
     demo, found = rows(incident(start, start + 3, "missing"))
     assert [event.starts_at for event in false_alarms(demo)] == [at(start)]
     assert all("not found" in row for row in found)
+
+
+@pytest.mark.parametrize(("again", "is_found"), [(42, True), (30, False), (53, False)])
+def test_what_an_open_incident_tells_of_a_disturbance_finds_it(
+    again: float, *, is_found: bool
+) -> None:
+    """Though it began before, which stays a false alarm. Control: told at other times."""
+    demo, (slowed, down, _) = rows(updated(35, again, "unseen"))
+    assert "not found" in slowed
+    assert ("in 1 of 2 | 4 s | " in down) == (": never seen in training" in down) == is_found
+    assert [event.starts_at for event in false_alarms(demo)] == [at(35)]
 
 
 def test_a_return_is_not_found_while_an_incident_goes_on() -> None:

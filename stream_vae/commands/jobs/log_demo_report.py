@@ -52,7 +52,7 @@ def disturbance_table(demo: LogDemo) -> Table:
     """Return one row for each disturbance: when, where it was found, how soon, in which words."""
     table = Table("broker", "when (UTC)", "found", "after", "what the alerts said", show_lines=True)
     for one in demo.disturbances:
-        events = _resolved(demo, one) if one.is_return else _opened(demo, one)
+        events = _found(demo, one)
         series = {event.series.key for event in events}
         first = min((_step(event) for event in events), default=None)
         table.add_row(
@@ -84,9 +84,7 @@ def log_demo_table(
         n_offline: Incidents that the same pipeline finds in the lines without Kafka.
         seconds: That all took.
     """
-    found = [
-        bool(_resolved(demo, x) if x.is_return else _opened(demo, x)) for x in demo.disturbances
-    ]
+    found = [bool(_found(demo, one)) for one in demo.disturbances]
     table = Table(show_header=False)
     templates = 0 if bundle.spec.logs is None else len(bundle.spec.logs.templates)
     table.add_row("lines trained on", f"{n_trained:,}, of {templates} templates")
@@ -127,11 +125,32 @@ def _openings(demo: LogDemo) -> Iterator[AlertEvent]:
     return (event for event in demo.events if event.sequence == 0 and event.kind != "drift")
 
 
+def _found(demo: LogDemo, one: Disturbance) -> list[AlertEvent]:
+    """Return the event of each incident that tells of a disturbance first."""
+    return _resolved(demo, one) if one.is_return else [*_opened(demo, one), *_updated(demo, one)]
+
+
 def _opened(demo: LogDemo, one: Disturbance) -> list[AlertEvent]:
     """Return the first event of each incident that began with a disturbance, or at its end."""
-    later = [other.start for other in demo.disturbances if other.start >= one.end]
-    until = min([one.end + _SETTLES, *later])
+    until = _until(demo, one)
     return [x for x in _openings(demo) if one.start - _a_step(x) < x.starts_at < until]
+
+
+def _updated(demo: LogDemo, one: Disturbance) -> list[AlertEvent]:
+    """Return the first update for a disturbance of each incident that was open before."""
+    until, before = _until(demo, one), {x.incident_id for x in _opened(demo, one)}
+    found: dict[str, AlertEvent] = {}
+    for event in demo.events:
+        is_of_it = one.start - _a_step(event) < event.window.end < until
+        if is_of_it and event.updated_because is not None and event.incident_id not in before:
+            found.setdefault(event.incident_id, event)
+    return list(found.values())
+
+
+def _until(demo: LogDemo, one: Disturbance) -> datetime:
+    """Return until when what begins belongs to a disturbance."""
+    later = [other.start for other in demo.disturbances if other.start >= one.end]
+    return min([one.end + _SETTLES, *later])
 
 
 def _resolved(demo: LogDemo, one: Disturbance) -> list[AlertEvent]:
@@ -162,7 +181,7 @@ def _words(demo: LogDemo, one: Disturbance) -> list[str]:
 
     A window remembers some steps before the disturbance; what it tells of those is left out.
     """
-    ids = {event.incident_id for event in _opened(demo, one)}
+    ids = {event.incident_id for event in _found(demo, one)}
     told = [
         (feature, event)
         for event in demo.events
