@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream_vae.daemon.service import Surroundings
+from stream_vae.daemon.surroundings import Surroundings
 from stream_vae.edges.kafka.admin.group_notes import read_notes
 from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.admin.partition_adder import widen_command

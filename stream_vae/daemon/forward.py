@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 
 from stream_vae import __version__
-from stream_vae.daemon.service import Surroundings
+from stream_vae.daemon.surroundings import Surroundings
 from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.admin.startup import await_topics, create_topics, refuse_unfit
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer

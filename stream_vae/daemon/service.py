@@ -18,28 +18,17 @@ from prometheus_client import CollectorRegistry
 
 from stream_vae import __version__
 from stream_vae.core.health import Health, Heartbeat
-from stream_vae.core.ports import Telemetry
 from stream_vae.daemon.clock import SystemClock
+from stream_vae.daemon.loop_telemetry import LoopTelemetry
 from stream_vae.daemon.stop_signals import handling_stop_signals
+from stream_vae.daemon.surroundings import Loop, Surroundings
 from stream_vae.edges.http.page_server import PageServer, PageSource
 from stream_vae.edges.http.server import HealthServer
 from stream_vae.edges.telemetry.event_log import EventLog
 from stream_vae.edges.telemetry.logs import LibraryHandler, Logger
 from stream_vae.edges.telemetry.recorder import Recorder
 from stream_vae.errors import EXIT_FAILED, ConfigError, StreamVaeError, on_one_line
-from stream_vae.events import (
-    BrokerReached,
-    BrokerUnreachable,
-    ConsumptionDelayed,
-    DaemonCrashed,
-    DaemonFailed,
-    DaemonReady,
-    DaemonStarted,
-    DaemonStopped,
-    Event,
-    ForwarderStarted,
-    TopicsFound,
-)
+from stream_vae.events import DaemonCrashed, DaemonFailed, DaemonReady, DaemonStopped
 from stream_vae.settings import LoadedSettings
 
 _LAST_WORD_S = 1.0
@@ -53,44 +42,6 @@ _MOST_FILE_HANDLES = 65_536
 # The worker needs the GIL for microseconds between two operations of the model; with the default
 # of 5 ms it would wait that long for the poll loop each time.
 _SWITCH_INTERVAL_S = 2e-4
-
-
-class Loop(Protocol):
-    """The loop that a service runs; see `loop.PollLoop`."""
-
-    def run(self) -> None:
-        """Run until `stop`."""
-
-    def stop(self) -> None:
-        """Ask `run` to return; any thread may."""
-
-    def liveness(self) -> Health:
-        """Return whether the loop has recent heartbeats."""
-        ...
-
-    def readiness(self) -> Health:
-        """Return whether readings can be judged."""
-        ...
-
-    def status(self) -> dict[str, object]:
-        """Return what the instance does."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """The service's interface for the loop it starts."""
-
-    loaded: LoadedSettings
-    events: Telemetry
-    clock: SystemClock
-    heartbeat: Heartbeat
-    """Of the poll loop; before there is one, of a wait that has no end of its own."""
-    http_url: str | None
-    stopping: Callable[[], bool]
-    """Returns whether the daemon was asked to stop."""
-    show: Callable[[PageSource | None], None]
-    """Gives the live page what it shows."""
 
 
 class MakeRecorder(Protocol):
@@ -214,7 +165,7 @@ class Service:
         self._loop = self._start(
             Surroundings(
                 loaded=self._loaded,
-                events=_LoopTelemetry(
+                events=LoopTelemetry(
                     self._events,
                     on_started=self._record_libraries,
                     on_tick=self._report_ready,
@@ -305,41 +256,6 @@ class Service:
             "is_stopping": self._ending_since is not None,
             **({} if self._loop is None else self._loop.status()),
         }
-
-
-class _LoopTelemetry:
-    """The recorder for the loop.
-
-    It notifies the service of its start, of each iteration and of what it waits for.
-    """
-
-    def __init__(
-        self,
-        recorder: EventLog,
-        *,
-        on_started: Callable[[], None],
-        on_tick: Callable[[], None],
-        on_lack: Callable[[str], None],
-    ) -> None:
-        self._recorder = recorder
-        self._on_lack = on_lack
-        self._on_started = on_started
-        self._on_tick = on_tick
-
-    def record(self, event: Event) -> None:
-        """Forward an event."""
-        self._recorder.record(event)
-        if isinstance(event, DaemonStarted | ForwarderStarted):
-            self._on_started()
-        if isinstance(event, BrokerUnreachable | ConsumptionDelayed):
-            self._on_lack(event.detail)
-        elif isinstance(event, BrokerReached | TopicsFound):
-            self._on_lack("")
-
-    def tick(self) -> None:
-        """Write the summaries that are due."""
-        self._on_tick()
-        self._recorder.tick()
 
 
 def _raise_file_limit() -> None:

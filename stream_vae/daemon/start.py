@@ -19,7 +19,7 @@ from stream_vae.daemon.checked_start import CheckedStart, check_start
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.loop import PollLoop
 from stream_vae.daemon.scoring_worker import ScoringWorker
-from stream_vae.daemon.service import Surroundings
+from stream_vae.daemon.surroundings import Surroundings
 from stream_vae.daemon.topics import owned_topics
 from stream_vae.detect import drift
 from stream_vae.edges.files.bundle_files import load_bundle

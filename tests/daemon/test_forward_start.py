@@ -9,7 +9,7 @@ from stream_vae.core.alerts import AlertEvent
 from stream_vae.core.health import Heartbeat
 from stream_vae.daemon.clock import SystemClock
 from stream_vae.daemon.forward import start_forwarder
-from stream_vae.daemon.service import Surroundings
+from stream_vae.daemon.surroundings import Surroundings
 from stream_vae.edges.kafka.embedded import EmbeddedBroker
 from stream_vae.events import AlertForwarded, AlertsSkipped, ConsumptionDelayed, Event
 from stream_vae.forwarding.exchange import Response

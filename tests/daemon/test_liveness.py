@@ -13,7 +13,8 @@ from stream_vae.core.health import Heartbeat
 from stream_vae.core.model_spec import Scorer, Scores
 from stream_vae.daemon import scoring_worker
 from stream_vae.daemon.scoring_worker import ScoringWorker
-from stream_vae.daemon.service import Role, Service, Surroundings
+from stream_vae.daemon.service import Role, Service
+from stream_vae.daemon.surroundings import Surroundings
 from stream_vae.daemon.work_queue import Work
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.events import BrokerReached, ConsumptionDelayed, TopicsFound

@@ -8,7 +8,8 @@ from typing import Any
 
 from stream_vae import __version__
 from stream_vae.commands.jobs.serving import serve_until_stopped
-from stream_vae.daemon.service import Loop, Service, Surroundings
+from stream_vae.daemon.service import Service
+from stream_vae.daemon.surroundings import Loop, Surroundings
 from stream_vae.edges.files.bundle_folder import require_bundle
 from stream_vae.edges.kafka.properties import verify_properties
 from stream_vae.edges.telemetry.logs import build_logger
