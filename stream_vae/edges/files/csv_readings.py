@@ -116,7 +116,7 @@ class CsvFiles:
     """Files, one after the other, as one table.
 
     Args:
-        paths: One or more; a name that ends in `.gz` is decompressed.
+        paths: One or more; gzip is unpacked.
         choice: Roles of columns.
 
     Raises:

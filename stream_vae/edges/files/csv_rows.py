@@ -5,6 +5,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,18 @@ from stream_vae.edges.files.csv_dialect import (
     FoundDialect,
     find_dialect,
 )
+from stream_vae.edges.files.line_file import Binary, unpacked
 from stream_vae.errors import InputFileError
 
 MAX_ROW_CHARACTERS = 1_048_576
 """Of one row, decompressed. A compressed file can hold a line of gigabytes in kilobytes."""
-
-_Binary = io.BufferedReader | gzip.GzipFile
 
 
 class CsvRows:
     """Rows of one file.
 
     Args:
-        path: A name that ends in `.gz` is decompressed.
+        path: Unpacked if it is gzip.
         told: What the operator tells of its form.
     """
 
@@ -75,11 +75,13 @@ class CsvRows:
             raise InputFileError(f"{self._path}: cannot be read: {exc.strerror or exc}") from exc
 
 
-def _open_binary(path: Path) -> _Binary:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+@contextmanager
+def _open_binary(path: Path) -> Iterator[Binary]:
+    with path.open("rb") as raw:
+        yield unpacked(raw, path)
 
 
-def _with_head(binary: _Binary, head: bytes) -> _Binary:
+def _with_head(binary: Binary, head: bytes) -> Binary:
     """Return a file from its beginning, of which the head has been read; it may be a pipe."""
     if binary.seekable():
         binary.seek(0)
@@ -90,7 +92,7 @@ def _with_head(binary: _Binary, head: bytes) -> _Binary:
 class _Again(io.RawIOBase):
     """A stream with its head put back."""
 
-    def __init__(self, rest: _Binary, head: bytes) -> None:
+    def __init__(self, rest: Binary, head: bytes) -> None:
         self._rest = rest
         self._head = head
 

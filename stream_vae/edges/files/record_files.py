@@ -6,15 +6,12 @@ topic is counted and told.
 """
 
 import base64
-import gzip
-import io
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +23,7 @@ from stream_vae.core.alerts import Closing
 from stream_vae.core.excerpts import excerpt, printable
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.records import LARGEST_RECORD_BYTES, RecordBatch, joined
+from stream_vae.core.records import RecordBatch, joined
 from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import (
@@ -37,6 +34,7 @@ from stream_vae.edges.files.csv_readings import (
     series_of_file,
 )
 from stream_vae.edges.files.file_sessions import FileSessions
+from stream_vae.edges.files.line_file import LineFile
 from stream_vae.edges.files.record_features import field_at, find_features
 from stream_vae.errors import InputFileError, StreamVaeError
 from stream_vae.inputs.decoder import Decoded, Decoder, OddLine
@@ -49,6 +47,7 @@ from stream_vae.inputs.registry.schemas import SchemaSource
 LineForm = Literal["records", "jsonl", "log"]
 
 _SAMPLE_LINES = 1000
+_CHUNK_BYTES = 32 * 2**20
 _ODD_LINES: Mapping[OddLine, str] = {
     "cut": "lines are longer than input.max_line_bytes, and cut there",
     "no_session": "lines tell no key of a session, and count nowhere",
@@ -75,7 +74,7 @@ class RecordFiles:
     """Files of records, one after the other, as one history.
 
     Args:
-        paths: One or more; a name that ends in `.gz` is decompressed.
+        paths: One or more; gzip is unpacked, UTF-16 decoded.
         choice: Features and their kinds, label, what to leave out. Without features, those are
             taken that the first records show: fields of numbers and truth values.
         fmt: The daemon's settings of the input.
@@ -114,11 +113,22 @@ class RecordFiles:
         self._odd_lines: Counter[OddLine] = Counter()
         self._examples: dict[object, str] = {}
         self._other_fields: dict[str, None] = {}
+        self._file: tuple[int, LineFile] | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files."""
         return self._paths
+
+    @property
+    def share_read(self) -> float:
+        """Share of the bytes of all files that were read in this pass."""
+        if self._file is None:
+            return 0.0
+        number, file = self._file
+        sizes = [path.stat().st_size for path in self._paths]
+        read = sum(sizes[:number]) + file.share_read * sizes[number]
+        return read / sum(sizes) if any(sizes) else 0.0
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
@@ -356,12 +366,14 @@ class RecordFiles:
         n_records = 0
         for number, path in enumerate(self._paths):
             key = series_of_file(path).encode()
-            lines = _read_lines(path, strip=self._form != "log")
+            file = LineFile(path, is_log=self._form == "log")
+            self._file = number, file
+            lines: Iterator[tuple[int, bytes]] = iter(file)
             as_sent = None
             if self._form == "log" and isinstance(self._fmt, LogFormat):
                 as_sent = FileLines(self._fmt)
                 lines = as_sent.joined(lines)
-            while block := list(islice(lines, n_lines)):
+            while block := _next_lines(lines, n_lines):
                 if as_sent is None:
                     records = [self._record(path, line, raw, key) for line, raw in block]
                 else:
@@ -466,6 +478,18 @@ class TopicRecords(RecordFiles):
             yield _Lines(file_number=0, numbers=batch.offsets.tolist(), batch=batch)
 
 
+def _next_lines(lines: Iterator[tuple[int, bytes]], n: int) -> list[tuple[int, bytes]]:
+    """Return the next n lines, or fewer that hold `_CHUNK_BYTES` together."""
+    block: list[tuple[int, bytes]] = []
+    n_bytes = 0
+    for line in lines:
+        block.append(line)
+        n_bytes += len(line[1])
+        if len(block) == n or n_bytes >= _CHUNK_BYTES:
+            break
+    return block
+
+
 def sample_records(
     path: Path, form: LineForm, n_records: int, fmt: ReadingFormat | None = None
 ) -> RecordBatch:
@@ -517,25 +541,3 @@ def _stamp(place: str, found: object) -> int:
         raise InputFileError(
             f"{place}: timestamp {excerpt(found)}; expected Kafka's milliseconds since 1970"
         ) from None
-
-
-def _read_lines(path: Path, *, strip: bool) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is not blank, with its number; stripped, or without its end alone."""
-    limit = 2 * LARGEST_RECORD_BYTES + 65_536  # as hex
-    try:
-        with _open(path) as file:
-            for number, line in enumerate(iter(lambda: file.readline(limit), b""), 1):
-                if len(line) == limit:
-                    raise InputFileError(f"{path}, line {number}: more than {limit:,} bytes")
-                bare = line.strip() if strip else line.rstrip()
-                bare = bare.removeprefix(b"\xef\xbb\xbf")
-                if bare:
-                    yield number, bare
-    except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
-        raise InputFileError(f"{path}: not a whole gzip file ({exc})") from exc
-    except OSError as exc:
-        raise InputFileError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
-
-
-def _open(path: Path) -> io.BufferedReader | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
