@@ -31,7 +31,12 @@ def inspect(
         typer.Option("--format", help="Of the file, as for train. Default: found."),
     ] = None,
     records: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Look at so many at most.")
+        int,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Look at so many at most; at the times of a log's lines in all of a file.",
+        ),
     ] = 5000,
     oldest: Annotated[
         bool, typer.Option("--oldest/--newest", help="Begin with the oldest records kept.")
@@ -58,7 +63,9 @@ def inspect(
     from stream_vae.commands.jobs.inspect import inspect_file, inspect_topic
 
     if input_file is not None:
-        inspect_file(input_file, file_format, records, config, as_json=as_json)
+        inspect_file(
+            input_file, file_format, config, n_records=records, seconds=seconds, as_json=as_json
+        )
         return
     inspect_topic(
         {"kafka.bootstrap_servers": bootstrap, "input.topic": topic},

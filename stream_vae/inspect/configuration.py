@@ -8,14 +8,19 @@ from typing import Any
 from stream_vae.core.excerpts import printable
 from stream_vae.inputs.presets import PRESETS
 from stream_vae.inspect.facts import StepFacts
-from stream_vae.inspect.survey import Inspection
+from stream_vae.inspect.inspection import Inspection
 
+_APART = "stream-vae-sessions"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "none"})
 
 
 def configuration(
-    found: Inspection, *, topic: str | None = None, servers: str | None = None
+    found: Inspection,
+    *,
+    topic: str | None = None,
+    servers: str | None = None,
+    bundle: str | None = None,
 ) -> str:
     """Return a configuration of the daemon.
 
@@ -23,6 +28,7 @@ def configuration(
         found: The sample.
         topic: Where it is from; None: of a file.
         servers: Brokers of the topic.
+        bundle: Of a detector that may run beside another one; None: there is one alone.
     """
     settings: dict[str, Any] = dict(found.proposal.settings)
     why = dict(found.proposal.why)
@@ -38,8 +44,14 @@ def configuration(
         lines.append(f"  {name}: {_scalar(value)}{reason}")
     if settings.get("format") == "registry":
         lines += ["registry:", "  url: http://localhost:8081  # yours"]
+    if bundle is not None:
+        lines += ["detector:", f"  name: {_APART}", "bundle:", f"  path: {_scalar(bundle)}"]
+    if servers is not None or bundle is not None:
+        lines.append("kafka:")
+    if bundle is not None:
+        lines.append(f"  group_id: {_APART}  # a group and a state of its own")
     if servers is not None:
-        lines += ["kafka:", f"  bootstrap_servers: {_scalar(servers)}", "  start: latest"]
+        lines += [f"  bootstrap_servers: {_scalar(servers)}", "  start: latest"]
     return "\n".join(lines) + "\n"
 
 

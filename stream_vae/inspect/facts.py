@@ -1,5 +1,6 @@
 """What a sample's readings are like: fields, series and steps."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 
 from stream_vae.core.step_width import infer_step, step_agreement
 from stream_vae.core.windows import nearest_steps
-from stream_vae.logs.line_times import LineTimes
 
 _NS = 1e9
 _ENOUGH = 8
@@ -74,33 +74,6 @@ class StepFacts:
     """Mean readings of a series and step that has any."""
     phases_s: tuple[float, float]
     """Least and greatest place of a series' grid within a step."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSteps:
-    """How the lines of logs fill steps."""
-
-    step_s: float
-    """That training takes for a history like the sample."""
-    n: int
-    """Of all series."""
-    missing: float
-    """Share of the time that is in gaps of more than a window, whose steps are not among them."""
-    n_series: int
-    span_s: float
-    """From the first line to the last one."""
-
-
-def log_steps(times: LineTimes) -> LogSteps:
-    """Return how lines fill steps."""
-    step_s = times.step_s()
-    return LogSteps(
-        step_s=step_s,
-        n=times.n_steps(step_s),
-        missing=times.missing(step_s),
-        n_series=times.n_series,
-        span_s=times.span_s,
-    )
 
 
 def field_facts(
@@ -253,21 +226,28 @@ def series_facts(series: Sequence[str], partitions: NDArray[np.int32]) -> Series
         series: N.
         partitions: (N,)
     """
-    names = list(dict.fromkeys(series))
-    codes = _codes(series)
-    counts = np.bincount(codes, minlength=len(names))
-    order = sorted(range(len(names)), key=lambda at: (-int(counts[at]), names[at]))
-    pairs = np.unique(np.stack([codes, partitions.astype(np.int64)]), axis=1)
-    of_series = np.bincount(pairs[0], minlength=len(names))
-    of_partition = np.unique(pairs[1], return_counts=True)[1]
-    several = [names[at] for at in order if of_series[at] > 1]
+    return series_facts_of(Counter(zip(series, partitions.tolist(), strict=True)))
+
+
+def series_facts_of(counts: Mapping[tuple[str, int], int]) -> SeriesFacts:
+    """Return the facts of series.
+
+    Args:
+        counts: Series and partition -> readings.
+    """
+    readings: Counter[str] = Counter()
+    for (name, _), n in counts.items():
+        readings[name] += n
+    of_series = Counter(name for name, _ in counts)
+    of_partition = Counter(partition for _, partition in counts)
+    per_partition = [*of_partition.values()] or [0]
+    ordered = sorted(readings, key=lambda name: (-readings[name], name))
+    several = [name for name in ordered if of_series[name] > 1]
     return SeriesFacts(
-        n=len(names),
-        readings={names[at]: int(counts[at]) for at in order[:10]},
+        n=len(readings),
+        readings={name: readings[name] for name in ordered[:10]},
         partitions=len(of_partition),
-        per_partition=(
-            (int(of_partition.min()), int(of_partition.max())) if len(of_partition) else (0, 0)
-        ),
+        per_partition=(min(per_partition), max(per_partition)),
         in_several=tuple(several[:10]),
     )
 

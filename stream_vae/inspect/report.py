@@ -10,9 +10,9 @@ from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.series_index import KEEP_TO_ONE_PARTITION
 from stream_vae.inspect.facts import FieldFacts, SeriesFacts, StepFacts, why_left_out
+from stream_vae.inspect.inspection import Inspection, Proof
 from stream_vae.inspect.record_keys import KeyFacts
 from stream_vae.inspect.session_shapes import SessionFacts
-from stream_vae.inspect.survey import Inspection, Proof
 
 _MOST_FIELDS = 60
 _MOST_OTHERS = 20
@@ -28,11 +28,16 @@ _SUSPICIONS = {
 }
 
 
-def report_lines(found: Inspection) -> Iterator[str]:
-    """Yield the lines of the report, without the configuration; all from the stream is escaped."""
-    forms = ", ".join(f"{count:,} {form}" for form, count in found.forms.items())
-    null = f"; {found.n_null:,} without a value" if found.n_null else ""
-    yield f"records   {found.n_records:,}: {forms or 'none with a value'}{null}"
+def report_lines(found: Inspection, read: str = "") -> Iterator[str]:
+    """Yield the lines of the report, without the configuration; all from the stream is escaped.
+
+    Args:
+        found: What was found.
+        read: How much there is of what was looked at.
+    """
+    yield f"records   {_records(found)}"
+    if read:
+        yield f"read      {read}"
     yield f"shape     {printable(found.proposal.form, 200)}"
     yield f"keys      {_keys(found.keys)}"
     known = found.proposal.counters
@@ -49,6 +54,16 @@ def report_lines(found: Inspection) -> Iterator[str]:
     yield from _proof_lines(found.proof)
 
 
+def _records(found: Inspection) -> str:
+    """Return how many records there are, and what they are."""
+    n_looked_at = sum(found.forms.values())
+    forms = ", ".join(f"{count:,} {form}" for form, count in found.forms.items())
+    null = f"; {found.n_null:,} without a value" if found.n_null else ""
+    if n_looked_at + found.n_null >= found.n_records:
+        return f"{found.n_records:,}: {forms or 'none with a value'}{null}"
+    return f"{found.n_records:,}{null}; the first {n_looked_at:,} are {forms}"
+
+
 def _session_lines(sessions: SessionFacts, *, has_end: bool) -> Iterator[str]:
     yield f"sessions  {sessions.words}, so that lines of one can be judged together"
     if has_end:
@@ -62,22 +77,21 @@ def _session_lines(sessions: SessionFacts, *, has_end: bool) -> Iterator[str]:
         )
 
 
-def log_history_lines(found: Inspection, n_wanted: int, n_sessions_wanted: int) -> Iterator[str]:
+def log_history_lines(found: Inspection, n_sessions_wanted: int) -> Iterator[str]:
     """Yield what there is of logs to train on, and how long to collect.
 
     Args:
-        found: A sample of logs.
-        n_wanted: Steps of all series that would do.
+        found: Of logs.
         n_sessions_wanted: Sessions that would do.
     """
     steps, sessions = found.log_steps, found.sessions
     if steps is not None:
         span = describe_duration(steps.span_s)
-        yield (
-            f"step      {_seconds(steps.step_s)}, which training takes for {span} of lines (a "
-            f"minute at most); {steps.missing:.0%} of the time is in gaps of more than a window"
-        )
-        yield history_line(steps.n, n_wanted, steps.n_series, steps.step_s)
+        yield f"step      {_seconds(steps.step_s)}, which training takes for {span} of lines"
+        if steps.has_gaps:
+            yield f"gaps      {steps.gaps_text}"
+        enough = f"{steps.n:,} steps in all; training wants {steps.wanted:,}: enough"
+        yield f"history   {steps.short_text if steps.is_short else enough}"
     if sessions is None:
         return
     text = f"history   {sessions.n:,} sessions; training wants {n_sessions_wanted:,}"
@@ -238,6 +252,7 @@ def train_command(  # noqa: PLR0913 -- what is known of the features
     features: Sequence[str],
     *,
     config: str = "",
+    bundle: str = "bundle",
     steps: StepFacts | None = None,
     counters: Collection[str] = (),
     units: Mapping[str, str] = MappingProxyType({}),
@@ -248,6 +263,7 @@ def train_command(  # noqa: PLR0913 -- what is known of the features
         source: Options that name it.
         features: To train on; none: those that training finds.
         config: Name of the file of the configuration; "": none is needed.
+        bundle: That is written.
         steps: The step is named where parts of steps come apart, whose gaps are no steps.
         counters: Of the features, those to be trained on as rates.
         units: Of features; others are passed over.
@@ -265,7 +281,7 @@ def train_command(  # noqa: PLR0913 -- what is known of the features
         for word in ("--unit", f"{name}={unit}{'/s' if name in counters else ''}")
     ]
     words = ["stream-vae", "train", *source, *with_config, *names, *rules, *measured, *step]
-    return shlex.join([*words, "--bundle", "bundle"])
+    return shlex.join([*words, "--bundle", bundle])
 
 
 def _quoted(name: str) -> str:

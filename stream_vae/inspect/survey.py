@@ -4,8 +4,8 @@ The proposed settings are proven: the daemon's own decoder reads the sample with
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,17 +14,14 @@ import numpy as np
 
 from stream_vae.core.excerpts import printable
 from stream_vae.core.model_spec import Feature
-from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
-from stream_vae.errors import ConfigError, DecodeError
+from stream_vae.errors import ConfigError
 from stream_vae.inputs.decode_errors import DecodeErrors
 from stream_vae.inputs.decode_slow_path import parse_document
 from stream_vae.inputs.decoder import Decoded, Decoder
 from stream_vae.inputs.formats import build_decoder
-from stream_vae.inputs.json_decoder import JsonDecoder
-from stream_vae.inputs.log_lines.learning import LineLearner
 from stream_vae.inputs.log_lines.log_format import LogFormat
-from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
+from stream_vae.inputs.log_lines.readers import log_format_name
 from stream_vae.inputs.raw_readings import RawReadings, ReadingBuilder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.registry.registry_decoder import RegistryDecoder
@@ -32,46 +29,38 @@ from stream_vae.inputs.registry.schemas import SchemaSource
 from stream_vae.inspect.collectd_lists import is_of_collectd, propose_collectd
 from stream_vae.inspect.facts import (
     FieldFacts,
-    LogSteps,
-    SeriesFacts,
     StepFacts,
     counters_of,
     field_facts,
-    log_steps,
     series_facts,
     step_facts,
     why_left_out,
 )
+from stream_vae.inspect.inspection import (
+    Form,
+    Inspection,
+    Proof,
+    ProofCount,
+    Sample,
+    document_of,
+    no_proof,
+)
 from stream_vae.inspect.json_shapes import Keys, propose_json
 from stream_vae.inspect.line_shapes import looks_like_lines, propose_lines
+from stream_vae.inspect.line_survey import ReadLines, inspect_lines
 from stream_vae.inspect.log_shapes import (
-    field_columns,
-    lines_note,
     looks_like_a_log,
     message_field_of,
-    of_one_series,
     propose_json_log,
-    propose_sessions,
     propose_text_log,
 )
 from stream_vae.inspect.otlp_log_shapes import (
-    label_columns,
     looks_like_otlp_logs_protobuf,
     propose_otlp_logs,
 )
 from stream_vae.inspect.otlp_shapes import looks_like_otlp_protobuf, propose_otlp
 from stream_vae.inspect.proposal import Proposal, format_of
 from stream_vae.inspect.record_keys import KeyFacts, look_at_keys
-from stream_vae.inspect.session_shapes import (
-    SessionFacts,
-    key_fields,
-    key_patterns,
-    session_facts,
-)
-from stream_vae.logs.line_times import LineTimes
-from stream_vae.logs.templates import mine
-
-Form = str
 
 _OF_REGISTRY = "schema registry, "
 _OTLP_JSON = {"resourceMetrics": "OTLP JSON", "resourceLogs": "OTLP logs in JSON"}
@@ -87,54 +76,6 @@ _MOST_FEATURES = 2000
 _MAX_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """What the daemon's decoder makes of the sample under the proposed settings."""
-
-    n_records: int
-    n_read: int
-    """Records that give readings."""
-    n_readings: int
-    rejected: Mapping[str, tuple[int, str]]
-    """Reason -> records, and an example."""
-    n_ignored: int
-    """Records without any of the features."""
-    ignored_example: str
-    unreadable: Mapping[str, tuple[int, str]]
-    """Feature and reason -> values, and an example."""
-    refusal: str = ""
-    """Why there is no decoder, or it could not be asked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    """All that a sample shows."""
-
-    n_records: int
-    n_null: int
-    """Records without a value."""
-    forms: Mapping[str, int]
-    """What the values are -> records."""
-    keys: KeyFacts
-    proposal: Proposal
-    features: tuple[str, ...]
-    """Those to train on."""
-    left_out: Mapping[str, str]
-    """Field of numbers -> why it is none of these."""
-    fields: tuple[FieldFacts, ...]
-    series: SeriesFacts | None
-    steps: StepFacts | None
-    proof: Proof
-    of_logs: bool = False
-    """Its records are lines of logs; what is counted of them is found at training."""
-    log_steps: LogSteps | None = None
-    """Of logs that are counted by steps."""
-    by_sessions: Proposal | None = None
-    """Of logs: the settings that judge the lines of an id together, if they tell one."""
-    sessions: SessionFacts | None = None
-    """Those that these make, or the settings that the operator has decided."""
-
-
 def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     batch: RecordBatch,
     *,
@@ -142,7 +83,7 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     schemas: SchemaSource | None = None,
     wait: Callable[[], bool] = lambda: False,
     given: Mapping[str, Any] = MappingProxyType({}),
-    as_sent: Callable[[LogFormat], RecordBatch] | None = None,
+    read_lines: ReadLines | None = None,
     window_length: int = 32,
     wanted: int = 2000,
 ) -> Inspection:
@@ -154,8 +95,7 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
         schemas: Of a registry, where one is known.
         wait: Called while a schema is awaited; returns whether to go on waiting.
         given: Settings below `input` that the operator has decided: they are proposed as they are.
-        as_sent: Returns the lines of a log as records, by the settings that read them; without, the
-            records are as they were sent.
+        read_lines: Returns the records of a log; without, they are the sample's.
         window_length: T, steps of the model to come.
         wanted: Steps that training wants.
     """
@@ -163,7 +103,7 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     forms = Counter(form for form in of_record if form is not None)
     is_registered = any(form.startswith(_OF_REGISTRY) for form in forms)
     keys = look_at_keys(batch.keys, may_be_registered=is_registered)
-    sample = _Sample(
+    sample = Sample(
         batch=batch,
         now_ns=now_ns,
         schemas=schemas,
@@ -175,8 +115,9 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
     proposal = _with_given(_with_key_format(_propose(sample, of_record, forms, keys), keys), given)
     lines_format = _lines_format(proposal)
     if lines_format is not None:
-        batch = sample.batch if as_sent is None else as_sent(lines_format)
-        found = _inspect_lines(replace(sample, batch=batch), lines_format, proposal)
+        found = inspect_lines(
+            sample, lines_format, proposal, read_lines or (lambda _: iter([sample.batch]))
+        )
         return replace(found, forms=_by_number(forms), keys=keys)
     names = proposal.features[:_MOST_FEATURES]
     _, decoded = _decode(sample, proposal, names)
@@ -240,126 +181,6 @@ def _lines_format(proposal: Proposal) -> LogFormat | None:
     return None if log_format_name(fmt) is None else fmt
 
 
-def _inspect_lines(sample: "_Sample", fmt: LogFormat, proposal: Proposal) -> Inspection:
-    """Return what the daemon's reader makes of lines of logs; forms and keys are not told."""
-    batch = sample.batch
-    nothing = _no_proof(len(batch))
-    found = Inspection(
-        n_records=len(batch),
-        n_null=sum(raw is None for raw in batch.values),
-        forms={},
-        keys=look_at_keys(batch.keys),
-        proposal=proposal,
-        features=(),
-        left_out={},
-        fields=(),
-        series=None,
-        steps=None,
-        proof=nothing,
-        of_logs=True,
-    )
-    try:
-        learner, decoder = _learner_of(fmt)
-    except (ConfigError, ValueError) as exc:
-        return replace(found, proof=replace(nothing, refusal=printable(str(exc), 300)))
-    decoded = decoder.decode(batch, sample.now_ns)
-    notes = [*proposal.notes, *_about_lines(learner, decoded)]
-    readings = decoded.readings
-    found = replace(
-        found,
-        proposal=replace(proposal, notes=tuple(notes)),
-        proof=replace(_proof(nothing, decoded), n_ignored=0),
-    )
-    if not len(readings):
-        return found
-    sessions = _sessions_of(sample, fmt, proposal, decoded)
-    by_sessions: Proposal | None = sessions.get("by_sessions")
-    key = None if by_sessions is None else by_sessions.settings.get("session_field")
-    if key is not None and key == fmt.series_field:
-        one = of_one_series(proposal, f"each id in {key} lives briefly, and is no series")
-        return _inspect_lines(sample, format_of(one.settings), one)
-    return replace(
-        found,
-        series=series_facts(readings.series, readings.partitions),
-        log_steps=_log_steps(sample, readings),
-        **sessions,
-    )
-
-
-def _log_steps(sample: "_Sample", readings: ReadingBatch) -> LogSteps | None:
-    if sample.window_length == 1:
-        return None
-    times = LineTimes(sample.window_length, sample.wanted)
-    times.add(readings.series, readings.times)
-    return log_steps(times)
-
-
-def _sessions_of(
-    sample: "_Sample", fmt: LogFormat, proposal: Proposal, decoded: Decoded
-) -> dict[str, Any]:
-    """Return what an inspection tells of sessions: nothing, unless lines tell brief ids."""
-    if fmt.sessions is not None:
-        return {"sessions": _facts_of(decoded)}
-    for setting, value in _session_keys(sample, fmt):
-        one = proposal if value != fmt.series_field else of_one_series(proposal, "")
-        try:
-            decoder = _learner_of(format_of({**one.settings, setting: value}))[1]
-        except (ConfigError, ValueError):  # a field with another role
-            continue
-        facts = _facts_of(decoder.decode(sample.batch, sample.now_ns))
-        if facts is not None:
-            by_sessions = propose_sessions(proposal, facts, setting, value)
-            return {"by_sessions": by_sessions, "sessions": facts}
-    return {}
-
-
-def _facts_of(decoded: Decoded) -> SessionFacts | None:
-    readings, told = decoded.readings, decoded.sessions
-    if told is None:
-        return None
-    return session_facts(told, readings.times, readings.series, readings.partitions)
-
-
-def _session_keys(sample: "_Sample", fmt: LogFormat) -> Iterator[tuple[str, str]]:
-    """Yield settings that could name the key of a session, and their values."""
-    learner, decoder = _learner_of(replace(fmt, message_pattern=None))  # the head may tell it
-    decoder.decode(sample.batch, sample.now_ns)
-    texts = [*learner.take_texts()]
-    values = [raw for raw in sample.batch.values if raw is not None]
-    columns: Mapping[str, Sequence[str | None]] = {}
-    if fmt.format in ("otlp_logs_proto", "otlp_logs_json"):
-        columns = label_columns(fmt.format, values)
-    elif fmt.message_field is not None:
-        columns = field_columns([_document(raw) for raw in values])
-    yield from (("session_field", name) for name in key_fields(columns))
-    yield from (("session_pattern", pattern) for pattern in key_patterns(texts))
-
-
-def _learner_of(fmt: LogFormat) -> tuple[LineLearner, JsonDecoder]:
-    """Return what reads lines by settings, and the decoder of it.
-
-    Raises:
-        ConfigError: If settings are inconsistent, or a pattern cannot be used.
-    """
-    name = log_format_name(fmt) or "log_lines"
-    learner = LineLearner(build_line_reader(name, fmt))
-    return learner, JsonDecoder(learner, as_read(name, fmt))
-
-
-def _about_lines(learner: LineLearner, decoded: Decoded) -> Iterator[str]:
-    """Yield how many templates lines have, when they were, and the levels that they tell."""
-    texts, times = [*learner.take_texts()], decoded.readings.times
-    if texts:
-        yield lines_note(texts, [one.text for one in mine(texts).templates])
-    if len(times):
-        first, last = (np.datetime64(int(at) // 10**9, "s") for at in (times.min(), times.max()))
-        yield f"from {first}Z to {last}Z; levels {', '.join(learner.levels) or 'none'}"
-    if decoded.ignored:
-        yield f"{len(decoded.ignored):,} records hold no line but empty ones"
-    if learner.n_keyless:
-        yield f"{learner.n_keyless:,} lines tell no key of a session, and would count nowhere"
-
-
 def _with_key_format(proposal: Proposal, keys: KeyFacts) -> Proposal:
     """Return a proposal that reads binary keys where keys name the series."""
     settings = dict(proposal.settings)
@@ -395,9 +216,9 @@ def _with_given(proposal: Proposal, given: Mapping[str, Any]) -> Proposal:
 def _form(raw: bytes) -> Form:
     """Return what a value is."""
     if raw[:1] == b"\0" and len(raw) > _PREFIX:
-        is_json = _document(raw[_PREFIX:]) is not None
+        is_json = document_of(raw[_PREFIX:]) is not None
         return f"{_OF_REGISTRY}{'JSON' if is_json else 'Avro or another encoding'}"
-    document = _document(raw)
+    document = document_of(raw)
     if is_of_collectd(document):
         return "JSON of collectd"
     if isinstance(document, dict):
@@ -411,14 +232,6 @@ def _form(raw: bytes) -> Form:
     return found or ("text" if _is_text(raw) else "binary")
 
 
-def _document(raw: bytes) -> Any:
-    """Return the JSON of a value, as the decoder reads it; None if it is none."""
-    try:
-        return parse_document(raw)
-    except (DecodeError, RecursionError):
-        return None
-
-
 def _is_text(raw: bytes) -> bool:
     try:
         return raw.decode().isprintable() or b"\n" in raw
@@ -426,28 +239,8 @@ def _is_text(raw: bytes) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
-    """Records, and what decoding them needs."""
-
-    batch: RecordBatch
-    now_ns: int
-    schemas: SchemaSource | None
-    wait: Callable[[], bool]
-    given: Mapping[str, Any]
-    window_length: int
-    wanted: int
-
-    def has_all(self, decoder: Decoder, batch: RecordBatch) -> bool:
-        """Return whether nothing is lacking any more."""
-        while decoder.lacks(batch):
-            if not self.wait():
-                return False
-        return True
-
-
 def _propose(
-    sample: _Sample, of_record: Sequence[Form | None], forms: Mapping[Form, int], keys: KeyFacts
+    sample: Sample, of_record: Sequence[Form | None], forms: Mapping[Form, int], keys: KeyFacts
 ) -> Proposal:
     batch = sample.batch
     usual = max(forms, key=lambda form: (forms[form], form), default="")
@@ -479,7 +272,7 @@ def _propose(
 
 
 def _propose_other(
-    sample: "_Sample", usual: Form, records: Sequence[tuple[int, bytes]], keys: KeyFacts
+    sample: Sample, usual: Form, records: Sequence[tuple[int, bytes]], keys: KeyFacts
 ) -> Proposal:
     batch = sample.batch
     if usual == "JSON of collectd":
@@ -498,7 +291,7 @@ def _propose_other(
 
 
 def _propose_json(
-    sample: "_Sample", form: Form, records: Sequence[tuple[int, bytes]], keys: Keys
+    sample: Sample, form: Form, records: Sequence[tuple[int, bytes]], keys: Keys
 ) -> Proposal:
     documents = [(row, parse_document(raw)) for row, raw in records]
     proposal = propose_json(documents, keys, sample.batch.timestamps, sample.given)
@@ -516,7 +309,7 @@ def _may_be_logs(given: Mapping[str, Any]) -> bool:
     return given.get("format", "log_lines") == "log_lines" and not given.get("value_field")
 
 
-def _propose_avro(sample: _Sample, records: Sequence[tuple[int, bytes]], keys: Keys) -> Proposal:
+def _propose_avro(sample: Sample, records: Sequence[tuple[int, bytes]], keys: Keys) -> Proposal:
     ids = sorted({int.from_bytes(raw[1:5], "big") for _, raw in records})
     told = f"of schema {', '.join(map(str, ids[:10]))}"
     if sample.schemas is None:
@@ -580,49 +373,19 @@ def _left_out(fields: Sequence[FieldFacts], proposal: Proposal) -> dict[str, str
 
 
 def _decode(
-    sample: _Sample, proposal: Proposal, names: Sequence[str]
+    sample: Sample, proposal: Proposal, names: Sequence[str]
 ) -> tuple[Proof, Decoded | None]:
     batch = sample.batch
-    nothing = _no_proof(len(batch))
     if not names:
-        return replace(nothing, refusal="no field of numbers was found"), None
+        return no_proof(len(batch), "no field of numbers was found"), None
     try:
         features = [Feature(name=name) for name in names]
         decoder = build_decoder(features, format_of(proposal.settings), schemas=sample.schemas)
     except (ConfigError, ValueError) as exc:
-        return replace(nothing, refusal=printable(str(exc), 300)), None
+        return no_proof(len(batch), str(exc)), None
     if not sample.has_all(decoder, batch):
-        return replace(nothing, refusal=printable(decoder.lacks(batch), 300)), None
+        return no_proof(len(batch), decoder.lacks(batch)), None
     decoded = decoder.decode(batch, sample.now_ns)
-    return _proof(nothing, decoded), decoded
-
-
-def _no_proof(n_records: int) -> Proof:
-    return Proof(
-        n_records=n_records,
-        n_read=0,
-        n_readings=0,
-        rejected={},
-        n_ignored=0,
-        ignored_example="",
-        unreadable={},
-    )
-
-
-def _proof(nothing: Proof, decoded: Decoded) -> Proof:
-    rejected: dict[str, tuple[int, str]] = {}
-    for one in decoded.rejections:
-        count, example = rejected.get(one.reason, (0, printable(one.detail, 200)))
-        rejected[one.reason] = count + 1, example
-    return replace(
-        nothing,
-        n_read=len(np.unique(decoded.index)),
-        n_readings=len(decoded.readings),
-        rejected=rejected,
-        n_ignored=len(decoded.ignored),
-        ignored_example=", ".join(printable(name, 60) for name in decoded.ignored_fields[:5]),
-        unreadable={
-            f"{printable(feature)}, {reason}": (cells.count, printable(cells.detail, 200))
-            for (feature, reason), cells in decoded.unreadable.items()
-        },
-    )
+    count = ProofCount()
+    count.add(len(batch), decoded)
+    return count.proof(), decoded

@@ -2,12 +2,21 @@
 
 import json
 import shlex
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from stream_vae.commands.jobs.inspect import Look
+from stream_vae.commands.jobs.log_history import open_logs, read_logs
+from stream_vae.commands.options import FileOptions
+from stream_vae.edges.files.csv_header import ColumnChoice
+from stream_vae.inspect.survey import inspect_records
+from stream_vae.logs.log_steps import log_steps
+from stream_vae.settings import load_settings
 from tests.commands.conftest import RunProgram, write_readings
 
 
@@ -83,9 +92,50 @@ def test_what_is_printed_for_a_log_trains_by_steps_and_by_sessions(
             monkeypatch.setenv("STREAM_VAE_INPUT__SESSION_END_PATTERN", "web-1")
         trained = run_program(*arguments, "--force")
         assert trained.code == 0, trained.err
+    assert Path("bundle").is_dir()
+    assert load_settings(config=Path("sessions.yaml"), environ={}).settings.bundle.path.is_dir()
     assert "200 sessions" in trained.out
     assert "session_end_pattern 'web-1' ended none of 200 sessions" in trained.out
     assert "The first alert can come with the first session that is closed" in trained.out
+
+
+def test_inspect_judges_the_steps_of_a_whole_file_as_training_does(
+    run_program: RunProgram, tmp_path: Path
+) -> None:
+    """Control: the sample that it looks at closely would have a step of a second."""
+    path, config = tmp_path / "app.log", tmp_path / "stream-vae.yaml"
+    at = (np.datetime64("2026-03-04T13:00:00") + 20 * np.arange(6000)).tolist()
+    path.write_text("".join(f"{t.isoformat()}Z web-{t.second} was served\n" for t in at))
+    told = json.loads(run_program("inspect", "--input", path, "--json", "--records", 50).out)
+    assert (told["read"], told["n_records"], told["forms"]) == (
+        "all of the file",
+        6000,
+        {"text": 50},
+    )
+    config.write_text(told["configuration"])
+    settings = load_settings(config=config, environ={}).settings
+    learnt = read_logs(
+        lambda choice: open_logs([path], choice, FileOptions(), settings),
+        ColumnChoice(),
+        settings,
+        step_seconds=None,
+        before=None,
+        now_ns=time.time_ns(),
+    )
+    assert learnt.logs is not None
+    assert told["log_steps"] == asdict(log_steps(learnt.logs.times)) | {"step_s": 30.0}
+    assert learnt.step_seconds == 30
+
+
+def test_what_there_was_no_time_to_read_is_told(tmp_path: Path) -> None:
+    """Control: with time, all is."""
+    path = tmp_path / "app.log"
+    path.write_text("2026-03-04T13:00:00Z was served\n" * 8192)
+    for seconds, n, told in ((0.0, 4096, "the first 50% of the file"), (60.0, 8192, "all of")):
+        look = Look(path, "log", seconds)
+        found = inspect_records(look.sample(10), now_ns=time.time_ns(), read_lines=look.read)
+        assert found.n_records == n
+        assert look.told(found).startswith(told)
 
 
 def test_two_sources_at_once_are_refused(run_program: RunProgram, tmp_path: Path) -> None:
@@ -104,7 +154,7 @@ def test_nothing_that_can_be_read_is_an_error_which_says_what_was_looked_at(
     assert ran.code == 2
     assert "seen, and none of them read: flow" in ran.out
     assert "series_field: device  # as the configuration has it" in ran.out
-    assert f"{path}: none of 30 records could be read (partitions 0)" in ran.err
+    assert f"{path}: none of 30 records could be read: " in ran.err
     assert "input.series_field device finds nothing" in ran.err
     assert "host" in ran.err
 

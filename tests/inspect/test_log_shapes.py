@@ -7,9 +7,10 @@ import pytest
 
 from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inspect.configuration import configuration
+from stream_vae.inspect.inspection import Inspection
 from stream_vae.inspect.log_shapes import HEADS
 from stream_vae.inspect.report import report_lines
-from stream_vae.inspect.survey import Inspection, inspect_records
+from stream_vae.inspect.survey import inspect_records
 from stream_vae.settings import load_settings
 from tests.inputs.otlp_messages import fixed64, message
 from tests.inspect.shapes import START, Record, batch_of, iso

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from stream_vae.inspect.configuration import configuration
+from stream_vae.inspect.inspection import Inspection
 from stream_vae.inspect.report import log_history_lines, report_lines
-from stream_vae.inspect.survey import Inspection, inspect_records
+from stream_vae.inspect.survey import inspect_records
 from stream_vae.settings import load_settings
 from tests.inspect.shapes import START, Record, batch_of, iso
 
@@ -127,13 +128,13 @@ def test_sessions_that_go_over_hosts_are_of_one_series() -> None:
 def test_how_long_to_collect_is_told_in_steps_and_in_sessions() -> None:
     lines = lines_of(lambda n: f"job {n}")
     found = look(lines, wanted=1000)
-    told = "\n".join(log_history_lines(found, 1000, 72))
+    told = "\n".join(log_history_lines(found, 72))
     # 2 s would be 1,000 steps, but a host is quiet for 102 s, over 32 of them.
     assert "step      5 s, which training takes for 59 min 18 s of lines" in told
-    assert "history   1,399 steps of all series; training wants 1,000: enough" in told
+    assert "history   1,399 steps in all; training wants 1,000: enough" in told
     assert "history   60 sessions; training wants 72: collect for another 11 min 52 s" in told
-    few = "\n".join(log_history_lines(found, 3000, 60))
-    assert "training wants 3,000: collect for another 1 h 6 min" in few
+    few = "\n".join(log_history_lines(look(lines, wanted=8000), 60))
+    assert "8,000 would do; collect for another" in few
     assert "60 sessions; training wants 60: enough" in few
 
 

@@ -13,8 +13,9 @@ from stream_vae.core.model_spec import numeric_features
 from stream_vae.inputs.formats import build_decoder
 from stream_vae.inspect.configuration import configuration
 from stream_vae.inspect.facts import counters_of, step_facts
+from stream_vae.inspect.inspection import Inspection
 from stream_vae.inspect.report import as_plain, report_lines, train_command
-from stream_vae.inspect.survey import Inspection, inspect_records
+from stream_vae.inspect.survey import inspect_records
 from stream_vae.settings import load_settings
 from tests.inputs.otlp_messages import CUMULATIVE, Point, as_json, as_protobuf
 from tests.inspect.shapes import SHAPES, START, STEPS, Record, batch_of

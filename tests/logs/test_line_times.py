@@ -54,3 +54,19 @@ def test_lines_out_of_order_make_no_gap() -> None:
             found.add(["a"], at[position : position + 1])
         assert found.missing(10.0) == pytest.approx(missing)
     assert LineTimes(window_length=32, wanted=2000).span_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("outage_h", "step_s", "missing"), [(56 * 365 * 24, 2.0, 0.0), (30, 60.0, 30 / 32)]
+)
+def test_a_gap_that_no_window_reaches_over_is_no_time_of_the_history(
+    outage_h: int, step_s: float, missing: float
+) -> None:
+    """As of one line with a wrong clock. Control: what a step of an hour bridges is missing."""
+    at = np.arange(7200) * SECOND
+    found = LineTimes(window_length=32, wanted=2286)
+    for part in (np.zeros(1, np.int64), at + outage_h * 3600 * SECOND):
+        found.add(["web-1"] * len(part), part)
+    assert found.step_s() == step_s
+    assert found.missing(60.0) == pytest.approx(missing, abs=1e-3)
+    assert found.n_steps(60.0) == pytest.approx(120, abs=1)

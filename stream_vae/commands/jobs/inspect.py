@@ -17,7 +17,9 @@ from stream_vae.commands.options import FileFormat, FileOptions
 from stream_vae.core.excerpts import printable_lines
 from stream_vae.core.records import RecordBatch
 from stream_vae.edges.files.csv_header import ColumnChoice
-from stream_vae.edges.files.record_files import sample_records
+from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.edges.files.line_file import refuse_pipes
+from stream_vae.edges.files.record_files import LineForm, first_records, open_lines
 from stream_vae.edges.kafka.read.topic_batches import read_sample
 from stream_vae.edges.kafka.read.topic_ends import TopicEnds
 from stream_vae.edges.registry.schema_client import schema_source
@@ -33,6 +35,8 @@ from stream_vae.inspect.facts import (
     step_facts,
     why_left_out,
 )
+from stream_vae.inspect.inspection import Inspection
+from stream_vae.inspect.line_survey import ReadLines
 from stream_vae.inspect.log_shapes import looks_like_a_log
 from stream_vae.inspect.report import (
     as_plain,
@@ -43,13 +47,14 @@ from stream_vae.inspect.report import (
     train_command,
     why_unread,
 )
-from stream_vae.inspect.survey import Inspection, inspect_records
+from stream_vae.inspect.survey import inspect_records
 from stream_vae.models.config import rows_wanted
 from stream_vae.settings import LoadedSettings, Settings, load_settings
 from stream_vae.settings.sources import is_default, is_of_preset
 
 CONFIG_NAME = "stream-vae.yaml"
 SESSIONS_NAME = "sessions.yaml"
+SESSIONS_BUNDLE = "bundle-of-sessions"
 _REGISTRY_WAIT_S = 10.0
 _LISTED = 10
 _OF_TABLES = {"missing_words", "value_words", "timestamp_zone"}
@@ -57,30 +62,87 @@ _OF_TABLES = {"missing_words", "value_words", "timestamp_zone"}
 
 
 def inspect_file(
-    path: Path, form: FileFormat | None, n_records: int, config: Path | None, *, as_json: bool
+    path: Path,
+    form: FileFormat | None,
+    config: Path | None,
+    *,
+    n_records: int,
+    seconds: float,
+    as_json: bool,
 ) -> None:
-    """Look at a file of records, JSON lines or CSV, and print what it holds."""
+    """Look at a file of records, lines of a log, JSON lines or CSV, and print what it holds."""
     loaded = load_settings(config=config)
-    found_form = form or _form_of(path)
-    lines = LINE_FORMS.get(found_form)
+    refuse_pipes([path], "it is looked at more than once")
+    console = open_console(stderr=True, soft_wrap=True)
+    with console.status(f"reading {path}") as status:
+        found_form = form or _form_of(path)
+        lines = LINE_FORMS.get(found_form)
+        if lines is None:
+            readings = _read_table(path, found_form, loaded)
+        else:
+            look = Look(path, lines, seconds)
+            look.tell = lambda: status.update(f"reading {path}: {look.share:.0%}")
+            found = _inspect(look.sample(n_records), loaded, look.read)
     if lines is None:
-        _print_table(path, found_form, loaded, as_json=as_json)
+        _print_table(path, found_form, readings, loaded, as_json=as_json)
         return
-    if lines == "log":
-        batch = _keyless_lines(path, n_records, LogFormat(format="log_lines"))
-        found = _inspect(batch, loaded, lambda fmt: _keyless_lines(path, n_records, fmt))
-    else:
-        batch = sample_records(path, lines, n_records)
-        found = _inspect(batch, loaded)
     source = ["--input", str(path), "--format", lines]
-    _print(found, configuration, source, loaded.settings, as_json=as_json)
-    _check_read(found, str(path), batch)
+    _print(found, configuration, source, loaded.settings, read=look.told(found), as_json=as_json)
+    _check_read(found, str(path))
 
 
-def _keyless_lines(path: Path, n_records: int, fmt: LogFormat) -> RecordBatch:
-    """Return the first lines of a file, as they would be on a topic: its name is no key."""
-    batch = sample_records(path, "log", n_records, fmt)
-    return replace(batch, keys=[None] * len(batch))
+class Look:
+    """A file of records, looked at.
+
+    Args:
+        path: The file.
+        form: Of a line.
+        seconds: It is read for so long at most.
+    """
+
+    def __init__(self, path: Path, form: LineForm, seconds: float) -> None:
+        self._path, self._form, self._seconds = path, form, seconds
+        self._until = time.monotonic() + seconds
+        self._is_late = False
+        self.share = 0.0
+        """Of the file, that was read."""
+        self.tell: Callable[[], None] = lambda: None
+        """Called when some more was read."""
+
+    def sample(self, n_records: int) -> RecordBatch:
+        """Return the first records."""
+        files = open_lines(self._path, self._form, LogFormat(format="log_lines"))
+        batch = self._as_sent(first_records(files, n_records))
+        self.share = files.share_read
+        return batch
+
+    def read(self, fmt: LogFormat) -> Iterator[RecordBatch]:
+        """Yield all records, as settings of logs read them, or those that there is time for."""
+        files = open_lines(self._path, self._form, fmt)
+        for batch in files.iter_records():
+            self.share = files.share_read
+            self.tell()
+            yield self._as_sent(batch)
+            self._is_late = time.monotonic() > self._until
+            if self._is_late:
+                return
+        self.share = 1.0
+
+    def told(self, found: Inspection) -> str:
+        """Return how much of the file was read, and that there is more."""
+        if self.share >= 1:
+            return "all of the file"
+        what = f"the first {max(self.share, 0.01):.0%} of the file"
+        if self._is_late:
+            return (
+                f"{what}, in {self._seconds:g} s: it has more, of which this tells nothing; look "
+                "longer by --seconds. Training reads all, and takes its step by it"
+            )
+        return f"{what}, {found.n_records:,} records: it has more; --records looks at more"
+
+    def _as_sent(self, batch: RecordBatch) -> RecordBatch:
+        """Return lines of a log as they would be on a topic: the file's name is no key."""
+        return replace(batch, keys=[None] * len(batch)) if self._form == "log" else batch
 
 
 def inspect_topic(
@@ -112,7 +174,10 @@ def inspect_topic(
         found = _inspect(batch, loaded)
     source = ["--from-topic", topic, "--bootstrap", servers]
     in_yaml = partial(configuration, topic=topic, servers=servers)
-    _print(found, in_yaml, source, settings, as_json=as_json)
+    read = f"{len(batch):,} of the {'oldest' if oldest else 'newest'} records of the topic"
+    if found.of_logs:
+        read += "; training reads all that it keeps, and takes its step by it"
+    _print(found, in_yaml, source, settings, read=read, as_json=as_json)
     _check_read(found, f"topic {topic}", batch)
 
 
@@ -132,31 +197,41 @@ def _nothing_there(settings: Settings, seconds: float, *, oldest: bool) -> str:
     )
 
 
-def _check_read(found: Inspection, place: str, batch: RecordBatch) -> None:
-    """Refuse a sample of which nothing could be read, after it was told what it holds.
+def _check_read(found: Inspection, place: str, batch: RecordBatch | None = None) -> None:
+    """Refuse records of which nothing could be read, after it was told what they hold.
+
+    Args:
+        found: What they hold.
+        place: Where they are.
+        batch: Those of a topic.
 
     Raises:
         InputFileError: If there is no reading.
     """
     if found.proof.n_readings:
         return
-    times = batch.timestamps[batch.timestamps > 0]
-    when = ""
-    if len(times):
-        first, last = (np.datetime64(int(at) // 10**9, "s") for at in (times.min(), times.max()))
-        when = f", Kafka's times {first}Z to {last}Z"
-    partitions = np.unique(batch.partitions).tolist()
-    listed = ", ".join(map(str, partitions[:_LISTED])) + (", ..." * (len(partitions) > _LISTED))
+    where = "" if batch is None else f" ({_where(batch)})"
     raise InputFileError(
-        f"{place}: none of {len(batch):,} records could be read (partitions {listed}{when}): "
-        f"{why_unread(found)}"
+        f"{place}: none of {found.n_records:,} records could be read{where}: {why_unread(found)}"
     )
+
+
+def _where(batch: RecordBatch) -> str:
+    """Return the partitions of records, and Kafka's times."""
+    partitions = np.unique(batch.partitions).tolist()
+    more = ", ..." if len(partitions) > _LISTED else ""
+    where = f"partitions {', '.join(map(str, partitions[:_LISTED]))}{more}"
+    times = batch.timestamps[batch.timestamps > 0]
+    if not len(times):
+        return where
+    first, last = (np.datetime64(int(at) // 10**9, "s") for at in (times.min(), times.max()))
+    return f"{where}, Kafka's times {first}Z to {last}Z"
 
 
 def _inspect(
     batch: RecordBatch,
     loaded: LoadedSettings,
-    as_sent: Callable[[LogFormat], RecordBatch] | None = None,
+    read_lines: ReadLines | None = None,
 ) -> Inspection:
     settings = loaded.settings
     until = time.monotonic() + _REGISTRY_WAIT_S
@@ -166,7 +241,7 @@ def _inspect(
         schemas=schema_source(settings.registry),
         wait=lambda: time.monotonic() < until,  # a look itself takes a quarter of a second
         given=_given(loaded),
-        as_sent=as_sent,
+        read_lines=read_lines,
         window_length=settings.model.window_length,
         wanted=rows_wanted(settings.model.window_length, settings.training),
     )
@@ -184,8 +259,7 @@ def _given(loaded: LoadedSettings) -> dict[str, object]:
 
 def _log_history(found: Inspection, settings: Settings) -> Iterator[str]:
     """Yield what there is of logs to train on, against what training wants."""
-    wanted = rows_wanted(settings.model.window_length, settings.training)
-    yield from log_history_lines(found, wanted, rows_wanted(1, settings.training))
+    yield from log_history_lines(found, rows_wanted(1, settings.training))
 
 
 def _history(steps: StepFacts | None, series: SeriesFacts | None, settings: Settings) -> list[str]:
@@ -198,10 +272,11 @@ def _history(steps: StepFacts | None, series: SeriesFacts | None, settings: Sett
 
 def _print(
     found: Inspection,
-    in_yaml: Callable[[Inspection], str],
+    in_yaml: Callable[..., str],
     source: Sequence[str],
     settings: Settings,
     *,
+    read: str,
     as_json: bool,
 ) -> None:
     """Print what was found, with the configurations that read it and what to do next.
@@ -211,20 +286,23 @@ def _print(
         in_yaml: Returns the configuration.
         source: Options that name where it is from.
         settings: Of the look.
+        read: How much there is of what was looked at.
         as_json: As one JSON object.
     """
     yaml, train = in_yaml(found), _train_command(found, source)
     by_sessions = None
     if found.by_sessions is not None and found.proof.n_readings:
         by_sessions = {
-            "configuration": in_yaml(replace(found, proposal=found.by_sessions)),
-            "train": train_command(source, [], config=SESSIONS_NAME),
+            "configuration": in_yaml(
+                replace(found, proposal=found.by_sessions), bundle=SESSIONS_BUNDLE
+            ),
+            "train": train_command(source, [], config=SESSIONS_NAME, bundle=SESSIONS_BUNDLE),
         }
     if as_json:
-        told = {"configuration": yaml, "train": train, "sessions_apart": by_sessions}
+        told = {"read": read, "configuration": yaml, "train": train, "sessions_apart": by_sessions}
         typer.echo(json.dumps({**as_plain(found), **told}, indent=1))
         return
-    lines = [*report_lines(found), *_history(found.steps, found.series, settings)]
+    lines = [*report_lines(found, read), *_history(found.steps, found.series, settings)]
     for line in (*lines, *_log_history(found, settings)):
         typer.echo(printable_lines(line))
     typer.echo(f"\n# {CONFIG_NAME}\n{yaml}")
@@ -257,35 +335,40 @@ def _train_command(found: Inspection, source: Sequence[str]) -> str:
 
 
 def _form_of(path: Path) -> FileFormat:
-    """Return the form of a file, by its name and its first line."""
+    """Return the form of a file, by its name and its first lines."""
     ending = path.name.removesuffix(".gz").rpartition(".")[2].lower()
     if ending in ("csv", "tsv", "parquet"):
         return "parquet" if ending == "parquet" else "csv"
     try:
-        sample_records(path, "records", 1)
+        first_records(open_lines(path, "records"), 1)
     except InputFileError:
         if _is_log(path):
             return "log"
-        is_json = sample_records(path, "jsonl", 1).values[0][:1] in (b"{", b"[")  # type: ignore[index]  # a line is never null
-        return "jsonl" if is_json else "csv"
+        [first] = first_records(open_lines(path, "jsonl"), 1).values
+        return "jsonl" if first is not None and first[:1] in (b"{", b"[") else "csv"
     return "records"
 
 
 def _is_log(path: Path) -> bool:
     """Return whether a file holds lines of a log, rather than JSON or a table with a header."""
     ending = path.name.removesuffix(".gz").rpartition(".")[2].lower()
-    first = sample_records(path, "log", 20, LogFormat(format="log_lines"))
+    first = first_records(open_lines(path, "log", LogFormat(format="log_lines")), 20)
     lines = [value.decode(errors="replace") for value in first.values if value is not None]
     if all(line.startswith(("{", "[{")) for line in lines):
         return False
     return ending == "log" or looks_like_a_log(lines)
 
 
-def _print_table(path: Path, form: FileFormat, loaded: LoadedSettings, *, as_json: bool) -> None:
+def _read_table(path: Path, form: FileFormat, loaded: LoadedSettings) -> CsvReadings:
+    options = FileOptions(format=form)
+    return open_files([path], ColumnChoice(), options, loaded.settings.input).read()
+
+
+def _print_table(
+    path: Path, form: FileFormat, readings: CsvReadings, loaded: LoadedSettings, *, as_json: bool
+) -> None:
     """Print what a CSV or the like holds: it needs options rather than a configuration."""
     settings = loaded.settings
-    files = open_files([path], ColumnChoice(), FileOptions(format=form), settings.input)
-    readings = files.read()
     names = readings.feature_names
     series = series_facts(readings.series, np.zeros(len(readings), dtype=np.int32))
     steps = step_facts(readings.times, readings.series)

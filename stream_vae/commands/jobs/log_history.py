@@ -18,6 +18,7 @@ from stream_vae.edges.files.added_up import add_up
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings
+from stream_vae.edges.files.line_file import refuse_pipes
 from stream_vae.edges.files.record_files import RecordFiles
 from stream_vae.errors import BundleError, ConfigError, InputFileError
 from stream_vae.inputs.decoder import Decoded
@@ -228,6 +229,7 @@ def open_logs(
         from stream_vae.commands.jobs.topic_input import open_topic
 
         return open_topic(source, choice, settings)
+    refuse_pipes(source, "a history of logs is read twice")
     return open_records(source, choice, options, settings.input)
 
 

@@ -16,12 +16,12 @@ from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.errors import ConfigError
 from stream_vae.evaluate.absences import Counts, zero_probabilities
 from stream_vae.inputs.log_lines.readers import log_format_name
+from stream_vae.logs.log_steps import LogSteps
 from stream_vae.logs.templates import Carried, carry_over, covered
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.scores.likelihood import LastStep
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.models.training.log_advice import (
-    LogHistory,
     advise_on_steps,
     advise_on_templates,
 )
@@ -70,7 +70,7 @@ def _levels(logs: LearntLogs) -> str:
     return told
 
 
-def log_advice(report: TrainingReport, logs: LearntLogs, history: LogHistory) -> TrainingReport:
+def log_advice(report: TrainingReport, logs: LearntLogs, steps: LogSteps) -> TrainingReport:
     """Return the report with advice on logs in place of that on columns; most useful first.
 
     No line of the training is `unseen`, so that this feature is 0 throughout. Of sessions that are
@@ -78,7 +78,7 @@ def log_advice(report: TrainingReport, logs: LearntLogs, history: LogHistory) ->
     """
     left_out = _OF_COLUMNS | ({"no_better_than_constant"} if logs.of_sessions else _OF_STEPS)
     others = [one for one in report.advice if one.kind not in left_out]
-    of_steps = () if logs.of_sessions else advise_on_steps(history)
+    of_steps = () if logs.of_sessions else advise_on_steps(steps)
     own = advise_on_templates(logs.by_series, logs.spec, covered(logs.spec))
     return replace(report, advice=(*of_steps, *own, *others))
 

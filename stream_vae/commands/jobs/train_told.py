@@ -18,9 +18,8 @@ from stream_vae.core.durations import describe_duration
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.warm_up import first_alert
 from stream_vae.edges.files.training_data import DataReport, SeriesArrays
+from stream_vae.logs.log_steps import log_steps
 from stream_vae.models.bundle import Bundle
-from stream_vae.models.config import rows_wanted
-from stream_vae.models.training.log_advice import LogHistory
 from stream_vae.models.training.train import TrainedModel
 from stream_vae.settings import LoadedSettings, Settings
 
@@ -36,17 +35,9 @@ def with_logs(
         device=settings.worker.device,
         is_log_normal=settings.model.count_likelihood == "log_gaussian",
     )
-    history = LogHistory(
-        rows=sum(len(one.times) for one in series),
-        wanted=rows_wanted(spec.window_length, settings.training),
-        n_series=len(series),
-        step_s=spec.step_seconds,
-        window_length=spec.window_length,
-        missing=logs.times.missing(spec.step_seconds),
-        wider_s=logs.times.wider(spec.step_seconds),
-    )
+    steps = log_steps(logs.times, spec.step_seconds)
     return TrainedModel(
-        bundle=bundle, report=log_advice(trained.report, logs, history), parts=trained.parts
+        bundle=bundle, report=log_advice(trained.report, logs, steps), parts=trained.parts
     )
 
 

@@ -490,24 +490,26 @@ def _next_lines(lines: Iterator[tuple[int, bytes]], n: int) -> list[tuple[int, b
     return block
 
 
-def sample_records(
-    path: Path, form: LineForm, n_records: int, fmt: ReadingFormat | None = None
-) -> RecordBatch:
-    """Return the first records of a file.
+def open_lines(path: Path, form: LineForm, fmt: ReadingFormat | None = None) -> RecordFiles:
+    """Return a file of which the records alone are asked for, not yet read.
 
     Args:
         path: The file.
         form: Of a line.
-        n_records: Most of them.
         fmt: Of lines of logs: what tells which belong together, and when each was.
+    """
+    return RecordFiles([path], ColumnChoice(), fmt or ReadingFormat(), form, now_ns=0)
+
+
+def first_records(files: RecordFiles, n_records: int) -> RecordBatch:
+    """Return the first records of files.
 
     Raises:
-        InputFileError: If it cannot be read, has no record, or a line is none.
+        InputFileError: If they cannot be read, have no record, or a line is none.
     """
-    files = RecordFiles([path], ColumnChoice(), fmt or ReadingFormat(), form, now_ns=0)
     batch = files.first_records(n_records)
     if batch is None:
-        raise InputFileError(f"{path}: empty; expected records")
+        raise InputFileError(f"{', '.join(map(str, files.paths))}: empty; expected records")
     return batch
 
 

@@ -7,12 +7,10 @@ calls their status `warn`.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
 from stream_vae.core.log_templates import LogSpec, LogTemplate
-from stream_vae.logs.line_times import MOST_MISSING
+from stream_vae.logs.log_steps import LogSteps
 from stream_vae.models.training.advice import GRAVE
 from stream_vae.models.training.reports import Advice
 
@@ -43,51 +41,13 @@ def advise_on_templates(
             yield from _of_series(key, found, n_lines, logs.templates, covered)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogHistory:
-    """A history of logs in steps, and what would do."""
-
-    rows: int
-    """Steps of all series."""
-    wanted: int
-    """That would do."""
-    n_series: int
-    step_s: float
-    window_length: int
-    missing: float
-    """Share of the time that is in gaps of more than a window."""
-    wider_s: float | None
-    """The least step with few such gaps; None if up to an hour none has."""
-
-
-def advise_on_steps(history: LogHistory) -> Iterator[Advice]:
-    """Yield what to do about a history that is short, or mostly quiet: to collect comes first.
-
-    A longer step makes fewer rows of a history, so that it is no advice for one that is short.
-    """
-    step, T = describe_duration(history.step_s), history.window_length
-    lacking_s = (history.wanted - history.rows) / history.n_series * history.step_s
-    if history.rows < history.wanted:
-        text = (
-            f"{history.rows:,} steps of {step} in all are few for windows of {T}: "
-            f"{history.wanted:,} would do; collect for another {describe_duration(lacking_s)}, or "
-            "lines of more such series"
-        )
-        is_grave = history.rows < GRAVE * history.wanted
-        yield Advice(kind="short_history", text=text, is_grave=is_grave)
-    if history.missing <= MOST_MISSING:
-        return
-    text = (
-        f"{history.missing:.0%} of the time is in gaps of more than a window "
-        f"({describe_duration(T * history.step_s)}) without a line, which are missing, not zero"
-    )
-    if history.wider_s is not None:
-        needed_s = history.wanted / history.n_series * history.wider_s
-        text += (
-            f": --step-seconds {history.wider_s:g} has few, once lines of "
-            f"{describe_duration(needed_s)} are there"
-        )
-    yield Advice(kind="gaps", text=text)
+def advise_on_steps(steps: LogSteps) -> Iterator[Advice]:
+    """Yield what to do about a history that is short, or mostly quiet: to collect comes first."""
+    if steps.is_short:
+        is_grave = steps.n < GRAVE * steps.wanted
+        yield Advice(kind="short_history", text=steps.short_text, is_grave=is_grave)
+    if steps.has_gaps:
+        yield Advice(kind="gaps", text=steps.gaps_text)
 
 
 def _of_series(

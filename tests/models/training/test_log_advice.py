@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from stream_vae.core.log_templates import FREE, VALUE, LogSpec, LogTemplate
+from stream_vae.logs.log_steps import LogSteps
 from stream_vae.models.training.log_advice import (
-    LogHistory,
     advise_on_steps,
     advise_on_templates,
 )
@@ -65,23 +65,24 @@ def test_advice_names_the_words_that_keep_templates_apart() -> None:
     assert "\x1b" not in rare.text
 
 
-def history(**given: Any) -> LogHistory:
-    usual = LogHistory(
-        rows=2286,
+def steps(**given: Any) -> LogSteps:
+    usual = LogSteps(
+        n=2286,
         wanted=2286,
         n_series=2,
         step_s=60.0,
         window_length=32,
         missing=0.0,
         wider_s=None,
+        span_s=68_580.0,
     )
     return replace(usual, **given)
 
 
 def test_to_collect_comes_before_a_longer_step_which_is_no_advice_for_what_is_short() -> None:
     """Control: what is long enough, and seldom quiet, needs none."""
-    assert [*advise_on_steps(history())] == []
-    short, gaps = advise_on_steps(history(rows=286, missing=0.6, wider_s=300.0))
+    assert [*advise_on_steps(steps())] == []
+    short, gaps = advise_on_steps(steps(n=286, missing=0.6, wider_s=300.0))
     assert (short.kind, short.is_grave, gaps.kind) == ("short_history", True, "gaps")
     assert "286 steps of 1 min in all are few for windows of 32: 2,286 would do" in short.text
     assert "collect for another 16 h 40 min" in short.text
@@ -89,5 +90,5 @@ def test_to_collect_comes_before_a_longer_step_which_is_no_advice_for_what_is_sh
     assert "window_length" not in short.text
     assert "60% of the time is in gaps of more than a window (32 min)" in gaps.text
     assert "--step-seconds 300 has few, once lines of 3 d 23 h are there" in gaps.text
-    (none,) = advise_on_steps(history(missing=0.6))
+    (none,) = advise_on_steps(steps(missing=0.6))
     assert "step-seconds" not in none.text
