@@ -18,7 +18,7 @@ from stream_vae.core.held_values import Gaps, HeldValues
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.series_lines import SeriesOrder
-from stream_vae.core.windows import NEVER
+from stream_vae.core.time_grid import NEVER
 
 _BEYOND = len(REASONS)
 _REASONS = (*REASONS, ("beyond_range", "its rule makes it more than a 64-bit float holds"))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from stream_vae.core.columns import Columns
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
-from stream_vae.core.windows import NEVER, SeriesTable, WindowConfig
+from stream_vae.core.time_grid import NEVER
+from stream_vae.core.windows import SeriesTable, WindowConfig
 
 ROW = np.dtype([("step", "<i8")])
 """step: number of the last reading's step if that was a leap not yet confirmed; else NEVER."""

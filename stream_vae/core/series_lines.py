@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.windows import NEVER, nearest_steps
+from stream_vae.core.time_grid import NEVER, nearest_steps
 
 NO_PLACE = -1
 """In place of a position: there is none."""

@@ -16,23 +16,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_vae.core.columns import Columns
+from stream_vae.core.placing import Advance, Placed, advance, place
 from stream_vae.core.readings import ReadingBatch
-
-NEVER = int(np.iinfo(np.int64).min)
-"""Number of the newest step of a series that has none."""
-
-NO_RECORD = -1
-"""Offset of a step without a record, or whose records are not known."""
-
-
-def nearest_steps(times: NDArray[np.int64], step_ns: int) -> NDArray[np.int64]:
-    """Return (N,) number of the grid point nearest to each time; halves go up."""
-    return np.asarray((times + step_ns // 2) // step_ns, np.int64)
-
-
-def nearest_grid_point(time: int, step_ns: int) -> int:
-    """Return the time of the grid point nearest to a time, nanoseconds since 1970; halves go up."""
-    return (time + step_ns // 2) // step_ns * step_ns
+from stream_vae.core.step_offsets import StepOffsets
+from stream_vae.core.time_grid import NEVER, nearest_grid_point, nearest_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +111,6 @@ def earlier_steps(lateness: int, n_features: int) -> NDArray[np.void]:
     return begun
 
 
-def step_offsets(n_steps: int) -> NDArray[np.void]:
-    """Return the initial offsets of a series' steps: (n, 2) first and last record of each."""
-    begun: NDArray[np.void] = np.zeros((), [("offsets", "<i8", (n_steps, 2))])
-    begun["offsets"] = NO_RECORD
-    return begun
-
-
 class SeriesTable:
     """The last T steps of every known series, and L before them.
 
@@ -151,8 +131,7 @@ class SeriesTable:
         self.earlier = Columns(earlier_steps(self._lateness, n_features), capacity)
         # Of events the reading itself tells.
         n_kept = self._lateness + config.length if config.length > 1 else 0
-        self.places = Columns(step_offsets(n_kept), capacity)
-        self._offsets: NDArray[np.int64] = self.places["offsets"]  # (S, L + T, 2)
+        self.offsets = StepOffsets(n_kept, capacity)
         self._values: NDArray[np.float64] = self.state["values"]  # (S, T, F)
         self._earlier: NDArray[np.float64] = self.earlier["values"]  # (S, L, F)
         self._last_step: NDArray[np.int64] = self.state["last_step"]  # (S,)
@@ -162,7 +141,7 @@ class SeriesTable:
         """Initialise the rows of new series."""
         self.state.begin(rows)
         self.earlier.begin(rows)
-        self.places.begin(rows)
+        self.offsets.state.begin(rows)
 
     def step_time(self, time: int) -> int:
         """Return the grid point nearest to a time, nanoseconds since 1970."""
@@ -241,7 +220,7 @@ class SeriesTable:
         So it is with most polls of counts.
         """
         self._values[rows, -1] = readings.values
-        _widen(self._offsets[:, -1], rows, begun_at, readings.offsets)
+        self.offsets.widen_newest(rows, begun_at, readings.offsets)
         held = self._last_step[rows] - self._first_step[rows] + 1
         return replace(
             self.empty_batch(),
@@ -250,23 +229,14 @@ class SeriesTable:
             warming_up=held < self._config.length,
         )
 
-    def advance(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> "Advance":
+    def advance(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> Advance:
         """Return how readings move their series on.
 
         Args:
             rows: (N,) ascending, started before.
             steps: (N,) of the readings, those of one series in arrival order.
         """
-        starts = np.flatnonzero(np.diff(rows, prepend=-1))
-        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
-        last = self._last_step[rows[starts]]
-        # A new series starts as if after an infinite gap.
-        last = np.where(last == NEVER, steps[starts] - self._config.max_gap - 2, last)
-        newest = _cumulative_max(steps, group, starts, last)
-        before = np.empty_like(newest)
-        before[1:] = newest[:-1]
-        before[starts] = last
-        return Advance(starts=starts, group=group, last=last, newest=newest, before=before)
+        return advance(rows, steps, self._last_step, self._config.max_gap)
 
     def _rounds(self, given: "_Given") -> Iterator["_Added"]:
         """Add readings, as many as can be added together, sorted by series.
@@ -274,23 +244,23 @@ class SeriesTable:
         A reading that is put among earlier steps begins a new round of its series: windows cut
         before must not contain it.
         """
-        advance = self.advance(given.rows, given.steps)
-        back = advance.newest - given.steps
+        moved_by = self.advance(given.rows, given.steps)
+        back = moved_by.newest - given.steps
         goes_back = (back > 0) & (back <= self._lateness)
         if not goes_back.any():
-            yield self._add(np.arange(len(given.rows)), given, advance)
+            yield self._add(np.arange(len(given.rows)), given, moved_by)
             return
-        starts = advance.starts
+        starts = moved_by.starts
         nth = np.cumsum(goes_back.astype(np.int64))
-        nth = nth - (nth[starts] - goes_back[starts])[advance.group]
+        nth = nth - (nth[starts] - goes_back[starts])[moved_by.group]
         for number in np.unique(nth).tolist():
             which = np.flatnonzero(nth == number)
             part = given.take(which)
             yield self._add(which, part, self.advance(part.rows, part.steps))
 
-    def _add(self, which: NDArray[np.int64], given: "_Given", advance: "Advance") -> "_Added":
+    def _add(self, which: NDArray[np.int64], given: "_Given", moved_by: Advance) -> "_Added":
         """Add the readings of a round."""
-        placed = self._place(given.rows, given.steps, advance)
+        placed = self._place(given, moved_by)
         if given.judged is not None:
             placed = replace(placed, complete=placed.complete & given.judged)
         if given.revises is not None:
@@ -300,7 +270,9 @@ class SeriesTable:
         # The history holds the last reading of each step. A later reading of this poll may have
         # replaced this one; its window must not contain the later one.
         windows[:, -1] = given.values[ready]
-        offsets = self._slide_offsets(placed, given, ready)
+        offsets = self.offsets.slide(
+            placed, given.begun_at, given.offsets, ready, self._config.length
+        )
         scorable = self._scorable(windows)
         if not scorable.all():  # windows are large: they are copied only where some drop out
             ready, windows, offsets = ready[scorable], windows[scorable], offsets[scorable]
@@ -329,43 +301,25 @@ class SeriesTable:
             offsets=np.empty((0, self._config.length, 2), np.int64),
         )
 
-    def _place(
-        self, rows: NDArray[np.int32], steps: NDArray[np.int64], advance: "Advance"
-    ) -> "_Placed":
-        """Find each reading's place on its series' grid; `rows` ascending, arrival order within."""
-        length, max_gap = self._config.length, self._config.max_gap
-        starts, group, newest = advance.starts, advance.group, advance.newest
-        series = rows[starts]
+    def _place(self, given: "_Given", moved_by: Advance) -> Placed:
+        """Find each reading's place on its series' grid, and move the series on."""
+        series = given.rows[moved_by.starts]
         unseen = self._last_step[series] == NEVER
-        first = np.where(unseen, advance.last, self._first_step[series])
-        step_by = newest - advance.before
-        restart = step_by > max_gap + 1
-        began = _cumulative_max(np.where(restart, steps, first[group]), group, starts, first)
-        back = np.where(length > 1, newest - steps, 0)
-        late = back > self._lateness
-        # Nothing older than a restart is read again, so a long gap takes so many places at most.
-        held = length + self._lateness
-        moved = np.where(restart, held, np.minimum(step_by, held))
-        total = np.cumsum(moved)
-        distance = total - (total[starts] - moved[starts])[group]
-        ends = np.append(starts[1:], len(rows)) - 1
-        self._last_step[series] = newest[ends]
-        self._first_step[series] = began[ends]
-        return _Placed(
-            step=steps,
-            late=late,
-            back=back,
-            revises=(steps == advance.before) & (length > 1),
-            complete=~late & (newest - back - began + 1 >= length),
-            warming_up=~late & (newest - back - began + 1 < length),
-            group=group,
-            distance=distance,
-            series=series,
-            moved=distance[ends],
+        placed = place(
+            given.rows,
+            given.steps,
+            moved_by,
+            np.where(unseen, moved_by.last, self._first_step[series]),
+            length=self._config.length,
+            lateness=self._lateness,
+            max_gap=self._config.max_gap,
         )
+        self._last_step[series] = placed.newest
+        self._first_step[series] = placed.began
+        return placed
 
     def _slide(
-        self, placed: "_Placed", values: NDArray[np.float64], ready: NDArray[np.int64]
+        self, placed: Placed, values: NDArray[np.float64], ready: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Shift the series; return the windows of the ready readings.
 
@@ -397,31 +351,6 @@ class SeriesTable:
         cut: NDArray[np.float64] = windows[first[ready]]
         return cut, was_there
 
-    def _slide_offsets(
-        self, placed: "_Placed", given: "_Given", ready: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Shift the offsets of the series; return (B, T, 2) those of the windows.
-
-        Of a window's newest step they end with its own reading.
-        """
-        length, n_kept, offsets = self._config.length, self._offsets.shape[1], given.offsets
-        if not n_kept:
-            return np.repeat(offsets[ready][:, None, None], 2, axis=2)
-        n_places = n_kept + placed.moved
-        base = np.cumsum(n_places) - n_places
-        line = np.full((int(n_places.sum()), 2), NO_RECORD)
-        kept = sliding_window_view(line, n_kept, axis=0, writeable=True).swapaxes(1, 2)
-        kept[base] = self._offsets[placed.series]
-        newest = base[placed.group] + n_kept - 1 + placed.distance - placed.back
-        used = np.flatnonzero(~placed.late)
-        at, own, begun = newest[used], offsets[used], given.begun_at[used]
-        _widen(line, at, begun, own)
-        self._offsets[placed.series] = kept[base + placed.moved]
-        back = np.arange(length - 1, -1, -1)
-        cut: NDArray[np.int64] = line[newest[ready][:, None] - back]
-        cut[:, -1, 1] = offsets[ready]
-        return cut
-
     def _is_there(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return (n,) whether there was a reading of these steps (n, F)."""
         if self._config.adds_up:
@@ -441,22 +370,6 @@ class SeriesTable:
         many = np.count_nonzero(observed, axis=(1, 2)) >= enough
         scorable[gaps] = many & observed[:, -1].any(axis=1)
         return scorable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """How N readings, sorted by series, move G series on."""
-
-    starts: NDArray[np.int64]
-    """(G,) first reading of each series."""
-    group: NDArray[np.int64]
-    """(N,) position of its series in these."""
-    last: NDArray[np.int64]
-    """(G,) the newest step before all of them."""
-    newest: NDArray[np.int64]
-    """(N,) the newest step up to each reading."""
-    before: NDArray[np.int64]
-    """(N,) the newest step before each reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -487,22 +400,6 @@ class _Given:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """Readings sorted by series; (N,) per reading, (G,) per series among them."""
-
-    step: NDArray[np.int64]  # (N,)
-    late: NDArray[np.bool_]  # (N,)
-    back: NDArray[np.int64]  # (N,) steps before the newest one
-    revises: NDArray[np.bool_]  # (N,) of the step of the reading before
-    complete: NDArray[np.bool_]  # (N,) T steps are there since warm-up began
-    warming_up: NDArray[np.bool_]  # (N,) they are not
-    group: NDArray[np.int64]  # (N,) position of the series in `series`
-    distance: NDArray[np.int64]  # (N,) places on from the newest step before this batch
-    series: NDArray[np.int32]  # (G,) row
-    moved: NDArray[np.int64]  # (G,) places the series moves on in all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Added:
     """A round of M readings and B windows; positions count within the round."""
 
@@ -514,19 +411,6 @@ class _Added:
     windows: NDArray[np.float64]  # (B, T, F)
     offsets: NDArray[np.int64]  # (B, T, 2)
     steps: NDArray[np.int64]  # (B,)
-
-
-def _widen(
-    places: NDArray[np.int64],
-    at: NDArray[np.integer],
-    begun: NDArray[np.int64],
-    own: NDArray[np.int64],
-) -> None:
-    """Widen the offsets of steps (P, 2), some of them at once, by n readings in arrival order."""
-    before = places[at, 0]
-    # Of several readings of a step the first to come stays the first.
-    places[at[::-1], 0] = np.where(before < 0, begun, np.minimum(before, begun))[::-1]
-    places[at, 1] = np.maximum(places[at, 1], own)
 
 
 def _joined(
@@ -566,22 +450,3 @@ def _joined(
         end_times=steps * step_ns,
         offsets=offsets,
     )
-
-
-def _cumulative_max(
-    values: NDArray[np.int64],
-    group: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    seeds: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Return the running maximum within each group, starting from the group's seed."""
-    if not len(values):
-        return values
-    seeded = values.copy()
-    seeded[starts] = np.maximum(seeded[starts], seeds)
-    low = seeded.min()
-    # An offset per group, above all values of the group before, lets one pass serve all groups.
-    # Steps of a millisecond within 1970..2200 and a million groups stay below 2**63.
-    lift = group * (seeded.max() - low + 1)
-    running: NDArray[np.int64] = np.maximum.accumulate(seeded - low + lift) - lift + low
-    return running

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.step_width import infer_step, step_agreement
-from stream_vae.core.windows import nearest_steps
+from stream_vae.core.time_grid import nearest_steps
 
 _NS = 1e9
 _ENOUGH = 8

@@ -29,7 +29,7 @@ from stream_vae.core.log_templates import UNSEEN
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import CLOSINGS, ReadingBatch, SessionColumns
 from stream_vae.core.series_index import SeriesName
-from stream_vae.core.windows import nearest_grid_point
+from stream_vae.core.time_grid import nearest_grid_point
 from stream_vae.detect.incidents import Change
 from stream_vae.logs.masks import example_mask
 from stream_vae.pipeline.alert_features import build_features, build_levels, with_places

@@ -11,7 +11,7 @@ from stream_vae.core.count_interval import central_interval
 from stream_vae.core.event_time import utc
 from stream_vae.core.log_templates import UNSEEN, LogSpec
 from stream_vae.core.model_spec import Feature, ModelSpec
-from stream_vae.core.windows import NO_RECORD
+from stream_vae.core.step_offsets import NO_RECORD
 from stream_vae.pipeline.explanation import FARTHEST, Explanation
 
 _STEP_FIELDS = tuple(

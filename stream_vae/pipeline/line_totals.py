@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.incidents import Incident
-from stream_vae.core.windows import nearest_grid_point
+from stream_vae.core.time_grid import nearest_grid_point
 
 
 class LineTotals:

@@ -131,7 +131,9 @@ class SeriesStore:
         """Yield the parts by which steps are open; events have none."""
         if grid.length > 1:
             yield StatePart(name="steps", stage=Stage.ASSEMBLED, columns=self.steps.state)
-            yield StatePart(name="offsets", stage=Stage.ASSEMBLED, columns=self.windows.places)
+            yield StatePart(
+                name="offsets", stage=Stage.ASSEMBLED, columns=self.windows.offsets.state
+            )
             yield StatePart(name="leap", stage=Stage.ASSEMBLED, columns=self.leaps.state)
         if grid.length > 1 and grid.lateness:
             yield StatePart(name="earlier", stage=Stage.ASSEMBLED, columns=self.windows.earlier)

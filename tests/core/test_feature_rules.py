@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stream_vae.core.feature_rule import FeatureRule, parse_rule, rules_of
 from stream_vae.core.feature_rules import FeatureRules
 from stream_vae.core.model_spec import Feature
-from stream_vae.core.windows import NEVER
+from stream_vae.core.time_grid import NEVER
 
 STEP = 10
 NAN = float("nan")

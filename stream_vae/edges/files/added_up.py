@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_vae.core.model_spec import Feature
 from stream_vae.core.readings import ReadingBatch
-from stream_vae.core.windows import nearest_steps
+from stream_vae.core.time_grid import nearest_steps
 from stream_vae.edges.files.csv_readings import MAX_CELLS, CsvReadings
 from stream_vae.errors import InputFileError
 

@@ -10,7 +10,7 @@ from stream_vae.core.excerpts import printable
 from stream_vae.core.feature_rules import FeatureRules, MissingByRule
 from stream_vae.core.model_spec import Feature, FeatureKind
 from stream_vae.core.step_width import infer_step, step_agreement
-from stream_vae.core.windows import nearest_steps
+from stream_vae.core.time_grid import nearest_steps
 from stream_vae.edges.files.csv_features import propose_kind
 from stream_vae.edges.files.csv_readings import EVENT_STEP_NS, NO_LABEL, CsvReadings
 from stream_vae.errors import InputFileError
