@@ -23,9 +23,23 @@ Document = dict[str, Any]
 @cache
 def kustomized(target: str, *components: str) -> tuple[Document, ...]:
     """Return what kubectl makes of a folder of `deploy/kustomize`, with components beside it."""
-    kubectl = _kubectl()
     if not components:
-        return _read(kubectl, KUSTOMIZE / target)
+        return _read(_kubectl(), KUSTOMIZE / target)
+    return _topped(target, components, {})
+
+
+@cache
+def topped(overlay: str, *components: str) -> tuple[Document, ...]:
+    """Return what kubectl makes of components on top of an overlay, as its first lines ask for."""
+    file = KUSTOMIZE / "overlays" / overlay / "kustomization.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    said = {key: content[key] for key in ("namespace", "images")}
+    return _topped(f"overlays/{overlay}", components, said)
+
+
+def _topped(
+    target: str, components: Sequence[str], said: Mapping[str, object]
+) -> tuple[Document, ...]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
 
@@ -33,9 +47,9 @@ def kustomized(target: str, *components: str) -> tuple[Document, ...]:
             return os.path.relpath((KUSTOMIZE / path).resolve(), folder)
 
         wanted = [relative(f"components/{each}") for each in components]
-        content = {"resources": [relative(target)], "components": wanted}
+        content = {"resources": [relative(target)], "components": wanted, **said}
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-        return _read(kubectl, folder)
+        return _read(_kubectl(), folder)
 
 
 @cache
@@ -170,14 +184,20 @@ def _container_faults(each: Document, pod: Mapping[str, Any]) -> set[str]:
 
 
 def dangling(documents: Sequence[Document]) -> set[str]:
-    """Return names that a pod mounts, or a container, and nothing has.
+    """Return names that a pod mounts, or a container, and nothing in its namespace has.
 
     Secrets are made by hand or by operators, so those are not looked for.
     """
-    names = {(each["kind"], each["metadata"]["name"]) for each in documents}
+    names = {
+        (each["kind"], each["metadata"]["name"], each["metadata"].get("namespace"))
+        for each in documents
+    }
     missing: set[str] = set()
-    for spec in pods(documents):
-        wanted = {each for each in _wanted(spec) if each not in names}
+    for document in documents:
+        if (template := pod_template(document)) is None:
+            continue
+        spec, namespace = template["spec"], document["metadata"].get("namespace")
+        wanted = {each for each in _wanted(spec) if (*each, namespace) not in names}
         missing |= {f"{kind} {name}" for kind, name in wanted}
         volumes = {volume["name"] for volume in spec.get("volumes", [])}
         mounted = {name for each in containers(spec) for name in mounts_of(each)}

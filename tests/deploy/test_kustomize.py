@@ -29,6 +29,7 @@ from tests.deploy.manifests import (
     secrets_of,
     security_faults,
     settings_of,
+    topped,
     values_of,
 )
 from tests.deploy.strict_schemas import NEWEST, OLDEST, check
@@ -369,6 +370,22 @@ def test_a_forwarder_has_a_group_and_rights_of_its_own_and_reaches_its_receiver(
         and port in {p["port"] for rule in each["spec"]["egress"] for p in rule.get("ports", [])}
     }
     assert reached == {"stream-vae-forward": ["forwarder"]}, "its pods, and no others"
+
+
+def test_components_on_top_of_an_overlay_are_as_in_its_own_list() -> None:
+    """With its namespace and images said again; without, pods come to where nothing of it is."""
+    added = "page", "forward", "forward-strimzi", "scores-strimzi", "training", "training-store"
+    found = topped("prod", *added)
+    assert _by_name(found) == _by_name(overlaid("prod", *added))
+    assert dangling(found) == set()
+    forwarder = only(found, "Deployment")
+    assert "@sha256:" in containers(forwarder["spec"]["template"]["spec"])[0]["image"]
+    lost = dangling(kustomized("overlays/prod", *added))
+    assert lost == {"ConfigMap stream-vae-config", "ServiceAccount stream-vae"}
+
+
+def _by_name(documents: Sequence[Document]) -> dict[tuple[str, str], Document]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in documents}
 
 
 PASSWORD = [{"key": "password", "path": "kafka__sasl_password"}]
