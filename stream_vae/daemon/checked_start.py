@@ -1,6 +1,6 @@
 """Holds topics, group and saved state against each other before anything is made or joined."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stream_vae.daemon.surroundings import Surroundings
@@ -14,7 +14,7 @@ from stream_vae.edges.kafka.admin.startup import (
     refuse_unfit,
 )
 from stream_vae.edges.kafka.admin.topic_ids import topic_id
-from stream_vae.edges.kafka.patience import answered
+from stream_vae.edges.kafka.patience import Answer, answered_unless
 from stream_vae.edges.kafka.read.range_reader import RangeReader
 from stream_vae.state.owner import find_owner
 from stream_vae.state.standing import Standing, TopicFacts
@@ -53,9 +53,7 @@ def check_start(around: Surroundings, topics: Sequence[OwnedTopic]) -> CheckedSt
     if found is None:
         return None
     partitions = range(found.source.n_partitions)
-    notes = answered(
-        lambda: read_notes(kafka, settings.input.topic, partitions), kafka, around.stopping
-    )
+    notes = _answered(around, lambda: read_notes(kafka, settings.input.topic, partitions))
     named = {one.name for one in map(changelog_of, (notes or {}).values()) if one is not None}
     if changelog in named - found.owned.keys():
         found = _await(around, topics)  # another instance may have made it since
@@ -75,7 +73,7 @@ def check_start(around: Surroundings, topics: Sequence[OwnedTopic]) -> CheckedSt
     refuse_unfit(found, topics, kafka.bootstrap_servers, errors)
     missing = [topic for topic in topics if topic.name not in found.owned]
     n_partitions = found.source.n_partitions
-    answered(lambda: create_topics(kafka, missing, n_partitions), kafka, around.stopping)
+    _answered(around, lambda: create_topics(kafka, missing, n_partitions))
     return CheckedStart(standing=standing, changelog=_identity(around, standing.changelog))
 
 
@@ -86,9 +84,14 @@ def _await(around: Surroundings, topics: Sequence[OwnedTopic]) -> FoundTopics | 
     )
 
 
+def _answered(around: Surroundings, ask: Callable[[], Answer]) -> Answer | None:
+    deadline_s = around.loaded.settings.kafka.broker_deadline_s
+    return answered_unless(around.stopping, ask, deadline_s, around.events)
+
+
 def _facts(around: Surroundings, topic: str, n_partitions: int) -> TopicFacts:
     kafka = around.loaded.settings.kafka
-    found = answered(lambda: topic_id(kafka, topic), kafka, around.stopping)
+    found = _answered(around, lambda: topic_id(kafka, topic))
     return TopicFacts(name=topic, id=found or "", n_partitions=n_partitions)
 
 
@@ -109,10 +112,8 @@ def _owner(around: Surroundings, changelog: str | None) -> SavedInput | None:
     kafka = around.loaded.settings.kafka
     reader = RangeReader(kafka, changelog or "", around.events)
     try:
-        return answered(
-            lambda: find_owner(reader, clock=around.clock, stopping=around.stopping),
-            kafka,
-            around.stopping,
+        return _answered(
+            around, lambda: find_owner(reader, clock=around.clock, stopping=around.stopping)
         )
     finally:
         reader.close()

@@ -10,7 +10,7 @@ from stream_vae.daemon.surroundings import Surroundings
 from stream_vae.edges.kafka.admin.owned_topics import OwnedTopic
 from stream_vae.edges.kafka.admin.startup import await_topics, create_topics, refuse_unfit
 from stream_vae.edges.kafka.consume.input_consumer import InputConsumer
-from stream_vae.edges.kafka.patience import answered
+from stream_vae.edges.kafka.patience import answered_unless
 from stream_vae.edges.kafka.produce.output_producer import OutputProducer
 from stream_vae.edges.kafka.properties import batch_bytes
 from stream_vae.edges.receivers.build import build_receiver
@@ -81,7 +81,12 @@ def start_forwarder(around: Surroundings) -> ForwardLoop | None:
     refuse_unfit(replace(found, source=source), owned, kafka.bootstrap_servers)
     missing = [topic for topic in owned if topic.name not in found.owned]
     n_partitions = found.source.n_partitions
-    answered(lambda: create_topics(kafka, missing, n_partitions), kafka, around.stopping)
+    answered_unless(
+        waits_no_longer,
+        lambda: create_topics(kafka, missing, n_partitions),
+        kafka.broker_deadline_s,
+        events,
+    )
     producer = OutputProducer(
         kafka,
         f"{kafka.group_id}.{instance}",

@@ -138,7 +138,11 @@ def _open_incidents(
     settings = around.loaded.settings
     changelog, alerts = settings.changelog_topic, settings.output.alerts_topic
     if changelog is None or not lacks_state(
-        settings.kafka, settings.input.topic, changelog, around.stopping
+        settings.kafka,
+        settings.input.topic,
+        changelog,
+        around.events,
+        stopping=around.stopping,
     ):
         return {}
     records = read_topic(settings.kafka, alerts, around.events, follow=False, stop=around.stopping)

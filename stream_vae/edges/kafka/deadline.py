@@ -27,7 +27,7 @@ class Deadline:
     @property
     def has_passed(self) -> bool:
         """Whether the time is over."""
-        return self.waited_s > self._limit_s
+        return self.waited_s >= self._limit_s
 
     def pause(self, seconds: float) -> None:
         """Sleep before the next attempt, but not past the deadline."""

@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, Producer
 
 from stream_vae.core.ports import EventSink
 from stream_vae.edges.kafka.errors import Operation, translate, translated
-from stream_vae.edges.kafka.patience import answer_told_of
+from stream_vae.edges.kafka.patience import answered
 
 _ATTEMPT_S = 2.0
 
@@ -47,4 +47,4 @@ def topic_partitions(
         client.poll(0)  # calls `error_cb`, which gets the reason
         check()
 
-    return answer_told_of(ask, deadline_s, events, check_client)
+    return answered(ask, deadline_s, events, check_client)

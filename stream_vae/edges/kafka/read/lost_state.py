@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 
+from stream_vae.core.ports import EventSink
 from stream_vae.edges.kafka.config import KafkaConfig
-from stream_vae.edges.kafka.patience import answered
+from stream_vae.edges.kafka.patience import answered_unless
 from stream_vae.edges.kafka.read.topic_ends import TopicEnds
 
 
 def lacks_state(
-    config: KafkaConfig, input_topic: str, changelog: str, stopping: Callable[[], bool]
+    config: KafkaConfig,
+    input_topic: str,
+    changelog: str,
+    events: EventSink,
+    *,
+    stopping: Callable[[], bool],
 ) -> bool:
     """Tell whether an input partition has a changelog partition that has never held a record.
 
@@ -18,6 +24,7 @@ def lacks_state(
         config: Brokers.
         input_topic: Whose partitions are asked about.
         changelog: The compacted topic, which exists.
+        events: Receives why no broker answers yet.
         stopping: Asked whether to give up waiting.
 
     Raises:
@@ -31,4 +38,4 @@ def lacks_state(
         n_partitions = min(of_input.n_partitions(), of_changelog.n_partitions())
         return not all(of_changelog(range(n_partitions)).values())
 
-    return bool(answered(is_lacking, config, stopping))
+    return bool(answered_unless(stopping, is_lacking, config.broker_deadline_s, events))

@@ -39,8 +39,10 @@ def read_sample(  # noqa: PLR0913 -- each is a choice of the reader
         KafkaRefusedError: If the topic does not exist or may not be read.
     """
     topic_ends = TopicEnds(config, topic)
-    ends = answered(lambda: topic_ends(range(topic_ends.n_partitions())), config, _never)
-    ends = {partition: end for partition, end in (ends or {}).items() if end > 0}
+    ends = answered(
+        lambda: topic_ends(range(topic_ends.n_partitions())), config.broker_deadline_s, events
+    )
+    ends = {partition: end for partition, end in ends.items() if end > 0}
     if not ends:
         return None
     share = -(-n_records // len(ends))
@@ -104,7 +106,7 @@ def read_period(  # noqa: PLR0913 -- each is a choice of the reader
                 found[partition] = begin, end if last is None else min(last, end)
         return found
 
-    ranges = answered(bounds, config, _never) or {}
+    ranges = answered(bounds, config.broker_deadline_s, events)
     n_offsets = sum(max(end - (begin or 0), 0) for begin, end in ranges.values())
     with closing(RangeReader(config, topic, events)) as reader:
         for partition, (begin, end) in ranges.items():
@@ -119,7 +121,3 @@ def read_period(  # noqa: PLR0913 -- each is a choice of the reader
             n_read += len(batch)
             on_progress(n_read, n_offsets)
             yield batch
-
-
-def _never() -> bool:
-    return False

@@ -13,7 +13,7 @@ from stream_vae.edges.kafka.broker_watch import BrokerWatch
 from stream_vae.edges.kafka.config import KafkaConfig
 from stream_vae.edges.kafka.errors import Operation, translated
 from stream_vae.edges.kafka.offsets import answer_missing
-from stream_vae.edges.kafka.patience import answer_told_of
+from stream_vae.edges.kafka.patience import answered
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.edges.kafka.record_columns import record_headers, record_time_ms
 
@@ -81,7 +81,7 @@ def read_topic(  # noqa: PLR0913 -- each is a choice of the reader
             events=events,
             check=watch.raise_refusal,
         )
-        bounds = answer_told_of(
+        bounds = answered(
             lambda: {p: _bounds(consumer, operation, p) for p in partitions},
             config.broker_deadline_s,
             events,
