@@ -71,6 +71,11 @@ def lacks_right(error: KafkaError) -> bool:
     return error.code() in RIGHT_MISSING
 
 
+def is_fenced(error: KafkaError) -> bool:
+    """Return whether somebody else has taken this client's place, or its partitions."""
+    return _kind(unwrapped(error)) is FencedError
+
+
 def has_no_transaction(error: KafkaError) -> bool:
     """Return whether the brokers know of no transaction of the client's that could be ended.
 

@@ -15,13 +15,18 @@ from stream_vae.edges.kafka.errors import (
     Operation,
     Recovery,
     error_of,
-    has_no_transaction,
     lacks_right,
     recovery,
     translate,
     translated,
 )
 from stream_vae.edges.kafka.offsets import committed_offsets
+from stream_vae.edges.kafka.produce.failed_transaction import (
+    FailedTransaction,
+    Rights,
+    Step,
+    next_step,
+)
 from stream_vae.edges.kafka.produce.transactional_client import ClientHungError, TransactionalClient
 from stream_vae.edges.kafka.properties import reader_properties
 from stream_vae.errors import FencedError, KafkaUnavailableError, StreamVaeError
@@ -61,13 +66,15 @@ class OutputProducer:
     ) -> None:
         self._changelog = changelog
         self._began_with = began_with
-        self._may_renew = may_renew
-        self._may_have_rival = may_have_rival
+        self._rights = Rights(
+            may_renew=may_renew,
+            may_have_rival=may_have_rival,
+            transaction_timeout_s=config.transaction_timeout_s,
+        )
         self._committed: dict[int, tuple[object, str]] = {}
         """Input partition -> membership and note of the last transaction with an offset of it."""
         self._config = config
         self._deadline_s = config.broker_deadline_s
-        self._transaction_timeout_s = config.transaction_timeout_s
         self._operation = Operation(
             doing="committing outputs and offsets",
             access="Write",
@@ -130,28 +137,22 @@ class OutputProducer:
         ]
         while True:
             began = time.monotonic()
+            error: KafkaError | None = None
             try:
                 if self._client.must_renew:
                     self._leave_to_rival(topic, positions, membership, deadline)
                 self._attempt(records, positions, membership, deadline)
                 break
             except ClientHungError as exc:
-                if not self._may_renew:
-                    msg = f"{self._operation.doing}: the client does not answer; run it again"
-                    raise KafkaUnavailableError(msg) from exc
-                must_renew = True
+                cause: Exception = exc
             except KafkaException as exc:
-                error = self._undo(error_of(exc), deadline)
-                failure = translate(error, self._naming_topics(error, records))
-                must_renew = error.fatal() and (
-                    self._was_timed_out(failure, began)
-                    or (self._may_renew and has_no_transaction(error))
-                )
-                if self._is_final(error, deadline, must_renew=must_renew):
-                    raise failure from exc
-                if not must_renew and isinstance(failure, FencedError):
-                    return False
-            if must_renew and self._renew_client(topic, positions, membership, deadline):
+                cause, error = exc, self._undo(error_of(exc), deadline)
+            step = next_step(self._failed(error, began, deadline), self._rights)
+            if step is Step.FAIL:
+                raise self._failure(error, records) from cause
+            if step is Step.LEAVE:
+                return False
+            if step is Step.RENEW and self._renew_client(topic, positions, membership, deadline):
                 break
             deadline.pause(_RETRY_PAUSE_S)
         self._committed |= {at.partition: (membership, at.metadata or "") for at in positions}
@@ -202,13 +203,29 @@ class OutputProducer:
                     ) from None
             raise
 
-    def _naming_topics(self, error: KafkaError, records: Sequence[OutputRecord]) -> Operation:
-        """Name the transaction's topics if the brokers refuse one and do not say which."""
+    def _failed(
+        self, error: KafkaError | None, began: float, deadline: Deadline
+    ) -> FailedTransaction:
+        return FailedTransaction(
+            error=error,
+            lasted_s=time.monotonic() - began,
+            stood_still=self._client.stood_still,
+            must_renew=self._client.must_renew,
+            is_overdue=deadline.has_passed,
+        )
+
+    def _failure(self, error: KafkaError | None, records: Sequence[OutputRecord]) -> StreamVaeError:
+        """Return ours; it names the transaction's topics if the brokers refuse one of them."""
+        if error is None:
+            return KafkaUnavailableError(
+                f"{self._operation.doing}: the client does not answer; run it again"
+            )
         topics = sorted({record.topic for record in records})
         if error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED or not topics:
-            return self._operation
+            return translate(error, self._operation)
         doing = f"publishing to {', '.join(map(repr, topics))}"
-        return replace(self._operation, doing=doing, topic=topics[0] if len(topics) == 1 else None)
+        topic = topics[0] if len(topics) == 1 else None
+        return translate(error, replace(self._operation, doing=doing, topic=topic))
 
     def _undo(self, error: KafkaError, deadline: Deadline) -> KafkaError:
         """Abort after a failure; return the error to handle, since aborting may fail worse."""
@@ -221,25 +238,6 @@ class OutputProducer:
             # A transaction that no topic could be added to has none to abort at the broker.
             return error if lacks_right(error) else error_of(exc)
         return error
-
-    def _was_timed_out(self, failure: StreamVaeError, began: float) -> bool:
-        """Return whether the broker's timeout ended the transaction started at `began`.
-
-        The broker increases the epoch like another producer of the same id, so the client cannot
-        distinguish the two. Where there can be one, it is supposed if this process stood still: it
-        may have been replaced meanwhile.
-        """
-        lasted_s = time.monotonic() - began
-        is_fenced = isinstance(failure, FencedError)
-        is_replaced = self._may_have_rival and self._client.stood_still
-        may_renew = self._may_renew and not is_replaced
-        return may_renew and is_fenced and lasted_s >= self._transaction_timeout_s
-
-    def _is_final(self, error: KafkaError, deadline: Deadline, *, must_renew: bool) -> bool:
-        """Return whether a transaction that failed cannot be tried again."""
-        if deadline.has_passed or (self._client.must_renew and not self._may_renew):
-            return True
-        return not must_renew and recovery(error) is Recovery.GIVE_UP
 
     def _leave_to_rival(
         self,
@@ -262,7 +260,7 @@ class OutputProducer:
             for since, note in [self._committed.get(at.partition, (None, ""))]
             if since == membership
         }
-        if not self._may_have_rival or not ours:
+        if not self._rights.may_have_rival or not ours:
             return
         # The note that stands now will do: this process's own transaction may be open still.
         found = self._ask_offsets(topic, ours, deadline, isolation="read_uncommitted")
