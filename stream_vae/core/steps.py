@@ -154,12 +154,15 @@ class StepAssembler:
         timing = None
         if records is not None and clock is not None:
             timing = _Timing.of_records(records, clock)
+        overdue = self._overdue(waiting, timing)
+        if adds_up and filled is None and not len(overdue) and self._wait_on(rows, readings):
+            return self._kept(rows, readings, index)
         if filled is None:
             filled = np.zeros(len(rows), np.bool_)
         parts = self._parts(rows, readings, index, filled)
         spans = self._spans(parts, timing)
         told = self._told(parts, spans)
-        quiet = self._without(self._overdue(waiting, timing), rows)
+        quiet = self._without(overdue, rows)
         found = [self._incomplete(parts, spans, told, index)]
         if timing is not None and len(quiet):
             found.append(self._quiet(quiet, timing, index))
@@ -179,6 +182,39 @@ class StepAssembler:
             first_offsets=parts.offsets[told.first][order],
         )
         return self._with(own, place, _Held.joined(found), offsets)
+
+    def _wait_on(self, rows: NDArray[np.int32], readings: ReadingBatch) -> bool:
+        """Return whether all readings are of the newest steps of their series, which wait."""
+        steps = self._config.steps_of(readings.times)
+        is_newest = steps == self._windows.last_steps(rows)
+        return bool(len(rows) and is_newest.all() and (self._due[rows] > 0).all())
+
+    def _kept(
+        self, rows: NDArray[np.int32], readings: ReadingBatch, index: NDArray[np.int64]
+    ) -> Steps:
+        """Add readings up with which nothing is judged: their steps wait on.
+
+        So it is with most polls of counts.
+        """
+        at = np.argsort(rows, kind="stable")
+        begins = np.flatnonzero(np.diff(rows[at], prepend=_NONE))
+        first, last = at[begins], at[np.append(begins[1:], len(at)) - 1]
+        values = np.add.reduceat(readings.values[at], begins, axis=0)
+        order = np.argsort(last)
+        first, last, values = first[order], last[order], values[order]
+        series, parts = rows[last], readings.take(last)
+        held = self._windows.values_at(series, self._windows.last_steps(series))
+        self._time[series], self._arrival[series] = parts.times, parts.arrivals
+        self._offset[series] = parts.offsets
+        return Steps(
+            rows=series,
+            readings=replace(parts, values=values + np.nan_to_num(held)),
+            index=index[last],
+            decided_at=parts.offsets,
+            judged=np.zeros(len(last), np.bool_),
+            revises=np.zeros(len(last), np.bool_),
+            first_offsets=readings.offsets[first],
+        )
 
     def release_all(self, topic: str) -> Steps:
         """Return all steps that wait: nothing more will come."""
