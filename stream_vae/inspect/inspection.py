@@ -79,6 +79,8 @@ class Sample:
     given: Mapping[str, Any]
     window_length: int
     wanted: int
+    of_file: bool
+    """Each record is a line of a file."""
 
     def has_all(self, decoder: Decoder, batch: RecordBatch) -> bool:
         """Return whether nothing is lacking any more."""

@@ -1,14 +1,21 @@
 """Records of logs: how their lines begin, and what in them is time, series and message."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from stream_vae.core.durations import describe_duration
 from stream_vae.core.excerpts import printable
+from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts, decode_text
+from stream_vae.inputs.log_lines.levels import levels_of
+from stream_vae.inputs.log_lines.line_builder import continuation_of
 from stream_vae.inputs.log_lines.line_patterns import SEARCHED_CHARACTERS
+from stream_vae.inputs.log_lines.log_format import LogFormat
 from stream_vae.inputs.log_lines.yearless_times import YEARLESS
 from stream_vae.inspect.labelled_points import SERIES_NAMES, series_rank
 from stream_vae.inspect.leaves import at_path, leaves_of
@@ -23,6 +30,15 @@ from stream_vae.inspect.session_shapes import SessionFacts
 
 _MESSAGE_FIELDS = ("log", "message", "msg", "MESSAGE", "event.original", "textPayload", "body")
 _OF_JSON = ("timestamp_field", "timestamp_format", "timestamp_zone", "series_field", "series")
+_LEVEL_NAMES = ("level", "severity", "severity_text", "lvl", "loglevel", "levelname", "log.level")
+_FIELDS_TOLD = 20
+_FEWEST_WORDS = 3
+"""Of a line for people."""
+_FEWEST_TEXTS = 10
+"""That differ, where nothing else tells that they are lines of a log."""
+_USUAL_CONTROLS = "\t\n\r\v\f\x1b"
+_MOST_ODD = 0.1
+"""Share of the characters of a text."""
 _SAMPLE = 1000
 _MOSTLY = 0.5
 _NEED_ZONE = (
@@ -153,6 +169,20 @@ def looks_like_a_log(lines: Sequence[str]) -> bool:
     return bool(words) and of_words > _MOSTLY * len(words)
 
 
+def is_text(raw: bytes) -> bool:
+    """Return whether bytes are text: that of logs may have colours, tabs, and a few odd bytes."""
+    counts = TextCounts()
+    text = decode_text(raw[:SEARCHED_CHARACTERS], counts).strip()
+    n_odd = counts.n_replaced + sum(sign < " " and sign not in _USUAL_CONTROLS for sign in text)
+    return bool(text) and n_odd <= _MOST_ODD * len(text)
+
+
+def lines_of(values: Sequence[bytes]) -> list[str]:
+    """Return the begin of records that are text as the daemon reads it."""
+    texts = [decode_text(raw[: 4 * SEARCHED_CHARACTERS], TextCounts()) for raw in values]
+    return clean_texts(texts, 4 * SEARCHED_CHARACTERS, TextCounts(), first_only=True)
+
+
 def message_field_of(documents: Sequence[Any]) -> str | None:
     """Return the field of JSON that holds a line for people; None: there is none."""
     sample = documents[:_SAMPLE]
@@ -164,14 +194,63 @@ def message_field_of(documents: Sequence[Any]) -> str | None:
     return None
 
 
-def propose_text_log(lines: Sequence[str], *, n_keys: int, given: Mapping[str, Any]) -> Proposal:
+def untold_message_field(documents: Sequence[Any]) -> tuple[str | None, str]:
+    """Return the field of JSON that holds the line where no usual one does, and a word on it.
+
+    Args:
+        documents: Of the sample.
+
+    Returns:
+        A field only of what has a level, as logs do; None: there is none. "": nothing is like a
+        log.
+    """
+    sample = documents[:_SAMPLE]
+    columns = field_columns(sample)
+    has_level = any(
+        name.lower().endswith(_LEVEL_NAMES)
+        and np.count_nonzero(levels_of([*map(_word, column)])) > _MOSTLY * len(sample)
+        for name, column in columns.items()
+    )
+    words = {
+        name: sum(len((text or "").split()) >= _FEWEST_WORDS for text in column)
+        for name, column in columns.items()
+        if has_level or len(set(column)) >= _FEWEST_TEXTS
+    }
+    best = max(words, key=words.__getitem__, default="")
+    if not best or words[best] <= _MOSTLY * len(sample):
+        best = ""
+    if not has_level and not best:
+        return None, ""
+    seen = ", ".join(printable(name, 40) for name in [*columns][:_FIELDS_TOLD])
+    lacks = f"no field is called like that of a line ({', '.join(_MESSAGE_FIELDS)})"
+    if best and has_level:
+        return (
+            best,
+            f"{lacks}: {printable(best)} is taken, of {seen}; set message_field if it is not",
+        )
+    told = (
+        f"the texts in {printable(best)} may be lines" if best else "they have a level as logs do"
+    )
+    field = json.dumps(best) if best else "FIELD"
+    return None, (
+        f"if these are records of a log: {lacks}; {told}. The fields are {seen}. To count lines, "
+        f"put `input: {{format: log_lines, message_field: {field}}}` (of ids of events: `{{format: "
+        "log_events, event_field: FIELD}`) into a file, and inspect with --config FILE"
+    )
+
+
+def propose_text_log(
+    values: Sequence[bytes], *, n_keys: int, given: Mapping[str, Any], of_file: bool = False
+) -> Proposal:
     """Return the settings that read records that are lines of text.
 
     Args:
-        lines: Of the sample.
+        values: Of the sample.
         n_keys: Different keys, if they could name the series; else 0.
         given: Settings that the operator has decided.
+        of_file: Each is a line of a file, so that those of a stack trace are apart.
     """
+    lines = lines_of(values)
     head = _with_host(head_of(lines), lines)
     held = held_by_preset(given)
     settings: dict[str, Any] = {"format": "log_lines"}
@@ -180,21 +259,20 @@ def propose_text_log(lines: Sequence[str], *, n_keys: int, given: Mapping[str, A
     if head is None and "timestamp_pattern" not in held:
         notes.append(
             "lines do not begin with a time that is known here: Kafka's time of each record is "
-            "used; set timestamp_pattern, whose first group is the time"
+            "used; set timestamp_pattern, whose first group is the time, for lines such as "
+            f"{printable(next(iter(lines), ''), 80)}"
         )
     elif head is not None:
-        settings["timestamp_pattern"] = head.time_pattern
-        why["timestamp_pattern"] = f"{head.name}, such as {printable(_first(head, lines), 60)}"
-        if head.format != "auto":
-            settings["timestamp_format"] = head.format
-        if not head.has_offset:
-            settings["timestamp_zone"] = "UTC"
-            why["timestamp_zone"] = _NEED_ZONE
-        if head.message_pattern is not None:
-            settings["message_pattern"] = head.message_pattern
-            why["message_pattern"] = "what follows the time"
-            if head.message or head.host:
-                why["message_pattern"] = "what follows time and host"
+        for name, value, text in (
+            *_of_head(head, lines),
+            *(_of_file(head, values) if of_file else ()),
+        ):
+            if not name:
+                notes.append(text)
+                continue
+            settings[name] = value
+            if text:
+                why[name] = text
     if not {*given, *held} & SERIES_SETTINGS:
         for name, value, reason in _series(head, lines, n_keys):
             why[name] = reason
@@ -208,6 +286,35 @@ def propose_text_log(lines: Sequence[str], *, n_keys: int, given: Mapping[str, A
         why=why,
         notes=tuple(notes),
     )
+
+
+def _of_head(head: Head, lines: Sequence[str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield setting, value and why, of lines that begin so."""
+    begin = printable(_first(head, lines), 60)
+    yield "timestamp_pattern", head.time_pattern, f"{head.name}, such as {begin}"
+    if head.format != "auto":
+        yield "timestamp_format", head.format, ""
+    if not head.has_offset:
+        yield "timestamp_zone", "UTC", _NEED_ZONE
+    if head.message_pattern is not None:
+        follows = "time and host" if head.message or head.host else "the time"
+        yield "message_pattern", head.message_pattern, f"what follows {follows}"
+
+
+def _of_file(head: Head, values: Sequence[bytes]) -> Iterator[tuple[str, Any, str]]:
+    """Yield setting, value and why, or "", None and a note, of lines that are of a file."""
+    continues = continuation_of(LogFormat(format="log_lines")).matches
+    texts = (decode_text(raw[:SEARCHED_CHARACTERS], TextCounts()) for raw in values)
+    n = sum(continues(text) and not head.begins.match(text.strip()) for text in texts)
+    if n:
+        yield "split_lines", True, f"{n:,} lines belong to the one before, as a stack trace does"
+    if head.time in YEARLESS:
+        yield (
+            "",
+            None,
+            "lines tell no year: it is the last one that is not after the file's own date, which a "
+            "copy keeps by cp -p",
+        )
 
 
 def propose_json_log(field: str, found: Proposal, given: Mapping[str, Any]) -> Proposal:
@@ -228,7 +335,7 @@ def propose_json_log(field: str, found: Proposal, given: Mapping[str, Any]) -> P
         settings["series"], why["series"] = ONE_SERIES, WHY_ONE_SERIES
     held = held_by_preset(given)
     settings = {name: it for name, it in settings.items() if held.get(name, "") != it}
-    note = "to read numbers of these records instead, see input.format json"
+    note = "to read numbers of these records instead, set input.format json"
     return Proposal(
         form=f"a log in JSON, its lines in {printable(field)}",
         settings=settings,
@@ -331,6 +438,11 @@ def field_columns(documents: Sequence[Any]) -> dict[str, list[str | None]]:
         for name, leaf in leaves_of(enumerate(documents)).items()
         if leaf.kinds["text"] or leaf.kinds["number"]
     }
+
+
+def _word(text: str | None) -> str | None:
+    """Return a text; None of a number, which rather measures the level of something."""
+    return None if text is None or text.lstrip("-").isdigit() else text
 
 
 def _plain(value: Any) -> str | None:

@@ -59,8 +59,10 @@ def _records(found: Inspection) -> str:
     n_looked_at = sum(found.forms.values())
     forms = ", ".join(f"{count:,} {form}" for form, count in found.forms.items())
     null = f"; {found.n_null:,} without a value" if found.n_null else ""
-    if n_looked_at + found.n_null >= found.n_records:
+    if n_looked_at + found.n_null == found.n_records:
         return f"{found.n_records:,}: {forms or 'none with a value'}{null}"
+    if n_looked_at > found.n_records:
+        return f"{found.n_records:,}, joined of {forms}{null}"
     return f"{found.n_records:,}{null}; the first {n_looked_at:,} are {forms}"
 
 

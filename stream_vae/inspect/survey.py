@@ -49,10 +49,13 @@ from stream_vae.inspect.json_shapes import Keys, propose_json
 from stream_vae.inspect.line_shapes import looks_like_lines, propose_lines
 from stream_vae.inspect.line_survey import ReadLines, inspect_lines
 from stream_vae.inspect.log_shapes import (
+    is_text,
+    lines_of,
     looks_like_a_log,
     message_field_of,
     propose_json_log,
     propose_text_log,
+    untold_message_field,
 )
 from stream_vae.inspect.otlp_log_shapes import (
     looks_like_otlp_logs_protobuf,
@@ -111,6 +114,7 @@ def inspect_records(  # noqa: PLR0913 -- a sample, and what reading it needs
         given=given,
         window_length=window_length,
         wanted=wanted,
+        of_file=read_lines is not None,
     )
     proposal = _with_given(_with_key_format(_propose(sample, of_record, forms, keys), keys), given)
     lines_format = _lines_format(proposal)
@@ -229,14 +233,7 @@ def _form(raw: bytes) -> Form:
     if document is not None:
         return "JSON array" if isinstance(document, list) else "a bare JSON value"
     found = next((form for form, looks in _NO_JSON.items() if looks(raw)), "")
-    return found or ("text" if _is_text(raw) else "binary")
-
-
-def _is_text(raw: bytes) -> bool:
-    try:
-        return raw.decode().isprintable() or b"\n" in raw
-    except UnicodeDecodeError:
-        return False
+    return found or ("text" if is_text(raw) else "binary")
 
 
 def _propose(
@@ -282,10 +279,15 @@ def _propose_other(
         return _propose_avro(sample, records, told)
     if usual.startswith(("JSON", _OF_REGISTRY)):
         return _propose_json(sample, usual, records, told)
-    lines = [raw.decode() for _, raw in records] if usual == "text" else []
-    if _may_be_logs(sample.given) and (looks_like_a_log(lines) or "format" in sample.given):
+    lines = [raw for _, raw in records] if usual == "text" else []
+    if _may_be_logs(sample.given) and (
+        looks_like_a_log(lines_of(lines)) or "format" in sample.given
+    ):
         n_keys = keys.n_distinct if keys.may_name_series else 0
-        return propose_text_log(lines, n_keys=n_keys, given=sample.given)
+        return propose_text_log(lines, n_keys=n_keys, given=sample.given, of_file=sample.of_file)
+    if lines and lines[0] in (b"{", b"["):
+        note = "JSON over several lines; expected one object a line: jq -c . FILE"
+        return Proposal(form=usual, settings={}, features=(), notes=(note,))
     note = f"no input format reads records that are {usual or 'without a value'}"
     return Proposal(form=usual or "no values", settings={}, features=(), notes=(note,))
 
@@ -295,9 +297,17 @@ def _propose_json(
 ) -> Proposal:
     documents = [(row, parse_document(raw)) for row, raw in records]
     proposal = propose_json(documents, keys, sample.batch.timestamps, sample.given)
-    field = message_field_of([document for _, document in documents])
-    if field is not None and _may_be_logs(sample.given):
-        return propose_json_log(field, proposal, sample.given)
+    if _may_be_logs(sample.given) and not sample.given.get("event_field"):
+        plain = [document for _, document in documents]
+        field, note = message_field_of(plain), ""
+        if field is None:
+            field, note = untold_message_field(plain)
+        if field is not None:
+            proposal = propose_json_log(field, proposal, sample.given)
+        if note:
+            proposal = replace(proposal, notes=(note, *proposal.notes))
+        if field is not None:
+            return proposal
     if form.startswith(_OF_REGISTRY):
         note = "the five bytes of the schema's number are skipped; no registry is needed"
         return replace(proposal, notes=(*proposal.notes, note))

@@ -136,6 +136,9 @@ def test_what_there_was_no_time_to_read_is_told(tmp_path: Path) -> None:
         found = inspect_records(look.sample(10), now_ns=time.time_ns(), read_lines=look.read)
         assert found.n_records == n
         assert look.told(found).startswith(told)
+    look = Look(path, "log", 60.0)
+    look.sample(10)
+    assert 0 < look.share < 0.5
 
 
 def test_two_sources_at_once_are_refused(run_program: RunProgram, tmp_path: Path) -> None:

@@ -194,3 +194,56 @@ def test_logs_of_open_telemetry_are_known_with_their_series_and_read(
     assert '5 lines of 1 templates, the most frequent "INFO request <*>' in "\n".join(
         report_lines(found)
     )
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"\x1b[32m%s\x1b[0m", b"%s\tby caf\xe9", b"%s\0\0", b"  \x1b[1;34m%s\x1b[0m\t"],
+    ids=["colours", "another encoding", "zeros", "colours behind space"],
+)
+def test_lines_with_odd_bytes_are_lines(odd: bytes) -> None:
+    """Control: bytes that are mostly no text are none."""
+    line = HEAD["ISO 8601"].format(SAID).encode()
+    found = inspect_records(batch_of([Record(odd % line)] * 5), now_ns=NOW_NS)
+    assert found.proof.n_readings == 5
+    assert "timestamp_pattern" in found.proposal.settings
+    assert look_at(bytes(range(1, 32)) + line[:9]).proposal.form == "binary"
+
+
+def test_a_log_in_json_whose_line_has_no_usual_name_is_told_with_its_fields() -> None:
+    """With a level it is read as one; without, what to set is told. Control: readings."""
+
+    def of(**more: object) -> Inspection:
+        return look([json.dumps({"ts": START + n, "x": n * n % 7, **more}) for n in range(30)])
+
+    line = look(
+        [json.dumps({"ts": START, "severity": "WARN", "what": f"job {n} is on"}) for n in range(9)]
+    )
+    assert line.proposal.settings["message_field"] == "what"
+    assert "what is taken, of ts, severity, what" in line.proposal.notes[0]
+    event = of(level="info", event="served")
+    assert not event.of_logs
+    assert "The fields are ts, x, level, event. To count lines, put `input:" in "".join(
+        event.proposal.notes
+    )
+    assert "log" not in " ".join(of(level=3, site="north hall of a").proposal.notes)
+    told = look([json.dumps({"ts": START + n, "what": f"job {n} is on"}) for n in range(30)])
+    assert 'message_field: "what"' in " ".join(told.proposal.notes)
+
+
+def test_stack_traces_of_a_file_are_joined_and_the_year_of_its_lines_is_told() -> None:
+    """Control: records of a topic are never joined, and have a time of their own."""
+    lines = [HEAD["syslog"].format(SAID)] * 5 + ["Traceback (most recent call last):", "  at f()"]
+    batch = batch_of([Record(line.encode()) for line in lines])
+    of_file = inspect_records(batch, now_ns=NOW_NS, read_lines=lambda _: iter([batch]))
+    assert of_file.proposal.settings["split_lines"] is True
+    assert of_file.proposal.why["split_lines"].startswith("2 lines belong to the one before")
+    assert "lines tell no year" in " ".join(of_file.proposal.notes)
+    of_topic = inspect_records(batch, now_ns=NOW_NS)
+    assert "split_lines" not in of_topic.proposal.settings
+    assert "no year" not in " ".join(of_topic.proposal.notes)
+
+
+def test_json_over_several_lines_is_named() -> None:
+    text = json.dumps({"ts": START, "x": 1}, indent=1)
+    assert "one object a line: jq -c" in look(text.split("\n") * 3).proposal.notes[0]

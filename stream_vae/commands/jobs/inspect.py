@@ -37,7 +37,7 @@ from stream_vae.inspect.facts import (
 )
 from stream_vae.inspect.inspection import Inspection
 from stream_vae.inspect.line_survey import ReadLines
-from stream_vae.inspect.log_shapes import looks_like_a_log
+from stream_vae.inspect.log_shapes import lines_of, looks_like_a_log
 from stream_vae.inspect.report import (
     as_plain,
     history_line,
@@ -353,7 +353,7 @@ def _is_log(path: Path) -> bool:
     """Return whether a file holds lines of a log, rather than JSON or a table with a header."""
     ending = path.name.removesuffix(".gz").rpartition(".")[2].lower()
     first = first_records(open_lines(path, "log", LogFormat(format="log_lines")), 20)
-    lines = [value.decode(errors="replace") for value in first.values if value is not None]
+    lines = lines_of([value for value in first.values if value is not None])
     if all(line.startswith(("{", "[{")) for line in lines):
         return False
     return ending == "log" or looks_like_a_log(lines)

@@ -113,7 +113,8 @@ class RecordFiles:
         self._odd_lines: Counter[OddLine] = Counter()
         self._examples: dict[object, str] = {}
         self._other_fields: dict[str, None] = {}
-        self._file: tuple[int, LineFile] | None = None
+        self._read: tuple[int, float] = (0, 0.0)
+        """Files that were read, and the share of the next one."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -123,11 +124,9 @@ class RecordFiles:
     @property
     def share_read(self) -> float:
         """Share of the bytes of all files that were read in this pass."""
-        if self._file is None:
-            return 0.0
-        number, file = self._file
+        number, share = self._read
         sizes = [path.stat().st_size for path in self._paths]
-        read = sum(sizes[:number]) + file.share_read * sizes[number]
+        read = sum(sizes[:number]) + share * sum(sizes[number : number + 1])
         return read / sum(sizes) if any(sizes) else 0.0
 
     @property
@@ -367,7 +366,6 @@ class RecordFiles:
         for number, path in enumerate(self._paths):
             key = series_of_file(path).encode()
             file = LineFile(path, is_log=self._form == "log")
-            self._file = number, file
             lines: Iterator[tuple[int, bytes]] = iter(file)
             as_sent = None
             if self._form == "log" and isinstance(self._fmt, LogFormat):
@@ -381,6 +379,7 @@ class RecordFiles:
                     told = as_sent.times(raws, path.stat().st_mtime_ns).tolist()
                     records = [(key, raw, time) for raw, time in zip(raws, told, strict=True)]
                 n = len(records)
+                self._read = number, file.share_read
                 yield _Lines(
                     file_number=number,
                     numbers=[line for line, _ in block],
@@ -396,6 +395,7 @@ class RecordFiles:
                     ),
                 )
                 n_records += n
+            self._read = number + 1, 0.0
 
     def _record(
         self, path: Path, line: int, raw: bytes, key: bytes

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.errors import DecodeError
-from stream_vae.inputs.log_lines.cleaning import TextCounts, decode_text
+from stream_vae.inputs.log_lines.cleaning import TextCounts, clean_texts, decode_text
 from stream_vae.inputs.log_lines.line_builder import continuation_of
 from stream_vae.inputs.log_lines.line_patterns import SEARCHED_CHARACTERS, compile_pattern
 from stream_vae.inputs.log_lines.log_format import LogFormat
@@ -75,7 +75,10 @@ class FileLines:
         times = np.zeros(len(records), dtype=np.int64)
         if self._pattern is None and self._yearless is None:
             return times
-        told = self._told([_text(record) for record in records], written_ns)
+        texts = clean_texts(
+            [_text(record) for record in records], _MOST_BYTES, TextCounts(), first_only=True
+        )
+        told = self._told(texts, written_ns)
         is_told = np.array([text is not None for text in told], bool)
         times[is_told] = self._read([text for text in told if text is not None])
         known = np.flatnonzero(times)
