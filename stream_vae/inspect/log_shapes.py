@@ -304,8 +304,11 @@ def _of_head(head: Head, lines: Sequence[str]) -> Iterator[tuple[str, Any, str]]
 def _of_file(head: Head, values: Sequence[bytes]) -> Iterator[tuple[str, Any, str]]:
     """Yield setting, value and why, or "", None and a note, of lines that are of a file."""
     continues = continuation_of(LogFormat(format="log_lines")).matches
-    texts = (decode_text(raw[:SEARCHED_CHARACTERS], TextCounts()) for raw in values)
-    n = sum(continues(text) and not head.begins.match(text.strip()) for text in texts)
+    n = sum(
+        continues(decode_text(raw[:SEARCHED_CHARACTERS], TextCounts()))
+        and not head.begins.match(line)
+        for raw, line in zip(values, lines_of(values), strict=True)
+    )
     if n:
         yield "split_lines", True, f"{n:,} lines belong to the one before, as a stack trace does"
     if head.time in YEARLESS:

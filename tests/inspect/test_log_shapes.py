@@ -204,8 +204,10 @@ def test_logs_of_open_telemetry_are_known_with_their_series_and_read(
 def test_lines_with_odd_bytes_are_lines(odd: bytes) -> None:
     """Control: bytes that are mostly no text are none."""
     line = HEAD["ISO 8601"].format(SAID).encode()
-    found = inspect_records(batch_of([Record(odd % line)] * 5), now_ns=NOW_NS)
+    batch = batch_of([Record(odd % line)] * 5)
+    found = inspect_records(batch, now_ns=NOW_NS, read_lines=lambda _: iter([batch]))
     assert found.proof.n_readings == 5
+    assert "split_lines" not in found.proposal.settings
     assert "timestamp_pattern" in found.proposal.settings
     assert look_at(bytes(range(1, 32)) + line[:9]).proposal.form == "binary"
 
