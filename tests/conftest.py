@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.assembly_config import AS_USUAL, AssemblyConfig
 from stream_vae.core.model_spec import Feature, ModelSpec, Scorer, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.scaling import Scaler
-from stream_vae.core.steps import AS_USUAL, AssemblyConfig
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.detector import DEFAULT_CAPACITY, Detector
 from stream_vae.pipeline.incident_ids import Origin

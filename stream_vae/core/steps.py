@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from stream_vae.core.columns import Columns
 from stream_vae.core.partition_clocks import PartitionClocks
 from stream_vae.core.readings import ReadingBatch
+from stream_vae.core.record_times import RecordTimes
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesIndex
-from stream_vae.core.sessions import SessionConfig
+from stream_vae.core.step_spans import Parts, Spans, spans_of
+from stream_vae.core.step_values import added_up, merged
 from stream_vae.core.windows import SeriesTable, WindowConfig
 
-_LATER = int(np.iinfo(np.int64).max)
-_NONE = -1
 # Where an entry stands among the readings of a poll: before one, instead of it, after it.
 _BEFORE, _INSTEAD, _AFTER, _PLACES = 0, 1, 2, 3
 
@@ -33,26 +33,6 @@ ROW = np.dtype([("due", "<i8"), ("time", "<i8"), ("arrival", "<i8"), ("offset", 
 due: time of the partition's records at which it is judged as it is, nanoseconds since 1970; 0: it
 does not wait. time, arrival and offset: of its last part.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssemblyConfig:
-    """How readings are assembled to steps, or to sessions; see the settings under `input`."""
-
-    wait_steps: float = 1.0
-    wait_s: float | None = None
-    lateness_steps: int = 1
-    max_leap_steps: int = 20
-    sessions: SessionConfig | None = None
-    """None: lines make none."""
-
-    def wait_ns(self, step_ns: int) -> int:
-        """Return the longest wait of a step that is not complete, nanoseconds."""
-        return round(self.wait_steps * step_ns if self.wait_s is None else self.wait_s * 1e9)
-
-
-AS_USUAL = AssemblyConfig()
-"""The defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +133,14 @@ class StepAssembler:
             return _all_judged(rows, readings, index)
         timing = None
         if records is not None and clock is not None:
-            timing = _Timing.of_records(records, clock)
+            timing = RecordTimes.of_records(records, clock)
         overdue = self._overdue(waiting, timing)
         if adds_up and filled is None and not len(overdue) and self._wait_on(rows, readings):
             return self._kept(rows, readings, index)
         if filled is None:
             filled = np.zeros(len(rows), np.bool_)
         parts = self._parts(rows, readings, index, filled)
-        spans = self._spans(parts, timing)
+        spans = spans_of(parts, self._due, timing, self._index.partitions_of, self._wait_ns)
         told = self._told(parts, spans)
         quiet = self._without(overdue, rows)
         found = [self._incomplete(parts, spans, told, index)]
@@ -197,7 +177,7 @@ class StepAssembler:
         So it is with most polls of counts.
         """
         at = np.argsort(rows, kind="stable")
-        begins = np.flatnonzero(np.diff(rows[at], prepend=_NONE))
+        begins = np.flatnonzero(np.diff(rows[at], prepend=-1))
         first, last = at[begins], at[np.append(begins[1:], len(at)) - 1]
         values = np.add.reduceat(readings.values[at], begins, axis=0)
         order = np.argsort(last)
@@ -241,7 +221,7 @@ class StepAssembler:
         is_other[others] = True
         return rows[~is_other[rows]]
 
-    def _overdue(self, waiting: NDArray[np.int32], timing: "_Timing | None") -> NDArray[np.int32]:
+    def _overdue(self, waiting: NDArray[np.int32], timing: RecordTimes | None) -> NDArray[np.int32]:
         """Return the rows whose steps wait no longer by the clock of these records."""
         if timing is None or not len(waiting):
             return np.empty(0, np.int32)
@@ -315,7 +295,7 @@ class StepAssembler:
         readings: ReadingBatch,
         index: NDArray[np.int64],
         filled: NDArray[np.bool_],
-    ) -> "_Parts":
+    ) -> Parts:
         """Sort N readings by series; unless they add up, merge each with what its step has."""
         at = np.argsort(rows, kind="stable")
         sorted_rows, values = rows[at], readings.values[at]
@@ -325,9 +305,11 @@ class StepAssembler:
         complete = np.zeros(len(at), np.bool_)  # of counts more may always come
         if not self._config.adds_up:
             is_open = back <= self._config.lateness
-            values[is_open] = self._merge(sorted_rows[is_open], steps[is_open], values[is_open])
+            values[is_open] = merged(
+                sorted_rows[is_open], steps[is_open], values[is_open], self._windows.values_at
+            )
             complete = np.asarray(~np.isnan(values).any(axis=1))
-        return _Parts(
+        return Parts(
             at=at,
             rows=sorted_rows,
             steps=steps,
@@ -343,42 +325,7 @@ class StepAssembler:
             filled=filled[at],
         )
 
-    def _merge(
-        self, rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return (n, F) values of each reading's step with it and all before it.
-
-        Args:
-            rows: (n,) ascending; arrival order within.
-            steps: (n,)
-            values: (n, F) NaN = not in this reading.
-        """
-        order = np.lexsort((steps, rows))
-        values = values[order]
-        first, seeds = self._seeds(rows[order], steps[order])
-        here = np.where(np.isnan(values), _NONE, np.arange(len(rows))[:, None])
-        newest = np.maximum.accumulate(here, axis=0) if len(rows) else here
-        found = np.take_along_axis(values, np.maximum(newest, 0), axis=0)
-        merged = np.empty_like(values)
-        merged[order] = np.where(newest >= first[:, None], found, seeds)
-        return merged
-
-    def _seeds(
-        self, rows: NDArray[np.int32], steps: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return (n,) the first reading of each one's step, and (n, F) what is known of the step.
-
-        Args:
-            rows: (n,) ascending.
-            steps: (n,) ascending within.
-        """
-        is_first = np.ones(len(rows), np.bool_)
-        is_first[1:] = (rows[1:] != rows[:-1]) | (steps[1:] != steps[:-1])
-        starts = np.flatnonzero(is_first)
-        nth = np.cumsum(is_first) - 1
-        return starts[nth], self._windows.values_at(rows[starts], steps[starts])[nth]
-
-    def _told(self, parts: "_Parts", spans: "_Spans") -> "_Told":
+    def _told(self, parts: Parts, spans: Spans) -> "_Told":
         """Return the readings with which steps are told.
 
         All are, but where readings add up: of those in a row that are of one step, and with which
@@ -396,94 +343,13 @@ class StepAssembler:
         return _Told(
             which=which,
             first=np.append(0, which + 1)[: len(which)],
-            values=self._added_up(parts, is_told, which),
+            values=added_up(parts, is_told, which, self._windows.values_at, self._config.lateness),
             judged=judged[which],
             revises=revises[which],
         )
 
-    def _added_up(
-        self, parts: "_Parts", is_told: NDArray[np.bool_], which: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Return (E, F) sums of the steps of readings that are told, with all before them.
-
-        Args:
-            parts: n readings.
-            is_told: (n,) the last of each step is.
-            which: (E,) positions of those that are.
-        """
-        if not len(which):
-            return parts.values
-        ends, of, values = which, which, parts.values
-        if parts.back.any():  # else the readings of each step stand together
-            order = np.lexsort((parts.steps, parts.rows))
-            ends = np.flatnonzero(is_told[order])
-            of, values = order[ends], values[order]
-        sums = np.add.reduceat(values, np.append(0, ends[:-1] + 1), axis=0)
-        first, seeds = self._seeds(parts.rows[of], parts.steps[of])
-        total = np.cumsum(sums, axis=0)
-        added = np.empty_like(sums)
-        added[np.searchsorted(which, of)] = (
-            total - total[first] + sums[first] + np.nan_to_num(seeds)
-        )
-        is_late = parts.back[which] > self._config.lateness
-        added[is_late] = parts.values[which[is_late]]
-        return added
-
-    def _spans(self, parts: "_Parts", timing: "_Timing | None") -> "_Spans":
-        """Return the newest steps of the series, one after the other, and how they end."""
-        n = len(parts.rows)
-        is_first = np.zeros(n, np.bool_)
-        is_first[parts.starts] = True
-        # A series' first span is that of the step that was its newest; it may have no reading.
-        of_reading = np.cumsum(parts.begins.astype(np.int64) + is_first) - 1
-        before = (of_reading - parts.begins)[parts.starts]
-        n_spans = len(parts.starts) + int(np.count_nonzero(parts.begins))
-        begun = of_reading[parts.begins]
-        first = np.full(n_spans, _NONE)
-        first[begun] = np.flatnonzero(parts.begins)
-        rows = np.empty(n_spans, np.int32)
-        rows[of_reading] = parts.rows
-        rows[before] = parts.rows[parts.starts]
-        due = np.full(n_spans, _LATER)
-        due[before] = self._due[rows[before]]
-        waits = due > 0
-        waits[of_reading[parts.filled]] = False
-        expires = np.full(n_spans, _LATER)
-        if timing is not None:
-            due[begun] = timing.clock[parts.record[parts.begins]] + self._wait_ns
-            expires = np.where(waits, timing.first_at(self._index.partitions_of(rows), due), _LATER)
-        on_time = np.flatnonzero(parts.back == 0)
-        completing = on_time[parts.complete[on_time]][::-1]
-        completed = np.full(n_spans, n)
-        completed[of_reading[completing]] = completing  # the first of them stays
-        next_begin = np.full(n_spans, n)
-        inner = begun - 1
-        next_begin[inner] = first[begun]
-        record = np.append(parts.record, _LATER)  # beyond the last: never
-        is_completed = (completed < n) & (record[completed] <= expires)
-        is_superseded = ~is_completed & (next_begin < n) & (record[next_begin] <= expires)
-        is_expired = ~is_completed & ~is_superseded & (expires < _LATER)
-        last = np.full(n_spans, _NONE)
-        known = on_time[parts.record[on_time] <= expires[of_reading[on_time]]]
-        last[of_reading[known]] = known  # the last of them stays
-        return _Spans(
-            of_reading=of_reading,
-            rows=rows,
-            due=due,
-            waits=waits,
-            expires=expires,
-            completed=completed,
-            next_begin=next_begin,
-            last=last,
-            superseded=np.flatnonzero(waits & is_superseded),
-            expired=np.flatnonzero(waits & is_expired),
-            waits_on=np.flatnonzero(
-                waits & ~is_completed & ~is_superseded & ~is_expired & (next_begin == n)
-            ),
-        )
-
     def _incomplete(
-        self, parts: "_Parts", spans: "_Spans", told: "_Told", index: NDArray[np.int64]
+        self, parts: Parts, spans: Spans, told: "_Told", index: NDArray[np.int64]
     ) -> "_Held":
         """Return the steps of the poll's series that are judged though they are not complete."""
         trigger = spans.next_begin[spans.superseded]
@@ -504,13 +370,13 @@ class StepAssembler:
         return held
 
     def _quiet(
-        self, rows: NDArray[np.int32], timing: "_Timing", index: NDArray[np.int64]
+        self, rows: NDArray[np.int32], timing: RecordTimes, index: NDArray[np.int64]
     ) -> "_Held":
         """Return the steps that wait no longer, of series without a reading in the poll."""
         by = timing.first_at(self._index.partitions_of(rows), self._due[rows])
         return self._held(rows, _place_after(by, index), by)
 
-    def _remember(self, parts: "_Parts", spans: "_Spans", quiet: NDArray[np.int32]) -> None:
+    def _remember(self, parts: Parts, spans: Spans, quiet: NDArray[np.int32]) -> None:
         """Keep which steps wait on."""
         rows, last = spans.rows[spans.waits_on], spans.last[spans.waits_on]
         # What is saved must not tell of how the input was polled.
@@ -520,87 +386,6 @@ class StepAssembler:
         self._time[rows[has_part]] = parts.times[last[has_part]]
         self._arrival[rows[has_part]] = parts.arrivals[last[has_part]]
         self._offset[rows[has_part]] = parts.offsets[last[has_part]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Timing:
-    """When the records of a poll were written."""
-
-    partitions: Sequence[int]
-    of: Sequence[NDArray[np.int64]]  # positions of the records of each partition
-    clock: NDArray[np.int64]  # (M,) newest record time of its partition
-
-    @classmethod
-    def of_records(cls, records: RecordBatch, clock: NDArray[np.int64]) -> "_Timing":
-        """Return that of a poll."""
-        partitions = np.unique(records.partitions).tolist()
-        of = [np.flatnonzero(records.partitions == partition) for partition in partitions]
-        return cls(partitions=partitions, of=of, clock=clock)
-
-    def newest(self, partition: int) -> int:
-        """Return the clock of a partition after the poll."""
-        return int(self.clock[self.of[self.partitions.index(partition)][-1]])
-
-    def first_at(self, partitions: NDArray[np.int32], due: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the first record of each partition at or after a time; `_LATER` if none is."""
-        found = np.full(len(due), _LATER)
-        for partition, records in zip(self.partitions, self.of, strict=True):
-            which = np.flatnonzero(partitions == partition)
-            nth = np.searchsorted(self.clock[records], due[which])
-            found[which] = np.append(records, _LATER)[nth]
-        return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """The n readings of a poll, sorted by series, in arrival order within."""
-
-    at: NDArray[np.int64]  # (n,) position in the poll
-    rows: NDArray[np.int32]  # (n,)
-    steps: NDArray[np.int64]  # (n,)
-    starts: NDArray[np.int64]  # (G,) first reading of each series
-    begins: NDArray[np.bool_]  # (n,) it begins a later step of its series
-    back: NDArray[np.int64]  # (n,) steps before the newest of its series
-    record: NDArray[np.int64]  # (n,) position of its record in the poll
-    times: NDArray[np.int64]  # (n,)
-    arrivals: NDArray[np.int64]  # (n,)
-    offsets: NDArray[np.int64]  # (n,)
-    values: NDArray[np.float64]  # (n, F) its step up to it; its own where readings add up
-    complete: NDArray[np.bool_]  # (n,) nothing is missing in that
-    filled: NDArray[np.bool_]  # (n,) a step between two readings
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def own(self, spans: "_Spans") -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return (n,) whether each reading's step is judged with it, and whether a second time."""
-        of = spans.of_reading
-        is_after = ~spans.waits[of] | (self.record > spans.expires[of])
-        is_on_time = self.back == 0
-        is_repeated = np.arange(len(self)) > spans.completed[of]
-        judged = (~is_on_time | self.complete | is_after) & ~self.filled
-        revises = is_on_time & (is_after | is_repeated) & ~self.filled
-        return judged, revises
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Spans:
-    """The S steps that are the newest of their series, one after the other, during a poll.
-
-    Positions are of sorted readings, n where there is none such; -1 for `last`.
-    """
-
-    of_reading: NDArray[np.int64]  # (n,) span in which each reading comes
-    rows: NDArray[np.int32]  # (S,)
-    due: NDArray[np.int64]  # (S,) when it is judged at the latest, by the partition's clock
-    waits: NDArray[np.bool_]  # (S,) it has not been judged when the poll, or it, begins
-    expires: NDArray[np.int64]  # (S,) record at which the clock is due
-    completed: NDArray[np.int64]  # (S,) reading that makes it complete
-    next_begin: NDArray[np.int64]  # (S,) reading that begins the next
-    last: NDArray[np.int64]  # (S,) last part up to the record at which it expires
-    superseded: NDArray[np.int64]  # spans that end incomplete, by a later step
-    expired: NDArray[np.int64]  # ... by the clock
-    waits_on: NDArray[np.int64]  # spans that do not end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

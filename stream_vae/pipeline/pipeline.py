@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.assembly_config import AS_USUAL, AssemblyConfig
 from stream_vae.core.feature_rules import MissingByRule
 from stream_vae.core.model_spec import ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
@@ -20,7 +21,7 @@ from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.core.sessions import SessionAssembler, SessionConfig
 from stream_vae.core.state_layout import PartitionPart, StatePart
-from stream_vae.core.steps import AS_USUAL, AssemblyConfig, Steps
+from stream_vae.core.steps import Steps
 from stream_vae.core.verdicts import Verdict, VerdictBatch
 from stream_vae.core.windows import WindowBatch
 from stream_vae.detect.config import DetectConfig, IncidentConfig

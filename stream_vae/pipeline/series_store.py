@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_vae.core.assembly_config import AS_USUAL, AssemblyConfig
 from stream_vae.core.feature_rules import FeatureRules
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.leaps import LeapGuard
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.series_index import NAME_BYTES, SeriesIndex, SeriesName
 from stream_vae.core.state_layout import Stage, StateLayout, StatePart
-from stream_vae.core.steps import AS_USUAL, AssemblyConfig, StepAssembler
+from stream_vae.core.steps import StepAssembler
 from stream_vae.core.windows import SeriesTable, WindowConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.detect.incidents import IncidentTracker

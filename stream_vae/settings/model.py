@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field, GetJsonSchemaHandler, StringConstraints, 
 from pydantic_core import CoreSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from stream_vae.core.assembly_config import AssemblyConfig
 from stream_vae.core.feature_rule import parse_rule
 from stream_vae.core.model_spec import FeatureKind
-from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.http.config import HttpConfig
 from stream_vae.edges.http.page_config import PageConfig

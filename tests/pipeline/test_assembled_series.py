@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.assembly_config import AssemblyConfig
 from stream_vae.core.feature_rule import parse_rule
 from stream_vae.core.incidents import SeriesIncidents
 from stream_vae.core.log_templates import LogSpec
@@ -18,7 +19,6 @@ from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.series_index import SeriesName
 from stream_vae.core.state_layout import StateLayout
-from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig, IncidentConfig
 from stream_vae.pipeline.pipeline import Outcome, Pipeline
 from stream_vae.pipeline.polled_batch import Assembled

@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.assembly_config import AssemblyConfig
 from stream_vae.core.model_spec import Feature, ModelSpec, Scores
 from stream_vae.core.readings import ReadingBatch
 from stream_vae.core.records import RecordBatch
 from stream_vae.core.scaling import Scaler
-from stream_vae.core.steps import AssemblyConfig
 from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.pipeline.detector import Detector
 from stream_vae.pipeline.incident_ids import Origin
