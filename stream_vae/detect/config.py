@@ -166,7 +166,7 @@ class IncidentConfig:
     """Consecutive normal readings that resolve it."""
 
     resolve_deviation: Annotated[float, Ge(0), Le(1e300)] = 0.0
-    """Distance from expected, as the size of `warning_deviation`, at which an incident stays open
+    """Distance from expected, in expected standard deviations, at which an incident stays open
     although its readings are normal: that of what it is about, the mean over the last
     `resolve_after` steps. So a lasting change that only some readings are anomalous by is one
     incident; after `threshold.release_after` normal readings it ends as a new level. 0: the

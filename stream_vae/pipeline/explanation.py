@@ -127,9 +127,10 @@ class Explanation:
             features: F, of the model.
             causes: What it was, see `cause_of`; those of other models tell nothing.
             steps: The newest ones, over which a mean is taken, so that chance evens out.
-            least: Size of such a mean, in the direction of the cause.
+            least: Deviation in such a mean, in the direction of the cause.
         """
-        signed = np.where(self.is_above, self.size, -self.size)[-steps:]
+        # Deviances of rare lines would not even out: none is nearer to few than one is.
+        signed = np.where(self.is_above, self.deviation, -self.deviation)[-steps:]
         for f, one in enumerate(features):
             mean = _mean(signed[:, f]) or 0.0
             is_off = abs(mean) >= least

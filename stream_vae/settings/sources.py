@@ -45,7 +45,7 @@ _OF_KIND: Mapping[LogKind, dict[str, Any]] = {
             "incident": {
                 "open_after": 1,
                 "resolve_after": 10,
-                "resolve_deviation": 1.0,
+                "resolve_deviation": 0.5,
                 "warning_grade": 1.0,
                 "critical_grade": 1.0,
             },

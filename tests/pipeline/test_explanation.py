@@ -225,7 +225,7 @@ def test_a_window_in_which_nothing_was_observed_names_nothing() -> None:
 @pytest.mark.parametrize(
     ("unit", "causes", "newest", "is_off"),
     [
-        (LINES, ("+f1",), (1.0, 0.0, 1.0), False),  # sizes of 2, 0 and 2, in the mean 1.33
+        (LINES, ("+f1",), (1.0, 0.0, 1.0), False),  # deviations of 2, 0 and 2, in the mean 1.33
         (LINES, ("+f1",), (1.0, 0.5, 1.0), True),
         (LINES, ("+f1",), (1.0, NAN, 1.0), True),
         (LINES, ("+f1",), (NAN, NAN, NAN), False),

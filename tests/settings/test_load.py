@@ -586,7 +586,7 @@ def test_lines_of_logs_have_defaults_of_their_own_and_given_settings_win(
     assert (detect.score, detect.threshold.quantile) == ("last_step", 0.999)
     assert loaded.origins["detect.score"] == "default of logs"
     incident = detect.incident
-    assert (incident.resolve_after, incident.resolve_deviation) == (10, 1.0)
+    assert (incident.resolve_after, incident.resolve_deviation) == (10, 0.5)
     assert (incident.warning_grade, incident.critical_grade) == (1.0, 1.0)
     assert loaded.settings.kafka.poll_records == 1000
     assert detect.incident.open_after == 2
