@@ -1,6 +1,5 @@
 """What a model of logs knows of lines: the templates that it counts, and how lines are compared."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,10 +36,6 @@ def shown(pattern: str) -> str:
     return pattern.replace(VALUE, FREE)
 
 
-IMPROBABLE = 0.025
-"""Below it a count is less than the range of 95 % that alerts tell as expected."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mask:
     """A kind of value, which is replaced before lines are compared."""
@@ -68,9 +63,8 @@ class LogTemplate:
     """Lines of it in training."""
     feature: str
     """Name of the feature that counts it."""
-    zero_probability: float | None = None
-    """By the model, of a step without a line that its feature counts, where it expects most; of
-    sessions, of one. None: not known."""
+    absence: tuple[float, ...] = ()
+    """See `Absences`. Empty: not known."""
 
     @property
     def text(self) -> str:
@@ -82,24 +76,34 @@ class LogTemplate:
         """Whether its feature counts other templates too."""
         return self.feature.startswith(f"{RARE}.") and self.feature != self.id
 
-    def missed_after(self, reach: int) -> int | None:
-        """Return how many steps in a row without a line of it are improbable, taken one by one.
 
-        None if more than `reach`, the steps that are judged together, or if others share its
-        feature: then its disappearance cannot be seen.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absences:
+    """What was tried at training: lines of one template after the other were taken out."""
+
+    score: str
+    """That was asked, the one in use."""
+    steps: tuple[int, ...]
+    """Of each template's `absence`, after how many steps without a line, ascending; the last is a
+    whole window. `absence` holds the highest score until then, a median over places where it comes
+    most; of sessions, that of one without."""
+
+    def seen_after(self, template: LogTemplate, threshold: float) -> int | None:
+        """Return after how many steps without a line of a template a threshold is crossed.
+
+        None if it is not within a window, or if others share the feature.
 
         >>> beat = LogTemplate(
-        ...     id="a", pattern="a", example="a", count=9, feature="a", zero_probability=0.3
+        ...     id="a", pattern="a", example="a", count=9, feature="a", absence=(2.0, 7.0, 9.0)
         ... )
-        >>> beat.missed_after(32), beat.missed_after(1)
-        (4, None)
+        >>> tried = Absences(score="worst_feature", steps=(1, 2, 32))
+        >>> tried.seen_after(beat, 6.5), tried.seen_after(beat, 9.5)
+        (2, None)
         """
-        if self.is_shared or self.zero_probability is None or self.zero_probability >= 1:
+        if template.is_shared or not template.absence:
             return None
-        if self.zero_probability < IMPROBABLE:
-            return 1
-        n = math.ceil(math.log(IMPROBABLE) / math.log(self.zero_probability))
-        return n if n <= reach else None
+        told = zip(self.steps, template.absence, strict=True)
+        return next((steps for steps, score in told if score > threshold), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,8 @@ class LogSpec:
     examples: Literal["raw", "masked"] = "raw"
     """`masked`: of lines that are shown, those that training never saw among them, no value is left
     that a mask takes."""
+    absences: Absences | None = None
+    """None: of a bundle of an earlier release."""
 
     def usual_template(self, feature: str) -> LogTemplate | None:
         """Return the most frequent template that a feature counts; None if it counts none."""

@@ -325,9 +325,11 @@ def _leave_out_usual(logs: dict[str, Any]) -> None:
     """Leave out of the logs of a document what earlier releases had not, at its default."""
     if logs["examples"] == "raw":
         del logs["examples"]
+    if logs["absences"] is None:
+        del logs["absences"]
     for template in logs["templates"]:
-        if template["zero_probability"] is None:
-            del template["zero_probability"]
+        if not template["absence"]:
+            del template["absence"]
 
 
 def _to_fields(document: _Document) -> dict[str, Any]:
@@ -506,6 +508,13 @@ def _check_templates(logs: LogSpec | None, names: Sequence[str]) -> None:
             f"{MODEL_FILE}: logs: template {lost.id}: found feature {lost.feature!r}, expected "
             "one of the features"
         )
+    n_tried = 0 if logs is None or logs.absences is None else len(logs.absences.steps)
+    for one in templates:
+        if len(one.absence) not in {0, n_tried}:
+            raise BundleError(
+                f"{MODEL_FILE}: logs: template {one.id}: absence: found {len(one.absence)} "
+                f"numbers, expected none or {n_tried}, one for each of absences.steps"
+            )
 
 
 def _check_bounds(document: _Document) -> None:

@@ -222,6 +222,17 @@ def score_name(spec: ModelSpec, config: DetectConfig) -> str:
     return score
 
 
+def first_threshold(spec: ModelSpec, config: DetectConfig, score: str) -> float:
+    """Return the threshold that a new series begins with.
+
+    Raises:
+        ConfigError: See `build_threshold`.
+    """
+    threshold = build_threshold(in_profile(config, spec), spec, score, 1)
+    threshold.start(np.zeros(1, np.int32))
+    return threshold.in_force(0)
+
+
 def detector_version(spec: ModelSpec, score: str, threshold: str) -> str:
     """Return the version of a model, score and threshold's identity, in hexadecimal digits."""
     identity = f"{spec.version}:{score}:{threshold}"

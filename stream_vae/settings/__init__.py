@@ -11,12 +11,14 @@ from stream_vae.settings.model import (
     WorkerConfig,
 )
 from stream_vae.settings.show import to_json, to_yaml
+from stream_vae.settings.sources import LogKind
 
 __all__ = [
     "BundleConfig",
     "DetectorConfig",
     "InputConfig",
     "LoadedSettings",
+    "LogKind",
     "OutputConfig",
     "Settings",
     "WorkerConfig",

@@ -87,13 +87,14 @@ class LoadedSettings:
         }
 
 
-def load_settings(
+def load_settings(  # noqa: PLR0913 - sources, and what is known beside them
     config: FilePath | None = None,
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     secrets_dir: FilePath | None = None,
     *,
     needs_secrets: bool = True,
+    judged: LogKind | None = None,
 ) -> LoadedSettings:
     """Return the effective settings.
 
@@ -108,6 +109,8 @@ def load_settings(
             does without.
         needs_secrets: Whether those that the settings ask for must be there; who only describes
             them does without.
+        judged: What a bundle judges of logs, whose defaults hold where no source tells the format
+            of the input; None: readings.
 
     Raises:
         ConfigError: If anything is misspelt, of the wrong type, out of range or contradictory; the
@@ -115,7 +118,7 @@ def load_settings(
     """
     if environ is None:
         environ = os.environ
-    sources = _with_defaults(_read(config, overrides or {}, environ, secrets_dir))
+    sources = _with_defaults(_read(config, overrides or {}, environ, secrets_dir), judged)
     if not needs_secrets:
         sources = [StandInSource(_values(sources)), *sources]
     given = {
@@ -164,7 +167,7 @@ def _read(
     return sources
 
 
-def _with_defaults(sources: list[Source]) -> list[Source]:
+def _with_defaults(sources: list[Source], judged: LogKind | None) -> list[Source]:
     """Return the sources and, lowest, the preset that they name and what suits logs."""
     given = _values(sources)
     lowest: list[Source] = []
@@ -174,7 +177,8 @@ def _with_defaults(sources: list[Source]) -> list[Source]:
         of_preset = PresetSource(preset, beside)
         lowest.append(of_preset)
         given = _values([of_preset, *sources])
-    kind = _kind_of_logs(given)
+    kind = judged if given.get(("input", "format")) is None else None
+    kind = _kind_of_logs(given) or kind
     if kind is not None:
         lowest.insert(0, LogsSource(kind, given))
     return [*lowest, *sources]

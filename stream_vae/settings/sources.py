@@ -39,7 +39,7 @@ _OF_KIND: Mapping[LogKind, dict[str, Any]] = {
     "logs": {
         "kafka": _POLLED,
         "detect": {
-            "score": "last_step",
+            "score": "worst_feature",
             "threshold": {"quantile": 0.999},
             # Beyond what training had, each count of lines is as improbable as can be told.
             "incident": {

@@ -44,20 +44,13 @@ _TRAINING: dict[str, object] = {
     "training.combined": "last_step + recency",
 }
 _JUDGED = (
-    ("log_probability", "percentile", 0.98, 2),
-    ("last_step", "percentile", 0.98, 2),
-    ("last_step", "percentile", 0.999, 1),
-    ("last_step", "percentile", 0.995, 1),
-    ("last_step", "pot", 0.999, 1),
     ("worst_feature", "percentile", 0.999, 1),
     ("worst_feature", "percentile", 0.995, 1),
     ("worst_feature", "pot", 0.999, 1),
-    ("recency", "percentile", 0.999, 1),
+    ("last_step", "percentile", 0.999, 1),
+    ("log_probability", "percentile", 0.98, 2),
     ("fused", "percentile", 0.999, 1),
-    ("combined", "percentile", 0.995, 1),
     ("combined", "percentile", 0.999, 1),
-    ("combined", "percentile", 0.999, 2),
-    ("combined", "pot", 0.999, 1),
 )
 """Score, threshold method, quantile, `open_after`."""
 

@@ -27,8 +27,9 @@ from stream_vae.commands.jobs.score import score_files
 from stream_vae.commands.jobs.terminal import open_console
 from stream_vae.commands.jobs.train import train_bundle
 from stream_vae.commands.options import FileOptions
-from stream_vae.core.log_templates import LINES, UNSEEN, LogSpec, LogTemplate, Mask
+from stream_vae.core.log_templates import LINES, UNSEEN, Absences, LogSpec, LogTemplate, Mask
 from stream_vae.core.sessions import SessionConfig
+from stream_vae.detect.config import DetectConfig, ThresholdConfig
 from stream_vae.edges.files.bundle_files import load_bundle, save_bundle
 from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.errors import ConfigError, InputFileError
@@ -150,6 +151,27 @@ def test_an_alert_tells_which_lines_are_missing_too_many_or_unseen(logs: Path) -
     )
 
 
+def test_a_bundle_of_logs_judges_by_their_defaults_where_no_setting_tells_the_format(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with a format of logs told, and said so. Control: then it is not said."""
+    path = write_log(logs / "short.log", 40, {20: {"disk {} refused a write": 25}})
+    patterns = {
+        "input.timestamp_pattern": r"^(\S+) ",
+        "input.message_pattern": r"^\S+ \S+ (.*)",
+        "worker.device": "cpu",
+    }
+    found = {}
+    for flags in (patterns, {**patterns, "input.format": "log_lines"}):
+        score_files(logs / "bundle", [path], logs / "scores.csv", None, flags, None)
+        told = " ".join(capsys.readouterr().err.split())
+        is_said = "judges lines of logs, so their defaults hold: detect.score worst_feature" in told
+        found[is_said] = (logs / "scores.csv").read_bytes()
+    assert found.keys() == {True, False}
+    assert found[True] == found[False]
+    assert b"ANOMALOUS" in found[True]
+
+
 def test_the_rows_of_a_history_of_logs_are_steps_not_lines(logs: Path) -> None:
     spec = load_bundle(logs / "bundle").spec
     config = load_settings(config=logs / "stream-vae.yaml", environ={}).settings
@@ -163,14 +185,19 @@ def test_the_rows_of_a_history_of_logs_are_steps_not_lines(logs: Path) -> None:
 def test_a_format_that_changes_for_good_is_told_as_unseen_lines_and_not_by_silence(
     logs: Path,
 ) -> None:
-    """Control: nothing is told before it."""
+    """Control: nothing of the kind is told before it."""
     changed = dict.fromkeys(NORMAL, 0) | {"event=served id={} took={}": 9, "event=login": 2}
     path = write_log(logs / "changed.log", 200, dict.fromkeys(range(120, 200), changed))
     config = logs / "stream-vae.yaml"
     score_files(logs / "bundle", [path], logs / "scores.csv", logs / "changed.jsonl", {}, config)
     events = [json.loads(line) for line in (logs / "changed.jsonl").read_text().splitlines()]
     assert {event["kind"] for event in events} == {"anomaly"}
-    [first] = [event for event in events if event["sequence"] == 0]
+    opened = [event for event in events if event["sequence"] == 0]
+    [first] = [event for event in opened if minute_of(event["starts_at"]) >= 118]
+    before = [
+        one.get("direction") for event in opened if event != first for one in event["features"]
+    ]
+    assert "unseen" not in before
     assert 118 <= minute_of(first["starts_at"]) <= 125
     assert "unseen" in {one.get("direction") for one in first["features"]}
     assert ": never seen in training" in first["summary"]
@@ -366,53 +393,60 @@ def test_the_report_tells_of_lines_and_never_to_leave_unseen_out(logs: Path) -> 
     assert UNSEEN in {feature.name for feature in spec.features}
 
 
-def test_templates_are_listed_with_the_steps_after_which_their_absence_is_improbable(
+def test_templates_are_listed_with_the_steps_after_which_their_absence_is_seen(
     logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of one line a minute three steps in a row without are; of six a minute the first step is.
+    """By the score that was in use at training and the threshold that is; of another one neither.
 
-    The usual score of logs judges one step, so that those of one line a minute are never missed.
+    Of six lines a minute the first minute without is seen, of one a minute later ones are, and
+    below a threshold that nothing reaches none is.
     """
     monkeypatch.setenv("COLUMNS", "200")
-    config = tmp_path / "window.yaml"
-    config.write_text("detect: {score: log_probability}\n")
-    spec = load_bundle(logs / "bundle").spec
-    assert spec.logs is not None
-    after = {one.text.split()[0]: one.missed_after(6) for one in spec.logs.templates}
-    assert (after["request"], after["beat"]) == (1, 1)
-    assert after["cache"] in (3, 4, 5, 6)
-    assert {one.missed_after(1) for one in spec.logs.templates} == {1, None}
-    told = {None: ("last_step", "never"), config: ("log_probability", f"{after['cache']} steps")}
-    for file, (score, missed) in told.items():
+    other, high = tmp_path / "other.yaml", tmp_path / "high.yaml"
+    other.write_text("detect: {score: log_probability}\n")
+    high.write_text("detect: {threshold: {method: fixed, value: 1.0e+9}}\n")
+    absent = {}
+    for file in (None, other, high):
         print_templates(logs / "bundle", None, file)
         table = capsys.readouterr().out
-        assert "missed after" in table
-        assert f"the score {score} judges" in " ".join(table.split())
-        (row,) = [line for line in table.splitlines() if "cache <*> refreshed" in line]
-        assert missed in row
+        assert "absence is seen after" in table
+        absent[file] = {
+            name: " ".join(line.split("│")[3].split())
+            for line in table.splitlines()
+            for name in ("request", "beat", "cache")
+            if line.count("│") > 4 and name in line.split("│")[4]
+        }
+        if file is None:
+            assert "until the score worst_feature is above the threshold" in " ".join(table.split())
+    assert absent[None]["request"] == absent[None]["beat"] == "1 step"
+    assert absent[None]["cache"] in {f"{n} steps" for n in (2, 3, 5, 6)}
+    assert set(absent[other].values()) == {"not known"}
+    assert set(absent[high].values()) == {"never"}
 
 
-def test_templates_whose_absence_is_not_seen_are_told_by_the_score_in_use() -> None:
-    """Of 1 step alone a template of one line in a step is not missed; over a window it is."""
+def test_templates_whose_absence_is_not_seen_are_told_by_score_and_threshold_in_use() -> None:
+    """The highest of the scores that were found without a line, against the first threshold."""
     beat = LogTemplate(
-        id="a", pattern="beat <v>", example="", count=9, feature="a", zero_probability=0.37
+        id="a", pattern="beat <v>", example="", count=9, feature="a", absence=(3.0, 8.0)
     )
-    rare = replace(beat, id="b", pattern="backup done", zero_probability=0.99)
-    shared = replace(beat, id="c", feature="rare.1", zero_probability=0.001)
-    spec = replace(
-        make_spec(),
-        window_length=32,
-        logs=LogSpec(templates=(beat, rare, shared), masks=(), lines=27),
+    rare = replace(beat, id="b", pattern="backup done", absence=(0.5, 0.7))
+    shared = replace(beat, id="c", feature="rare.1", absence=())
+    tried = Absences(score="mean_square", steps=(1, 8))
+    logs = LogSpec(templates=(beat, rare, shared), masks=(), lines=27, absences=tried)
+    spec = replace(make_spec(), logs=logs)
+    usual = DetectConfig()
+    [(_, found)] = absence_rows(spec, usual)
+    assert found.startswith(
+        '1 of 2 with a feature of their own ("backup done"): without a line of it for 8 steps'
     )
-    [(_, window)] = absence_rows(spec, "log_probability")
-    assert window.startswith('1 of 2 with a feature of their own ("backup done"): 32 steps in a')
-    assert "and 1 that share a feature with others" in window
-    [(_, newest)] = absence_rows(spec, "last_step")
-    assert newest.startswith(
-        '2 of 2 with a feature of their own ("beat <*>", "backup done"): 1 step'
-    )
-    seen = replace(spec, logs=LogSpec(templates=(beat,), masks=(), lines=9))
-    assert [*absence_rows(seen, "log_probability")] == []
+    assert "the score mean_square does not rise above its threshold" in found
+    assert "and 1 that share a feature with others" in found
+    high = DetectConfig(threshold=ThresholdConfig(method="fixed", value=9.0))
+    [(_, found)] = absence_rows(spec, high)
+    assert found.startswith('2 of 2 with a feature of their own ("beat <*>", "backup done")')
+    seen = replace(spec, logs=replace(logs, templates=(beat,)))
+    assert [*absence_rows(seen, usual)] == []
+    assert [*absence_rows(replace(spec, logs=replace(logs, absences=None)), usual)] == []
 
 
 def test_masks_that_the_engine_refuses_are_found_before_training(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How improbable no line is follows from what the model expects, where it expects most."""
+"""How soon an absence is told follows from a score of windows with zeros in them."""
 
 from dataclasses import dataclass, replace
 
@@ -6,79 +6,81 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream_vae.core.log_templates import LINES
 from stream_vae.core.model_spec import Feature, Scores
-from stream_vae.evaluate.absences import zero_probabilities
-from tests.conftest import F, T, make_spec
+from stream_vae.evaluate.absences import absence_scores, tried_steps
+from tests.conftest import T, make_spec
 
 SECOND = 10**9
+NAMES = ("beat", "burst", LINES)
+SPEC = replace(make_spec(), features=tuple(Feature(name=name, kind="count") for name in NAMES))
+STEPS = tried_steps(T)
 
 
 @dataclass(frozen=True, slots=True)
-class Expecting:
-    """Expects the mean of what it sees of each feature, which it may not do where it is hidden."""
+class Counting:
+    """The score is how many cells of some features are 0."""
 
-    spread: float | None
-    """None: that of a Poisson distribution."""
+    features: tuple[int, ...] = (0, 1)
 
     def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
-        newest = values[:, -1]
-        if values.shape[1] == 1:  # of a session: the others tell what is lacking
-            assert (np.isnan(newest).sum(axis=1) == 1).all()
-            expected = np.repeat(np.nanmax(newest, axis=1)[:, None], newest.shape[1], axis=1)
-        else:
-            assert np.isnan(newest).all(), "the newest step is hidden"
-            expected = np.nanmean(values, axis=1)
-        spread = np.sqrt(expected) if self.spread is None else np.full(expected.shape, self.spread)
-        n = len(end_times)
-        none = np.zeros((n, expected.shape[1]), np.float32)
-        return Scores(value=np.zeros(n), contribution=none, expected=expected, expected_std=spread)
+        assert len(values) == len(end_times)
+        # All lines are those of the others, also where some were taken out.
+        assert np.array_equal(np.nansum(values[..., :2], axis=-1), values[..., 2])
+        value = (values[..., self.features] == 0).sum(axis=(1, 2)).astype(float)
+        none = np.zeros((len(values), 3))
+        return Scores(
+            value=value, contribution=none.astype(np.float32), expected=none, expected_std=none
+        )
 
 
-def history(rates: list[float], n: int = 200) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    return np.arange(n, dtype=np.int64) * SECOND, np.tile(np.array(rates), (n, 1))
+def history(n: int = 200) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return a beat a step, and five lines of the burst in the last 40 steps alone."""
+    values = np.ones((n, 3))
+    values[:, 1] = np.where(np.arange(n) >= n - 40, 5.0, 0.0)
+    values[:, 2] = values[:, :2].sum(axis=1)
+    return np.arange(n, dtype=np.int64) * SECOND, values
 
 
-COUNTS = replace(make_spec(), features=tuple(Feature(name=f"f{i}", kind="count") for i in range(F)))
-RATES = [float(1 + i) / 2 for i in range(F)]
+def test_a_window_is_tried_from_one_step_to_all() -> None:
+    assert tried_steps(1) == (1,)
+    assert tried_steps(5) == (1, 2, 3, 5)
+    assert tried_steps(32) == (1, 2, 3, 5, 10, 20, 32)
 
 
-def test_counts_give_that_of_a_poisson_and_wider_ones_more() -> None:
-    found = zero_probabilities(COUNTS, Expecting(None), [history(RATES)], is_log_normal=False)
-    assert found == pytest.approx(np.exp(-np.array(RATES)))
-    wide = zero_probabilities(COUNTS, Expecting(5.0), [history(RATES)], is_log_normal=False)
-    mean = np.array(RATES)
-    r = mean**2 / (25 - mean)
-    assert wide == pytest.approx((r / (r + mean)) ** r)
-    assert (wide > found).all()
+def test_a_score_after_n_steps_is_that_of_windows_without_a_line_in_them() -> None:
+    """Of a feature in bursts that is where it comes most; elsewhere nothing would be missed."""
+    found = absence_scores(SPEC, Counting(), [history()], [0, 1])
+    assert found[1].tolist() == [*STEPS]
+    assert found[0][0] == T + 1, "the burst is not there in the places of the beat"
+    assert absence_scores(SPEC, Counting((0,)), [history()], [0])[0].tolist() == [*STEPS]
 
 
-def test_numbers_and_logarithms_of_counts_are_normal() -> None:
-    spec = make_spec()
-    found = zero_probabilities(spec, Expecting(1.0), [history([2.0] * F)], is_log_normal=False)
-    assert found == pytest.approx([0.02275] * F, abs=1e-4)
-    logs = zero_probabilities(COUNTS, Expecting(1.0), [history([1.0] * F)], is_log_normal=True)
-    assert logs == pytest.approx([0.0828] * F, abs=1e-3), "log 2 is 1.386 of spread 1/2 from 0"
+def test_what_was_once_above_the_threshold_has_been_told() -> None:
+    """The control of the highest so far: a score that falls again."""
+
+    class Falling(Counting):
+        def score(self, values: NDArray[np.float64], end_times: NDArray[np.int64]) -> Scores:
+            found = Counting.score(self, values, end_times)
+            return replace(found, value=-found.value)
+
+    assert absence_scores(SPEC, Falling((0,)), [history()], [0])[0].tolist() == [-1.0] * len(STEPS)
 
 
-def test_it_is_that_of_the_busiest_twentieth_of_the_windows() -> None:
-    """Control: of a history that is quiet throughout."""
-    times, quiet = history([0.1] * F)
-    busy = quiet.copy()
-    busy[-2 * T :] = 9.0
-    both = zero_probabilities(COUNTS, Expecting(None), [(times, busy)], is_log_normal=False)
-    assert (both < 0.01).all()
-    one = zero_probabilities(COUNTS, Expecting(None), [(times, quiet)], is_log_normal=False)
-    assert one == pytest.approx([np.exp(-0.1)] * F)
+def test_what_is_missing_stays_missing() -> None:
+    times, values = history()
+    values[:, 1] = np.nan
+    values[:, 2] = 1.0
+    assert absence_scores(SPEC, Counting((1,)), [(times, values)], [1])[1].max() == 0
 
 
-def test_of_a_session_one_feature_at_a_time_is_hidden() -> None:
-    spec = replace(COUNTS, window_length=1)
-    found = zero_probabilities(spec, Expecting(None), [history([3.0] * F)], is_log_normal=False)
-    assert found == pytest.approx([np.exp(-3.0)] * F)
+def test_a_session_is_one_step() -> None:
+    spec = replace(SPEC, window_length=1)
+    found = absence_scores(spec, Counting(), [history()], [1])
+    assert found[1].tolist() == [1.0]
 
 
-def test_without_a_whole_window_nothing_is_known() -> None:
-    times, values = history(RATES)
-    gaps = [(times[::2], values[::2]), (times[: T - 1], values[: T - 1])]
-    found = zero_probabilities(COUNTS, Expecting(None), gaps, is_log_normal=False)
-    assert np.isnan(found).all()
+@pytest.mark.parametrize("kept", [slice(0, T - 1), slice(None, None, 2)])
+def test_without_a_whole_window_nothing_is_known(kept: slice) -> None:
+    times, values = history()
+    assert absence_scores(SPEC, Counting(), [(times[kept], values[kept])], [0]) == {}

@@ -116,6 +116,16 @@ def test_a_scale_is_never_below_the_model_s() -> None:
     assert torch.equal(still.scale, torch.ones(2, len(SPANS), 1, dtype=torch.float64))
 
 
+def test_of_few_windows_the_largest_is_not_the_scale() -> None:
+    """One window in sixty is far off; of a hundred times as many a hundred are, and are usual."""
+    rng = torch.Generator().manual_seed(0)
+    few = torch.randn((60, T, 1), generator=rng)
+    few[0, -1] = 40.0
+    assert fitted([output_of(few)]).scale.max() < 2
+    assert fitted([output_of(few.repeat(100, 1, 1))]).scale.max() > 5
+    assert torch.equal(fitted([output_of(few[:15])]).scale, unfitted().scale)
+
+
 def test_a_window_shorter_than_a_span_is_that_span() -> None:
     score, _ = unfitted()(output_of(torch.full((1, 2, 1), 2.0)))
     torch.testing.assert_close(score, torch.tensor([4.0]))

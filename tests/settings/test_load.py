@@ -583,7 +583,7 @@ def test_lines_of_logs_have_defaults_of_their_own_and_given_settings_win(
     text = f"input: {told if told.startswith('{') else f'{{{told}}}'}\n"
     loaded = load(config=write_yaml(f"{text}detect: {{incident: {{open_after: 2}}}}"))
     detect = loaded.settings.detect
-    assert (detect.score, detect.threshold.quantile) == ("last_step", 0.999)
+    assert (detect.score, detect.threshold.quantile) == ("worst_feature", 0.999)
     assert loaded.origins["detect.score"] == "default of logs"
     incident = detect.incident
     assert (incident.resolve_after, incident.resolve_deviation) == (10, 0.5)
@@ -615,7 +615,22 @@ def test_what_is_given_leaves_out_the_defaults_of_logs_that_it_rules_out_and_no_
     text = f"input: {{format: log_lines}}\ndetect: {{{given}}}"
     detect = load(config=write_yaml(text)).settings.detect
     assert detect.threshold.quantile == quantile
-    assert (detect.score, detect.incident.open_after) == ("last_step", 1)
+    assert (detect.score, detect.incident.open_after) == ("worst_feature", 1)
+
+
+def test_a_bundle_of_logs_has_their_defaults_where_no_source_tells_the_format(
+    write_yaml: WriteYaml,
+) -> None:
+    """Controls: a format that is told says more, and so does what else is set."""
+    loaded = load_settings(environ={}, judged="logs")
+    assert loaded.settings.detect.score == "worst_feature"
+    assert loaded.origins["detect.score"] == "default of logs"
+    assert load_settings(environ={}, judged="sessions").settings.detect.incident.open_within == 1
+    vectors = load_settings(write_yaml("input: {format: vector}"), environ={}, judged="logs")
+    assert vectors.settings.detect == Settings().detect
+    told = load_settings(write_yaml("detect: {score: recency}"), environ={}, judged="logs")
+    assert told.settings.detect.score == "recency"
+    assert told.settings.detect.incident.open_after == 1
 
 
 @pytest.mark.parametrize(

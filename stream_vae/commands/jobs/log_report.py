@@ -1,32 +1,32 @@
 """What a training on logs tells, and the templates of bundles, as tables."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
 
 from stream_vae.commands.jobs.log_history import LearntLogs, of_logs
+from stream_vae.commands.jobs.offline import build_scorer, judged
 from stream_vae.commands.jobs.terminal import open_console
+from stream_vae.commands.jobs.train_closing import lacking
 from stream_vae.core.excerpts import printable
-from stream_vae.core.log_templates import LogSpec, LogTemplate
+from stream_vae.core.log_templates import Absences, LogSpec, LogTemplate
 from stream_vae.core.model_spec import ModelSpec
+from stream_vae.detect.config import DetectConfig
 from stream_vae.edges.files.bundle_files import load_bundle
 from stream_vae.errors import ConfigError
-from stream_vae.evaluate.absences import Counts, zero_probabilities
-from stream_vae.inputs.log_lines.readers import log_format_name
+from stream_vae.evaluate.absences import Counts, absence_scores, tried_steps
 from stream_vae.logs.log_steps import LogSteps
 from stream_vae.logs.templates import Carried, carry_over, covered
 from stream_vae.models.bundle import Bundle
-from stream_vae.models.scores.likelihood import LastStep
-from stream_vae.models.scoring import WindowScorer
 from stream_vae.models.training.log_advice import (
     advise_on_steps,
     advise_on_templates,
 )
 from stream_vae.models.training.reports import TrainingReport
-from stream_vae.settings import load_settings
+from stream_vae.pipeline.detector import first_threshold, score_name
+from stream_vae.settings import Settings, load_settings
 
 _OF_COLUMNS = frozenset({"constant", "counter", "near_constant"})
 """Kinds of advice that say to leave a column out, or to take its rate."""
@@ -83,61 +83,86 @@ def log_advice(report: TrainingReport, logs: LearntLogs, steps: LogSteps) -> Tra
     return replace(report, advice=(*of_steps, *own, *others))
 
 
-def with_absences(
-    bundle: Bundle, history: Iterable[Counts], *, device: str, is_log_normal: bool
-) -> Bundle:
-    """Return a bundle of logs that knows how improbable it is that no line of a template comes.
+def with_absences(bundle: Bundle, history: Iterable[Counts], settings: Settings) -> Bundle:
+    """Return a bundle of logs that knows how soon the absence of each template would be told.
 
     Args:
         bundle: With its templates.
-        history: See `zero_probabilities`.
-        device: To compute on.
-        is_log_normal: See `zero_probabilities`.
+        history: See `absence_scores`.
+        settings: Name the score in use.
     """
     spec = bundle.spec
-    if spec.logs is None:
+    if spec.logs is None or _lacks_score(spec, settings.detect):
         return bundle
-    scorer = WindowScorer(bundle, device=device)
-    found = zero_probabilities(spec, scorer, history, is_log_normal=is_log_normal)
+    scorer = build_scorer(bundle, settings)
+    position = {feature.name: f for f, feature in enumerate(spec.features)}
+    wanted = {position[one.feature] for one in spec.logs.templates if not one.is_shared}
     of_feature = {
-        feature.name: float(f"{zero:.3g}")
-        for feature, zero in zip(spec.features, found.tolist(), strict=True)
-        if math.isfinite(zero)
+        spec.features[f].name: tuple(float(f"{score:.4g}") for score in scores.tolist())
+        for f, scores in absence_scores(spec, scorer, history, sorted(wanted)).items()
     }
     templates = tuple(
-        replace(one, zero_probability=of_feature.get(one.feature)) for one in spec.logs.templates
+        replace(one, absence=() if one.is_shared else of_feature.get(one.feature, ()))
+        for one in spec.logs.templates
     )
-    return of_logs(bundle, replace(spec.logs, templates=templates))
+    absences = Absences(score=scorer.score_name, steps=tried_steps(spec.window_length))
+    return of_logs(bundle, replace(spec.logs, templates=templates, absences=absences))
 
 
-def absence_rows(spec: ModelSpec, score: str) -> Iterator[tuple[str, str]]:
-    """Yield of which templates a disappearance cannot be seen, as a row of the training report.
+def absence_rows(spec: ModelSpec, detect: DetectConfig) -> Iterator[tuple[str, str]]:
+    """Yield of which templates a disappearance is not seen, as a row of the training report.
 
     Args:
         spec: Of a model of logs.
-        score: That is in use.
+        detect: How it is judged.
     """
-    templates = () if spec.logs is None else spec.logs.templates
-    reach = _reach_of(spec, score)
-    own = [one for one in templates if not one.is_shared and one.zero_probability is not None]
-    lost = [one for one in own if one.missed_after(reach) is None]
+    tried = _Tried.by(spec, detect)
+    if tried is None or spec.logs is None:
+        return
+    templates = spec.logs.templates
+    own = [one for one in templates if one.absence]
+    lost = [one for one in own if tried.seen_after(one) is None]
     n_shared = sum(one.is_shared for one in templates)
     if not lost and not n_shared:
         return
-    what = "a session" if spec.has_sessions else f"{reach:,} step{'s' * (reach > 1)} in a row"
     named = _listed([f'"{printable(one.text, 60)}"' for one in lost])
+    where = f"for {spec.window_length:,} steps" if spec.window_length > 1 else "in a session"
     text = (
-        f"{len(lost):,} of {len(own):,} with a feature of their own{named}: {what} without a line "
-        "of it is no rarer than one in forty, by the model, where it comes most"
+        f"{len(lost):,} of {len(own):,} with a feature of their own{named}: without a line of it "
+        f"{where}, even where most come, the score {tried.absences.score} does not rise above its "
+        f"threshold, {tried.threshold:.3g} at first"
     )
     if n_shared:
         text += f"; and {n_shared:,} that share a feature with others"
     yield "templates whose absence is not seen", f"{text} (model templates BUNDLE lists them)"
 
 
-def _reach_of(spec: ModelSpec, score: str) -> int:
-    """Return the steps that a score judges together."""
-    return 1 if score == LastStep.name else spec.window_length
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """What was tried at training, and the threshold in use."""
+
+    absences: Absences
+    threshold: float
+    """Of a new series."""
+
+    @classmethod
+    def by(cls, spec: ModelSpec, detect: DetectConfig) -> "_Tried | None":
+        """Return it; None where nothing was tried, or another score is in use."""
+        absences = None if spec.logs is None else spec.logs.absences
+        if absences is None or _lacks_score(spec, detect):
+            return None
+        if score_name(spec, detect) != absences.score:
+            return None
+        return cls(absences=absences, threshold=first_threshold(spec, detect, absences.score))
+
+    def seen_after(self, template: LogTemplate) -> int | None:
+        """Return after how many steps the absence of a template is seen; None if it is not."""
+        return self.absences.seen_after(template, self.threshold)
+
+
+def _lacks_score(spec: ModelSpec, detect: DetectConfig) -> bool:
+    """Return whether a training could not give what the settings ask for: that is told."""
+    return bool([*lacking(detect, spec)])
 
 
 def print_templates(folder: Path, against: Path | None, config: Path | None = None) -> None:
@@ -146,12 +171,14 @@ def print_templates(folder: Path, against: Path | None, config: Path | None = No
     Args:
         folder: The bundle.
         against: The other one.
-        config: Names the score in use; None: see `load_settings`.
+        config: Tells how lines are judged; None: see `load_settings`.
     """
     spec = load_bundle(folder).spec
     logs, console = _logs_of(spec, folder), open_console()
     if against is None:
-        console.print(_templates_table(logs, spec, _score_in_use(spec, config)))
+        console.print(
+            _templates_table(logs, spec, load_settings(config, judged=judged(spec)).settings.detect)
+        )
         return
     before = _logs_of(load_bundle(against).spec, against)
     carried = carry_over(before, logs)
@@ -165,34 +192,32 @@ def _logs_of(spec: ModelSpec, folder: Path) -> LogSpec:
     return spec.logs
 
 
-def _score_in_use(spec: ModelSpec, config: Path | None) -> str:
-    """Return the score by which the lines of a bundle of logs are judged."""
-    settings = load_settings(config).settings
-    if log_format_name(settings.input) is None:
-        settings = load_settings(config, {"input.format": "log_lines"}).settings
-    return spec.score if settings.detect.score == "auto" else settings.detect.score
-
-
-def _templates_table(logs: LogSpec, spec: ModelSpec, score: str) -> Table:
-    what, reach = "session" if spec.has_sessions else "step", _reach_of(spec, score)
-    title = (
-        f"{len(logs.templates):,} templates of {logs.lines:,} lines. Missed after: {what}s in a "
-        "row without a line of it that are improbable (below 2.5 %) by the model, where it comes "
-        f"most; never: they are more than the score {score} judges together ({reach:,} "
-        f"{what}{'s' * (reach > 1)}), or it shares its feature"
-    )
-    columns = ("feature", "lines", "missed after", "template", "example")
+def _templates_table(logs: LogSpec, spec: ModelSpec, detect: DetectConfig) -> Table:
+    what, tried = "session" if spec.has_sessions else "step", _Tried.by(spec, detect)
+    title = f"{len(logs.templates):,} templates of {logs.lines:,} lines. Absence is seen after: "
+    if tried is not None:
+        within = f"{spec.window_length:,} {what}{'s' * (spec.window_length > 1)}"
+        title += (
+            f"{what}s without a line of it, where most come, until the score "
+            f"{tried.absences.score} is above the threshold of a new series, "
+            f"{tried.threshold:.3g}; never: not within {within}, or it shares its feature"
+        )
+    elif logs.absences is not None:
+        title += f"not known, as the bundle was trained for the score {logs.absences.score}"
+    else:
+        title += "not known, as the bundle is of an earlier release"
+    columns = ("feature", "lines", "absence is seen after", "template", "example")
     table = Table(*columns, title=title, title_justify="left")
     for one in logs.templates:
-        missed = _missed(one, reach, what)
-        table.add_row(one.feature, f"{one.count:,}", missed, printable(one.text, 300), one.example)
+        seen = _seen(one, tried, what)
+        table.add_row(one.feature, f"{one.count:,}", seen, printable(one.text, 300), one.example)
     return table
 
 
-def _missed(one: LogTemplate, reach: int, what: str) -> str:
-    if one.zero_probability is None and not one.is_shared:
+def _seen(one: LogTemplate, tried: _Tried | None, what: str) -> str:
+    if not one.is_shared and (tried is None or not one.absence):
         return "not known"
-    after = one.missed_after(reach)
+    after = None if tried is None else tried.seen_after(one)
     return "never" if after is None else f"{after:,} {what}{'s' * (after > 1)}"
 
 

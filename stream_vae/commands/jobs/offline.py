@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+from rich.console import Console
+
 from stream_vae import __version__
 from stream_vae.core.alerts import AlertDetector
+from stream_vae.core.model_spec import ModelSpec
 from stream_vae.errors import ConfigError
+from stream_vae.inputs.log_lines.readers import log_format_name
 from stream_vae.models.bundle import Bundle
 from stream_vae.models.scoring import WindowScorer
 from stream_vae.pipeline.detector import Detector, score_name
@@ -12,7 +16,33 @@ from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.ruled_history import check_rules
 from stream_vae.pipeline.session_check import check_sessions
-from stream_vae.settings import Settings
+from stream_vae.settings import LoadedSettings, LogKind, Settings
+from stream_vae.settings.sources import DEFAULT_ORIGIN, is_default
+
+
+def judged(spec: ModelSpec) -> LogKind | None:
+    """Return what a bundle judges of logs, for the defaults; None of readings."""
+    if spec.logs is None:
+        return None
+    return "sessions" if spec.has_sessions else "logs"
+
+
+def tell_defaults(console: Console, loaded: LoadedSettings) -> None:
+    """Tell of defaults that the bundle calls for, as no setting tells that lines are read."""
+    if log_format_name(loaded.settings.input) is not None:
+        return
+    values = loaded.dotted()
+    told = [
+        f"{name} {values[name]}"
+        for name, origin in loaded.origins.items()
+        if name.startswith("detect.") and is_default(origin) and origin != DEFAULT_ORIGIN
+    ]
+    if told:
+        console.print(
+            f"The bundle judges lines of logs, so their defaults hold: {', '.join(told)}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def open_pipeline(

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from stream_vae.commands.jobs.input_files import ReadingFiles, note_rows, open_files
-from stream_vae.commands.jobs.offline import make_folder, open_pipeline
+from stream_vae.commands.jobs.offline import judged, make_folder, open_pipeline, tell_defaults
 from stream_vae.commands.jobs.rate_words import rate_rows
 from stream_vae.commands.jobs.terminal import TaskText, open_console, warn
 from stream_vae.commands.options import FileOptions
@@ -48,13 +48,14 @@ def score_files(
     options: FileOptions = FileOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Write one row per reading, and the alert events and pictures if they are wanted."""
-    settings = load_settings(config=config, overrides=flags).settings
+    model = load_bundle(bundle)
+    loaded = load_settings(config=config, overrides=flags, judged=judged(model.spec))
+    settings = loaded.settings
     _check_folders(output, alerts)
     if plot is not None:
         make_folder(plot, "--plot")
     _refuse_same_files(input_files, [output, alerts] if alerts else [output])
     limit_threads(settings.worker.threads)
-    model = load_bundle(bundle)
     one = store_of_one(model.spec, settings.detect, settings.input.assembly).series_bytes
     # New series of one batch must fit beside the known ones, for any budget.
     capacity = max(int(settings.state.memory_budget_mb * 2**20 / one), 2 * CHUNK_ROWS)
@@ -64,6 +65,7 @@ def score_files(
     n_alerts = n_opened = n_late = n_leaps = n_forgotten = 0
     missing: Counter[tuple[str, str]] = Counter()
     console = open_console(stderr=True)
+    tell_defaults(console, loaded)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
         alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None

@@ -31,9 +31,8 @@ def with_logs(
     spec = trained.bundle.spec
     bundle = with_absences(
         of_logs(trained.bundle, logs.spec),
-        [(one.times, one.values) for one in series],
-        device=settings.worker.device,
-        is_log_normal=settings.model.count_likelihood == "log_gaussian",
+        [(one.times, one.values) for one in part_of(series, "calibration", settings.training)],
+        settings,
     )
     steps = log_steps(logs.times, spec.step_seconds)
     return TrainedModel(
@@ -69,7 +68,7 @@ def tell_training(
             has_steps=not spec.has_events,
             more=()
             if history.logs is None
-            else (*log_rows(history.logs), *absence_rows(spec, score)),
+            else (*log_rows(history.logs), *absence_rows(spec, settings.detect)),
         )
     )
     if faults is not None:

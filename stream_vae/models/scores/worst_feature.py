@@ -1,6 +1,7 @@
 """The score of the feature that is farthest off, over one step or a few."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import ClassVar, Self
 
 import numpy as np
@@ -15,8 +16,9 @@ SPANS = (1, 3, 10)
 
 _LEVEL = 0.99
 """Quantile of held-out windows that tells how wide a feature scatters."""
-_NORMAL = 2.3263
-"""The same quantile of a standard normal variable."""
+_LEAST_BEYOND = 5
+"""Windows beyond it, or of few windows the largest would be the scale, and none be surprising."""
+_LEAST_LEVEL = 0.75
 _MOST_EVIDENCE = 8_000_000
 """Numbers kept of held-out windows, which bounds the memory of fitting."""
 
@@ -56,7 +58,7 @@ class WorstFeature(Score):
 
     @classmethod
     def fitted(cls, data: FittingData) -> Self:
-        """Return the score with the scales of held-out windows; 1 where nothing was observed.
+        """Return the score with the scales of held-out windows; 1 of too few, or none observed.
 
         A scale never is below that of the model, by which a rare event is as surprising as it is
         rare even if none was among the windows.
@@ -69,9 +71,10 @@ class WorstFeature(Score):
             room -= len(found[-1])
         total = np.concatenate(found)
         scale = np.ones((2, K, F))
-        if len(total):
-            levels = [np.quantile(side, _LEVEL, axis=0) for side in (-total, total)]
-            scale = np.maximum(np.stack(levels) / _NORMAL, 1.0)
+        level = min(_LEVEL, 1 - _LEAST_BEYOND / max(len(total), 1))
+        if level > _LEAST_LEVEL:
+            sides = np.stack([np.quantile(side, level, axis=0) for side in (-total, total)])
+            scale = np.maximum(sides / NormalDist().inv_cdf(level), 1.0)
         return cls(scale=torch.from_numpy(scale).to(data.device))
 
 
