@@ -85,8 +85,11 @@ class Explanation:
 
     @property
     def largest_size(self) -> float:
-        """The largest size in the window; 0 if nothing was observed."""
-        return float(np.nan_to_num(self.size).max())
+        """The largest size at steps that the score judges; 0 if nothing was observed.
+
+        Others of the window may be of an earlier incident.
+        """
+        return float(np.where(self.part > 0, self.size, 0.0).max())
 
     def about_newest(self, f: int) -> "Explanation":
         """Return the same with the newest step as the worst one of a feature."""

@@ -33,6 +33,7 @@ def explanation_of(
     bias: NDArray[np.float32] | None = None,
     *,
     remembered: NDArray[np.float64] | None = None,
+    step_weight: NDArray[np.float32] = WEIGHT,
 ) -> Explanation:
     """Return the explanation of a window of which 0 ± 0.5 was expected throughout.
 
@@ -40,6 +41,7 @@ def explanation_of(
         window: (T, F) in scaled units, which are the input's.
         bias: (K, F) of a tracker.
         remembered: (T, F) what a second member expects, whose usual residuals are of 0.1.
+        step_weight: (T,) of the score.
     """
     none = np.zeros(1, np.int64)
     residuals = [np.nan_to_num(window)]
@@ -57,7 +59,7 @@ def explanation_of(
             ExpectedWindows(
                 expected=expected,
                 spread=np.full_like(expected, SPREAD),
-                step_weight=WEIGHT,
+                step_weight=step_weight,
                 residuals=tuple(told[:, 1:].swapaxes(0, 1)),
             ),
         ),
@@ -175,6 +177,17 @@ def test_the_deviation_of_a_window_grows_with_its_size_without_end(
         window[t, 1] = size
         found.append(explanation_of(window).largest_deviation)
     assert found[0] <= found[1] == pytest.approx(max(one, other) / SPREAD)
+
+
+def test_steps_that_the_score_does_not_judge_make_no_incident_severe() -> None:
+    """They may be of an earlier one, which the window still holds. Control: a score of all."""
+    window = np.zeros((T, F))
+    window[0, 1], window[-1, 0] = 60.0, 2.0
+    newest = np.where(np.arange(T) >= T - 3, WEIGHT, 0).astype(np.float32)
+    told = explanation_of(window, step_weight=newest)
+    assert told.largest_size == pytest.approx(2.0 / SPREAD)
+    assert explanation_of(window).largest_size == pytest.approx(60.0 / SPREAD)
+    assert told.largest_deviation == explanation_of(window).largest_deviation
 
 
 def test_a_bias_that_was_learnt_is_part_of_what_was_expected() -> None:

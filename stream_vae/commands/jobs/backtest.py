@@ -19,7 +19,7 @@ from stream_vae.commands.jobs.fault_tables import fault_tables
 from stream_vae.commands.jobs.histories import read_history, to_batch
 from stream_vae.commands.jobs.injected_faults import all_runs, inject_faults, normal_runs
 from stream_vae.commands.jobs.input_files import text_format
-from stream_vae.commands.jobs.offline import judged, make_folder, open_pipeline, tell_defaults
+from stream_vae.commands.jobs.offline import load_judging, make_folder, open_pipeline
 from stream_vae.commands.jobs.terminal import TaskText, open_console
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.core.readings import ReadingBatch
@@ -38,7 +38,7 @@ from stream_vae.models.device import limit_threads
 from stream_vae.models.latent import LatentEncoder
 from stream_vae.models.provenance import FaultTrials
 from stream_vae.pipeline.ruled_history import ruled_history
-from stream_vae.settings import Settings, load_settings
+from stream_vae.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +60,9 @@ def run_backtest(
 ) -> None:
     """Print the figures of a backtest, and write the report if it is wanted."""
     spec = load_bundle(request.bundle).spec
-    loaded = load_settings(config=config, overrides=flags, judged=judged(spec))
-    settings = loaded.settings
+    console, files = open_console(), request.input_files
+    settings = load_judging(spec, files, request.options, flags, config, console=console)
     limit_threads(settings.worker.threads)
-    console = open_console()
-    tell_defaults(console, loaded)
     if request.out is not None:
         make_folder(request.out, "--out")
     done = backtest(request, settings, console)

@@ -1,10 +1,13 @@
 """The daemon's pipeline for the offline commands, and their folders."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from stream_vae import __version__
+from stream_vae.commands.jobs.input_files import is_of_logs
+from stream_vae.commands.options import FileOptions
 from stream_vae.core.alerts import AlertDetector
 from stream_vae.core.model_spec import ModelSpec
 from stream_vae.errors import ConfigError
@@ -16,7 +19,7 @@ from stream_vae.pipeline.incident_ids import Origin
 from stream_vae.pipeline.pipeline import Pipeline
 from stream_vae.pipeline.ruled_history import check_rules
 from stream_vae.pipeline.session_check import check_sessions
-from stream_vae.settings import LoadedSettings, LogKind, Settings
+from stream_vae.settings import LogKind, Settings, load_settings
 from stream_vae.settings.sources import DEFAULT_ORIGIN, is_default
 
 
@@ -27,11 +30,32 @@ def judged(spec: ModelSpec) -> LogKind | None:
     return "sessions" if spec.has_sessions else "logs"
 
 
-def tell_defaults(console: Console, loaded: LoadedSettings) -> None:
-    """Tell of defaults that the bundle calls for, as no setting tells that lines are read."""
-    if log_format_name(loaded.settings.input) is not None:
-        return
-    values = loaded.dotted()
+def load_judging(
+    spec: ModelSpec,
+    files: Sequence[Path],
+    options: FileOptions,
+    flags: Mapping[str, object],
+    config: Path | None,
+    *,
+    console: Console,
+) -> Settings:
+    """Return the settings by which the readings of files are judged.
+
+    Where none tells the format, a bundle of logs calls for the defaults of logs, which is told, and
+    files that are logs by their names are read as lines.
+
+    Args:
+        spec: Of the bundle.
+        files: That are read.
+        options: Of the command line.
+        flags: See `load_settings`, as `config`.
+        config: A YAML file.
+        console: Is told.
+    """
+    loaded = load_settings(config, flags, judged=judged(spec))
+    values, settings = loaded.dotted(), loaded.settings
+    if spec.logs is None or log_format_name(settings.input) is not None:
+        return settings
     told = [
         f"{name} {values[name]}"
         for name, origin in loaded.origins.items()
@@ -43,6 +67,9 @@ def tell_defaults(console: Console, loaded: LoadedSettings) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if is_default(loaded.origins["input.format"]) and is_of_logs(files, options, settings.input):
+        settings = load_settings(config, {**flags, "input.format": "log_lines"}).settings
+    return settings
 
 
 def open_pipeline(

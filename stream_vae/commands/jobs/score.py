@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from stream_vae.commands.jobs.input_files import ReadingFiles, note_rows, open_files
-from stream_vae.commands.jobs.offline import judged, make_folder, open_pipeline, tell_defaults
+from stream_vae.commands.jobs.offline import load_judging, make_folder, open_pipeline
 from stream_vae.commands.jobs.rate_words import rate_rows
 from stream_vae.commands.jobs.terminal import TaskText, open_console, warn
 from stream_vae.commands.options import FileOptions
@@ -33,7 +33,6 @@ from stream_vae.events import ReadingsJudged
 from stream_vae.models.device import limit_threads
 from stream_vae.pipeline.pipeline import Outcome, Pipeline, store_of_one
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
-from stream_vae.settings import load_settings
 
 
 def score_files(
@@ -49,8 +48,8 @@ def score_files(
 ) -> None:
     """Write one row per reading, and the alert events and pictures if they are wanted."""
     model = load_bundle(bundle)
-    loaded = load_settings(config=config, overrides=flags, judged=judged(model.spec))
-    settings = loaded.settings
+    console = open_console(stderr=True)
+    settings = load_judging(model.spec, input_files, options, flags, config, console=console)
     _check_folders(output, alerts)
     if plot is not None:
         make_folder(plot, "--plot")
@@ -64,8 +63,6 @@ def score_files(
     counts = np.zeros(len(Verdict), np.int64)
     n_alerts = n_opened = n_late = n_leaps = n_forgotten = 0
     missing: Counter[tuple[str, str]] = Counter()
-    console = open_console(stderr=True)
-    tell_defaults(console, loaded)
     with ExitStack() as stack:
         scores_file = ScoresWriter(stack.enter_context(whole_file(output)))
         alerts_file = AlertsWriter(stack.enter_context(whole_file(alerts))) if alerts else None
