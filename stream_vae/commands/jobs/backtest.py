@@ -38,7 +38,7 @@ from stream_vae.models.device import limit_threads
 from stream_vae.models.latent import LatentEncoder
 from stream_vae.models.provenance import FaultTrials
 from stream_vae.pipeline.ruled_history import ruled_history
-from stream_vae.settings import Settings
+from stream_vae.settings import Settings, load_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +59,13 @@ def run_backtest(
     request: BacktestRequest, flags: Mapping[str, object], config: Path | None
 ) -> None:
     """Print the figures of a backtest, and write the report if it is wanted."""
+    load_settings(config, flags)  # a mistake of theirs is told before those of files
+    if request.out is not None:
+        make_folder(request.out, "--out")
     spec = load_bundle(request.bundle).spec
     console, files = open_console(), request.input_files
     settings = load_judging(spec, files, request.options, flags, config, console=console)
     limit_threads(settings.worker.threads)
-    if request.out is not None:
-        make_folder(request.out, "--out")
     done = backtest(request, settings, console)
     console.print(detector_table(done.report))
     console.print(method_table(done.report))

@@ -33,6 +33,7 @@ from stream_vae.events import ReadingsJudged
 from stream_vae.models.device import limit_threads
 from stream_vae.pipeline.pipeline import Outcome, Pipeline, store_of_one
 from stream_vae.pipeline.series_lifecycle import Changes, EvictionClass
+from stream_vae.settings import load_settings
 
 
 def score_files(
@@ -47,13 +48,14 @@ def score_files(
     options: FileOptions = FileOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Write one row per reading, and the alert events and pictures if they are wanted."""
-    model = load_bundle(bundle)
-    console = open_console(stderr=True)
-    settings = load_judging(model.spec, input_files, options, flags, config, console=console)
+    load_settings(config, flags)  # a mistake of theirs is told before those of files
     _check_folders(output, alerts)
     if plot is not None:
         make_folder(plot, "--plot")
     _refuse_same_files(input_files, [output, alerts] if alerts else [output])
+    model = load_bundle(bundle)
+    console = open_console(stderr=True)
+    settings = load_judging(model.spec, input_files, options, flags, config, console=console)
     limit_threads(settings.worker.threads)
     one = store_of_one(model.spec, settings.detect, settings.input.assembly).series_bytes
     # New series of one batch must fit beside the known ones, for any budget.
