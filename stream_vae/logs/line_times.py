@@ -37,15 +37,11 @@ class LineTimes:
         self.window_length = window_length
         self.wanted = wanted
         self._codes: dict[str, int] = {}
-        self._first = np.empty(0, np.int64)
         self._last = np.empty(0, np.int64)
         self._gaps: list[NDArray[np.int64]] = []
         self._longest_ns = round(window_length * _WIDER_S[-1] * 1e9)
-        self._outages_ns = 0
-        """Of all series together."""
-        self._newest: int | None = None
-        self._silence_ns = 0
-        """In which no series had a line, of that between the first line and the last one."""
+        self._pieces = np.empty((3, 0), np.int64)
+        """Of the time of each series, without what no window reaches over: see `_joined`."""
 
     @property
     def n_series(self) -> int:
@@ -55,9 +51,10 @@ class LineTimes:
     @property
     def span_s(self) -> float:
         """From the first line of all to the last one, without what no window reaches over."""
-        if not self._codes:
-            return 0.0
-        return float(self._last.max() - self._first.min() - self._silence_ns) / 1e9
+        of_all = self._pieces.copy()
+        of_all[0] = 0  # as if of one series
+        _, begins, ends = _joined(of_all, self._longest_ns)
+        return float((ends - begins).sum()) / 1e9
 
     def add(self, series: Sequence[str], times: NDArray[np.int64]) -> None:
         """Add N lines.
@@ -68,7 +65,6 @@ class LineTimes:
         """
         if not len(times):
             return
-        self._add_silence(np.sort(times))
         codes = np.array([self._codes.setdefault(key, len(self._codes)) for key in series])
         order = np.lexsort((times, codes))
         codes, times = codes[order], times[order]
@@ -76,27 +72,26 @@ class LineTimes:
         ends = np.append(starts[1:], len(codes)) - 1
         here = codes[starts]
         n_new = len(self._codes) - len(self._last)
-        self._first = np.append(self._first, np.full(n_new, np.iinfo(np.int64).max))
         self._last = np.append(self._last, np.full(n_new, np.iinfo(np.int64).min))
         known = self._last[here] > np.iinfo(np.int64).min
         gaps = np.diff(times, prepend=times[0])
         gaps[starts] = np.where(known, times[starts] - np.where(known, self._last[here], 0), 0)
-        is_outage = gaps > self._longest_ns
-        self._outages_ns += int(gaps[is_outage].sum())
-        self._gaps.append(gaps[(gaps > self.window_length * _STEPS_S[0] * 1e9) & ~is_outage])
-        self._first[here] = np.minimum(self._first[here], times[starts])
+        least_ns = self.window_length * _STEPS_S[0] * 1e9
+        self._gaps.append(gaps[(gaps > least_ns) & (gaps <= self._longest_ns)])
         self._last[here] = np.maximum(self._last[here], times[ends])
+        self._add_times(codes, times)
 
-    def _add_silence(self, times: NDArray[np.int64]) -> None:
-        """Add the time in which no series had a line; `times` are in order."""
-        pauses = np.diff(times, prepend=times[0] if self._newest is None else self._newest)
-        self._silence_ns += int(pauses[pauses > self._longest_ns].sum())
-        self._newest = max(int(times[-1]), self._newest or 0)
+    def _add_times(self, codes: NDArray[np.int64], times: NDArray[np.int64]) -> None:
+        """Add the times of lines, sorted by series."""
+        touched = np.isin(self._pieces[0], codes)
+        added = np.hstack((self._pieces[:, touched], np.stack((codes, times, times))))
+        joined = _joined(added, self._longest_ns)
+        self._pieces = np.hstack((self._pieces[:, ~touched], joined))
 
     @property
     def _total_ns(self) -> float:
         """Time of all series together."""
-        return float((self._last - self._first).sum() - self._outages_ns)
+        return float((self._pieces[2] - self._pieces[1]).sum())
 
     def missing(self, step_s: float) -> float:
         """Return the share of the time of all series that is in gaps of more than a window.
@@ -106,7 +101,7 @@ class LineTimes:
         total = self._total_ns
         gaps = np.concatenate([np.empty(0, np.int64), *self._gaps])
         lost = float(gaps[gaps > self.window_length * step_s * 1e9].sum())
-        return min(lost / total, 1.0) if total else float(self._outages_ns > 0)
+        return min(lost / total, 1.0) if total else float(self._pieces.shape[1] > self.n_series)
 
     def n_steps(self, step_s: float) -> int:
         """Return the steps of all series together, those in such gaps left out."""
@@ -127,3 +122,23 @@ class LineTimes:
         """Return the least step above `step_s` with few such gaps; None if up to 1 h none has."""
         wider = [step for step in (*_STEPS_S, *_WIDER_S) if step > step_s]
         return next((step for step in wider if self.missing(step) <= MOST_MISSING), None)
+
+
+def _joined(pieces: NDArray[np.int64], most_ns: int) -> NDArray[np.int64]:
+    """Return pieces of time, those of a series joined that are not farther apart.
+
+    Args:
+        pieces: (3, n) number of the series, begin and end of each, in any order.
+        most_ns: Between two that are joined.
+    """
+    codes, begins, ends = pieces[:, np.lexsort((pieces[1], pieces[0]))]
+    n = len(codes)
+    starts = np.diff(codes, prepend=-1) > 0
+    # The latest end so far within a series: by rank, so that one pass serves all.
+    ordered = np.sort(ends)
+    lifted = np.cumsum(starts) * n + np.searchsorted(ordered, ends)
+    latest = ordered[np.maximum.accumulate(lifted) % max(n, 1)]
+    starts[1:] |= begins[1:] - latest[:-1] > most_ns
+    first = np.flatnonzero(starts)
+    last = np.append(first[1:], n)[: len(first)] - 1
+    return np.stack((codes[first], begins[first], latest[last]))

@@ -70,3 +70,33 @@ def test_a_gap_that_no_window_reaches_over_is_no_time_of_the_history(
     assert found.step_s() == step_s
     assert found.missing(60.0) == pytest.approx(missing, abs=1e-3)
     assert found.n_steps(60.0) == pytest.approx(120, abs=1)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("n_series", [1, 20])
+def test_an_outage_of_all_series_is_left_out_once(n_series: int, order: tuple[int, int]) -> None:
+    """Each series is read by itself, as files and partitions are."""
+    weeks = [np.arange(5 * 24 * 60) * 60 * SECOND + k * 7 * 24 * 3600 * SECOND for k in (0, 1)]
+    found = LineTimes(window_length=32, wanted=2000)
+    for number in range(n_series):
+        for part in order:
+            found.add([f"web-{number}"] * len(weeks[part]), weeks[part])
+    assert found.span_s == pytest.approx(10 * 24 * 3600, rel=1e-3)
+    assert found.step_s() == 60.0
+    assert found.n_steps(60.0) == pytest.approx(n_series * 10 * 24 * 60, rel=1e-3)
+
+
+def test_a_clock_that_is_wrong_again_and_again_leaves_the_history_as_it_is() -> None:
+    found = LineTimes(window_length=32, wanted=2000)
+    began = 50 * 365 * 24 * 3600 * SECOND
+    for part in np.split(began + np.arange(7200) * SECOND, 10):
+        found.add(["web-1"] * (len(part) + 1), np.append(part, 0))
+    assert (found.span_s, found.missing(2.0), found.n_steps(2.0)) == (7199.0, 0.0, 3600)
+
+
+def test_an_outage_of_one_series_is_none_where_another_has_lines() -> None:
+    hour = 3600 * SECOND
+    found = LineTimes(window_length=32, wanted=2000)
+    found.add(["a"] * 2, np.array([0, 100 * hour]))
+    found.add(["b"] * 101, np.arange(101) * hour)
+    assert found.span_s == 100 * 3600.0
