@@ -140,7 +140,8 @@ def _tells_digits_apart(mask: str) -> bool:
 
 def _names_digit(part: Any) -> bool:
     """Return whether a part of a parsed pattern is, or ends a range at, one digit."""
-    if isinstance(part, tuple) and part and part[0] in (op.LITERAL, op.NOT_LITERAL):
+    # These are numbers, and so are bounds of repetitions and numbers of groups: `is`, not `==`.
+    if isinstance(part, tuple) and part and (part[0] is op.LITERAL or part[0] is op.NOT_LITERAL):
         return bool(part[1] in _DIGITS)
     if isinstance(part, tuple) and part and part[0] is op.RANGE:
         first, last = part[1]

@@ -59,6 +59,8 @@ def _another(sign: str, rng: random.Random) -> str:
         "[1-9]",
         "[!-5]",
         "(?:a|b(?:c7)*)",
+        "(?:node1){16,20}",
+        "(a)" * 15 + "(1)",
         r"\x30",
         r"\u{30}",
         r"[{12}]",

@@ -51,7 +51,7 @@ class CsvRows:
                 dialect = find_dialect(self._path, head, self._told)
                 self.notes = dialect.notes
                 text = io.TextIOWrapper(
-                    _with_head(binary, head), encoding=dialect.encoding, newline=""
+                    io.BufferedReader(_Again(binary, head)), encoding=dialect.encoding, newline=""
                 )
                 line = dialect.n_skipped
                 for _ in range(dialect.n_skipped):
@@ -81,16 +81,8 @@ def _open_binary(path: Path) -> Iterator[Binary]:
         yield unpacked(raw, path)
 
 
-def _with_head(binary: Binary, head: bytes) -> Binary:
-    """Return a file from its beginning, of which the head has been read; it may be a pipe."""
-    if binary.seekable():
-        binary.seek(0)
-        return binary
-    return io.BufferedReader(_Again(binary, head))
-
-
 class _Again(io.RawIOBase):
-    """A stream with its head put back."""
+    """A stream with its head put back: it may be of a pipe, which has no way back."""
 
     def __init__(self, rest: Binary, head: bytes) -> None:
         self._rest = rest

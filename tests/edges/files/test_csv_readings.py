@@ -1,5 +1,7 @@
 import csv
 import gzip
+import os
+import threading
 import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -347,3 +349,13 @@ def test_written_tables_are_read_as_they_were(
     assert readings.times.tolist() == times
     assert readings.series == [series for _, series, _ in rows]
     np.testing.assert_array_equal(readings.values[:, 0], [value for _, _, value in rows])
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bytes])
+def test_a_pipe_is_read_packed_or_not(folder: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = folder / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=[pack(b"timestamp,flow\n0,1\n")])
+    writer.start()
+    assert read_csv([path]).values.tolist() == [[1]]
+    writer.join()
