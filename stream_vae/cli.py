@@ -15,7 +15,7 @@ from stream_vae.errors import EXIT_BAD_INPUT, StreamVaeError, exit_code
 
 COMMANDS = {
     "demo": "Run the whole job on an embedded broker and real data, in half a minute.",
-    "inspect": "Say what a topic holds, and print a configuration that reads it.",
+    "inspect": "Say what a topic or a file holds, and print a configuration that reads it.",
     "train": "Train a model on files or a topic and write its bundle.",
     "score": "Score files with a bundle: what the daemon would have said, reading by reading.",
     "backtest": "Measure a bundle on labelled history, beside baselines on the same windows.",

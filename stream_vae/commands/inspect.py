@@ -50,11 +50,11 @@ def inspect(
     config: ConfigOption = None,
     secrets_dir: SecretsOption = None,
 ) -> None:
-    """Say what a topic holds, and print a configuration that reads it.
+    """Say what a topic or a file holds, and print a configuration that reads it.
 
-    Looks at some records of each partition, joins no group and changes nothing. The proposal is
-    proven on them by the daemon's own decoder; how many it reads, and why it does not read others,
-    is told. TLS and passwords come from the configuration, as for `run`.
+    Looks at some records of each partition, or of the file, joins no group and changes nothing. The
+    proposal is proven on them by the daemon's own decoder; how many it reads, and why it does not
+    read others, is told. TLS and passwords come from the configuration, as for `run`.
 
     Example: stream-vae inspect --bootstrap localhost:9092 --topic metrics
     """
