@@ -746,6 +746,13 @@ def test_notes_say_what_is_on_one_node_only() -> None:
         assert ("ONE node" in notes(CASES[name])) is is_said
 
 
+def test_notes_name_the_job_that_pods_wait_for() -> None:
+    values = {"training": {"enabled": True}}
+    [job] = [each for each in rendered(values) if each["kind"] == "Job"]
+    assert f"logs --follow job/{job['metadata']['name']}\n" in notes(values)
+    assert "job/" not in notes({}), "control"
+
+
 def test_notes_say_what_pods_cannot_do_without() -> None:
     said = notes({"page": {"enabled": True}})
     assert "--from-literal=page__token=" in said
