@@ -170,7 +170,7 @@ def test_every_reason_is_proven_here() -> None:
     of_kinds = {reason for _, _, reason in WRONG}
     of_others = {"not_protobuf", "not_otlp", "value_ambiguous", "interval_missing"}
     of_others |= {"schema_id_missing", "schema_unknown", "schema_unusable", "not_avro"}
-    of_others |= {"not_line_protocol", "line_missing"}
+    of_others |= {"not_line_protocol", "line_missing", "line_unmatched"}
     assert {row[0] for row in BAD_RECORDS} | of_kinds == set(REASONS) - {
         "late",
         "timestamp_leap",

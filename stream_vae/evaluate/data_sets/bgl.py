@@ -42,7 +42,7 @@ SETTINGS = TaskSettings(
         combined="log_probability + latent_cluster",
         latent_clusters=1,
     ),
-    scores=("combined", "log_probability"),
+    scores=("worst_feature", "combined", "log_probability"),
 )
 """Those of the tables of event records."""
 
