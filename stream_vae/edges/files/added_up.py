@@ -26,6 +26,9 @@ def add_up(
 ) -> CsvReadings:
     """Return the counts of each series' steps, in order of series and time.
 
+    A series' lines begin and end within a step. Those two have some of their lines alone, and are
+    left out: few lines are rare where there is a beat, and would be taken for its usual.
+
     Args:
         batches: Readings of F counts each; any number of a step.
         features: F
@@ -41,7 +44,7 @@ def add_up(
         table.add(batch)
     if not table.series:
         raise InputFileError(f"{', '.join(map(str, paths))}: no line that counts")
-    codes, steps, values = _bridge(*table.whole(), bridged=bridged)
+    codes, steps, values = _bridge(*_uncut(*table.whole()), bridged=bridged)
     n = len(codes)
     return CsvReadings(
         features=tuple(features),
@@ -105,6 +108,17 @@ def _sums(
     is_first[1:] = (codes[1:] != codes[:-1]) | (steps[1:] != steps[:-1])
     starts = np.flatnonzero(is_first)
     return codes[starts], steps[starts], np.add.reduceat(values, starts, axis=0)
+
+
+def _uncut(
+    codes: NDArray[np.int64], steps: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Leave out each series' first and last step, unless it has no others."""
+    n_steps = np.bincount(codes)[codes]
+    is_end = np.ones(len(codes), np.bool_)
+    is_end[1:-1] = (codes[1:-1] != codes[:-2]) | (codes[1:-1] != codes[2:])
+    is_kept = ~is_end | (n_steps <= 2)
+    return codes[is_kept], steps[is_kept], values[is_kept]
 
 
 def _bridge(
