@@ -6,6 +6,8 @@ from typing import Final, Literal
 
 SCHEMA_VERSION: Final = 1
 MAX_SUMMARY_CHARACTERS: Final = 500
+UNSEEN_SHARE: Final = 0.5
+"""Of the largest contribution, from which on lines never seen in training are told of first."""
 _MOST: Final = 0.5
 
 Status = Literal["firing", "resolved"]
@@ -301,12 +303,23 @@ class AlertEvent:
     def told(self) -> AlertFeature | None:
         """The feature of which a text tells: the cause, or else the first.
 
-        In place of a count of all lines, or of those of a level, the lines that make up most of
-        what is wrong with it, where one of the features counts them.
+        In place of lines that are missing, those never seen in training that make up half as much
+        of the score: lines that changed are both, and what they are now says more. In place of a
+        count of all lines, or of those of a level, the lines that make up most of what is wrong
+        with it, where one of the features counts them.
         """
-        named = (one for one in self.features if one.name == self.cause)
-        first = next(named, next(iter(self.features), None))
-        if first is None or first.direction is None or first.names_lines:
+        named = next((one for one in self.features if one.name == self.cause), None)
+        first = named or next(iter(self.features), None)
+        if first is None or first.direction is None:
+            return first
+        unseen = next((one for one in self.features if one.direction == "unseen"), None)
+        if (
+            named is None
+            and unseen is not None
+            and unseen.contribution >= UNSEEN_SHARE * first.contribution
+        ):
+            return unseen
+        if first.names_lines:
             return first
         total = first.excess
         likely = (one for one in self.features if one.names_lines and one.excess * total > 0)

@@ -7,9 +7,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_vae.core.alerts import AlertEvent
+from stream_vae.core.alerts import UNSEEN_SHARE, AlertEvent
 from stream_vae.core.incidents import Incident, JudgedReading, feature_of
-from stream_vae.core.log_templates import counts_any_template
+from stream_vae.core.log_templates import UNSEEN, counts_any_template
 from stream_vae.core.model_spec import Feature
 from stream_vae.detect.config import IncidentConfig
 from stream_vae.detect.incidents import Change
@@ -69,6 +69,8 @@ class AnomalyIncidents:
         self._is_specific = np.array(
             [spec.logs is None or not counts_any_template(one.name) for one in spec.features]
         )
+        counts_unseen = [spec.logs is not None and one.name == UNSEEN for one in spec.features]
+        self._unseen = counts_unseen.index(True) if any(counts_unseen) else None
 
     def changes(
         self, batch: JudgedBatch, now: datetime, *, replayed: bool
@@ -164,9 +166,16 @@ class AnomalyIncidents:
         return explain(self._spec, batch.scored, b, of_window)
 
     def _leading(self, batch: JudgedBatch, b: int, explanation: Explanation) -> int:
-        """Return the feature that contributes most to the score of a window."""
+        """Return the feature that contributes most to the score of a window.
+
+        Of lines never seen in training half as much is enough; see `AlertEvent.told`.
+        """
         share = batch.scored.scores.contribution[b]
-        return int(np.where(explanation.is_observed, share, -1.0).argmax())
+        share = np.where(explanation.is_observed, share, -1.0)
+        first = int(share.argmax())
+        if self._unseen is not None and share[self._unseen] >= UNSEEN_SHARE * share[first]:
+            return self._unseen
+        return first
 
     def _named(
         self, row: int, batch: JudgedBatch, b: int, explanation: Explanation, first: int

@@ -55,6 +55,18 @@ def test_of_a_level_that_is_wrong_the_lines_that_make_it_so_are_told(
     assert event.told.name == told
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.2, "unseen"), (0.19, "beat.1")])
+def test_of_lines_that_changed_what_they_are_now_is_told_not_that_they_are_missing(
+    share: float, told: str
+) -> None:
+    beat = replace(lines("beat.1", 0.0, 6.0, template="beat <*>"), contribution=0.4)
+    unseen = replace(lines("unseen", 6.0, 0.0, is_unseen=True), contribution=share)
+    event = replace(EVENT, features=(beat, unseen))
+    assert event.told is not None
+    assert event.told.name == told
+    assert replace(event, cause="beat.1").told is beat
+
+
 def test_where_the_cause_is_told_to_be_a_template_it_is_that() -> None:
     ends = lines("end.2", 30.0, 3.0, template="end of <*>")
     event = replace(

@@ -161,13 +161,18 @@ def _check_folders(output: Path, alerts: Path | None) -> None:
 def _outcomes(
     pipeline: Pipeline, batches: Iterable[ReadingBatch]
 ) -> Iterator[tuple[Outcome, list[Changes]]]:
-    """Yield the outcome of each batch, and what was evicted for it; last that of what waited."""
+    """Yield the outcome of each batch, and what was evicted for it; last that of what waited.
+
+    Not of lines: a file ends within a step of each series, whose other lines the daemon would wait
+    for.
+    """
     topic = ""
     for batch in batches:
         now, topic = datetime.now(UTC), batch.topic
         made_room = _evict(pipeline, batch, now)
         yield pipeline.observe(batch, now), made_room
-    yield pipeline.finish(topic, datetime.now(UTC)), []
+    if not pipeline.detector.spec.adds_up:
+        yield pipeline.finish(topic, datetime.now(UTC)), []
 
 
 def _evict(pipeline: Pipeline, batch: ReadingBatch, now: datetime) -> list[Changes]:
