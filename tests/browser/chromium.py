@@ -15,6 +15,7 @@ from typing import Any
 from tests.limits import slowness
 
 _ANSWER_S = 20.0
+_LEFT = "Inspected target navigated or closed"
 _FLAGS = (
     "--headless=new",
     "--remote-debugging-pipe",
@@ -27,6 +28,10 @@ _FLAGS = (
     "--no-first-run",
     "--hide-scrollbars",
 )
+
+
+class LeftPageError(Exception):
+    """What was asked of a page is not answered: the tab went on to another one."""
 
 
 class Tab:
@@ -58,7 +63,10 @@ class Tab:
         """Return the value of an expression once it is true."""
         deadline = time.monotonic() + within_s * slowness()
         while True:
-            found = self.ask(expression)
+            try:
+                found = self.ask(expression)
+            except LeftPageError:
+                found = None
             if found or time.monotonic() > deadline:
                 assert found, f"never so: {expression}; {self.complaints}; {self.text()[:2000]}"
                 return found
@@ -137,7 +145,11 @@ class Chromium:
     def command(
         self, method: str, parameters: dict[str, Any], session: str | None = None
     ) -> dict[str, Any]:
-        """Send a command; return its answer, having heard all events before it."""
+        """Send a command; return its answer, having heard all events before it.
+
+        Raises:
+            LeftPageError: If the tab goes to another page meanwhile.
+        """
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if session is not None:
@@ -147,7 +159,10 @@ class Chromium:
         while True:
             answer = self._next(deadline)
             if answer.get("id") == self._number:
-                assert "error" not in answer, (method, answer["error"])
+                error = answer.get("error")
+                if error is not None and error["message"] == _LEFT:
+                    raise LeftPageError(method)
+                assert error is None, (method, error)
                 result: dict[str, Any] = answer["result"]
                 return result
             tab = self._tabs.get(answer.get("sessionId", ""))
