@@ -51,4 +51,4 @@ def opener_in_words(event: AlertEvent) -> str | None:
         return event.opened_by
     if course.opened_by_lines is None:
         return course.opened_by
-    return f"{course.opened_by} ({course.opened_by_lines:,} in all)"
+    return f"{course.opened_by} ({course.opened_by_lines:,} such lines in all)"

@@ -27,7 +27,7 @@ def lines_in_words(
         day: UTC day that a reader knows; without, or on another one, the date is told.
 
     ```
-    51 lines from 09:46:25Z to 09:46:35Z, expected 89 to 169: missing lines of any kind
+    51 lines from 09:46:25Z to 09:46:35Z, expected 89 to 169: too few lines of any kind
     0 lines from 09:46:35Z to 09:46:45Z, expected 1: missing "beat <*>", in training such as "beat"
     551 lines from 09:46:55Z to 09:47:05Z, expected none: never seen in training, such as "full"
     session blk_7 of 9 lines from 09:46:53Z: 0 lines, expected 3: missing "Received block <*>"
@@ -62,7 +62,8 @@ def what_lines(feature: AlertFeature) -> str:
 
     ```
     too many "Failed password for <*> from <*>"
-    missing lines of level info
+    too few lines of level info
+    missing "heartbeat of <*>"
     never seen in training
     ```
     """
@@ -80,13 +81,13 @@ def counter_in_words(name: str, template: str | None, *, is_above: bool) -> str:
         is_above: There are more than expected.
 
     >>> counter_in_words("login.3f", "login of <*>", is_above=False)
-    'missing "login of <*>"'
+    'too few "login of <*>"'
     >>> counter_in_words("unseen", None, is_above=True)
     'lines never seen in training'
     """
     if name == UNSEEN:
         return f"lines {NEVER_SEEN}"
-    return f"{'too many' if is_above else 'missing'} {_lines_of(name, template)}"
+    return f"{'too many' if is_above else 'too few'} {_lines_of(name, template)}"
 
 
 def _wrong(feature: AlertFeature) -> str:
@@ -96,7 +97,9 @@ def _wrong(feature: AlertFeature) -> str:
     if low is not None and high is not None and low <= (values.actual or 0.0) <= high:
         # A run of these is unusual, not one of them.
         return "fewer than usual of" if is_missing else "more than usual of"
-    return "missing" if is_missing else "too many"
+    if is_missing:
+        return "too few" if values.actual else "missing"
+    return "too many"
 
 
 def _values(feature: AlertFeature) -> AlertFeature | AlertStep:

@@ -104,7 +104,7 @@ def test_the_table_says_what_was_found_where_and_in_which_words() -> None:
         incident(11, 30, "missing"), incident(22, 31, "too_many"), incident(41, 60, "unseen")
     )
     assert slowed.startswith("slowed | 12:00:10 to 12:00:20 | in 1 of 2 | 3 s | ")
-    assert 'Z, expected 7 to 22: missing "Sent <*> request"' in slowed
+    assert 'Z, expected 7 to 22: too few "Sent <*> request"' in slowed
     assert "shop-1 3 lines from 12:00:22.5Z to 12:00:23.5Z, " in slowed, (
         "its end belongs to it, with its time"
     )

@@ -256,7 +256,9 @@ def test_an_incident_tells_its_second_fault_and_its_lines_in_all(poll: int, rest
     n_unseen = sum(text.startswith(b"disk") for text in within)
     assert course.unseen_lines == course.opened_by_lines == n_unseen > 30
     assert course.anomalous <= (last_s - first_s) / 60
-    assert f"opened by lines never seen in training ({n_unseen} in all)" in resolved.summary
+    assert (
+        f"opened by lines never seen in training ({n_unseen} such lines in all)" in resolved.summary
+    )
 
 
 @pytest.mark.parametrize("poll", [600, 17])

@@ -153,7 +153,7 @@ def test_counts_of_lines_say_what_lines_are_wrong_and_how() -> None:
     assert [what_lines(one) for one in told] == [
         'too many "login of <*>"',
         "never seen in training",
-        "missing lines of any kind",
+        "too few lines of any kind",
     ]
     assert lines_in_words(told[0], WINDOW) == (
         "9 lines from 1969-12-31 23:59:37Z to 1970-01-01 00:00:37Z, expected none: "
