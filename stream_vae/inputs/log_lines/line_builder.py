@@ -115,7 +115,8 @@ class LineBuilder:
         if not are_plain(found.texts, self._max_bytes):
             found, n_found = self._cleaned(found, counts)
         texts = list(found.texts)
-        shapes = digit_shapes(texts) if self._levels.wants_shapes else None
+        looks_for_levels = found.levels is None and self._levels.wants_shapes
+        shapes = digit_shapes(texts) if looks_for_levels else None
         is_lost[found.rows] = False
         messages = texts if self._message is None else _messages(texts, self._message)
         return LogLines(
