@@ -11,10 +11,8 @@ import numpy as np
 from stream_vae.core.records import RecordBatch, joined
 from stream_vae.errors import ConfigError
 from stream_vae.inputs.decoder import Decoded
-from stream_vae.inputs.json_decoder import JsonDecoder
-from stream_vae.inputs.log_lines.learning import LineLearner
+from stream_vae.inputs.log_lines.learning import LineLearner, learner_of
 from stream_vae.inputs.log_lines.log_format import LogFormat
-from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.inspect.facts import series_facts_of
 from stream_vae.inspect.inspection import Inspection, ProofCount, Sample, document_of, no_proof
 from stream_vae.inspect.log_shapes import (
@@ -73,7 +71,7 @@ def inspect_lines(
         of_logs=True,
     )
     try:
-        learner, decoder = _learner_of(fmt)
+        learner, decoder = learner_of(fmt)
     except (ConfigError, ValueError) as exc:
         return replace(found, proof=no_proof(len(batch), str(exc)))
     decoded = decoder.decode(sample.batch, sample.now_ns)
@@ -112,7 +110,7 @@ class _Lines:
     """
 
     def __init__(self, sample: Sample, fmt: LogFormat) -> None:
-        self._learner, self._decoder = _learner_of(fmt)
+        self._learner, self._decoder = learner_of(fmt)
         self._now_ns = sample.now_ns
         self._proof = ProofCount()
         self._series: Counter[tuple[str, int]] = Counter()
@@ -173,7 +171,7 @@ def _sessions_of(
     for setting, value in _session_keys(sample, fmt):
         one = proposal if value != fmt.series_field else of_one_series(proposal, "")
         try:
-            decoder = _learner_of(format_of({**one.settings, setting: value}))[1]
+            decoder = learner_of(format_of({**one.settings, setting: value}))[1]
         except (ConfigError, ValueError):  # a field with another role
             continue
         facts = _facts_of(decoder.decode(sample.batch, sample.now_ns))
@@ -192,7 +190,7 @@ def _facts_of(decoded: Decoded) -> SessionFacts | None:
 
 def _session_keys(sample: Sample, fmt: LogFormat) -> Iterator[tuple[str, str]]:
     """Yield settings that could name the key of a session, and their values."""
-    learner, decoder = _learner_of(replace(fmt, message_pattern=None))  # the head may tell it
+    learner, decoder = learner_of(replace(fmt, message_pattern=None))  # the head may tell it
     decoder.decode(sample.batch, sample.now_ns)
     texts = [*learner.take_texts()]
     values = [raw for raw in sample.batch.values if raw is not None]
@@ -203,17 +201,6 @@ def _session_keys(sample: Sample, fmt: LogFormat) -> Iterator[tuple[str, str]]:
         columns = field_columns([document_of(raw) for raw in values])
     yield from (("session_field", name) for name in key_fields(columns))
     yield from (("session_pattern", pattern) for pattern in key_patterns(texts))
-
-
-def _learner_of(fmt: LogFormat) -> tuple[LineLearner, JsonDecoder]:
-    """Return what reads lines by settings, and the decoder of it.
-
-    Raises:
-        ConfigError: If settings are inconsistent, or a pattern cannot be used.
-    """
-    name = log_format_name(fmt) or "log_lines"
-    learner = LineLearner(build_line_reader(name, fmt))
-    return learner, JsonDecoder(learner, as_read(name, fmt))
 
 
 def _about_templates(learner: LineLearner) -> Iterator[str]:

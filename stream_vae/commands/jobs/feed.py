@@ -24,10 +24,8 @@ from stream_vae.edges.files.csv_header import ColumnChoice
 from stream_vae.edges.files.csv_readings import CsvReadings, read_csv, series_of_file
 from stream_vae.edges.kafka.produce.reading_feed import EncodedReading, Pace, publish_readings
 from stream_vae.errors import ConfigError
-from stream_vae.inputs.json_decoder import JsonDecoder
-from stream_vae.inputs.log_lines.learning import LineLearner
+from stream_vae.inputs.log_lines.learning import learner_of
 from stream_vae.inputs.log_lines.log_format import LogFormat
-from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.inputs.reading_encoder import ReadingEncoder
 from stream_vae.inputs.reading_format import ReadingFormat
 from stream_vae.inputs.series_keys import MAX_KEY_CHARACTERS
@@ -91,9 +89,7 @@ def _lines(
     paths: list[Path], fmt: LogFormat, key: str | None, *, by_time: bool
 ) -> Iterator[EncodedReading]:
     """Yield lines as they are, in the order of the files; one that tells no time is of its last."""
-    name = log_format_name(fmt) or "log_lines"
-    learner = LineLearner(build_line_reader(name, fmt))
-    decoder = JsonDecoder(learner, as_read(name, fmt))
+    learner, decoder = learner_of(fmt)
     last_ns, now_ns = 0, time.time_ns()
     for batch in open_records(paths, ColumnChoice(), FileOptions(), fmt).iter_records():
         times = np.zeros(len(batch), np.int64)

@@ -22,11 +22,9 @@ from stream_vae.edges.files.line_file import refuse_pipes
 from stream_vae.edges.files.record_files import RecordFiles
 from stream_vae.errors import BundleError, ConfigError, InputFileError
 from stream_vae.inputs.decoder import Decoded
-from stream_vae.inputs.json_decoder import JsonDecoder
-from stream_vae.inputs.log_lines.learning import LineLearner
+from stream_vae.inputs.log_lines.learning import LineLearner, learner_of
 from stream_vae.inputs.log_lines.line_counts import features_of, with_kinds
 from stream_vae.inputs.log_lines.log_format import LogFormat
-from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.logs.even_counts import are_even
 from stream_vae.logs.line_times import LineTimes
 from stream_vae.logs.masks import with_masks
@@ -174,10 +172,8 @@ def _look_through(
     Raises:
         InputFileError: If there is no line that can be counted.
     """
-    name = log_format_name(fmt) or "log_lines"
-    learner = LineLearner(build_line_reader(name, fmt))
+    learner, decoder = learner_of(fmt)
     miner = LogfoldMiner(masks, MinerConfig())
-    decoder = JsonDecoder(learner, as_read(name, fmt))
     n_lines, rejected = 0, ""
     for batch in files.iter_records():
         decoded = decoder.decode(batch, now_ns)

@@ -7,8 +7,11 @@ import numpy as np
 
 from stream_vae.core.records import RecordBatch
 from stream_vae.inputs.decode_errors import DecodeErrors
+from stream_vae.inputs.json_decoder import JsonDecoder
 from stream_vae.inputs.log_lines.levels import LEVELS
 from stream_vae.inputs.log_lines.lines import LineReader
+from stream_vae.inputs.log_lines.log_format import LogFormat
+from stream_vae.inputs.log_lines.readers import as_read, build_line_reader, log_format_name
 from stream_vae.inputs.raw_readings import RawReadings
 
 
@@ -78,3 +81,14 @@ class LineLearner:
         """Yield the lines read since, those of parsed events left out."""
         texts, self._texts = self._texts, []
         yield from texts
+
+
+def learner_of(fmt: LogFormat) -> tuple[LineLearner, JsonDecoder]:
+    """Return what learns of lines that are read by settings, and the decoder that gives it them.
+
+    Raises:
+        ConfigError: If the settings are inconsistent, or a pattern cannot be used.
+    """
+    name = log_format_name(fmt) or "log_lines"
+    learner = LineLearner(build_line_reader(name, fmt))
+    return learner, JsonDecoder(learner, as_read(name, fmt))
