@@ -303,22 +303,19 @@ class AlertEvent:
     def told(self) -> AlertFeature | None:
         """The feature of which a text tells: the cause, or else the first.
 
-        In place of lines that are missing, those never seen in training that make up half as much
-        of the score: lines that changed are both, and what they are now says more. In place of a
-        count of all lines, or of those of a level, the lines that make up most of what is wrong
+        In place of the first, lines never seen in training that make up half as much of the score:
+        lines that changed are missing and never seen, and what they are now says more. In place of
+        a count of all lines, or of those of a level, the lines that make up most of what is wrong
         with it, where one of the features counts them.
         """
         named = next((one for one in self.features if one.name == self.cause), None)
         first = named or next(iter(self.features), None)
         if first is None or first.direction is None:
             return first
-        unseen = next((one for one in self.features if one.direction == "unseen"), None)
-        if (
-            named is None
-            and unseen is not None
-            and unseen.contribution >= UNSEEN_SHARE * first.contribution
-        ):
-            return unseen
+        if named is None:
+            enough = UNSEEN_SHARE * first.contribution
+            unseen = (one for one in self.features if one.direction == "unseen")
+            first = next((one for one in unseen if one.contribution >= enough), first)
         if first.names_lines:
             return first
         total = first.excess

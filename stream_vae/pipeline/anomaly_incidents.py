@@ -69,8 +69,8 @@ class AnomalyIncidents:
         self._is_specific = np.array(
             [spec.logs is None or not counts_any_template(one.name) for one in spec.features]
         )
-        counts_unseen = [spec.logs is not None and one.name == UNSEEN for one in spec.features]
-        self._unseen = counts_unseen.index(True) if any(counts_unseen) else None
+        names = [one.name for one in spec.features]
+        self._unseen = names.index(UNSEEN) if spec.logs is not None and UNSEEN in names else None
 
     def changes(
         self, batch: JudgedBatch, now: datetime, *, replayed: bool
